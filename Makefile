@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make            build the module for the running kernel (or KVER=<release>)
+# make demo       see it at work, in a virtual machine
+# make check      the test suite, in virtual machines (KERNELS="6.1 6.12")
+# make lint       what the code has to pass besides
+# make shell      a root shell in the test machine, module loaded (KERNEL=6.12)
+# make install    install the module for KVER
+#
+# What a target needs from Debian it installs, once.
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+KERNELS ?= 6.1 6.12
+KERNEL ?= 6.12
+
+BUILD = build/$(KVER)
+
+all: modules
+
+# Kbuild builds beside its sources; links to them let each kernel have a
+# folder of its own.
+modules:
+	@scripts/build-module $(KVER) $(BUILD)
+
+check:
+	@scripts/check $(KERNELS)
+
+demo:
+	@scripts/demo $(KERNEL)
+
+lint:
+	@scripts/lint $(KERNELS)
+
+shell:
+	@scripts/shell $(KERNEL)
+
+install: modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD) modules_install
+	depmod $(KVER)
+
+clean:
+	rm -rf build
+
+.PHONY: all modules check demo lint shell install clean

@@ -1,0 +1,145 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the scripts of this folder share: messages, the cache folder, locks
+# and the installing of packages.  Sourced, never run:
+#
+#	. "$(dirname "$(readlink -f "$0")")/lib.sh"
+#
+# say TEXT...		a progress line on stderr
+# die TEXT...		the same, then exit 1
+# usage_of FILE		FILE's head comment, which is its --help
+# lock NAME		wait for the lock NAME; held until the (sub)shell ends
+# scratch		make a folder that goes away with the script: $SCRATCH
+# as_root CMD...	run CMD as root, with sudo where needed
+# apt_index		fetch apt's package lists, at most once per script
+# need_pkgs PKG...	install those of the packages that are missing
+#
+# The cache folder is $REDIRMAP_CACHE, by default
+# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap.  Everything in it can be deleted
+# and is made again when it is next needed.
+
+set -euo pipefail
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+	sed -n '/^#$/,/^$/ { s/^# \{0,1\}//; p }' "$0" >&2
+	exit 0
+fi
+
+REDIRMAP_CACHE=${REDIRMAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/redirmap}
+export REDIRMAP_CACHE
+mkdir -p "$REDIRMAP_CACHE"
+REDIRMAP_CACHE=$(readlink -f "$REDIRMAP_CACHE")
+
+say()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die()
+{
+	say "$@"
+	exit 1
+}
+
+usage_of()
+{
+	sed -n '3,/^$/ { s/^# \{0,1\}//; p }' "$1"
+}
+
+lock()
+{
+	local fd
+
+	mkdir -p "$REDIRMAP_CACHE/lock"
+	exec {fd}> "$REDIRMAP_CACHE/lock/$1"
+	flock -n "$fd" && return
+	say "waiting for another run ($1)"
+	flock "$fd"
+}
+
+scratch()
+{
+	SCRATCH=$(mktemp -d)
+	trap 'rm -rf "$SCRATCH"' EXIT
+}
+
+as_root()
+{
+	if ((EUID == 0)); then
+		"$@"
+	elif command -v sudo > /dev/null; then
+		sudo "$@"
+	else
+		die "this needs root and there is no sudo: $*"
+	fi
+}
+
+# apt-get, quiet unless it fails
+apt_quiet()
+{
+	local log status=0
+
+	log=$(mktemp)
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y -o DPkg::Lock::Timeout=600 "$@" \
+		> "$log" 2>&1 < /dev/null || status=$?
+	if ((status)); then
+		tail -n 20 "$log" >&2
+	fi
+	rm -f "$log"
+	return "$status"
+}
+
+APT_INDEX_DONE=
+apt_index()
+{
+	[[ -z $APT_INDEX_DONE ]] || return 0
+	APT_INDEX_DONE=1
+	say "fetching the package lists"
+	apt_quiet update || say "apt-get update failed, going on without"
+}
+
+pkg_installed()
+{
+	local state
+
+	# shellcheck disable=SC2016 # a format of dpkg-query's
+	state=$(dpkg-query -W -f '${db:Status-Status}\n' "$1" 2> /dev/null) ||
+		return 1
+	[[ $'\n'$state$'\n' == *$'\ninstalled\n'* ]]
+}
+
+pkg_known()
+{
+	local policy
+
+	policy=$(apt-cache policy "$1" 2> /dev/null) || return 1
+	[[ $policy == *"Candidate: "* && $policy != *"Candidate: (none)"* ]]
+}
+
+need_pkgs()
+{
+	local pkg missing=()
+
+	for pkg; do
+		pkg_installed "$pkg" || missing+=("$pkg")
+	done
+	((${#missing[@]})) || return 0
+
+	for pkg in "${missing[@]}"; do
+		if ! pkg_known "$pkg"; then
+			apt_index
+			pkg_known "$pkg" || die "no package named $pkg"
+		fi
+	done
+
+	say "installing ${missing[*]}"
+	(
+		lock apt
+		apt_quiet install --no-install-recommends "${missing[@]}" && exit
+		# lists so old that the files are gone from the mirror
+		apt_index
+		apt_quiet install --no-install-recommends "${missing[@]}"
+	) || die "cannot install: ${missing[*]}"
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the C tests share: maps of either kind, devices, the module's state.
+ *
+ * run-tests loads the module with claim=rm_*: a map whose name begins with
+ * "rm_" is claimed, any other one is the kernel's own.
+ */
+#ifndef REDIRMAP_TESTLIB_H
+#define REDIRMAP_TESTLIB_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#define MODULE_DIR "/sys/module/redirmap"
+
+/* Runs a shell command; true when it has succeeded. */
+__attribute__((format(printf, 1, 2)))
+static inline bool sh(const char *fmt, ...)
+{
+	char cmd[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(cmd, sizeof(cmd), fmt, ap);
+	va_end(ap);
+	return !system(cmd);
+}
+
+static inline int read_int(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	int val = -1;
+
+	if (f) {
+		if (fscanf(f, "%d", &val) != 1)
+			val = -1;
+		fclose(f);
+	}
+	return val;
+}
+
+static inline bool write_str(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return ok;
+}
+
+/* References to the module: one for each claimed map that lives. */
+static inline int module_refs(void)
+{
+	return read_int(MODULE_DIR "/refcnt");
+}
+
+/* References are dropped by work items, some time after the last close. */
+static inline bool module_refs_become(int want)
+{
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		if (module_refs() == want)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/*
+ * A map, claimed or the kernel's own. The fd, or -errno; also -ESTALE when a
+ * map that should be claimed is not, or the other way round.
+ */
+static inline int make_map_flags(bool claimed, enum bpf_map_type type,
+				 __u32 value_size, __u32 max_entries,
+				 __u32 flags)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
+	int refs = module_refs();
+	int fd = bpf_map_create(type, claimed ? "rm_test" : "st_test", 4,
+				value_size, max_entries, &opts);
+
+	if (fd < 0)
+		return -errno;
+	if (claimed && module_refs() < refs + 1 && refs >= 0) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static inline int make_map(bool claimed, enum bpf_map_type type,
+			   __u32 max_entries)
+{
+	return make_map_flags(claimed, type, 4, max_entries, 0);
+}
+
+#endif /* REDIRMAP_TESTLIB_H */

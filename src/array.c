@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF_MAP_TYPE_DEVMAP: an array of targets.
+ *
+ * Owns the slots, an array of pointers in the place of bpf_dtab.netdev_map.
+ * Lookups read a slot under RCU, in NAPI or in bpf(2). Updates and deletes, in
+ * bpf(2), replace it by xchg: whoever gets a target out of a slot drops the
+ * slot's use of it, exactly once, whoever else replaces the slot meanwhile.
+ * The sweep, a work item, does the same by cmpxchg for targets that are dead.
+ *
+ * A dead target in a slot reads as an empty slot.
+ */
+#include <linux/filter.h>
+#include <linux/sched.h>
+
+#include "array.h"
+#include "compat.h"
+#include "map.h"
+
+static struct target __rcu **array_slots(const struct bpf_map *map)
+{
+	return (struct target __rcu **)to_redir_map(map)->dtab.netdev_map;
+}
+
+/* Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). */
+static __always_inline void *array_lookup(struct bpf_map *map, u32 key)
+{
+	struct target *target;
+
+	if (unlikely(key >= map->max_entries))
+		return NULL;
+
+	target = rcu_dereference_check(array_slots(map)[key],
+				       rcu_read_lock_bh_held());
+	if (!target || !target_is_live(target))
+		return NULL;
+	return &target->entry;
+}
+
+/* Runs in NAPI, bottom halves off; programs call it directly. */
+static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
+				u64 flags)
+{
+	if (unlikely(flags & BPF_F_BROADCAST))
+		return __bpf_xdp_redirect_map(map, key,
+					      flags & ~MAP_REDIRECT_FLAGS, 0,
+					      map_lookup_nothing);
+	return __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
+				      array_lookup);
+}
+
+/* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
+static void *array_lookup_elem(struct bpf_map *map, void *key)
+{
+	struct kern_dtab_netdev *entry = array_lookup(map, *(u32 *)key);
+
+	return entry ? &entry->val : NULL;
+}
+
+static int array_get_next_key(struct bpf_map *map, void *key, void *next_key)
+{
+	u32 index = key ? *(u32 *)key : U32_MAX;
+	u32 *next = next_key;
+
+	if (index >= map->max_entries) {
+		*next = 0;
+		return 0;
+	}
+	if (index == map->max_entries - 1)
+		return -ENOENT;
+	*next = index + 1;
+	return 0;
+}
+
+/* bpf(2), under rcu_read_lock(). */
+static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
+				   u64 flags)
+{
+	struct redir_map *rmap = to_redir_map(map);
+	struct target *target = NULL, *old;
+	struct bpf_devmap_val val;
+	u32 index = *(u32 *)key;
+	int err;
+
+	if (unlikely(flags > BPF_EXIST))
+		return -EINVAL;
+	if (unlikely(index >= map->max_entries))
+		return -E2BIG;
+	/* All slots exist, as in every array. */
+	if (unlikely(flags == BPF_NOEXIST))
+		return -EEXIST;
+
+	err = map_value(map, value, &val);
+	if (err)
+		return err;
+	if (val.ifindex) {
+		target = map_attach(rmap, &val);
+		if (IS_ERR(target))
+			return PTR_ERR(target);
+	}
+
+	old = unrcu_pointer(xchg(&array_slots(map)[index],
+				 RCU_INITIALIZER(target)));
+	if (old)
+		target_detach(&rmap->holder, old);
+	return 0;
+}
+
+/* bpf(2), under rcu_read_lock(). */
+static map_ret_t array_delete_elem(struct bpf_map *map, void *key)
+{
+	struct redir_map *rmap = to_redir_map(map);
+	u32 index = *(u32 *)key;
+	struct target *old;
+
+	if (index >= map->max_entries)
+		return -EINVAL;
+
+	old = unrcu_pointer(xchg(&array_slots(map)[index], NULL));
+	if (old)
+		target_detach(&rmap->holder, old);
+	return 0;
+}
+
+/* Work item. The slots' uses keep the targets that are looked at. */
+static void array_sweep(struct target_holder *holder)
+{
+	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
+	struct target __rcu **slots = array_slots(&rmap->dtab.map);
+	u32 i, n = rmap->dtab.map.max_entries;
+	struct target *target;
+
+	rcu_read_lock();
+	for (i = 0; i < n; i++) {
+		if (!(i % 4096)) {
+			rcu_read_unlock();
+			cond_resched();
+			rcu_read_lock();
+		}
+		target = rcu_dereference(slots[i]);
+		if (likely(!target || target_is_live(target)))
+			continue;
+		if (unrcu_pointer(cmpxchg(&slots[i], RCU_INITIALIZER(target),
+					  NULL)) == target)
+			target_detach(holder, target);
+	}
+	rcu_read_unlock();
+}
+
+static u64 array_mem_usage(const struct bpf_map *map)
+{
+	const struct redir_map *rmap = to_redir_map(map);
+
+	return sizeof(*rmap) +
+	       (u64)map->max_entries * sizeof(struct target *) +
+	       target_holder_memory(&rmap->holder);
+}
+
+static void array_free(struct bpf_map *map)
+{
+	map_free(to_redir_map(map));
+}
+
+/**
+ * array_alloc() - make an unborn array
+ * @attr: what user space asks for
+ *
+ * Context: bpf(2), sleeps.
+ * Return: the map, or an error pointer as from map_alloc().
+ */
+struct bpf_map *array_alloc(union bpf_attr *attr)
+{
+	struct redir_map *rmap = map_alloc(attr, array_sweep);
+	struct bpf_map *map;
+
+	if (IS_ERR(rmap))
+		return ERR_CAST(rmap);
+
+	map = &rmap->dtab.map;
+	rmap->dtab.netdev_map =
+		map_area_alloc((u64)map->max_entries * sizeof(struct target *),
+			       map->numa_node);
+	if (!rmap->dtab.netdev_map)
+		goto free_map;
+	return map;
+
+free_map:
+	kvfree(rmap);
+	return ERR_PTR(-ENOMEM);
+}
+
+/**
+ * array_set_ops() - put our operations over the kernel's
+ * @ops: a copy of the built-in's
+ */
+void array_set_ops(struct bpf_map_ops *ops)
+{
+	ops->map_free = array_free;
+	ops->map_get_next_key = array_get_next_key;
+	ops->map_lookup_elem = array_lookup_elem;
+	ops->map_update_elem = array_update_elem;
+	ops->map_delete_elem = array_delete_elem;
+	ops->map_redirect = array_redirect;
+	ops->map_meta_equal = map_meta_equal;
+	compat_set_mem_usage(ops, array_mem_usage);
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_ARRAY_H
+#define REDIRMAP_ARRAY_H
+
+#include <linux/bpf.h>
+
+struct bpf_map *array_alloc(union bpf_attr *attr);
+void array_set_ops(struct bpf_map_ops *ops);
+
+#endif /* REDIRMAP_ARRAY_H */

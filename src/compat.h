@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Differences between kernel versions, and nothing else.
+ *
+ * The rest of the module is written for the newest supported kernel. What
+ * older kernels spell in another way gets its new name here; this is the only
+ * file that may look at LINUX_VERSION_CODE.
+ */
+#ifndef REDIRMAP_COMPAT_H
+#define REDIRMAP_COMPAT_H
+
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/cpu.h>
+#include <linux/filter.h>
+#include <linux/memcontrol.h>
+#include <linux/netdevice.h>
+#include <linux/smp.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "redirmap supports Linux 6.1 and newer"
+#endif
+
+/* Return types of the map operations, and the key that map_redirect gets. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+typedef long map_ret_t;
+typedef u64 redirect_key_t;
+#else
+typedef int map_ret_t;
+typedef u32 redirect_key_t;
+#endif
+
+/* 6.4 dropped the pointer to the map from the devmap's entries. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define COMPAT_DTAB_NETDEV_HAS_DTAB 1
+#else
+#define COMPAT_DTAB_NETDEV_HAS_DTAB 0
+#endif
+
+/* Maps tell of their memory since 6.4. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#define compat_set_mem_usage(ops, func) ((ops)->map_mem_usage = (func))
+#else
+#define compat_set_mem_usage(ops, func) ((void)(func))
+#endif
+
+/* The hook point of security modules between map_alloc() and the first fd. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_create"
+#else
+#define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
+#endif
+
+/**
+ * compat_map_alloc_permitted() - the capability check that map_alloc() owes
+ *
+ * Since 6.9 map_create() has checked capabilities and BPF tokens before it
+ * calls map_alloc(), and a second check here would refuse a token's holder.
+ *
+ * Return: true when the caller may create a device map.
+ */
+static inline bool compat_map_alloc_permitted(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	return true;
+#else
+	return capable(CAP_NET_ADMIN);
+#endif
+}
+
+/* What a pseudo device says about its abilities: none of this in 6.1. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+static inline void compat_copy_xdp_features(struct net_device *to,
+					    const struct net_device *from)
+{
+	WRITE_ONCE(to->xdp_features, READ_ONCE(from->xdp_features));
+}
+#else
+#define NETDEV_XDP_FEAT_CHANGE (-1UL)
+static inline void compat_copy_xdp_features(struct net_device *to,
+					    const struct net_device *from)
+{
+}
+#endif
+
+/* Whether the driver locks its transmit queues by itself. */
+static inline void compat_copy_lltx(struct net_device *to,
+				    const struct net_device *from)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	to->lltx = from->lltx;
+#else
+	to->features = (to->features & ~NETIF_F_LLTX) |
+		       (from->features & NETIF_F_LLTX);
+#endif
+}
+
+#if defined(CONFIG_MEMCG_KMEM) || \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0) && defined(CONFIG_MEMCG))
+#define COMPAT_MAP_HAS_OBJCG 1
+#else
+#define COMPAT_MAP_HAS_OBJCG 0
+#endif
+
+/**
+ * compat_map_memcg() - the memory cgroup that pays for a map
+ * @map: a map that has been created completely
+ *
+ * Context: inside an RCU read section, which keeps the result alive.
+ * Return: the memory cgroup; NULL when the map is charged to nobody.
+ */
+static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
+{
+#if COMPAT_MAP_HAS_OBJCG
+	return map->objcg ? obj_cgroup_memcg(map->objcg) : NULL;
+#else
+	return NULL;
+#endif
+}
+
+/*
+ * Until 6.11 the result of bpf_redirect_map() lives in a per-CPU variable and
+ * outlives the packet it was made for: a program that looks a target up and
+ * then returns something else leaves it there, and a later program that
+ * returns XDP_REDIRECT without calling the helper uses it. Since 6.11 it lives
+ * on the stack of the NAPI poll.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define COMPAT_REDIRECT_OUTLIVES_PACKET 1
+
+static inline void compat_redirect_forget_cpu(struct bpf_redirect_info *ri,
+					      const void *target)
+{
+	if (READ_ONCE(ri->tgt_value) != target)
+		return;
+	ri->map_type = BPF_MAP_TYPE_UNSPEC;
+	ri->map_id = 0;
+	ri->tgt_value = NULL;
+}
+
+static inline void compat_redirect_forget_ipi(void *target)
+{
+	compat_redirect_forget_cpu(this_cpu_ptr(&bpf_redirect_info), target);
+}
+
+/**
+ * compat_redirect_forget() - drop every unused redirect to a target
+ * @target: a target that no lookup has returned for a grace period
+ *
+ * The interrupt may hit a CPU in the middle of a NAPI poll; that poll cannot
+ * have looked @target up, so what is reset is stale. A poll that has already
+ * picked the stale target up ends before the next grace period does.
+ *
+ * Context: process context, sleeps.
+ */
+static inline void compat_redirect_forget(void *target)
+{
+	unsigned int cpu;
+
+	cpus_read_lock();
+	on_each_cpu(compat_redirect_forget_ipi, target, 1);
+	for_each_possible_cpu(cpu)
+		if (!cpu_online(cpu))
+			compat_redirect_forget_cpu(per_cpu_ptr(&bpf_redirect_info, cpu),
+						   target);
+	cpus_read_unlock();
+}
+#else
+#define COMPAT_REDIRECT_OUTLIVES_PACKET 0
+
+static inline void compat_redirect_forget(void *target)
+{
+}
+#endif
+
+#endif /* REDIRMAP_COMPAT_H */

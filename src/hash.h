@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_HASH_H
+#define REDIRMAP_HASH_H
+
+#include <linux/bpf.h>
+
+struct bpf_map *hash_alloc(union bpf_attr *attr);
+void hash_set_ops(struct bpf_map_ops *ops);
+
+#endif /* REDIRMAP_HASH_H */

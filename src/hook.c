@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Hooks on functions of the kernel, by name.
+ *
+ * Owns the way into ftrace and kprobes, and knows nothing of maps. A hook
+ * either observes its function or may replace it (IPMODIFY, as livepatch
+ * does), and is permanent: while it stands, kernel.ftrace_enabled=0 fails with
+ * EBUSY instead of taking it away silently.
+ *
+ * hook_add() and the like run in insmod and rmmod. The handlers run wherever
+ * the hooked function is called, with preemption off; ftrace keeps the handler
+ * and its ftrace_ops valid until unregistering has returned.
+ */
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/string.h>
+
+#include "hook.h"
+#include "log.h"
+
+/* Contention with BPF trampolines lasts for one update of one of them. */
+#define HOOK_TRIES 100
+#define HOOK_RETRY_MS 10
+
+/* In-flight calls whose return is seen; the kernel's own upper limit. */
+#define HOOK_EXIT_MAXACTIVE 4096
+
+/* Any context of the hooked function, preemption off. */
+static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+	struct hook *hook = container_of(ops, struct hook, ops);
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+	unsigned long args[2];
+	void *instead;
+
+	if (WARN_ON_ONCE(!regs))
+		return;
+
+	args[0] = regs_get_kernel_argument(regs, 0);
+	args[1] = regs_get_kernel_argument(regs, 1);
+	instead = hook->entry(args);
+	if (instead && !WARN_ON_ONCE(!hook->replaces))
+		instruction_pointer_set(regs, (unsigned long)instead);
+}
+
+static int hook_filter(struct ftrace_ops *ops, const char *func)
+{
+	char name[KSYM_NAME_LEN];	/* ftrace's parser writes into it */
+	ssize_t len = strscpy(name, func, sizeof(name));
+
+	if (len < 0)
+		return len;
+	return ftrace_set_filter(ops, (unsigned char *)name, len, 1);
+}
+
+static void notrace hook_nothing(unsigned long ip, unsigned long parent_ip,
+				 struct ftrace_ops *ops,
+				 struct ftrace_regs *fregs)
+{
+}
+
+/*
+ * ftrace says -EBUSY both when it is switched off and when somebody else
+ * replaces the function. An observer conflicts with nobody, so where even that
+ * is refused, ftrace is off.
+ */
+static bool hook_ftrace_is_off(const char *func)
+{
+	static struct ftrace_ops probe = {
+		.func = hook_nothing,
+		.flags = FTRACE_OPS_FL_PERMANENT,
+	};
+	bool off;
+
+	off = hook_filter(&probe, func) || register_ftrace_function(&probe);
+	if (!off)
+		unregister_ftrace_function(&probe);
+	ftrace_free_filter(&probe);
+	return off;
+}
+
+static int hook_register(struct hook *hook)
+{
+	int err, tries = HOOK_TRIES;
+
+	for (;;) {
+		err = register_ftrace_function(&hook->ops);
+		if (err != -EAGAIN || !--tries)
+			return err;
+		msleep(HOOK_RETRY_MS);
+	}
+}
+
+/**
+ * hook_add() - hook a function of the kernel
+ * @hook: the hook; func, entry and replaces are the caller's, the rest is not
+ *
+ * Context: process context, sleeps.
+ * Return: 0; -EINVAL where the kernel has no such traceable function; -EBUSY
+ * when ftrace is off, or the function is replaced by somebody else or stays
+ * contended. Each failure leaves one line in the log.
+ */
+int hook_add(struct hook *hook)
+{
+	int err;
+
+	memset(&hook->ops, 0, sizeof(hook->ops));
+	hook->ops.func = hook_handler;
+	hook->ops.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_PERMANENT |
+			  FTRACE_OPS_FL_RECURSION;
+	if (hook->replaces)
+		hook->ops.flags |= FTRACE_OPS_FL_IPMODIFY;
+
+	err = hook_filter(&hook->ops, hook->func);
+	if (err) {
+		pr_err("%s() cannot be hooked: this kernel has no such function for ftrace (%d)\n",
+		       hook->func, err);
+		goto free_filter;
+	}
+
+	err = hook_register(hook);
+	if (err == -EAGAIN)
+		err = -EBUSY;
+	if (err == -EBUSY && hook_ftrace_is_off(hook->func))
+		pr_err("ftrace is switched off (sysctl kernel.ftrace_enabled=0)\n");
+	else if (err == -EBUSY)
+		pr_err("%s() is already replaced by somebody else (a livepatch, perhaps)\n",
+		       hook->func);
+	else if (err)
+		pr_err("hooking %s() failed (%d)\n", hook->func, err);
+	if (err)
+		goto free_filter;
+
+	return 0;
+
+free_filter:
+	ftrace_free_filter(&hook->ops);
+	return err;
+}
+
+/*
+ * ftrace has died (it disables itself for good when it finds the kernel's text
+ * not as it left it) and goes on calling our handler. Text and ops have to
+ * stay; the one who unloads us waits forever instead of the machine crashing
+ * at the next call.
+ */
+static void __noreturn hook_stay(const char *func, int err)
+{
+	pr_emerg("ftrace does not let go of %s() (%d): the module stays, unloading never ends\n",
+		 func, err);
+	for (;;)
+		ssleep(3600);
+}
+
+/**
+ * hook_remove() - take a hook away
+ * @hook: a hook that hook_add() has set
+ *
+ * The handler does not run any more when this returns; a function that it
+ * put in the place of the hooked one may.
+ *
+ * Context: process context, sleeps; never returns when ftrace has died.
+ */
+void hook_remove(struct hook *hook)
+{
+	int err = unregister_ftrace_function(&hook->ops);
+
+	if (err)
+		hook_stay(hook->func, err);
+	ftrace_free_filter(&hook->ops);
+}
+
+static int hook_exit_handler(struct kretprobe_instance *ri,
+			     struct pt_regs *regs)
+{
+	struct kretprobe *probe = get_kretprobe(ri);
+
+	if (probe)
+		container_of(probe, struct hook_exit, probe)->exit(regs_return_value(regs));
+	return 0;
+}
+NOKPROBE_SYMBOL(hook_exit_handler);
+
+/**
+ * hook_exit_add() - see the return of a function of the kernel
+ * @hook: the hook; func and exit are the caller's, the rest is not
+ *
+ * Context: process context, sleeps.
+ * Return: 0 or what register_kretprobe() failed with, with a line in the log.
+ */
+int hook_exit_add(struct hook_exit *hook)
+{
+	int err;
+
+	memset(&hook->probe, 0, sizeof(hook->probe));
+	hook->probe.kp.symbol_name = hook->func;
+	hook->probe.handler = hook_exit_handler;
+	hook->probe.maxactive = HOOK_EXIT_MAXACTIVE;
+
+	err = register_kretprobe(&hook->probe);
+	if (err)
+		pr_err("no kretprobe on %s() (%d)\n", hook->func, err);
+	return err;
+}
+
+/**
+ * hook_exit_remove() - stop seeing returns
+ * @hook: a hook that hook_exit_add() has set
+ *
+ * Context: process context, sleeps. The handler does not run any more when
+ * this returns; calls in flight return unseen.
+ */
+void hook_exit_remove(struct hook_exit *hook)
+{
+	if (hook->probe.nmissed)
+		pr_warn("%d returns of %s() were missed\n",
+			hook->probe.nmissed, hook->func);
+	unregister_kretprobe(&hook->probe);
+}

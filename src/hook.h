@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_HOOK_H
+#define REDIRMAP_HOOK_H
+
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+
+/**
+ * typedef hook_entry_fn - what a hook does when its function is entered
+ * @args: the function's first two arguments, as the registers held them
+ *
+ * Context: any that the hooked function has, with preemption off: may not
+ * sleep, and may not take a spinlock_t (they sleep on PREEMPT_RT).
+ * Return: a function to run instead, with the same arguments, or NULL to let
+ * the hooked function run. Must be NULL for a hook that does not replace.
+ */
+typedef void *(*hook_entry_fn)(const unsigned long args[2]);
+
+/**
+ * struct hook - an ftrace hook on one function of the kernel
+ * @func: the function's name
+ * @entry: called when the function is entered
+ * @replaces: @entry may return another function to run
+ * @ops: ftrace's part
+ */
+struct hook {
+	const char *func;
+	hook_entry_fn entry;
+	bool replaces;
+	struct ftrace_ops ops;
+};
+
+/**
+ * struct hook_exit - a probe on the return of one function of the kernel
+ * @func: the function's name
+ * @exit: called with the return value; same context as a hook_entry_fn
+ * @probe: the kernel's part
+ */
+struct hook_exit {
+	const char *func;
+	void (*exit)(unsigned long ret);
+	struct kretprobe probe;
+};
+
+int hook_add(struct hook *hook);
+void hook_remove(struct hook *hook);
+int hook_exit_add(struct hook_exit *hook);
+void hook_exit_remove(struct hook_exit *hook);
+
+#endif /* REDIRMAP_HOOK_H */

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Are the kernel's private structures where we believe them to be?
+ *
+ * Owns the table of what is believed, and compares it with the BTF of the
+ * running kernel. The table has a section of its own in the module, so that
+ * scripts/check-layout can hold the same rows against the BTF of the kernel
+ * that is built for.
+ *
+ * Called once, by insmod, in process context; nothing else runs yet.
+ */
+#include <linux/btf.h>
+#include <linux/fs.h>
+#include <linux/overflow.h>
+#include <linux/vmalloc.h>
+
+#include "layout.h"
+#include "log.h"
+
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
+
+/* A test build believes something wrong, to see that insmod refuses it. */
+#ifdef REDIRMAP_TEST_BAD_LAYOUT
+#define LAYOUT_SKEW 8
+#else
+#define LAYOUT_SKEW 0
+#endif
+
+#define ROW_SIZE(kernel, ours) \
+	{ #kernel, "", sizeof(struct ours) }
+#define ROW(kernel, ours, member) \
+	{ #kernel, #member, offsetof(struct ours, member) }
+
+static const struct layout_row layout_rows[] __section("redirmap_layout") __used = {
+	ROW_SIZE(bpf_dtab, kern_dtab),
+	ROW(bpf_dtab, kern_dtab, map),
+	ROW(bpf_dtab, kern_dtab, netdev_map),
+	ROW(bpf_dtab, kern_dtab, list),
+	ROW(bpf_dtab, kern_dtab, dev_index_head),
+	ROW(bpf_dtab, kern_dtab, index_lock),
+	ROW(bpf_dtab, kern_dtab, items),
+	ROW(bpf_dtab, kern_dtab, n_buckets),
+	ROW_SIZE(bpf_dtab_netdev, kern_dtab_netdev),
+	ROW(bpf_dtab_netdev, kern_dtab_netdev, dev),
+	ROW(bpf_dtab_netdev, kern_dtab_netdev, index_hlist),
+	ROW(bpf_dtab_netdev, kern_dtab_netdev, xdp_prog),
+	ROW(bpf_dtab_netdev, kern_dtab_netdev, rcu),
+	ROW(bpf_dtab_netdev, kern_dtab_netdev, idx),
+	ROW(bpf_dtab_netdev, kern_dtab_netdev, val),
+	ROW_SIZE(xdp_dev_bulk_queue, kern_bulkq),
+	ROW(xdp_dev_bulk_queue, kern_bulkq, q),
+	ROW(xdp_dev_bulk_queue, kern_bulkq, flush_node),
+	ROW(xdp_dev_bulk_queue, kern_bulkq, dev),
+	ROW(xdp_dev_bulk_queue, kern_bulkq, dev_rx),
+	ROW(xdp_dev_bulk_queue, kern_bulkq, xdp_prog),
+	{ "xdp_dev_bulk_queue", "count",
+	  offsetof(struct kern_bulkq, count) + LAYOUT_SKEW },
+};
+
+/* A BTF blob, checked for size as it is walked: it is only a file to us. */
+struct blob {
+	const void *types;
+	u32 types_len;
+	const char *strings;
+	u32 strings_len;
+};
+
+static const char *blob_string(const struct blob *blob, u32 off)
+{
+	return off < blob->strings_len ? blob->strings + off : "";
+}
+
+/* Bytes that follow a type's head; -1 for a kind that we do not know. */
+static int btf_trailer(u32 info)
+{
+	u32 vlen = BTF_INFO_VLEN(info);
+
+	switch (BTF_INFO_KIND(info)) {
+	case BTF_KIND_INT:
+	case BTF_KIND_VAR:
+	case BTF_KIND_DECL_TAG:
+		return sizeof(u32);
+	case BTF_KIND_ARRAY:
+		return sizeof(struct btf_array);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return vlen * sizeof(struct btf_member);
+	case BTF_KIND_ENUM:
+		return vlen * sizeof(struct btf_enum);
+	case BTF_KIND_FUNC_PROTO:
+		return vlen * sizeof(struct btf_param);
+	case BTF_KIND_DATASEC:
+		return vlen * sizeof(struct btf_var_secinfo);
+	case BTF_KIND_ENUM64:
+		return vlen * sizeof(struct btf_enum64);
+	case BTF_KIND_PTR:
+	case BTF_KIND_FWD:
+	case BTF_KIND_TYPEDEF:
+	case BTF_KIND_VOLATILE:
+	case BTF_KIND_CONST:
+	case BTF_KIND_RESTRICT:
+	case BTF_KIND_FUNC:
+	case BTF_KIND_FLOAT:
+	case BTF_KIND_TYPE_TAG:
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static const struct btf_type *blob_find_struct(const struct blob *blob,
+					       const char *name)
+{
+	u32 off = 0;
+
+	while (off + sizeof(struct btf_type) <= blob->types_len) {
+		const struct btf_type *t = blob->types + off;
+		int trailer = btf_trailer(t->info);
+
+		off += sizeof(*t);
+		if (trailer < 0 || trailer > blob->types_len - off)
+			return NULL;
+		if (BTF_INFO_KIND(t->info) == BTF_KIND_STRUCT &&
+		    !strcmp(blob_string(blob, t->name_off), name))
+			return t;
+		off += trailer;
+	}
+	return NULL;
+}
+
+/* Where the kernel has what the row tells of; negative if it has it not. */
+static s64 blob_where(const struct blob *blob, const struct layout_row *row)
+{
+	const struct btf_type *t = blob_find_struct(blob, row->type);
+	const struct btf_member *m;
+	u32 i, bits;
+
+	if (!t)
+		return -1;
+	if (!row->member[0])
+		return t->size;
+
+	m = (const struct btf_member *)(t + 1);
+	for (i = 0; i < BTF_INFO_VLEN(t->info); i++, m++) {
+		if (strcmp(blob_string(blob, m->name_off), row->member))
+			continue;
+		bits = BTF_INFO_KFLAG(t->info) ?
+		       BTF_MEMBER_BIT_OFFSET(m->offset) : m->offset;
+		return bits / BITS_PER_BYTE;
+	}
+	return -1;
+}
+
+static int blob_check(const struct blob *blob)
+{
+	const struct layout_row *row;
+	s64 where;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(layout_rows); i++) {
+		row = &layout_rows[i];
+		where = blob_where(blob, row);
+		if (where == row->where)
+			continue;
+		if (where < 0)
+			pr_err("this kernel has no struct %s%s%s: built for another kernel\n",
+			       row->type, row->member[0] ? " member " : "",
+			       row->member);
+		else
+			pr_err("struct %s%s%s is %lld bytes %s in this kernel, not %u: built for another kernel\n",
+			       row->type, row->member[0] ? " member " : "",
+			       row->member, where,
+			       row->member[0] ? "in" : "large", row->where);
+		return -ENOEXEC;
+	}
+	return 0;
+}
+
+static int blob_open(struct blob *blob, const void *data, size_t len)
+{
+	const struct btf_header *hdr = data;
+	u32 end;
+
+	if (len < sizeof(*hdr) || hdr->magic != BTF_MAGIC ||
+	    hdr->version != BTF_VERSION)
+		return -EINVAL;
+	if (check_add_overflow(hdr->hdr_len, hdr->type_off, &end) ||
+	    check_add_overflow(end, hdr->type_len, &end) || end > len)
+		return -EINVAL;
+	if (check_add_overflow(hdr->hdr_len, hdr->str_off, &end) ||
+	    check_add_overflow(end, hdr->str_len, &end) || end > len)
+		return -EINVAL;
+
+	blob->types = data + hdr->hdr_len + hdr->type_off;
+	blob->types_len = hdr->type_len;
+	blob->strings = data + hdr->hdr_len + hdr->str_off;
+	blob->strings_len = hdr->str_len;
+	/* Every string is read up to a NUL, so the last one must have it. */
+	if (!blob->strings_len || blob->strings[blob->strings_len - 1])
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * The file's contents, for vfree(). Not by kernel_read_file(), which asks
+ * security modules about a purpose: none of those it knows is ours, and IPE
+ * warns of the one for everything else.
+ */
+static void *layout_read(size_t *len)
+{
+	struct file *file = filp_open(KERNEL_BTF, O_RDONLY, 0);
+	loff_t size, pos = 0;
+	ssize_t n = 0;
+	void *data;
+
+	if (IS_ERR(file))
+		return ERR_CAST(file);
+
+	size = i_size_read(file_inode(file));
+	data = size > 0 && size <= INT_MAX ? vmalloc(size) : NULL;
+	if (!data) {
+		n = -ENOMEM;
+		goto close_file;
+	}
+	while (pos < size) {
+		n = kernel_read(file, data + pos, size - pos, &pos);
+		if (n <= 0)
+			break;
+	}
+	if (pos < size) {
+		vfree(data);
+		n = n ?: -EIO;
+	} else {
+		*len = size;
+		n = 0;
+	}
+
+close_file:
+	filp_close(file, NULL);
+	return n < 0 ? ERR_PTR(n) : data;
+}
+
+/**
+ * layout_check() - compare our private layouts with the running kernel's BTF
+ *
+ * Context: process context, sleeps; reads a file of some megabytes.
+ * Return: 0 when all rows agree; -EOPNOTSUPP when the kernel has no BTF to
+ * read, -EINVAL when it cannot be understood, -ENOEXEC when a row differs,
+ * each with a line in the log.
+ */
+int layout_check(void)
+{
+	struct blob blob;
+	size_t len;
+	void *data;
+	int err;
+
+	data = layout_read(&len);
+	if (IS_ERR(data)) {
+		pr_err("cannot read " KERNEL_BTF " (%ld), so the kernel's private layouts stay unknown\n",
+		       PTR_ERR(data));
+		return -EOPNOTSUPP;
+	}
+
+	err = blob_open(&blob, data, len);
+	if (err)
+		pr_err(KERNEL_BTF " is no BTF that we understand\n");
+	else
+		err = blob_check(&blob);
+
+	vfree(data);
+	return err;
+}

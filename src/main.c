@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bring-up and tear-down of the module.
+ *
+ * Owns the order: what a later step needs, an earlier one has set up, and
+ * claiming begins with the last statement of insmod. rmmod is refused by the
+ * module's reference count while a claimed map, or an outer map that describes
+ * one, lives; so tear-down finds no map, but perhaps tasks in our text and
+ * deferred work of maps that are gone.
+ */
+#include <linux/kconfig.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+
+#include "claim.h"
+#include "layout.h"
+#include "log.h"
+#include "map.h"
+#include "notifier.h"
+#include "target.h"
+
+/* What the kernel must have been configured with, and why it is missed. */
+static const struct {
+	const char *option;
+	bool set;
+} needs[] = {
+	{ "CONFIG_BPF_SYSCALL", IS_ENABLED(CONFIG_BPF_SYSCALL) },
+	{ "CONFIG_DYNAMIC_FTRACE_WITH_REGS",
+	  IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS) },
+	{ "CONFIG_KRETPROBES", IS_ENABLED(CONFIG_KRETPROBES) },
+	{ "CONFIG_SECURITY", IS_ENABLED(CONFIG_SECURITY) },
+	{ "CONFIG_DEBUG_INFO_BTF", IS_ENABLED(CONFIG_DEBUG_INFO_BTF) },
+};
+
+static int __init main_check_kernel(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (needs[i].set)
+			continue;
+		pr_err("this kernel lacks %s\n", needs[i].option);
+		return -EOPNOTSUPP;
+	}
+	return layout_check();
+}
+
+static int __init main_init(void)
+{
+	int err;
+
+	err = main_check_kernel();
+	if (err)
+		return err;
+
+	map_module_init();
+
+	err = target_module_init();
+	if (err)
+		return err;
+
+	err = notifier_init();
+	if (err)
+		goto exit_target;
+
+	err = claim_init();
+	if (err)
+		goto exit_notifier;
+
+	/* Nothing can fail from here on. */
+	claim_arm();
+	return 0;
+
+exit_notifier:
+	notifier_exit();
+exit_target:
+	target_module_exit();
+	return err;
+}
+
+static void __exit main_exit(void)
+{
+	claim_exit();
+
+	/*
+	 * Tasks that were preempted in a function of ours, behind its
+	 * module_put(), or on their way into one that a hook has put in.
+	 */
+	synchronize_rcu_tasks();
+	synchronize_rcu();
+	/* Callbacks of ours; they queue work, which target_module_exit() awaits. */
+	rcu_barrier();
+
+	notifier_exit();
+	target_module_exit();
+}
+
+module_init(main_init);
+module_exit(main_exit);
+
+MODULE_DESCRIPTION("BPF redirect maps (DEVMAP, DEVMAP_HASH) as a module");
+MODULE_AUTHOR("The redirmap developers");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1");

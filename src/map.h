@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_MAP_H
+#define REDIRMAP_MAP_H
+
+#include <linux/bpf.h>
+
+#include "compat.h"
+#include "layout.h"
+#include "target.h"
+
+/**
+ * struct redir_map - a claimed map
+ * @dtab: what the kernel believes to have allocated: a valid, empty devmap.
+ *	Per packet, max_entries and the table are read from it
+ * @birthmark: says that this load of the module has made the map
+ * @holder: the targets that slots point to
+ * @lock: serializes changes of a hash
+ * @swept: target_deaths() when a hash was last swept
+ */
+struct redir_map {
+	/* hot */
+	struct kern_dtab dtab;
+
+	/* cold */
+	u64 birthmark;
+	struct target_holder holder;
+	spinlock_t lock;
+	unsigned int swept;
+};
+
+static inline struct redir_map *to_redir_map(const struct bpf_map *map)
+{
+	return container_of(map, struct redir_map, dtab.map);
+}
+
+struct redir_map *map_alloc(union bpf_attr *attr,
+			    void (*sweep)(struct target_holder *holder));
+void map_free(struct redir_map *rmap);
+void *map_area_alloc(u64 size, int numa_node);
+
+bool map_is_unborn(const struct bpf_map *map);
+bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
+
+int map_value(const struct bpf_map *map, const void *value,
+	      struct bpf_devmap_val *val);
+struct target *map_attach(struct redir_map *rmap,
+			  const struct bpf_devmap_val *val);
+void *map_lookup_nothing(struct bpf_map *map, u32 key);
+
+void map_module_init(void);
+
+#define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
+
+#endif /* REDIRMAP_MAP_H */

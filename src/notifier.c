@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What happens to devices, told to their targets.
+ *
+ * Owns the netdev notifier, which core calls under RTNL, for all namespaces.
+ * Talks to targets alone: maps learn of a device that left by looking at its
+ * target.
+ */
+#include <linux/netdevice.h>
+
+#include "compat.h"
+#include "log.h"
+#include "notifier.h"
+#include "target.h"
+
+/* Under RTNL. */
+static int notifier_event(struct notifier_block *nb, unsigned long event,
+			  void *ptr)
+{
+	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
+
+	switch (event) {
+	case NETDEV_UNREGISTER:
+		target_device_left(dev);
+		break;
+	case NETDEV_UP:
+	case NETDEV_GOING_DOWN:
+	case NETDEV_DOWN:
+	case NETDEV_CHANGE:
+	case NETDEV_CHANGEMTU:
+	case NETDEV_CHANGENAME:
+	case NETDEV_FEAT_CHANGE:
+	case NETDEV_XDP_FEAT_CHANGE:
+	case NETDEV_CHANGEUPPER:
+	case NETDEV_POST_TYPE_CHANGE:
+		target_mirror(dev);
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block notifier_block = {
+	.notifier_call = notifier_event,
+};
+
+/**
+ * notifier_init() - start to follow devices
+ *
+ * Context: insmod; takes RTNL.
+ * Return: 0 or a negative errno.
+ */
+int notifier_init(void)
+{
+	int err = register_netdevice_notifier(&notifier_block);
+
+	if (err)
+		pr_err("registering the netdev notifier failed (%d)\n", err);
+	return err;
+}
+
+/**
+ * notifier_exit() - stop following devices
+ *
+ * Core tells that every device leaves, so no target is live any more.
+ *
+ * Context: rmmod; takes RTNL.
+ */
+void notifier_exit(void)
+{
+	unregister_netdevice_notifier(&notifier_block);
+}

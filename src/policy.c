@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which maps are to be claimed, by name: the module parameter "claim".
+ *
+ * Owns the list of globs. It is replaced as a whole under the lock of the
+ * module's parameters, by insmod and by writes to sysfs, and read under RCU by
+ * the hook on map creation, with preemption off.
+ */
+#include <linux/glob.h>
+#include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "log.h"
+#include "policy.h"
+
+#define POLICY_MAX 255		/* characters in all */
+#define POLICY_GLOB_MAX 63	/* in one glob; map names have 15 */
+
+/**
+ * struct policy - the globs that map names are compared with
+ * @rcu: defers the free
+ * @text: as user space has written it
+ * @globs: the same with a NUL for each comma
+ * @end: behind the last glob's NUL; @globs for an empty policy
+ */
+struct policy {
+	struct rcu_head rcu;
+	char text[POLICY_MAX + 1];
+	char globs[POLICY_MAX + 1];
+	const char *end;
+};
+
+static struct policy policy_all = {
+	.text = "*",
+	.globs = "*",
+	.end = policy_all.globs + sizeof("*"),
+};
+
+static struct policy __rcu *policy = RCU_INITIALIZER(&policy_all);
+
+/* A class must be closed: glob_match() would take its '[' literally. */
+static const char *policy_class_end(const char *p)
+{
+	p++;
+	if (*p == '!')
+		p++;
+	/* The first character of a class may be a ']'. */
+	return *p ? strchr(p + 1, ']') : NULL;
+}
+
+/* What is wrong with a glob, or NULL. */
+static const char *policy_glob_error(const char *glob)
+{
+	const char *p;
+
+	if (!*glob)
+		return "an empty glob";
+	if (strlen(glob) > POLICY_GLOB_MAX)
+		return "a glob of more than 63 characters";
+
+	for (p = glob; *p; p++) {
+		if (*p <= ' ' || *p > '~')
+			return "a character that is no part of a name";
+		if (*p == '\\' && !*++p)
+			return "a backslash with nothing behind it";
+		if (*p == '[') {
+			p = policy_class_end(p);
+			if (!p)
+				return "a '[' without its ']'";
+		}
+	}
+	return NULL;
+}
+
+static const char *policy_parse(struct policy *new)
+{
+	char *rest = new->globs, *glob;
+	const char *error;
+
+	strscpy(new->globs, new->text, sizeof(new->globs));
+	new->end = new->globs;
+	if (!*new->text)
+		return NULL;
+
+	while ((glob = strsep(&rest, ","))) {
+		error = policy_glob_error(glob);
+		if (error)
+			return error;
+		new->end = glob + strlen(glob) + 1;
+	}
+	return NULL;
+}
+
+/* insmod, or a write to sysfs; param_lock is held. */
+static int policy_set(const char *val, const struct kernel_param *kp)
+{
+	struct policy *new, *old;
+	size_t len = strlen(val);
+	const char *error;
+
+	if (len && val[len - 1] == '\n')
+		len--;
+	if (len > POLICY_MAX) {
+		pr_err("claim: more than %d characters\n", POLICY_MAX);
+		return -EINVAL;
+	}
+
+	new = kzalloc(sizeof(*new), GFP_KERNEL);
+	if (!new)
+		return -ENOMEM;
+	memcpy(new->text, val, len);
+
+	error = policy_parse(new);
+	if (error) {
+		pr_err("claim: %s in \"%s\"\n", error, new->text);
+		kfree(new);
+		return -EINVAL;
+	}
+
+	old = unrcu_pointer(xchg(&policy, RCU_INITIALIZER(new)));
+	if (old != &policy_all)
+		kfree_rcu(old, rcu);
+	return 0;
+}
+
+static int policy_get(char *buffer, const struct kernel_param *kp)
+{
+	int len;
+
+	rcu_read_lock();
+	len = sysfs_emit(buffer, "%s\n", rcu_dereference(policy)->text);
+	rcu_read_unlock();
+	return len;
+}
+
+/* The module is unloaded, or was never loaded: no reader is left. */
+static void policy_free(void *arg)
+{
+	struct policy *old = rcu_replace_pointer(policy, &policy_all, true);
+
+	if (old != &policy_all)
+		kfree(old);
+}
+
+static const struct kernel_param_ops policy_ops = {
+	.set = policy_set,
+	.get = policy_get,
+	.free = policy_free,
+};
+
+module_param_cb(claim, &policy_ops, NULL, 0644);
+MODULE_PARM_DESC(claim, "globs of the names of maps to claim, with commas between; empty for none (default: *)");
+
+/**
+ * policy_claims() - is a map of this name to be claimed?
+ * @name: the name, terminated; maps without a name have an empty one
+ *
+ * Context: any; neither sleeps nor locks.
+ * Return: true when one of the globs matches.
+ */
+bool policy_claims(const char *name)
+{
+	const struct policy *p;
+	const char *glob;
+	bool claims = false;
+
+	rcu_read_lock();
+	p = rcu_dereference(policy);
+	for (glob = p->globs; glob < p->end && !claims;
+	     glob += strlen(glob) + 1)
+		claims = glob_match(glob, name);
+	rcu_read_unlock();
+	return claims;
+}

@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Targets: what the slots of claimed maps point to.
+ *
+ * All entries for one device are alike, so they are one object: a target is
+ * interned by namespace and ifindex, and a slot is a pointer to it. Owns the
+ * targets, who holds them, and what happens when their device goes away.
+ *
+ * A map holds targets through its target_holder: one holding for each target
+ * that any of its slots points to, counting the slots, and one reference of
+ * the target for each holding. So an update touches the holding, and the
+ * target's own lines stay untouched.
+ *
+ * target_attach() and target_detach() run in bpf(2), target_attach() inside
+ * an RCU read section that lasts until the slot is published, so nothing here
+ * sleeps or allocates with GFP_KERNEL. Readers find targets in slots, in NAPI
+ * or in bpf(2), under RCU.
+ *
+ * A device leaves (unregisters, or moves to another namespace):
+ *
+ *  1. Core unlists it and waits for a grace period, then notifies.
+ *  2. target_device_left(), under RTNL, takes the target out of the table and
+ *     marks it dead. Every lookup looks at the mark: from here on the target
+ *     is in no map. This is all that is done under RTNL, and it does not
+ *     depend on how many maps and slots there are.
+ *  3. A grace period later no poll uses the device through the port, and no
+ *     update that had found the target alive is still about to publish it:
+ *     the reference to the device is dropped, and the sweep queued.
+ *  4. The sweep visits the maps that hold dead targets, empties their slots
+ *     and so drops the holdings.
+ *  5. A grace period after the last reference has gone the target is freed.
+ *
+ * Locks, from the outside in: holders_mutex, holder->lock, holders_lock;
+ * target_lock and dead_lock are taken inside none but holders_mutex.
+ */
+#include <linux/idr.h>
+#include <linux/netdevice.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+
+#include "compat.h"
+#include "log.h"
+#include "target.h"
+
+/**
+ * struct target_net - the targets of a network namespace
+ * @targets: by ifindex; changed under target_lock, read under RCU
+ */
+struct target_net {
+	struct xarray targets;
+};
+
+/**
+ * struct holding - a holder's share in a target
+ * @target: the target, referenced
+ * @uses: how many of the holder's slots point to it
+ * @rcu: defers the free, for target_attach() looks without the lock
+ */
+struct holding {
+	struct target *target;
+	refcount_t uses;
+	struct rcu_head rcu;
+};
+
+/*
+ * Protects interning: a target that is in its namespace's table has references
+ * as long as this is held. One for all namespaces, because a dead target may
+ * outlive its namespace.
+ */
+static DEFINE_SPINLOCK(target_lock);
+
+static unsigned int target_net_id;
+static DEFINE_IDA(target_ids);
+static struct workqueue_struct *target_wq;
+
+/* Targets that are not freed yet; unloading waits for none. */
+static atomic_t targets_alive = ATOMIC_INIT(0);
+
+/*
+ * Every holder that has held anything. Added under holders_lock; removed under
+ * holders_mutex as well, which the sweep holds while it walks.
+ */
+static LIST_HEAD(holders);
+static DEFINE_SPINLOCK(holders_lock);
+static DEFINE_MUTEX(holders_mutex);
+
+/* Dead targets that wait for the sweep. Taken in softirq (RCU callbacks). */
+static LIST_HEAD(dead_targets);
+static DEFINE_SPINLOCK(dead_lock);
+
+/* How many targets have ever died; written under target_lock. */
+static unsigned int target_death_count;
+
+static void target_sweep(struct work_struct *work);
+static DECLARE_WORK(sweep_work, target_sweep);
+
+static void target_free_work(struct work_struct *work)
+{
+	struct target *target = container_of(to_rcu_work(work), struct target,
+					     free_work);
+
+	/*
+	 * A CPU may still remember the target from a lookup that its program
+	 * did not use; make it forget, and let one more grace period pass for
+	 * a poll that has just picked it up.
+	 */
+	if (COMPAT_REDIRECT_OUTLIVES_PACKET && !target->forgotten) {
+		compat_redirect_forget(&target->entry);
+		target->forgotten = true;
+		queue_rcu_work(target_wq, &target->free_work);
+		return;
+	}
+
+	if (target_is_live(target))
+		port_detach(&target->port);
+	port_destroy(&target->port);
+	ida_free(&target_ids, target->id);
+	kfree(target);
+	if (atomic_dec_and_test(&targets_alive))
+		wake_up_var(&targets_alive);
+}
+
+static void target_put(struct target *target)
+{
+	if (refcount_dec_not_one(&target->refs))
+		return;
+	spin_lock(&target_lock);
+	if (!refcount_dec_and_test(&target->refs)) {
+		spin_unlock(&target_lock);
+		return;
+	}
+	if (target_is_live(target))
+		xa_erase(&target->tn->targets, target->entry.val.ifindex);
+	spin_unlock(&target_lock);
+	queue_rcu_work(target_wq, &target->free_work);
+}
+
+/* A new target for a device, with one reference; target_lock is not held. */
+static struct target *target_alloc(struct target_net *tn,
+				   struct net_device *dev, gfp_t gfp)
+{
+	struct target *target;
+	int err, id;
+
+	target = kzalloc(sizeof(*target), gfp);
+	if (!target)
+		return ERR_PTR(-ENOMEM);
+
+	id = ida_alloc(&target_ids, gfp & ~__GFP_ACCOUNT);
+	if (id < 0) {
+		err = -ENOMEM;
+		goto free_target;
+	}
+
+	err = port_init(&target->port, dev, gfp);
+	if (err)
+		goto free_id;
+
+	target->entry.dev = &target->port.dev;
+	target->entry.idx = TARGET_LIVE;
+	target->entry.val.ifindex = dev->ifindex;
+	target->id = id;
+	refcount_set(&target->refs, 1);
+	target->tn = tn;
+	INIT_RCU_WORK(&target->free_work, target_free_work);
+	INIT_LIST_HEAD(&target->dead_node);
+	atomic_inc(&targets_alive);
+	return target;
+
+free_id:
+	ida_free(&target_ids, id);
+free_target:
+	kfree(target);
+	return ERR_PTR(err);
+}
+
+/* The target that is interned for an ifindex, with a reference, or NULL. */
+static struct target *target_find_get(struct target_net *tn, u32 ifindex)
+{
+	struct target *target;
+
+	spin_lock(&target_lock);
+	target = xa_load(&tn->targets, ifindex);
+	if (target)
+		refcount_inc(&target->refs);
+	spin_unlock(&target_lock);
+	return target;
+}
+
+/*
+ * The target of a device, with a reference. Inside an RCU read section that
+ * ends after the target is published: core unlists a device, waits for a grace
+ * period and then notifies, so a device found here is notified about later.
+ */
+static struct target *target_get(struct net *net, struct target_net *tn,
+				 u32 ifindex, gfp_t gfp)
+{
+	struct target *target, *other;
+	struct net_device *dev;
+	int err = 0;
+
+	target = target_find_get(tn, ifindex);
+	if (target)
+		return target;
+
+	dev = dev_get_by_index_rcu(net, ifindex);
+	if (!dev)
+		return ERR_PTR(-EINVAL);
+
+	target = target_alloc(tn, dev, gfp);
+	if (IS_ERR(target))
+		return target;
+
+	spin_lock(&target_lock);
+	other = xa_load(&tn->targets, ifindex);
+	if (other)
+		refcount_inc(&other->refs);
+	else
+		err = xa_err(xa_store(&tn->targets, ifindex, target,
+				      gfp & ~__GFP_ACCOUNT));
+	spin_unlock(&target_lock);
+
+	if (other || err) {
+		/* Nobody has seen it, so nothing has to be waited for. */
+		port_detach(&target->port);
+		port_destroy(&target->port);
+		ida_free(&target_ids, target->id);
+		kfree(target);
+		atomic_dec(&targets_alive);
+		return other ?: ERR_PTR(err);
+	}
+
+	/* The notifier sees the port from here on; catch up with before. */
+	port_mirror(&target->port);
+	return target;
+}
+
+static void holder_list(struct target_holder *holder)
+{
+	lockdep_assert_held(&holder->lock);
+
+	if (!list_empty(&holder->node))
+		return;
+	spin_lock(&holders_lock);
+	list_add_tail_rcu(&holder->node, &holders);
+	spin_unlock(&holders_lock);
+}
+
+/* First use of a target in a holder. Same context as target_attach(). */
+static struct target *holder_add(struct target_holder *holder,
+				 struct net *net, struct target_net *tn,
+				 u32 ifindex, gfp_t gfp)
+{
+	struct holding *holding, *new;
+	struct target *target;
+	int err;
+
+	target = target_get(net, tn, ifindex, gfp);
+	if (IS_ERR(target))
+		return target;
+
+	new = kzalloc(sizeof(*new), gfp);
+	if (!new) {
+		err = -ENOMEM;
+		goto put_target;
+	}
+	new->target = target;
+	refcount_set(&new->uses, 1);
+
+	spin_lock(&holder->lock);
+	holding = xa_load(&holder->holdings, target->id);
+	if (holding) {
+		/* Somebody was faster; uses cannot be 0 under the lock. */
+		refcount_inc(&holding->uses);
+		spin_unlock(&holder->lock);
+		kfree(new);
+		target_put(target);
+		return target;
+	}
+	err = xa_err(xa_store(&holder->holdings, target->id, new, gfp));
+	if (!err) {
+		holder->count++;
+		holder_list(holder);
+	}
+	spin_unlock(&holder->lock);
+	if (err)
+		goto free_holding;
+	return target;
+
+free_holding:
+	kfree(new);
+put_target:
+	target_put(target);
+	return ERR_PTR(err);
+}
+
+/**
+ * target_attach() - use a device in a map
+ * @holder: the map's part
+ * @net: the namespace that @ifindex is of
+ * @ifindex: the device
+ * @gfp: how to allocate; must forbid to sleep
+ *
+ * Context: process context, inside an RCU read section that lasts until the
+ * slot points to the target.
+ * Return: the target, with one use by @holder; an error pointer: -EINVAL when
+ * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
+ */
+struct target *target_attach(struct target_holder *holder, struct net *net,
+			     u32 ifindex, gfp_t gfp)
+{
+	struct target_net *tn = net_generic(net, target_net_id);
+	struct holding *holding;
+	struct target *target;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
+
+	target = xa_load(&tn->targets, ifindex);
+	if (target) {
+		holding = xa_load(&holder->holdings, target->id);
+		if (holding && holding->target == target &&
+		    refcount_inc_not_zero(&holding->uses))
+			return target;
+	}
+	return holder_add(holder, net, tn, ifindex, gfp);
+}
+
+/**
+ * target_detach() - drop one use of a target in a map
+ * @holder: the map's part
+ * @target: what a slot has pointed to until now
+ *
+ * Context: process context, bottom halves on. Readers may still use the
+ * target until a grace period has passed.
+ */
+void target_detach(struct target_holder *holder, struct target *target)
+{
+	struct holding *holding = xa_load(&holder->holdings, target->id);
+
+	if (refcount_dec_not_one(&holding->uses))
+		return;
+	spin_lock(&holder->lock);
+	if (!refcount_dec_and_test(&holding->uses)) {
+		spin_unlock(&holder->lock);
+		return;
+	}
+	xa_erase(&holder->holdings, target->id);
+	holder->count--;
+	spin_unlock(&holder->lock);
+
+	kfree_rcu(holding, rcu);
+	target_put(target);
+}
+
+/**
+ * target_holder_init() - make the part of a map that holds targets
+ * @holder: memory for it; needs no other undoing while it holds nothing
+ * @sweep: see struct target_holder
+ */
+void target_holder_init(struct target_holder *holder,
+			void (*sweep)(struct target_holder *holder))
+{
+	INIT_LIST_HEAD(&holder->node);
+	xa_init(&holder->holdings);
+	spin_lock_init(&holder->lock);
+	holder->count = 0;
+	holder->sweep = sweep;
+}
+
+/**
+ * target_holder_exit() - let go of everything
+ * @holder: the part of a map that no update and no lookup can reach any more
+ *
+ * What the map's slots point to is not looked at: the holdings know it.
+ *
+ * Context: process context, sleeps.
+ */
+void target_holder_exit(struct target_holder *holder)
+{
+	struct holding *holding;
+	unsigned long id;
+
+	if (!list_empty(&holder->node)) {
+		mutex_lock(&holders_mutex);
+		spin_lock(&holders_lock);
+		list_del_rcu(&holder->node);
+		spin_unlock(&holders_lock);
+		mutex_unlock(&holders_mutex);
+	}
+
+	xa_for_each(&holder->holdings, id, holding) {
+		target_put(holding->target);
+		kfree(holding);
+	}
+	xa_destroy(&holder->holdings);
+}
+
+/**
+ * target_holder_memory() - memory that a map needs for holding what it holds
+ * @holder: the map's part
+ *
+ * Return: bytes, without the targets, which maps share.
+ */
+size_t target_holder_memory(const struct target_holder *holder)
+{
+	return READ_ONCE(holder->count) * sizeof(struct holding);
+}
+
+static bool holder_holds_any(struct target_holder *holder,
+			     const struct list_head *dead)
+{
+	const struct target *target;
+	const struct holding *holding;
+	bool holds = false;
+
+	rcu_read_lock();
+	list_for_each_entry(target, dead, dead_node) {
+		holding = xa_load(&holder->holdings, target->id);
+		holds = holding && READ_ONCE(holding->target) == target;
+		if (holds)
+			break;
+	}
+	rcu_read_unlock();
+	return holds;
+}
+
+/* Work item, a grace period after the targets were marked. One pass for all. */
+static void target_sweep(struct work_struct *work)
+{
+	struct target_holder *holder;
+	struct target *target, *next;
+	LIST_HEAD(dead);
+
+	spin_lock_bh(&dead_lock);
+	list_splice_init(&dead_targets, &dead);
+	spin_unlock_bh(&dead_lock);
+
+	mutex_lock(&holders_mutex);
+	list_for_each_entry_rcu(holder, &holders, node,
+				lockdep_is_held(&holders_mutex)) {
+		if (holder_holds_any(holder, &dead))
+			holder->sweep(holder);
+		cond_resched();
+	}
+	mutex_unlock(&holders_mutex);
+
+	list_for_each_entry_safe(target, next, &dead, dead_node) {
+		list_del_init(&target->dead_node);
+		target_put(target);
+	}
+}
+
+/* RCU callback, in softirq: step 3 of the head comment. */
+static void target_died(struct rcu_head *rcu)
+{
+	struct target *target = container_of(rcu, struct target, death);
+
+	port_detach(&target->port);
+	spin_lock_bh(&dead_lock);
+	list_add_tail(&target->dead_node, &dead_targets);
+	spin_unlock_bh(&dead_lock);
+	queue_work(target_wq, &sweep_work);
+}
+
+/**
+ * target_device_left() - take a device out of all maps
+ * @dev: a device that core has unlisted, a grace period ago
+ *
+ * Context: netdev notifier, under RTNL. Constant time.
+ */
+void target_device_left(struct net_device *dev)
+{
+	struct target_net *tn = net_generic(dev_net(dev), target_net_id);
+	struct target *target;
+
+	ASSERT_RTNL();
+
+	spin_lock(&target_lock);
+	target = xa_erase(&tn->targets, dev->ifindex);
+	if (target) {
+		WRITE_ONCE(target->entry.idx, TARGET_DEAD);
+		/* Who sees the count sees the mark. */
+		smp_store_release(&target_death_count,
+				  target_death_count + 1);
+		refcount_inc(&target->refs);	/* the sweep's */
+	}
+	spin_unlock(&target_lock);
+
+	if (target)
+		call_rcu(&target->death, target_died);
+}
+
+/**
+ * target_deaths() - how many targets have died since the module was loaded
+ *
+ * While it stays the same, a map that was swept has nothing dead in it.
+ *
+ * Context: inside the RCU read section in which dead targets are looked for.
+ */
+unsigned int target_deaths(void)
+{
+	/* Pairs with target_device_left(). */
+	return smp_load_acquire(&target_death_count);
+}
+
+/**
+ * target_mirror() - pass on a change of a device
+ * @dev: the device, in its new state
+ *
+ * Context: netdev notifier, under RTNL.
+ */
+void target_mirror(struct net_device *dev)
+{
+	struct target_net *tn = net_generic(dev_net(dev), target_net_id);
+	struct target *target;
+
+	ASSERT_RTNL();
+
+	/* The lock keeps the target, and so its device reference, alive. */
+	spin_lock(&target_lock);
+	target = xa_load(&tn->targets, dev->ifindex);
+	if (target)
+		port_mirror(&target->port);
+	spin_unlock(&target_lock);
+}
+
+static int __net_init target_net_init(struct net *net)
+{
+	struct target_net *tn = net_generic(net, target_net_id);
+
+	xa_init(&tn->targets);
+	return 0;
+}
+
+/* All devices have left; targets that are still being swept are dead. */
+static void __net_exit target_net_exit(struct net *net)
+{
+	struct target_net *tn = net_generic(net, target_net_id);
+
+	WARN_ON_ONCE(!xa_empty(&tn->targets));
+	xa_destroy(&tn->targets);
+}
+
+static struct pernet_operations target_net_ops = {
+	.init = target_net_init,
+	.exit = target_net_exit,
+	.id = &target_net_id,
+	.size = sizeof(struct target_net),
+};
+
+/**
+ * target_module_init() - get ready for maps and for the notifier
+ *
+ * Context: insmod.
+ * Return: 0 or -ENOMEM.
+ */
+int target_module_init(void)
+{
+	int err;
+
+	BUILD_BUG_ON(offsetof(struct target, entry));
+	BUILD_BUG_ON(offsetof(struct kern_dtab_netdev, dev));
+	BUILD_BUG_ON(offsetofend(struct kern_dtab_netdev, idx) > L1_CACHE_BYTES);
+
+	target_wq = alloc_workqueue("redirmap", WQ_UNBOUND, 0);
+	if (!target_wq)
+		return -ENOMEM;
+
+	err = register_pernet_subsys(&target_net_ops);
+	if (err)
+		goto destroy_wq;
+	return 0;
+
+destroy_wq:
+	destroy_workqueue(target_wq);
+	return err;
+}
+
+/**
+ * target_module_exit() - wait until the last target is gone
+ *
+ * Context: rmmod, with no map left and the notifier unregistered.
+ */
+void target_module_exit(void)
+{
+	wait_var_event(&targets_alive, !atomic_read(&targets_alive));
+	unregister_pernet_subsys(&target_net_ops);
+	destroy_workqueue(target_wq);
+	ida_destroy(&target_ids);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_TARGET_H
+#define REDIRMAP_TARGET_H
+
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "layout.h"
+#include "port.h"
+
+struct target_net;
+
+/**
+ * struct target - what slots of maps point to: a device to redirect to
+ * @entry: what the kernel sees; its unused idx tells whether the target lives
+ * @id: index of the target in the holders' tables
+ * @refs: one for each holder, one for the sweep while it is due
+ * @tn: the namespace that interns the target
+ * @death: runs a grace period after the device has left
+ * @free_work: frees the target, a grace period after the last reference
+ * @forgotten: no per-CPU redirect can name the target any more
+ * @dead_node: place among the targets that wait for the sweep
+ * @port: the pseudo device that @entry names
+ *
+ * Aligned so that all that a lookup and the kernel's enqueue read of it, the
+ * beginning of @entry, lies in one cache line.
+ */
+struct target {
+	/* hot: read per packet, written when the device leaves */
+	struct kern_dtab_netdev entry ____cacheline_aligned;
+
+	/* cold */
+	u32 id;
+	refcount_t refs;
+	struct target_net *tn;
+	struct rcu_head death;
+	struct rcu_work free_work;
+	bool forgotten;
+	struct list_head dead_node;
+
+	struct port port;
+};
+
+#define TARGET_LIVE 0
+#define TARGET_DEAD 1
+
+/**
+ * target_is_live() - has the target's device not gone away?
+ * @target: a target found inside the present RCU read section
+ *
+ * Runs per packet; reads the cache line that the kernel's enqueue reads next.
+ */
+static inline bool target_is_live(const struct target *target)
+{
+	return likely(READ_ONCE(target->entry.idx) == TARGET_LIVE);
+}
+
+/**
+ * struct target_holder - the part of a map that holds targets
+ * @node: place among all holders that have ever held one
+ * @holdings: targets that are held, by their id, with the number of uses
+ * @lock: protects changes of @holdings
+ * @count: number of @holdings
+ * @sweep: let go of all uses of dead targets; called in process context, may
+ *	sleep, and never runs beside target_holder_exit()
+ */
+struct target_holder {
+	struct list_head node;
+	struct xarray holdings;
+	spinlock_t lock;
+	unsigned int count;
+	void (*sweep)(struct target_holder *holder);
+};
+
+void target_holder_init(struct target_holder *holder,
+			void (*sweep)(struct target_holder *holder));
+void target_holder_exit(struct target_holder *holder);
+size_t target_holder_memory(const struct target_holder *holder);
+
+struct target *target_attach(struct target_holder *holder, struct net *net,
+			     u32 ifindex, gfp_t gfp);
+void target_detach(struct target_holder *holder, struct target *target);
+
+unsigned int target_deaths(void);
+
+void target_mirror(struct net_device *dev);
+void target_device_left(struct net_device *dev);
+
+int target_module_init(void);
+void target_module_exit(void);
+
+#endif /* REDIRMAP_TARGET_H */
