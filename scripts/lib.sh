@@ -20,6 +20,7 @@
 # and is made again when it is next needed.
 
 set -euo pipefail
+shopt -s inherit_errexit
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
 	sed -n '/^#$/,/^$/ { s/^# \{0,1\}//; p }' "$0" >&2

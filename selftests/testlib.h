@@ -22,10 +22,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "kselftest.h"
+
 #define MODULE_DIR "/sys/module/redirmap"
 
 /* Runs a shell command; true when it has succeeded. */
-__attribute__((format(printf, 1, 2)))
+__printf(1, 2)
 static inline bool sh(const char *fmt, ...)
 {
 	char cmd[1024];

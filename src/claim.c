@@ -62,6 +62,7 @@ static const struct bpf_map_ops *claim_ops(const struct bpf_map *map)
 	bool *ready = is_array ? &array_ops_ready : &hash_ops_ready;
 	unsigned long flags;
 
+	/* Pairs with the release below: ready means written. */
 	if (smp_load_acquire(ready))
 		return ops;
 
@@ -72,6 +73,7 @@ static const struct bpf_map_ops *claim_ops(const struct bpf_map *map)
 			array_set_ops(ops);
 		else
 			hash_set_ops(ops);
+		/* Pairs with the acquire above. */
 		smp_store_release(ready, true);
 	}
 	raw_spin_unlock_irqrestore(&ops_lock, flags);
@@ -93,7 +95,7 @@ static struct bpf_map *claim_alloc(union bpf_attr *attr)
 	return map;
 }
 
-static void *claim_alloc_entered(const unsigned long args[2])
+static void *claim_alloc_entered(const unsigned long *args)
 {
 	const union bpf_attr *attr = (const union bpf_attr *)args[0];
 	char name[BPF_OBJ_NAME_LEN + 1];
@@ -112,7 +114,7 @@ static void *claim_alloc_entered(const unsigned long args[2])
 	return claim_alloc;
 }
 
-static void *claim_map_created(const unsigned long args[2])
+static void *claim_map_created(const unsigned long *args)
 {
 	struct bpf_map *map = (struct bpf_map *)args[0];
 
@@ -136,7 +138,7 @@ static bool claim_meta_unequal(const struct bpf_map *meta0,
 }
 
 /* Called for stock outer maps; those of ours compare by map_meta_equal(). */
-static void *claim_meta_equal_entered(const unsigned long args[2])
+static void *claim_meta_equal_entered(const unsigned long *args)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 	const struct bpf_map *map = (const struct bpf_map *)args[1];
@@ -180,7 +182,7 @@ static bool claim_meta_task_remove(void)
 	return false;
 }
 
-static void *claim_meta_alloc_entered(const unsigned long args[2])
+static void *claim_meta_alloc_entered(const unsigned long *args)
 {
 	/*
 	 * The inner map may be closed, and the module unloaded, as soon as
@@ -200,7 +202,7 @@ static void claim_meta_alloc_returned(unsigned long ret)
 		module_put(THIS_MODULE);
 }
 
-static void *claim_meta_freed(const unsigned long args[2])
+static void *claim_meta_freed(const unsigned long *args)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 

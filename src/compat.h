@@ -39,11 +39,13 @@ typedef u32 redirect_key_t;
 #endif
 
 /* Maps tell of their memory since 6.4. */
+static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
+					u64 (*func)(const struct bpf_map *map))
+{
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
-#define compat_set_mem_usage(ops, func) ((ops)->map_mem_usage = (func))
-#else
-#define compat_set_mem_usage(ops, func) ((void)(func))
+	ops->map_mem_usage = func;
 #endif
+}
 
 /* The hook point of security modules between map_alloc() and the first fd. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)

@@ -13,6 +13,7 @@
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
+#include <linux/sched.h>
 #include <linux/string.h>
 
 #include "hook.h"
@@ -151,7 +152,20 @@ static void __noreturn hook_stay(const char *func, int err)
 	pr_emerg("ftrace does not let go of %s() (%d): the module stays, unloading never ends\n",
 		 func, err);
 	for (;;)
-		ssleep(3600);
+		schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
+}
+
+/*
+ * Asked before unregistering, which on a dead ftrace may walk a list of ops of
+ * which some are gone (6.1: cleanup_direct_functions_after_ipmodify()).
+ */
+static bool hook_ftrace_is_dead(const char *func)
+{
+	static struct ftrace_ops probe = { .func = hook_nothing };
+	bool dead = hook_filter(&probe, func) == -ENODEV;
+
+	ftrace_free_filter(&probe);
+	return dead;
 }
 
 /**
@@ -165,8 +179,10 @@ static void __noreturn hook_stay(const char *func, int err)
  */
 void hook_remove(struct hook *hook)
 {
-	int err = unregister_ftrace_function(&hook->ops);
+	int err = -ENODEV;
 
+	if (!hook_ftrace_is_dead(hook->func))
+		err = unregister_ftrace_function(&hook->ops);
 	if (err)
 		hook_stay(hook->func, err);
 	ftrace_free_filter(&hook->ops);
@@ -181,6 +197,7 @@ static int hook_exit_handler(struct kretprobe_instance *ri,
 		container_of(probe, struct hook_exit, probe)->exit(regs_return_value(regs));
 	return 0;
 }
+
 NOKPROBE_SYMBOL(hook_exit_handler);
 
 /**

@@ -5,16 +5,16 @@
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
 
-/**
- * typedef hook_entry_fn - what a hook does when its function is entered
- * @args: the function's first two arguments, as the registers held them
+/*
+ * What a hook does when its function is entered. args are the function's first
+ * two arguments, as the registers held them.
  *
  * Context: any that the hooked function has, with preemption off: may not
  * sleep, and may not take a spinlock_t (they sleep on PREEMPT_RT).
  * Return: a function to run instead, with the same arguments, or NULL to let
  * the hooked function run. Must be NULL for a hook that does not replace.
  */
-typedef void *(*hook_entry_fn)(const unsigned long args[2]);
+typedef void *(*hook_entry_fn)(const unsigned long *args);
 
 /**
  * struct hook - an ftrace hook on one function of the kernel

@@ -167,10 +167,9 @@ static int blob_check(const struct blob *blob)
 			       row->type, row->member[0] ? " member " : "",
 			       row->member);
 		else
-			pr_err("struct %s%s%s is %lld bytes %s in this kernel, not %u: built for another kernel\n",
+			pr_err("struct %s%s%s: %lld in this kernel, not %u: built for another kernel\n",
 			       row->type, row->member[0] ? " member " : "",
-			       row->member, where,
-			       row->member[0] ? "in" : "large", row->where);
+			       row->member, where, row->where);
 		return -ENOEXEC;
 	}
 	return 0;
@@ -257,7 +256,7 @@ int layout_check(void)
 
 	data = layout_read(&len);
 	if (IS_ERR(data)) {
-		pr_err("cannot read " KERNEL_BTF " (%ld), so the kernel's private layouts stay unknown\n",
+		pr_err("cannot read " KERNEL_BTF " (%ld): private layouts unknown\n",
 		       PTR_ERR(data));
 		return -EOPNOTSUPP;
 	}

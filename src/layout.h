@@ -41,8 +41,9 @@ struct kern_dtab {
 	void __rcu **netdev_map;
 	struct list_head list;
 
+	/* DEVMAP_HASH only; the lock is the kernel's, for dev_index_head */
 	struct hlist_head *dev_index_head;
-	spinlock_t index_lock;
+	spinlock_t index_lock; /* not used by us */
 	unsigned int items;
 	u32 n_buckets;
 };

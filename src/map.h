@@ -24,7 +24,7 @@ struct redir_map {
 	/* cold */
 	u64 birthmark;
 	struct target_holder holder;
-	spinlock_t lock;
+	spinlock_t lock; /* see @lock above */
 	unsigned int swept;
 };
 

@@ -21,7 +21,7 @@ struct port {
 
 	/* cold */
 	netdevice_tracker tracker;
-	spinlock_t mirror_lock;
+	spinlock_t mirror_lock; /* see @mirror_lock above */
 	bool own_stats;
 
 	/* hot: per packet; last, for it may end in a flexible array */

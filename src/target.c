@@ -499,6 +499,7 @@ void target_device_left(struct net_device *dev)
  * While it stays the same, a map that was swept has nothing dead in it.
  *
  * Context: inside the RCU read section in which dead targets are looked for.
+ * Return: a count that only grows (and wraps around).
  */
 unsigned int target_deaths(void)
 {

@@ -51,6 +51,8 @@ struct target {
  * @target: a target found inside the present RCU read section
  *
  * Runs per packet; reads the cache line that the kernel's enqueue reads next.
+ *
+ * Return: false when every map has to treat the target as absent.
  */
 static inline bool target_is_live(const struct target *target)
 {
@@ -69,7 +71,7 @@ static inline bool target_is_live(const struct target *target)
 struct target_holder {
 	struct list_head node;
 	struct xarray holdings;
-	spinlock_t lock;
+	spinlock_t lock; /* see @lock above */
 	unsigned int count;
 	void (*sweep)(struct target_holder *holder);
 };

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The kernel's ftrace dies while the module is loaded. Run on its own, on a
+# machine that is thrown away: ftrace stays dead, and the module stays.
+#
+# On 6.1 a BPF fentry and then a fexit program on a function that has an
+# IPMODIFY owner make ftrace find the kernel's text not as it expects, and
+# disable itself for good. Unregistering the hooks then fails, so rmmod has to
+# keep text and hooks, and never ends. Kernels without that fault: skipped.
+
+# Functions are called by result():
+# shellcheck disable=SC2317
+
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
+
+attach=$REDIRMAP_TEST_OUTPUT/attach
+allow_log 'WARNING: CPU: .* at kernel/trace/ftrace.c'
+allow_log 'Call Trace'
+
+mkfifo /tmp/in1 /tmp/in2
+"$attach" fentry dev_map_alloc </tmp/in1 >/tmp/out1 2>&1 &
+exec 8>/tmp/in1
+sleep 2
+"$attach" fexit dev_map_alloc </tmp/in2 >/tmp/out2 2>&1 &
+exec 9>/tmp/in2
+sleep 2
+
+map_is_made()
+{
+	bpftool map create "/sys/fs/bpf/$1" type devmap key 4 value 4 entries 4 name "$1" &&
+		bpftool map update pinned "/sys/fs/bpf/$1" key 0 0 0 0 value 1 0 0 0 &&
+		rm "/sys/fs/bpf/$1"
+}
+result "a map is made, with fentry and fexit on dev_map_alloc()" map_is_made rm_dies
+
+if ! dmesg | grep -q 'WARNING: CPU: .* at kernel/trace/ftrace.c'; then
+	exec 8>&- 9>&-
+	skip "ftrace has died" "this kernel's ftrace survives fentry and fexit"
+	finish
+fi
+result "maps are made while ftrace is dead" map_is_made rm_dead
+
+sleep 1
+rmmod redirmap &
+rmmod=$!
+sleep 3
+
+stays()
+{
+	kill -0 $rmmod && grep -q '^redirmap ' /proc/modules &&
+		dmesg | grep 'redirmap: ftrace does not let go of'
+}
+result "rmmod does not end, and says why" stays
+result "maps are made after that" map_is_made rm_after
+finish

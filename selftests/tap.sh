@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# TAP for the tests in shell; the plan comes last.
+
+tap_nr=0
+tap_bad=0
+
+# result NAME COMMAND... : one result, by the command's success
+result()
+{
+	local name=$1
+
+	shift
+	tap_nr=$((tap_nr + 1))
+	if "$@" >/tmp/tap.out 2>&1; then
+		echo "ok $tap_nr $name"
+	else
+		echo "not ok $tap_nr $name"
+		sed 's/^/#   /' /tmp/tap.out
+		tap_bad=$((tap_bad + 1))
+	fi
+}
+
+# skip NAME WHY
+skip()
+{
+	tap_nr=$((tap_nr + 1))
+	echo "ok $tap_nr $1 # SKIP $2"
+}
+
+# allow_log REGEX : the test provokes such lines in the kernel log
+allow_log()
+{
+	echo "# allow-log: $1"
+}
+
+finish()
+{
+	echo "1..$tap_nr"
+	[ "$tap_bad" = 0 ]
+	exit
+}

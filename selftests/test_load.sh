@@ -1,0 +1,339 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Loading and unloading: what insmod refuses and says about it, that nothing
+# stays hooked then, what may be attached to the hooked functions besides us,
+# and when rmmod is refused.
+
+# Functions are called by result():
+# shellcheck disable=SC2317
+
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
+
+: "${REDIRMAP_KO:=$here/../build/$(uname -r)/redirmap.ko}"
+: "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"
+: "${REDIRMAP_CLAIM:=rm_*}"
+mods=$(dirname "$(dirname "$REDIRMAP_KO")")/$(uname -r)-selftests
+attach=$REDIRMAP_TEST_OUTPUT/attach
+tracing=/sys/kernel/tracing
+bpffs=/sys/fs/bpf/redirmap-load
+functions="dev_map_alloc bpf_map_meta_equal bpf_map_meta_alloc bpf_map_meta_free"
+if grep -qw security_bpf_map_create /proc/kallsyms; then
+	functions+=" security_bpf_map_create"
+else
+	functions+=" security_bpf_map_alloc"
+fi
+
+[ "$(id -u)" = 0 ] || exit 4
+mkdir -p $bpffs
+
+load()
+{
+	insmod "$REDIRMAP_KO" claim="$REDIRMAP_CLAIM"
+}
+
+loaded()
+{
+	[ -d /sys/module/redirmap ]
+}
+
+unload()
+{
+	local i
+
+	for ((i = 0; i < 100; i++)); do
+		loaded || return 0
+		rmmod redirmap 2>/dev/null && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# make NAME : a map, pinned; true when the module has claimed it
+make()
+{
+	local before after
+
+	before=$(cat /sys/module/redirmap/refcnt 2>/dev/null || echo 0)
+	bpftool map create "$bpffs/$1" type devmap key 4 value 4 entries 4 \
+		name "$1" || return 2
+	after=$(cat /sys/module/redirmap/refcnt 2>/dev/null || echo 0)
+	[ "$after" -gt "$before" ]
+}
+
+drop()
+{
+	rm -f $bpffs/*
+}
+
+# Claims by name, and an update and a lookup go through.
+works()
+{
+	local rc=0
+
+	make rm_works || rc=1
+	bpftool map update pinned $bpffs/rm_works key 1 0 0 0 value 1 0 0 0 || rc=1
+	bpftool map lookup pinned $bpffs/rm_works key 1 0 0 0 | grep -q 'value: 01' || rc=1
+	make st_works && rc=1
+	drop
+	return $rc
+}
+
+nothing_hooked()
+{
+	local func
+
+	for func in $functions; do
+		if grep -qE "^$func \(" $tracing/enabled_functions; then
+			grep -E "^$func \(" $tracing/enabled_functions
+			return 1
+		fi
+	done
+	! grep -q redirmap $tracing/enabled_functions &&
+		! grep -q bpf_map_meta_alloc /sys/kernel/debug/kprobes/list
+}
+
+# What the module has said since mark_log
+mark_log()
+{
+	mark="load-test-$RANDOM-$RANDOM"
+	echo "$mark" >/dev/kmsg
+}
+
+said()
+{
+	dmesg | sed "0,/$mark/d" | grep 'redirmap: ' |
+		grep -v 'taints kernel\|module verification\|invalid for parameter'
+}
+
+# refused ERRNO-TEXT LOG-TEXT INSMOD-ARGS... : refused so, with one such line
+refused()
+{
+	local text=$1 log=$2 out
+
+	shift 2
+	mark_log
+	if out=$(insmod "$@" 2>&1); then
+		echo "insmod has succeeded"
+		rmmod redirmap
+		return 1
+	fi
+	echo "$out"
+	said
+	grep -q "$text" <<<"$out" && [ "$(said | wc -l)" = 1 ] &&
+		said | grep -q "$log" && ! loaded && nothing_hooked
+}
+
+# --- plain ---------------------------------------------------------------
+
+result "rmmod" unload
+result "nothing is hooked when unloaded" nothing_hooked
+result "insmod" load
+result "claims, updates, looks up" works
+
+busy_while_a_map_lives()
+{
+	make rm_pins && ! rmmod redirmap && drop && unload && load
+}
+result "rmmod is refused while a map lives, succeeds after" busy_while_a_map_lives
+
+stock_map_does_not_pin()
+{
+	local rc
+
+	make st_early
+	bpftool map update pinned $bpffs/st_early key 0 0 0 0 value 1 0 0 0 &&
+		unload &&
+		bpftool map lookup pinned $bpffs/st_early key 0 0 0 0 | grep -q 'value: 01' &&
+		load && bpftool map delete pinned $bpffs/st_early key 0 0 0 0
+	rc=$?
+	drop
+	return $rc
+}
+result "a stock map lives through unload and load" stock_map_does_not_pin
+
+loop()
+{
+	local i
+
+	for ((i = 0; i < 20; i++)); do
+		unload && load || return 1
+	done
+	works
+}
+result "20 times" loop
+unload
+
+# --- refused -------------------------------------------------------------
+
+result "a malformed glob: EINVAL" \
+	refused "Invalid parameters" "claim: .* in \"rm_\[\"" "$REDIRMAP_KO" claim='rm_['
+
+result "another kernel's layout: ENOEXEC" \
+	refused "Invalid module format" "struct xdp_dev_bulk_queue member count" \
+	"$mods/bad-layout/redirmap.ko"
+
+ftrace_off()
+{
+	local rc=0
+
+	sysctl -qw kernel.ftrace_enabled=0 || return 1
+	refused "Device or resource busy" "ftrace is switched off" "$REDIRMAP_KO" || rc=1
+	sysctl -qw kernel.ftrace_enabled=1
+	load && works && unload || rc=1
+	return $rc
+}
+result "ftrace switched off: EBUSY" ftrace_off
+
+for func in dev_map_alloc bpf_map_meta_equal; do
+	owned()
+	{
+		local rc=0
+
+		insmod "$mods/modules/ipmodify.ko" func=$func || return 1
+		# The owner itself stays in the list of hooked functions.
+		mark_log
+		! insmod "$REDIRMAP_KO" >/tmp/owned.out 2>&1 || rc=1
+		said
+		grep -q "Device or resource busy" /tmp/owned.out || rc=1
+		[ "$(said | wc -l)" = 1 ] || rc=1
+		said | grep -q "$func() is already replaced" || rc=1
+		rmmod ipmodify
+		nothing_hooked || rc=1
+		load && works && unload || rc=1
+		return $rc
+	}
+	result "$func has another owner: EBUSY, named" owned
+
+	owns()
+	{
+		local rc=0
+
+		load
+		! insmod "$mods/modules/ipmodify.ko" func=$func || rc=1
+		works || rc=1
+		unload || rc=1
+		insmod "$mods/modules/ipmodify.ko" func=$func || rc=1
+		rmmod ipmodify || rc=1
+		return $rc
+	}
+	result "$func is ours: another owner is refused, later welcome" owns
+done
+
+no_ftrace_off_meanwhile()
+{
+	local rc=0
+
+	load
+	! sysctl -qw kernel.ftrace_enabled=0 || rc=1
+	[ "$(sysctl -n kernel.ftrace_enabled)" = 1 ] || rc=1
+	works || rc=1
+	unload || rc=1
+	sysctl -qw kernel.ftrace_enabled=0 || rc=1
+	sysctl -qw kernel.ftrace_enabled=1 || rc=1
+	return $rc
+}
+result "kernel.ftrace_enabled=0 is EBUSY while loaded" no_ftrace_off_meanwhile
+
+# --- BPF programs on the hooked functions -----------------------------------
+
+start_attach()
+{
+	mkfifo /tmp/attach.in 2>/dev/null
+	"$attach" "$1" "$2" </tmp/attach.in >/tmp/attach.out 2>/dev/null &
+	attach_pid=$!
+	exec 9>/tmp/attach.in
+	local i
+	for ((i = 0; i < 100; i++)); do
+		grep -q . /tmp/attach.out && break
+		sleep 0.05
+	done
+	cat /tmp/attach.out
+	grep -q attached /tmp/attach.out
+}
+
+stop_attach()
+{
+	exec 9>&-
+	wait $attach_pid
+	cat /tmp/attach.out
+}
+
+# The kernel may refuse a program; it may not break us, nor we it.
+with_program()
+{
+	local when=$1 kind=$2 func=$3 rc=0
+
+	[ "$when" = before ] || load || return 1
+	if ! start_attach "$kind" "$func"; then
+		stop_attach
+		refusals+=" $kind:$func:$when"
+		[ "$when" = before ] || unload
+		# A program that cannot be attached has left nothing behind.
+		load && works && unload
+		return
+	fi
+	[ "$when" = after ] || load || rc=1
+	works || rc=1
+	if [ "$when" = before ]; then
+		unload || rc=1
+		stop_attach
+	else
+		stop_attach
+		works || rc=1
+		unload || rc=1
+	fi
+	nothing_hooked || rc=1
+	return $rc
+}
+
+for func in $functions; do
+	for kind in fentry fexit; do
+		for when in before after; do
+			result "$kind on $func, attached $when insmod" \
+				with_program $when $kind "$func"
+		done
+	done
+done
+
+echo "# programs that this kernel has refused:${refusals:- none}"
+
+with_bpftrace()
+{
+	local rc=0 pid
+
+	load
+	bpftrace -e 'kprobe:dev_map_alloc { @ = count(); }
+		     kretprobe:bpf_map_meta_alloc { @r = count(); }' \
+		>/tmp/bpftrace.out 2>&1 &
+	pid=$!
+	local i
+	for ((i = 0; i < 600; i++)); do
+		grep -q Attaching /tmp/bpftrace.out && break
+		sleep 0.1
+	done
+	sleep 3
+	works || rc=1
+	unload || rc=1
+	load || rc=1
+	works || rc=1
+	kill -INT $pid
+	wait $pid
+	cat /tmp/bpftrace.out
+	grep -q '@: [1-9]' /tmp/bpftrace.out || rc=1
+	unload || rc=1
+	return $rc
+}
+if command -v bpftrace >/dev/null; then
+	result "bpftrace on the hooked functions" with_bpftrace
+else
+	skip "bpftrace on the hooked functions" "no bpftrace"
+fi
+
+load
+rmdir $bpffs
+finish
