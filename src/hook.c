@@ -62,6 +62,14 @@ static void notrace hook_nothing(unsigned long ip, unsigned long parent_ip,
 {
 }
 
+/* From scratch each time: a filter that was freed leaves its pointers behind. */
+static void hook_init_probe(struct ftrace_ops *probe, unsigned long flags)
+{
+	memset(probe, 0, sizeof(*probe));
+	probe->func = hook_nothing;
+	probe->flags = flags;
+}
+
 /*
  * ftrace says -EBUSY both when it is switched off and when somebody else
  * replaces the function. An observer conflicts with nobody, so where even that
@@ -69,12 +77,10 @@ static void notrace hook_nothing(unsigned long ip, unsigned long parent_ip,
  */
 static bool hook_ftrace_is_off(const char *func)
 {
-	static struct ftrace_ops probe = {
-		.func = hook_nothing,
-		.flags = FTRACE_OPS_FL_PERMANENT,
-	};
+	static struct ftrace_ops probe;	/* insmod and rmmod exclude each other */
 	bool off;
 
+	hook_init_probe(&probe, FTRACE_OPS_FL_PERMANENT);
 	off = hook_filter(&probe, func) || register_ftrace_function(&probe);
 	if (!off)
 		unregister_ftrace_function(&probe);
@@ -161,9 +167,11 @@ static void __noreturn hook_stay(const char *func, int err)
  */
 static bool hook_ftrace_is_dead(const char *func)
 {
-	static struct ftrace_ops probe = { .func = hook_nothing };
-	bool dead = hook_filter(&probe, func) == -ENODEV;
+	static struct ftrace_ops probe;	/* insmod and rmmod exclude each other */
+	bool dead;
 
+	hook_init_probe(&probe, 0);
+	dead = hook_filter(&probe, func) == -ENODEV;
 	ftrace_free_filter(&probe);
 	return dead;
 }
