@@ -23,7 +23,7 @@ set -euo pipefail
 shopt -s inherit_errexit
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
-	sed -n '/^#$/,/^$/ { s/^# \{0,1\}//; p }' "$0" >&2
+	sed -n '3,/^$/ { s/^# \{0,1\}//; p }' "$0"
 	exit 0
 fi
 
