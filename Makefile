@@ -36,7 +36,7 @@ shell:
 	@scripts/shell $(KERNEL)
 
 install: modules
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD) modules_install
+	$(MAKE) -s -C $(KDIR) M=$(CURDIR)/$(BUILD) modules_install
 	depmod $(KVER)
 
 clean:
