@@ -465,6 +465,21 @@ static void target_died(struct rcu_head *rcu)
 	queue_work(target_wq, &sweep_work);
 }
 
+/*
+ * The target of a device. Core repeats NETDEV_UNREGISTER while somebody holds
+ * the device, and by then another device may have got its ifindex.
+ */
+static struct target *target_of(struct target_net *tn,
+				const struct net_device *dev)
+{
+	struct target *target;
+
+	lockdep_assert_held(&target_lock);
+
+	target = xa_load(&tn->targets, dev->ifindex);
+	return target && target->port.real == dev ? target : NULL;
+}
+
 /**
  * target_device_left() - take a device out of all maps
  * @dev: a device that core has unlisted, a grace period ago
@@ -479,8 +494,9 @@ void target_device_left(struct net_device *dev)
 	ASSERT_RTNL();
 
 	spin_lock(&target_lock);
-	target = xa_erase(&tn->targets, dev->ifindex);
+	target = target_of(tn, dev);
 	if (target) {
+		xa_erase(&tn->targets, dev->ifindex);
 		WRITE_ONCE(target->entry.idx, TARGET_DEAD);
 		/* Who sees the count sees the mark. */
 		smp_store_release(&target_death_count,
@@ -522,7 +538,7 @@ void target_mirror(struct net_device *dev)
 
 	/* The lock keeps the target, and so its device reference, alive. */
 	spin_lock(&target_lock);
-	target = xa_load(&tn->targets, dev->ifindex);
+	target = target_of(tn, dev);
 	if (target)
 		port_mirror(&target->port);
 	spin_unlock(&target_lock);
