@@ -19,7 +19,7 @@ struct {
 struct arp_ipv4 {
 	__u8 fixed[24];
 	__be32 target;
-} __attribute__((packed));
+};
 
 SEC("xdp")
 int xdp_switch(struct xdp_md *ctx)

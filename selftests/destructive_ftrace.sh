@@ -10,7 +10,7 @@
 # keep text and hooks, and never ends. Kernels without that fault: skipped.
 
 # Functions are called by result():
-# shellcheck disable=SC2317
+# shellcheck disable=SC2317,SC2086
 
 set -uo pipefail
 

@@ -6,7 +6,7 @@
 # and when rmmod is refused.
 
 # Functions are called by result():
-# shellcheck disable=SC2317
+# shellcheck disable=SC2317,SC2086
 
 set -uo pipefail
 

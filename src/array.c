@@ -102,7 +102,7 @@ static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
 	old = unrcu_pointer(xchg(&array_slots(map)[index],
 				 RCU_INITIALIZER(target)));
 	if (old)
-		target_detach(&rmap->holder, old);
+		holder_detach(&rmap->holder, old);
 	return 0;
 }
 
@@ -118,12 +118,12 @@ static map_ret_t array_delete_elem(struct bpf_map *map, void *key)
 
 	old = unrcu_pointer(xchg(&array_slots(map)[index], NULL));
 	if (old)
-		target_detach(&rmap->holder, old);
+		holder_detach(&rmap->holder, old);
 	return 0;
 }
 
 /* Work item. The slots' uses keep the targets that are looked at. */
-static void array_sweep(struct target_holder *holder)
+static void array_sweep(struct holder *holder)
 {
 	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
 	struct target __rcu **slots = array_slots(&rmap->dtab.map);
@@ -142,7 +142,7 @@ static void array_sweep(struct target_holder *holder)
 			continue;
 		if (unrcu_pointer(cmpxchg(&slots[i], RCU_INITIALIZER(target),
 					  NULL)) == target)
-			target_detach(holder, target);
+			holder_detach(holder, target);
 	}
 	rcu_read_unlock();
 }
@@ -153,7 +153,7 @@ static u64 array_mem_usage(const struct bpf_map *map)
 
 	return sizeof(*rmap) +
 	       (u64)map->max_entries * sizeof(struct target *) +
-	       target_holder_memory(&rmap->holder);
+	       holder_memory(&rmap->holder);
 }
 
 static void array_free(struct bpf_map *map)

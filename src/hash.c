@@ -288,14 +288,14 @@ static void hash_sweep_buckets(struct redir_map *rmap, u32 first, u32 end)
 			if (target_is_live(target))
 				link = &table->node[*link].next;
 			else
-				target_detach(&rmap->holder,
+				holder_detach(&rmap->holder,
 					      hash_take(rmap, link));
 		}
 	}
 }
 
 /* Work item. */
-static void hash_sweep(struct target_holder *holder)
+static void hash_sweep(struct holder *holder)
 {
 	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
 	u32 b, n = hash_buckets(hash_table(&rmap->dtab.map));
@@ -370,7 +370,7 @@ static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 		/* Not a plain store: see array_update_elem(). */
 		old = unrcu_pointer(xchg(&node->target,
 					 RCU_INITIALIZER(target)));
-		target_detach(&rmap->holder, old);
+		holder_detach(&rmap->holder, old);
 		goto unlock;
 	}
 
@@ -388,7 +388,7 @@ static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 	goto unlock;
 
 detach_target:
-	target_detach(&rmap->holder, target);
+	holder_detach(&rmap->holder, target);
 unlock:
 	spin_unlock(&rmap->lock);
 	return err;
@@ -414,7 +414,7 @@ static map_ret_t hash_delete_elem(struct bpf_map *map, void *key)
 	}
 	existed = old && target_is_live(old);
 	if (old)
-		target_detach(&rmap->holder, old);
+		holder_detach(&rmap->holder, old);
 	spin_unlock(&rmap->lock);
 
 	return existed ? 0 : -ENOENT;
@@ -434,7 +434,7 @@ static u64 hash_mem_usage(const struct bpf_map *map)
 
 	return sizeof(*rmap) +
 	       hash_table_size(map->max_entries, hash_buckets(hash_table(map))) +
-	       target_holder_memory(&rmap->holder);
+	       holder_memory(&rmap->holder);
 }
 
 static void hash_free(struct bpf_map *map)

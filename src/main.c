@@ -13,11 +13,11 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
+#include "holder.h"
 #include "layout.h"
 #include "log.h"
 #include "map.h"
 #include "notifier.h"
-#include "target.h"
 
 /* What the kernel must have been configured with, and why it is missed. */
 static const struct {
@@ -55,13 +55,13 @@ static int __init main_init(void)
 
 	map_module_init();
 
-	err = target_module_init();
+	err = holder_module_init();
 	if (err)
 		return err;
 
 	err = notifier_init();
 	if (err)
-		goto exit_target;
+		goto exit_holder;
 
 	err = claim_init();
 	if (err)
@@ -73,8 +73,8 @@ static int __init main_init(void)
 
 exit_notifier:
 	notifier_exit();
-exit_target:
-	target_module_exit();
+exit_holder:
+	holder_module_exit();
 	return err;
 }
 
@@ -88,11 +88,11 @@ static void __exit main_exit(void)
 	 */
 	synchronize_rcu_tasks();
 	synchronize_rcu();
-	/* Callbacks of ours; they queue work, which target_module_exit() awaits. */
+	/* Callbacks of ours; they queue work, which holder_module_exit() awaits. */
 	rcu_barrier();
 
 	notifier_exit();
-	target_module_exit();
+	holder_module_exit();
 }
 
 module_init(main_init);

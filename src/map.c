@@ -86,13 +86,13 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 /**
  * map_alloc() - make a map without a table
  * @attr: what user space asks for; BPF_F_RDONLY_PROG is added
- * @sweep: see struct target_holder
+ * @sweep: see struct holder
  *
  * Context: bpf(2), sleeps.
  * Return: the map; or -EPERM, -ENOMEM, -EINVAL, in the built-in's order.
  */
 struct redir_map *map_alloc(union bpf_attr *attr,
-			    void (*sweep)(struct target_holder *holder))
+			    void (*sweep)(struct holder *holder))
 {
 	struct redir_map *rmap;
 	int err;
@@ -115,7 +115,7 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
 	rmap->birthmark = birthmark;
-	target_holder_init(&rmap->holder, sweep);
+	holder_init(&rmap->holder, sweep);
 	spin_lock_init(&rmap->lock);
 	return rmap;
 
@@ -138,7 +138,7 @@ void map_free(struct redir_map *rmap)
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
 
-	target_holder_exit(&rmap->holder);
+	holder_exit(&rmap->holder);
 	kvfree(rmap->dtab.netdev_map);
 	kvfree(rmap->dtab.dev_index_head);
 	kvfree(rmap);
@@ -224,12 +224,12 @@ struct target *map_attach(struct redir_map *rmap,
 		gfp |= __GFP_ACCOUNT;
 		old_memcg = set_active_memcg(memcg);
 	}
-	target = target_attach(&rmap->holder, net, val->ifindex, gfp);
+	target = holder_attach(&rmap->holder, net, val->ifindex, gfp);
 	if (memcg)
 		set_active_memcg(old_memcg);
 
 	if (!IS_ERR(target) && val->bpf_prog.fd > 0) {
-		target_detach(&rmap->holder, target);
+		holder_detach(&rmap->holder, target);
 		target = ERR_PTR(-ENOTSUPP);
 	}
 	return target;

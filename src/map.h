@@ -6,7 +6,7 @@
 
 #include "compat.h"
 #include "layout.h"
-#include "target.h"
+#include "holder.h"
 
 /**
  * struct redir_map - a claimed map
@@ -23,7 +23,7 @@ struct redir_map {
 
 	/* cold */
 	u64 birthmark;
-	struct target_holder holder;
+	struct holder holder;
 	spinlock_t lock; /* see @lock above */
 	unsigned int swept;
 };
@@ -34,7 +34,7 @@ static inline struct redir_map *to_redir_map(const struct bpf_map *map)
 }
 
 struct redir_map *map_alloc(union bpf_attr *attr,
-			    void (*sweep)(struct target_holder *holder));
+			    void (*sweep)(struct holder *holder));
 void map_free(struct redir_map *rmap);
 void *map_area_alloc(u64 size, int numa_node);
 

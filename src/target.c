@@ -4,17 +4,12 @@
  *
  * All entries for one device are alike, so they are one object: a target is
  * interned by namespace and ifindex, and a slot is a pointer to it. Owns the
- * targets, who holds them, and what happens when their device goes away.
+ * targets, and what happens to them when their device goes away. Which map
+ * holds which of them is holder.c's.
  *
- * A map holds targets through its target_holder: one holding for each target
- * that any of its slots points to, counting the slots, and one reference of
- * the target for each holding. So an update touches the holding, and the
- * target's own lines stay untouched.
- *
- * target_attach() and target_detach() run in bpf(2), target_attach() inside
- * an RCU read section that lasts until the slot is published, so nothing here
- * sleeps or allocates with GFP_KERNEL. Readers find targets in slots, in NAPI
- * or in bpf(2), under RCU.
+ * target_find() and target_get() run in bpf(2), inside an RCU read section
+ * that lasts until the target is published, so nothing there sleeps. Readers
+ * find targets in slots, in NAPI or in bpf(2), under RCU.
  *
  * A device leaves (unregisters, or moves to another namespace):
  *
@@ -26,23 +21,21 @@
  *  3. A grace period later no poll uses the device through the port, and no
  *     update that had found the target alive is still about to publish it:
  *     the reference to the device is dropped, and the sweep queued.
- *  4. The sweep visits the maps that hold dead targets, empties their slots
- *     and so drops the holdings.
+ *  4. The sweep (holder.c) visits the maps that hold dead targets, empties
+ *     their slots and so drops the references.
  *  5. A grace period after the last reference has gone the target is freed.
  *
- * Locks, from the outside in: holders_mutex, holder->lock, holders_lock;
- * target_lock and dead_lock are taken inside none but holders_mutex.
+ * Locks: target_lock and dead_lock are innermost, and never taken together.
  */
 #include <linux/idr.h>
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
-#include <linux/wait.h>
+#include <linux/wait_bit.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
 #include "compat.h"
-#include "log.h"
 #include "target.h"
 
 /**
@@ -51,18 +44,6 @@
  */
 struct target_net {
 	struct xarray targets;
-};
-
-/**
- * struct holding - a holder's share in a target
- * @target: the target, referenced
- * @uses: how many of the holder's slots point to it
- * @rcu: defers the free, for target_attach() looks without the lock
- */
-struct holding {
-	struct target *target;
-	refcount_t uses;
-	struct rcu_head rcu;
 };
 
 /*
@@ -79,14 +60,6 @@ static struct workqueue_struct *target_wq;
 /* Targets that are not freed yet; unloading waits for none. */
 static atomic_t targets_alive = ATOMIC_INIT(0);
 
-/*
- * Every holder that has held anything. Added under holders_lock; removed under
- * holders_mutex as well, which the sweep holds while it walks.
- */
-static LIST_HEAD(holders);
-static DEFINE_SPINLOCK(holders_lock);
-static DEFINE_MUTEX(holders_mutex);
-
 /* Dead targets that wait for the sweep. Taken in softirq (RCU callbacks). */
 static LIST_HEAD(dead_targets);
 static DEFINE_SPINLOCK(dead_lock);
@@ -94,8 +67,8 @@ static DEFINE_SPINLOCK(dead_lock);
 /* How many targets have ever died; written under target_lock. */
 static unsigned int target_death_count;
 
-static void target_sweep(struct work_struct *work);
-static DECLARE_WORK(sweep_work, target_sweep);
+/* Holders' part of a device's leaving: see target_module_init(). */
+static struct work_struct *target_sweep;
 
 static void target_free_work(struct work_struct *work)
 {
@@ -123,7 +96,13 @@ static void target_free_work(struct work_struct *work)
 		wake_up_var(&targets_alive);
 }
 
-static void target_put(struct target *target)
+/**
+ * target_put() - drop a reference
+ * @target: the target; readers may use it until a grace period has passed
+ *
+ * Context: process context.
+ */
+void target_put(struct target *target)
 {
 	if (refcount_dec_not_one(&target->refs))
 		return;
@@ -190,14 +169,38 @@ static struct target *target_find_get(struct target_net *tn, u32 ifindex)
 	return target;
 }
 
-/*
- * The target of a device, with a reference. Inside an RCU read section that
- * ends after the target is published: core unlists a device, waits for a grace
- * period and then notifies, so a device found here is notified about later.
+/**
+ * target_find() - the target of a device, if it has one
+ * @net: the namespace that @ifindex is of
+ * @ifindex: the device
+ *
+ * Context: inside an RCU read section, which keeps the target.
+ * Return: the target, without a reference, or NULL.
  */
-static struct target *target_get(struct net *net, struct target_net *tn,
-				 u32 ifindex, gfp_t gfp)
+struct target *target_find(struct net *net, u32 ifindex)
 {
+	struct target_net *tn = net_generic(net, target_net_id);
+
+	return xa_load(&tn->targets, ifindex);
+}
+
+/**
+ * target_get() - the target of a device, made if there is none
+ * @net: the namespace that @ifindex is of
+ * @ifindex: the device
+ * @gfp: how to allocate; must forbid to sleep
+ *
+ * Core unlists a device, waits for a grace period and then notifies, so a
+ * device that is found here is notified about after the target is published.
+ *
+ * Context: process context, inside an RCU read section that lasts until the
+ * target is published.
+ * Return: the target, with a reference; an error pointer: -EINVAL when there
+ * is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
+ */
+struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp)
+{
+	struct target_net *tn = net_generic(net, target_net_id);
 	struct target *target, *other;
 	struct net_device *dev;
 	int err = 0;
@@ -238,221 +241,6 @@ static struct target *target_get(struct net *net, struct target_net *tn,
 	return target;
 }
 
-static void holder_list(struct target_holder *holder)
-{
-	lockdep_assert_held(&holder->lock);
-
-	if (!list_empty(&holder->node))
-		return;
-	spin_lock(&holders_lock);
-	list_add_tail_rcu(&holder->node, &holders);
-	spin_unlock(&holders_lock);
-}
-
-/* First use of a target in a holder. Same context as target_attach(). */
-static struct target *holder_add(struct target_holder *holder,
-				 struct net *net, struct target_net *tn,
-				 u32 ifindex, gfp_t gfp)
-{
-	struct holding *holding, *new;
-	struct target *target;
-	int err;
-
-	target = target_get(net, tn, ifindex, gfp);
-	if (IS_ERR(target))
-		return target;
-
-	new = kzalloc(sizeof(*new), gfp);
-	if (!new) {
-		err = -ENOMEM;
-		goto put_target;
-	}
-	new->target = target;
-	refcount_set(&new->uses, 1);
-
-	spin_lock(&holder->lock);
-	holding = xa_load(&holder->holdings, target->id);
-	if (holding) {
-		/* Somebody was faster; uses cannot be 0 under the lock. */
-		refcount_inc(&holding->uses);
-		spin_unlock(&holder->lock);
-		kfree(new);
-		target_put(target);
-		return target;
-	}
-	err = xa_err(xa_store(&holder->holdings, target->id, new, gfp));
-	if (!err) {
-		holder->count++;
-		holder_list(holder);
-	}
-	spin_unlock(&holder->lock);
-	if (err)
-		goto free_holding;
-	return target;
-
-free_holding:
-	kfree(new);
-put_target:
-	target_put(target);
-	return ERR_PTR(err);
-}
-
-/**
- * target_attach() - use a device in a map
- * @holder: the map's part
- * @net: the namespace that @ifindex is of
- * @ifindex: the device
- * @gfp: how to allocate; must forbid to sleep
- *
- * Context: process context, inside an RCU read section that lasts until the
- * slot points to the target.
- * Return: the target, with one use by @holder; an error pointer: -EINVAL when
- * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
- */
-struct target *target_attach(struct target_holder *holder, struct net *net,
-			     u32 ifindex, gfp_t gfp)
-{
-	struct target_net *tn = net_generic(net, target_net_id);
-	struct holding *holding;
-	struct target *target;
-
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
-
-	target = xa_load(&tn->targets, ifindex);
-	if (target) {
-		holding = xa_load(&holder->holdings, target->id);
-		if (holding && holding->target == target &&
-		    refcount_inc_not_zero(&holding->uses))
-			return target;
-	}
-	return holder_add(holder, net, tn, ifindex, gfp);
-}
-
-/**
- * target_detach() - drop one use of a target in a map
- * @holder: the map's part
- * @target: what a slot has pointed to until now
- *
- * Context: process context, bottom halves on. Readers may still use the
- * target until a grace period has passed.
- */
-void target_detach(struct target_holder *holder, struct target *target)
-{
-	struct holding *holding = xa_load(&holder->holdings, target->id);
-
-	if (refcount_dec_not_one(&holding->uses))
-		return;
-	spin_lock(&holder->lock);
-	if (!refcount_dec_and_test(&holding->uses)) {
-		spin_unlock(&holder->lock);
-		return;
-	}
-	xa_erase(&holder->holdings, target->id);
-	holder->count--;
-	spin_unlock(&holder->lock);
-
-	kfree_rcu(holding, rcu);
-	target_put(target);
-}
-
-/**
- * target_holder_init() - make the part of a map that holds targets
- * @holder: memory for it; needs no other undoing while it holds nothing
- * @sweep: see struct target_holder
- */
-void target_holder_init(struct target_holder *holder,
-			void (*sweep)(struct target_holder *holder))
-{
-	INIT_LIST_HEAD(&holder->node);
-	xa_init(&holder->holdings);
-	spin_lock_init(&holder->lock);
-	holder->count = 0;
-	holder->sweep = sweep;
-}
-
-/**
- * target_holder_exit() - let go of everything
- * @holder: the part of a map that no update and no lookup can reach any more
- *
- * What the map's slots point to is not looked at: the holdings know it.
- *
- * Context: process context, sleeps.
- */
-void target_holder_exit(struct target_holder *holder)
-{
-	struct holding *holding;
-	unsigned long id;
-
-	if (!list_empty(&holder->node)) {
-		mutex_lock(&holders_mutex);
-		spin_lock(&holders_lock);
-		list_del_rcu(&holder->node);
-		spin_unlock(&holders_lock);
-		mutex_unlock(&holders_mutex);
-	}
-
-	xa_for_each(&holder->holdings, id, holding) {
-		target_put(holding->target);
-		kfree(holding);
-	}
-	xa_destroy(&holder->holdings);
-}
-
-/**
- * target_holder_memory() - memory that a map needs for holding what it holds
- * @holder: the map's part
- *
- * Return: bytes, without the targets, which maps share.
- */
-size_t target_holder_memory(const struct target_holder *holder)
-{
-	return READ_ONCE(holder->count) * sizeof(struct holding);
-}
-
-static bool holder_holds_any(struct target_holder *holder,
-			     const struct list_head *dead)
-{
-	const struct target *target;
-	const struct holding *holding;
-	bool holds = false;
-
-	rcu_read_lock();
-	list_for_each_entry(target, dead, dead_node) {
-		holding = xa_load(&holder->holdings, target->id);
-		holds = holding && READ_ONCE(holding->target) == target;
-		if (holds)
-			break;
-	}
-	rcu_read_unlock();
-	return holds;
-}
-
-/* Work item, a grace period after the targets were marked. One pass for all. */
-static void target_sweep(struct work_struct *work)
-{
-	struct target_holder *holder;
-	struct target *target, *next;
-	LIST_HEAD(dead);
-
-	spin_lock_bh(&dead_lock);
-	list_splice_init(&dead_targets, &dead);
-	spin_unlock_bh(&dead_lock);
-
-	mutex_lock(&holders_mutex);
-	list_for_each_entry_rcu(holder, &holders, node,
-				lockdep_is_held(&holders_mutex)) {
-		if (holder_holds_any(holder, &dead))
-			holder->sweep(holder);
-		cond_resched();
-	}
-	mutex_unlock(&holders_mutex);
-
-	list_for_each_entry_safe(target, next, &dead, dead_node) {
-		list_del_init(&target->dead_node);
-		target_put(target);
-	}
-}
-
 /* RCU callback, in softirq: step 3 of the head comment. */
 static void target_died(struct rcu_head *rcu)
 {
@@ -462,7 +250,20 @@ static void target_died(struct rcu_head *rcu)
 	spin_lock_bh(&dead_lock);
 	list_add_tail(&target->dead_node, &dead_targets);
 	spin_unlock_bh(&dead_lock);
-	queue_work(target_wq, &sweep_work);
+	queue_work(target_wq, target_sweep);
+}
+
+/**
+ * target_take_dead() - the targets that are to be swept
+ * @dead: gets them, each with a reference, linked by dead_node
+ *
+ * Context: process context.
+ */
+void target_take_dead(struct list_head *dead)
+{
+	spin_lock_bh(&dead_lock);
+	list_splice_tail_init(&dead_targets, dead);
+	spin_unlock_bh(&dead_lock);
 }
 
 /*
@@ -570,11 +371,13 @@ static struct pernet_operations target_net_ops = {
 
 /**
  * target_module_init() - get ready for maps and for the notifier
+ * @sweep: work that calls target_take_dead(), lets all holders let go of what
+ *	it gets, and puts it; queued a grace period after targets have died
  *
  * Context: insmod.
  * Return: 0 or -ENOMEM.
  */
-int target_module_init(void)
+int target_module_init(struct work_struct *sweep)
 {
 	int err;
 
@@ -582,6 +385,7 @@ int target_module_init(void)
 	BUILD_BUG_ON(offsetof(struct kern_dtab_netdev, dev));
 	BUILD_BUG_ON(offsetofend(struct kern_dtab_netdev, idx) > L1_CACHE_BYTES);
 
+	target_sweep = sweep;
 	target_wq = alloc_workqueue("redirmap", WQ_UNBOUND, 0);
 	if (!target_wq)
 		return -ENOMEM;

@@ -5,7 +5,6 @@
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 #include "layout.h"
 #include "port.h"
@@ -59,38 +58,16 @@ static inline bool target_is_live(const struct target *target)
 	return likely(READ_ONCE(target->entry.idx) == TARGET_LIVE);
 }
 
-/**
- * struct target_holder - the part of a map that holds targets
- * @node: place among all holders that have ever held one
- * @holdings: targets that are held, by their id, with the number of uses
- * @lock: protects changes of @holdings
- * @count: number of @holdings
- * @sweep: let go of all uses of dead targets; called in process context, may
- *	sleep, and never runs beside target_holder_exit()
- */
-struct target_holder {
-	struct list_head node;
-	struct xarray holdings;
-	spinlock_t lock; /* see @lock above */
-	unsigned int count;
-	void (*sweep)(struct target_holder *holder);
-};
-
-void target_holder_init(struct target_holder *holder,
-			void (*sweep)(struct target_holder *holder));
-void target_holder_exit(struct target_holder *holder);
-size_t target_holder_memory(const struct target_holder *holder);
-
-struct target *target_attach(struct target_holder *holder, struct net *net,
-			     u32 ifindex, gfp_t gfp);
-void target_detach(struct target_holder *holder, struct target *target);
-
+struct target *target_find(struct net *net, u32 ifindex);
+struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp);
+void target_put(struct target *target);
+void target_take_dead(struct list_head *dead);
 unsigned int target_deaths(void);
 
 void target_mirror(struct net_device *dev);
 void target_device_left(struct net_device *dev);
 
-int target_module_init(void);
+int target_module_init(struct work_struct *sweep);
 void target_module_exit(void);
 
 #endif /* REDIRMAP_TARGET_H */

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Holders: which map holds which targets.
+ *
+ * Owns the holdings: a map has one for each target that any of its slots
+ * points to, which counts the slots, and has one reference of the target. So
+ * an update touches the holding, and the target's own lines stay untouched;
+ * and freeing a map drops holdings, without looking at its slots.
+ *
+ * holder_attach() and holder_detach() run in bpf(2), holder_attach() inside an
+ * RCU read section that lasts until the slot is published, so nothing there
+ * sleeps. The sweep is a work item that a device's leaving queues: one pass
+ * over the maps that hold dead targets, for all that have died meanwhile.
+ *
+ * Locks, from the outside in: holders_mutex, holder->lock, holders_lock.
+ * Targets' locks are taken inside holders_mutex only.
+ */
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "holder.h"
+
+/**
+ * struct holding - a holder's share in a target
+ * @target: the target, referenced
+ * @uses: how many of the holder's slots point to it
+ * @rcu: defers the free, for holder_attach() looks without the lock
+ */
+struct holding {
+	struct target *target;
+	refcount_t uses;
+	struct rcu_head rcu;
+};
+
+/*
+ * Every holder that has held anything. Added under holders_lock; removed under
+ * holders_mutex as well, which the sweep holds while it walks.
+ */
+static LIST_HEAD(holders);
+static DEFINE_SPINLOCK(holders_lock);
+static DEFINE_MUTEX(holders_mutex);
+
+static void holder_list(struct holder *holder)
+{
+	lockdep_assert_held(&holder->lock);
+
+	if (!list_empty(&holder->node))
+		return;
+	spin_lock(&holders_lock);
+	list_add_tail_rcu(&holder->node, &holders);
+	spin_unlock(&holders_lock);
+}
+
+/* First use of a target in a holder. Same context as holder_attach(). */
+static struct target *holder_add(struct holder *holder,
+				 struct net *net, u32 ifindex, gfp_t gfp)
+{
+	struct holding *holding, *new;
+	struct target *target;
+	int err;
+
+	target = target_get(net, ifindex, gfp);
+	if (IS_ERR(target))
+		return target;
+
+	new = kzalloc(sizeof(*new), gfp);
+	if (!new) {
+		err = -ENOMEM;
+		goto put_target;
+	}
+	new->target = target;
+	refcount_set(&new->uses, 1);
+
+	spin_lock(&holder->lock);
+	holding = xa_load(&holder->holdings, target->id);
+	if (holding) {
+		/* Somebody was faster; uses cannot be 0 under the lock. */
+		refcount_inc(&holding->uses);
+		spin_unlock(&holder->lock);
+		kfree(new);
+		target_put(target);
+		return target;
+	}
+	err = xa_err(xa_store(&holder->holdings, target->id, new, gfp));
+	if (!err) {
+		holder->count++;
+		holder_list(holder);
+	}
+	spin_unlock(&holder->lock);
+	if (err)
+		goto free_holding;
+	return target;
+
+free_holding:
+	kfree(new);
+put_target:
+	target_put(target);
+	return ERR_PTR(err);
+}
+
+/**
+ * holder_attach() - use a device in a map
+ * @holder: the map's part
+ * @net: the namespace that @ifindex is of
+ * @ifindex: the device
+ * @gfp: how to allocate; must forbid to sleep
+ *
+ * Context: process context, inside an RCU read section that lasts until the
+ * slot points to the target.
+ * Return: the target, with one use by @holder; an error pointer: -EINVAL when
+ * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
+ */
+struct target *holder_attach(struct holder *holder, struct net *net,
+			     u32 ifindex, gfp_t gfp)
+{
+	struct holding *holding;
+	struct target *target;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
+
+	target = target_find(net, ifindex);
+	if (target) {
+		holding = xa_load(&holder->holdings, target->id);
+		if (holding && holding->target == target &&
+		    refcount_inc_not_zero(&holding->uses))
+			return target;
+	}
+	return holder_add(holder, net, ifindex, gfp);
+}
+
+/**
+ * holder_detach() - drop one use of a target in a map
+ * @holder: the map's part
+ * @target: what a slot has pointed to until now
+ *
+ * Context: process context, bottom halves on. Readers may still use the
+ * target until a grace period has passed.
+ */
+void holder_detach(struct holder *holder, struct target *target)
+{
+	struct holding *holding = xa_load(&holder->holdings, target->id);
+
+	if (refcount_dec_not_one(&holding->uses))
+		return;
+	spin_lock(&holder->lock);
+	if (!refcount_dec_and_test(&holding->uses)) {
+		spin_unlock(&holder->lock);
+		return;
+	}
+	xa_erase(&holder->holdings, target->id);
+	holder->count--;
+	spin_unlock(&holder->lock);
+
+	kfree_rcu(holding, rcu);
+	target_put(target);
+}
+
+/**
+ * holder_init() - make the part of a map that holds targets
+ * @holder: memory for it; needs no other undoing while it holds nothing
+ * @sweep: see struct holder
+ */
+void holder_init(struct holder *holder,
+			void (*sweep)(struct holder *holder))
+{
+	INIT_LIST_HEAD(&holder->node);
+	xa_init(&holder->holdings);
+	spin_lock_init(&holder->lock);
+	holder->count = 0;
+	holder->sweep = sweep;
+}
+
+/**
+ * holder_exit() - let go of everything
+ * @holder: the part of a map that no update and no lookup can reach any more
+ *
+ * What the map's slots point to is not looked at: the holdings know it.
+ *
+ * Context: process context, sleeps.
+ */
+void holder_exit(struct holder *holder)
+{
+	struct holding *holding;
+	unsigned long id;
+
+	if (!list_empty(&holder->node)) {
+		mutex_lock(&holders_mutex);
+		spin_lock(&holders_lock);
+		list_del_rcu(&holder->node);
+		spin_unlock(&holders_lock);
+		mutex_unlock(&holders_mutex);
+	}
+
+	xa_for_each(&holder->holdings, id, holding) {
+		target_put(holding->target);
+		kfree(holding);
+	}
+	xa_destroy(&holder->holdings);
+}
+
+/**
+ * holder_memory() - memory that a map needs for holding what it holds
+ * @holder: the map's part
+ *
+ * Return: bytes, without the targets, which maps share.
+ */
+size_t holder_memory(const struct holder *holder)
+{
+	return READ_ONCE(holder->count) * sizeof(struct holding);
+}
+
+static bool holder_holds_any(struct holder *holder,
+			     const struct list_head *dead)
+{
+	const struct target *target;
+	const struct holding *holding;
+	bool holds = false;
+
+	rcu_read_lock();
+	list_for_each_entry(target, dead, dead_node) {
+		holding = xa_load(&holder->holdings, target->id);
+		holds = holding && READ_ONCE(holding->target) == target;
+		if (holds)
+			break;
+	}
+	rcu_read_unlock();
+	return holds;
+}
+
+/* Work item, a grace period after the targets were marked. One pass for all. */
+static void holder_sweep_all(struct work_struct *work)
+{
+	struct holder *holder;
+	struct target *target, *next;
+	LIST_HEAD(dead);
+
+	target_take_dead(&dead);
+
+	mutex_lock(&holders_mutex);
+	list_for_each_entry_rcu(holder, &holders, node,
+				lockdep_is_held(&holders_mutex)) {
+		if (holder_holds_any(holder, &dead))
+			holder->sweep(holder);
+		cond_resched();
+	}
+	mutex_unlock(&holders_mutex);
+
+	list_for_each_entry_safe(target, next, &dead, dead_node) {
+		list_del_init(&target->dead_node);
+		target_put(target);
+	}
+}
+
+static DECLARE_WORK(sweep_work, holder_sweep_all);
+
+/**
+ * holder_module_init() - get ready for maps
+ *
+ * Context: insmod.
+ * Return: 0 or -ENOMEM.
+ */
+int holder_module_init(void)
+{
+	return target_module_init(&sweep_work);
+}
+
+/**
+ * holder_module_exit() - wait until nothing is held any more
+ *
+ * Context: rmmod, with no map left and the notifier unregistered.
+ */
+void holder_module_exit(void)
+{
+	target_module_exit();
+}

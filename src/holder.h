@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_HOLDER_H
+#define REDIRMAP_HOLDER_H
+
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/xarray.h>
+
+#include "target.h"
+
+/**
+ * struct holder - the part of a map that holds targets
+ * @node: place among all holders that have ever held one
+ * @holdings: targets that are held, by their id, with the number of uses
+ * @lock: protects changes of @holdings
+ * @count: number of @holdings
+ * @sweep: let go of all uses of dead targets; called in process context, may
+ *	sleep, and never runs beside holder_exit()
+ */
+struct holder {
+	struct list_head node;
+	struct xarray holdings;
+	spinlock_t lock; /* see @lock above */
+	unsigned int count;
+	void (*sweep)(struct holder *holder);
+};
+
+void holder_init(struct holder *holder, void (*sweep)(struct holder *holder));
+void holder_exit(struct holder *holder);
+size_t holder_memory(const struct holder *holder);
+
+struct target *holder_attach(struct holder *holder, struct net *net,
+			     u32 ifindex, gfp_t gfp);
+void holder_detach(struct holder *holder, struct target *target);
+
+int holder_module_init(void);
+void holder_module_exit(void);
+
+#endif /* REDIRMAP_HOLDER_H */
