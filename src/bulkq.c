@@ -12,7 +12,8 @@
  * unlists it, in the poll that listed it. Hence a queue that no lookup can
  * reach is idle one grace period later, and may be freed then.
  *
- * Allocated in bpf(2) inside an RCU read section, freed from a work item.
+ * Allocated when a device registers, or in bpf(2) inside an RCU read section;
+ * freed from a work item.
  */
 #include <linux/percpu.h>
 
@@ -26,37 +27,42 @@ static struct kern_bulkq *bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq,
 }
 
 /**
- * bulkq_alloc() - make the bulk queues of a port
- * @port: the pseudo device whose ndo_xdp_xmit flushes them
+ * bulkq_alloc() - make bulk queues
  * @gfp: how to allocate; may forbid to sleep
  *
  * Return: an empty queue for each possible CPU, or NULL without memory.
  */
-struct xdp_dev_bulk_queue __percpu *bulkq_alloc(struct net_device *port,
-						gfp_t gfp)
+struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
 {
-	struct xdp_dev_bulk_queue __percpu *bulkq;
-	unsigned int cpu;
-
-	bulkq = (struct xdp_dev_bulk_queue __percpu *)
+	return (struct xdp_dev_bulk_queue __percpu *)
 		__alloc_percpu_gfp(sizeof(struct kern_bulkq),
 				   __alignof__(struct kern_bulkq), gfp);
-	if (!bulkq)
-		return NULL;
-
-	for_each_possible_cpu(cpu)
-		bulkq_cpu(bulkq, cpu)->dev = port;
-	return bulkq;
 }
 
 /**
- * bulkq_free() - free the bulk queues of a port
- * @bulkq: queues that nobody has been able to reach for a grace period
+ * bulkq_bind() - let bulk queues be a port's
+ * @bulkq: idle queues
+ * @port: the pseudo device whose ndo_xdp_xmit flushes them
+ */
+void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
+		struct net_device *port)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		bulkq_cpu(bulkq, cpu)->dev = port;
+}
+
+/**
+ * bulkq_free() - free bulk queues
+ * @bulkq: queues that nobody has been able to reach for a grace period, or NULL
  */
 void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 {
 	unsigned int cpu;
 
+	if (!bulkq)
+		return;
 	for_each_possible_cpu(cpu)
 		WARN_ONCE(bulkq_cpu(bulkq, cpu)->count,
 			  "redirmap: a bulk queue is freed with frames in it\n");

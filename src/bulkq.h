@@ -6,8 +6,9 @@
 
 struct xdp_dev_bulk_queue;
 
-struct xdp_dev_bulk_queue __percpu *bulkq_alloc(struct net_device *port,
-						gfp_t gfp);
+struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp);
+void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
+		struct net_device *port);
 void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
 bool bulkq_layout_is_known(const struct net_device *real);
 

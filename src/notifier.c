@@ -20,6 +20,9 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 	struct net_device *dev = netdev_notifier_info_to_dev(ptr);
 
 	switch (event) {
+	case NETDEV_REGISTER:
+		target_device_came(dev);
+		break;
 	case NETDEV_UNREGISTER:
 		target_device_left(dev);
 		break;

@@ -141,14 +141,16 @@ static void port_share_stats(struct port *port, gfp_t gfp)
  * port_init() - make a port for a device
  * @port: memory for it, aligned as kmalloc() aligns
  * @real: the device; a reference to it is taken
+ * @bulkq: idle bulk queues, which are the port's from now on
  * @gfp: how to allocate; may forbid to sleep
  *
  * Context: inside an RCU read section that covers finding @real. The state is
  * that of now: make the port visible to the notifier and mirror once more.
- * Return: 0, -ENOMEM, or -EOPNOTSUPP when the kernel's bulk queues turn out to
- * be other than we know them.
+ * Return: 0, or -EOPNOTSUPP when the kernel's bulk queues turn out to be other
+ * than we know them.
  */
-int port_init(struct port *port, struct net_device *real, gfp_t gfp)
+int port_init(struct port *port, struct net_device *real,
+	      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
 {
 	struct net_device *dev = &port->dev;
 
@@ -156,9 +158,8 @@ int port_init(struct port *port, struct net_device *real, gfp_t gfp)
 		return -EOPNOTSUPP;
 
 	init_dummy_netdev(dev);
-	dev->xdp_bulkq = bulkq_alloc(dev, gfp);
-	if (!dev->xdp_bulkq)
-		return -ENOMEM;
+	bulkq_bind(bulkq, dev);
+	dev->xdp_bulkq = bulkq;
 
 	spin_lock_init(&port->mirror_lock);
 	port->real = real;

@@ -28,7 +28,8 @@ struct port {
 	struct net_device dev;
 };
 
-int port_init(struct port *port, struct net_device *real, gfp_t gfp);
+int port_init(struct port *port, struct net_device *real,
+	      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
 void port_mirror(struct port *port);
 void port_detach(struct port *port);
 void port_destroy(struct port *port);

@@ -35,15 +35,21 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
+#include "bulkq.h"
 #include "compat.h"
 #include "target.h"
 
 /**
  * struct target_net - the targets of a network namespace
  * @targets: by ifindex; changed under target_lock, read under RCU
+ * @spares: by ifindex, bulk queues for devices without a target. Updates may
+ *	not sleep, and per-CPU memory is scarce for those who may not: so each
+ *	device brings its bulk queues with it when it registers, as it brings
+ *	its own ones
  */
 struct target_net {
 	struct xarray targets;
+	struct xarray spares;
 };
 
 /*
@@ -70,6 +76,20 @@ static unsigned int target_death_count;
 /* Holders' part of a device's leaving: see target_module_init(). */
 static struct work_struct *target_sweep;
 
+static struct xdp_dev_bulk_queue __percpu *
+spare_take(struct target_net *tn, u32 ifindex)
+{
+	return (__force void __percpu *)xa_erase(&tn->spares, ifindex);
+}
+
+/* Keeps bulk queues for a device's next target; one set is enough. */
+static void spare_put(struct target_net *tn, u32 ifindex,
+		      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
+{
+	if (xa_insert(&tn->spares, ifindex, (__force void *)bulkq, gfp))
+		bulkq_free(bulkq);
+}
+
 static void target_free_work(struct work_struct *work)
 {
 	struct target *target = container_of(to_rcu_work(work), struct target,
@@ -87,8 +107,13 @@ static void target_free_work(struct work_struct *work)
 		return;
 	}
 
-	if (target_is_live(target))
+	if (target_is_live(target)) {
+		/* The device is still held, and so is its namespace. */
+		spare_put(target->tn, target->entry.val.ifindex,
+			  target->port.dev.xdp_bulkq, GFP_KERNEL);
+		target->port.dev.xdp_bulkq = NULL;
 		port_detach(&target->port);
+	}
 	port_destroy(&target->port);
 	ida_free(&target_ids, target->id);
 	kfree(target);
@@ -121,6 +146,7 @@ void target_put(struct target *target)
 static struct target *target_alloc(struct target_net *tn,
 				   struct net_device *dev, gfp_t gfp)
 {
+	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct target *target;
 	int err, id;
 
@@ -134,9 +160,15 @@ static struct target *target_alloc(struct target_net *tn,
 		goto free_target;
 	}
 
-	err = port_init(&target->port, dev, gfp);
-	if (err)
+	bulkq = spare_take(tn, dev->ifindex) ?: bulkq_alloc(gfp);
+	if (!bulkq) {
+		err = -ENOMEM;
 		goto free_id;
+	}
+
+	err = port_init(&target->port, dev, bulkq, gfp);
+	if (err)
+		goto free_bulkq;
 
 	target->entry.dev = &target->port.dev;
 	target->entry.idx = TARGET_LIVE;
@@ -149,6 +181,8 @@ static struct target *target_alloc(struct target_net *tn,
 	atomic_inc(&targets_alive);
 	return target;
 
+free_bulkq:
+	bulkq_free(bulkq);
 free_id:
 	ida_free(&target_ids, id);
 free_target:
@@ -282,6 +316,22 @@ static struct target *target_of(struct target_net *tn,
 }
 
 /**
+ * target_device_came() - get ready for a device to become a target
+ * @dev: a device that registers, or has come from another namespace
+ *
+ * Context: netdev notifier, under RTNL, sleeps.
+ */
+void target_device_came(struct net_device *dev)
+{
+	struct target_net *tn = net_generic(dev_net(dev), target_net_id);
+	struct xdp_dev_bulk_queue __percpu *bulkq = bulkq_alloc(GFP_KERNEL);
+
+	/* Without memory there is still the attempt of target_alloc(). */
+	if (bulkq)
+		spare_put(tn, dev->ifindex, bulkq, GFP_KERNEL);
+}
+
+/**
  * target_device_left() - take a device out of all maps
  * @dev: a device that core has unlisted, a grace period ago
  *
@@ -308,6 +358,8 @@ void target_device_left(struct net_device *dev)
 
 	if (target)
 		call_rcu(&target->death, target_died);
+	else
+		bulkq_free(spare_take(tn, dev->ifindex));
 }
 
 /**
@@ -350,6 +402,7 @@ static int __net_init target_net_init(struct net *net)
 	struct target_net *tn = net_generic(net, target_net_id);
 
 	xa_init(&tn->targets);
+	xa_init(&tn->spares);
 	return 0;
 }
 
@@ -357,6 +410,13 @@ static int __net_init target_net_init(struct net *net)
 static void __net_exit target_net_exit(struct net *net)
 {
 	struct target_net *tn = net_generic(net, target_net_id);
+	unsigned long ifindex;
+	void *spare;
+
+	/* Left by a device that has gone while its last target was freed. */
+	xa_for_each(&tn->spares, ifindex, spare)
+		bulkq_free((__force void __percpu *)spare);
+	xa_destroy(&tn->spares);
 
 	WARN_ON_ONCE(!xa_empty(&tn->targets));
 	xa_destroy(&tn->targets);

@@ -65,6 +65,7 @@ void target_take_dead(struct list_head *dead);
 unsigned int target_deaths(void);
 
 void target_mirror(struct net_device *dev);
+void target_device_came(struct net_device *dev);
 void target_device_left(struct net_device *dev);
 
 int target_module_init(struct work_struct *sweep);
