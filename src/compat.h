@@ -11,11 +11,8 @@
 
 #include <linux/bpf.h>
 #include <linux/capability.h>
-#include <linux/cpu.h>
-#include <linux/filter.h>
 #include <linux/memcontrol.h>
 #include <linux/netdevice.h>
-#include <linux/smp.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
@@ -120,60 +117,5 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 	return NULL;
 #endif
 }
-
-/*
- * Until 6.11 the result of bpf_redirect_map() lives in a per-CPU variable and
- * outlives the packet it was made for: a program that looks a target up and
- * then returns something else leaves it there, and a later program that
- * returns XDP_REDIRECT without calling the helper uses it. Since 6.11 it lives
- * on the stack of the NAPI poll.
- */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
-#define COMPAT_REDIRECT_OUTLIVES_PACKET 1
-
-static inline void compat_redirect_forget_cpu(struct bpf_redirect_info *ri,
-					      const void *target)
-{
-	if (READ_ONCE(ri->tgt_value) != target)
-		return;
-	ri->map_type = BPF_MAP_TYPE_UNSPEC;
-	ri->map_id = 0;
-	ri->tgt_value = NULL;
-}
-
-static inline void compat_redirect_forget_ipi(void *target)
-{
-	compat_redirect_forget_cpu(this_cpu_ptr(&bpf_redirect_info), target);
-}
-
-/**
- * compat_redirect_forget() - drop every unused redirect to a target
- * @target: a target that no lookup has returned for a grace period
- *
- * The interrupt may hit a CPU in the middle of a NAPI poll; that poll cannot
- * have looked @target up, so what is reset is stale. A poll that has already
- * picked the stale target up ends before the next grace period does.
- *
- * Context: process context, sleeps.
- */
-static inline void compat_redirect_forget(void *target)
-{
-	unsigned int cpu;
-
-	cpus_read_lock();
-	on_each_cpu(compat_redirect_forget_ipi, target, 1);
-	for_each_possible_cpu(cpu)
-		if (!cpu_online(cpu))
-			compat_redirect_forget_cpu(per_cpu_ptr(&bpf_redirect_info, cpu),
-						   target);
-	cpus_read_unlock();
-}
-#else
-#define COMPAT_REDIRECT_OUTLIVES_PACKET 0
-
-static inline void compat_redirect_forget(void *target)
-{
-}
-#endif
 
 #endif /* REDIRMAP_COMPAT_H */

@@ -95,18 +95,6 @@ static void target_free_work(struct work_struct *work)
 	struct target *target = container_of(to_rcu_work(work), struct target,
 					     free_work);
 
-	/*
-	 * A CPU may still remember the target from a lookup that its program
-	 * did not use; make it forget, and let one more grace period pass for
-	 * a poll that has just picked it up.
-	 */
-	if (COMPAT_REDIRECT_OUTLIVES_PACKET && !target->forgotten) {
-		compat_redirect_forget(&target->entry);
-		target->forgotten = true;
-		queue_rcu_work(target_wq, &target->free_work);
-		return;
-	}
-
 	if (target_is_live(target)) {
 		/* The device is still held, and so is its namespace. */
 		spare_put(target->tn, target->entry.val.ifindex,

@@ -19,7 +19,6 @@ struct target_net;
  * @tn: the namespace that interns the target
  * @death: runs a grace period after the device has left
  * @free_work: frees the target, a grace period after the last reference
- * @forgotten: no per-CPU redirect can name the target any more
  * @dead_node: place among the targets that wait for the sweep
  * @port: the pseudo device that @entry names
  *
@@ -36,7 +35,6 @@ struct target {
 	struct target_net *tn;
 	struct rcu_head death;
 	struct rcu_work free_work;
-	bool forgotten;
 	struct list_head dead_node;
 
 	struct port port;

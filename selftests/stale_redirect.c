@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A redirect that was looked up and never used, and a program that returns
+ * XDP_REDIRECT without calling the helper, when what was looked up has gone.
+ *
+ * Until 6.11 the kernel keeps the result of the look-up per CPU. It clears it
+ * before each run of a program; where it did not, the second program would use
+ * freed memory, and the module would have to clear it. The redirect has to
+ * fail with EBADRQC.
+ */
+#include <libgen.h>
+#include <sched.h>
+#include <time.h>
+
+#include "testlib.h"
+#include "kselftest_harness.h"
+
+#define FRAMES 64
+
+FIXTURE(stale) {
+	struct bpf_object *obj;
+	struct bpf_link *link;
+	int map, look_up, blind;
+};
+
+FIXTURE_VARIANT(stale) {
+	bool claimed;
+};
+
+FIXTURE_VARIANT_ADD(stale, stock) { .claimed = false };
+FIXTURE_VARIANT_ADD(stale, claimed) { .claimed = true };
+
+static int run_frames(int prog, const char *ingress)
+{
+	char frame[64] = {};
+	struct xdp_md ctx = {
+		.data_end = sizeof(frame),
+		.ingress_ifindex = if_nametoindex(ingress),
+	};
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		    .data_in = frame, .data_size_in = sizeof(frame),
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx),
+		    .repeat = FRAMES, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+
+	return bpf_prog_test_run_opts(prog, &opts);
+}
+
+FIXTURE_SETUP(stale)
+{
+	struct bpf_map *map;
+	char path[600], dir[512];
+	cpu_set_t cpus;
+	ssize_t n;
+
+	if (geteuid() || module_refs() < 0)
+		SKIP(return, "not root, or the module is not loaded");
+
+	/* What is remembered is remembered per CPU. */
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpus), &cpus));
+
+	sh("ip link del stale0 2>/dev/null; ip link del stale2 2>/dev/null");
+	ASSERT_TRUE(sh("ip link add stale0 type veth peer name stale1"));
+	ASSERT_TRUE(sh("ip link add stale2 type veth peer name stale3"));
+	ASSERT_TRUE(sh("for i in 0 1 2 3; do ip link set stale$i up; done"));
+
+	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+	ASSERT_GT(n, 0);
+	dir[n] = '\0';
+	snprintf(path, sizeof(path), "%s/stale_redirect.bpf.o", dirname(dir));
+	self->obj = bpf_object__open(path);
+	ASSERT_NE(NULL, self->obj);
+
+	self->map = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP, 4);
+	ASSERT_GE(self->map, 0);
+	map = bpf_object__find_map_by_name(self->obj, "targets");
+	ASSERT_EQ(0, bpf_map__reuse_fd(map, self->map));
+	ASSERT_EQ(0, bpf_object__load(self->obj));
+
+	self->look_up = bpf_program__fd(bpf_object__find_program_by_name(self->obj,
+									 "look_up_only"));
+	self->blind = bpf_program__fd(bpf_object__find_program_by_name(self->obj,
+								       "redirect_blindly"));
+	self->link = bpf_program__attach(bpf_object__find_program_by_name(self->obj,
+									  "on_redirect_err"));
+	ASSERT_NE(NULL, self->link);
+}
+
+FIXTURE_TEARDOWN(stale)
+{
+	bpf_link__destroy(self->link);
+	bpf_object__close(self->obj);
+	close(self->map);
+	sh("ip link del stale0 2>/dev/null; ip link del stale2 2>/dev/null");
+}
+
+struct errors {
+	unsigned long long no_target, others;
+};
+
+static struct errors errors_seen(struct bpf_object *obj)
+{
+	struct bpf_map *bss = bpf_object__find_map_by_name(obj, ".bss");
+	struct errors seen = {};
+	__u32 key = 0;
+
+	bpf_map_lookup_elem(bpf_map__fd(bss), &key, &seen);
+	return seen;
+}
+
+static void use_up(struct __test_metadata *_metadata,
+		   FIXTURE_DATA(stale) *self, bool all_fail)
+{
+	struct errors before, after;
+
+	before = errors_seen(self->obj);
+	ASSERT_EQ(0, run_frames(self->blind, "stale0"));
+	after = errors_seen(self->obj);
+	if (!all_fail)
+		return;
+	/* The first frame is the one that could meet what was remembered. */
+	EXPECT_EQ(before.no_target + FRAMES, after.no_target);
+	EXPECT_EQ(before.others, after.others);
+}
+
+TEST_F(stale, device_gone)
+{
+	__u32 key = 0, ifindex = if_nametoindex("stale2");
+
+	ASSERT_EQ(0, bpf_map_update_elem(self->map, &key, &ifindex, BPF_ANY));
+	ASSERT_EQ(0, run_frames(self->look_up, "stale0"));
+	ASSERT_TRUE(sh("ip link del stale2"));
+	/* A grace period and a work item, and more. */
+	sleep(1);
+	use_up(_metadata, self, true);
+}
+
+TEST_F(stale, entry_deleted)
+{
+	__u32 key = 0, ifindex = if_nametoindex("stale2");
+
+	ASSERT_EQ(0, bpf_map_update_elem(self->map, &key, &ifindex, BPF_ANY));
+	ASSERT_EQ(0, run_frames(self->look_up, "stale0"));
+	ASSERT_EQ(0, bpf_map_delete_elem(self->map, &key));
+	sleep(1);
+	use_up(_metadata, self, true);
+}
+
+TEST_F_TIMEOUT(stale, used_while_the_target_goes, 300)
+{
+	__u32 key = 0, ifindex;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		ifindex = if_nametoindex("stale2");
+		ASSERT_EQ(0, bpf_map_update_elem(self->map, &key, &ifindex, BPF_ANY));
+		ASSERT_EQ(0, run_frames(self->look_up, "stale0"));
+		ASSERT_TRUE(sh("ip link del stale2 &"));
+		use_up(_metadata, self, false);
+		sh("while ip link show stale2 >/dev/null 2>&1; do sleep 0.01; done");
+		use_up(_metadata, self, false);
+		ASSERT_TRUE(sh("ip link add stale2 type veth peer name stale3"));
+		ASSERT_TRUE(sh("ip link set stale2 up; ip link set stale3 up"));
+	}
+}
+
+TEST_HARNESS_MAIN
