@@ -30,6 +30,7 @@
 #include <linux/idr.h>
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 #include <net/net_namespace.h>
