@@ -25,6 +25,8 @@
  *     their slots and so drops the references.
  *  5. A grace period after the last reference has gone the target is freed.
  *
+ * The last step is that of a target that no map uses any more, as well.
+ *
  * Locks: target_lock and dead_lock are innermost, and never taken together.
  */
 #include <linux/idr.h>
@@ -54,9 +56,8 @@ struct target_net {
 };
 
 /*
- * Protects interning: a target that is in its namespace's table has references
- * as long as this is held. One for all namespaces, because a dead target may
- * outlive its namespace.
+ * Protects interning, and that targets get and lose their last reference. One
+ * for all namespaces, because a dead target may outlive its namespace.
  */
 static DEFINE_SPINLOCK(target_lock);
 
@@ -91,11 +92,8 @@ static void spare_put(struct target_net *tn, u32 ifindex,
 		bulkq_free(bulkq);
 }
 
-static void target_free_work(struct work_struct *work)
+static void target_free(struct target *target)
 {
-	struct target *target = container_of(to_rcu_work(work), struct target,
-					     free_work);
-
 	if (target_is_live(target)) {
 		/* The device is still held, and so is its namespace. */
 		spare_put(target->tn, target->entry.val.ifindex,
@@ -110,9 +108,51 @@ static void target_free_work(struct work_struct *work)
 		wake_up_var(&targets_alive);
 }
 
+/* A grace period after a target has lost its last reference. */
+static void target_free_work(struct work_struct *work)
+{
+	struct target *target = container_of(to_rcu_work(work), struct target,
+					     free_work);
+	enum target_fate fate;
+
+	spin_lock(&target_lock);
+	fate = target->fate;
+	if (refcount_read(&target->refs)) {
+		/* Somebody has found a use for it meanwhile... */
+		target->fate = TARGET_USED;
+		spin_unlock(&target_lock);
+		return;
+	}
+	if (fate == TARGET_UNUSED_AGAIN) {
+		/* ...and no more, so readers may still be about. */
+		target->fate = TARGET_UNUSED;
+		queue_rcu_work(target_wq, &target->free_work);
+		spin_unlock(&target_lock);
+		return;
+	}
+	if (target_is_live(target))
+		xa_erase(&target->tn->targets, target->entry.val.ifindex);
+	spin_unlock(&target_lock);
+
+	target_free(target);
+}
+
+/* A reference to a target that is in the table, perhaps without any. */
+static void target_hold(struct target *target)
+{
+	lockdep_assert_held(&target_lock);
+
+	if (!refcount_inc_not_zero(&target->refs))
+		refcount_set(&target->refs, 1);
+}
+
 /**
  * target_put() - drop a reference
  * @target: the target; readers may use it until a grace period has passed
+ *
+ * A target without references stays in the table until it is freed, and may
+ * be used again: an entry that comes and goes does not make a new one each
+ * time, nor need memory for those that wait to be freed.
  *
  * Context: process context.
  */
@@ -125,10 +165,13 @@ void target_put(struct target *target)
 		spin_unlock(&target_lock);
 		return;
 	}
-	if (target_is_live(target))
-		xa_erase(&target->tn->targets, target->entry.val.ifindex);
+	if (target->fate == TARGET_USED) {
+		target->fate = TARGET_UNUSED;
+		queue_rcu_work(target_wq, &target->free_work);
+	} else {
+		target->fate = TARGET_UNUSED_AGAIN;
+	}
 	spin_unlock(&target_lock);
-	queue_rcu_work(target_wq, &target->free_work);
 }
 
 /* A new target for a device, with one reference; target_lock is not held. */
@@ -164,6 +207,7 @@ static struct target *target_alloc(struct target_net *tn,
 	target->entry.val.ifindex = dev->ifindex;
 	target->id = id;
 	refcount_set(&target->refs, 1);
+	target->fate = TARGET_USED;
 	target->tn = tn;
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
@@ -187,7 +231,7 @@ static struct target *target_find_get(struct target_net *tn, u32 ifindex)
 	spin_lock(&target_lock);
 	target = xa_load(&tn->targets, ifindex);
 	if (target)
-		refcount_inc(&target->refs);
+		target_hold(target);
 	spin_unlock(&target_lock);
 	return target;
 }
@@ -243,7 +287,7 @@ struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp)
 	spin_lock(&target_lock);
 	other = xa_load(&tn->targets, ifindex);
 	if (other)
-		refcount_inc(&other->refs);
+		target_hold(other);
 	else
 		err = xa_err(xa_store(&tn->targets, ifindex, target,
 				      gfp & ~__GFP_ACCOUNT));
@@ -251,11 +295,7 @@ struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp)
 
 	if (other || err) {
 		/* Nobody has seen it, so nothing has to be waited for. */
-		port_detach(&target->port);
-		port_destroy(&target->port);
-		ida_free(&target_ids, target->id);
-		kfree(target);
-		atomic_dec(&targets_alive);
+		target_free(target);
 		return other ?: ERR_PTR(err);
 	}
 
@@ -341,7 +381,7 @@ void target_device_left(struct net_device *dev)
 		/* Who sees the count sees the mark. */
 		smp_store_release(&target_death_count,
 				  target_death_count + 1);
-		refcount_inc(&target->refs);	/* the sweep's */
+		target_hold(target);	/* the sweep's */
 	}
 	spin_unlock(&target_lock);
 
@@ -378,7 +418,7 @@ void target_mirror(struct net_device *dev)
 
 	ASSERT_RTNL();
 
-	/* The lock keeps the target, and so its device reference, alive. */
+	/* The lock keeps the target in the table, and so from being freed. */
 	spin_lock(&target_lock);
 	target = target_of(tn, dev);
 	if (target)

@@ -12,10 +12,23 @@
 struct target_net;
 
 /**
+ * enum target_fate - whether a target is about to be freed
+ * @TARGET_USED: no, it has references
+ * @TARGET_UNUSED: a grace period after it lost the last one, if it gets none
+ * @TARGET_UNUSED_AGAIN: it has got one and lost it since, so one more later
+ */
+enum target_fate {
+	TARGET_USED,
+	TARGET_UNUSED,
+	TARGET_UNUSED_AGAIN,
+};
+
+/**
  * struct target - what slots of maps point to: a device to redirect to
  * @entry: what the kernel sees; its unused idx tells whether the target lives
  * @id: index of the target in the holders' tables
  * @refs: one for each holder, one for the sweep while it is due
+ * @fate: whether @free_work is on its way; under target_lock
  * @tn: the namespace that interns the target
  * @death: runs a grace period after the device has left
  * @free_work: frees the target, a grace period after the last reference
@@ -32,6 +45,7 @@ struct target {
 	/* cold */
 	u32 id;
 	refcount_t refs;
+	enum target_fate fate;
 	struct target_net *tn;
 	struct rcu_head death;
 	struct rcu_work free_work;
