@@ -163,8 +163,7 @@ void holder_detach(struct holder *holder, struct target *target)
  * @holder: memory for it; needs no other undoing while it holds nothing
  * @sweep: see struct holder
  */
-void holder_init(struct holder *holder,
-			void (*sweep)(struct holder *holder))
+void holder_init(struct holder *holder, void (*sweep)(struct holder *holder))
 {
 	INIT_LIST_HEAD(&holder->node);
 	xa_init(&holder->holdings);

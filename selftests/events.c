@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices that leave: an entry is gone from all maps when its device has
+ * unregistered or moved to another network namespace, its place is free again,
+ * and nothing keeps the device, its namespace or its driver's module. Also:
+ * ifindexes are of the caller's namespace, and one that is used again is
+ * another device.
+ *
+ * Every test runs on maps of the kernel's and on claimed ones and expects the
+ * same of both.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "kselftest_harness.h"
+#include "testlib.h"
+
+#define MAP_SIZE 8
+#define MANY 64
+
+/* Network configuration: lines for ip(8), without the "ip". */
+__attribute__((format(printf, 1, 2)))
+static bool ip(const char *fmt, ...)
+{
+	FILE *f = popen("exec ip -batch -", "w");
+	va_list ap;
+
+	if (!f)
+		return false;
+	va_start(ap, fmt);
+	vfprintf(f, fmt, ap);
+	va_end(ap);
+	return !pclose(f);
+}
+
+static int put(int map, __u32 key, __u32 ifindex, __u64 flags)
+{
+	return bpf_map_update_elem(map, &key, &ifindex, flags) ? -errno : 0;
+}
+
+static int put_dev(int map, __u32 key, const char *dev)
+{
+	return put(map, key, if_nametoindex(dev), BPF_ANY);
+}
+
+/* The ifindex that a key leads to, or -errno. */
+static int get(int map, __u32 key)
+{
+	__u32 ifindex;
+
+	return bpf_map_lookup_elem(map, &key, &ifindex) ? -errno : (int)ifindex;
+}
+
+static int del(int map, __u32 key)
+{
+	return bpf_map_delete_elem(map, &key) ? -errno : 0;
+}
+
+/* How many keys get_next_key lists. */
+static int keys(int map)
+{
+	__u32 key, *prev = NULL;
+	int n = 0;
+
+	while (n < 10000 && !bpf_map_get_next_key(map, prev, &key)) {
+		prev = &key;
+		n++;
+	}
+	return n;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+FIXTURE(events)
+{
+	int map;
+	int net;	/* the namespace of the test */
+};
+
+FIXTURE_VARIANT(events)
+{
+	bool claimed;
+	enum bpf_map_type type;
+};
+
+FIXTURE_VARIANT_ADD(events, stock_array)
+{
+	.type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(events, claimed_array)
+{
+	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(events, stock_hash)
+{
+	.type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_VARIANT_ADD(events, claimed_hash)
+{
+	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_SETUP(events)
+{
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	self->net = open("/proc/self/ns/net", O_RDONLY);
+	ASSERT_GE(self->net, 0);
+	self->map = make_map(variant->claimed, variant->type, MAP_SIZE);
+	ASSERT_GE(self->map, 0);
+}
+
+FIXTURE_TEARDOWN(events)
+{
+	close(self->map);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+/* All keys of the device, in all maps, when the deletion returns. */
+TEST_F(events, unregister)
+{
+	bool hash = variant->type == BPF_MAP_TYPE_DEVMAP_HASH;
+	int maps[4], i, k, other;
+
+	ASSERT_TRUE(ip("link add d0 type dummy\nlink add d1 type dummy\n"));
+	other = if_nametoindex("d1");
+	maps[0] = self->map;
+	maps[1] = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP, MAP_SIZE);
+	maps[2] = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP_HASH, MAP_SIZE);
+	maps[3] = make_map(variant->claimed, variant->type, 300);
+	for (i = 0; i < 4; i++) {
+		ASSERT_GE(maps[i], 0);
+		for (k = 0; k < MAP_SIZE; k++)
+			ASSERT_EQ(put_dev(maps[i], k, k % 2 ? "d1" : "d0"), 0);
+	}
+	EXPECT_EQ(get(self->map, 0), if_nametoindex("d0"));
+	EXPECT_EQ(keys(self->map), MAP_SIZE);
+
+	ASSERT_TRUE(ip("link del d0\n"));
+	for (i = 0; i < 4; i++)
+		for (k = 0; k < MAP_SIZE; k++)
+			EXPECT_EQ(get(maps[i], k), k % 2 ? other : -ENOENT);
+	EXPECT_EQ(keys(self->map), hash ? MAP_SIZE / 2 : MAP_SIZE);
+	EXPECT_EQ(keys(maps[1]), MAP_SIZE);
+	EXPECT_EQ(keys(maps[2]), MAP_SIZE / 2);
+
+	ASSERT_TRUE(ip("link del d1\n"));
+	for (i = 0; i < 4; i++)
+		for (k = 0; k < MAP_SIZE; k++)
+			EXPECT_EQ(get(maps[i], k), -ENOENT);
+	EXPECT_EQ(keys(self->map), hash ? 0 : MAP_SIZE);
+	EXPECT_EQ(keys(maps[2]), 0);
+	for (i = 1; i < 4; i++)
+		close(maps[i]);
+}
+
+/* Operations on what a device has left behind, before anybody sweeps it up. */
+TEST_F(events, operations_on_gone_keys)
+{
+	bool hash = variant->type == BPF_MAP_TYPE_DEVMAP_HASH;
+	int k;
+
+	ASSERT_TRUE(ip("link add d0 type dummy\n"));
+	for (k = 0; k < MAP_SIZE; k++)
+		ASSERT_EQ(put_dev(self->map, k, "d0"), 0);
+	ASSERT_TRUE(ip("link del d0\n"));
+
+	EXPECT_EQ(del(self->map, 0), hash ? -ENOENT : 0);
+	EXPECT_EQ(put(self->map, 1, 1, BPF_NOEXIST), hash ? 0 : -EEXIST);
+	EXPECT_EQ(get(self->map, 1), hash ? 1 : -ENOENT);
+	EXPECT_EQ(put(self->map, 2, 1, BPF_ANY), 0);
+	EXPECT_EQ(get(self->map, 2), 1);
+	/*
+	 * INTENDED DIFFERENCE: BPF_EXIST on a missing key of a stock hash makes
+	 * the key; a claimed one says ENOENT, as documented.
+	 */
+	EXPECT_EQ(put(self->map, 3, 1, BPF_EXIST), hash && variant->claimed ? -ENOENT : 0);
+	EXPECT_EQ(del(self->map, 1), 0);
+	EXPECT_EQ(del(self->map, 2), 0);
+	EXPECT_EQ(get(self->map, 2), -ENOENT);
+}
+
+/* A map full of a device that has gone is an empty one. */
+TEST_F(events, places_are_free_again)
+{
+	bool hash = variant->type == BPF_MAP_TYPE_DEVMAP_HASH;
+	int round, k, base = 0;
+
+	for (round = 0; round < 5; round++) {
+		ASSERT_TRUE(ip("link add d0 type dummy\n"));
+		for (k = 0; k < MAP_SIZE; k++)
+			ASSERT_EQ(put_dev(self->map, base + k, "d0"), 0);
+		EXPECT_EQ(put_dev(self->map, base + MAP_SIZE, "d0"), -E2BIG);
+		ASSERT_TRUE(ip("link del d0\n"));
+		/* other keys next time */
+		base += hash ? MAP_SIZE : 0;
+	}
+	for (k = 0; k < MAP_SIZE; k++)
+		ASSERT_EQ(put(self->map, base + k, 1, BPF_ANY), 0);
+	EXPECT_EQ(put(self->map, base + MAP_SIZE, 1, BPF_ANY), -E2BIG);
+	EXPECT_EQ(keys(self->map), MAP_SIZE);
+}
+
+/* An ifindex that is used again is another device. */
+TEST_F(events, same_ifindex)
+{
+	int round;
+
+	for (round = 0; round < 5; round++) {
+		ASSERT_TRUE(ip("link add d0 index 77 type dummy\n"));
+		EXPECT_EQ(get(self->map, 3), -ENOENT);
+		ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
+		EXPECT_EQ(get(self->map, 3), 77);
+		ASSERT_TRUE(ip("link del d0\nlink add d0 index 77 type dummy\n"));
+		EXPECT_EQ(get(self->map, 3), -ENOENT);
+		ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
+		EXPECT_EQ(get(self->map, 3), 77);
+		ASSERT_TRUE(ip("link del d0\n"));
+		EXPECT_EQ(put(self->map, 3, 77, BPF_ANY), -EINVAL);
+		EXPECT_EQ(get(self->map, 3), -ENOENT);
+	}
+}
+
+/* A slot that has been given to another device stays its own. */
+TEST_F(events, replaced)
+{
+	ASSERT_TRUE(ip("link add d0 type dummy\nlink add d1 type dummy\n"));
+	ASSERT_EQ(put_dev(self->map, 3, "d0"), 0);
+	ASSERT_EQ(put_dev(self->map, 3, "d1"), 0);
+	ASSERT_TRUE(ip("link del d0\n"));
+	EXPECT_EQ(get(self->map, 3), if_nametoindex("d1"));
+	ASSERT_EQ(put_dev(self->map, 3, "d1"), 0);
+	EXPECT_EQ(get(self->map, 3), if_nametoindex("d1"));
+	ASSERT_TRUE(ip("link del d1\n"));
+	EXPECT_EQ(get(self->map, 3), -ENOENT);
+}
+
+/* Neither being down nor another name takes a device out. */
+TEST_F(events, other_events)
+{
+	int ifindex;
+
+	ASSERT_TRUE(ip("link add d0 type dummy\nlink set d0 up\n"));
+	ifindex = if_nametoindex("d0");
+	ASSERT_EQ(put(self->map, 3, ifindex, BPF_ANY), 0);
+	ASSERT_TRUE(ip("link set d0 down\nlink set d0 name d9\nlink set d9 mtu 900\n"
+		       "link set d9 up\n"));
+	EXPECT_EQ(get(self->map, 3), ifindex);
+	ASSERT_TRUE(ip("link del d9\n"));
+	EXPECT_EQ(get(self->map, 3), -ENOENT);
+}
+
+/* A namespace beside the test's own; the caller stays where it is. */
+static int other_net(int own)
+{
+	int fd = -1;
+
+	if (!unshare(CLONE_NEWNET))
+		fd = open("/proc/self/ns/net", O_RDONLY);
+	if (setns(own, CLONE_NEWNET))
+		return -1;
+	return fd;
+}
+
+/* Moves a device between namespaces, which ip(8) knows by a process in them. */
+static bool move(const char *dev, int from, int to, int back)
+{
+	pid_t pid;
+	bool ok;
+
+	pid = fork();
+	if (!pid) {
+		setns(to, CLONE_NEWNET);
+		pause();
+		_exit(0);
+	}
+	/* The child has to be there first. */
+	usleep(50000);
+	ok = !setns(from, CLONE_NEWNET) && ip("link set %s netns %d\n", dev, pid) &&
+	     !setns(back, CLONE_NEWNET);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return ok;
+}
+
+TEST_F(events, moved_to_other_namespace)
+{
+	int net = other_net(self->net);
+
+	ASSERT_GE(net, 0);
+	ASSERT_TRUE(ip("link add d0 index 77 type dummy\n"));
+	ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
+	ASSERT_TRUE(move("d0", self->net, net, self->net));
+	EXPECT_EQ(get(self->map, 3), -ENOENT);
+	EXPECT_EQ(put(self->map, 3, 77, BPF_ANY), -EINVAL);
+
+	/* in the map from there, until it comes home */
+	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
+	EXPECT_EQ(put(self->map, 4, 77, BPF_ANY), 0);
+	ASSERT_EQ(setns(self->net, CLONE_NEWNET), 0);
+	EXPECT_EQ(get(self->map, 4), 77);
+	ASSERT_TRUE(move("d0", net, self->net, self->net));
+	EXPECT_EQ(get(self->map, 3), -ENOENT);
+	EXPECT_EQ(get(self->map, 4), -ENOENT);
+
+	ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
+	EXPECT_EQ(get(self->map, 3), 77);
+	ASSERT_TRUE(ip("link del d0\n"));
+	close(net);
+}
+
+/* An ifindex is looked up where the caller is. */
+TEST_F(events, callers_namespace)
+{
+	int net = other_net(self->net);
+
+	ASSERT_GE(net, 0);
+	ASSERT_TRUE(ip("link add d0 index 77 type dummy\nlink add d1 index 79 type dummy\n"));
+	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
+	ASSERT_TRUE(ip("link add d0 index 78 type dummy\nlink add d2 index 79 type dummy\n"));
+	EXPECT_EQ(put(self->map, 0, 77, BPF_ANY), -EINVAL);
+	EXPECT_EQ(put(self->map, 1, 78, BPF_ANY), 0);
+	EXPECT_EQ(put(self->map, 2, 79, BPF_ANY), 0);
+	ASSERT_EQ(setns(self->net, CLONE_NEWNET), 0);
+	EXPECT_EQ(put(self->map, 0, 77, BPF_ANY), 0);
+	EXPECT_EQ(put(self->map, 3, 78, BPF_ANY), -EINVAL);
+	EXPECT_EQ(put(self->map, 3, 79, BPF_ANY), 0);
+
+	/* two devices of one ifindex: one leaves, the other one stays */
+	ASSERT_TRUE(ip("link del d1\n"));
+	EXPECT_EQ(get(self->map, 2), 79);
+	EXPECT_EQ(get(self->map, 3), -ENOENT);
+	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
+	ASSERT_TRUE(ip("link del d2\n"));
+	EXPECT_EQ(get(self->map, 0), 77);
+	EXPECT_EQ(get(self->map, 1), 78);
+	EXPECT_EQ(get(self->map, 2), -ENOENT);
+	close(net);
+}
+
+/* A namespace ends, though its devices are in a map that lives on. */
+TEST_F(events, namespace_deleted)
+{
+	int status, i;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		bool ok = !unshare(CLONE_NEWNET) &&
+			  ip("link add d0 type dummy\nlink add v0 type veth peer name v1\n") &&
+			  !put_dev(self->map, 0, "d0") &&
+			  !put_dev(self->map, 1, "v0") &&
+			  !put_dev(self->map, 2, "v1") &&
+			  !put_dev(self->map, 3, "lo");
+
+		_exit(!ok);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT_EQ(status, 0);
+
+	/* a work item of the kernel's ends it */
+	for (i = 0; i < 1000; i++) {
+		if (get(self->map, 0) == -ENOENT && get(self->map, 1) == -ENOENT &&
+		    get(self->map, 2) == -ENOENT && get(self->map, 3) == -ENOENT)
+			break;
+		usleep(10000);
+	}
+	EXPECT_LT(i, 1000);
+	EXPECT_EQ(put(self->map, 0, 1, BPF_ANY), 0);
+}
+
+TEST_F(events, many_maps)
+{
+	int maps[MANY], i, k;
+	double begun;
+
+	ASSERT_TRUE(ip("link add v0 type veth peer name v1\n"));
+	for (i = 0; i < MANY; i++) {
+		maps[i] = make_map(variant->claimed, variant->type, 1024);
+		ASSERT_GE(maps[i], 0);
+		for (k = 0; k < 4; k++)
+			ASSERT_EQ(put_dev(maps[i], i + 100 * k, k & 1 ? "v1" : "v0"), 0);
+	}
+	begun = now();
+	ASSERT_TRUE(ip("link del v0\n"));
+	EXPECT_LT(now() - begun, 10.0);
+	for (i = 0; i < MANY; i++)
+		for (k = 0; k < 4; k++)
+			EXPECT_EQ(get(maps[i], i + 100 * k), -ENOENT);
+	for (i = 0; i < MANY; i++)
+		close(maps[i]);
+}
+
+/* Maps die before, while and after their device does. */
+static void *close_maps(void *arg)
+{
+	int *maps = arg, i;
+
+	for (i = 0; i < MANY; i++) {
+		close(maps[i]);
+		usleep(1000);
+	}
+	return NULL;
+}
+
+TEST_F(events, maps_closed_meanwhile)
+{
+	int maps[MANY], i, round;
+	pthread_t thread;
+
+	for (round = 0; round < 3; round++) {
+		ASSERT_TRUE(ip("link add d0 type dummy\n"));
+		for (i = 0; i < MANY; i++) {
+			maps[i] = make_map(variant->claimed, variant->type, MAP_SIZE);
+			ASSERT_GE(maps[i], 0);
+			ASSERT_EQ(put_dev(maps[i], i % MAP_SIZE, "d0"), 0);
+		}
+		if (round) {
+			ASSERT_EQ(pthread_create(&thread, NULL, close_maps, maps), 0);
+		} else {
+			close_maps(maps);
+		}
+		ASSERT_TRUE(ip("link del d0\n"));
+		if (round)
+			pthread_join(thread, NULL);
+	}
+}
+
+/* Devices come and go without a pause: nothing must pile up behind them. */
+TEST_F(events, come_and_go)
+{
+	int i;
+
+	for (i = 0; i < 12; i++) {
+		ASSERT_TRUE(ip("link add d%d index %d type dummy\n", i, 100 + i % 3));
+		ASSERT_EQ(put(self->map, i % MAP_SIZE, 100 + i % 3, BPF_ANY), 0);
+		ASSERT_TRUE(ip("link del d%d\n", i));
+		ASSERT_EQ(get(self->map, i % MAP_SIZE), -ENOENT);
+	}
+}
+
+/* A driver can be unloaded, though its devices are in maps. */
+TEST_F(events, driver_unloaded)
+{
+	static const char * const drivers[] = { "dummy", "veth" };
+	unsigned int i, try;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_TRUE(sh("modprobe %s", drivers[i]));
+		ASSERT_TRUE(ip("link add x0 type %s\n", drivers[i]));
+		ASSERT_EQ(put_dev(self->map, 0, "x0"), 0);
+		ASSERT_EQ(put_dev(self->map, 5, "x0"), 0);
+		for (try = 0; try < 20; try++) {
+			if (sh("rmmod %s 2>/dev/null", drivers[i]))
+				break;
+			usleep(100000);
+		}
+		EXPECT_LT(try, 20);
+		EXPECT_EQ(get(self->map, 0), -ENOENT);
+		EXPECT_EQ(get(self->map, 5), -ENOENT);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (geteuid()) {
+		printf("1..0 # SKIP not root\n");
+		return KSFT_SKIP;
+	}
+	if (access(MODULE_DIR, F_OK)) {
+		printf("1..0 # SKIP redirmap is not loaded\n");
+		return KSFT_SKIP;
+	}
+	return test_harness_run(argc, argv);
+}

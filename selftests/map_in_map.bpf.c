@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* XDP programs of map_in_map.c: redirect by an inner map, and count what comes. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+/* Replaced by the outer map under test, whose type is set before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+	__uint(max_entries, 2);
+} outer SEC(".maps");
+
+/* Our packets by the device that they have come in by. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(key_size, 4);
+	__uint(value_size, 8);
+	__uint(max_entries, 256);
+} counts SEC(".maps");
+
+SEC("xdp")
+int redirect(struct xdp_md *ctx)
+{
+	__u32 key = 0;
+	void *inner;
+
+	inner = bpf_map_lookup_elem(&outer, &key);
+	if (!inner)
+		return XDP_DROP;
+	/* Two keys, so that it matters which inner map was meant. */
+	return bpf_redirect_map(inner, 1, XDP_ABORTED);
+}
+
+SEC("xdp")
+int count(struct xdp_md *ctx)
+{
+	__u8 *data = (void *)(long)ctx->data;
+	__u32 key = ctx->ingress_ifindex;
+	__u64 *n = bpf_map_lookup_elem(&counts, &key);
+
+	if (data + 14 > (__u8 *)(long)ctx->data_end)
+		return XDP_DROP;
+	/* The test's, not what the stack says on its own. */
+	if (n && data[12] == 0x88 && data[13] == 0xb5)
+		__sync_fetch_and_add(n, 1);
+	return XDP_DROP;
+}
+
+char _license[] SEC("license") = "GPL";

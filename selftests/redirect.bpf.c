@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * XDP programs for redirect.c and stress.c: senders that redirect through the
+ * map "targets", which the test puts in its place, and receivers that count.
+ *
+ * The test sets the variables here before it lets frames run. Its frames are
+ * known by their source address; the system's own are left alone.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+
+#define DEVICES 256
+#define QUEUES 4
+
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 8);
+} targets SEC(".maps");
+
+/* Frames seen by the senders; they use keys first_key to + nr_keys - 1. */
+__u64 seen;
+__u64 first_key;
+__u64 nr_keys;
+__u64 flags;
+
+/* The key of redirect_twice()'s second lookup, and hop()'s key. */
+__u64 second_key;
+__u64 hop_key;
+
+/* Of frames in turn, all but each keep_every-th are shortened by so much. */
+__u64 keep_every;
+__u64 shorten_by;
+
+/* Frames that came to a receiver, by ifindex and queue. */
+__u64 received[DEVICES][QUEUES];
+
+static __always_inline bool is_ours(struct xdp_md *ctx)
+{
+	void *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) > end)
+		return false;
+	return eth->h_source[0] == 0x02 && eth->h_source[4] == 0x88 &&
+	       eth->h_source[5] == 0xb5;
+}
+
+static __always_inline __u64 next_key(void)
+{
+	__u64 n = __sync_fetch_and_add(&seen, 1);
+
+	return first_key + (nr_keys ? n % nr_keys : 0);
+}
+
+static __always_inline void count(struct xdp_md *ctx)
+{
+	__u32 device = ctx->ingress_ifindex % DEVICES;
+	__u32 queue = ctx->rx_queue_index % QUEUES;
+
+	__sync_fetch_and_add(&received[device][queue], 1);
+}
+
+SEC("xdp")
+int redirect(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	return bpf_redirect_map(&targets, next_key(), flags);
+}
+
+/* The last of two lookups wins, be it a failed one. */
+SEC("xdp")
+int redirect_twice(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	bpf_redirect_map(&targets, next_key(), flags);
+	return bpf_redirect_map(&targets, second_key, flags);
+}
+
+/* A lookup that is not used. */
+SEC("xdp")
+int redirect_unused(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	bpf_redirect_map(&targets, next_key(), flags);
+	return XDP_DROP;
+}
+
+/* A redirect without a lookup. */
+SEC("xdp")
+int redirect_bare(struct xdp_md *ctx)
+{
+	return is_ours(ctx) ? XDP_REDIRECT : XDP_PASS;
+}
+
+/* A failed lookup whose result is not looked at. */
+SEC("xdp")
+int redirect_anyway(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	bpf_redirect_map(&targets, next_key(), flags);
+	return XDP_REDIRECT;
+}
+
+/* Frames of two sizes. */
+SEC("xdp")
+int redirect_resize(struct xdp_md *ctx)
+{
+	__u64 n;
+
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	n = __sync_fetch_and_add(&seen, 1) + 1;
+	if (keep_every && n % keep_every &&
+	    bpf_xdp_adjust_tail(ctx, -(int)shorten_by))
+		return XDP_DROP;
+	return bpf_redirect_map(&targets, first_key, flags);
+}
+
+/* A receiver that counts, and sends on. */
+SEC("xdp")
+int hop(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	count(ctx);
+	return bpf_redirect_map(&targets, hop_key, XDP_DROP);
+}
+
+SEC("xdp")
+int receive(struct xdp_md *ctx)
+{
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	count(ctx);
+	return XDP_DROP;
+}
+
+char LICENSE[] SEC("license") = "GPL";

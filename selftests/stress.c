@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Packets on two CPUs, native and generic, while entries are updated and
+ * deleted, devices come, go, move between namespaces and change, and maps are
+ * made and closed; and while the module is unloaded and loaded. What is tested
+ * is that the machine survives with a clean log, that devices can be deleted,
+ * and that no reference to the module is left.
+ */
+#include <arpa/inet.h>
+#include <libgen.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "testlib.h"
+#include "kselftest_harness.h"
+
+#define SECONDS 5
+#define DEVICES 6
+#define KEYS 16
+
+static volatile bool stop;
+
+struct load {
+	int prog, map, cpu;
+	bool claimed;
+	enum bpf_map_type type;
+	const char *dev;
+	unsigned long done;
+};
+
+static void pin_to(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+}
+
+/* Native XDP: the kernel's own traffic generator. */
+static void *native_load(void *arg)
+{
+	struct load *load = arg;
+	char frame[64] = {};
+	struct xdp_md ctx = {
+		.data_end = sizeof(frame),
+		.ingress_ifindex = if_nametoindex("stress_in"),
+	};
+
+	pin_to(load->cpu);
+	while (!stop) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts,
+			    .data_in = frame, .data_size_in = sizeof(frame),
+			    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx),
+			    .repeat = 512, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+
+		if (!bpf_prog_test_run_opts(load->prog, &opts))
+			load->done += opts.repeat;
+	}
+	return NULL;
+}
+
+/* Generic XDP: frames into a veth whose other end runs the program on skbs. */
+static void *generic_load(void *arg)
+{
+	struct load *load = arg;
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = if_nametoindex("stress_gx"),
+		.sll_halen = ETH_ALEN,
+	};
+	char frame[64] = "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x12\x34";
+	int i, fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	pin_to(load->cpu);
+	while (!stop && fd >= 0) {
+		for (i = 0; i < 64; i++)
+			if (sendto(fd, frame, sizeof(frame), 0,
+				   (struct sockaddr *)&to, sizeof(to)) > 0)
+				load->done++;
+		usleep(100);
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *update_load(void *arg)
+{
+	struct load *load = arg;
+	unsigned int seed = 1;
+	__u32 key, ifindex;
+	char name[32];
+
+	while (!stop) {
+		key = rand_r(&seed) % KEYS;
+		if (rand_r(&seed) % 4) {
+			snprintf(name, sizeof(name), "stress%d",
+				 rand_r(&seed) % DEVICES);
+			ifindex = if_nametoindex(name);
+			if (ifindex && !bpf_map_update_elem(load->map, &key, &ifindex, BPF_ANY))
+				load->done++;
+		} else {
+			bpf_map_delete_elem(load->map, &key);
+		}
+		if (!(rand_r(&seed) % 64))
+			usleep(1000);
+	}
+	return NULL;
+}
+
+static void make_device(int i)
+{
+	/* The peer drops what it gets, so that the driver takes frames. */
+	sh("ip link add stress%d type veth peer name stress_p%d 2>/dev/null &&"
+	   " ip link set stress_p%d xdpdrv pinned /sys/fs/bpf/stress_sink 2>/dev/null;"
+	   " ip link set stress%d up 2>/dev/null; ip link set stress_p%d up 2>/dev/null",
+	   i, i, i, i, i);
+}
+
+static void *device_load(void *arg)
+{
+	struct load *load = arg;
+	unsigned int seed = 2;
+	int i;
+
+	while (!stop) {
+		i = rand_r(&seed) % DEVICES;
+		switch (rand_r(&seed) % 6) {
+		case 0:
+			sh("ip link del stress%d 2>/dev/null", i);
+			make_device(i);
+			break;
+		case 1:
+			sh("ip link set stress%d netns stress_ns 2>/dev/null", i);
+			sh("ip -n stress_ns link set stress%d netns 1 2>/dev/null", i);
+			sh("ip link set stress%d up 2>/dev/null", i);
+			break;
+		case 2:
+			sh("ip link set stress%d mtu %d 2>/dev/null", i,
+			   1000 + rand_r(&seed) % 500);
+			break;
+		case 3:
+			sh("ip link set stress%d down 2>/dev/null", i);
+			sh("ip link set stress%d up 2>/dev/null", i);
+			break;
+		case 4:
+			sh("ip netns del stress_ns; ip netns add stress_ns");
+			make_device(i);
+			break;
+		case 5:
+			sh("ip link set stress_p%d xdpdrv off 2>/dev/null", i);
+			sh("ip link set stress_p%d xdpdrv pinned "
+			   "/sys/fs/bpf/stress_sink 2>/dev/null", i);
+			break;
+		}
+		load->done++;
+	}
+	return NULL;
+}
+
+/* Maps, alone and in outer maps, with entries, closed at once. */
+static void *map_load(void *arg)
+{
+	struct load *load = arg;
+	const char *name = load->claimed ? "rm_stress" : "st_stress";
+	__u32 key = 1, zero = 0, ifindex = if_nametoindex("stress_in");
+	int map, outer;
+
+	while (!stop) {
+		LIBBPF_OPTS(bpf_map_create_opts, opts);
+
+		map = bpf_map_create(load->type, name, 4, 4, KEYS, NULL);
+		if (map < 0)
+			continue;
+		if (!bpf_map_update_elem(map, &key, &ifindex, BPF_ANY))
+			load->done++;
+		opts.inner_map_fd = map;
+		outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "stress_outer",
+				       4, 4, 4, &opts);
+		if (outer >= 0) {
+			bpf_map_update_elem(outer, &zero, &map, BPF_ANY);
+			close(outer);
+		}
+		close(map);
+		usleep(500);
+	}
+	return NULL;
+}
+
+FIXTURE(stress) {
+	struct bpf_object *obj;
+	int map, refs;
+	bool ready;
+};
+
+FIXTURE_VARIANT(stress) {
+	bool claimed;
+	enum bpf_map_type type;
+};
+
+FIXTURE_VARIANT_ADD(stress, stock_array) {
+	.claimed = false, .type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(stress, claimed_array) {
+	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(stress, stock_hash) {
+	.claimed = false, .type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_VARIANT_ADD(stress, claimed_hash) {
+	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+static void remove_devices(void)
+{
+	int i;
+
+	sh("ip netns del stress_ns 2>/dev/null");
+	for (i = 0; i < DEVICES; i++)
+		sh("timeout 30 ip link del stress%d 2>/dev/null", i);
+	sh("timeout 30 ip link del stress_in 2>/dev/null");
+	sh("timeout 30 ip link del stress_gx 2>/dev/null");
+	sh("rm -f /sys/fs/bpf/stress_sink");
+}
+
+FIXTURE_SETUP(stress)
+{
+	struct bpf_program *scatter, *sink;
+	char path[600], dir[512];
+	struct bpf_map *map;
+	ssize_t n;
+	int i;
+
+	if (geteuid() || module_refs() < 0)
+		SKIP(return, "not root, or the module is not loaded");
+
+	stop = false;
+	remove_devices();
+	self->refs = module_refs();
+
+	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+	ASSERT_GT(n, 0);
+	dir[n] = '\0';
+	snprintf(path, sizeof(path), "%s/stress.bpf.o", dirname(dir));
+	self->obj = bpf_object__open(path);
+	ASSERT_NE(NULL, self->obj);
+
+	self->map = make_map(variant->claimed, variant->type, KEYS);
+	ASSERT_GE(self->map, 0);
+	map = bpf_object__find_map_by_name(self->obj, "targets");
+	bpf_map__set_type(map, variant->type);
+	ASSERT_EQ(0, bpf_map__reuse_fd(map, self->map));
+	ASSERT_EQ(0, bpf_object__load(self->obj));
+
+	sink = bpf_object__find_program_by_name(self->obj, "sink");
+	ASSERT_EQ(0, bpf_program__pin(sink, "/sys/fs/bpf/stress_sink"));
+	scatter = bpf_object__find_program_by_name(self->obj, "scatter");
+
+	sh("ip netns add stress_ns");
+	ASSERT_TRUE(sh("ip link add stress_in type veth peer name stress_out"));
+	ASSERT_TRUE(sh("ip link add stress_gx type veth peer name stress_gr"));
+	ASSERT_TRUE(sh("for d in in out gx gr; do ip link set stress_$d up; done"));
+	ASSERT_EQ(0, bpf_xdp_attach(if_nametoindex("stress_gr"),
+				    bpf_program__fd(scatter), 1U << 1, NULL));
+	for (i = 0; i < DEVICES; i++)
+		make_device(i);
+	self->ready = true;
+}
+
+FIXTURE_TEARDOWN(stress)
+{
+	if (!self->ready)
+		return;
+	remove_devices();
+	bpf_object__close(self->obj);
+	close(self->map);
+}
+
+struct loads {
+	struct load load[7];
+	pthread_t thread[7];
+	int n;
+};
+
+static void start(struct loads *loads, void *(*func)(void *), const struct load *load)
+{
+	loads->load[loads->n] = *load;
+	pthread_create(&loads->thread[loads->n], NULL, func, &loads->load[loads->n]);
+	loads->n++;
+}
+
+static void start_all(struct loads *loads, FIXTURE_DATA(stress) *self,
+		      const FIXTURE_VARIANT(stress) *variant)
+{
+	struct load load = {
+		.prog = bpf_program__fd(bpf_object__find_program_by_name(self->obj,
+									 "scatter")),
+		.map = self->map,
+		.claimed = variant->claimed,
+		.type = variant->type,
+	};
+
+	start(loads, native_load, &load);
+	load.cpu = 1;
+	start(loads, native_load, &load);
+	start(loads, generic_load, &load);
+	start(loads, update_load, &load);
+	start(loads, device_load, &load);
+	start(loads, map_load, &load);
+}
+
+static void stop_all(struct loads *loads)
+{
+	int i;
+
+	stop = true;
+	for (i = 0; i < loads->n; i++)
+		pthread_join(loads->thread[i], NULL);
+}
+
+TEST_F_TIMEOUT(stress, everything_at_once, 300)
+{
+	struct loads loads = {};
+	char name[32];
+	int i;
+
+	start_all(&loads, self, variant);
+	sleep(SECONDS);
+	stop_all(&loads);
+
+	for (i = 0; i < loads.n; i++) {
+		TH_LOG("load %d: %lu", i, loads.load[i].done);
+		EXPECT_GT(loads.load[i].done, 0);
+	}
+
+	/* Nothing holds a device. */
+	remove_devices();
+	for (i = 0; i < DEVICES; i++) {
+		snprintf(name, sizeof(name), "stress%d", i);
+		EXPECT_EQ(0, if_nametoindex(name));
+	}
+
+	bpf_xdp_detach(if_nametoindex("stress_gr"), 1U << 1, NULL);
+	bpf_object__close(self->obj);
+	close(self->map);
+	self->ready = false;
+	EXPECT_TRUE(module_refs_become(self->refs));
+}
+
+/* The map that packets go through is a stock one; others come and go. */
+TEST_F_TIMEOUT(stress, unload_and_load, 300)
+{
+	const char *ko = getenv("REDIRMAP_KO");
+	const char *claim = getenv("REDIRMAP_CLAIM");
+	struct load load = { .claimed = true, .type = variant->type };
+	int i, unloaded = 0, tries;
+	struct loads loads = {};
+
+	if (variant->claimed)
+		SKIP(return, "a claimed map pins the module");
+	if (!ko || !claim)
+		SKIP(return, "run-tests says which module to load");
+
+	start_all(&loads, self, variant);
+	start(&loads, map_load, &load);
+
+	for (i = 0; i < 5; i++) {
+		/* Claimed maps that are closed at once are in the way at times. */
+		for (tries = 0; tries < 200; tries++) {
+			if (sh("rmmod redirmap 2>/dev/null")) {
+				unloaded++;
+				break;
+			}
+			usleep(5000);
+		}
+		usleep(100000);
+		if (module_refs() < 0)
+			EXPECT_TRUE(sh("insmod %s claim='%s'", ko, claim));
+	}
+	stop_all(&loads);
+	TH_LOG("unloaded %d times", unloaded);
+	EXPECT_GT(unloaded, 0);
+	EXPECT_GT(loads.load[6].done, 0);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+TEST_HARNESS_MAIN
