@@ -501,7 +501,7 @@ static bool traced(struct env *e, const char *event, const char *with, int want)
 static bool pages_are_back(struct env *e)
 {
 	char path[100], line[512];
-	struct { char name[40]; int in_flight; } pool[64] = {};
+	struct { char name[40]; int inflight; } pool[64] = {};
 	int try, i, nr, out;
 	FILE *f;
 
@@ -514,23 +514,23 @@ static bool pages_are_back(struct env *e)
 		while (fgets(line, sizeof(line), f)) {
 			char *p = strstr(line, ": page_pool_release: page_pool=");
 			char name[40];
-			int in_flight;
+			int inflight;
 
-			if (!p || sscanf(p, ": page_pool_release: page_pool=%39s in_flight=%d",
-					 name, &in_flight) != 2)
+			if (!p || sscanf(p, ": page_pool_release: page_pool=%39s inflight=%d",
+					 name, &inflight) != 2)
 				continue;
 			for (i = 0; i < nr && strcmp(pool[i].name, name); i++)
 				;
 			if (i == 64)
 				continue;
 			strcpy(pool[i].name, name);
-			pool[i].in_flight = in_flight;
+			pool[i].inflight = inflight;
 			if (i == nr)
 				nr++;
 		}
 		fclose(f);
 		for (i = 0, out = 0; i < nr; i++)
-			out += !!pool[i].in_flight;
+			out += !!pool[i].inflight;
 		if (nr && !out)
 			return true;
 		/* the kernel looks again each second */

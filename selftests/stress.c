@@ -13,12 +13,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "testlib.h"
 #include "kselftest_harness.h"
 
-#define SECONDS 5
+#define SECONDS 6
 #define DEVICES 6
 #define KEYS 16
 
@@ -28,7 +29,7 @@ struct load {
 	int prog, map, cpu;
 	bool claimed;
 	enum bpf_map_type type;
-	const char *dev;
+	unsigned int idle_us;
 	unsigned long done;
 };
 
@@ -56,10 +57,12 @@ static void *native_load(void *arg)
 		LIBBPF_OPTS(bpf_test_run_opts, opts,
 			    .data_in = frame, .data_size_in = sizeof(frame),
 			    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx),
-			    .repeat = 512, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+			    .repeat = 128, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 
 		if (!bpf_prog_test_run_opts(load->prog, &opts))
 			load->done += opts.repeat;
+		/* Leave the others some of the CPU, however slow it is. */
+		usleep(2000);
 	}
 	return NULL;
 }
@@ -78,11 +81,11 @@ static void *generic_load(void *arg)
 
 	pin_to(load->cpu);
 	while (!stop && fd >= 0) {
-		for (i = 0; i < 64; i++)
+		for (i = 0; i < 32; i++)
 			if (sendto(fd, frame, sizeof(frame), 0,
 				   (struct sockaddr *)&to, sizeof(to)) > 0)
 				load->done++;
-		usleep(100);
+		usleep(2000);
 	}
 	close(fd);
 	return NULL;
@@ -106,7 +109,7 @@ static void *update_load(void *arg)
 		} else {
 			bpf_map_delete_elem(load->map, &key);
 		}
-		if (!(rand_r(&seed) % 64))
+		if (!(rand_r(&seed) % 16))
 			usleep(1000);
 	}
 	return NULL;
@@ -186,7 +189,7 @@ static void *map_load(void *arg)
 			close(outer);
 		}
 		close(map);
-		usleep(500);
+		usleep(load->idle_us);
 	}
 	return NULL;
 }
@@ -305,6 +308,7 @@ static void start_all(struct loads *loads, FIXTURE_DATA(stress) *self,
 		.map = self->map,
 		.claimed = variant->claimed,
 		.type = variant->type,
+		.idle_us = 2000,
 	};
 
 	start(loads, native_load, &load);
@@ -359,8 +363,12 @@ TEST_F_TIMEOUT(stress, unload_and_load, 300)
 {
 	const char *ko = getenv("REDIRMAP_KO");
 	const char *claim = getenv("REDIRMAP_CLAIM");
-	struct load load = { .claimed = true, .type = variant->type };
-	int i, unloaded = 0, tries;
+	/* A claimed map lives for some ten milliseconds, and is in the way. */
+	struct load load = {
+		.claimed = true, .type = variant->type, .idle_us = 300000,
+	};
+	int i, fd, unloaded = 0, tries;
+	char param[64];
 	struct loads loads = {};
 
 	if (variant->claimed)
@@ -368,21 +376,24 @@ TEST_F_TIMEOUT(stress, unload_and_load, 300)
 	if (!ko || !claim)
 		SKIP(return, "run-tests says which module to load");
 
+	snprintf(param, sizeof(param), "claim=%s", claim);
 	start_all(&loads, self, variant);
 	start(&loads, map_load, &load);
 
-	for (i = 0; i < 5; i++) {
-		/* Claimed maps that are closed at once are in the way at times. */
-		for (tries = 0; tries < 200; tries++) {
-			if (sh("rmmod redirmap 2>/dev/null")) {
+	for (i = 0; i < 3; i++) {
+		for (tries = 0; tries < 100; tries++) {
+			if (!syscall(SYS_delete_module, "redirmap", O_NONBLOCK)) {
 				unloaded++;
 				break;
 			}
-			usleep(5000);
+			usleep(10000);
 		}
-		usleep(100000);
-		if (module_refs() < 0)
-			EXPECT_TRUE(sh("insmod %s claim='%s'", ko, claim));
+		usleep(20000);
+		if (module_refs() >= 0)
+			continue;
+		fd = open(ko, O_RDONLY | O_CLOEXEC);
+		EXPECT_EQ(0, syscall(SYS_finit_module, fd, param, 0));
+		close(fd);
 	}
 	stop_all(&loads);
 	TH_LOG("unloaded %d times", unloaded);
