@@ -367,7 +367,6 @@ static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 	}
 
 	if (node) {
-		/* Not a plain store: see array_update_elem(). */
 		old = unrcu_pointer(xchg(&node->target,
 					 RCU_INITIALIZER(target)));
 		holder_detach(&rmap->holder, old);

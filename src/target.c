@@ -103,7 +103,8 @@ static void target_free(struct target *target)
 	}
 	port_destroy(&target->port);
 	ida_free(&target_ids, target->id);
-	kfree(target);
+	/* It was in the table until now: target_find() may just have found it. */
+	kfree_rcu(target, death);
 	if (atomic_dec_and_test(&targets_alive))
 		wake_up_var(&targets_alive);
 }

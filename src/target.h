@@ -30,7 +30,7 @@ enum target_fate {
  * @refs: one for each holder, one for the sweep while it is due
  * @fate: whether @free_work is on its way; under target_lock
  * @tn: the namespace that interns the target
- * @death: runs a grace period after the device has left
+ * @death: runs a grace period after the device has left; frees the memory later
  * @free_work: frees the target, a grace period after the last reference
  * @dead_node: place among the targets that wait for the sweep
  * @port: the pseudo device that @entry names
