@@ -6,32 +6,24 @@
  * "attached" or "failed: ERRNO", and stays until its standard input ends. Then
  * says how often the program has run.
  */
-#include <libgen.h>
 
 #include "testlib.h"
 
 int main(int argc, char **argv)
 {
-	char dir[512], path[600], c;
+	char c;
 	const char *name, *other;
 	struct bpf_program *prog;
 	struct bpf_object *obj;
 	struct bpf_link *link;
 	struct bpf_map *bss;
-	ssize_t n;
 
 	if (argc != 3)
 		return 2;
 	name = !strcmp(argv[1], "fexit") ? "on_exit" : "on_entry";
 	other = !strcmp(argv[1], "fexit") ? "on_entry" : "on_exit";
 
-	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	if (n < 0)
-		return 2;
-	dir[n] = '\0';
-	snprintf(path, sizeof(path), "%s/attach.bpf.o", dirname(dir));
-
-	obj = bpf_object__open(path);
+	obj = bpf_object__open(beside("attach.bpf.o"));
 	if (!obj)
 		return 2;
 	prog = bpf_object__find_program_by_name(obj, name);

@@ -13,28 +13,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "kselftest_harness.h"
+#include "netlib.h"
 #include "testlib.h"
 
 #define MAP_SIZE 8
 #define MANY 64
-
-/* Network configuration: lines for ip(8), without the "ip". */
-__attribute__((format(printf, 1, 2)))
-static bool ip(const char *fmt, ...)
-{
-	FILE *f = popen("exec ip -batch -", "w");
-	va_list ap;
-
-	if (!f)
-		return false;
-	va_start(ap, fmt);
-	vfprintf(f, fmt, ap);
-	va_end(ap);
-	return !pclose(f);
-}
 
 static int put(int map, __u32 key, __u32 ifindex, __u64 flags)
 {
@@ -70,14 +55,6 @@ static int keys(int map)
 		n++;
 	}
 	return n;
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
 FIXTURE(events)
@@ -475,13 +452,5 @@ TEST_F(events, driver_unloaded)
 
 int main(int argc, char **argv)
 {
-	if (geteuid()) {
-		printf("1..0 # SKIP not root\n");
-		return KSFT_SKIP;
-	}
-	if (access(MODULE_DIR, F_OK)) {
-		printf("1..0 # SKIP redirmap is not loaded\n");
-		return KSFT_SKIP;
-	}
-	return test_harness_run(argc, argv);
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
 }

@@ -8,12 +8,10 @@
  * made with a claimed template keeps the module, as long as it lives. All else
  * is the same for stock and claimed inner maps.
  */
-#include <libgen.h>
 #include <linux/if_link.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "kselftest_harness.h"
 #include "testlib.h"
@@ -22,14 +20,6 @@
 static int base_refs;
 /* Pairs of veth: a0 and b0, a1 and b1. */
 static __u32 a[2], b[2];
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 static int set(int fd, __u32 key, __u32 value)
 {
@@ -341,16 +331,8 @@ static void *swap_inner(void *arg)
 
 static struct bpf_object *load_programs(int outer)
 {
-	char path[512];
-	struct bpf_object *obj;
-	ssize_t n;
+	struct bpf_object *obj = bpf_object__open(beside("map_in_map.bpf.o"));
 
-	n = readlink("/proc/self/exe", path, 400);
-	if (n < 0)
-		return NULL;
-	path[n] = '\0';
-	strcat(dirname(path), "/map_in_map.bpf.o");
-	obj = bpf_object__open(path);
 	if (!obj)
 		return NULL;
 	if (bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "outer"), outer) ||
@@ -575,10 +557,8 @@ int main(int argc, char **argv)
 {
 	int i;
 
-	if (geteuid() || module_refs() < 0) {
-		printf("1..0 # SKIP %s\n", geteuid() ? "not root" : "redirmap.ko is not loaded");
+	if (!can_test())
 		return KSFT_SKIP;
-	}
 	base_refs = module_refs();
 	if (unshare(CLONE_NEWNET)) {
 		printf("1..0 # SKIP no network namespaces\n");

@@ -11,7 +11,6 @@
  *  - values with an egress program: claimed maps cannot do that yet and say
  *    ENOTSUPP.
  */
-#include <libgen.h>
 #include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,9 +18,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "kselftest_harness.h"
+#include "netlib.h"
 #include "testlib.h"
 
 /* The kernel's own, which user space does not know: "not supported". */
@@ -126,24 +125,6 @@ static __u32 rnd(__u64 *state)
 	return *state >> 33;
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static void run_on_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	/* With one CPU all threads share it. */
-	CPU_ZERO(&set);
-	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 /* What the process may do; what it has lost so it can take again. */
 static bool set_caps(__u64 caps)
 {
@@ -160,18 +141,9 @@ static bool set_caps(__u64 caps)
 /* One program of map_ops.bpf.o on a map; NULL if the kernel refuses it. */
 static struct bpf_object *load_program(const char *name, int map_fd)
 {
-	char path[512];
+	struct bpf_object *obj = bpf_object__open(beside("map_ops.bpf.o"));
 	struct bpf_program *prog;
-	struct bpf_object *obj;
-	ssize_t n;
 
-	n = readlink("/proc/self/exe", path, 400);
-	if (n < 0)
-		return NULL;
-	path[n] = '\0';
-	strcat(dirname(path), "/map_ops.bpf.o");
-
-	obj = bpf_object__open(path);
 	if (!obj)
 		return NULL;
 	bpf_object__for_each_program(prog, obj)
@@ -1541,10 +1513,8 @@ int main(int argc, char **argv)
 	char name[IFNAMSIZ];
 	int i;
 
-	if (geteuid() || module_refs() < 0) {
-		printf("1..0 # SKIP %s\n", geteuid() ? "not root" : "redirmap.ko is not loaded");
+	if (!can_test())
 		return KSFT_SKIP;
-	}
 	base_refs = module_refs();
 	if (unshare(CLONE_NEWNET)) {
 		printf("1..0 # SKIP no network namespaces\n");

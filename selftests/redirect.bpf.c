@@ -6,13 +6,7 @@
  * The test sets the variables here before it lets frames run. Its frames are
  * known by their source address; the system's own are left alone.
  */
-#include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <stdbool.h>
-#include <bpf/bpf_helpers.h>
-
-#define DEVICES 256
-#define QUEUES 4
+#include "netlib.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
@@ -21,12 +15,6 @@ struct {
 	__uint(max_entries, 8);
 } targets SEC(".maps");
 
-/* Frames seen by the senders; they use keys first_key to + nr_keys - 1. */
-__u64 seen;
-__u64 first_key;
-__u64 nr_keys;
-__u64 flags;
-
 /* The key of redirect_twice()'s second lookup, and hop()'s key. */
 __u64 second_key;
 __u64 hop_key;
@@ -34,35 +22,6 @@ __u64 hop_key;
 /* Of frames in turn, all but each keep_every-th are shortened by so much. */
 __u64 keep_every;
 __u64 shorten_by;
-
-/* Frames that came to a receiver, by ifindex and queue. */
-__u64 received[DEVICES][QUEUES];
-
-static __always_inline bool is_ours(struct xdp_md *ctx)
-{
-	void *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = (void *)(long)ctx->data;
-
-	if ((void *)(eth + 1) > end)
-		return false;
-	return eth->h_source[0] == 0x02 && eth->h_source[4] == 0x88 &&
-	       eth->h_source[5] == 0xb5;
-}
-
-static __always_inline __u64 next_key(void)
-{
-	__u64 n = __sync_fetch_and_add(&seen, 1);
-
-	return first_key + (nr_keys ? n % nr_keys : 0);
-}
-
-static __always_inline void count(struct xdp_md *ctx)
-{
-	__u32 device = ctx->ingress_ifindex % DEVICES;
-	__u32 queue = ctx->rx_queue_index % QUEUES;
-
-	__sync_fetch_and_add(&received[device][queue], 1);
-}
 
 SEC("xdp")
 int redirect(struct xdp_md *ctx)
@@ -133,14 +92,3 @@ int hop(struct xdp_md *ctx)
 	count(ctx);
 	return bpf_redirect_map(&targets, hop_key, XDP_DROP);
 }
-
-SEC("xdp")
-int receive(struct xdp_md *ctx)
-{
-	if (!is_ours(ctx))
-		return XDP_PASS;
-	count(ctx);
-	return XDP_DROP;
-}
-
-char LICENSE[] SEC("license") = "GPL";

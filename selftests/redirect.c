@@ -14,579 +14,24 @@
  * socket on the peer of a veth. Each test has a network namespace of its own.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <libgen.h>
-#include <linux/btf.h>
-#include <linux/if_ether.h>
-#include <linux/if_link.h>
-#include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <linux/rtnetlink.h>
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-
-#include <bpf/btf.h>
 
 #include "kselftest_harness.h"
 #include "testlib.h"
-
-/* As in redirect.bpf.c. */
-#define DEVICES 256
-#define QUEUES 4
-/* All variables there, in pages. */
-#define GLOBALS_SIZE (3 * 4096)
+#include "xdplib.h"
 
 #define MAP_SIZE 8
-/* The group of the devices that a test has made. */
-#define GROUP 7
-#define FRAME_MAX 3200
-#define TRACE_MAX (1 << 20)
-
-/* A directory for the namespace's own sysfs, in the test's mount namespace. */
-#define SYS "/mnt"
-
-/**
- * struct env - what a test has made
- * @obj: the programs, over @map
- * @map: the map under test
- * @globals: the variables of the programs
- * @sock: sends packets on g0, if @generic
- * @tap: the queues of the tap, or -1
- * @generic: generic XDP, else native
- * @tracing: live frames have been traced
- * @trace_dir: the instance, if there is one
- */
-struct env {
-	struct bpf_object *obj;
-	int map;
-	char *globals;
-	int sock;
-	int tap[QUEUES];
-	bool generic;
-	bool tracing;
-	char trace_dir[64];
-};
-
-static bool have_peer_feature(void)
-{
-	/* Since 6.3 devices say whether XDP frames can be sent to them. */
-	return !access("/sys/kernel/btf/vmlinux", R_OK) &&
-	       sh("test \"$(uname -r | awk -F. '{ print ($1 > 6 || $2 >= 3) }')\" = 1");
-}
-
-/* Network configuration: lines for ip(8), without the "ip". */
-__attribute__((format(printf, 1, 2)))
-static bool ip(const char *fmt, ...)
-{
-	FILE *f = popen("exec ip -batch -", "w");
-	va_list ap;
-
-	if (!f)
-		return false;
-	va_start(ap, fmt);
-	vfprintf(f, fmt, ap);
-	va_end(ap);
-	return !pclose(f);
-}
-
-static bool write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-/* A variable of the BPF programs, by its name. */
-static void *global(struct env *e, const char *name)
-{
-	const struct btf *btf = bpf_object__btf(e->obj);
-	const struct btf_var_secinfo *var;
-	const struct btf_type *sec;
-	int i;
-
-	sec = btf__type_by_id(btf, btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC));
-	for (i = 0, var = btf_var_secinfos(sec); i < btf_vlen(sec); i++, var++) {
-		const struct btf_type *t = btf__type_by_id(btf, var->type);
-
-		if (!strcmp(btf__name_by_offset(btf, t->name_off), name))
-			return e->globals + var->offset;
-	}
-	fprintf(stderr, "no variable %s\n", name);
-	abort();
-}
-
-static void set(struct env *e, const char *name, __u64 value)
-{
-	*(volatile __u64 *)global(e, name) = value;
-}
-
-static __u64 received_on(struct env *e, const char *dev, int queue)
-{
-	volatile __u64 (*received)[QUEUES] = global(e, "received");
-
-	return received[if_nametoindex(dev) % DEVICES][queue];
-}
-
-static __u64 received(struct env *e, const char *dev)
-{
-	__u64 sum = 0;
-	int i;
-
-	for (i = 0; i < QUEUES; i++)
-		sum += received_on(e, dev, i);
-	return sum;
-}
-
-static void forget_received(struct env *e)
-{
-	memset(global(e, "received"), 0, sizeof(__u64) * DEVICES * QUEUES);
-	set(e, "seen", 0);
-}
-
-/* Frames that have come, once no more are coming: softirqs may lag behind. */
-static __u64 settled(struct env *e, const char *dev, __u64 want)
-{
-	int i;
-
-	for (i = 0; i < 300 && received(e, dev) < want; i++)
-		usleep(10000);
-	usleep(want ? 5000 : 20000);
-	return received(e, dev);
-}
-
-static int prog(struct env *e, const char *name)
-{
-	return bpf_program__fd(bpf_object__find_program_by_name(e->obj, name));
-}
 
 /* Loads the programs over a map. */
 static bool load(struct env *e, int map)
 {
-	char dir[512], path[600];
-	struct bpf_map *bss;
-	ssize_t n;
-
-	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	if (n < 0)
-		return false;
-	dir[n] = '\0';
-	snprintf(path, sizeof(path), "%s/redirect.bpf.o", dirname(dir));
-
-	e->obj = bpf_object__open(path);
-	if (!e->obj)
-		return false;
-	e->map = map;
-	if (bpf_map__reuse_fd(bpf_object__find_map_by_name(e->obj, "targets"), map) ||
-	    bpf_object__load(e->obj))
-		return false;
-
-	bpf_object__for_each_map(bss, e->obj) {
-		if (strstr(bpf_map__name(bss), ".bss"))
-			break;
-	}
-	e->globals = mmap(NULL, GLOBALS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			  bpf_map__fd(bss), 0);
-	return e->globals != MAP_FAILED;
-}
-
-static void unload(struct env *e)
-{
-	munmap(e->globals, GLOBALS_SIZE);
-	bpf_object__close(e->obj);
-	e->obj = NULL;
-	close(e->map);
-}
-
-/* Attaches a program by its name, or none. */
-static bool attach(struct env *e, const char *dev, const char *name, bool generic)
-{
-	return !bpf_xdp_attach(if_nametoindex(dev), name ? prog(e, name) : -1,
-			       generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE, NULL);
-}
-
-static bool make_veth(const char *dev, const char *peer, const char *args)
-{
-	return ip("link add %s group %d %s type veth peer name %s %s\n"
-		  "link set %s up\nlink set %s up\n",
-		  dev, GROUP, args, peer, args, dev, peer);
-}
-
-/* A veth pair whose end @peer counts what it gets. */
-static bool make_target(struct env *e, const char *dev, const char *peer)
-{
-	return make_veth(dev, peer, "mtu 1500") && attach(e, peer, "receive", e->generic);
-}
-
-static bool put(struct env *e, __u32 key, const char *dev)
-{
-	__u32 ifindex = if_nametoindex(dev);
-
-	return !bpf_map_update_elem(e->map, &key, &ifindex, BPF_ANY);
-}
-
-static void make_frame(unsigned char *frame, int nr)
-{
-	static const unsigned char head[] = {
-		0xff, 0xff, 0xff, 0xff, 0xff, 0xff,	/* broadcast */
-		0x02, 0, 0, 0, 0x88, 0xb5,		/* see redirect.bpf.c */
-		0x08, 0x00,				/* IPv4 */
-		0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0,
-		10, 0, 0, 1, 10, 0, 0, 2,		/* UDP */
-	};
-
-	memset(frame, 0, FRAME_MAX);
-	memcpy(frame, head, sizeof(head));
-	/* flows differ in their source port */
-	frame[34] = 0x40;
-	frame[35] = nr;
-	frame[37] = 9;
-	frame[39] = 26;
-}
-
-/* Sends frames into the program NAME: natively, as if they came from lo. */
-static int send_live(struct env *e, const char *name, int n, int len)
-{
-	unsigned char frame[FRAME_MAX];
-	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = frame,
-		.data_size_in = len,
-		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
-		.repeat = n,
-	);
-
-	make_frame(frame, 0);
-	return bpf_prog_test_run_opts(prog(e, name), &opts);
-}
-
-static int send_packets(struct env *e, int n, int len)
-{
-	struct sockaddr_ll to = {
-		.sll_family = AF_PACKET,
-		.sll_ifindex = if_nametoindex("g0"),
-		.sll_halen = 6,
-	};
-	unsigned char frame[FRAME_MAX];
-	int i;
-
-	for (i = 0; i < n; i++) {
-		make_frame(frame, i);
-		if (sendto(e->sock, frame, len, 0, (void *)&to, sizeof(to)) != len)
-			return -errno;
-	}
-	return 0;
-}
-
-static int send_to(struct env *e, const char *name, int n, int len)
-{
-	if (!e->generic)
-		return send_live(e, name, n, len);
-	if (strcmp(name, "redirect") && !attach(e, "g1", NULL, true))
-		return -EIO;
-	if (strcmp(name, "redirect") && !attach(e, "g1", name, true))
-		return -EIO;
-	return send_packets(e, n, len);
+	return open_object(e, "redirect.bpf.o") && use_map(e, "targets", map) &&
+	       load_object(e);
 }
 
 static int send_n(struct env *e, int n, int len)
 {
 	return send_to(e, "redirect", n, len);
-}
-
-/*
- * A network namespace with g0 and g1: what is sent on g0 generic XDP redirects
- * on g1. Big frames pass there.
- */
-static bool make_net(struct env *e)
-{
-	int sndbuf = 8 << 20;
-	cpu_set_t cpu;
-	int i;
-
-	for (i = 0; i < QUEUES; i++)
-		e->tap[i] = -1;
-	e->sock = -1;
-
-	/* One CPU, so that frames and traces come in one order. */
-	CPU_ZERO(&cpu);
-	CPU_SET(0, &cpu);
-	sched_setaffinity(0, sizeof(cpu), &cpu);
-
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("sysfs", SYS, "sysfs", 0, NULL))
-		return false;
-	/* No neighbour discovery among the frames. */
-	write_to("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-	if (!e->generic)
-		return true;
-
-	/* Sending must never wait for the receiver: see stopped_queue. */
-	e->sock = socket(AF_PACKET, SOCK_RAW, 0);
-	return e->sock >= 0 &&
-	       !setsockopt(e->sock, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)) &&
-	       make_veth("g0", "g1", "mtu 3300");
-}
-
-/*
- * Deletes all devices. They must go at once: a reference that leaked makes this
- * hang, and the harness end the test.
- */
-static bool del_net(struct env *e)
-{
-	struct {
-		struct nlmsghdr head;
-		struct ifinfomsg link;
-		struct rtattr attr;
-		__u32 group;
-	} req = {
-		.head.nlmsg_len = sizeof(req),
-		.head.nlmsg_type = RTM_DELLINK,
-		.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
-		.attr.rta_len = sizeof(req.attr) + sizeof(req.group),
-		.attr.rta_type = IFLA_GROUP,
-		.group = GROUP,
-	};
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr err;
-		char more[256];
-	} reply = {};
-	struct if_nameindex *list;
-	int i, fd;
-	bool ok;
-
-	for (i = 0; i < QUEUES; i++)
-		if (e->tap[i] >= 0)
-			close(e->tap[i]);
-	if (e->sock >= 0)
-		close(e->sock);
-
-	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-	ok = fd >= 0 && send(fd, &req, sizeof(req), 0) == sizeof(req) &&
-	     recv(fd, &reply, sizeof(reply), 0) > 0;
-	close(fd);
-
-	list = if_nameindex();
-	ok = ok && list && list[0].if_index == 1 && !list[1].if_index;
-	if_freenameindex(list);
-	return ok;
-}
-
-/* Starts to trace from nothing, in an instance of our own. */
-static bool trace_start(struct env *e)
-{
-	static const char * const events[] = {
-		"xdp/xdp_redirect", "xdp/xdp_redirect_err",
-		"xdp/xdp_devmap_xmit", "xdp/xdp_exception",
-		"page_pool/page_pool_release",
-	};
-	char path[200];
-	unsigned int i;
-	int fd;
-
-	if (!e->trace_dir[0]) {
-		snprintf(e->trace_dir, sizeof(e->trace_dir),
-			 "/sys/kernel/tracing/instances/redirect.%d", getpid());
-		if (mkdir(e->trace_dir, 0700))
-			return false;
-		for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-			snprintf(path, sizeof(path), "%s/events/%s/enable",
-				 e->trace_dir, events[i]);
-			if (!write_to(path, "1"))
-				return false;
-		}
-	}
-	e->tracing = true;
-	snprintf(path, sizeof(path), "%s/trace", e->trace_dir);
-	fd = open(path, O_WRONLY | O_TRUNC);
-	if (fd < 0)
-		return false;
-	close(fd);
-	return true;
-}
-
-static void trace_end(struct env *e)
-{
-	if (e->trace_dir[0])
-		rmdir(e->trace_dir);
-}
-
-/*
- * What was traced, one event per line, from the event's name on. Ids of
- * programs and of the map under test are replaced, all other fields stay.
- */
-static bool trace_read(struct env *e, char *text)
-{
-	char path[100], line[512], id_text[40];
-	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
-	FILE *f;
-
-	if (bpf_obj_get_info_by_fd(e->map, &info, &len))
-		return false;
-	snprintf(id_text, sizeof(id_text), " map_id=%u ", info.id);
-	snprintf(path, sizeof(path), "%s/trace", e->trace_dir);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	*text = '\0';
-	while (fgets(line, sizeof(line), f)) {
-		char *event = strstr(line, ": xdp_"), *p;
-		char *out = text + strlen(text);
-
-		if (!event || out - text > TRACE_MAX - 600)
-			continue;
-		event += 2;
-		p = strstr(event, id_text);
-		if (p) {
-			memmove(p + strlen(" map_id=OURS "), p + strlen(id_text),
-				strlen(p + strlen(id_text)) + 1);
-			memcpy(p, " map_id=OURS ", strlen(" map_id=OURS "));
-		}
-		p = strstr(event, "prog_id=");
-		if (p) {
-			char *end = p + strcspn(p, " ");
-
-			memmove(p, end, strlen(end) + 1);
-		}
-		strcpy(out, event);
-	}
-	fclose(f);
-	return true;
-}
-
-/* How often an event was traced with some text in it. */
-static int traced_now(struct env *e, const char *event, const char *with)
-{
-	static char text[TRACE_MAX];
-	char *line, *save = NULL;
-	int n = 0;
-
-	if (!trace_read(e, text))
-		return -1;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (!strncmp(line, event, strlen(event)) && line[strlen(event)] == ':' &&
-		    strstr(line, with))
-			n++;
-	return n;
-}
-
-/* The same, once it was so often: softirqs may lag behind. */
-static bool traced(struct env *e, const char *event, const char *with, int want)
-{
-	int i, n;
-
-	for (i = 0; i < 100; i++) {
-		n = traced_now(e, event, with);
-		if (n >= want)
-			break;
-		usleep(20000);
-	}
-	if (n != want)
-		fprintf(stderr, "# traced %s with \"%s\": %d, not %d times\n",
-			event, with, n, want);
-	return n == want;
-}
-
-/* All pages of the frames sent by send_live() have come back. */
-static bool pages_are_back(struct env *e)
-{
-	char path[100], line[512];
-	struct { char name[40]; int inflight; } pool[64] = {};
-	int try, i, nr, out;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/trace", e->trace_dir);
-	for (try = 0; try < 40; try++) {
-		f = fopen(path, "r");
-		if (!f)
-			return false;
-		nr = 0;
-		while (fgets(line, sizeof(line), f)) {
-			char *p = strstr(line, ": page_pool_release: page_pool=");
-			char name[40];
-			int inflight;
-
-			if (!p || sscanf(p, ": page_pool_release: page_pool=%39s inflight=%d",
-					 name, &inflight) != 2)
-				continue;
-			for (i = 0; i < nr && strcmp(pool[i].name, name); i++)
-				;
-			if (i == 64)
-				continue;
-			strcpy(pool[i].name, name);
-			pool[i].inflight = inflight;
-			if (i == nr)
-				nr++;
-		}
-		fclose(f);
-		for (i = 0, out = 0; i < nr; i++)
-			out += !!pool[i].inflight;
-		if (nr && !out)
-			return true;
-		/* the kernel looks again each second */
-		usleep(100000);
-	}
-	fprintf(stderr, "%d of %d page pools wait for pages\n", out, nr);
-	return false;
-}
-
-static int link_stats(const char *dev, struct rtnl_link_stats *stats)
-{
-	struct ifaddrs *list, *a;
-	int err = -ENODEV;
-
-	if (getifaddrs(&list))
-		return -errno;
-	for (a = list; a; a = a->ifa_next) {
-		if (!a->ifa_addr || a->ifa_addr->sa_family != AF_PACKET ||
-		    !a->ifa_data || strcmp(a->ifa_name, dev))
-			continue;
-		memcpy(stats, a->ifa_data, sizeof(*stats));
-		err = 0;
-	}
-	freeifaddrs(list);
-	return err;
-}
-
-/* A tap with a file for each of its queues. */
-static bool make_tap(struct env *e, const char *name)
-{
-	struct ifreq req = {
-		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE,
-	};
-	int i;
-
-	if (!sh("modprobe tun"))
-		return false;
-	strcpy(req.ifr_name, name);
-	for (i = 0; i < QUEUES; i++) {
-		e->tap[i] = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
-		if (e->tap[i] < 0 || ioctl(e->tap[i], TUNSETIFF, &req))
-			return false;
-	}
-	return ip("link set %s mtu 1500 up\n", name);
-}
-
-/* How many frames wait in a queue of the tap. */
-static int drain_tap(struct env *e, int queue)
-{
-	char frame[4096];
-	int n = 0;
-
-	usleep(5000);
-	while (read(e->tap[queue], frame, sizeof(frame)) > 0)
-		n++;
-	return n;
 }
 
 /*
@@ -651,7 +96,7 @@ static int retval_of(struct env *e, const char *name, __u64 key, __u64 flags)
 	);
 	int err;
 
-	make_frame(frame, 0);
+	make_frame(frame, 0, 64);
 	set(e, "first_key", key);
 	set(e, "flags", flags);
 	err = bpf_prog_test_run_opts(prog(e, name), &opts);
@@ -800,17 +245,6 @@ static bool start(struct env *e, bool claimed, enum bpf_map_type type, bool gene
 	return make_target(e, "t0", "r0") && put(e, 0, "t0");
 }
 
-static bool stop(struct env *e)
-{
-	bool ok = !e->tracing || e->generic || pages_are_back(e);
-
-	trace_end(e);
-	/* With maps and programs in place: devices go first, as they do. */
-	ok = del_net(e) && ok;
-	unload(e);
-	return module_refs_become(0) && ok;
-}
-
 FIXTURE_SETUP(redirect)
 {
 	ASSERT_TRUE(start(&self->e, variant->claimed, variant->type, variant->generic));
@@ -818,7 +252,7 @@ FIXTURE_SETUP(redirect)
 
 FIXTURE_TEARDOWN(redirect)
 {
-	EXPECT_TRUE(stop(&self->e));
+	EXPECT_TRUE(finish(&self->e));
 }
 
 TEST_F(redirect, one_target)
@@ -1074,7 +508,7 @@ FIXTURE_SETUP(native)
 
 FIXTURE_TEARDOWN(native)
 {
-	EXPECT_TRUE(stop(&self->e));
+	EXPECT_TRUE(finish(&self->e));
 }
 
 /*
@@ -1389,7 +823,7 @@ TEST_F(compare, veth_queues_by_rx_queue)
 	if (!variant->generic)
 		SKIP(return, "generic only");
 	ASSERT_TRUE(make_veth("t0", "r0", "numtxqueues 4 numrxqueues 4"));
-	ASSERT_TRUE(make_tap(e, "tap"));
+	ASSERT_TRUE(make_tap("tap", e->tap, QUEUES));
 	for (claimed = 0; claimed < 2; claimed++) {
 		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
 		ASSERT_TRUE(attach(e, "r0", "receive", false));
@@ -1397,7 +831,7 @@ TEST_F(compare, veth_queues_by_rx_queue)
 		for (q = 0; q < QUEUES; q++) {
 			forget_received(e);
 			for (i = 0; i < 10; i++) {
-				make_frame(frame, i);
+				make_frame(frame, i, 64);
 				ASSERT_EQ(write(e->tap[q], frame, 64), 64);
 			}
 			EXPECT_EQ(settled(e, "r0", 10), 10);
@@ -1422,18 +856,18 @@ TEST_F(compare, tap_queues)
 	struct env *e = &self->e;
 	int claimed, q;
 
-	ASSERT_TRUE(make_tap(e, "tap"));
+	ASSERT_TRUE(make_tap("tap", e->tap, QUEUES));
 	for (claimed = 0; claimed < 2; claimed++) {
 		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
 		ASSERT_EQ(link_stats("tap", &before), 0);
 		ASSERT_EQ(send_n(e, 100, 64), 0);
 		for (q = 0; q < QUEUES; q++)
-			note(self->note[claimed], "queue %d: %d\n", q, drain_tap(e, q));
+			note(self->note[claimed], "queue %d: %d\n", q, drain_tap(e->tap[q]));
 
 		ASSERT_TRUE(ip("link set tap txqueuelen 10\n"));
 		ASSERT_EQ(send_n(e, 100, 64), 0);
 		for (q = 0; q < QUEUES; q++)
-			note(self->note[claimed], "queue %d: %d\n", q, drain_tap(e, q));
+			note(self->note[claimed], "queue %d: %d\n", q, drain_tap(e->tap[q]));
 		ASSERT_TRUE(ip("link set tap txqueuelen 500\n"));
 		note_stats(self->note[claimed], "tap", &before);
 		ASSERT_TRUE(end(e, self->trace[claimed]));
@@ -1450,9 +884,9 @@ TEST_F(compare, tap_queues)
 static void allow_hog(bool allow)
 {
 	sh("chrt %s -p %d $(pgrep -x ksoftirqd/0)", allow ? "-f" : "-o", allow ? 2 : 0);
-	write_to("/proc/sys/kernel/sched_rt_runtime_us", allow ? "-1" : "950000");
+	write_str("/proc/sys/kernel/sched_rt_runtime_us", allow ? "-1" : "950000");
 	/* 6.12 has this in its place */
-	write_to("/sys/kernel/debug/sched/fair_server/cpu0/runtime", allow ? "0" : "50000000");
+	write_str("/sys/kernel/debug/sched/fair_server/cpu0/runtime", allow ? "0" : "50000000");
 }
 
 /*
@@ -1477,7 +911,7 @@ TEST_F(compare, stopped_queue)
 		ASSERT_TRUE(sh("tc qdisc replace dev t0 root pfifo"));
 		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
 		ASSERT_TRUE(attach(e, "r0", "receive", false));
-		ASSERT_TRUE(write_to(SYS "/class/net/r0/threaded", "1"));
+		ASSERT_TRUE(write_str(SYS "/class/net/r0/threaded", "1"));
 		ASSERT_TRUE(sh("for p in $(pgrep ^napi/r0); do taskset -p 1 $p; done >/dev/null"));
 		ASSERT_EQ(link_stats("t0", &before), 0);
 
@@ -1503,13 +937,5 @@ TEST_F(compare, stopped_queue)
 
 int main(int argc, char **argv)
 {
-	if (geteuid()) {
-		printf("1..0 # SKIP not root\n");
-		return KSFT_SKIP;
-	}
-	if (access(MODULE_DIR, F_OK)) {
-		printf("1..0 # SKIP redirmap is not loaded\n");
-		return KSFT_SKIP;
-	}
-	return test_harness_run(argc, argv);
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
 }

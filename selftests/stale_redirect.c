@@ -8,12 +8,10 @@
  * freed memory, and the module would have to clear it. The redirect has to
  * fail with EBADRQC.
  */
-#include <libgen.h>
-#include <sched.h>
-#include <time.h>
 
-#include "testlib.h"
 #include "kselftest_harness.h"
+#include "netlib.h"
+#include "testlib.h"
 
 #define FRAMES 64
 
@@ -48,28 +46,19 @@ static int run_frames(int prog, const char *ingress)
 FIXTURE_SETUP(stale)
 {
 	struct bpf_map *map;
-	char path[600], dir[512];
-	cpu_set_t cpus;
-	ssize_t n;
 
 	if (geteuid() || module_refs() < 0)
 		SKIP(return, "not root, or the module is not loaded");
 
 	/* What is remembered is remembered per CPU. */
-	CPU_ZERO(&cpus);
-	CPU_SET(0, &cpus);
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpus), &cpus));
+	run_on_cpu(0);
 
 	sh("ip link del stale0 2>/dev/null; ip link del stale2 2>/dev/null");
 	ASSERT_TRUE(sh("ip link add stale0 type veth peer name stale1"));
 	ASSERT_TRUE(sh("ip link add stale2 type veth peer name stale3"));
 	ASSERT_TRUE(sh("for i in 0 1 2 3; do ip link set stale$i up; done"));
 
-	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	ASSERT_GT(n, 0);
-	dir[n] = '\0';
-	snprintf(path, sizeof(path), "%s/stale_redirect.bpf.o", dirname(dir));
-	self->obj = bpf_object__open(path);
+	self->obj = bpf_object__open(beside("stale_redirect.bpf.o"));
 	ASSERT_NE(NULL, self->obj);
 
 	self->map = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP, 4);

@@ -7,15 +7,14 @@
  * and that no reference to the module is left.
  */
 #include <arpa/inet.h>
-#include <libgen.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "netlib.h"
 #include "testlib.h"
 #include "kselftest_harness.h"
 
@@ -33,15 +32,6 @@ struct load {
 	unsigned long done;
 };
 
-static void pin_to(int cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-}
-
 /* Native XDP: the kernel's own traffic generator. */
 static void *native_load(void *arg)
 {
@@ -52,7 +42,7 @@ static void *native_load(void *arg)
 		.ingress_ifindex = if_nametoindex("stress_in"),
 	};
 
-	pin_to(load->cpu);
+	run_on_cpu(load->cpu);
 	while (!stop) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts,
 			    .data_in = frame, .data_size_in = sizeof(frame),
@@ -79,7 +69,7 @@ static void *generic_load(void *arg)
 	char frame[64] = "\xff\xff\xff\xff\xff\xff\x02\x00\x00\x00\x00\x01\x12\x34";
 	int i, fd = socket(AF_PACKET, SOCK_RAW, 0);
 
-	pin_to(load->cpu);
+	run_on_cpu(load->cpu);
 	while (!stop && fd >= 0) {
 		for (i = 0; i < 32; i++)
 			if (sendto(fd, frame, sizeof(frame), 0,
@@ -236,9 +226,7 @@ static void remove_devices(void)
 FIXTURE_SETUP(stress)
 {
 	struct bpf_program *scatter, *sink;
-	char path[600], dir[512];
 	struct bpf_map *map;
-	ssize_t n;
 	int i;
 
 	if (geteuid() || module_refs() < 0)
@@ -248,11 +236,7 @@ FIXTURE_SETUP(stress)
 	remove_devices();
 	self->refs = module_refs();
 
-	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
-	ASSERT_GT(n, 0);
-	dir[n] = '\0';
-	snprintf(path, sizeof(path), "%s/stress.bpf.o", dirname(dir));
-	self->obj = bpf_object__open(path);
+	self->obj = bpf_object__open(beside("stress.bpf.o"));
 	ASSERT_NE(NULL, self->obj);
 
 	self->map = make_map(variant->claimed, variant->type, KEYS);

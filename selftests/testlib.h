@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -62,6 +64,39 @@ static inline bool write_str(const char *path, const char *text)
 		close(fd);
 	errno = err;
 	return ok;
+}
+
+/* The path of a file beside the test's own executable, until the next call. */
+static inline const char *beside(const char *file)
+{
+	static char path[600];
+	char dir[512];
+	ssize_t n;
+
+	n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
+	if (n < 0)
+		return file;
+	dir[n] = '\0';
+	snprintf(path, sizeof(path), "%s/%s", dirname(dir), file);
+	return path;
+}
+
+static inline double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* For main(): says so if not. */
+static inline bool can_test(void)
+{
+	bool root = !geteuid(), module = !access(MODULE_DIR, F_OK);
+
+	if (!root || !module)
+		printf("1..0 # SKIP %s\n", root ? "redirmap is not loaded" : "not root");
+	return root && module;
 }
 
 /* References to the module: one for each claimed map that lives. */

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Network for tests: see netlib.h. */
+#include <ifaddrs.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include <bpf/btf.h>
+
+#include "netlib.h"
+#include "testlib.h"
+
+bool ip(const char *fmt, ...)
+{
+	FILE *f = popen("exec ip -batch -", "w");
+	va_list ap;
+
+	if (!f)
+		return false;
+	va_start(ap, fmt);
+	vfprintf(f, fmt, ap);
+	va_end(ap);
+	return !pclose(f);
+}
+
+void run_on_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu % sysconf(_SC_NPROCESSORS_ONLN), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+bool enter_net(void)
+{
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("sysfs", SYS, "sysfs", 0, NULL))
+		return false;
+	write_str("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	return true;
+}
+
+bool delete_devices(void)
+{
+	struct {
+		struct nlmsghdr head;
+		struct ifinfomsg link;
+		struct rtattr attr;
+		__u32 group;
+	} req = {
+		.head.nlmsg_len = sizeof(req),
+		.head.nlmsg_type = RTM_DELLINK,
+		.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+		.attr.rta_len = sizeof(req.attr) + sizeof(req.group),
+		.attr.rta_type = IFLA_GROUP,
+		.group = GROUP,
+	};
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr err;
+		char more[256];
+	} reply = {};
+	struct if_nameindex *list;
+	bool ok;
+	int fd;
+
+	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	ok = fd >= 0 && send(fd, &req, sizeof(req), 0) == sizeof(req) &&
+	     recv(fd, &reply, sizeof(reply), 0) > 0;
+	close(fd);
+
+	list = if_nameindex();
+	ok = ok && list && list[0].if_index == 1 && !list[1].if_index;
+	if_freenameindex(list);
+	return ok;
+}
+
+bool make_veth(const char *dev, const char *peer, const char *args)
+{
+	return ip("link add %s group %d %s type veth peer name %s %s\n"
+		  "link set %s up\nlink set %s up\n",
+		  dev, GROUP, args, peer, args, dev, peer);
+}
+
+bool make_tap(const char *name, int *queues, int n)
+{
+	struct ifreq req = {
+		.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE,
+	};
+	int i;
+
+	if (!sh("modprobe tun"))
+		return false;
+	strcpy(req.ifr_name, name);
+	for (i = 0; i < n; i++) {
+		queues[i] = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+		if (queues[i] < 0 || ioctl(queues[i], TUNSETIFF, &req))
+			return false;
+	}
+	return ip("link set %s mtu 1500 up\n", name);
+}
+
+int drain_tap(int queue)
+{
+	char frame[4096];
+	int n = 0;
+
+	usleep(5000);
+	while (read(queue, frame, sizeof(frame)) > 0)
+		n++;
+	return n;
+}
+
+int link_stats(const char *dev, struct rtnl_link_stats *stats)
+{
+	struct ifaddrs *list, *a;
+	int err = -ENODEV;
+
+	if (getifaddrs(&list))
+		return -errno;
+	for (a = list; a; a = a->ifa_next) {
+		if (!a->ifa_addr || a->ifa_addr->sa_family != AF_PACKET ||
+		    !a->ifa_data || strcmp(a->ifa_name, dev))
+			continue;
+		memcpy(stats, a->ifa_data, sizeof(*stats));
+		err = 0;
+	}
+	freeifaddrs(list);
+	return err;
+}
+
+void make_frame(unsigned char *frame, unsigned int nr, int len)
+{
+	static const unsigned char head[] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff,	/* broadcast */
+		0x02, 0, 0, 0, 0x88, 0xb5,		/* see netlib.bpf.h */
+		0x08, 0x00,				/* IPv4 */
+		0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0,
+		10, 0, 0, 1, 10, 0, 0, 2,		/* UDP */
+	};
+	int i;
+
+	memset(frame, 0, FRAME_PATTERN);
+	memcpy(frame, head, sizeof(head));
+	/* flows differ in their source port */
+	frame[34] = 0x40;
+	frame[35] = nr;
+	frame[37] = 9;
+	frame[39] = 26;
+	memcpy(frame + FRAME_NR, &nr, sizeof(nr));
+	for (i = FRAME_PATTERN; i < len; i++)
+		frame[i] = i + (i >> 8) + nr;
+}
+
+int open_sender(void)
+{
+	int sndbuf = 8 << 20;
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf))) {
+		close(fd);
+		return -EPERM;
+	}
+	return fd;
+}
+
+int send_on(int sock, const char *dev, unsigned int first, int n, int len)
+{
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = if_nametoindex(dev),
+		.sll_halen = 6,
+	};
+	unsigned char frame[FRAME_MAX];
+	int i;
+
+	for (i = 0; i < n; i++) {
+		make_frame(frame, first + i, len);
+		if (sendto(sock, frame, len, 0, (void *)&to, sizeof(to)) != len)
+			return -errno;
+	}
+	return 0;
+}
+
+bool kernel_has_member(const char *type, const char *member)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	const struct btf_type *t;
+	bool found = false;
+	int id, i;
+
+	id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : -1;
+	if (id > 0) {
+		t = btf__type_by_id(btf, id);
+		for (i = 0; i < btf_vlen(t) && !found; i++)
+			found = !strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off),
+					member);
+	}
+	btf__free(btf);
+	return found;
+}
+
+bool have_peer_feature(void)
+{
+	return kernel_has_member("net_device", "xdp_features");
+}

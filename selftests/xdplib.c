@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Maps, programs and frames for tests: see xdplib.h; for traces: tracelib.c. */
+#include <linux/btf.h>
+#include <sys/mman.h>
+
+#include <bpf/btf.h>
+
+#include "testlib.h"
+#include "xdplib.h"
+
+bool make_net(struct env *e)
+{
+	int i;
+
+	for (i = 0; i < QUEUES; i++)
+		e->tap[i] = -1;
+	e->sock = -1;
+	run_on_cpu(0);
+	if (!enter_net())
+		return false;
+	e->sock = open_sender();
+	return e->sock >= 0 && (!e->generic || make_veth("g0", "g1", "mtu 3300"));
+}
+
+bool del_net(struct env *e)
+{
+	int i;
+
+	for (i = 0; i < QUEUES; i++)
+		if (e->tap[i] >= 0)
+			close(e->tap[i]);
+	if (e->sock >= 0)
+		close(e->sock);
+	return delete_devices();
+}
+
+bool open_object(struct env *e, const char *file)
+{
+	e->obj = bpf_object__open(beside(file));
+	e->nr_maps = 0;
+	e->map = -1;
+	return e->obj;
+}
+
+bool use_map(struct env *e, const char *name, int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	if (fd < 0 || e->nr_maps == MAPS_MAX || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return false;
+	if (!e->nr_maps)
+		e->map = fd;
+	e->map_ids[e->nr_maps] = info.id;
+	e->maps[e->nr_maps++] = fd;
+	return !bpf_map__reuse_fd(bpf_object__find_map_by_name(e->obj, name), fd);
+}
+
+bool load_object(struct env *e)
+{
+	struct bpf_map *map, *bss = NULL;
+	long page = sysconf(_SC_PAGESIZE);
+
+	if (bpf_object__load(e->obj))
+		return false;
+	bpf_object__for_each_map(map, e->obj) {
+		if (strstr(bpf_map__name(map), ".bss"))
+			bss = map;
+	}
+	if (!bss)
+		return true;
+	e->globals_size = (bpf_map__value_size(bss) + page - 1) / page * page;
+	e->globals = mmap(NULL, e->globals_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  bpf_map__fd(bss), 0);
+	return e->globals != MAP_FAILED;
+}
+
+void unload(struct env *e)
+{
+	int i;
+
+	if (e->globals_size)
+		munmap(e->globals, e->globals_size);
+	e->globals_size = 0;
+	bpf_object__close(e->obj);
+	e->obj = NULL;
+	for (i = 0; i < e->nr_maps; i++)
+		close(e->maps[i]);
+	e->nr_maps = 0;
+}
+
+int prog(struct env *e, const char *name)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(e->obj, name));
+}
+
+bool attach(struct env *e, const char *dev, const char *name, bool generic)
+{
+	return !bpf_xdp_attach(if_nametoindex(dev), name ? prog(e, name) : -1,
+			       generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE, NULL);
+}
+
+bool make_target(struct env *e, const char *dev, const char *peer)
+{
+	return make_veth(dev, peer, "mtu 1500") && attach(e, peer, "receive", e->generic);
+}
+
+void *global(struct env *e, const char *name)
+{
+	const struct btf *btf = bpf_object__btf(e->obj);
+	const struct btf_var_secinfo *var;
+	const struct btf_type *sec;
+	int i;
+
+	sec = btf__type_by_id(btf, btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC));
+	for (i = 0, var = btf_var_secinfos(sec); i < btf_vlen(sec); i++, var++) {
+		const struct btf_type *t = btf__type_by_id(btf, var->type);
+
+		if (!strcmp(btf__name_by_offset(btf, t->name_off), name))
+			return e->globals + var->offset;
+	}
+	fprintf(stderr, "no variable %s\n", name);
+	abort();
+}
+
+void set(struct env *e, const char *name, __u64 value)
+{
+	*(volatile __u64 *)global(e, name) = value;
+}
+
+__u64 get(struct env *e, const char *name)
+{
+	return *(volatile __u64 *)global(e, name);
+}
+
+bool put(struct env *e, __u32 key, const char *dev)
+{
+	__u32 ifindex = if_nametoindex(dev);
+
+	return !bpf_map_update_elem(e->map, &key, &ifindex, BPF_ANY);
+}
+
+bool del(struct env *e, __u32 key)
+{
+	return !bpf_map_delete_elem(e->map, &key);
+}
+
+int send_live_from(struct env *e, const char *name, const char *dev, int n, int len)
+{
+	struct xdp_md ctx = {
+		.data_end = len,
+		.ingress_ifindex = if_nametoindex(dev),
+	};
+	unsigned char frame[FRAME_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = frame,
+		.data_size_in = len,
+		.ctx_in = &ctx,
+		.ctx_size_in = sizeof(ctx),
+		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+		.repeat = n,
+	);
+
+	make_frame(frame, 0, len);
+	return bpf_prog_test_run_opts(prog(e, name), &opts);
+}
+
+int send_live(struct env *e, const char *name, int n, int len)
+{
+	return send_live_from(e, name, "lo", n, len);
+}
+
+int send_packets(struct env *e, int n, int len)
+{
+	return send_on(e->sock, "g0", 0, n, len);
+}
+
+int send_to(struct env *e, const char *name, int n, int len)
+{
+	if (!e->generic)
+		return send_live(e, name, n, len);
+	/* never two programs at once, nor frames without one */
+	if (!attach(e, "g1", NULL, true) || !attach(e, "g1", name, true))
+		return -EIO;
+	return send_packets(e, n, len);
+}
+
+__u64 received_on(struct env *e, const char *dev, int queue)
+{
+	volatile __u64 (*counters)[QUEUES] = global(e, "received");
+
+	return counters[if_nametoindex(dev) % DEVICES][queue];
+}
+
+__u64 received(struct env *e, const char *dev)
+{
+	__u64 sum = 0;
+	int i;
+
+	for (i = 0; i < QUEUES; i++)
+		sum += received_on(e, dev, i);
+	return sum;
+}
+
+void forget_received(struct env *e)
+{
+	memset(global(e, "received"), 0, sizeof(__u64) * DEVICES * QUEUES);
+	set(e, "seen", 0);
+}
+
+__u64 settled(struct env *e, const char *dev, __u64 want)
+{
+	int i;
+
+	for (i = 0; i < 300 && received(e, dev) < want; i++)
+		usleep(10000);
+	usleep(want ? 5000 : 20000);
+	return received(e, dev);
+}
+
+bool finish(struct env *e)
+{
+	bool ok = !e->tracing || e->generic || pages_are_back(e);
+
+	trace_end(e);
+	/* With maps and programs in place: devices go first, as they do. */
+	ok = del_net(e) && ok;
+	unload(e);
+	return module_refs_become(0) && ok;
+}

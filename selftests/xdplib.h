@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Maps of one kind, programs over them, frames through these, and traces of
+ * what the kernel did: what tests of redirects have in common.
+ *
+ * A test's programs include netlib.bpf.h, whose variables some functions here
+ * use. A usual test:
+ *
+ *	make_net(e);
+ *	open_object(e, "x.bpf.o"); use_map(e, "targets", make_map(...));
+ *	load_object(e);
+ *	make_target(e, "t0", "r0"); put(e, 0, "t0");
+ *	attach(e, "g1", "redirect", true);	if generic
+ *	send_to(e, "redirect", 20, 64);
+ *	settled(e, "r0", 20);
+ *	finish(e);
+ */
+#ifndef REDIRMAP_XDPLIB_H
+#define REDIRMAP_XDPLIB_H
+
+#include <stdbool.h>
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include "netlib.h"
+
+/* As in netlib.bpf.h. */
+#define DEVICES 256
+
+#define MAPS_MAX 8
+#define TRACE_MAX (1 << 20)
+
+struct bpf_object;
+
+/* What a test runs on, each in turn: variants of a fixture are made of it. */
+struct kind {
+	bool claimed;
+	enum bpf_map_type type;
+	bool generic;
+};
+
+/* The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind". */
+#define NATIVE_KINDS(fixture)							\
+	FIXTURE_VARIANT_ADD(fixture, stock_array_native) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP, false },			\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_array_native) {			\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP, false },			\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, stock_hash_native) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, false },		\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_hash_native) {			\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, false },		\
+	}
+
+#define GENERIC_KINDS(fixture)							\
+	FIXTURE_VARIANT_ADD(fixture, stock_array_generic) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP, true },			\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_array_generic) {			\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP, true },			\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, stock_hash_generic) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, true },		\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_hash_generic) {			\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, true },		\
+	}
+
+#define ALL_KINDS(fixture)							\
+	NATIVE_KINDS(fixture);							\
+	GENERIC_KINDS(fixture)
+
+/**
+ * struct env - what a test has made
+ * @obj: the programs
+ * @map: the first of @maps, the map under test
+ * @maps: what use_map() was given
+ * @map_ids: their ids
+ * @nr_maps: how many
+ * @globals: the variables of the programs
+ * @globals_size: their size, in whole pages
+ * @sock: sends packets
+ * @tap: the queues of the tap, or -1
+ * @generic: generic XDP, else native
+ * @tracing: traces have been started
+ * @trace_dir: the instance, if there is one
+ */
+struct env {
+	struct bpf_object *obj;
+	int map;
+	int maps[MAPS_MAX];
+	__u32 map_ids[MAPS_MAX];
+	int nr_maps;
+	char *globals;
+	size_t globals_size;
+	int sock;
+	int tap[QUEUES];
+	bool generic;
+	bool tracing;
+	char trace_dir[64];
+};
+
+/*
+ * The network: a namespace, the caller on CPU 0, so that frames and traces come
+ * in one order; if @e->generic also g0 and g1: what is sent on g0 generic XDP
+ * gets on g1. Big frames pass there.
+ */
+bool make_net(struct env *e);
+bool del_net(struct env *e);
+
+/*
+ * Programs. Maps are given to the object, which unload() closes, before it is
+ * loaded; an fd below 0 is an error, so make_map() can stand there.
+ */
+bool open_object(struct env *e, const char *file);
+bool use_map(struct env *e, const char *name, int fd);
+bool load_object(struct env *e);
+void unload(struct env *e);
+
+/* A program's fd. */
+int prog(struct env *e, const char *name);
+
+/* Attaches a program by its name, or none. */
+bool attach(struct env *e, const char *dev, const char *name, bool generic);
+
+/* A veth pair whose end @peer runs "receive". */
+bool make_target(struct env *e, const char *dev, const char *peer);
+
+/* Variables of the programs, by their names. */
+void *global(struct env *e, const char *name);
+void set(struct env *e, const char *name, __u64 value);
+__u64 get(struct env *e, const char *name);
+
+/* Lets a key of the map under test lead to a device; deletes it. */
+bool put(struct env *e, __u32 key, const char *dev);
+bool del(struct env *e, __u32 key);
+
+/*
+ * Sends frames, all of number 0, into a program: natively, as if they came from
+ * a device; send_live() takes lo. 0 or -errno.
+ */
+int send_live_from(struct env *e, const char *name, const char *dev, int n, int len);
+int send_live(struct env *e, const char *name, int n, int len);
+
+/* Sends frames number 0 to @n - 1 on g0. */
+int send_packets(struct env *e, int n, int len);
+
+/* send_live(), or send_packets() with the program attached to g1. */
+int send_to(struct env *e, const char *name, int n, int len);
+
+/* Frames that receivers have counted. */
+__u64 received_on(struct env *e, const char *dev, int queue);
+__u64 received(struct env *e, const char *dev);
+void forget_received(struct env *e);
+
+/* The same, once no more are coming: softirqs may lag behind. */
+__u64 settled(struct env *e, const char *dev, __u64 want);
+
+/*
+ * Traces of redirects, and of pages (see pages_are_back), from nothing each
+ * time, in an instance of our own; trace_event() adds "system/event".
+ */
+bool trace_start(struct env *e);
+bool trace_event(struct env *e, const char *event);
+void trace_end(struct env *e);
+
+/*
+ * What was traced, one event per line, from the event's name on, in a text of
+ * TRACE_MAX. Ids of programs are left out, those of maps are "OURS", "OURS1"
+ * and so on in the order of use_map(), all other fields stay.
+ */
+bool trace_read(struct env *e, char *text);
+
+/* How often an event was traced with some text in it. */
+int traced_now(struct env *e, const char *event, const char *with);
+
+/* The same, once it was so often: softirqs may lag behind. */
+bool traced(struct env *e, const char *event, const char *with, int want);
+
+/* All pages of the frames sent by send_live() since trace_start() are back. */
+bool pages_are_back(struct env *e);
+
+/*
+ * Ends a test: devices go first, with maps and programs in place, as they do.
+ * True if nothing is left: devices, references to the module, and pages of live
+ * frames, if there are traces to tell.
+ */
+bool finish(struct env *e);
+
+#endif /* REDIRMAP_XDPLIB_H */
