@@ -7,9 +7,7 @@
  * expects the same of both, but for these, marked "intended" below:
  *
  *  - BPF_EXIST for a key that a hash does not have: stock inserts it, claimed
- *    says ENOENT, as bpf(2) documents;
- *  - values with an egress program: claimed maps cannot do that yet and say
- *    ENOTSUPP.
+ *    says ENOENT, as bpf(2) documents.
  */
 #include <linux/capability.h>
 #include <pthread.h>
@@ -747,16 +745,15 @@ TEST_F(elems, value_with_program)
 	ASSERT_EQ(0, bpf_obj_get_info_by_fd(prog, &info, &len));
 	EXPECT_EQ(0, set8(fd, 0, devs[0], 0));
 
-	/* Intended, for now. */
-	EXPECT_EQ(variant->claimed ? -ENOTSUPP : -EINVAL, set8(fd, 0, devs[1], other));
-	EXPECT_EQ(variant->claimed ? -ENOTSUPP : -EINVAL, set8(fd, 0, devs[1], 999999));
-	EXPECT_EQ(variant->claimed ? -ENOTSUPP : -EINVAL, set8(fd, 0, devs[1], fd));
+	EXPECT_EQ(-EINVAL, set8(fd, 0, devs[1], other));
+	EXPECT_EQ(-EINVAL, set8(fd, 0, devs[1], 999999));
+	EXPECT_EQ(-EINVAL, set8(fd, 0, devs[1], fd));
 	ASSERT_EQ(0, bpf_map_lookup_elem(fd, &key, &val));
 	EXPECT_EQ(devs[0], val.ifindex);
-	EXPECT_EQ(variant->claimed ? -ENOTSUPP : 0, set8(fd, 0, devs[1], prog));
+	EXPECT_EQ(0, set8(fd, 0, devs[1], prog));
 	ASSERT_EQ(0, bpf_map_lookup_elem(fd, &key, &val));
-	EXPECT_EQ(variant->claimed ? devs[0] : devs[1], val.ifindex);
-	EXPECT_EQ(variant->claimed ? 0 : info.id, val.bpf_prog.id);
+	EXPECT_EQ(devs[1], val.ifindex);
+	EXPECT_EQ(info.id, val.bpf_prog.id);
 	close(fd);
 	close(prog);
 	close(other);

@@ -42,9 +42,7 @@ static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
 				u64 flags)
 {
 	if (unlikely(flags & BPF_F_BROADCAST))
-		return __bpf_xdp_redirect_map(map, key,
-					      flags & ~MAP_REDIRECT_FLAGS, 0,
-					      map_lookup_nothing);
+		return map_broadcast(map, key, flags);
 	return __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
 				      array_lookup);
 }
@@ -151,9 +149,8 @@ static u64 array_mem_usage(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
-	return sizeof(*rmap) +
-	       (u64)map->max_entries * sizeof(struct target *) +
-	       holder_memory(&rmap->holder);
+	return map_memory(rmap) +
+	       (u64)map->max_entries * sizeof(struct target *);
 }
 
 static void array_free(struct bpf_map *map)

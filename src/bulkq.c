@@ -12,13 +12,36 @@
  * unlists it, in the poll that listed it. Hence a queue that no lookup can
  * reach is idle one grace period later, and may be freed then.
  *
- * Allocated when a device registers, or in bpf(2) inside an RCU read section;
- * freed from a work item.
+ * Bulk queues are needed in bpf(2) inside an RCU read section, where nothing may
+ * sleep, and per-CPU memory is scarce for those who may not. So they are made
+ * beforehand: each device brings its spare ones when it registers, as it brings
+ * the kernel's; and there is a reserve for what else ports are made for (a
+ * device's second program, a map's broadcasts), which a work item fills up.
+ * Freed from work items.
  */
+#include <linux/list.h>
 #include <linux/percpu.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "bulkq.h"
 #include "log.h"
+
+/* What the reserve has beyond what has been promised. */
+#define BULKQ_RESERVE 32
+
+/*
+ * The reserve: idle bulk queues, linked by the flush_node of their first CPU's
+ * queue, in whose q[0] is the address of them all.
+ */
+static LIST_HEAD(reserve);
+static int reserve_count;
+static DEFINE_SPINLOCK(reserve_lock);
+static atomic_t reserve_promised = ATOMIC_INIT(0);
+
+static void bulkq_refill(struct work_struct *work);
+static DECLARE_WORK(refill_work, bulkq_refill);
 
 static struct kern_bulkq *bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq,
 				    unsigned int cpu)
@@ -26,17 +49,143 @@ static struct kern_bulkq *bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq,
 	return per_cpu_ptr((struct kern_bulkq __percpu *)bulkq, cpu);
 }
 
-/**
- * bulkq_alloc() - make bulk queues
- * @gfp: how to allocate; may forbid to sleep
- *
- * Return: an empty queue for each possible CPU, or NULL without memory.
- */
-struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
+static struct xdp_dev_bulk_queue __percpu *bulkq_make(gfp_t gfp)
 {
 	return (struct xdp_dev_bulk_queue __percpu *)
 		__alloc_percpu_gfp(sizeof(struct kern_bulkq),
 				   __alignof__(struct kern_bulkq), gfp);
+}
+
+static struct kern_bulkq *bulkq_first(struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	return bulkq_cpu(bulkq, cpumask_first(cpu_possible_mask));
+}
+
+static struct xdp_dev_bulk_queue __percpu *reserve_take(void)
+{
+	struct kern_bulkq *first;
+	void *all;
+
+	spin_lock(&reserve_lock);
+	first = list_first_entry_or_null(&reserve, struct kern_bulkq, flush_node);
+	if (!first) {
+		spin_unlock(&reserve_lock);
+		return NULL;
+	}
+	list_del(&first->flush_node);
+	WRITE_ONCE(reserve_count, reserve_count - 1);
+	spin_unlock(&reserve_lock);
+
+	all = first->q[0];
+	first->q[0] = NULL;
+	return (__force struct xdp_dev_bulk_queue __percpu *)all;
+}
+
+static void reserve_put(struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	struct kern_bulkq *first = bulkq_first(bulkq);
+
+	first->q[0] = (__force void *)bulkq;
+	spin_lock(&reserve_lock);
+	list_add(&first->flush_node, &reserve);
+	WRITE_ONCE(reserve_count, reserve_count + 1);
+	spin_unlock(&reserve_lock);
+}
+
+static int reserve_lacks(void)
+{
+	return atomic_read(&reserve_promised) + BULKQ_RESERVE -
+	       READ_ONCE(reserve_count);
+}
+
+/* Work item. */
+static void bulkq_refill(struct work_struct *work)
+{
+	struct xdp_dev_bulk_queue __percpu *bulkq;
+	int lacks;
+
+	while ((lacks = reserve_lacks()) > 0) {
+		bulkq = bulkq_make(GFP_KERNEL);
+		if (!bulkq)
+			return;
+		reserve_put(bulkq);
+	}
+	/* Some more than needed may stay, lest they come and go. */
+	for (; lacks < -BULKQ_RESERVE; lacks++)
+		bulkq_free(reserve_take());
+}
+
+/**
+ * bulkq_promise() - tell what will be needed from the reserve
+ * @count: how many sets more, or, if negative, less
+ *
+ * Context: any.
+ */
+void bulkq_promise(int count)
+{
+	atomic_add(count, &reserve_promised);
+	schedule_work(&refill_work);
+}
+
+/**
+ * bulkq_alloc() - get bulk queues
+ * @gfp: how to allocate; may forbid to sleep
+ *
+ * Context: process context.
+ * Return: an idle queue for each possible CPU, or NULL without memory.
+ */
+struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
+{
+	struct xdp_dev_bulk_queue __percpu *bulkq;
+
+	if (gfpflags_allow_blocking(gfp))
+		return bulkq_make(gfp);
+
+	bulkq = reserve_take() ?: bulkq_make(gfp & ~__GFP_ACCOUNT);
+	schedule_work(&refill_work);
+	return bulkq;
+}
+
+/**
+ * bulkq_take_spare() - the bulk queues that a device has brought
+ * @spares: of the device's namespace, by ifindex
+ * @ifindex: the device
+ *
+ * Return: idle bulk queues, or NULL when they have been taken.
+ */
+struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
+						     u32 ifindex)
+{
+	return (__force void __percpu *)xa_erase(spares, ifindex);
+}
+
+/**
+ * bulkq_put_spare() - keep bulk queues for a device's next port
+ * @spares: of the device's namespace, by ifindex
+ * @ifindex: the device
+ * @bulkq: idle bulk queues; freed when the device has spare ones
+ *
+ * Context: process context, sleeps.
+ */
+void bulkq_put_spare(struct xarray *spares, u32 ifindex,
+		     struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	if (xa_insert(spares, ifindex, (__force void *)bulkq, GFP_KERNEL))
+		bulkq_free(bulkq);
+}
+
+/**
+ * bulkq_free_spares() - free all spare bulk queues of a namespace
+ * @spares: by ifindex; destroyed
+ */
+void bulkq_free_spares(struct xarray *spares)
+{
+	unsigned long ifindex;
+	void *spare;
+
+	xa_for_each(spares, ifindex, spare)
+		bulkq_free((__force void __percpu *)spare);
+	xa_destroy(spares);
 }
 
 /**
@@ -94,4 +243,26 @@ bool bulkq_layout_is_known(const struct net_device *real)
 		return false;
 	}
 	return true;
+}
+
+/**
+ * bulkq_module_init() - fill the reserve
+ *
+ * Context: insmod.
+ */
+void bulkq_module_init(void)
+{
+	schedule_work(&refill_work);
+}
+
+/**
+ * bulkq_module_exit() - free the reserve
+ *
+ * Context: rmmod, with no port left.
+ */
+void bulkq_module_exit(void)
+{
+	cancel_work_sync(&refill_work);
+	while (!list_empty(&reserve))
+		bulkq_free(reserve_take());
 }

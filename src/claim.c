@@ -128,6 +128,7 @@ static void *claim_map_created(const unsigned long *args)
 		return NULL;
 
 	map->ops = claim_ops(map);
+	map_born(to_redir_map(map));
 	return NULL;
 }
 

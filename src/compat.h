@@ -13,10 +13,15 @@
 #include <linux/capability.h>
 #include <linux/memcontrol.h>
 #include <linux/netdevice.h>
+#include <linux/skbuff.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "redirmap supports Linux 6.1 and newer"
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#include <net/netdev_rx_queue.h>
 #endif
 
 /* Return types of the map operations, and the key that map_redirect gets. */
@@ -92,6 +97,65 @@ static inline void compat_copy_lltx(struct net_device *to,
 #else
 	to->features = (to->features & ~NETIF_F_LLTX) |
 		       (from->features & NETIF_F_LLTX);
+#endif
+}
+
+static inline void compat_set_lltx(struct net_device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+	dev->lltx = true;
+#else
+	dev->features |= NETIF_F_LLTX;
+#endif
+}
+
+/* Before 6.3 a driver with ndo_xdp_xmit has to take whatever comes. */
+static inline bool compat_takes_frames(const struct net_device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT;
+#else
+	return READ_ONCE(dev->netdev_ops)->ndo_xdp_xmit;
+#endif
+}
+
+static inline bool compat_takes_frags(const struct net_device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT_SG;
+#else
+	return true;
+#endif
+}
+
+/* A pseudo device of ours that takes every frame. */
+static inline void compat_take_all(struct net_device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	dev->xdp_features = NETDEV_XDP_ACT_NDO_XMIT | NETDEV_XDP_ACT_NDO_XMIT_SG;
+#endif
+}
+
+/* Newer kernels have one function for this. */
+static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
+				    unsigned int offset, unsigned int size)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	skb_frag_fill_page_desc(frag, page, offset, size);
+#else
+	__skb_frag_set_page(frag, page);
+	skb_frag_off_set(frag, offset);
+	skb_frag_size_set(frag, size);
+#endif
+}
+
+/* Programs that are loaded for one device must not run for another (6.3). */
+static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return bpf_prog_is_dev_bound(prog->aux);
+#else
+	return false;
 #endif
 }
 

@@ -146,9 +146,7 @@ static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 			       u64 flags)
 {
 	if (unlikely(flags & BPF_F_BROADCAST))
-		return __bpf_xdp_redirect_map(map, key,
-					      flags & ~MAP_REDIRECT_FLAGS, 0,
-					      map_lookup_nothing);
+		return map_broadcast(map, key, flags);
 	return __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
 				      hash_lookup);
 }
@@ -431,9 +429,8 @@ static u64 hash_mem_usage(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
-	return sizeof(*rmap) +
-	       hash_table_size(map->max_entries, hash_buckets(hash_table(map))) +
-	       holder_memory(&rmap->holder);
+	return map_memory(rmap) +
+	       hash_table_size(map->max_entries, hash_buckets(hash_table(map)));
 }
 
 static void hash_free(struct bpf_map *map)

@@ -5,7 +5,8 @@
  * Owns the holdings: a map has one for each target that any of its slots
  * points to, which counts the slots, and has one reference of the target. So
  * an update touches the holding, and the target's own lines stay untouched;
- * and freeing a map drops holdings, without looking at its slots.
+ * and freeing a map drops holdings, without looking at its slots. The holdings
+ * are also the members that the map's broadcasts go to: see group.c.
  *
  * holder_attach() and holder_detach() run in bpf(2), holder_attach() inside an
  * RCU read section that lasts until the slot is published, so nothing there
@@ -21,17 +22,22 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "group.h"
 #include "holder.h"
 
 /**
  * struct holding - a holder's share in a target
+ * @member: what broadcasts see; its uses count the holder's slots that point
+ *	to @target
  * @target: the target, referenced
- * @uses: how many of the holder's slots point to it
- * @rcu: defers the free, for holder_attach() looks without the lock
+ * @rcu: defers the free, for readers look without the lock
  */
 struct holding {
+	/* hot: per flush of a broadcast; uses are written by updates */
+	struct group_member member;
+
+	/* cold */
 	struct target *target;
-	refcount_t uses;
 	struct rcu_head rcu;
 };
 
@@ -55,14 +61,14 @@ static void holder_list(struct holder *holder)
 }
 
 /* First use of a target in a holder. Same context as holder_attach(). */
-static struct target *holder_add(struct holder *holder,
-				 struct net *net, u32 ifindex, gfp_t gfp)
+static struct target *holder_add(struct holder *holder, struct net *net,
+				 u32 ifindex, struct bpf_prog *prog, gfp_t gfp)
 {
 	struct holding *holding, *new;
 	struct target *target;
 	int err;
 
-	target = target_get(net, ifindex, gfp);
+	target = target_get(net, ifindex, prog, gfp);
 	if (IS_ERR(target))
 		return target;
 
@@ -72,13 +78,14 @@ static struct target *holder_add(struct holder *holder,
 		goto put_target;
 	}
 	new->target = target;
-	refcount_set(&new->uses, 1);
+	new->member.port = &target->port;
+	refcount_set(&new->member.uses, 1);
 
 	spin_lock(&holder->lock);
 	holding = xa_load(&holder->holdings, target->id);
 	if (holding) {
 		/* Somebody was faster; uses cannot be 0 under the lock. */
-		refcount_inc(&holding->uses);
+		refcount_inc(&holding->member.uses);
 		spin_unlock(&holder->lock);
 		kfree(new);
 		target_put(target);
@@ -87,6 +94,7 @@ static struct target *holder_add(struct holder *holder,
 	err = xa_err(xa_store(&holder->holdings, target->id, new, gfp));
 	if (!err) {
 		holder->count++;
+		list_add_tail_rcu(&new->member.node, &holder->members);
 		holder_list(holder);
 	}
 	spin_unlock(&holder->lock);
@@ -106,6 +114,7 @@ put_target:
  * @holder: the map's part
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
+ * @prog: the egress program, referenced by the caller, or NULL
  * @gfp: how to allocate; must forbid to sleep
  *
  * Context: process context, inside an RCU read section that lasts until the
@@ -114,21 +123,21 @@ put_target:
  * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
 struct target *holder_attach(struct holder *holder, struct net *net,
-			     u32 ifindex, gfp_t gfp)
+			     u32 ifindex, struct bpf_prog *prog, gfp_t gfp)
 {
 	struct holding *holding;
 	struct target *target;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
 
-	target = target_find(net, ifindex);
+	target = target_find(net, ifindex, prog);
 	if (target) {
 		holding = xa_load(&holder->holdings, target->id);
 		if (holding && holding->target == target &&
-		    refcount_inc_not_zero(&holding->uses))
+		    refcount_inc_not_zero(&holding->member.uses))
 			return target;
 	}
-	return holder_add(holder, net, ifindex, gfp);
+	return holder_add(holder, net, ifindex, prog, gfp);
 }
 
 /**
@@ -143,14 +152,15 @@ void holder_detach(struct holder *holder, struct target *target)
 {
 	struct holding *holding = xa_load(&holder->holdings, target->id);
 
-	if (refcount_dec_not_one(&holding->uses))
+	if (refcount_dec_not_one(&holding->member.uses))
 		return;
 	spin_lock(&holder->lock);
-	if (!refcount_dec_and_test(&holding->uses)) {
+	if (!refcount_dec_and_test(&holding->member.uses)) {
 		spin_unlock(&holder->lock);
 		return;
 	}
 	xa_erase(&holder->holdings, target->id);
+	list_del_rcu(&holding->member.node);
 	holder->count--;
 	spin_unlock(&holder->lock);
 
@@ -167,6 +177,7 @@ void holder_init(struct holder *holder, void (*sweep)(struct holder *holder))
 {
 	INIT_LIST_HEAD(&holder->node);
 	xa_init(&holder->holdings);
+	INIT_LIST_HEAD(&holder->members);
 	spin_lock_init(&holder->lock);
 	holder->count = 0;
 	holder->sweep = sweep;

@@ -12,7 +12,8 @@
  * struct holder - the part of a map that holds targets
  * @node: place among all holders that have ever held one
  * @holdings: targets that are held, by their id, with the number of uses
- * @lock: protects changes of @holdings
+ * @members: the same as a list of struct group_member, for broadcasts
+ * @lock: protects changes of @holdings and @members
  * @count: number of @holdings
  * @sweep: let go of all uses of dead targets; called in process context, may
  *	sleep, and never runs beside holder_exit()
@@ -20,6 +21,7 @@
 struct holder {
 	struct list_head node;
 	struct xarray holdings;
+	struct list_head members;
 	spinlock_t lock; /* see @lock above */
 	unsigned int count;
 	void (*sweep)(struct holder *holder);
@@ -30,7 +32,7 @@ void holder_exit(struct holder *holder);
 size_t holder_memory(const struct holder *holder);
 
 struct target *holder_attach(struct holder *holder, struct net *net,
-			     u32 ifindex, gfp_t gfp);
+			     u32 ifindex, struct bpf_prog *prog, gfp_t gfp);
 void holder_detach(struct holder *holder, struct target *target);
 
 int holder_module_init(void);

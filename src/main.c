@@ -13,11 +13,14 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
+#include "group.h"
 #include "holder.h"
+#include "ingress.h"
 #include "layout.h"
 #include "log.h"
 #include "map.h"
 #include "notifier.h"
+#include "trace.h"
 
 /* What the kernel must have been configured with, and why it is missed. */
 static const struct {
@@ -54,10 +57,19 @@ static int __init main_init(void)
 		return err;
 
 	map_module_init();
+	ingress_module_init();
+
+	err = trace_module_init();
+	if (err)
+		return err;
+
+	err = group_module_init();
+	if (err)
+		return err;
 
 	err = holder_module_init();
 	if (err)
-		return err;
+		goto exit_group;
 
 	err = notifier_init();
 	if (err)
@@ -75,6 +87,8 @@ exit_notifier:
 	notifier_exit();
 exit_holder:
 	holder_module_exit();
+exit_group:
+	group_module_exit();
 	return err;
 }
 
@@ -93,6 +107,7 @@ static void __exit main_exit(void)
 
 	notifier_exit();
 	holder_module_exit();
+	group_module_exit();
 }
 
 module_init(main_init);

@@ -3,7 +3,8 @@
  * What array and hash device maps have in common.
  *
  * Owns the life of a claimed map: its memory, the checks of its attributes,
- * how values name devices, and which memory cgroup pays.
+ * how values name devices and programs, where broadcasts lead, and which memory
+ * cgroup pays.
  *
  * An unborn map is one whose ops are still the kernel's: creation has not come
  * to the point where they are swapped, or never will. It is a valid, empty
@@ -14,6 +15,7 @@
  * section), freeing in a work item of the kernel, after the last reference and
  * with no lookup left.
  */
+#include <linux/filter.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
@@ -22,6 +24,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "bulkq.h"
 #include "log.h"
 #include "map.h"
 
@@ -135,9 +138,16 @@ free_map:
  */
 void map_free(struct redir_map *rmap)
 {
+	int i;
+
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
 
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
+		if (!rmap->group[i])
+			bulkq_promise(-1);
+		group_port_free(rmap->group[i]);
+	}
 	holder_exit(&rmap->holder);
 	kvfree(rmap->dtab.netdev_map);
 	kvfree(rmap->dtab.dev_index_head);
@@ -199,8 +209,120 @@ int map_value(const struct bpf_map *map, const void *value,
 	return 0;
 }
 
+/* Where broadcasts go, made with the first entry. As map_attach(). */
+static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
+{
+	struct group_port *group;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
+		if (READ_ONCE(rmap->group[i]))
+			continue;
+		group = group_port_alloc(&rmap->holder.members, i, gfp);
+		if (!group)
+			return -ENOMEM;
+		if (cmpxchg(&rmap->group[i], NULL, group))
+			group_port_free(group);	/* somebody was faster */
+		else
+			bulkq_promise(-1);
+	}
+	return 0;
+}
+
+/*
+ * May a program be in a map? All of a map's programs are alike in what other
+ * programs that use the map depend on; the first one decides. The kernel asks
+ * the same, of the same owner, for programs that use the map.
+ */
+static bool map_takes_prog(struct bpf_map *map, const struct bpf_prog *prog)
+{
+	struct bpf_map_owner *owner;
+	bool takes;
+	int i;
+
+	if (prog->kprobe_override || compat_prog_is_dev_bound(prog))
+		return false;
+
+	spin_lock(&map->owner_lock);
+	owner = map->owner;
+	if (owner) {
+		takes = owner->type == prog->type &&
+			owner->jited == prog->jited &&
+			owner->xdp_has_frags == prog->aux->xdp_has_frags;
+		goto unlock;
+	}
+	owner = bpf_map_owner_alloc(map);
+	takes = owner;
+	if (!owner)
+		goto unlock;
+	owner->type = prog->type;
+	owner->jited = prog->jited;
+	owner->xdp_has_frags = prog->aux->xdp_has_frags;
+	owner->expected_attach_type = prog->expected_attach_type;
+	owner->attach_func_proto = prog->aux->attach_func_proto;
+	for (i = 0; i < ARRAY_SIZE(owner->storage_cookie); i++)
+		owner->storage_cookie[i] = prog->aux->cgroup_storage[i] ?
+					   prog->aux->cgroup_storage[i]->cookie : 0;
+	map->owner = owner;
+unlock:
+	spin_unlock(&map->owner_lock);
+	return takes;
+}
+
+/* The egress program that a value names, referenced, NULL, or an error. */
+static struct bpf_prog *map_get_prog(struct bpf_map *map, struct net *net,
+				     const struct bpf_devmap_val *val)
+{
+	struct bpf_prog *prog;
+
+	if (val->bpf_prog.fd <= 0)
+		return NULL;
+	/* A value that is refused must not decide about later ones. */
+	if (!dev_get_by_index_rcu(net, val->ifindex))
+		return ERR_PTR(-EINVAL);
+
+	prog = bpf_prog_get_type_dev(val->bpf_prog.fd, BPF_PROG_TYPE_XDP, false);
+	if (IS_ERR(prog))
+		return ERR_PTR(-EINVAL);
+	if (prog->expected_attach_type != BPF_XDP_DEVMAP ||
+	    !map_takes_prog(map, prog)) {
+		bpf_prog_put(prog);
+		return ERR_PTR(-EINVAL);
+	}
+	return prog;
+}
+
+/* map_attach(), with the memory cgroup set. */
+static struct target *map_attach_charged(struct redir_map *rmap,
+					 const struct bpf_devmap_val *val,
+					 gfp_t gfp)
+{
+	struct net *net = current->nsproxy->net_ns;
+	struct target *target;
+	struct bpf_prog *prog;
+	int err;
+
+	prog = map_get_prog(&rmap->dtab.map, net, val);
+	if (IS_ERR(prog))
+		return ERR_CAST(prog);
+
+	if (unlikely(!READ_ONCE(rmap->group[ARRAY_SIZE(rmap->group) - 1]))) {
+		err = map_make_groups(rmap, gfp);
+		if (err) {
+			target = ERR_PTR(err);
+			goto put_prog;
+		}
+	}
+	target = holder_attach(&rmap->holder, net, val->ifindex, prog, gfp);
+put_prog:
+	/* The target has a reference of its own. */
+	if (prog)
+		bpf_prog_put(prog);
+	return target;
+}
+
 /**
- * map_attach() - use the device that a value names
+ * map_attach() - use the device, and the program, that a value names
  * @rmap: the map
  * @val: the value; ifindex is of the caller's network namespace
  *
@@ -208,43 +330,88 @@ int map_value(const struct bpf_map *map, const void *value,
  * target when it is the first map to name the device.
  *
  * Context: bpf(2), inside the RCU read section that publishes the target.
- * Return: the target; -EINVAL without such a device, -ENOMEM, -ENOTSUPP for a
- * value with a program.
+ * Return: the target; -EINVAL without such a device, or for a program that
+ * must not be here; -ENOMEM; -EOPNOTSUPP from port_init().
  */
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val)
 {
 	struct mem_cgroup *memcg = compat_map_memcg(&rmap->dtab.map);
-	struct net *net = current->nsproxy->net_ns;
 	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
 	struct mem_cgroup *old_memcg;
 	struct target *target;
 
-	if (memcg) {
-		gfp |= __GFP_ACCOUNT;
-		old_memcg = set_active_memcg(memcg);
-	}
-	target = holder_attach(&rmap->holder, net, val->ifindex, gfp);
-	if (memcg)
-		set_active_memcg(old_memcg);
+	if (!memcg)
+		return map_attach_charged(rmap, val, gfp);
 
-	if (!IS_ERR(target) && val->bpf_prog.fd > 0) {
-		holder_detach(&rmap->holder, target);
-		target = ERR_PTR(-ENOTSUPP);
-	}
+	old_memcg = set_active_memcg(memcg);
+	target = map_attach_charged(rmap, val, gfp | __GFP_ACCOUNT);
+	set_active_memcg(old_memcg);
 	return target;
 }
 
-/**
- * map_lookup_nothing() - a lookup that fails, for redirects to nowhere
- * @map: not looked at
- * @key: not looked at
- *
- * Return: NULL
- */
-void *map_lookup_nothing(struct bpf_map *map, u32 key)
+static void *map_lookup_group(struct bpf_map *map, u32 key)
 {
-	return NULL;
+	struct group_port *group = READ_ONCE(to_redir_map(map)->group[0]);
+
+	return group ? group_port_entry(group) : group_empty_entry();
+}
+
+static void *map_lookup_other_group(struct bpf_map *map, u32 key)
+{
+	struct group_port *group = READ_ONCE(to_redir_map(map)->group[1]);
+
+	return group ? group_port_entry(group) : group_empty_entry();
+}
+
+/**
+ * map_broadcast() - bpf_redirect_map() with BPF_F_BROADCAST
+ * @map: the map
+ * @key: not looked at, only traced
+ * @flags: as of the helper
+ *
+ * To the kernel it is a redirect to one device.
+ *
+ * Runs in NAPI, bottom halves off, per packet.
+ *
+ * Return: XDP_REDIRECT, or XDP_ABORTED for unknown flags.
+ */
+map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
+{
+	if (flags & BPF_F_EXCLUDE_INGRESS)
+		return __bpf_xdp_redirect_map(map, key,
+					      flags & ~MAP_REDIRECT_FLAGS, 0,
+					      map_lookup_other_group);
+	return __bpf_xdp_redirect_map(map, key, flags & ~MAP_REDIRECT_FLAGS, 0,
+				      map_lookup_group);
+}
+
+/**
+ * map_memory() - what all kinds of maps have
+ * @rmap: the map
+ *
+ * Return: bytes, without the table, and without the targets, which maps share
+ */
+u64 map_memory(const struct redir_map *rmap)
+{
+	u64 size = sizeof(*rmap) + holder_memory(&rmap->holder);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
+		if (READ_ONCE(rmap->group[i]))
+			size += group_port_memory();
+	return size;
+}
+
+/**
+ * map_born() - a map has got its ops
+ * @rmap: the map
+ *
+ * Context: any; preemption may be off.
+ */
+void map_born(struct redir_map *rmap)
+{
+	bulkq_promise(ARRAY_SIZE(rmap->group));
 }
 
 /**

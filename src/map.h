@@ -5,13 +5,16 @@
 #include <linux/bpf.h>
 
 #include "compat.h"
-#include "layout.h"
+#include "group.h"
 #include "holder.h"
+#include "layout.h"
 
 /**
  * struct redir_map - a claimed map
  * @dtab: what the kernel believes to have allocated: a valid, empty devmap.
  *	Per packet, max_entries and the table are read from it
+ * @group: where broadcasts go, without and with BPF_F_EXCLUDE_INGRESS; made
+ *	with the first entry, and then kept
  * @birthmark: says that this load of the module has made the map
  * @holder: the targets that slots point to
  * @lock: serializes changes of a hash
@@ -20,6 +23,7 @@
 struct redir_map {
 	/* hot */
 	struct kern_dtab dtab;
+	struct group_port *group[2];
 
 	/* cold */
 	u64 birthmark;
@@ -35,7 +39,9 @@ static inline struct redir_map *to_redir_map(const struct bpf_map *map)
 
 struct redir_map *map_alloc(union bpf_attr *attr,
 			    void (*sweep)(struct holder *holder));
+void map_born(struct redir_map *rmap);
 void map_free(struct redir_map *rmap);
+u64 map_memory(const struct redir_map *rmap);
 void *map_area_alloc(u64 size, int numa_node);
 
 bool map_is_unborn(const struct bpf_map *map);
@@ -45,7 +51,7 @@ int map_value(const struct bpf_map *map, const void *value,
 	      struct bpf_devmap_val *val);
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val);
-void *map_lookup_nothing(struct bpf_map *map, u32 key);
+map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
 void map_module_init(void);
 

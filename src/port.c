@@ -8,27 +8,68 @@
  * frames to the real device. It tells the real device's ifindex, so that
  * tracepoints stay true.
  *
- * Generic XDP goes through the real device's own transmit queues: the port's
- * _tx is the real device's. So core picks, locks and watches the queue that it
- * would have picked, locked and watched, and what it drops it counts on the
- * real device, whose core_stats the port shares.
+ * Native XDP: the port runs the egress program on the frames of a flush, and
+ * passes what is left to the real device. The kernel frees what the return
+ * value says was not taken, from the end, and traces it; so what the program
+ * drops goes to the end.
+ *
+ * Generic XDP without a program goes through the real device's own transmit
+ * queues: the port's _tx is the real device's. So core picks, locks and watches
+ * the queue that it would have picked, locked and watched. With a program, the
+ * packet that the queue is picked for is made by the program first: the port
+ * has one queue of its own, without a lock, and does for the real device what
+ * core does in generic_xdp_tx(). In both, what core drops it counts on the real
+ * device, whose core_stats the port shares.
  *
  * port_init() runs in bpf(2) inside an RCU read section and may not sleep;
  * port_mirror() in the netdev notifier under RTNL, and once after a port has
- * been made visible to it; the ndo_* in NAPI; port_detach() in an RCU callback
- * and port_destroy() in a work item, a grace period after the last lookup that
- * could lead here.
+ * been made visible to it; the ndo_* and port_xmit*() in NAPI; port_detach() in
+ * an RCU callback and port_destroy() in a work item, a grace period after the
+ * last lookup that could lead here.
  */
+#include <linux/bpf.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
+#include <net/xdp.h>
 
 #include "bulkq.h"
 #include "compat.h"
+#include "egress.h"
+#include "ingress.h"
 #include "port.h"
 
 static struct port *port_of(const struct net_device *dev)
 {
 	return container_of(dev, struct port, dev);
+}
+
+/**
+ * port_xmit() - send frames to a port's device, by its program if it has one
+ * @port: the port
+ * @frames: at most DEV_MAP_BULK_SIZE frames, put into another order when some
+ *	are dropped
+ * @n: how many there are
+ * @rx: the device that they have come by; NULL when each frame tells
+ * @flags: as of ndo_xdp_xmit
+ *
+ * Runs in NAPI, bottom halves off, per flush.
+ *
+ * Return: how many, from the first one on, the driver has taken, or its error;
+ * the others are the caller's to free.
+ */
+int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
+	      struct net_device *rx, u32 flags)
+{
+	struct net_device *real = port->real;
+
+	if (port->prog) {
+		n = egress_run(port->prog, frames, n, real, rx);
+		if (!n)
+			return 0;
+		/* The call that would flush later may find all dropped. */
+		flags |= XDP_XMIT_FLUSH;
+	}
+	return real->netdev_ops->ndo_xdp_xmit(real, n, frames, flags);
 }
 
 /*
@@ -42,6 +83,84 @@ static int port_xdp_xmit(struct net_device *dev, int n,
 	struct net_device *real = port_of(dev)->real;
 
 	return real->netdev_ops->ndo_xdp_xmit(real, n, frames, flags);
+}
+
+/* The same of a port with a program. */
+static int port_xdp_xmit_prog(struct net_device *dev, int n,
+			      struct xdp_frame **frames, u32 flags)
+{
+	return port_xmit(port_of(dev), frames, n, ingress_of_queue(frames),
+			 flags);
+}
+
+/* The choice that core would make on the real device. */
+static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
+{
+	const struct net_device_ops *ops = real->netdev_ops;
+	u16 queue;
+
+	if (real->real_num_tx_queues == 1)
+		return 0;
+	if (ops->ndo_select_queue)
+		queue = ops->ndo_select_queue(real, skb, NULL);
+	else
+		queue = netdev_pick_tx(real, skb, NULL);
+	return netdev_cap_txqueue(real, queue);
+}
+
+/* What core does for a packet of generic XDP. False: it was not sent. */
+static bool port_xmit_real(struct net_device *real, struct sk_buff *skb)
+{
+	int rc = NETDEV_TX_BUSY;
+	struct netdev_queue *txq;
+	u16 queue;
+
+	skb->dev = real;
+	queue = port_pick_queue(real, skb);
+	skb_set_queue_mapping(skb, queue);
+	txq = netdev_get_tx_queue(real, queue);
+
+	HARD_TX_LOCK(real, txq, smp_processor_id());
+	if (!netif_xmit_frozen_or_drv_stopped(txq))
+		rc = netdev_start_xmit(skb, real, txq, false);
+	HARD_TX_UNLOCK(real, txq);
+	return dev_xmit_complete(rc);
+}
+
+/* Its program's verdict, on data that nobody else has. */
+static bool port_prog_passes(const struct port *port, struct sk_buff *skb)
+{
+	return egress_run_skb(port->prog, skb, port->real);
+}
+
+/**
+ * port_xmit_skb() - send a packet to a port's device, by its program if any
+ * @port: the port
+ * @skb: the packet, in generic XDP, from the MAC header on; consumed
+ *
+ * Runs in the receive path, bottom halves off.
+ *
+ * Return: false when the packet could not be sent, which is counted as dropped
+ * on the device; true also when the program has dropped it.
+ */
+bool port_xmit_skb(const struct port *port, struct sk_buff *skb)
+{
+	struct net_device *real = port->real;
+
+	if (port->prog) {
+		if (skb_cloned(skb) && skb_linearize_cow(skb))
+			goto drop;
+		if (!port_prog_passes(port, skb)) {
+			kfree_skb(skb);
+			return true;
+		}
+	}
+	if (likely(port_xmit_real(real, skb)))
+		return true;
+drop:
+	dev_core_stats_tx_dropped_inc(real);
+	kfree_skb(skb);
+	return false;
 }
 
 /*
@@ -58,6 +177,25 @@ static netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 }
 
 /*
+ * The same of a port with a program, no queue locked. Where it says "busy",
+ * core drops the packet, counts and traces that.
+ */
+static netdev_tx_t port_start_xmit_prog(struct sk_buff *skb,
+					struct net_device *dev)
+{
+	struct port *port = port_of(dev);
+
+	port_restore_rx_queue(skb);
+	if (skb_cloned(skb) && skb_linearize_cow(skb))
+		return NETDEV_TX_BUSY;
+	if (!port_prog_passes(port, skb)) {
+		kfree_skb(skb);
+		return NETDEV_TX_OK;
+	}
+	return port_xmit_real(port->real, skb) ? NETDEV_TX_OK : NETDEV_TX_BUSY;
+}
+
+/*
  * Generic XDP, before the queue is locked: the choice that core would make on
  * the real device, capped by the queues that it uses now; the port's own
  * number is the most that it can have.
@@ -66,17 +204,54 @@ static u16 port_select_queue(struct net_device *dev, struct sk_buff *skb,
 			     struct net_device *sb_dev)
 {
 	struct net_device *real = port_of(dev)->real;
-	const struct net_device_ops *ops = real->netdev_ops;
-	u16 queue;
 
 	skb->dev = real;
-	if (real->real_num_tx_queues == 1)
-		return 0;
-	if (ops->ndo_select_queue)
-		queue = ops->ndo_select_queue(real, skb, sb_dev);
-	else
-		queue = netdev_pick_tx(real, skb, sb_dev);
-	return netdev_cap_txqueue(real, queue);
+	return port_pick_queue(real, skb);
+}
+
+/* There is one queue only; core is about to write its number into the skb. */
+static u16 port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
+				 struct net_device *sb_dev)
+{
+	port_save_rx_queue(skb);
+	return 0;
+}
+
+/**
+ * port_save_rx_queue() - note the queue that a packet has come by
+ * @skb: a packet of generic XDP, whose cb[] is nobody's at this point
+ *
+ * For ndo_select_queue, after which core writes the transmit queue there.
+ */
+void port_save_rx_queue(struct sk_buff *skb)
+{
+	*(u16 *)skb->cb = skb->queue_mapping;
+}
+
+/**
+ * port_restore_rx_queue() - undo what core has written since
+ * @skb: the packet, in ndo_start_xmit
+ */
+void port_restore_rx_queue(struct sk_buff *skb)
+{
+	skb->queue_mapping = *(u16 *)skb->cb;
+}
+
+/**
+ * port_init_queue() - give a pseudo device a transmit queue of its own
+ * @dev: the pseudo device, which locks for itself, as nothing needs a lock
+ * @queue: zeroed memory for the queue
+ *
+ * Core asks ndo_select_queue only where it believes in a choice.
+ */
+void port_init_queue(struct net_device *dev, struct netdev_queue *queue)
+{
+	queue->dev = dev;
+	queue->xmit_lock_owner = -1;
+	dev->_tx = queue;
+	dev->num_tx_queues = 1;
+	dev->real_num_tx_queues = 2;
+	compat_set_lltx(dev);
 }
 
 static const struct net_device_ops port_ops = {
@@ -85,11 +260,29 @@ static const struct net_device_ops port_ops = {
 	.ndo_select_queue = port_select_queue,
 };
 
+static const struct net_device_ops port_prog_ops = {
+	.ndo_xdp_xmit = port_xdp_xmit_prog,
+	.ndo_start_xmit = port_start_xmit_prog,
+	.ndo_select_queue = port_select_own_queue,
+};
+
 /* For a device that cannot transmit XDP frames: the kernel looks at that. */
 static const struct net_device_ops port_ops_no_xdp = {
 	.ndo_start_xmit = port_start_xmit,
 	.ndo_select_queue = port_select_queue,
 };
+
+static const struct net_device_ops port_prog_ops_no_xdp = {
+	.ndo_start_xmit = port_start_xmit_prog,
+	.ndo_select_queue = port_select_own_queue,
+};
+
+static const struct net_device_ops *port_choose_ops(const struct port *port)
+{
+	if (port->real->netdev_ops->ndo_xdp_xmit)
+		return port->prog ? &port_prog_ops : &port_ops;
+	return port->prog ? &port_prog_ops_no_xdp : &port_ops_no_xdp;
+}
 
 /**
  * port_mirror() - make a port show its device's present state
@@ -111,8 +304,7 @@ void port_mirror(struct port *port)
 	WRITE_ONCE(dev->flags, READ_ONCE(real->flags));
 	WRITE_ONCE(dev->mtu, READ_ONCE(real->mtu));
 	WRITE_ONCE(dev->hard_header_len, READ_ONCE(real->hard_header_len));
-	WRITE_ONCE(dev->netdev_ops, real->netdev_ops->ndo_xdp_xmit ?
-				    &port_ops : &port_ops_no_xdp);
+	WRITE_ONCE(dev->netdev_ops, port_choose_ops(port));
 	compat_copy_xdp_features(dev, real);
 	strscpy(dev->name, real->name, sizeof(dev->name));
 	spin_unlock(&port->mirror_lock);
@@ -137,10 +329,31 @@ static void port_share_stats(struct port *port, gfp_t gfp)
 	port->own_stats = !port->dev.core_stats;
 }
 
+/* The transmit queues that core works on in generic XDP: see head comment. */
+static void port_set_queues(struct port *port)
+{
+	struct net_device *real = port->real;
+	struct net_device *dev = &port->dev;
+
+	if (port->prog) {
+		port_init_queue(dev, &port->queue);
+		return;
+	}
+	dev->_tx = real->_tx;
+	dev->num_tx_queues = real->num_tx_queues;
+	/*
+	 * Core asks ndo_select_queue only where there is a choice. With one
+	 * queue there is none; with more, the choice is the real device's.
+	 */
+	dev->real_num_tx_queues = real->num_tx_queues;
+	compat_copy_lltx(dev, real);
+}
+
 /**
  * port_init() - make a port for a device
- * @port: memory for it, aligned as kmalloc() aligns
+ * @port: zeroed memory for it, aligned as kmalloc() aligns
  * @real: the device; a reference to it is taken
+ * @prog: the egress program, or NULL; a reference to it is taken
  * @bulkq: idle bulk queues, which are the port's from now on
  * @gfp: how to allocate; may forbid to sleep
  *
@@ -149,7 +362,7 @@ static void port_share_stats(struct port *port, gfp_t gfp)
  * Return: 0, or -EOPNOTSUPP when the kernel's bulk queues turn out to be other
  * than we know them.
  */
-int port_init(struct port *port, struct net_device *real,
+int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 	      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
 {
 	struct net_device *dev = &port->dev;
@@ -164,19 +377,27 @@ int port_init(struct port *port, struct net_device *real,
 	spin_lock_init(&port->mirror_lock);
 	port->real = real;
 	netdev_hold(real, &port->tracker, GFP_NOWAIT | __GFP_NOWARN);
+	if (prog) {
+		bpf_prog_inc(prog);
+		port->prog = prog;
+	}
 
 	dev->ifindex = real->ifindex;
-	dev->_tx = real->_tx;
-	dev->num_tx_queues = real->num_tx_queues;
-	/*
-	 * Core asks ndo_select_queue only where there is a choice. With one
-	 * queue there is none; with more, the choice is the real device's.
-	 */
-	dev->real_num_tx_queues = real->num_tx_queues;
-	compat_copy_lltx(dev, real);
+	port_set_queues(port);
 	port_share_stats(port, gfp);
 	port_mirror(port);
 	return 0;
+}
+
+/**
+ * port_leave() - take a port out of broadcasts
+ * @port: the port of a device that has left
+ *
+ * Context: any.
+ */
+void port_leave(struct port *port)
+{
+	WRITE_ONCE(port->gone, true);
 }
 
 /**
@@ -201,6 +422,8 @@ void port_detach(struct port *port)
  */
 void port_destroy(struct port *port)
 {
+	if (port->prog)
+		bpf_prog_put(port->prog);
 	/* Core may have hung statistics of its own on it. */
 	free_percpu(port->dev.core_stats);
 	bulkq_free(port->dev.xdp_bulkq);

@@ -2,15 +2,21 @@
 #ifndef REDIRMAP_PORT_H
 #define REDIRMAP_PORT_H
 
+#include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/spinlock.h>
 
+struct bpf_prog;
+
 /**
- * struct port - a pseudo device that stands for a real one
+ * struct port - a pseudo device that stands for a real one and a program
  * @real: the device; referenced until the port is detached
- * @tracker: accounts for that reference
+ * @prog: the egress program, referenced, or NULL
+ * @gone: the device has left, so broadcasts go elsewhere
+ * @tracker: accounts for the reference to @real
  * @mirror_lock: makes looking at @real and writing @dev one step
  * @own_stats: @dev.core_stats is not @real's
+ * @queue: the transmit queue of a port with a program: see port.c
  * @dev: what the kernel enqueues to; never registered. Per packet it reads
  *	flags, mtu, hard_header_len, xdp_features, xdp_bulkq and netdev_ops,
  *	which core keeps together in net_device; per flush we add @real.
@@ -18,19 +24,43 @@
 struct port {
 	/* hot: once per flush */
 	struct net_device *real;
+	struct bpf_prog *prog;
+	bool gone;
 
 	/* cold */
+	bool own_stats;
 	netdevice_tracker tracker;
 	spinlock_t mirror_lock; /* see @mirror_lock above */
-	bool own_stats;
+	struct netdev_queue queue;
 
 	/* hot: per packet; last, for it may end in a flexible array */
 	struct net_device dev;
 };
 
-int port_init(struct port *port, struct net_device *real,
+/**
+ * port_frame_limit() - the largest frame that a port takes
+ * @dev: the pseudo device
+ *
+ * As the kernel reckons in xdp_ok_fwd_dev().
+ *
+ * Return: bytes, the Ethernet header included.
+ */
+static inline unsigned int port_frame_limit(const struct net_device *dev)
+{
+	return READ_ONCE(dev->mtu) + READ_ONCE(dev->hard_header_len) + VLAN_HLEN;
+}
+
+int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
+	      struct net_device *rx, u32 flags);
+bool port_xmit_skb(const struct port *port, struct sk_buff *skb);
+void port_init_queue(struct net_device *dev, struct netdev_queue *queue);
+void port_save_rx_queue(struct sk_buff *skb);
+void port_restore_rx_queue(struct sk_buff *skb);
+
+int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 	      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
 void port_mirror(struct port *port);
+void port_leave(struct port *port);
 void port_detach(struct port *port);
 void port_destroy(struct port *port);
 

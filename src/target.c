@@ -2,10 +2,10 @@
 /*
  * Targets: what the slots of claimed maps point to.
  *
- * All entries for one device are alike, so they are one object: a target is
- * interned by namespace and ifindex, and a slot is a pointer to it. Owns the
- * targets, and what happens to them when their device goes away. Which map
- * holds which of them is holder.c's.
+ * All entries for one device and egress program are alike, so they are one
+ * object: a target is interned by namespace, ifindex and program, and a slot is
+ * a pointer to it. Owns the targets, and what happens to them when their device
+ * goes away. Which map holds which of them is holder.c's.
  *
  * target_find() and target_get() run in bpf(2), inside an RCU read section
  * that lasts until the target is published, so nothing there sleeps. Readers
@@ -14,8 +14,8 @@
  * A device leaves (unregisters, or moves to another namespace):
  *
  *  1. Core unlists it and waits for a grace period, then notifies.
- *  2. target_device_left(), under RTNL, takes the target out of the table and
- *     marks it dead. Every lookup looks at the mark: from here on the target
+ *  2. target_device_left(), under RTNL, takes its targets out of the table and
+ *     marks them dead. Every lookup looks at the mark: from here on the target
  *     is in no map. This is all that is done under RTNL, and it does not
  *     depend on how many maps and slots there are.
  *  3. A grace period later no poll uses the device through the port, and no
@@ -44,11 +44,9 @@
 
 /**
  * struct target_net - the targets of a network namespace
- * @targets: by ifindex; changed under target_lock, read under RCU
- * @spares: by ifindex, bulk queues for devices without a target. Updates may
- *	not sleep, and per-CPU memory is scarce for those who may not: so each
- *	device brings its bulk queues with it when it registers, as it brings
- *	its own ones
+ * @targets: by ifindex, the first of a device's targets, which are linked by
+ *	sibling; changed under target_lock, read under RCU
+ * @spares: by ifindex, bulk queues for devices without a target
  */
 struct target_net {
 	struct xarray targets;
@@ -78,26 +76,68 @@ static unsigned int target_death_count;
 /* Holders' part of a device's leaving: see target_module_init(). */
 static struct work_struct *target_sweep;
 
-static struct xdp_dev_bulk_queue __percpu *
-spare_take(struct target_net *tn, u32 ifindex)
+/* The target of a device for a program, among the device's targets. */
+static struct target *target_sibling(struct target *target,
+				     const struct bpf_prog *prog)
 {
-	return (__force void __percpu *)xa_erase(&tn->spares, ifindex);
+	while (target && target->port.prog != prog)
+		target = rcu_dereference_check(target->sibling,
+					       lockdep_is_held(&target_lock));
+	return target;
 }
 
-/* Keeps bulk queues for a device's next target; one set is enough. */
-static void spare_put(struct target_net *tn, u32 ifindex,
-		      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
+/* The target of a device for a program. Under target_lock, or under RCU. */
+static struct target *target_in(struct target_net *tn, u32 ifindex,
+				const struct bpf_prog *prog)
 {
-	if (xa_insert(&tn->spares, ifindex, (__force void *)bulkq, gfp))
-		bulkq_free(bulkq);
+	return target_sibling(xa_load(&tn->targets, ifindex), prog);
+}
+
+static struct target *target_next(const struct target *target)
+{
+	return rcu_dereference_protected(target->sibling,
+					 lockdep_is_held(&target_lock));
+}
+
+/* Put a target into the table, before the device's other ones. */
+static int target_intern(struct target *target, gfp_t gfp)
+{
+	struct xarray *targets = &target->tn->targets;
+	u32 ifindex = target->entry.val.ifindex;
+
+	lockdep_assert_held(&target_lock);
+
+	RCU_INIT_POINTER(target->sibling, xa_load(targets, ifindex));
+	return xa_err(xa_store(targets, ifindex, target, gfp & ~__GFP_ACCOUNT));
+}
+
+/* Take a target out of the table; readers may still come by it. */
+static void target_unintern(struct target *target)
+{
+	struct xarray *targets = &target->tn->targets;
+	u32 ifindex = target->entry.val.ifindex;
+	struct target *at, *next = target_next(target);
+
+	at = xa_load(targets, ifindex);
+	if (at == target) {
+		/* Storing over an entry allocates nothing. */
+		if (next)
+			xa_store(targets, ifindex, next, GFP_ATOMIC);
+		else
+			xa_erase(targets, ifindex);
+		return;
+	}
+	while (target_next(at) != target)
+		at = target_next(at);
+	rcu_assign_pointer(at->sibling, next);
 }
 
 static void target_free(struct target *target)
 {
 	if (target_is_live(target)) {
 		/* The device is still held, and so is its namespace. */
-		spare_put(target->tn, target->entry.val.ifindex,
-			  target->port.dev.xdp_bulkq, GFP_KERNEL);
+		bulkq_put_spare(&target->tn->spares, target->entry.val.ifindex,
+				target->port.dev.xdp_bulkq);
 		target->port.dev.xdp_bulkq = NULL;
 		port_detach(&target->port);
 	}
@@ -132,7 +172,7 @@ static void target_free_work(struct work_struct *work)
 		return;
 	}
 	if (target_is_live(target))
-		xa_erase(&target->tn->targets, target->entry.val.ifindex);
+		target_unintern(target);
 	spin_unlock(&target_lock);
 
 	target_free(target);
@@ -177,7 +217,8 @@ void target_put(struct target *target)
 
 /* A new target for a device, with one reference; target_lock is not held. */
 static struct target *target_alloc(struct target_net *tn,
-				   struct net_device *dev, gfp_t gfp)
+				   struct net_device *dev,
+				   struct bpf_prog *prog, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct target *target;
@@ -193,19 +234,21 @@ static struct target *target_alloc(struct target_net *tn,
 		goto free_target;
 	}
 
-	bulkq = spare_take(tn, dev->ifindex) ?: bulkq_alloc(gfp);
+	bulkq = bulkq_take_spare(&tn->spares, dev->ifindex) ?: bulkq_alloc(gfp);
 	if (!bulkq) {
 		err = -ENOMEM;
 		goto free_id;
 	}
 
-	err = port_init(&target->port, dev, bulkq, gfp);
+	err = port_init(&target->port, dev, prog, bulkq, gfp);
 	if (err)
 		goto free_bulkq;
 
 	target->entry.dev = &target->port.dev;
 	target->entry.idx = TARGET_LIVE;
 	target->entry.val.ifindex = dev->ifindex;
+	if (prog)
+		target->entry.val.bpf_prog.id = prog->aux->id;
 	target->id = id;
 	refcount_set(&target->refs, 1);
 	target->fate = TARGET_USED;
@@ -224,13 +267,14 @@ free_target:
 	return ERR_PTR(err);
 }
 
-/* The target that is interned for an ifindex, with a reference, or NULL. */
-static struct target *target_find_get(struct target_net *tn, u32 ifindex)
+/* The target that is interned, with a reference, or NULL. */
+static struct target *target_find_get(struct target_net *tn, u32 ifindex,
+				      const struct bpf_prog *prog)
 {
 	struct target *target;
 
 	spin_lock(&target_lock);
-	target = xa_load(&tn->targets, ifindex);
+	target = target_in(tn, ifindex, prog);
 	if (target)
 		target_hold(target);
 	spin_unlock(&target_lock);
@@ -238,24 +282,27 @@ static struct target *target_find_get(struct target_net *tn, u32 ifindex)
 }
 
 /**
- * target_find() - the target of a device, if it has one
+ * target_find() - the target of a device and a program, if there is one
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
+ * @prog: the egress program, or NULL
  *
  * Context: inside an RCU read section, which keeps the target.
  * Return: the target, without a reference, or NULL.
  */
-struct target *target_find(struct net *net, u32 ifindex)
+struct target *target_find(struct net *net, u32 ifindex,
+			   const struct bpf_prog *prog)
 {
 	struct target_net *tn = net_generic(net, target_net_id);
 
-	return xa_load(&tn->targets, ifindex);
+	return target_in(tn, ifindex, prog);
 }
 
 /**
- * target_get() - the target of a device, made if there is none
+ * target_get() - the target of a device and a program, made if there is none
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
+ * @prog: the egress program, referenced by the caller, or NULL
  * @gfp: how to allocate; must forbid to sleep
  *
  * Core unlists a device, waits for a grace period and then notifies, so a
@@ -266,14 +313,15 @@ struct target *target_find(struct net *net, u32 ifindex)
  * Return: the target, with a reference; an error pointer: -EINVAL when there
  * is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
-struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp)
+struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
+			  gfp_t gfp)
 {
 	struct target_net *tn = net_generic(net, target_net_id);
 	struct target *target, *other;
 	struct net_device *dev;
 	int err = 0;
 
-	target = target_find_get(tn, ifindex);
+	target = target_find_get(tn, ifindex, prog);
 	if (target)
 		return target;
 
@@ -281,17 +329,16 @@ struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp)
 	if (!dev)
 		return ERR_PTR(-EINVAL);
 
-	target = target_alloc(tn, dev, gfp);
+	target = target_alloc(tn, dev, prog, gfp);
 	if (IS_ERR(target))
 		return target;
 
 	spin_lock(&target_lock);
-	other = xa_load(&tn->targets, ifindex);
+	other = target_in(tn, ifindex, prog);
 	if (other)
 		target_hold(other);
 	else
-		err = xa_err(xa_store(&tn->targets, ifindex, target,
-				      gfp & ~__GFP_ACCOUNT));
+		err = target_intern(target, gfp);
 	spin_unlock(&target_lock);
 
 	if (other || err) {
@@ -331,8 +378,9 @@ void target_take_dead(struct list_head *dead)
 }
 
 /*
- * The target of a device. Core repeats NETDEV_UNREGISTER while somebody holds
- * the device, and by then another device may have got its ifindex.
+ * The targets of a device, the first of them. Core repeats NETDEV_UNREGISTER
+ * while somebody holds the device, and by then another device may have got its
+ * ifindex.
  */
 static struct target *target_of(struct target_net *tn,
 				const struct net_device *dev)
@@ -358,14 +406,15 @@ void target_device_came(struct net_device *dev)
 
 	/* Without memory there is still the attempt of target_alloc(). */
 	if (bulkq)
-		spare_put(tn, dev->ifindex, bulkq, GFP_KERNEL);
+		bulkq_put_spare(&tn->spares, dev->ifindex, bulkq);
 }
 
 /**
  * target_device_left() - take a device out of all maps
  * @dev: a device that core has unlisted, a grace period ago
  *
- * Context: netdev notifier, under RTNL. Constant time.
+ * Context: netdev notifier, under RTNL. The time follows the number of programs
+ * that maps name for the device, and nothing else.
  */
 void target_device_left(struct net_device *dev)
 {
@@ -376,20 +425,21 @@ void target_device_left(struct net_device *dev)
 
 	spin_lock(&target_lock);
 	target = target_of(tn, dev);
-	if (target) {
+	if (target)
 		xa_erase(&tn->targets, dev->ifindex);
+	for (; target; target = target_next(target)) {
 		WRITE_ONCE(target->entry.idx, TARGET_DEAD);
+		port_leave(&target->port);
 		/* Who sees the count sees the mark. */
 		smp_store_release(&target_death_count,
 				  target_death_count + 1);
 		target_hold(target);	/* the sweep's */
+		call_rcu(&target->death, target_died);
 	}
 	spin_unlock(&target_lock);
 
-	if (target)
-		call_rcu(&target->death, target_died);
-	else
-		bulkq_free(spare_take(tn, dev->ifindex));
+	/* Nobody has taken them, or the last one has given them back. */
+	bulkq_free(bulkq_take_spare(&tn->spares, dev->ifindex));
 }
 
 /**
@@ -421,8 +471,7 @@ void target_mirror(struct net_device *dev)
 
 	/* The lock keeps the target in the table, and so from being freed. */
 	spin_lock(&target_lock);
-	target = target_of(tn, dev);
-	if (target)
+	for (target = target_of(tn, dev); target; target = target_next(target))
 		port_mirror(&target->port);
 	spin_unlock(&target_lock);
 }
@@ -440,14 +489,9 @@ static int __net_init target_net_init(struct net *net)
 static void __net_exit target_net_exit(struct net *net)
 {
 	struct target_net *tn = net_generic(net, target_net_id);
-	unsigned long ifindex;
-	void *spare;
 
 	/* Left by a device that has gone while its last target was freed. */
-	xa_for_each(&tn->spares, ifindex, spare)
-		bulkq_free((__force void __percpu *)spare);
-	xa_destroy(&tn->spares);
-
+	bulkq_free_spares(&tn->spares);
 	WARN_ON_ONCE(!xa_empty(&tn->targets));
 	xa_destroy(&tn->targets);
 }
@@ -476,9 +520,12 @@ int target_module_init(struct work_struct *sweep)
 	BUILD_BUG_ON(offsetofend(struct kern_dtab_netdev, idx) > L1_CACHE_BYTES);
 
 	target_sweep = sweep;
+	bulkq_module_init();
 	target_wq = alloc_workqueue("redirmap", WQ_UNBOUND, 0);
-	if (!target_wq)
-		return -ENOMEM;
+	if (!target_wq) {
+		err = -ENOMEM;
+		goto exit_bulkq;
+	}
 
 	err = register_pernet_subsys(&target_net_ops);
 	if (err)
@@ -487,6 +534,8 @@ int target_module_init(struct work_struct *sweep)
 
 destroy_wq:
 	destroy_workqueue(target_wq);
+exit_bulkq:
+	bulkq_module_exit();
 	return err;
 }
 
@@ -501,4 +550,5 @@ void target_module_exit(void)
 	unregister_pernet_subsys(&target_net_ops);
 	destroy_workqueue(target_wq);
 	ida_destroy(&target_ids);
+	bulkq_module_exit();
 }

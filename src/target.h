@@ -30,6 +30,7 @@ enum target_fate {
  * @refs: one for each holder, one for the sweep while it is due
  * @fate: whether @free_work is on its way; under target_lock
  * @tn: the namespace that interns the target
+ * @sibling: the device's next target, for another program
  * @death: runs a grace period after the device has left; frees the memory later
  * @free_work: frees the target, a grace period after the last reference
  * @dead_node: place among the targets that wait for the sweep
@@ -47,6 +48,7 @@ struct target {
 	refcount_t refs;
 	enum target_fate fate;
 	struct target_net *tn;
+	struct target __rcu *sibling;
 	struct rcu_head death;
 	struct rcu_work free_work;
 	struct list_head dead_node;
@@ -70,8 +72,10 @@ static inline bool target_is_live(const struct target *target)
 	return likely(READ_ONCE(target->entry.idx) == TARGET_LIVE);
 }
 
-struct target *target_find(struct net *net, u32 ifindex);
-struct target *target_get(struct net *net, u32 ifindex, gfp_t gfp);
+struct target *target_find(struct net *net, u32 ifindex,
+			   const struct bpf_prog *prog);
+struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
+			  gfp_t gfp);
 void target_put(struct target *target);
 void target_take_dead(struct list_head *dead);
 unsigned int target_deaths(void);

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Egress programs: XDP programs that map values name, run on what leaves.
+ *
+ * Owns what a program gets to see of a frame or packet, and what its verdict
+ * means. Natively it is run by the port on the frames of a flush, in NAPI,
+ * bottom halves off; in generic XDP in the receive path, bottom halves off. The
+ * target keeps the program, for as long as a lookup can lead here.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_trace.h>
+#include <linux/etherdevice.h>
+#include <linux/filter.h>
+#include <linux/skbuff.h>
+#include <net/xdp.h>
+#include <trace/events/xdp.h>
+
+#include "compat.h"
+#include "egress.h"
+#include "ingress.h"
+
+/* What XDP_PASS is, is passed on; anything else is not. */
+static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp)
+{
+	u32 act = bpf_prog_run_xdp(prog, xdp);
+
+	switch (act) {
+	case XDP_PASS:
+		return true;
+	default:
+		bpf_warn_invalid_xdp_action(NULL, (struct bpf_prog *)prog, act);
+		fallthrough;
+	case XDP_ABORTED:
+		trace_xdp_exception(xdp->txq->dev, prog, act);
+		fallthrough;
+	case XDP_DROP:
+		return false;
+	}
+}
+
+/**
+ * egress_run() - run a program on frames
+ * @prog: the program
+ * @frames: the frames; those that it passes come to the front, in their order,
+ *	those that it drops behind them, for the caller to free
+ * @n: how many there are
+ * @tx: the device that they leave by
+ * @rx: the device that they have come by; NULL when each frame tells
+ *
+ * Runs in NAPI, bottom halves off, per flush.
+ *
+ * Return: how many frames it passes.
+ */
+int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
+	       struct net_device *tx, struct net_device *rx)
+{
+	struct xdp_txq_info txq = { .dev = tx };
+	struct xdp_rxq_info rxq = { .dev = rx };
+	struct xdp_frame *frame;
+	struct xdp_buff xdp;
+	int i, passed = 0;
+
+	for (i = 0; i < n; i++) {
+		frame = frames[i];
+		xdp_convert_frame_to_buff(frame, &xdp);
+		xdp.txq = &txq;
+		xdp.rxq = &rxq;
+		if (unlikely(!rx))
+			rxq.dev = frame->dev_rx;
+
+		if (!egress_passes(prog, &xdp) ||
+		    unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0))
+			continue;
+		if (passed != i)
+			swap(frames[passed], frames[i]);
+		passed++;
+	}
+	return passed;
+}
+
+/* The queue that a packet has come by, or one that stands for none. */
+static struct xdp_rxq_info *egress_rxq(const struct sk_buff *skb,
+				       struct net_device *rx,
+				       struct xdp_rxq_info *none)
+{
+	u16 queue = 0;
+
+	if (rx == &ingress_unknown) {
+		memset(none, 0, sizeof(*none));
+		none->dev = rx;
+		return none;
+	}
+	if (skb_rx_queue_recorded(skb))
+		queue = skb_get_rx_queue(skb);
+	if (unlikely(queue >= rx->real_num_rx_queues))
+		queue = 0;
+	return &rx->_rx[queue].xdp_rxq;
+}
+
+/* Let a packet be what its program has made of its ends. */
+static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
+{
+	int off;
+
+	off = xdp->data - (void *)skb->data;
+	if (off) {
+		if (off > 0)
+			__skb_pull(skb, off);
+		else
+			__skb_push(skb, -off);
+		skb->mac_header += off;
+		skb_set_network_header(skb, skb->mac_len);
+	}
+
+	/* What is in fragments is counted anew below. */
+	skb->len = xdp->data_end - xdp->data;
+	skb_set_tail_pointer(skb, skb->len);
+
+	/* Helpers have changed nr_frags itself. */
+	skb->data_len = xdp_buff_has_frags((struct xdp_buff *)xdp) ?
+			skb_shinfo(skb)->xdp_frags_size : 0;
+	skb->len += skb->data_len;
+}
+
+/**
+ * egress_run_skb() - run a program on a packet
+ * @prog: the program
+ * @skb: the packet, its data private to it, from the MAC header on
+ * @tx: the device that it leaves by
+ *
+ * Runs in the receive path (generic XDP), bottom halves off, per packet.
+ *
+ * Return: does the program pass it? If not, it is the caller's to free.
+ */
+bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
+		    struct net_device *tx)
+{
+	struct xdp_txq_info txq = { .dev = tx };
+	bool to_host, to_many, passes;
+	const struct ethhdr *eth;
+	struct xdp_rxq_info none;
+	struct net_device *rx;
+	struct xdp_buff xdp;
+	__be16 proto;
+
+	rcu_read_lock();
+	rx = ingress_of_skb(skb, tx);
+
+	xdp_init_buff(&xdp, skb_end_offset(skb) +
+			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info)),
+		      egress_rxq(skb, rx, &none));
+	xdp_prepare_buff(&xdp, skb->head, skb_headroom(skb), skb_headlen(skb),
+			 true);
+	xdp.txq = &txq;
+	if (skb_is_nonlinear(skb)) {
+		skb_shinfo(skb)->xdp_frags_size = skb->data_len;
+		xdp_buff_set_frags_flag(&xdp);
+	}
+
+	eth = xdp.data;
+	proto = eth->h_proto;
+	to_host = ether_addr_equal_64bits(eth->h_dest, rx->dev_addr);
+	to_many = is_multicast_ether_addr_64bits(eth->h_dest);
+
+	passes = egress_passes(prog, &xdp);
+	if (!passes)
+		goto unlock;
+	egress_update_skb(skb, &xdp);
+
+	/* A new header makes it another packet to the stack. */
+	eth = xdp.data;
+	if (proto != eth->h_proto ||
+	    to_host != ether_addr_equal_64bits(eth->h_dest, rx->dev_addr) ||
+	    to_many != is_multicast_ether_addr_64bits(eth->h_dest)) {
+		skb->pkt_type = PACKET_HOST;
+		skb->protocol = eth_type_trans(skb, rx);
+		__skb_push(skb, ETH_HLEN);
+	}
+unlock:
+	rcu_read_unlock();
+	return passes;
+}

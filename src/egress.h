@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_EGRESS_H
+#define REDIRMAP_EGRESS_H
+
+#include <linux/netdevice.h>
+
+struct bpf_prog;
+struct sk_buff;
+struct xdp_frame;
+
+int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
+	       struct net_device *tx, struct net_device *rx);
+bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
+		    struct net_device *tx);
+
+#endif /* REDIRMAP_EGRESS_H */

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where frames have come from.
+ *
+ * Egress programs may ask for it, and BPF_F_EXCLUDE_INGRESS needs it. A driver
+ * redirects frames of one device per poll, so the kernel notes the device once,
+ * in the bulk queue. A cpumap's kthread redirects frames of several devices in
+ * one batch; there each frame has its own note, a field that is stale anywhere
+ * else. An skb tells the ifindex, once the receive path has seen it; tun runs
+ * generic XDP before that.
+ *
+ * All of this runs where frames are flushed: in NAPI, in a cpumap's kthread, in
+ * BPF_PROG_TEST_RUN; bottom halves off.
+ */
+#include <linux/bpf.h>
+#include <linux/kallsyms.h>
+#include <linux/kthread.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <net/xdp.h>
+
+#include "ingress.h"
+#include "layout.h"
+
+/* Stands for a device that is not known: programs read ifindex 0. */
+struct net_device ingress_unknown;
+
+/*
+ * Is this a cpumap's kthread? Its function has a name, but it is not exported,
+ * so the name is looked up, once: a kthread's function is compared with the one
+ * that had the name, and with the last one that had not.
+ */
+static noinline bool ingress_in_cpumap(void)
+{
+	static void *cpumap_func, *other_func;
+	char name[KSYM_SYMBOL_LEN];
+	void *func;
+
+	if (!(current->flags & PF_KTHREAD))
+		return false;
+	func = kthread_func(current);
+	if (func == READ_ONCE(cpumap_func))
+		return func;
+	if (func == READ_ONCE(other_func))
+		return false;
+
+	sprint_symbol_no_offset(name, (unsigned long)func);
+	if (strcmp(name, "cpu_map_kthread_run")) {
+		WRITE_ONCE(other_func, func);
+		return false;
+	}
+	WRITE_ONCE(cpumap_func, func);
+	return true;
+}
+
+/**
+ * ingress_of_queue() - the device that the frames of a flush have come from
+ * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
+ *
+ * Context: ndo_xdp_xmit, bottom halves off.
+ * Return: the device; NULL when each frame's own dev_rx is to be looked at.
+ */
+struct net_device *ingress_of_queue(struct xdp_frame **frames)
+{
+	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
+
+	if (unlikely(!in_serving_softirq()) && ingress_in_cpumap())
+		return NULL;
+	/* The frames are the first member of the kernel's bulk queue. */
+	return ((struct kern_bulkq *)frames)->dev_rx;
+}
+
+/**
+ * ingress_of_skb() - the device that a packet has come from
+ * @skb: the packet, in generic XDP
+ * @near: a device of the namespace to look into
+ *
+ * Context: inside an RCU read section, which keeps the result.
+ * Return: the device, or ingress_unknown.
+ */
+struct net_device *ingress_of_skb(const struct sk_buff *skb,
+				  const struct net_device *near)
+{
+	struct net_device *dev = NULL;
+
+	if (skb->skb_iif)
+		dev = dev_get_by_index_rcu(dev_net(near), skb->skb_iif);
+	return dev ?: &ingress_unknown;
+}
+
+/**
+ * ingress_is_below() - is a device the ingress or above it?
+ * @ingress: where a frame has come from
+ * @dev: where it may go
+ *
+ * Above it are its bond, bridge, VLANs and macvlans, and what is above those.
+ *
+ * Context: bottom halves off.
+ * Return: true when BPF_F_EXCLUDE_INGRESS excludes @dev.
+ */
+bool ingress_is_below(struct net_device *ingress, struct net_device *dev)
+{
+	bool below;
+
+	if (ingress == dev)
+		return true;
+	if (list_empty(&ingress->adj_list.upper))
+		return false;
+
+	rcu_read_lock();
+	below = netdev_has_upper_dev_all_rcu(ingress, dev);
+	rcu_read_unlock();
+	return below;
+}
+
+/**
+ * ingress_module_init() - get ready for frames
+ *
+ * Context: insmod.
+ */
+void __init ingress_module_init(void)
+{
+	/* As long as what compares addresses reads at once. */
+	static const u8 no_address[8];
+
+	init_dummy_netdev(&ingress_unknown);
+	ingress_unknown.dev_addr = no_address;
+	INIT_LIST_HEAD(&ingress_unknown.adj_list.upper);
+}

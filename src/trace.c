@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's own tracepoint of flushes, for those that the kernel does not
+ * see: a broadcast is one flush to it.
+ *
+ * The tracepoint is not exported, but it can be found by its name, at insmod.
+ * Emitted where frames are flushed, bottom halves off.
+ */
+#include <linux/netdevice.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+#include "log.h"
+#include "trace.h"
+
+struct tracepoint *trace_devmap_xmit_tp __ro_after_init;
+
+typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
+				    const struct net_device *to, int sent,
+				    int drops, int err);
+
+/**
+ * trace_devmap_xmit_call() - call who listens to xdp:xdp_devmap_xmit
+ * @from: as of trace_devmap_xmit()
+ * @to: as of trace_devmap_xmit()
+ * @sent: as of trace_devmap_xmit()
+ * @drops: as of trace_devmap_xmit()
+ * @err: as of trace_devmap_xmit()
+ *
+ * Context: bottom halves off.
+ */
+void trace_devmap_xmit_call(const struct net_device *from,
+			    const struct net_device *to, int sent, int drops,
+			    int err)
+{
+	struct tracepoint_func *func;
+
+	preempt_disable_notrace();
+	func = rcu_dereference_raw(trace_devmap_xmit_tp->funcs);
+	for (; func && func->func; func++)
+		((trace_devmap_xmit_t)func->func)(func->data, from, to, sent,
+						  drops, err);
+	preempt_enable_notrace();
+}
+
+static void __init trace_find(struct tracepoint *tp, void *priv)
+{
+	if (!strcmp(tp->name, "xdp_devmap_xmit"))
+		trace_devmap_xmit_tp = tp;
+}
+
+/**
+ * trace_module_init() - find the tracepoint
+ *
+ * Context: insmod.
+ * Return: 0, or -EOPNOTSUPP when this kernel does not have it.
+ */
+int __init trace_module_init(void)
+{
+	for_each_kernel_tracepoint(trace_find, NULL);
+	if (trace_devmap_xmit_tp)
+		return 0;
+	pr_err("this kernel has no tracepoint xdp_devmap_xmit\n");
+	return -EOPNOTSUPP;
+}
