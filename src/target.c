@@ -41,23 +41,18 @@
 #include "bulkq.h"
 #include "compat.h"
 #include "target.h"
+#include "target_table.h"
 
 /**
  * struct target_net - the targets of a network namespace
  * @targets: by ifindex, the first of a device's targets, which are linked by
- *	sibling; changed under target_lock, read under RCU
+ *	sibling: see target_table.c
  * @spares: by ifindex, bulk queues for devices without a target
  */
 struct target_net {
 	struct xarray targets;
 	struct xarray spares;
 };
-
-/*
- * Protects interning, and that targets get and lose their last reference. One
- * for all namespaces, because a dead target may outlive its namespace.
- */
-static DEFINE_SPINLOCK(target_lock);
 
 static unsigned int target_net_id;
 static DEFINE_IDA(target_ids);
@@ -75,62 +70,6 @@ static unsigned int target_death_count;
 
 /* Holders' part of a device's leaving: see target_module_init(). */
 static struct work_struct *target_sweep;
-
-/* The target of a device for a program, among the device's targets. */
-static struct target *target_sibling(struct target *target,
-				     const struct bpf_prog *prog)
-{
-	while (target && target->port.prog != prog)
-		target = rcu_dereference_check(target->sibling,
-					       lockdep_is_held(&target_lock));
-	return target;
-}
-
-/* The target of a device for a program. Under target_lock, or under RCU. */
-static struct target *target_in(struct target_net *tn, u32 ifindex,
-				const struct bpf_prog *prog)
-{
-	return target_sibling(xa_load(&tn->targets, ifindex), prog);
-}
-
-static struct target *target_next(const struct target *target)
-{
-	return rcu_dereference_protected(target->sibling,
-					 lockdep_is_held(&target_lock));
-}
-
-/* Put a target into the table, before the device's other ones. */
-static int target_intern(struct target *target, gfp_t gfp)
-{
-	struct xarray *targets = &target->tn->targets;
-	u32 ifindex = target->entry.val.ifindex;
-
-	lockdep_assert_held(&target_lock);
-
-	RCU_INIT_POINTER(target->sibling, xa_load(targets, ifindex));
-	return xa_err(xa_store(targets, ifindex, target, gfp & ~__GFP_ACCOUNT));
-}
-
-/* Take a target out of the table; readers may still come by it. */
-static void target_unintern(struct target *target)
-{
-	struct xarray *targets = &target->tn->targets;
-	u32 ifindex = target->entry.val.ifindex;
-	struct target *at, *next = target_next(target);
-
-	at = xa_load(targets, ifindex);
-	if (at == target) {
-		/* Storing over an entry allocates nothing. */
-		if (next)
-			xa_store(targets, ifindex, next, GFP_ATOMIC);
-		else
-			xa_erase(targets, ifindex);
-		return;
-	}
-	while (target_next(at) != target)
-		at = target_next(at);
-	rcu_assign_pointer(at->sibling, next);
-}
 
 static void target_free(struct target *target)
 {
@@ -172,7 +111,7 @@ static void target_free_work(struct work_struct *work)
 		return;
 	}
 	if (target_is_live(target))
-		target_unintern(target);
+		target_table_remove(&target->tn->targets, target);
 	spin_unlock(&target_lock);
 
 	target_free(target);
@@ -274,7 +213,7 @@ static struct target *target_find_get(struct target_net *tn, u32 ifindex,
 	struct target *target;
 
 	spin_lock(&target_lock);
-	target = target_in(tn, ifindex, prog);
+	target = target_table_find(&tn->targets, ifindex, prog);
 	if (target)
 		target_hold(target);
 	spin_unlock(&target_lock);
@@ -295,7 +234,7 @@ struct target *target_find(struct net *net, u32 ifindex,
 {
 	struct target_net *tn = net_generic(net, target_net_id);
 
-	return target_in(tn, ifindex, prog);
+	return target_table_find(&tn->targets, ifindex, prog);
 }
 
 /**
@@ -334,11 +273,12 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 		return target;
 
 	spin_lock(&target_lock);
-	other = target_in(tn, ifindex, prog);
+	other = target_table_find(&tn->targets, ifindex, prog);
 	if (other)
 		target_hold(other);
 	else
-		err = target_intern(target, gfp);
+		err = target_table_add(&tn->targets, target,
+				       gfp & ~__GFP_ACCOUNT);
 	spin_unlock(&target_lock);
 
 	if (other || err) {
@@ -377,22 +317,6 @@ void target_take_dead(struct list_head *dead)
 	spin_unlock_bh(&dead_lock);
 }
 
-/*
- * The targets of a device, the first of them. Core repeats NETDEV_UNREGISTER
- * while somebody holds the device, and by then another device may have got its
- * ifindex.
- */
-static struct target *target_of(struct target_net *tn,
-				const struct net_device *dev)
-{
-	struct target *target;
-
-	lockdep_assert_held(&target_lock);
-
-	target = xa_load(&tn->targets, dev->ifindex);
-	return target && target->port.real == dev ? target : NULL;
-}
-
 /**
  * target_device_came() - get ready for a device to become a target
  * @dev: a device that registers, or has come from another namespace
@@ -424,10 +348,10 @@ void target_device_left(struct net_device *dev)
 	ASSERT_RTNL();
 
 	spin_lock(&target_lock);
-	target = target_of(tn, dev);
+	target = target_table_first(&tn->targets, dev);
 	if (target)
 		xa_erase(&tn->targets, dev->ifindex);
-	for (; target; target = target_next(target)) {
+	for (; target; target = target_table_next(target)) {
 		WRITE_ONCE(target->entry.idx, TARGET_DEAD);
 		port_leave(&target->port);
 		/* Who sees the count sees the mark. */
@@ -471,7 +395,8 @@ void target_mirror(struct net_device *dev)
 
 	/* The lock keeps the target in the table, and so from being freed. */
 	spin_lock(&target_lock);
-	for (target = target_of(tn, dev); target; target = target_next(target))
+	for (target = target_table_first(&tn->targets, dev); target;
+	     target = target_table_next(target))
 		port_mirror(&target->port);
 	spin_unlock(&target_lock);
 }
