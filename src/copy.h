@@ -6,6 +6,10 @@
 
 struct xdp_frame;
 
-struct xdp_frame *copy_frame(const struct xdp_frame *frame, bool roomy);
+int copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
+		bool roomy);
+
+int copy_module_init(void);
+void copy_module_exit(void);
 
 #endif /* REDIRMAP_COPY_H */

@@ -20,7 +20,7 @@
 #include "ingress.h"
 
 /* What XDP_PASS is, is passed on; anything else is not. */
-static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp)
+static __always_inline bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp)
 {
 	u32 act = bpf_prog_run_xdp(prog, xdp);
 
@@ -36,6 +36,23 @@ static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp)
 	case XDP_DROP:
 		return false;
 	}
+}
+
+/* Frames that have come by several devices: one by one. */
+static noinline int egress_run_each(const struct bpf_prog *prog,
+				    struct xdp_frame **frames, int n,
+				    struct net_device *tx)
+{
+	int i, passed = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!egress_run(prog, &frames[i], 1, tx, frames[i]->dev_rx))
+			continue;
+		if (passed != i)
+			swap(frames[passed], frames[i]);
+		passed++;
+	}
+	return passed;
 }
 
 /**
@@ -60,13 +77,14 @@ int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
 	struct xdp_buff xdp;
 	int i, passed = 0;
 
+	if (unlikely(!rx))
+		return egress_run_each(prog, frames, n, tx);
+
 	for (i = 0; i < n; i++) {
 		frame = frames[i];
 		xdp_convert_frame_to_buff(frame, &xdp);
 		xdp.txq = &txq;
 		xdp.rxq = &rxq;
-		if (unlikely(!rx))
-			rxq.dev = frame->dev_rx;
 
 		if (!egress_passes(prog, &xdp) ||
 		    unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0))

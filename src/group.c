@@ -62,7 +62,7 @@ struct group_port {
 
 /* Where broadcasts of maps go that have never had an entry. */
 static LIST_HEAD(no_members);
-static struct group_port *group_empty __ro_after_init;
+static struct kern_dtab_netdev *group_empty __ro_after_init;
 
 /**
  * struct group_batch - the frames of a flush
@@ -136,20 +136,31 @@ static struct net_device *group_batch_rx(const struct group_batch *batch)
 	return batch->rx ?: batch->frame[0]->dev_rx;
 }
 
+/* Not all frames are for this member. */
+static noinline int group_copy_fitting(struct xdp_frame **copy,
+				       const struct group_batch *batch,
+				       const struct port *port, u32 fitting)
+{
+	int i, n = 0;
+
+	for (i = 0; i < batch->count; i++)
+		if (fitting & BIT(i))
+			n += copy_frames(copy + n, batch->frame + i, 1,
+					 port->prog);
+	return n;
+}
+
 /* Runs in NAPI, bottom halves off, per flush and member but one. */
 static void group_xmit_copies(const struct group_batch *batch,
 			      const struct port *port, u32 fitting)
 {
 	struct xdp_frame *copy[DEV_MAP_BULK_SIZE];
-	int i, sent, n = 0, err = 0;
+	int i, n, sent, err = 0;
 
-	for (i = 0; i < batch->count; i++) {
-		if (!(fitting & BIT(i)))
-			continue;
-		copy[n] = copy_frame(batch->frame[i], port->prog);
-		if (likely(copy[n]))
-			n++;
-	}
+	if (likely(fitting == batch->all))
+		n = copy_frames(copy, batch->frame, batch->count, port->prog);
+	else
+		n = group_copy_fitting(copy, batch, port, fitting);
 
 	/* The member's next frames may never come, so flush it each time. */
 	sent = n ? port_xmit(port, copy, n, batch->rx, XDP_XMIT_FLUSH) : 0;
@@ -308,10 +319,11 @@ static const struct net_device_ops group_ops = {
  * @gfp: how to allocate; may forbid to sleep
  *
  * Context: process context.
- * Return: the port, or NULL without memory.
+ * Return: what a redirect leads to that is to reach all of them, or NULL
+ * without memory.
  */
-struct group_port *group_port_alloc(const struct list_head *members,
-				    bool exclude_ingress, gfp_t gfp)
+struct kern_dtab_netdev *group_port_alloc(const struct list_head *members,
+					  bool exclude_ingress, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct group_port *group;
@@ -339,7 +351,7 @@ struct group_port *group_port_alloc(const struct list_head *members,
 	group->entry.dev = dev;
 	group->members = members;
 	group->exclude_ingress = exclude_ingress;
-	return group;
+	return &group->entry;
 
 free_group:
 	kfree(group);
@@ -348,14 +360,14 @@ free_group:
 
 /**
  * group_port_free() - free such a port
- * @group: a port that no lookup has returned for a grace period, or NULL
+ * @entry: a port's entry, which no lookup has returned for a grace period
  *
  * Context: process context.
  */
-void group_port_free(struct group_port *group)
+void group_port_free(struct kern_dtab_netdev *entry)
 {
-	if (!group)
-		return;
+	struct group_port *group = container_of(entry, struct group_port, entry);
+
 	bulkq_free(group->dev.xdp_bulkq);
 	/* Core may have hung statistics on it. */
 	free_percpu(group->dev.core_stats);
@@ -363,24 +375,14 @@ void group_port_free(struct group_port *group)
 }
 
 /**
- * group_port_entry() - what a redirect to a group leads to
- * @group: the port
+ * group_empty_entry() - where redirects to a map's group lead as long as it has
+ * none
  *
- * Runs in NAPI, bottom halves off, per packet.
- */
-struct kern_dtab_netdev *group_port_entry(struct group_port *group)
-{
-	return &group->entry;
-}
-
-/**
- * group_empty_entry() - what a redirect to a group without members leads to
- *
- * Runs in NAPI, bottom halves off, per packet.
+ * Return: what a redirect leads to that is to reach nobody
  */
 struct kern_dtab_netdev *group_empty_entry(void)
 {
-	return &group_empty->entry;
+	return group_empty;
 }
 
 /**
@@ -402,8 +404,18 @@ size_t group_port_memory(void)
  */
 int __init group_module_init(void)
 {
+	int err = copy_module_init();
+
+	if (err)
+		return err;
 	group_empty = group_port_alloc(&no_members, false, GFP_KERNEL);
-	return group_empty ? 0 : -ENOMEM;
+	if (!group_empty)
+		goto exit_copy;
+	return 0;
+
+exit_copy:
+	copy_module_exit();
+	return -ENOMEM;
 }
 
 /**
@@ -414,4 +426,5 @@ int __init group_module_init(void)
 void group_module_exit(void)
 {
 	group_port_free(group_empty);
+	copy_module_exit();
 }

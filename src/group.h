@@ -8,7 +8,6 @@
 #include "layout.h"
 
 struct port;
-struct group_port;
 
 /**
  * struct group_member - a port that a map's broadcasts go to
@@ -22,10 +21,9 @@ struct group_member {
 	struct list_head node;
 };
 
-struct group_port *group_port_alloc(const struct list_head *members,
-				    bool exclude_ingress, gfp_t gfp);
-void group_port_free(struct group_port *group);
-struct kern_dtab_netdev *group_port_entry(struct group_port *group);
+struct kern_dtab_netdev *group_port_alloc(const struct list_head *members,
+					  bool exclude_ingress, gfp_t gfp);
+void group_port_free(struct kern_dtab_netdev *entry);
 struct kern_dtab_netdev *group_empty_entry(void);
 size_t group_port_memory(void);
 

@@ -25,15 +25,29 @@
 /* Stands for a device that is not known: programs read ifindex 0. */
 struct net_device ingress_unknown;
 
+static void *cpumap_func, *other_func;
+
+/* Away from the hot path, where the compiler would clear the name first. */
+static noinline bool ingress_is_cpumap_func(void *func)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, (unsigned long)func);
+	if (strcmp(name, "cpu_map_kthread_run")) {
+		WRITE_ONCE(other_func, func);
+		return false;
+	}
+	WRITE_ONCE(cpumap_func, func);
+	return true;
+}
+
 /*
  * Is this a cpumap's kthread? Its function has a name, but it is not exported,
  * so the name is looked up, once: a kthread's function is compared with the one
  * that had the name, and with the last one that had not.
  */
-static noinline bool ingress_in_cpumap(void)
+static bool ingress_in_cpumap(void)
 {
-	static void *cpumap_func, *other_func;
-	char name[KSYM_SYMBOL_LEN];
 	void *func;
 
 	if (!(current->flags & PF_KTHREAD))
@@ -43,14 +57,7 @@ static noinline bool ingress_in_cpumap(void)
 		return func;
 	if (func == READ_ONCE(other_func))
 		return false;
-
-	sprint_symbol_no_offset(name, (unsigned long)func);
-	if (strcmp(name, "cpu_map_kthread_run")) {
-		WRITE_ONCE(other_func, func);
-		return false;
-	}
-	WRITE_ONCE(cpumap_func, func);
-	return true;
+	return ingress_is_cpumap_func(func);
 }
 
 /**

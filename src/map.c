@@ -98,7 +98,7 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 			    void (*sweep)(struct holder *holder))
 {
 	struct redir_map *rmap;
-	int err;
+	int err, i;
 
 	/* The kernel frees a map by the address of its struct bpf_map. */
 	BUILD_BUG_ON(offsetof(struct redir_map, dtab.map));
@@ -118,6 +118,8 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
 	rmap->birthmark = birthmark;
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
+		rmap->group[i] = group_empty_entry();
 	holder_init(&rmap->holder, sweep);
 	spin_lock_init(&rmap->lock);
 	return rmap;
@@ -125,6 +127,12 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 free_map:
 	kvfree(rmap);
 	return ERR_PTR(err);
+}
+
+/* Has the map got a group of its own? */
+static bool map_has_group(const struct redir_map *rmap, int i)
+{
+	return READ_ONCE(rmap->group[i]) != group_empty_entry();
 }
 
 /**
@@ -144,9 +152,10 @@ void map_free(struct redir_map *rmap)
 	synchronize_rcu();
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
-		if (!rmap->group[i])
+		if (map_has_group(rmap, i))
+			group_port_free(rmap->group[i]);
+		else
 			bulkq_promise(-1);
-		group_port_free(rmap->group[i]);
 	}
 	holder_exit(&rmap->holder);
 	kvfree(rmap->dtab.netdev_map);
@@ -212,19 +221,20 @@ int map_value(const struct bpf_map *map, const void *value,
 /* Where broadcasts go, made with the first entry. As map_attach(). */
 static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 {
-	struct group_port *group;
+	struct kern_dtab_netdev *group;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
-		if (READ_ONCE(rmap->group[i]))
+		if (map_has_group(rmap, i))
 			continue;
 		group = group_port_alloc(&rmap->holder.members, i, gfp);
 		if (!group)
 			return -ENOMEM;
-		if (cmpxchg(&rmap->group[i], NULL, group))
-			group_port_free(group);	/* somebody was faster */
-		else
+		if (cmpxchg(&rmap->group[i], group_empty_entry(), group) ==
+		    group_empty_entry())
 			bulkq_promise(-1);
+		else
+			group_port_free(group);	/* somebody was faster */
 	}
 	return 0;
 }
@@ -306,7 +316,8 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	if (IS_ERR(prog))
 		return ERR_CAST(prog);
 
-	if (unlikely(!READ_ONCE(rmap->group[ARRAY_SIZE(rmap->group) - 1]))) {
+	/* The last one is made last. */
+	if (unlikely(!map_has_group(rmap, ARRAY_SIZE(rmap->group) - 1))) {
 		err = map_make_groups(rmap, gfp);
 		if (err) {
 			target = ERR_PTR(err);
@@ -352,16 +363,12 @@ struct target *map_attach(struct redir_map *rmap,
 
 static void *map_lookup_group(struct bpf_map *map, u32 key)
 {
-	struct group_port *group = READ_ONCE(to_redir_map(map)->group[0]);
-
-	return group ? group_port_entry(group) : group_empty_entry();
+	return READ_ONCE(to_redir_map(map)->group[0]);
 }
 
 static void *map_lookup_other_group(struct bpf_map *map, u32 key)
 {
-	struct group_port *group = READ_ONCE(to_redir_map(map)->group[1]);
-
-	return group ? group_port_entry(group) : group_empty_entry();
+	return READ_ONCE(to_redir_map(map)->group[1]);
 }
 
 /**
@@ -398,7 +405,7 @@ u64 map_memory(const struct redir_map *rmap)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
-		if (READ_ONCE(rmap->group[i]))
+		if (map_has_group(rmap, i))
 			size += group_port_memory();
 	return size;
 }

@@ -13,8 +13,8 @@
  * struct redir_map - a claimed map
  * @dtab: what the kernel believes to have allocated: a valid, empty devmap.
  *	Per packet, max_entries and the table are read from it
- * @group: where broadcasts go, without and with BPF_F_EXCLUDE_INGRESS; made
- *	with the first entry, and then kept
+ * @group: where broadcasts lead, without and with BPF_F_EXCLUDE_INGRESS: to
+ *	nobody until the first entry is made, and from then on to the map's own
  * @birthmark: says that this load of the module has made the map
  * @holder: the targets that slots point to
  * @lock: serializes changes of a hash
@@ -23,7 +23,7 @@
 struct redir_map {
 	/* hot */
 	struct kern_dtab dtab;
-	struct group_port *group[2];
+	struct kern_dtab_netdev *group[2];
 
 	/* cold */
 	u64 birthmark;
