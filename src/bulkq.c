@@ -123,8 +123,12 @@ static void bulkq_refill(struct work_struct *work)
  */
 void bulkq_promise(int count)
 {
+	int lacks;
+
 	atomic_add(count, &reserve_promised);
-	schedule_work(&refill_work);
+	lacks = reserve_lacks();
+	if (lacks > BULKQ_RESERVE / 2 || lacks < -BULKQ_RESERVE)
+		schedule_work(&refill_work);
 }
 
 /**
@@ -142,7 +146,8 @@ struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
 		return bulkq_make(gfp);
 
 	bulkq = reserve_take() ?: bulkq_make(gfp & ~__GFP_ACCOUNT);
-	schedule_work(&refill_work);
+	if (reserve_lacks() > BULKQ_RESERVE / 2)
+		schedule_work(&refill_work);
 	return bulkq;
 }
 

@@ -166,6 +166,16 @@ static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
 #define COMPAT_MAP_HAS_OBJCG 0
 #endif
 
+/* Since 6.4 maps are charged where memory cgroups say so only. */
+static inline gfp_t compat_memcg_flags(gfp_t gfp)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return bpf_memcg_flags(gfp);
+#else
+	return gfp | __GFP_ACCOUNT;
+#endif
+}
+
 /**
  * compat_map_memcg() - the memory cgroup that pays for a map
  * @map: a map that has been created completely

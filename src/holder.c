@@ -8,6 +8,11 @@
  * and freeing a map drops holdings, without looking at its slots. The holdings
  * are also the members that the map's broadcasts go to: see group.c.
  *
+ * Most updates name a device that a recent one has named. A few holdings can be
+ * found by their ifindex alone, without a look into the tables. Such a short
+ * way is set by who has a use of the holding, and removed by who drops the last
+ * one; it is followed under RCU.
+ *
  * holder_attach() and holder_detach() run in bpf(2), holder_attach() inside an
  * RCU read section that lasts until the slot is published, so nothing there
  * sleeps. The sweep is a work item that a device's leaving queues: one pass
@@ -58,6 +63,24 @@ static void holder_list(struct holder *holder)
 	spin_lock(&holders_lock);
 	list_add_tail_rcu(&holder->node, &holders);
 	spin_unlock(&holders_lock);
+}
+
+static struct holding __rcu **holder_recent(struct holder *holder, u32 ifindex)
+{
+	return &holder->recent[ifindex % HOLDER_RECENT];
+}
+
+/* The holding of a target that the holder has a use of. Under RCU. */
+static struct holding *holder_holding(struct holder *holder,
+				      const struct target *target)
+{
+	struct holding *holding;
+
+	holding = rcu_dereference(*holder_recent(holder,
+						 target->entry.val.ifindex));
+	if (likely(holding && holding->target == target))
+		return holding;
+	return xa_load(&holder->holdings, target->id);
 }
 
 /* First use of a target in a holder. Same context as holder_attach(). */
@@ -125,17 +148,25 @@ put_target:
 struct target *holder_attach(struct holder *holder, struct net *net,
 			     u32 ifindex, struct bpf_prog *prog, gfp_t gfp)
 {
+	struct holding __rcu **recent = holder_recent(holder, ifindex);
 	struct holding *holding;
 	struct target *target;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
 
+	holding = rcu_dereference(*recent);
+	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
+		   refcount_inc_not_zero(&holding->member.uses)))
+		return holding->target;
+
 	target = target_find(net, ifindex, prog);
 	if (target) {
 		holding = xa_load(&holder->holdings, target->id);
 		if (holding && holding->target == target &&
-		    refcount_inc_not_zero(&holding->member.uses))
+		    refcount_inc_not_zero(&holding->member.uses)) {
+			rcu_assign_pointer(*recent, holding);
 			return target;
+		}
 	}
 	return holder_add(holder, net, ifindex, prog, gfp);
 }
@@ -150,8 +181,13 @@ struct target *holder_attach(struct holder *holder, struct net *net,
  */
 void holder_detach(struct holder *holder, struct target *target)
 {
-	struct holding *holding = xa_load(&holder->holdings, target->id);
+	struct holding *holding;
 
+	rcu_read_lock();
+	holding = holder_holding(holder, target);
+	rcu_read_unlock();
+
+	/* The use that is dropped here keeps it until then. */
 	if (refcount_dec_not_one(&holding->member.uses))
 		return;
 	spin_lock(&holder->lock);
@@ -160,6 +196,8 @@ void holder_detach(struct holder *holder, struct target *target)
 		return;
 	}
 	xa_erase(&holder->holdings, target->id);
+	cmpxchg(holder_recent(holder, target->entry.val.ifindex),
+		RCU_INITIALIZER(holding), NULL);
 	list_del_rcu(&holding->member.node);
 	holder->count--;
 	spin_unlock(&holder->lock);

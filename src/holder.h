@@ -8,11 +8,16 @@
 
 #include "target.h"
 
+struct holding;
+
+#define HOLDER_RECENT 8
+
 /**
  * struct holder - the part of a map that holds targets
  * @node: place among all holders that have ever held one
  * @holdings: targets that are held, by their id, with the number of uses
  * @members: the same as a list of struct group_member, for broadcasts
+ * @recent: some holdings, by ifindex: a short way to those that updates name
  * @lock: protects changes of @holdings and @members
  * @count: number of @holdings
  * @sweep: let go of all uses of dead targets; called in process context, may
@@ -22,6 +27,7 @@ struct holder {
 	struct list_head node;
 	struct xarray holdings;
 	struct list_head members;
+	struct holding __rcu *recent[HOLDER_RECENT];
 	spinlock_t lock; /* see @lock above */
 	unsigned int count;
 	void (*sweep)(struct holder *holder);

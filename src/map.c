@@ -44,7 +44,8 @@ static u64 birthmark __ro_after_init;
  */
 void *map_area_alloc(u64 size, int numa_node)
 {
-	const gfp_t gfp = GFP_USER | __GFP_ZERO | __GFP_ACCOUNT | __GFP_NOWARN;
+	const gfp_t gfp = compat_memcg_flags(GFP_KERNEL | __GFP_ZERO |
+					     __GFP_NOWARN);
 	void *area;
 
 	if (size >= SIZE_MAX)
@@ -236,6 +237,7 @@ static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 		else
 			group_port_free(group);	/* somebody was faster */
 	}
+	WRITE_ONCE(rmap->grouped, true);
 	return 0;
 }
 
@@ -316,8 +318,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	if (IS_ERR(prog))
 		return ERR_CAST(prog);
 
-	/* The last one is made last. */
-	if (unlikely(!map_has_group(rmap, ARRAY_SIZE(rmap->group) - 1))) {
+	if (unlikely(!READ_ONCE(rmap->grouped))) {
 		err = map_make_groups(rmap, gfp);
 		if (err) {
 			target = ERR_PTR(err);

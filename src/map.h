@@ -17,6 +17,7 @@
  *	nobody until the first entry is made, and from then on to the map's own
  * @birthmark: says that this load of the module has made the map
  * @holder: the targets that slots point to
+ * @grouped: @group is the map's own
  * @lock: serializes changes of a hash
  * @swept: target_deaths() when a hash was last swept
  */
@@ -27,6 +28,7 @@ struct redir_map {
 
 	/* cold */
 	u64 birthmark;
+	bool grouped;
 	struct holder holder;
 	spinlock_t lock; /* see @lock above */
 	unsigned int swept;

@@ -192,6 +192,7 @@ static struct target *target_alloc(struct target_net *tn,
 	refcount_set(&target->refs, 1);
 	target->fate = TARGET_USED;
 	target->tn = tn;
+	target->net = dev_net(dev);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
 	atomic_inc(&targets_alive);

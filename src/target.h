@@ -29,7 +29,8 @@ enum target_fate {
  * @id: index of the target in the holders' tables
  * @refs: one for each holder, one for the sweep while it is due
  * @fate: whether @free_work is on its way; under target_lock
- * @tn: the namespace that interns the target
+ * @tn: the tables of the namespace that interns the target
+ * @net: that namespace; to be compared only, a dead target may outlive it
  * @sibling: the device's next target, for another program
  * @death: runs a grace period after the device has left; frees the memory later
  * @free_work: frees the target, a grace period after the last reference
@@ -48,6 +49,7 @@ struct target {
 	refcount_t refs;
 	enum target_fate fate;
 	struct target_net *tn;
+	const struct net *net;
 	struct target __rcu *sibling;
 	struct rcu_head death;
 	struct rcu_work free_work;
@@ -70,6 +72,25 @@ struct target {
 static inline bool target_is_live(const struct target *target)
 {
 	return likely(READ_ONCE(target->entry.idx) == TARGET_LIVE);
+}
+
+/**
+ * target_is() - is a target that of a device and a program?
+ * @target: a target found inside the present RCU read section
+ * @net: the namespace that @ifindex is of
+ * @ifindex: the device
+ * @prog: the egress program, or NULL
+ *
+ * Return: true when target_find() would return it.
+ */
+static inline bool target_is(const struct target *target,
+			     const struct net *net, u32 ifindex,
+			     const struct bpf_prog *prog)
+{
+	/* A device that is live has not changed its namespace. */
+	return target->entry.val.ifindex == ifindex &&
+	       target->port.prog == prog && target->net == net &&
+	       target_is_live(target);
 }
 
 struct target *target_find(struct net *net, u32 ifindex,
