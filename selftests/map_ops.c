@@ -18,16 +18,8 @@
 #include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "netlib.h"
-#include "testlib.h"
+#include "maplib.h"
 
-/* The kernel's own, which user space does not know: "not supported". */
-#ifndef ENOTSUPP
-#define ENOTSUPP 524
-#endif
-
-#define NDEVS 4
-#define NO_DEV 1000000
 #define PIN "/sys/fs/bpf/redirmap_map_ops"
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CGROUP CGROUP_ROOT "/redirmap_map_ops"
@@ -43,11 +35,6 @@ struct map_ops_packet {
 	__u32 missed;
 	__u32 last;
 };
-
-/* Set by main(): devices in a network namespace of our own. */
-static __u32 devs[NDEVS];
-/* References to the module with no map of ours there. */
-static int base_refs;
 
 static const char *const names[] = { "st_test", "rm_test" };
 
@@ -70,57 +57,6 @@ static int try_create(bool claimed, const union bpf_attr *attr)
 	if (refs != base_refs + claimed || !module_refs_become(base_refs))
 		return -ESTALE;
 	return 0;
-}
-
-static int set(int fd, __u32 key, __u32 ifindex, __u64 flags)
-{
-	return bpf_map_update_elem(fd, &key, &ifindex, flags);
-}
-
-static int set8(int fd, __u32 key, __u32 ifindex, int prog_fd)
-{
-	struct bpf_devmap_val val = { .ifindex = ifindex, .bpf_prog.fd = prog_fd };
-
-	return bpf_map_update_elem(fd, &key, &val, 0);
-}
-
-/* The ifindex, or -errno. */
-static int get(int fd, __u32 key)
-{
-	struct bpf_devmap_val val = {};
-	int err = bpf_map_lookup_elem(fd, &key, &val);
-
-	return err ?: (int)val.ifindex;
-}
-
-static int del(int fd, __u32 key)
-{
-	return bpf_map_delete_elem(fd, &key);
-}
-
-static int next_key(int fd, const __u32 *key, __u32 *next)
-{
-	return bpf_map_get_next_key(fd, key, next);
-}
-
-/* Keys in the map, by walking it; more than limit: -1. */
-static int count_keys(int fd, int limit)
-{
-	__u32 key, *prev = NULL;
-	int n = 0;
-
-	while (!next_key(fd, prev, &key)) {
-		prev = &key;
-		if (++n > limit)
-			return -1;
-	}
-	return n;
-}
-
-static __u32 rnd(__u64 *state)
-{
-	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return *state >> 33;
 }
 
 /* What the process may do; what it has lost so it can take again. */
@@ -1012,18 +948,6 @@ TEST_F(elems, program_keeps_map)
 
 /* --- many elements -------------------------------------------------------- */
 
-static void shuffle(__u32 *order, __u32 n, __u64 *state)
-{
-	__u32 i, j, tmp;
-
-	for (i = n - 1; i; i--) {
-		j = rnd(state) % (i + 1);
-		tmp = order[i];
-		order[i] = order[j];
-		order[j] = tmp;
-	}
-}
-
 #define MANY 65536
 
 TEST_F_TIMEOUT(elems, many_in_random_order, 120)
@@ -1507,23 +1431,5 @@ TEST_F_TIMEOUT(pair, same_results, 60)
 
 int main(int argc, char **argv)
 {
-	char name[IFNAMSIZ];
-	int i;
-
-	if (!can_test())
-		return KSFT_SKIP;
-	base_refs = module_refs();
-	if (unshare(CLONE_NEWNET)) {
-		printf("1..0 # SKIP no network namespaces\n");
-		return KSFT_SKIP;
-	}
-	for (i = 0; i < NDEVS; i++) {
-		snprintf(name, sizeof(name), "dev%d", i);
-		if (!sh("ip link add %s type dummy", name)) {
-			printf("Bail out! cannot make a dummy device\n");
-			return KSFT_FAIL;
-		}
-		devs[i] = if_nametoindex(name);
-	}
-	return test_harness_run(argc, argv);
+	return maps_setup() ?: test_harness_run(argc, argv);
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of map operations share: a network namespace with devices in
+ * it, single operations on elements, random numbers.
+ */
+#ifndef REDIRMAP_MAPLIB_H
+#define REDIRMAP_MAPLIB_H
+
+#include <sched.h>
+
+#include "netlib.h"
+#include "testlib.h"
+
+/* The kernel's own, which user space does not know: "not supported". */
+#ifndef ENOTSUPP
+#define ENOTSUPP 524
+#endif
+
+#define NDEVS 4
+#define NO_DEV 1000000
+
+/* Set by maps_setup(): devices in a network namespace of our own. */
+static __u32 devs[NDEVS];
+/* References to the module with no map of ours there. */
+static int base_refs;
+
+static inline int set(int fd, __u32 key, __u32 ifindex, __u64 flags)
+{
+	return bpf_map_update_elem(fd, &key, &ifindex, flags);
+}
+
+static inline int set8(int fd, __u32 key, __u32 ifindex, int prog_fd)
+{
+	struct bpf_devmap_val val = { .ifindex = ifindex, .bpf_prog.fd = prog_fd };
+
+	return bpf_map_update_elem(fd, &key, &val, 0);
+}
+
+/* The ifindex, or -errno. */
+static inline int get(int fd, __u32 key)
+{
+	struct bpf_devmap_val val = {};
+	int err = bpf_map_lookup_elem(fd, &key, &val);
+
+	return err ?: (int)val.ifindex;
+}
+
+static inline int del(int fd, __u32 key)
+{
+	return bpf_map_delete_elem(fd, &key);
+}
+
+static inline int next_key(int fd, const __u32 *key, __u32 *next)
+{
+	return bpf_map_get_next_key(fd, key, next);
+}
+
+/* Keys in the map, by walking it; more than limit: -1. */
+static inline int count_keys(int fd, int limit)
+{
+	__u32 key, *prev = NULL;
+	int n = 0;
+
+	while (!next_key(fd, prev, &key)) {
+		prev = &key;
+		if (++n > limit)
+			return -1;
+	}
+	return n;
+}
+
+static inline __u32 rnd(__u64 *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return *state >> 33;
+}
+
+static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
+{
+	__u32 i, j, tmp;
+
+	for (i = n - 1; i; i--) {
+		j = rnd(state) % (i + 1);
+		tmp = order[i];
+		order[i] = order[j];
+		order[j] = tmp;
+	}
+}
+
+/* For main(): 0, or the exit status, when there is nothing to be tested. */
+static inline int maps_setup(void)
+{
+	char name[IFNAMSIZ];
+	int i;
+
+	if (!can_test())
+		return KSFT_SKIP;
+	base_refs = module_refs();
+	if (unshare(CLONE_NEWNET)) {
+		printf("1..0 # SKIP no network namespaces\n");
+		return KSFT_SKIP;
+	}
+	for (i = 0; i < NDEVS; i++) {
+		snprintf(name, sizeof(name), "dev%d", i);
+		if (!sh("ip link add %s type dummy", name)) {
+			printf("Bail out! cannot make a dummy device\n");
+			return KSFT_FAIL;
+		}
+		devs[i] = if_nametoindex(name);
+	}
+	return 0;
+}
+
+#endif /* REDIRMAP_MAPLIB_H */
