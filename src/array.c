@@ -14,8 +14,12 @@
 #include <linux/sched.h>
 
 #include "array.h"
+#include "batch.h"
 #include "compat.h"
 #include "map.h"
+
+/* How many slots are walked over between two chances to reschedule. */
+#define ARRAY_WALK 4096
 
 static struct target __rcu **array_slots(const struct bpf_map *map)
 {
@@ -70,14 +74,12 @@ static int array_get_next_key(struct bpf_map *map, void *key, void *next_key)
 	return 0;
 }
 
-/* bpf(2), under rcu_read_lock(). */
-static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
-				   u64 flags)
+static int array_update(struct redir_map *rmap, u32 index, const void *value,
+			u64 flags)
 {
-	struct redir_map *rmap = to_redir_map(map);
+	struct bpf_map *map = &rmap->dtab.map;
 	struct target *target = NULL, *old;
 	struct bpf_devmap_val val;
-	u32 index = *(u32 *)key;
 	int err;
 
 	if (unlikely(flags > BPF_EXIST))
@@ -105,20 +107,75 @@ static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
 }
 
 /* bpf(2), under rcu_read_lock(). */
-static map_ret_t array_delete_elem(struct bpf_map *map, void *key)
+static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
+				   u64 flags)
 {
-	struct redir_map *rmap = to_redir_map(map);
-	u32 index = *(u32 *)key;
-	struct target *old;
+	return array_update(to_redir_map(map), *(u32 *)key, value, flags);
+}
 
-	if (index >= map->max_entries)
-		return -EINVAL;
+/* Empty a slot; @value, if wanted, gets what was in it. */
+static bool array_take(struct redir_map *rmap, u32 index, void *value)
+{
+	struct bpf_map *map = &rmap->dtab.map;
+	struct target *old;
+	bool existed;
 
 	old = unrcu_pointer(xchg(&array_slots(map)[index], NULL));
-	if (old)
-		holder_detach(&rmap->holder, old);
+	if (!old)
+		return false;
+	existed = target_is_live(old);
+	if (existed && value)
+		map_read_value(old, value, map->value_size);
+	holder_detach(&rmap->holder, old);
+	return existed;
+}
+
+static int array_delete(struct redir_map *rmap, u32 index)
+{
+	if (index >= rmap->dtab.map.max_entries)
+		return -EINVAL;
+	array_take(rmap, index, NULL);
 	return 0;
 }
+
+/* bpf(2), under rcu_read_lock(). */
+static map_ret_t array_delete_elem(struct bpf_map *map, void *key)
+{
+	return array_delete(to_redir_map(map), *(u32 *)key);
+}
+
+static u64 array_place(const struct bpf_map *map, u32 index)
+{
+	return index;
+}
+
+static int array_read(struct redir_map *rmap, u64 *place,
+		      struct batch_chunk *chunk)
+{
+	struct target __rcu **slots = array_slots(&rmap->dtab.map);
+	u32 n = rmap->dtab.map.max_entries, i, looks = 0;
+	struct target *target;
+
+	while (chunk->n < chunk->room) {
+		if (*place >= n)
+			return -ENOENT;
+		if (looks++ == ARRAY_WALK)
+			return 0;
+		i = (*place)++;
+		target = rcu_dereference(slots[i]);
+		if (target && target_is_live(target))
+			batch_add(chunk, i, target);
+	}
+	return 0;
+}
+
+static const struct batch_ops array_batch = {
+	.place = array_place,
+	.read = array_read,
+	.update = array_update,
+	.delete = array_delete,
+	.take = array_take,
+};
 
 /* Work item. The slots' uses keep the targets that are looked at. */
 static void array_sweep(struct holder *holder)
@@ -130,7 +187,7 @@ static void array_sweep(struct holder *holder)
 
 	rcu_read_lock();
 	for (i = 0; i < n; i++) {
-		if (!(i % 4096)) {
+		if (!(i % ARRAY_WALK)) {
 			rcu_read_unlock();
 			cond_resched();
 			rcu_read_lock();
@@ -174,6 +231,7 @@ struct bpf_map *array_alloc(union bpf_attr *attr)
 		return ERR_CAST(rmap);
 
 	map = &rmap->dtab.map;
+	rmap->batch = &array_batch;
 	rmap->dtab.netdev_map =
 		map_area_alloc((u64)map->max_entries * sizeof(struct target *),
 			       map->numa_node);
@@ -199,5 +257,6 @@ void array_set_ops(struct bpf_map_ops *ops)
 	ops->map_delete_elem = array_delete_elem;
 	ops->map_redirect = array_redirect;
 	ops->map_meta_equal = map_meta_equal;
+	batch_set_ops(ops);
 	compat_set_mem_usage(ops, array_mem_usage);
 }

@@ -40,6 +40,13 @@ typedef u32 redirect_key_t;
 #define COMPAT_DTAB_NETDEV_HAS_DTAB 0
 #endif
 
+/* A parameter that batches of updates have since 6.2; nobody here needs it. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define COMPAT_BATCH_FILE struct file *map_file,
+#else
+#define COMPAT_BATCH_FILE
+#endif
+
 /* Maps tell of their memory since 6.4. */
 static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 					u64 (*func)(const struct bpf_map *map))

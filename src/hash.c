@@ -6,17 +6,22 @@
  *
  * Lookups, in NAPI or in bpf(2), take no lock: they walk a chain under RCU,
  * and once more if a node was recycled meanwhile. Updates and deletes, in
- * bpf(2), run under redir_map.lock. A target that an update replaces is xchg'ed
- * in its node; readers see the old one or the new one.
+ * bpf(2), run under redir_map.lock, batches of them in chunks. A target that
+ * an update replaces is xchg'ed in its node; readers see the old one or the
+ * new one.
  *
  * A dead target in a node reads as if the key were missing.
  */
 #include <linux/filter.h>
 
+#include "batch.h"
 #include "compat.h"
 #include "hash.h"
 #include "hash_table.h"
 #include "map.h"
+
+/* How many buckets a batch looks at before it lets go of the lock. */
+#define HASH_READ_BUCKETS 1024
 
 /* Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). */
 static __always_inline void *hash_lookup(struct bpf_map *map, u32 key)
@@ -161,16 +166,24 @@ static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 	return err;
 }
 
-static int hash_delete(struct redir_map *rmap, u32 key)
+/* Delete a key; @value, if wanted, gets where it has led. */
+static bool hash_take(struct redir_map *rmap, u32 key, void *value)
 {
 	struct target *old = hash_remove(rmap, key);
 	bool existed;
 
 	if (!old)
-		return -ENOENT;
+		return false;
 	existed = target_is_live(old);
+	if (existed && value)
+		map_read_value(old, value, rmap->dtab.map.value_size);
 	holder_detach(&rmap->holder, old);
-	return existed ? 0 : -ENOENT;
+	return existed;
+}
+
+static int hash_delete(struct redir_map *rmap, u32 key)
+{
+	return hash_take(rmap, key, NULL) ? 0 : -ENOENT;
 }
 
 /* bpf(2), under rcu_read_lock(). */
@@ -184,6 +197,39 @@ static map_ret_t hash_delete_elem(struct bpf_map *map, void *key)
 	spin_unlock(&rmap->lock);
 	return err;
 }
+
+static u64 hash_batch_place(const struct bpf_map *map, u32 key)
+{
+	return hash_place(hash_table(map), key);
+}
+
+static int hash_read(struct redir_map *rmap, u64 *place,
+		     struct batch_chunk *chunk)
+{
+	struct hash_table *table = hash_table(&rmap->dtab.map);
+	u64 end = min((*place >> 32) + HASH_READ_BUCKETS,
+		      (u64)hash_buckets(table)) << 32;
+	const struct hash_node *node;
+
+	while (chunk->n < chunk->room) {
+		node = hash_next_live(table, *place, end);
+		if (!node) {
+			*place = end;
+			return end == hash_end(table) ? -ENOENT : 0;
+		}
+		batch_add(chunk, node->key, rcu_dereference(node->target));
+		*place = hash_place(table, node->key) + 1;
+	}
+	return 0;
+}
+
+static const struct batch_ops hash_batch = {
+	.place = hash_batch_place,
+	.read = hash_read,
+	.update = hash_update,
+	.delete = hash_delete,
+	.take = hash_take,
+};
 
 static u64 hash_mem_usage(const struct bpf_map *map)
 {
@@ -214,6 +260,7 @@ struct bpf_map *hash_alloc(union bpf_attr *attr)
 	if (IS_ERR(rmap))
 		return ERR_CAST(rmap);
 
+	rmap->batch = &hash_batch;
 	err = hash_table_alloc(rmap);
 	if (err)
 		goto free_map;
@@ -237,5 +284,6 @@ void hash_set_ops(struct bpf_map_ops *ops)
 	ops->map_delete_elem = hash_delete_elem;
 	ops->map_redirect = hash_redirect;
 	ops->map_meta_equal = map_meta_equal;
+	batch_set_ops(ops);
 	compat_set_mem_usage(ops, hash_mem_usage);
 }

@@ -4,6 +4,7 @@
 
 #include <linux/bpf.h>
 
+#include "batch.h"
 #include "compat.h"
 #include "group.h"
 #include "holder.h"
@@ -18,7 +19,8 @@
  * @birthmark: says that this load of the module has made the map
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
- * @lock: serializes changes of a hash
+ * @batch: what batches need of this kind of map
+ * @lock: serializes changes of a hash, and the chunks of batches
  * @swept: target_deaths() when a hash was last swept
  */
 struct redir_map {
@@ -30,6 +32,7 @@ struct redir_map {
 	u64 birthmark;
 	bool grouped;
 	struct holder holder;
+	const struct batch_ops *batch;
 	spinlock_t lock; /* see @lock above */
 	unsigned int swept;
 };
@@ -37,6 +40,13 @@ struct redir_map {
 static inline struct redir_map *to_redir_map(const struct bpf_map *map)
 {
 	return container_of(map, struct redir_map, dtab.map);
+}
+
+/* What user space gets to read of an entry. */
+static inline void map_read_value(const struct target *target, void *value,
+				  u32 size)
+{
+	memcpy(value, &target->entry.val, size);
 }
 
 struct redir_map *map_alloc(union bpf_attr *attr,
