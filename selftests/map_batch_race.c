@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Batches beside other changes of a map, and batches in long random stories.
+ * Claimed maps only: see map_batch.c.
+ */
+#include <pthread.h>
+
+#include "batchlib.h"
+
+/* A thread's work on a map, until told to stop. */
+struct work {
+	int fd;
+	bool is_array;
+	__u64 seed;
+	volatile bool stop;
+	unsigned long done;
+	unsigned long failed;
+	int error;		/* the last one */
+	pthread_t thread;
+	/* what else it works on */
+	volatile __u32 ifindex;
+	struct walk w;
+};
+
+static bool start(struct work *work, int fd, bool is_array, void *(*run)(void *work))
+{
+	static __u64 seed;
+
+	memset(work, 0, offsetof(struct work, w));
+	work->fd = fd;
+	work->is_array = is_array;
+	work->seed = ++seed;
+	return !pthread_create(&work->thread, NULL, run, work);
+}
+
+static void finish(struct work *work)
+{
+	work->stop = true;
+	pthread_join(work->thread, NULL);
+}
+
+static void failed(struct work *work, int err)
+{
+	work->failed++;
+	work->error = err;
+}
+
+#define EXPECT_FINE(work)						\
+	do {								\
+		EXPECT_EQ(0, (work)->failed) {				\
+			TH_LOG("error %d", (work)->error);		\
+		}							\
+		EXPECT_LT(10, (work)->done);				\
+	} while (0)
+
+/* --- walks ------------------------------------------------------------------ */
+
+#define STABLE 200
+#define MOVING 100
+
+/* Keys from STABLE on come and go, one by one and in batches. */
+static void *move_keys(void *arg)
+{
+	__u32 keys[20], values[20], i, n;
+	struct work *work = arg;
+	int err, fine;
+
+	run_on_cpu(1);
+	for (; !work->stop; work->done++) {
+		for (i = 0; i < ARRAY_SIZE(keys); i++) {
+			keys[i] = STABLE + rnd(&work->seed) % MOVING;
+			values[i] = devs[keys[i] % NDEVS];
+		}
+		n = ARRAY_SIZE(keys);
+		fine = -ENOENT;
+		switch (rnd(&work->seed) % 4) {
+		case 0:
+			err = set(work->fd, keys[0], values[0], BPF_ANY);
+			fine = -E2BIG;
+			break;
+		case 1:
+			err = del(work->fd, keys[0]);
+			break;
+		case 2:
+			err = update_batch(work->fd, keys, values, &n, BPF_ANY);
+			fine = -E2BIG;
+			break;
+		default:
+			err = delete_batch(work->fd, keys, &n);
+		}
+		if (err && err != fine)
+			failed(work, err);
+	}
+	return NULL;
+}
+
+/*
+ * No key is delivered twice, those that stay are delivered once, with their
+ * values, and the walk ends. Too few places for all keys: nodes of a hash
+ * change hands.
+ */
+TEST_F_TIMEOUT(batch, walk_while_changing, 60)
+{
+	__u32 room = STABLE + (self->is_array ? MOVING : MOVING / 2), i, key, seen;
+	int fd = make_map(true, variant->type, room);
+	unsigned long walks = 0, wrong = 0, twice = 0, missed = 0, moving = 0;
+	static struct work work;
+	__u64 state = 1;
+	double end;
+
+	ASSERT_LE(0, fd);
+	for (key = 0; key < STABLE; key++)
+		ASSERT_EQ(0, set(fd, key, devs[key % NDEVS], BPF_ANY));
+	ASSERT_TRUE(start(&work, fd, self->is_array, move_keys));
+	run_on_cpu(0);
+
+	for (end = now() + 3; now() < end; walks++) {
+		ASSERT_EQ(0, walk(fd, 1 + rnd(&state) % 150, false, &self->w));
+		twice += count_twice(&self->w);
+		for (i = seen = 0; i < self->w.n; i++) {
+			key = self->w.keys[i];
+			seen += key < STABLE;
+			wrong += key >= STABLE + MOVING ||
+				 self->w.values[i] != devs[key % NDEVS];
+		}
+		missed += STABLE - seen;
+		moving += self->w.n - seen;
+	}
+	finish(&work);
+	EXPECT_FINE(&work);
+	EXPECT_EQ(0, twice);
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(0, missed);
+	EXPECT_LT(10, walks);
+	EXPECT_LT(10, moving);
+	TH_LOG("%lu walks, %lu changes", walks, work.done);
+	close(fd);
+}
+
+/* --- taking ----------------------------------------------------------------- */
+
+#define TAKEN 20000
+
+/* By key: how often it was delivered with its first value, and with the other. */
+static __u32 taken[TAKEN][2];
+
+static void *take(void *arg)
+{
+	struct work *work = arg;
+	bool stop;
+	__u32 i;
+	int err;
+
+	run_on_cpu(work->seed % 2);
+	do {
+		/* Once more after the last insertion. */
+		stop = work->stop;
+		err = walk(work->fd, 1 + rnd(&work->seed) % 200, true, &work->w);
+		if (err)
+			failed(work, err);
+		for (i = 0; i < work->w.n; i++)
+			__sync_fetch_and_add(&taken[work->w.keys[i]][work->w.values[i] == devs[1]],
+					     1);
+		work->done++;
+	} while (!stop && !err);
+	return NULL;
+}
+
+/*
+ * Two threads empty a map that a third one fills. Each entry is delivered to
+ * one of them, once, with the value that it had when it was deleted: an entry
+ * that was changed in time is delivered changed.
+ */
+TEST_F_TIMEOUT(batch, taken_once, 60)
+{
+	int fd = make_map(true, variant->type, self->is_array ? TAKEN : 400);
+	unsigned long wrong = 0, changes = 0;
+	static struct work takers[2];
+	static bool changed[TAKEN];
+	__u32 key, i;
+	int err;
+
+	ASSERT_LE(0, fd);
+	memset(taken, 0, sizeof(taken));
+	memset(changed, 0, sizeof(changed));
+	for (i = 0; i < 2; i++)
+		ASSERT_TRUE(start(&takers[i], fd, self->is_array, take));
+	run_on_cpu(0);
+	for (key = 0; key < TAKEN; key++) {
+		while ((err = set(fd, key, devs[0], BPF_ANY)) == -E2BIG)
+			sched_yield();
+		ASSERT_EQ(0, err);
+		/* Time for the one that shares this CPU. */
+		if (!(key % 256))
+			sched_yield();
+		if (key < 50)
+			continue;
+		/* One that is perhaps still there. */
+		err = set(fd, key - 50, devs[1], BPF_EXIST);
+		if (err)
+			ASSERT_EQ(-ENOENT, err);
+		changed[key - 50] = !err;
+		changes += !err;
+	}
+	for (i = 0; i < 2; i++) {
+		finish(&takers[i]);
+		EXPECT_FINE(&takers[i]);
+	}
+	for (key = 0; key < TAKEN; key++) {
+		/* To an array's empty slot the change is an insertion. */
+		if (self->is_array && changed[key])
+			wrong += taken[key][0] > 1 || taken[key][1] != 1;
+		else
+			wrong += taken[key][changed[key]] != 1 || taken[key][!changed[key]];
+	}
+	EXPECT_EQ(0, wrong);
+	EXPECT_LT(10, changes);
+	TH_LOG("%lu walks, %lu changes", takers[0].done + takers[1].done, changes);
+	close(fd);
+}
+
+/* --- devices ---------------------------------------------------------------- */
+
+#define SPREAD 300
+
+/* All keys to a device that may leave at any time, and to one that stays. */
+static void *update_all(void *arg)
+{
+	__u32 keys[SPREAD], values[SPREAD], i, n;
+	struct work *work = arg;
+	int err;
+
+	run_on_cpu(1);
+	for (i = 0; i < SPREAD; i++)
+		keys[i] = i;
+	for (; !work->stop; work->done++) {
+		for (i = 0; i < SPREAD; i++)
+			values[i] = i % 2 ? work->ifindex : devs[0];
+		n = SPREAD;
+		err = update_batch(work->fd, keys, values, &n, BPF_ANY);
+		if (err && err != -EINVAL)
+			failed(work, err);
+	}
+	return NULL;
+}
+
+/* A device that has left is in the map no more, whoever was about to add it. */
+TEST_F_TIMEOUT(batch, device_leaves_meanwhile, 60)
+{
+	static struct work work;
+	__u32 i, k, ghosts = 0;
+
+	ASSERT_TRUE(sh("ip link add leaves type dummy"));
+	ASSERT_TRUE(start(&work, self->fd, self->is_array, update_all));
+	run_on_cpu(0);
+	for (i = 0; i < 20; i++) {
+		__u32 ifindex = if_nametoindex("leaves");
+		unsigned long done = work.done;
+
+		work.ifindex = ifindex;
+		while (work.done < done + 3)
+			sched_yield();
+		ASSERT_TRUE(sh("ip link del leaves"));
+		ASSERT_EQ(0, walk(self->fd, 100, false, &self->w));
+		for (k = 0; k < self->w.n; k++)
+			ghosts += self->w.values[k] == ifindex;
+		ASSERT_TRUE(sh("ip link add leaves type dummy"));
+	}
+	finish(&work);
+	EXPECT_FINE(&work);
+	EXPECT_EQ(0, ghosts);
+	ASSERT_TRUE(sh("ip link del leaves"));
+}
+
+/* --- against single operations ---------------------------------------------- */
+
+/* What an update batch would do, done one by one. */
+static int update_singly(int fd, const __u32 *keys, const __u32 *values, __u32 *n, __u64 flags)
+{
+	__u32 i;
+	int err = 0;
+
+	for (i = 0; i < *n && !err; i++)
+		err = set(fd, keys[i], values[i], flags);
+	*n = err ? i - 1 : i;
+	return err;
+}
+
+static int delete_singly(int fd, const __u32 *keys, __u32 *n)
+{
+	__u32 i;
+	int err = 0;
+
+	for (i = 0; i < *n && !err; i++)
+		err = del(fd, keys[i]);
+	*n = err ? i - 1 : i;
+	return err;
+}
+
+#define TOLD 100
+#define MOST 150
+
+/* A long random story, told to one map in batches and to another one by one. */
+TEST_F_TIMEOUT(batch, random_story, 60)
+{
+	static const __u64 flags[] = { BPF_ANY, BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_EXIST };
+	unsigned long wrong = 0, ok = 0, entries = 0;
+	__u32 keys[MOST], values[MOST], token, there, n[2], i, round, op;
+	int fd[2], err[2];
+	__u64 state = 42, flag;
+
+	for (i = 0; i < 2; i++) {
+		fd[i] = make_map_flags(true, variant->type, 4, TOLD, 0);
+		ASSERT_LE(0, fd[i]);
+	}
+	for (round = 0; round < 3000 && !wrong; round++) {
+		op = rnd(&state) % 8;
+		/* Mostly short: long ones come to an error. */
+		n[0] = 1 + rnd(&state) % (rnd(&state) % 4 ? 12 : MOST);
+		n[1] = n[0];
+		for (i = 0; i < n[0]; i++) {
+			keys[i] = rnd(&state) % TOLD;
+			if (!self->is_array)
+				keys[i] *= 0x9e3779b1 + round % 2;
+			else if (!(rnd(&state) % 200))
+				keys[i] = TOLD;
+			values[i] = devs[rnd(&state) % NDEVS];
+			if (!(rnd(&state) % 100))
+				values[i] = rnd(&state) % 2 ? NO_DEV : 0;
+		}
+		flag = flags[rnd(&state) % ARRAY_SIZE(flags)];
+		if (op < 5) {
+			err[0] = update_batch(fd[0], keys, values, &n[0], flag);
+			err[1] = update_singly(fd[1], keys, values, &n[1], flag);
+		} else if (op < 7) {
+			err[0] = delete_batch(fd[0], keys, &n[0]);
+			err[1] = delete_singly(fd[1], keys, &n[1]);
+		} else {
+			/* Some entries: the other map has the same. */
+			err[0] = read_batch(fd[0], true, NULL, &token, keys, values, &n[0]);
+			err[1] = err[0];
+			for (i = 0; i < n[0]; i++)
+				wrong += get(fd[1], keys[i]) != (int)values[i] ||
+					 del(fd[1], keys[i]);
+			n[1] = n[0];
+		}
+		ok += !err[0];
+		entries += n[0];
+		wrong += err[0] != err[1] || n[0] != n[1];
+		/* All entries. */
+		ASSERT_EQ(0, walk(fd[0], 64, false, &self->w));
+		wrong += count_wrong(fd[1], self->w.keys, self->w.values, self->w.n);
+		for (i = there = 0; self->is_array && i < TOLD; i++)
+			there += get(fd[1], i) > 0;
+		wrong += (self->is_array ? there : (__u32)count_keys(fd[1], TOLD)) != self->w.n;
+		if (wrong)
+			TH_LOG("round %u op %u: batch %d after %u, singly %d after %u", round, op,
+			       err[0], n[0], err[1], n[1]);
+	}
+	EXPECT_EQ(0, wrong);
+	EXPECT_LT(500, ok);
+	EXPECT_LT(10000, entries);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+int main(int argc, char **argv)
+{
+	return maps_setup() ?: test_harness_run(argc, argv);
+}
