@@ -21,6 +21,8 @@
 /* How many slots are walked over between two chances to reschedule. */
 #define ARRAY_WALK 4096
 
+#define ARRAY_UNROLL 8
+
 static struct target __rcu **array_slots(const struct bpf_map *map)
 {
 	return (struct target __rcu **)to_redir_map(map)->dtab.netdev_map;
@@ -102,7 +104,7 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 	old = unrcu_pointer(xchg(&array_slots(map)[index],
 				 RCU_INITIALIZER(target)));
 	if (old)
-		holder_detach(&rmap->holder, old);
+		holder_detach(&rmap->holder, old, 1);
 	return 0;
 }
 
@@ -126,7 +128,7 @@ static bool array_take(struct redir_map *rmap, u32 index, void *value)
 	existed = target_is_live(old);
 	if (existed && value)
 		map_read_value(old, value, map->value_size);
-	holder_detach(&rmap->holder, old);
+	holder_detach(&rmap->holder, old, 1);
 	return existed;
 }
 
@@ -177,10 +179,9 @@ static const struct batch_ops array_batch = {
 	.take = array_take,
 };
 
-/* Work item. The slots' uses keep the targets that are looked at. */
-static void array_sweep(struct holder *holder)
+/* Empty the slots that lead to dead targets, whichever they are. */
+static void array_sweep_all(struct redir_map *rmap)
 {
-	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
 	struct target __rcu **slots = array_slots(&rmap->dtab.map);
 	u32 i, n = rmap->dtab.map.max_entries;
 	struct target *target;
@@ -197,9 +198,56 @@ static void array_sweep(struct holder *holder)
 			continue;
 		if (unrcu_pointer(cmpxchg(&slots[i], RCU_INITIALIZER(target),
 					  NULL)) == target)
-			holder_detach(holder, target);
+			holder_detach(&rmap->holder, target, 1);
 	}
 	rcu_read_unlock();
+}
+
+static __always_inline bool array_sweep_slot(struct target __rcu **slot,
+					     struct target *dead)
+{
+	return unlikely(rcu_access_pointer(*slot) == dead) &&
+	       unrcu_pointer(cmpxchg(slot, RCU_INITIALIZER(dead), NULL)) == dead;
+}
+
+/*
+ * Empty some slots that lead to one dead target; returns how many have. Runs
+ * over a whole map, so it is unrolled, and reads nothing but the slots.
+ */
+static u32 array_sweep_slots(struct target __rcu **slot, u32 n,
+			     struct target *dead)
+{
+	struct target __rcu **end = slot + n;
+	u32 i, found = 0;
+
+	for (; slot + ARRAY_UNROLL <= end; slot += ARRAY_UNROLL) {
+#pragma GCC unroll 8
+		for (i = 0; i < ARRAY_UNROLL; i++)
+			found += array_sweep_slot(&slot[i], dead);
+	}
+	for (; slot < end; slot++)
+		found += array_sweep_slot(slot, dead);
+	return found;
+}
+
+/* Work item. The slots' uses keep the targets that are looked at. */
+static void array_sweep(struct holder *holder, struct target *dead)
+{
+	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
+	struct target __rcu **slots = array_slots(&rmap->dtab.map);
+	u32 i, n, found, end = rmap->dtab.map.max_entries;
+
+	if (!dead) {
+		array_sweep_all(rmap);
+		return;
+	}
+	for (i = 0; i < end; i += n) {
+		n = min_t(u32, ARRAY_WALK, end - i);
+		found = array_sweep_slots(slots + i, n, dead);
+		if (found)
+			holder_detach(holder, dead, found);
+		cond_resched();
+	}
 }
 
 static u64 array_mem_usage(const struct bpf_map *map)

@@ -23,24 +23,38 @@
 /* How many buckets a batch looks at before it lets go of the lock. */
 #define HASH_READ_BUCKETS 1024
 
-/* Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). */
+/*
+ * Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). A way
+ * back rather than a function for the walk that was disturbed: a call would
+ * make each walk save registers.
+ */
 static __always_inline void *hash_lookup(struct bpf_map *map, u32 key)
 {
 	const struct hash_table *table = hash_table(map);
-	struct target *target;
 	struct hash_node *node;
-	u32 begun;
+	struct target *target;
+	u32 begun, link;
 
-	do {
-		begun = hash_read_begin(table);
-		node = hash_walk(table, key);
-		target = node ? rcu_dereference_check(node->target,
-						      rcu_read_lock_bh_held()) :
-				NULL;
-	} while (hash_read_retry(table, begun));
+again:
+	begun = hash_read_begin(table);
+	for (link = *hash_bucket(table, key); link; link = node->next) {
+		node = hash_node(table, link);
+		if (node->key == key)
+			goto found;
+	}
+	if (hash_read_retry(table, begun))
+		goto again;
+	return NULL;
 
-	if (!target || !target_is_live(target))
+found:
+	target = rcu_dereference_check(node->target, rcu_read_lock_bh_held());
+	if (hash_read_retry(table, begun))
+		goto again;
+	if (!target_is_live(target))
 		return NULL;
+	/* Every node leads somewhere; the compiler would ask again. */
+	if (!target)
+		__builtin_unreachable();
 	return &target->entry;
 }
 
@@ -143,13 +157,15 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 	if (node) {
 		old = unrcu_pointer(xchg(&node->target,
 					 RCU_INITIALIZER(target)));
-		holder_detach(&rmap->holder, old);
+		if (old == &target_nowhere)
+			rmap->dtab.items++;
+		hash_detach(rmap, old);
 		return 0;
 	}
 
 	err = hash_insert(rmap, key, target);
 	if (err)
-		holder_detach(&rmap->holder, target);
+		hash_detach(rmap, target);
 	return err;
 }
 
@@ -177,7 +193,7 @@ static bool hash_take(struct redir_map *rmap, u32 key, void *value)
 	existed = target_is_live(old);
 	if (existed && value)
 		map_read_value(old, value, rmap->dtab.map.value_size);
-	holder_detach(&rmap->holder, old);
+	hash_detach(rmap, old);
 	return existed;
 }
 

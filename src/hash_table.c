@@ -3,10 +3,10 @@
  * The table of a hash: targets by key.
  *
  * Owns nodes of 16 bytes in an array that is as long as the map can have
- * entries, chained by index from buckets of 4 bytes. A key's bucket is its
+ * entries, chained by number from buckets of 4 bytes. A key's bucket is its
  * product with a random multiplier, so that keys cannot be chosen to share
- * one. The table lies in bpf_dtab.dev_index_head, behind one empty bucket of
- * the kernel's own kind, which is all that stock code ever finds there.
+ * one. Both lie in bpf_dtab.dev_index_head, behind one empty bucket of the
+ * kernel's own kind, which is all that stock code ever finds there.
  *
  * Readers, in NAPI or in bpf(2), walk a chain under RCU, without a lock.
  * Chains change under redir_map.lock, in bpf(2) and in the sweep, a work item.
@@ -19,7 +19,11 @@
  * cannot reach the node, for it sees the unlinking as well. A deleted node
  * keeps its link to the next one, so that no walk gets lost: each one ends.
  *
- * A dead target in a node reads as if the key were missing.
+ * A dead target in a node reads as if the key were missing. When a device has
+ * left, the sweep lets go of its target in one pass over the nodes, without
+ * taking them out of their chains: they lead to target_nowhere then, which is
+ * dead. Whoever inserts into such a chain takes them out, and so does, from all
+ * chains, who finds the map full.
  */
 #include <linux/log2.h>
 #include <linux/random.h>
@@ -30,6 +34,8 @@
 
 /* How much of a table is walked between two chances to reschedule. */
 #define HASH_SWEEP_BUCKETS 1024
+#define HASH_SWEEP_NODES 4096
+#define HASH_UNROLL 8
 
 /**
  * hash_next_live() - the first key at a place or behind it
@@ -48,14 +54,14 @@ struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
 {
 	struct hash_node *node, *found;
 	struct target *target;
-	u32 i, key, min;
+	u32 link, key, min;
 
 	for (; place < end; place = (place | U32_MAX) + 1) {
 		found = NULL;
 		min = U32_MAX;
-		for (i = READ_ONCE(table->bucket[place >> 32]); i;
-		     i = READ_ONCE(node->next)) {
-			node = &table->node[i];
+		for (link = READ_ONCE(table->bucket[place >> 32]); link;
+		     link = READ_ONCE(node->next)) {
+			node = hash_node(table, link);
 			key = READ_ONCE(node->key);
 			if (key < (u32)place || key > min)
 				continue;
@@ -80,13 +86,13 @@ static struct hash_node *hash_new_node(struct redir_map *rmap)
 	lockdep_assert_held(&rmap->lock);
 
 	if (table->free) {
-		node = &table->node[table->free];
+		node = hash_node(table, table->free);
 		table->free = node->key;
 		return node;
 	}
-	if (table->fresh > rmap->dtab.map.max_entries)
+	if (table->fresh == rmap->dtab.map.max_entries)
 		return NULL;
-	return &table->node[table->fresh++];
+	return hash_node(table, 2 * table->fresh++ + 1);
 }
 
 /* Free a node that no chain leads to any more. */
@@ -101,15 +107,14 @@ static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 	/* ...and who sees the node written to sees the new count. */
 	smp_wmb();
 	WRITE_ONCE(node->key, table->free);
-	table->free = node - table->node;
-	rmap->dtab.items--;
+	table->free = hash_link(table, node);
 }
 
 /* Take a key out. What its node pointed to is the caller's to detach. */
 static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
-	struct hash_node *node = &table->node[*link];
+	struct hash_node *node = hash_node(table, *link);
 	struct target *target;
 
 	lockdep_assert_held(&rmap->lock);
@@ -118,6 +123,8 @@ static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 					   lockdep_is_held(&rmap->lock));
 	WRITE_ONCE(*link, node->next);
 	hash_free_node(rmap, node);
+	if (target != &target_nowhere)
+		rmap->dtab.items--;
 	return target;
 }
 
@@ -138,50 +145,116 @@ struct target *hash_remove(struct redir_map *rmap, u32 key)
 	lockdep_assert_held(&rmap->lock);
 
 	for (link = hash_bucket(table, key); *link;
-	     link = &table->node[*link].next) {
-		if (table->node[*link].key == key)
+	     link = &hash_node(table, *link)->next) {
+		if (hash_node(table, *link)->key == key)
 			return hash_unlink(rmap, link);
 	}
 	return NULL;
 }
 
-/* Sweep the chains of some buckets. */
-static void hash_sweep_buckets(struct redir_map *rmap, u32 first, u32 end)
+/**
+ * hash_detach() - let go of what a node has led to
+ * @rmap: the map
+ * @target: that
+ *
+ * Context: under redir_map.lock.
+ */
+void hash_detach(struct redir_map *rmap, struct target *target)
+{
+	if (target != &target_nowhere)
+		holder_detach(&rmap->holder, target, 1);
+}
+
+/* Take nodes of dead targets out of a chain. */
+static void hash_clean_chain(struct redir_map *rmap, u32 *link)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_node *node;
 	struct target *target;
-	u32 b, *link;
 
 	lockdep_assert_held(&rmap->lock);
 
-	for (b = first; b < end; b++) {
-		link = &table->bucket[b];
-		while (*link) {
-			target = rcu_dereference_protected(table->node[*link].target,
-							   lockdep_is_held(&rmap->lock));
-			if (target_is_live(target))
-				link = &table->node[*link].next;
-			else
-				holder_detach(&rmap->holder,
-					      hash_unlink(rmap, link));
-		}
+	while (*link) {
+		node = hash_node(table, *link);
+		target = rcu_dereference_protected(node->target,
+						   lockdep_is_held(&rmap->lock));
+		if (target_is_live(target))
+			link = &node->next;
+		else
+			hash_detach(rmap, hash_unlink(rmap, link));
 	}
 }
 
-/**
- * hash_sweep() - let go of all dead targets
- * @holder: the map's part
- *
- * Context: work item.
- */
-void hash_sweep(struct holder *holder)
+/* Let go of all dead targets, chain by chain. */
+static void hash_sweep_chains(struct redir_map *rmap)
 {
-	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
-	u32 b, n = hash_buckets(hash_table(&rmap->dtab.map));
+	struct hash_table *table = hash_table(&rmap->dtab.map);
+	u64 b, i, n = hash_buckets(table);
 
 	for (b = 0; b < n; b += HASH_SWEEP_BUCKETS) {
 		spin_lock(&rmap->lock);
-		hash_sweep_buckets(rmap, b, min(n, b + HASH_SWEEP_BUCKETS));
+		for (i = b; i < min(n, b + HASH_SWEEP_BUCKETS); i++)
+			hash_clean_chain(rmap, &table->bucket[i]);
+		spin_unlock(&rmap->lock);
+		cond_resched();
+	}
+}
+
+static __always_inline bool hash_sweep_node(struct hash_node *node,
+					    const struct target *dead)
+{
+	if (likely(rcu_access_pointer(node->target) != dead))
+		return false;
+	RCU_INIT_POINTER(node->target, &target_nowhere);
+	return true;
+}
+
+/*
+ * Let go of one dead target in some nodes; returns how many have led there.
+ * Runs over a whole table, so it is unrolled, and reads nothing but the nodes.
+ * (A free node may still tell where it has led, and lead nowhere as well.)
+ */
+static u32 hash_sweep_nodes(struct hash_node *node, u32 n,
+			    const struct target *dead)
+{
+	struct hash_node *end = node + n;
+	u32 i, found = 0;
+
+	for (; node + HASH_UNROLL <= end; node += HASH_UNROLL) {
+#pragma GCC unroll 8
+		for (i = 0; i < HASH_UNROLL; i++)
+			found += hash_sweep_node(&node[i], dead);
+	}
+	for (; node < end; node++)
+		found += hash_sweep_node(node, dead);
+	return found;
+}
+
+/**
+ * hash_sweep() - let go of dead targets
+ * @holder: the map's part
+ * @dead: the one to look for; NULL for all of them
+ *
+ * Context: work item.
+ */
+void hash_sweep(struct holder *holder, struct target *dead)
+{
+	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
+	struct hash_table *table = &rmap->table;
+	u32 i, n, found;
+
+	if (!dead) {
+		hash_sweep_chains(rmap);
+		return;
+	}
+	for (i = 0; i < READ_ONCE(table->fresh); i += n) {
+		spin_lock(&rmap->lock);
+		n = min_t(u32, HASH_SWEEP_NODES, table->fresh - i);
+		found = hash_sweep_nodes(hash_node(table, 2 * i + 1), n, dead);
+		if (found) {
+			rmap->dtab.items -= found;
+			holder_detach(holder, dead, found);
+		}
 		spin_unlock(&rmap->lock);
 		cond_resched();
 	}
@@ -196,10 +269,12 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 	struct hash_node *node = hash_new_node(rmap);
 	unsigned int deaths = target_deaths();
+	u64 b;
 
 	if (node || rmap->swept == deaths)
 		return node;
-	hash_sweep_buckets(rmap, 0, hash_buckets(table));
+	for (b = 0; b < hash_buckets(table); b++)
+		hash_clean_chain(rmap, &table->bucket[b]);
 	rmap->swept = deaths;
 	return hash_new_node(rmap);
 }
@@ -217,18 +292,25 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
 int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
-	struct hash_node *node = hash_need_node(rmap);
+	u32 *bucket = hash_bucket(table, key);
+	struct hash_node *node;
 
+	if (*bucket)
+		hash_clean_chain(rmap, bucket);
+	node = hash_need_node(rmap);
 	if (!node)
 		return -E2BIG;
 	WRITE_ONCE(node->key, key);
-	WRITE_ONCE(node->next, *hash_bucket(table, key));
+	WRITE_ONCE(node->next, *bucket);
 	rcu_assign_pointer(node->target, target);
 	/* Publishes the node. */
-	smp_store_release(hash_bucket(table, key), (u32)(node - table->node));
+	smp_store_release(bucket, hash_link(table, node));
 	rmap->dtab.items++;
 	return 0;
 }
+
+/* Where nodes begin in the table's memory, behind the kernel's bucket. */
+#define HASH_NODES_OFFSET L1_CACHE_BYTES
 
 /**
  * hash_table_size() - what a table takes
@@ -239,8 +321,7 @@ int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
  */
 u64 hash_table_size(u32 max_entries, u64 buckets)
 {
-	return sizeof(struct hash_table) +
-	       ((u64)max_entries + 1) * sizeof(struct hash_node) +
+	return HASH_NODES_OFFSET + (u64)max_entries * sizeof(struct hash_node) +
 	       buckets * sizeof(u32);
 }
 
@@ -254,30 +335,31 @@ u64 hash_table_size(u32 max_entries, u64 buckets)
 int hash_table_alloc(struct redir_map *rmap)
 {
 	u32 max_entries = rmap->dtab.map.max_entries;
-	struct hash_table *table;
-	u64 multiplier;
-	u32 bits;
+	struct hash_table *table = &rmap->table;
+	struct hash_node *first;
+	u64 multiplier, buckets;
+	void *memory;
+
+	BUILD_BUG_ON(sizeof(struct hlist_head) > HASH_NODES_OFFSET);
+	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
 
 	if (max_entries > 1UL << 31)
 		return -EINVAL;
-	/* At least two buckets: a shift by 64 is not defined. */
-	bits = max_t(u32, 1, order_base_2(max_entries));
+	buckets = 1ULL << order_base_2(max_entries);
 
-	table = map_area_alloc(hash_table_size(max_entries, 1ULL << bits),
-			       rmap->dtab.map.numa_node);
-	if (!table)
+	memory = map_area_alloc(hash_table_size(max_entries, buckets),
+				rmap->dtab.map.numa_node);
+	if (!memory)
 		return -ENOMEM;
+	first = memory + HASH_NODES_OFFSET;
 
 	get_random_bytes(&multiplier, sizeof(multiplier));
 	table->multiplier = multiplier | 1;
-	table->shift = 64 - bits;
-	table->node = (struct hash_node *)(table + 1);
-	table->bucket = (u32 *)(table->node + max_entries + 1);
-	table->fresh = 1;
+	table->mask = buckets - 1;
+	table->nodes = (u64 *)first - 1;
+	table->bucket = (u32 *)(first + max_entries);
 
-	BUILD_BUG_ON(offsetof(struct hash_table, stock));
-	BUILD_BUG_ON(sizeof(struct hash_node) != 16);
-	rmap->dtab.dev_index_head = &table->stock;
+	rmap->dtab.dev_index_head = memory;
 	rmap->dtab.n_buckets = 1;
 	return 0;
 }

@@ -9,9 +9,14 @@
 
 /**
  * struct hash_node - an entry, or a free place for one
- * @key: the key; of a free node, the next free one
- * @next: the next node of the chain; 0 ends it
- * @target: where the key leads
+ * @key: the key; of a free node, the link to the next free one
+ * @next: link to the next node of the chain
+ * @target: where the key leads; &target_nowhere when that has left, and nobody
+ *	has needed the node since
+ *
+ * Links are 32 bits: 0 is none, and node i has 2 * i + 1, which is its distance
+ * from hash_table.nodes in units of 8 bytes. The processor finds a node by its
+ * link without a shift.
  */
 struct hash_node {
 	u32 key;
@@ -19,50 +24,39 @@ struct hash_node {
 	struct target __rcu *target;
 };
 
-/**
- * struct hash_table - a map's table, one allocation
- * @stock: what the kernel believes to be the whole table
- * @multiplier: random, odd
- * @node: entries; index 0 is not used
- * @bucket: first node of each chain, or 0
- * @shift: 64 less the number of bits that number a bucket
- * @recycled: how many nodes have been taken out of a chain
- * @free: first free node that has been used before, or 0
- * @fresh: first node that has never been used
- *
- * Per packet, one line of this is read, one bucket and one node.
- */
-struct hash_table {
-	/* hot, written by deletes only */
-	struct hlist_head stock;
-	u64 multiplier;
-	struct hash_node *node;
-	u32 *bucket;
-	u32 shift;
-	u32 recycled;
+static __always_inline struct hash_node *
+hash_node(const struct hash_table *table, u32 link)
+{
+	return (struct hash_node *)(table->nodes + link);
+}
 
-	/* cold, under redir_map.lock */
-	u32 free;
-	u32 fresh;
-} ____cacheline_aligned;
+static inline u32 hash_link(const struct hash_table *table,
+			    const struct hash_node *node)
+{
+	return (u64 *)node - table->nodes;
+}
 
 static inline struct hash_table *hash_table(const struct bpf_map *map)
 {
-	return container_of(to_redir_map(map)->dtab.dev_index_head,
-			    struct hash_table, stock);
+	return &to_redir_map(map)->table;
 }
 
-static inline u32 hash_buckets(const struct hash_table *table)
+static inline u64 hash_buckets(const struct hash_table *table)
 {
-	return 1U << (64 - table->shift);
+	return (u64)table->mask + 1;
 }
 
-static inline u32 *hash_bucket(const struct hash_table *table, u32 key)
+/* By the upper half of a product, of which as many bits as there are needed. */
+static __always_inline u32 *hash_bucket(const struct hash_table *table, u32 key)
 {
-	return &table->bucket[(key * table->multiplier) >> table->shift];
+	return &table->bucket[(u32)((key * table->multiplier) >> 32) &
+			      table->mask];
 }
 
-/* A walk may have met a node that was recycled meanwhile: see hash_table.c. */
+/*
+ * A walk may have met a node that was recycled meanwhile: see hash_table.c. As
+ * with a seqcount, loads between the two are plain ones.
+ */
 static __always_inline u32 hash_read_begin(const struct hash_table *table)
 {
 	/* Pairs with hash_free_node(). */
@@ -81,12 +75,11 @@ static __always_inline struct hash_node *
 hash_walk(const struct hash_table *table, u32 key)
 {
 	struct hash_node *node;
-	u32 i;
+	u32 link;
 
-	for (i = READ_ONCE(*hash_bucket(table, key)); i;
-	     i = READ_ONCE(node->next)) {
-		node = &table->node[i];
-		if (READ_ONCE(node->key) == key)
+	for (link = *hash_bucket(table, key); link; link = node->next) {
+		node = hash_node(table, link);
+		if (node->key == key)
 			return node;
 	}
 	return NULL;
@@ -108,7 +101,8 @@ struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
 
 int hash_insert(struct redir_map *rmap, u32 key, struct target *target);
 struct target *hash_remove(struct redir_map *rmap, u32 key);
-void hash_sweep(struct holder *holder);
+void hash_detach(struct redir_map *rmap, struct target *target);
+void hash_sweep(struct holder *holder, struct target *dead);
 
 u64 hash_table_size(u32 max_entries, u64 buckets);
 int hash_table_alloc(struct redir_map *rmap);

@@ -46,6 +46,9 @@ struct holding {
 	struct rcu_head rcu;
 };
 
+/* More dead targets in a map than that are swept together: see holder_sweep() */
+#define HOLDER_SINGLE_SWEEPS 3
+
 /*
  * Every holder that has held anything. Added under holders_lock; removed under
  * holders_mutex as well, which the sweep holds while it walks.
@@ -172,14 +175,15 @@ struct target *holder_attach(struct holder *holder, struct net *net,
 }
 
 /**
- * holder_detach() - drop one use of a target in a map
+ * holder_detach() - drop uses of a target in a map
  * @holder: the map's part
- * @target: what a slot has pointed to until now
+ * @target: what slots have pointed to until now
+ * @uses: how many slots
  *
  * Context: process context, bottom halves on. Readers may still use the
  * target until a grace period has passed.
  */
-void holder_detach(struct holder *holder, struct target *target)
+void holder_detach(struct holder *holder, struct target *target, int uses)
 {
 	struct holding *holding;
 
@@ -187,11 +191,11 @@ void holder_detach(struct holder *holder, struct target *target)
 	holding = holder_holding(holder, target);
 	rcu_read_unlock();
 
-	/* The use that is dropped here keeps it until then. */
-	if (refcount_dec_not_one(&holding->member.uses))
+	/* The uses that are dropped here keep it until then. */
+	if (uses == 1 && refcount_dec_not_one(&holding->member.uses))
 		return;
 	spin_lock(&holder->lock);
-	if (!refcount_dec_and_test(&holding->member.uses)) {
+	if (!refcount_sub_and_test(uses, &holding->member.uses)) {
 		spin_unlock(&holder->lock);
 		return;
 	}
@@ -211,7 +215,8 @@ void holder_detach(struct holder *holder, struct target *target)
  * @holder: memory for it; needs no other undoing while it holds nothing
  * @sweep: see struct holder
  */
-void holder_init(struct holder *holder, void (*sweep)(struct holder *holder))
+void holder_init(struct holder *holder,
+		 void (*sweep)(struct holder *holder, struct target *dead))
 {
 	INIT_LIST_HEAD(&holder->node);
 	xa_init(&holder->holdings);
@@ -260,25 +265,39 @@ size_t holder_memory(const struct holder *holder)
 	return READ_ONCE(holder->count) * sizeof(struct holding);
 }
 
-static bool holder_holds_any(struct holder *holder,
-			     const struct list_head *dead)
+static bool holder_holds(struct holder *holder, const struct target *target)
 {
-	const struct target *target;
 	const struct holding *holding;
-	bool holds = false;
+	bool holds;
 
 	rcu_read_lock();
-	list_for_each_entry(target, dead, dead_node) {
-		holding = xa_load(&holder->holdings, target->id);
-		holds = holding && READ_ONCE(holding->target) == target;
-		if (holds)
-			break;
-	}
+	holding = xa_load(&holder->holdings, target->id);
+	holds = holding && READ_ONCE(holding->target) == target;
 	rcu_read_unlock();
 	return holds;
 }
 
-/* Work item, a grace period after the targets were marked. One pass for all. */
+/* Let a map let go of dead targets: in a pass for each, or in one for many. */
+static void holder_sweep(struct holder *holder, const struct list_head *dead)
+{
+	struct target *target;
+	unsigned int held = 0;
+
+	list_for_each_entry(target, dead, dead_node) {
+		if (holder_holds(holder, target) &&
+		    ++held > HOLDER_SINGLE_SWEEPS) {
+			holder->sweep(holder, NULL);
+			return;
+		}
+	}
+	if (!held)
+		return;
+	list_for_each_entry(target, dead, dead_node)
+		if (holder_holds(holder, target))
+			holder->sweep(holder, target);
+}
+
+/* Work item, a grace period after the targets were marked. */
 static void holder_sweep_all(struct work_struct *work)
 {
 	struct holder *holder;
@@ -290,8 +309,7 @@ static void holder_sweep_all(struct work_struct *work)
 	mutex_lock(&holders_mutex);
 	list_for_each_entry_rcu(holder, &holders, node,
 				lockdep_is_held(&holders_mutex)) {
-		if (holder_holds_any(holder, &dead))
-			holder->sweep(holder);
+		holder_sweep(holder, &dead);
 		cond_resched();
 	}
 	mutex_unlock(&holders_mutex);

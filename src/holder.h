@@ -20,8 +20,9 @@ struct holding;
  * @recent: some holdings, by ifindex: a short way to those that updates name
  * @lock: protects changes of @holdings and @members
  * @count: number of @holdings
- * @sweep: let go of all uses of dead targets; called in process context, may
- *	sleep, and never runs beside holder_exit()
+ * @sweep: let go of all uses of a dead target, or, without one, of all dead
+ *	ones; called in process context, may sleep, and never runs beside
+ *	holder_exit()
  */
 struct holder {
 	struct list_head node;
@@ -30,16 +31,17 @@ struct holder {
 	struct holding __rcu *recent[HOLDER_RECENT];
 	spinlock_t lock; /* see @lock above */
 	unsigned int count;
-	void (*sweep)(struct holder *holder);
+	void (*sweep)(struct holder *holder, struct target *dead);
 };
 
-void holder_init(struct holder *holder, void (*sweep)(struct holder *holder));
+void holder_init(struct holder *holder,
+		 void (*sweep)(struct holder *holder, struct target *dead));
 void holder_exit(struct holder *holder);
 size_t holder_memory(const struct holder *holder);
 
 struct target *holder_attach(struct holder *holder, struct net *net,
 			     u32 ifindex, struct bpf_prog *prog, gfp_t gfp);
-void holder_detach(struct holder *holder, struct target *target);
+void holder_detach(struct holder *holder, struct target *target, int uses);
 
 int holder_module_init(void);
 void holder_module_exit(void);

@@ -96,7 +96,8 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
  * Return: the map; or -EPERM, -ENOMEM, -EINVAL, in the built-in's order.
  */
 struct redir_map *map_alloc(union bpf_attr *attr,
-			    void (*sweep)(struct holder *holder))
+			    void (*sweep)(struct holder *holder,
+					  struct target *dead))
 {
 	struct redir_map *rmap;
 	int err, i;

@@ -11,11 +11,35 @@
 #include "layout.h"
 
 /**
+ * struct hash_table - the table of a hash
+ * @multiplier: random, odd
+ * @nodes: what links count from: see hash_table.h
+ * @bucket: links to the first node of each chain
+ * @mask: number of buckets less 1
+ * @recycled: how many nodes have been taken out of a chain
+ * @free: link to the first free node that has been used before
+ * @fresh: how many nodes have ever been used
+ */
+struct hash_table {
+	/* hot: per packet, beside one bucket and one node; written by deletes */
+	u64 multiplier;
+	u64 *nodes;
+	u32 *bucket;
+	u32 mask;
+	u32 recycled;
+
+	/* cold, under redir_map.lock */
+	u32 free;
+	u32 fresh;
+};
+
+/**
  * struct redir_map - a claimed map
  * @dtab: what the kernel believes to have allocated: a valid, empty devmap.
  *	Per packet, max_entries and the table are read from it
  * @group: where broadcasts lead, without and with BPF_F_EXCLUDE_INGRESS: to
  *	nobody until the first entry is made, and from then on to the map's own
+ * @table: of a hash
  * @birthmark: says that this load of the module has made the map
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
@@ -27,6 +51,7 @@ struct redir_map {
 	/* hot */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
+	struct hash_table table;
 
 	/* cold */
 	u64 birthmark;
@@ -50,7 +75,8 @@ static inline void map_read_value(const struct target *target, void *value,
 }
 
 struct redir_map *map_alloc(union bpf_attr *attr,
-			    void (*sweep)(struct holder *holder));
+			    void (*sweep)(struct holder *holder,
+					  struct target *dead));
 void map_born(struct redir_map *rmap);
 void map_free(struct redir_map *rmap);
 u64 map_memory(const struct redir_map *rmap);

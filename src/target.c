@@ -58,6 +58,10 @@ static unsigned int target_net_id;
 static DEFINE_IDA(target_ids);
 static struct workqueue_struct *target_wq;
 
+struct target target_nowhere = {
+	.entry.idx = TARGET_DEAD,
+};
+
 /* Targets that are not freed yet; unloading waits for none. */
 static atomic_t targets_alive = ATOMIC_INIT(0);
 

@@ -61,6 +61,9 @@ struct target {
 #define TARGET_LIVE 0
 #define TARGET_DEAD 1
 
+/* What has always been dead, for those who need something to point to. */
+extern struct target target_nowhere;
+
 /**
  * target_is_live() - has the target's device not gone away?
  * @target: a target found inside the present RCU read section
