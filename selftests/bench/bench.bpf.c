@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * XDP programs for the benchmark. They redirect through the map "targets",
+ * which bench puts in its place: the same object is loaded over a stock and
+ * over a claimed map.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bench.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 1);
+} targets SEC(".maps");
+
+struct bench_vars vars;
+
+/* For redirect_ifindex(). */
+const volatile __u32 to_ifindex;
+
+SEC("xdp")
+int drop(struct xdp_md *ctx)
+{
+	return XDP_DROP;
+}
+
+SEC("xdp")
+int pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
+SEC("xdp")
+int redirect_ifindex(struct xdp_md *ctx)
+{
+	return bpf_redirect(to_ifindex, 0);
+}
+
+SEC("xdp")
+int redirect_one(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, 0, 0);
+}
+
+SEC("xdp")
+int redirect_turn(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, vars.keys[vars.turn++ % NR_KEYS], 0);
+}
+
+SEC("xdp")
+int broadcast(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, 0, BPF_F_BROADCAST);
+}
+
+/* Egress programs, for entries of the map. */
+SEC("xdp/devmap")
+int egress_pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_BENCH_BPF_H
+#define REDIRMAP_BENCH_BPF_H
+
+#include <linux/types.h>
+
+#define NR_KEYS 1024
+
+/**
+ * struct bench_vars - what programs read and write
+ * @keys: the keys that redirect_turn() uses, one after the other
+ * @turn: how many it has used
+ */
+struct bench_vars {
+	__u32 keys[NR_KEYS];
+	__u32 turn;
+};
+
+#endif /* REDIRMAP_BENCH_BPF_H */

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Big maps, and devices that leave them: rows about removal, memory, freeing.
+ *
+ * What the deletion of a device costs is the CPU time of the thread that asks
+ * for it, which runs the notifiers; waiting for grace periods costs it nothing.
+ * What is done later, in work items, is the CPU time of all kworkers until they
+ * are quiet again.
+ */
+#include <dirent.h>
+
+#include "bench.h"
+#include "testlib.h"
+
+#define SLOTS 65536
+#define DEVICES 4
+/* Empty maps beside the one that holds the device. */
+#define MANY_MAPS 64
+/* Deletions for one figure. */
+#define VICTIMS 5
+
+static __u64 thread_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+/* What a task has run, in nanoseconds, if it is a kworker. */
+static __u64 kworker_ns(const char *pid)
+{
+	char path[64], comm[32] = "";
+	unsigned long long ns = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	if (!fgets(comm, sizeof(comm), f))
+		comm[0] = '\0';
+	fclose(f);
+	if (strncmp(comm, "kworker/", 8))
+		return 0;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/schedstat", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &ns) != 1)
+		ns = 0;
+	fclose(f);
+	return ns;
+}
+
+static __u64 kworkers_ns(void)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	__u64 sum = 0;
+
+	while ((entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
+			sum += kworker_ns(entry->d_name);
+	closedir(proc);
+	return sum;
+}
+
+/* KiB that the kernel has for itself in places where maps may have theirs. */
+static long kernel_kib(void)
+{
+	static const char * const names[] = { "Slab:", "VmallocUsed:", "Percpu:" };
+	char buf[4096], *line;
+	long sum = 0;
+	unsigned int i;
+	static int fd;
+	ssize_t n;
+
+	if (!fd)
+		fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+	n = pread(fd, buf, sizeof(buf) - 1, 0);
+	if (n <= 0)
+		fail("/proc/meminfo: %s", strerror(errno));
+	buf[n] = '\0';
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		line = strstr(buf, names[i]);
+		if (!line)
+			fail("no %s in /proc/meminfo", names[i]);
+		sum += atol(line + strlen(names[i]));
+	}
+	return sum;
+}
+
+/* Until work items have been quiet for a while, whatever they wait for. */
+static void settle(void)
+{
+	__u64 then, later = kworkers_ns();
+	int quiet = 0;
+
+	while (quiet < 10) {
+		then = later;
+		usleep(20000);
+		later = kworkers_ns();
+		quiet = later - then < 200000 ? quiet + 1 : 0;
+	}
+}
+
+static void fill(int map, __u32 first, __u32 n)
+{
+	__u32 devices[DEVICES], i;
+
+	for (i = 0; i < DEVICES; i++)
+		devices[i] = index_of("d%d", i);
+	for (i = 0; i < n; i++)
+		put(map, first + i, devices[i % DEVICES]);
+}
+
+/**
+ * struct removal - what the deletion of a device has cost
+ * @now: until it returned
+ * @later: in work items
+ */
+struct removal {
+	struct series now;
+	struct series later;
+};
+
+/* Deletes a device, which is in slot 0 of MAP, if that is one. */
+static void remove_device(int map, struct removal *r)
+{
+	__u64 ns, workers;
+
+	link_add_dummy("victim");
+	if (map >= 0)
+		put(map, 0, index_of("victim", 0));
+	settle();
+	workers = kworkers_ns();
+	ns = thread_ns();
+	link_del(index_of("victim", 0));
+	ns = thread_ns() - ns;
+	settle();
+	add(&r->now, ns);
+	add(&r->later, kworkers_ns() - workers);
+}
+
+/* The cost of devices that are in no map, while there is none. */
+static void measure_base(struct removal *base)
+{
+	int i;
+
+	for (i = 0; i < VICTIMS; i++)
+		remove_device(-1, base);
+}
+
+static const int map_counts[] = { 0, 16, 32, MANY_MAPS };
+
+static void measure_beside_maps(enum kind kind, const struct removal *base,
+				struct series total[][NR_KINDS])
+{
+	int maps[MANY_MAPS], nr = 0, i;
+	int holder = bench_map(kind, BPF_MAP_TYPE_DEVMAP, 4, 1);
+	unsigned int count;
+
+	for (count = 0; count < ARRAY_SIZE(map_counts); count++) {
+		struct removal r = {};
+
+		while (nr < map_counts[count])
+			maps[nr++] = bench_map(kind, BPF_MAP_TYPE_DEVMAP, 4, SLOTS);
+		for (i = 0; i < VICTIMS; i++)
+			remove_device(holder, &r);
+		add(&total[count][kind], median(&r.now) - median(&base->now));
+	}
+	while (nr)
+		close(maps[--nr]);
+	close(holder);
+	settle();
+}
+
+/*
+ * A device is in a map of one slot; beside it there are many empty maps. The
+ * cost that they all add to the deletion.
+ */
+static void measure_beside(const struct row *row)
+{
+	static struct series total[ARRAY_SIZE(map_counts)][NR_KINDS];
+	unsigned int count;
+	enum kind kind;
+	char part[16];
+	int round;
+
+	for (round = 0; round < opt.rounds; round++) {
+		struct removal base = {};
+
+		measure_base(&base);
+		for (kind = STOCK; kind < NR_KINDS; kind++)
+			if (try_kind(kind))
+				measure_beside_maps(kind, &base, total);
+	}
+	for (count = 0; count < ARRAY_SIZE(map_counts); count++) {
+		snprintf(part, sizeof(part), "%d", map_counts[count]);
+		report_kinds(row, part, total[count]);
+	}
+}
+
+/* A map whose slots are all full, of four devices: what is known of it. */
+struct full {
+	struct series memory[NR_KINDS];
+	struct series removal[NR_KINDS];
+	struct series sweep[NR_KINDS];
+	struct series freeing[NR_KINDS];
+};
+
+static void measure_full_map(enum kind kind, enum bpf_map_type type,
+			     const struct removal *base, struct full *full)
+{
+	struct removal small = {}, big = {};
+	int map, holder, i;
+	long before, kib;
+	__u64 workers;
+
+	holder = bench_map(kind, type, 4, 4);
+	for (i = 0; i < VICTIMS; i++)
+		remove_device(holder, &small);
+	close(holder);
+	settle();
+
+	before = kernel_kib();
+	map = bench_map(kind, type, 4, SLOTS);
+	fill(map, 0, SLOTS);
+	settle();
+	kib = kernel_kib() - before;
+	add(&full->memory[kind], kib * 1024.0 / SLOTS);
+
+	for (i = 0; i < VICTIMS; i++)
+		remove_device(map, &big);
+	add(&full->removal[kind], median(&big.now) - median(&base->now));
+	add(&full->sweep[kind],
+	    (median(&big.later) - median(&small.later)) / (SLOTS - 4));
+
+	workers = kworkers_ns();
+	close(map);
+	settle();
+	add(&full->freeing[kind], kworkers_ns() - workers);
+	if (kernel_kib() - before > kib / 2)
+		fail("the map's memory has not been freed");
+}
+
+static void measure_full(const struct row *row)
+{
+	const enum bpf_map_type *type = row->arg;
+	static struct full full;
+	enum kind kind;
+	int round;
+
+	for (round = 0; round < opt.rounds; round++) {
+		struct removal base = {};
+
+		measure_base(&base);
+		for (kind = STOCK; kind < NR_KINDS; kind++)
+			if (try_kind(kind))
+				measure_full_map(kind, *type, &base, &full);
+	}
+	report_kinds(row, "memory", full.memory);
+	report_kinds(row, "removal", full.removal);
+	report_kinds(row, "sweep", full.sweep);
+	report_kinds(row, "free", full.freeing);
+}
+
+const struct row device_rows[] = {
+	{ "beside", measure_beside },
+	{ "full-array", measure_full, &(const enum bpf_map_type){ BPF_MAP_TYPE_DEVMAP } },
+	{ "full-hash", measure_full, &(const enum bpf_map_type){ BPF_MAP_TYPE_DEVMAP_HASH } },
+	{}
+};

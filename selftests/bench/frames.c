@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a frame costs: rows that send frames through a program.
+ *
+ * Frames come from the kernel's own generator (BPF_F_TEST_XDP_LIVE_FRAMES): as
+ * many as are asked for, in NAPI polls of 64, with no driver. The cost of one
+ * is the slope between a short and a long run, so that what a run costs as such
+ * cancels. Generic XDP gets frames from the same generator: a program passes
+ * them to the stack as received on "src", where the program under test is.
+ *
+ * While a program is attached anywhere, running it waits for no grace period.
+ * So the one under test is attached to "keep" meanwhile. At no time others are
+ * attached than this one and the receivers': the dispatcher, through which XDP
+ * programs are called, takes the same number of steps for each of two.
+ *
+ * Every run looks after its frames: as many have to arrive as should.
+ */
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+
+#include "bench.h"
+#include "testlib.h"
+
+#define LEN_MIN 64
+#define LEN_MAX 1500
+/* A NAPI poll of the generator's. */
+#define POLL 64
+
+/* Which keys a row's map has, and uses in turn. */
+enum keys {
+	/* 0, 1, 2... */
+	DENSE,
+	/* 0, STRIDE, 2 * STRIDE... */
+	STRIDED,
+	/* All in one bucket of the built-in, which masks the lower bits. */
+	ONE_BUCKET,
+	RANDOM,
+};
+
+#define STRIDE 64
+
+/**
+ * struct traffic - what the frames of a row meet
+ * @prog: the program
+ * @type: of the map; 0 is none
+ * @size: of the map
+ * @nr_keys: how many keys the map has
+ * @keys: which ones
+ * @targets: devices that these keys point to, in turn
+ * @copies: of each frame, that should arrive; 1 unless set
+ * @len: of a frame; LEN_MIN unless set
+ * @poll: frames in a NAPI poll; POLL unless set
+ * @frames: in the long run, in icount mode; a quarter of it in the short one
+ * @egress: entries have an egress program
+ * @generic: generic XDP
+ * @dummies: targets are dummy devices
+ */
+struct traffic {
+	const char *prog;
+	enum bpf_map_type type;
+	__u32 size;
+	int nr_keys;
+	enum keys keys;
+	int targets;
+	int copies;
+	int len;
+	int poll;
+	int frames;
+	bool egress;
+	bool generic;
+	bool dummies;
+};
+
+/**
+ * struct lane - a kind of map under a row's traffic
+ * @t: the traffic
+ * @obj: the program under test, loaded over its map
+ * @pass: passes frames to generic XDP
+ */
+struct lane {
+	const struct traffic *t;
+	struct bpf_object *obj;
+	struct bpf_object *pass;
+};
+
+static __u32 key_of(const struct traffic *t, int nr)
+{
+	switch (t->keys) {
+	case STRIDED:
+		return nr * STRIDE;
+	case ONE_BUCKET:
+		return nr * t->size;
+	case RANDOM:
+		/* murmur3's finalizer: no two numbers have the same. */
+		nr = (nr ^ nr >> 16) * 0x85ebca6bu;
+		nr = (nr ^ (__u32)nr >> 13) * 0xc2b2ae35u;
+		return nr ^ (__u32)nr >> 16;
+	default:
+		return nr;
+	}
+}
+
+static void fill(struct lane *lane, int map)
+{
+	const struct traffic *t = lane->t;
+	struct bench_vars vars = {};
+	struct bpf_devmap_val val = {};
+	__u32 key;
+	int i;
+
+	for (i = 0; i < t->nr_keys; i++) {
+		key = key_of(t, i);
+		val.ifindex = index_of(t->dummies ? "n%d" : "d%d", i % t->targets);
+		if (t->egress)
+			val.bpf_prog.fd = prog_fd(lane->obj, "egress_pass");
+		if (bpf_map_update_elem(map, &key, &val, BPF_ANY))
+			fail("cannot set key %u: %s", key, strerror(errno));
+	}
+	for (i = 0; t->nr_keys && i < NR_KEYS; i++)
+		vars.keys[i] = key_of(t, i % t->nr_keys);
+	set_variables(lane->obj, &vars);
+}
+
+static struct lane make_lane(const struct traffic *t, enum kind kind)
+{
+	struct lane lane = { .t = t };
+	int map = -1;
+
+	lane.obj = open_progs(t->prog, t->egress ? "egress_pass" : NULL);
+	if (t->type) {
+		map = bench_map(kind, t->type, t->egress ? 8 : 4, t->size);
+		if (bpf_map__reuse_fd(bpf_object__find_map_by_name(lane.obj, "targets"), map))
+			fail("map: %s", strerror(errno));
+	} else {
+		set_ifindex(lane.obj, index_of("d%d", 0));
+	}
+	load_progs(lane.obj);
+	fill(&lane, map);
+	if (t->generic) {
+		lane.pass = open_progs("pass", NULL);
+		load_progs(lane.pass);
+	}
+	return lane;
+}
+
+/* Ticks that N frames take. */
+static __u64 run(void *ctx, __u32 n)
+{
+	struct lane *lane = ctx;
+	const struct traffic *t = lane->t;
+	static unsigned char frame[LEN_MAX] = {
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0x02, 0, 0, 0, 0x88, 0xb5,
+		0x88, 0xb5,			/* for local experiments */
+	};
+	struct xdp_md from = { .data_end = t->len ?: LEN_MIN };
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = frame,
+		.data_size_in = t->len ?: LEN_MIN,
+		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+		.repeat = n,
+		.batch_size = t->poll ?: POLL,
+	);
+	__u64 (*count)(void) = t->dummies ? frames_dropped_by_dummies : frames_received;
+	__u64 before = count(), got, want, start, ticks;
+	int fd, err;
+
+	if (t->generic) {
+		from.ingress_ifindex = if_nametoindex("src");
+		opts.ctx_in = &from;
+		opts.ctx_size_in = sizeof(from);
+		fd = prog_fd(lane->pass, "pass");
+	} else {
+		fd = prog_fd(lane->obj, t->prog);
+	}
+
+	start = now();
+	err = bpf_prog_test_run_opts(fd, &opts);
+	ticks = now() - start;
+	if (err)
+		fail("sending frames: %s", strerror(-err));
+
+	got = count() - before;
+	want = t->targets ? (__u64)n * (t->copies ?: 1) : 0;
+	if (got != want)
+		fail("%llu of %llu frames arrived", got, want);
+	return ticks;
+}
+
+/* Rounds to whole turns through the keys, and whole polls. */
+static __u32 whole(double n)
+{
+	return n < NR_KEYS ? POLL : (__u32)n / NR_KEYS * NR_KEYS;
+}
+
+/* Frames of the long run. */
+static __u32 enough(struct lane *lane)
+{
+	double per_frame;
+
+	if (opt.icount)
+		return lane->t->frames ?: 32 * NR_KEYS;
+	/* Long enough for a clock, on whatever machine. */
+	run(lane, POLL);
+	per_frame = run(lane, 4 * POLL) / (4.0 * POLL);
+	return 4 * whole(20e6 / per_frame);
+}
+
+static double cost(struct lane *lane)
+{
+	const struct traffic *t = lane->t;
+	__u32 many, few;
+
+	attach(t->generic ? lane->pass : lane->obj, t->generic ? "pass" : t->prog,
+	       "keep", 0, XDP_FLAGS_DRV_MODE);
+	if (t->generic)
+		attach(lane->obj, t->prog, "src", 0, XDP_FLAGS_SKB_MODE);
+	many = enough(lane);
+	few = many / 4 / POLL * POLL ?: POLL;
+	/* The first frames may have to fetch pages for the receivers' pools. */
+	run(lane, POLL);
+	return slope(run, lane, few, many);
+}
+
+static void run_traffic(const struct row *row)
+{
+	const struct traffic *t = row->arg;
+	struct series s[NR_KINDS] = {};
+	struct lane lanes[NR_KINDS];
+	enum kind kind;
+	int round;
+
+	for (kind = STOCK; kind < NR_KINDS; kind++)
+		if (try_kind(kind))
+			lanes[kind] = make_lane(t, kind);
+	for (round = 0; round < opt.rounds; round++)
+		for (kind = STOCK; kind < NR_KINDS; kind++)
+			if (try_kind(kind))
+				add(&s[kind], cost(&lanes[kind]));
+	report_kinds(row, "", s);
+}
+
+/* A row; what is not said in the rest is 0. */
+#define ROW(row_name, ...)						\
+	{								\
+		.name = row_name,					\
+		.run = run_traffic,					\
+		.arg = &(const struct traffic){ __VA_ARGS__ },		\
+	}
+
+#define ARRAY .type = BPF_MAP_TYPE_DEVMAP
+#define HASH .type = BPF_MAP_TYPE_DEVMAP_HASH
+#define TURN .prog = "redirect_turn"
+#define ONE .prog = "redirect_one", .size = 4, .nr_keys = 1, .targets = 1
+#define BROADCAST(members, slots)					\
+	.prog = "broadcast", .size = slots, .nr_keys = members,		\
+	.targets = members, .copies = members
+#define HASH_1024 HASH, TURN, .size = NR_KEYS, .nr_keys = NR_KEYS, .targets = 4
+
+const struct row frame_rows[] = {
+	ROW("drop", .prog = "drop"),
+	ROW("unicast-ifindex", .prog = "redirect_ifindex", .targets = 1),
+	ROW("unicast-array-1", ARRAY, ONE),
+	ROW("unicast-array-4", ARRAY, TURN, .size = 4, .nr_keys = 4, .targets = 4),
+	ROW("unicast-hash-1", HASH, ONE),
+	ROW("unicast-hash-dense", HASH_1024, .keys = DENSE),
+	ROW("unicast-hash-random", HASH_1024, .keys = RANDOM),
+	ROW("unicast-hash-stride", HASH_1024, .keys = STRIDED),
+	ROW("unicast-hash-bucket", HASH_1024, .keys = ONE_BUCKET, .frames = 8 * NR_KEYS),
+	ROW("unicast-egress", ARRAY, ONE, .egress = true),
+	ROW("flush-64-targets", ARRAY, TURN, .size = 64, .nr_keys = 64, .targets = 64),
+	ROW("flush-poll-1", ARRAY, ONE, .poll = 1),
+
+	ROW("generic-drop", .prog = "drop", .generic = true),
+	ROW("generic-unicast", ARRAY, ONE, .generic = true),
+	ROW("generic-unicast-dummy", ARRAY, ONE, .generic = true, .dummies = true),
+	ROW("generic-bcast-4of8", ARRAY, BROADCAST(4, 8), .generic = true,
+	    .dummies = true, .frames = 4 * NR_KEYS),
+	ROW("generic-bcast-4of65536", ARRAY, BROADCAST(4, 65536), .generic = true,
+	    .dummies = true, .frames = 2 * POLL),
+
+	ROW("bcast-array-4of4", ARRAY, BROADCAST(4, 4), .frames = 8 * NR_KEYS),
+	ROW("bcast-array-4of256", ARRAY, BROADCAST(4, 256), .frames = 4 * NR_KEYS),
+	ROW("bcast-array-4of4096", ARRAY, BROADCAST(4, 4096), .frames = 8 * POLL),
+	ROW("bcast-array-4of65536", ARRAY, BROADCAST(4, 65536), .frames = 2 * POLL),
+	ROW("bcast-hash-4of4", HASH, BROADCAST(4, 4), .frames = 8 * NR_KEYS),
+	ROW("bcast-hash-4of256", HASH, BROADCAST(4, 256), .frames = 4 * NR_KEYS),
+	ROW("bcast-hash-4of4096", HASH, BROADCAST(4, 4096), .frames = 8 * POLL),
+	ROW("bcast-hash-4of65536", HASH, BROADCAST(4, 65536), .frames = 2 * POLL),
+	ROW("bcast-1500-4of4", ARRAY, BROADCAST(4, 4), .len = LEN_MAX,
+	    .frames = 8 * NR_KEYS),
+	ROW("bcast-array-1of64", ARRAY, BROADCAST(1, 64), .frames = 8 * NR_KEYS),
+	ROW("bcast-array-2of64", ARRAY, BROADCAST(2, 64), .frames = 8 * NR_KEYS),
+	ROW("bcast-array-4of64", ARRAY, BROADCAST(4, 64), .frames = 4 * NR_KEYS),
+	ROW("bcast-array-8of64", ARRAY, BROADCAST(8, 64), .frames = 2 * NR_KEYS),
+	ROW("bcast-array-16of64", ARRAY, BROADCAST(16, 64), .frames = NR_KEYS),
+	ROW("bcast-array-32of64", ARRAY, BROADCAST(32, 64), .frames = NR_KEYS),
+	ROW("bcast-array-64of64", ARRAY, BROADCAST(64, 64), .frames = 512),
+	{}
+};

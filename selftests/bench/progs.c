@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The benchmark's BPF programs: found beside the binary, opened with nothing
+ * to load but what is asked for, so that no other program is in the way.
+ */
+#include <libgen.h>
+#include <limits.h>
+#include <linux/if_link.h>
+
+#include "bench.h"
+#include "testlib.h"
+
+/* Only PROG of them will be loaded, and EXTRA if it is not NULL. */
+struct bpf_object *open_progs(const char *prog, const char *extra)
+{
+	char exe[PATH_MAX], path[PATH_MAX + 16];
+	struct bpf_object *obj;
+	struct bpf_program *p;
+	ssize_t n;
+
+	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	if (n < 0)
+		fail("/proc/self/exe: %s", strerror(errno));
+	exe[n] = '\0';
+	snprintf(path, sizeof(path), "%s/bench.bpf.o", dirname(exe));
+	obj = bpf_object__open(path);
+	if (!obj)
+		fail("%s: %s", path, strerror(errno));
+
+	bpf_object__for_each_program(p, obj) {
+		const char *name = bpf_program__name(p);
+
+		bpf_program__set_autoload(p, !strcmp(name, prog) ||
+					  (extra && !strcmp(name, extra)));
+	}
+	return obj;
+}
+
+void load_progs(struct bpf_object *obj)
+{
+	int err = bpf_object__load(obj);
+
+	if (err)
+		fail("loading programs: %s", strerror(-err));
+}
+
+int prog_fd(struct bpf_object *obj, const char *name)
+{
+	return bpf_program__fd(bpf_object__find_program_by_name(obj, name));
+}
+
+/* The programs' only variable that is not constant. */
+void set_variables(struct bpf_object *obj, const struct bench_vars *vars)
+{
+	struct bpf_map *map;
+	__u32 zero = 0;
+
+	bpf_object__for_each_map(map, obj) {
+		if (strstr(bpf_map__name(map), ".bss"))
+			break;
+	}
+	if (!map || bpf_map__value_size(map) != sizeof(*vars))
+		fail("the programs have no variables");
+	if (bpf_map_update_elem(bpf_map__fd(map), &zero, vars, BPF_ANY))
+		fail("setting variables: %s", strerror(errno));
+}
+
+void set_ifindex(struct bpf_object *obj, __u32 ifindex)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, obj) {
+		if (strstr(bpf_map__name(map), ".rodata"))
+			break;
+	}
+	if (!map || bpf_map__set_initial_value(map, &ifindex, sizeof(ifindex)))
+		fail("the programs have no to_ifindex");
+}
+
+void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
+	    __u32 flags)
+{
+	int err = bpf_xdp_attach(index_of(dev, nr), prog_fd(obj, prog), flags, NULL);
+
+	if (err)
+		fail("attaching %s: %s", prog, strerror(-err));
+}
+
+void receivers_init(void)
+{
+	struct bpf_object *obj = open_progs("drop", NULL);
+	int i;
+
+	load_progs(obj);
+	for (i = 0; i < NR_PAIRS; i++)
+		attach(obj, "drop", "p%d", i, XDP_FLAGS_DRV_MODE);
+	bpf_object__close(obj);
+}
