@@ -2,13 +2,15 @@
 /*
  * The benchmark's measuring part: runs inside the machine that is measured.
  *
- * usage: bench [--icount] [--rounds N] [--cpu N] [--list] [GLOB...]
+ * usage: bench [--icount] [--rounds N] [--cpu N] [--symbols FILE] [--list]
+ *	      [GLOB...]
  *
  * Prints a line of JSON for each result, as it comes, and progress on stderr.
  * The exit status is 1 when a row has failed. scripts/bench boots the machine,
  * loads the module (claim=rm_*), runs this and makes the table.
  *
- * With --icount, in a machine where QEMU counts a nanosecond for each
+ * --symbols is for the profiler (scripts/bench --profile): which measurement was
+ * which, and the kernel's symbols. With --icount, in a machine where QEMU counts a nanosecond for each
  * instruction, results are in instructions; else in nanoseconds.
  */
 #include <fnmatch.h>
@@ -24,6 +26,7 @@
 struct options opt = { .rounds = 3 };
 const char * const kind_names[NR_KINDS] = { "stock", "claimed" };
 
+int measurements;
 bool kind_failed[NR_KINDS];
 enum kind trial_kind = NR_KINDS;
 jmp_buf trial;
@@ -122,11 +125,23 @@ void put(int map, __u32 key, __u32 ifindex)
 		fail("cannot set key %u: %s", key, strerror(errno));
 }
 
+void measured(__u32 n)
+{
+	if (!opt.symbols)
+		return;
+	printf("{\"row\": \"%s\", \"kind\": \"%s\", \"measurement\": %d, \"n\": %u}\n",
+	       current_row->name, kind_names[trial_kind], measurements, n);
+	fflush(stdout);
+}
+
 double slope(__u64 (*run)(void *ctx, __u32 n), void *ctx, __u32 few, __u32 many)
 {
-	__u64 long_run = run(ctx, many);
+	__u64 short_run, long_run = run(ctx, many);
 
-	return ((double)long_run - run(ctx, few)) / (many - few);
+	measured(many);
+	short_run = run(ctx, few);
+	measured(few);
+	return ((double)long_run - short_run) / (many - few);
 }
 
 /* Is a tick an instruction here? */
@@ -162,6 +177,9 @@ static bool run_row(const struct row *row)
 	pid = fork();
 	if (!pid) {
 		row->run(row);
+		/* While programs are loaded, they have symbols, too. */
+		if (opt.symbols && !sh("cat /proc/kallsyms > %s", opt.symbols))
+			fail("%s: cannot be written", opt.symbols);
 		exit(kind_failed[STOCK] || kind_failed[CLAIMED]);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -197,6 +215,7 @@ int main(int argc, char **argv)
 		{ "icount", no_argument, NULL, 'i' },
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "cpu", required_argument, NULL, 'c' },
+		{ "symbols", required_argument, NULL, 's' },
 		{ "list", no_argument, NULL, 'l' },
 		{}
 	};
@@ -218,6 +237,9 @@ int main(int argc, char **argv)
 			break;
 		case 'c':
 			opt.cpu = atoi(optarg);
+			break;
+		case 's':
+			opt.symbols = optarg;
 			break;
 		case 'l':
 			list = true;

@@ -56,11 +56,13 @@ struct series {
  * @icount: a tick is an instruction (QEMU's icount); else a nanosecond
  * @rounds: how often each kind is measured
  * @cpu: where
+ * @symbols: a file for the kernel's symbols, for the profiler, or NULL
  */
 struct options {
 	bool icount;
 	int rounds;
 	int cpu;
+	const char *symbols;
 };
 
 extern struct options opt;
@@ -82,6 +84,7 @@ void fail(const char *fmt, ...);
 #define try_kind(kind) \
 	(!kind_failed[kind] && (trial_kind = (kind), !setjmp(trial)))
 
+extern int measurements;
 extern bool kind_failed[NR_KINDS];
 extern enum kind trial_kind;
 extern jmp_buf trial;
@@ -96,6 +99,28 @@ static inline __u64 now(void)
 	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
+
+/*
+ * What is measured lies between these two; end() returns the ticks. They execute
+ * the marks that scripts/profile-plugin.c knows.
+ */
+static inline __u64 begin(void)
+{
+	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb1\"" ::: "memory");
+	return now();
+}
+
+static inline __u64 end(__u64 start)
+{
+	__u64 ticks = now() - start;
+
+	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb0\"" ::: "memory");
+	measurements++;
+	return ticks;
+}
+
+/* Tells the profiler's user what the last measurement was of. */
+void measured(__u32 n);
 
 void add(struct series *s, double value);
 double median(const struct series *s);

@@ -98,11 +98,12 @@ static void insert_delete(int map, __u32 from, __u32 n)
 static __u64 run_change(void *ctx, __u32 n)
 {
 	struct change_ctx *c = ctx;
-	__u64 start = now();
+	__u64 start = begin(), ticks;
 
 	c->op(c->map, c->done, n);
+	ticks = end(start);
 	c->done += n;
-	return now() - start;
+	return ticks;
 }
 
 static void measure_change(const struct row *row)
@@ -156,10 +157,11 @@ static void measure_create(const struct row *row)
 		for (kind = STOCK; kind < NR_KINDS; kind++) {
 			if (!try_kind(kind))
 				continue;
-			start = now();
+			start = begin();
 			map = bpf_map_create(c->type, kind == CLAIMED ? "rm_test" : "st_test",
 					     4, 4, c->size, NULL);
-			start = now() - start;
+			start = end(start);
+			measured(1);
 			if (map < 0)
 				fail("no map: %s", strerror(errno));
 			/* Not the first one, for which caches have to be filled. */

@@ -174,9 +174,9 @@ static __u64 run(void *ctx, __u32 n)
 		fd = prog_fd(lane->obj, t->prog);
 	}
 
-	start = now();
+	start = begin();
 	err = bpf_prog_test_run_opts(fd, &opts);
-	ticks = now() - start;
+	ticks = end(start);
 	if (err)
 		fail("sending frames: %s", strerror(-err));
 
