@@ -3,6 +3,7 @@
 # make            build the module for the running kernel (or KVER=<release>)
 # make demo       see it at work, in a virtual machine
 # make check      the test suite, in virtual machines (KERNELS="6.1 6.12")
+# make bench      what claimed and stock maps cost (KERNELS, ROWS="hash*", REAL=1)
 # make lint       what the code has to pass besides
 # make shell      a root shell in the test machine, module loaded (KERNEL=6.12)
 # make install    install the module for KVER
@@ -29,6 +30,9 @@ check:
 demo:
 	@scripts/demo $(KERNEL)
 
+bench:
+	@scripts/bench $(if $(REAL),--real "$(REAL)") $(if $(ROWS),--rows "$(ROWS)") $(KERNELS)
+
 lint:
 	@scripts/lint $(KERNELS)
 
@@ -42,4 +46,4 @@ install: modules
 clean:
 	rm -rf build
 
-.PHONY: all modules check demo lint shell install clean
+.PHONY: all modules check demo bench lint shell install clean

@@ -91,8 +91,9 @@ static void report(const struct row *row, const char *part, enum kind kind,
 {
 	struct series by_size = sorted(s);
 
-	printf("{\"row\": \"%s%s%s\", \"kind\": \"%s\", \"median\": %.3f, \"min\": %.3f, \"max\": %.3f, \"rounds\": %d}\n",
+	printf("{\"row\": \"%s%s%s\", \"kind\": \"%s\", \"median\": %.3f, \"min\": %.3f, \"q1\": %.3f, \"q3\": %.3f, \"max\": %.3f, \"rounds\": %d}\n",
 	       row->name, *part ? "/" : "", part, kind_names[kind], median(s), by_size.v[0],
+	       by_size.v[s->n / 4], by_size.v[s->n - 1 - s->n / 4],
 	       by_size.v[s->n - 1], s->n);
 	fflush(stdout);
 }

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the benchmark's figures are shown as: tables and plots.
+
+A result is what scripts/bench stores in build/bench/bench-<kernel>.json:
+
+    kernel, release, revision	what was measured
+    unit			"instructions" or "ns"
+    runs			{CPU: {row: {kind: {median, min, max, ...}}}}
+    errors			{CPU: {row: [text]}}
+"""
+import os
+import subprocess
+
+from bench_rows import GROUPS, FRAME, BYTES
+
+# The runs, in the order they are shown; goals judge the first one there is.
+CPUS = {"max,-erms": "no ERMS", "max": "ERMS", "real": ""}
+KINDS = ("stock", "claimed")
+
+
+def medians(rows):
+    """{row: {kind: median}}"""
+    return {name: {kind: figure["median"] for kind, figure in kinds.items()}
+            for name, kinds in rows.items()}
+
+
+def number(value):
+    """Four digits, or as many as an integer has."""
+    if value is None:
+        return "-"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}"
+
+
+def times(figures):
+    """The claimed map's cost in the stock map's, if that says anything."""
+    stock, claimed = figures.get("stock"), figures.get("claimed")
+    if stock is None or claimed is None or stock < 1 or claimed < 0:
+        return "-"
+    return f"{claimed / stock:.3f}"
+
+
+def spread(figure):
+    """Half of what the middle half of all rounds differs by."""
+    if not figure or not figure["median"]:
+        return ""
+    return f" ±{(figure['q3'] - figure['q1']) / 2 / abs(figure['median']):.1%}"
+
+
+class Table:
+    """A result as lines of cells, under a head, in groups."""
+
+    def __init__(self, result):
+        self.result = result
+        self.counted = result["unit"] == "instructions"
+        self.cpus = [cpu for cpu in CPUS if cpu in result["runs"]]
+        self.head = [""]
+        for cpu in self.cpus:
+            self.head += [" ".join([kind, CPUS[cpu]]).strip() for kind in KINDS]
+            self.head.append("ratio")
+        self.head += ["goal", "reached"]
+        self.groups = []
+        self.short = []
+        for title, rows in GROUPS.items():
+            lines = [self.line(row) for row in rows if self.has(row)]
+            if lines:
+                self.groups.append((title, lines))
+
+    def has(self, row):
+        """Was the row to be measured?"""
+        base = row.name.split("/")[0]
+        return any(row.name in self.result["runs"][cpu] or
+                   base in self.result["errors"].get(cpu, {}) for cpu in self.cpus)
+
+    def cells(self, row, cpu):
+        """Stock, claimed, ratio."""
+        kinds = self.result["runs"][cpu].get(row.name, {})
+        figures = medians({row.name: kinds})[row.name]
+        if self.counted or row.unit == BYTES:
+            texts = [number(figures.get(kind)) for kind in KINDS]
+        elif row.unit == FRAME:
+            texts = [f"{1000 / figures[kind]:.3f} Mpps{spread(kinds[kind])}"
+                     if figures.get(kind) else "-" for kind in KINDS]
+        else:
+            texts = [f"{number(figures[kind])} ns{spread(kinds[kind])}"
+                     if kind in figures else "-" for kind in KINDS]
+        errors = self.result["errors"].get(cpu, {})
+        if row.name.split("/")[0] in errors:
+            texts = ["failed" if text == "-" else text for text in texts]
+        return texts + [times(figures)]
+
+    def line(self, row):
+        """A row's cells."""
+        cells = [row.title]
+        for cpu in self.cpus:
+            cells += self.cells(row, cpu)
+        rows = medians(self.result["runs"][self.cpus[0]])
+        reached = row.goal and row.goal.reached(rows.get(row.name, {}), rows,
+                                                self.result["kernel"], self.counted)
+        if reached is False:
+            self.short.append(row.title)
+        cells += [row.goal.text if row.goal else "",
+                  {True: "yes", False: "NO", None: ""}[reached]]
+        return cells
+
+    def title(self):
+        """What was measured."""
+        return (f"{self.result['release']}, redirmap {self.result['revision']}, "
+                f"{self.result['machine']}")
+
+    def widths(self):
+        """Of the columns."""
+        lines = [self.head] + [line for _, lines in self.groups for line in lines]
+        return [max(len(line[i]) for line in lines) for i in range(len(self.head))]
+
+    def text(self):
+        """For a terminal."""
+        widths = self.widths()
+        out = [self.title()]
+        for title, lines in self.groups:
+            out += ["", title]
+            for line in [self.head] + lines:
+                cells = [line[0].ljust(widths[0])]
+                cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
+                out.append("  " + "  ".join(cells).rstrip())
+        return "\n".join(out)
+
+    def rst(self):
+        """For the documentation."""
+        widths = self.widths()
+        bar = "  ".join("=" * width for width in widths)
+        out = []
+        for title, lines in self.groups:
+            head = [title if len(title) <= widths[0] else ""] + self.head[1:]
+            out += ["", bar, self.rst_line(head, widths), bar]
+            out += [self.rst_line(line, widths) for line in lines]
+            out.append(bar)
+        return "\n".join(out)
+
+    @staticmethod
+    def rst_line(line, widths):
+        """An empty first cell would join its line to the one before."""
+        cells = [(line[0] or "\\").ljust(widths[0])]
+        cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
+        return "  ".join(cells).rstrip()
+
+
+# --- plots -------------------------------------------------------------------
+
+STYLE = {"stock": "lc rgb '#c44e52'", "claimed": "lc rgb '#2a6f97'"}
+
+
+def figure_of(result, name, kind):
+    """A row's median, in the run that goals judge; None if there is none."""
+    for cpu in CPUS:
+        if cpu in result["runs"]:
+            return result["runs"][cpu].get(name, {}).get(kind, {}).get("median")
+    return None
+
+
+def curve(result, kind, points):
+    """The points (x, row) that were measured: lines "x y"."""
+    found = ((x, figure_of(result, name, kind)) for x, name in points)
+    return [f"{x} {max(y, 1):g}" for x, y in found if y is not None]
+
+
+def plot_curves(result, settings, curves):
+    """Gnuplot's text for one panel; curves: (title, kind, style, points)."""
+    data, parts = [], []
+    for i, (title, kind, style, points) in enumerate(curves):
+        lines = curve(result, kind, points)
+        if not lines:
+            continue
+        data += [f"$d{i} << END", *lines, "END"]
+        parts.append(f"$d{i} using 1:2 with linespoints {STYLE[kind]} {style} "
+                     f"title '{title}'")
+    if not parts:
+        return ""
+    return "\n".join(data + settings + ["plot " + ", ".join(parts), ""])
+
+
+def unit_of(result):
+    """What the y axis counts."""
+    return "instructions" if result["unit"] == "instructions" else "nanoseconds"
+
+
+def broadcast_capacity(result):
+    """Broadcast against the slots of the map."""
+    points = {kind: [(n, f"bcast-{kind}-4of{n}") for n in (4, 256, 4096, 65536)]
+              for kind in ("array", "hash")}
+    return plot_curves(
+        result,
+        ["set logscale xy", "set key top left", "set xlabel 'slots of the map'",
+         "set xtics (4, 64, 256, 1024, 4096, 65536)",
+         f"set ylabel '{unit_of(result)} a frame'"],
+        [("stock, array", "stock", "pt 7", points["array"]),
+         ("stock, hash", "stock", "pt 6 dt 2", points["hash"]),
+         ("claimed, array", "claimed", "pt 7", points["array"]),
+         ("claimed, hash", "claimed", "pt 6 dt 2", points["hash"])])
+
+
+def broadcast_members(result):
+    """Broadcast against the members."""
+    points = [(n, f"bcast-array-{n}of64") for n in (1, 2, 4, 8, 16, 32, 64)]
+    return plot_curves(
+        result,
+        ["set logscale xy 2", "set key top left", "set xlabel 'members, of 64 slots'",
+         f"set ylabel '{unit_of(result)} a frame'"],
+        [("stock", "stock", "pt 7", points), ("claimed", "claimed", "pt 7", points)])
+
+
+def removal(result):
+    """What maps add to the deletion of a device."""
+    points = [(n * 65536 / 1e6, f"beside/{n}") for n in (0, 16, 32, 64)]
+    return plot_curves(
+        result,
+        ["set key top left", "set xlabel 'million slots of maps beside'",
+         "set yrange [0:*]", "set format y '%.0s %c'",
+         f"set ylabel '{unit_of(result)} added to a deletion'"],
+        [("stock", "stock", "pt 7", points), ("claimed", "claimed", "pt 7", points)])
+
+
+def redirect(result):
+    """Redirects by kind."""
+    rows = [("ifindex", "unicast-ifindex"), ("array, 1 target", "unicast-array-1"),
+            ("array, 4 targets", "unicast-array-4"), ("hash, 1 key", "unicast-hash-1"),
+            ("hash, dense", "unicast-hash-dense"), ("hash, random", "unicast-hash-random"),
+            ("hash, stride", "unicast-hash-stride"), ("egress program", "unicast-egress")]
+    lines = []
+    for title, name in rows:
+        both = [figure_of(result, name, kind) for kind in KINDS]
+        if any(both):
+            lines.append(f"'{title}' " + " ".join("?" if y is None else f"{y:g}" for y in both))
+    if not lines:
+        return ""
+    drop = figure_of(result, "drop", "stock")
+    floor = f", {drop:g} with lines lc rgb '#888888' dt 2 title 'XDP\\_DROP'" if drop else ""
+    bars = ", ".join(f"$bars using {i + 2}:xtic(1) with histograms fs solid "
+                     f"{STYLE[kind]} title '{kind}'" for i, kind in enumerate(KINDS))
+    return "\n".join([
+        "$bars << END", *lines, "END", "set style data histograms",
+        "set datafile missing '?'", "set boxwidth 0.9", "set yrange [0:*]",
+        "set xtics rotate by -35 nomirror", "set key top left horizontal",
+        f"set ylabel '{unit_of(result)} a frame'",
+        f"plot {bars}{floor}", ""])
+
+
+PLOTS = {
+    "broadcast-capacity": ("Broadcast of 64 bytes to 4 members", broadcast_capacity),
+    "broadcast-members": ("Broadcast of 64 bytes", broadcast_members),
+    "removal": ("Deletion of a device beside big, empty maps", removal),
+    "redirect": ("Unicast redirect of 64 bytes", redirect),
+}
+
+
+def draw(results, folder):
+    """All plots, with a panel for each result. Returns the files."""
+    files = []
+    for name, (title, panel) in PLOTS.items():
+        panels = [(r, text) for r in results if (text := panel(r))]
+        if not panels:
+            continue
+        path = os.path.join(folder, f"{name}.svg")
+        script = [f"set terminal svg size {480 * len(panels)},400 noenhanced "
+                  "font 'sans,12' background 'white'",
+                  f"set output '{path}'",
+                  f"set multiplot layout 1,{len(panels)} title '{title}'"]
+        for result, text in panels:
+            script += ["reset", "set grid ytics lc rgb '#dddddd'",
+                       f"set title 'Linux {result['release']}'", text]
+        script.append("unset multiplot")
+        subprocess.run(["gnuplot"], input="\n".join(script), text=True, check=True)
+        files.append(path)
+    return files

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rows of the benchmark: how they are called, and what is to be reached.
+
+What a row measures is in selftests/bench/, under the same name. Goals judge the
+run without ERMS, in which copies and zeroing are counted as what they cost.
+"""
+import dataclasses
+import typing
+
+FRAME = "instructions a frame"
+CALL = "instructions a call"
+ALL = "instructions"
+BYTES = "bytes a slot"
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """A limit for claimed maps, as a text and as a test.
+
+    limit is called with the row's figures, and those of all rows of the run:
+    {row: {kind: median}}; it gives the largest figure that reaches the goal, or
+    None if there is nothing to compare with. With counted, the limit is a number
+    of instructions, and says nothing about other units.
+    """
+    text: str
+    limit: typing.Callable
+    counted: bool = False
+
+    def reached(self, figures, rows, kernel, instructions=True):
+        """True, False, or None when that cannot be said."""
+        if self.counted and not instructions:
+            return None
+        limit = self.limit(figures, rows, kernel)
+        if limit is None or "claimed" not in figures:
+            return None
+        return figures["claimed"] <= limit
+
+
+def ratio(times):
+    """At most so many times the stock map's cost; to be equal is within 0.5 %."""
+    slack = 0.005 if times == 1 else 0
+
+    def limit(figures, _rows, _kernel):
+        stock = figures.get("stock")
+        return None if stock is None else stock * (times + slack)
+    return Goal(f"{times:.2f} x", limit)
+
+
+def like(other, tolerance):
+    """The claimed map's cost in another row."""
+    def limit(_figures, rows, _kernel):
+        reference = rows.get(other, {}).get("claimed")
+        return None if reference is None else reference * (1 + tolerance)
+    return Goal(f"{other} ± {tolerance * 100:.0f} %", limit)
+
+
+def most(amount, counted=False):
+    """At most so many, whatever the stock map costs."""
+    return Goal(f"{amount:,}", lambda *_: amount, counted)
+
+
+def by_kernel(amounts):
+    """At most so many, for each kernel."""
+    return Goal(" / ".join(f"{a:,}" for a in amounts.values()),
+                lambda _figures, _rows, kernel: amounts.get(kernel), True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of the table."""
+    name: str
+    title: str
+    unit: str
+    goal: Goal | None = None
+
+
+EQUAL = ratio(1.00)
+FLUSH = ratio(1.02)
+BROADCAST = by_kernel({"6.1": 1850, "6.12": 2000})
+REMOVAL = most(20000, counted=True)
+SWEEP = most(3, counted=True)
+BATCH = ratio(0.20)
+FREE = ratio(0.10)
+
+
+def broadcasts(kind):
+    """Broadcast to four members of maps of all sizes."""
+    for size in (4, 256, 4096, 65536):
+        yield Row(f"bcast-{kind}-4of{size}",
+                  f"{kind}, 4 members, {size} slots, 64 bytes", FRAME, BROADCAST)
+
+
+GROUPS = {
+    "Unicast": (
+        Row("drop", "XDP_DROP, no redirect", FRAME),
+        Row("unicast-ifindex", "bpf_redirect(ifindex), no map", FRAME),
+        Row("unicast-array-1", "array, 1 target", FRAME, EQUAL),
+        Row("unicast-array-4", "array, 4 targets", FRAME, EQUAL),
+        Row("unicast-hash-1", "hash, 1 target", FRAME, EQUAL),
+        Row("unicast-hash-dense", "hash, 1024 keys: 0, 1, 2...", FRAME, EQUAL),
+        Row("unicast-hash-random", "hash, 1024 random keys", FRAME, EQUAL),
+        Row("unicast-hash-stride", "hash, 1024 keys: 0, 64, 128...", FRAME,
+            like("unicast-hash-dense", 0.02)),
+        Row("unicast-hash-bucket", "hash, 1024 keys: 0, 1024, 2048...", FRAME,
+            like("unicast-hash-dense", 0.02)),
+        Row("unicast-egress", "array, an egress program", FRAME, EQUAL),
+        Row("flush-64-targets", "array, 64 targets in turn: flushes of 1 frame",
+            FRAME, FLUSH),
+        Row("flush-poll-1", "array, NAPI polls of 1 frame", FRAME, FLUSH),
+    ),
+    "Generic XDP": (
+        Row("generic-drop", "XDP_DROP, no redirect", FRAME),
+        Row("generic-unicast", "array, 1 target, a veth", FRAME, FLUSH),
+        Row("generic-unicast-dummy", "array, 1 target, a dummy device", FRAME, FLUSH),
+        Row("generic-bcast-4of8", "array, 4 members, 8 slots", FRAME,
+            EQUAL),
+        Row("generic-bcast-4of65536", "array, 4 members, 65536 slots", FRAME,
+            like("generic-bcast-4of8", 0.01)),
+    ),
+    "Broadcast": (
+        *broadcasts("array"),
+        *broadcasts("hash"),
+        Row("bcast-1500-4of4", "array, 4 members, 4 slots, 1500 bytes", FRAME,
+            ratio(0.52)),
+        *(Row(f"bcast-array-{n}of64", f"array, {n} members, 64 slots, 64 bytes",
+              FRAME, ratio(0.29) if n == 64 else None)
+          for n in (1, 2, 4, 8, 16, 32, 64)),
+    ),
+    "From user space": (
+        Row("update-array", "update of an array's slot", CALL, ratio(0.85)),
+        Row("update-hash", "update of a hash's key", CALL, ratio(0.85)),
+        Row("insert-delete", "hash: insert and delete, among 2048", CALL,
+            ratio(0.90)),
+        Row("insert-delete-only", "hash: insert and delete the only entry", CALL,
+            ratio(0.90)),
+        Row("lookup-array", "lookup in an array", CALL, EQUAL),
+        Row("lookup-hash", "lookup in a hash", CALL, EQUAL),
+        Row("batch-array", "array: 4096 updates, an update (stock: single calls)",
+            "instructions an update", BATCH),
+        Row("batch-hash", "hash: 4096 updates, an update (stock: single calls)",
+            "instructions an update", BATCH),
+        Row("create-array-4", "create an array of 4 slots", CALL, EQUAL),
+        Row("create-array-65536", "create an array of 65536 slots", CALL,
+            EQUAL),
+        Row("create-hash-65536", "create a hash of 65536 slots", CALL,
+            EQUAL),
+    ),
+    "Big maps, and devices that leave": (
+        Row("beside/0", "what a map that holds it adds to a device's deletion",
+            ALL, REMOVAL),
+        Row("beside/16", "the same, beside 16 empty maps of 65536 slots", ALL, REMOVAL),
+        Row("beside/32", "the same, beside 32", ALL, REMOVAL),
+        Row("beside/64", "the same, beside 64", ALL, REMOVAL),
+        Row("full-array/removal", "what a full array of 65536 slots adds", ALL, REMOVAL),
+        Row("full-hash/removal", "what a full hash of 65536 slots adds", ALL, REMOVAL),
+        Row("full-array/sweep", "deferred sweep of that array, a slot", ALL, SWEEP),
+        Row("full-hash/sweep", "deferred sweep of that hash, a slot", ALL, SWEEP),
+        Row("full-array/memory", "full array of 65536 slots, 4 devices", BYTES,
+            most(9)),
+        Row("full-hash/memory", "full hash of 65536 slots, 4 devices", BYTES,
+            most(32)),
+        Row("full-array/free", "free the full array", ALL, FREE),
+        Row("full-hash/free", "free the full hash", ALL, FREE),
+    ),
+}
+
+ROWS = {row.name: row for rows in GROUPS.values() for row in rows}
