@@ -7,40 +7,17 @@
  * At each end mark the counts since the start mark are appended to the file
  * given by out=: a line "end", then "ADDRESS COUNT INSTRUCTION" for each
  * instruction, in no order.
- *
- * Debian packages no qemu-plugin.h, so what is needed of its API, version 1,
- * is declared here.
  */
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
+#include <linux/types.h>
+
+#include "profile-plugin.h"
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
-						 size_t idx);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *insn);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn,
-						int op, void *ptr, uint64_t imm);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*cb)(unsigned int cpu, void *data),
-					    int flags, void *data);
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
-					   void (*cb)(qemu_plugin_id_t id,
-						      struct qemu_plugin_tb *tb));
-
-#define INLINE_ADD_U64 0
-#define CB_NO_REGS 0
 
 /* nopl MAGIC(%rax) */
 static const unsigned char mark_start[] = { 0x0f, 0x1f, 0x80, 'r', 'm', 'b', '1' };
@@ -49,16 +26,16 @@ static const unsigned char mark_end[] = { 0x0f, 0x1f, 0x80, 'r', 'm', 'b', '0' }
 /* By address. TCG is single-threaded in icount mode, so nothing is locked. */
 #define TABLE (1u << 21)
 static struct insn {
-	uint64_t addr;
-	uint64_t count;
+	__u64 addr;
+	__u64 count;
 	char *text;
 } table[TABLE];
 
 static FILE *out;
 
-static struct insn *find(uint64_t addr)
+static struct insn *find(__u64 addr)
 {
-	uint32_t i = (addr * 0x9e3779b97f4a7c15ull) >> 43;
+	__u32 i = (addr * 0x9e3779b97f4a7c15ull) >> 43;
 
 	for (; table[i].addr && table[i].addr != addr; i = (i + 1) % TABLE)
 		;
@@ -67,7 +44,7 @@ static struct insn *find(uint64_t addr)
 
 static void start(unsigned int cpu, void *data)
 {
-	uint32_t i;
+	__u32 i;
 
 	for (i = 0; i < TABLE; i++)
 		table[i].count = 0;
@@ -75,12 +52,12 @@ static void start(unsigned int cpu, void *data)
 
 static void end(unsigned int cpu, void *data)
 {
-	uint32_t i;
+	__u32 i;
 
 	fprintf(out, "end\n");
 	for (i = 0; i < TABLE; i++)
 		if (table[i].count)
-			fprintf(out, "%lx %lu %s\n", table[i].addr, table[i].count,
+			fprintf(out, "%llx %llu %s\n", table[i].addr, table[i].count,
 				table[i].text);
 	fflush(out);
 }
@@ -91,7 +68,7 @@ static bool is(const struct qemu_plugin_insn *insn, const unsigned char *mark)
 	       !memcmp(qemu_plugin_insn_data(insn), mark, sizeof(mark_start));
 }
 
-static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+static void translated(__u64 id, struct qemu_plugin_tb *tb)
 {
 	size_t i, n = qemu_plugin_tb_n_insns(tb);
 
@@ -117,7 +94,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 }
 
 __attribute__((visibility("default")))
-int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
+int qemu_plugin_install(__u64 id, const void *info, int argc, char **argv)
 {
 	if (argc != 1 || strncmp(argv[0], "out=", 4)) {
 		fprintf(stderr, "profile-plugin: out=FILE is missing\n");

@@ -9,9 +9,10 @@
  * The exit status is 1 when a row has failed. scripts/bench boots the machine,
  * loads the module (claim=rm_*), runs this and makes the table.
  *
- * --symbols is for the profiler (scripts/bench --profile): which measurement was
- * which, and the kernel's symbols. With --icount, in a machine where QEMU counts a nanosecond for each
- * instruction, results are in instructions; else in nanoseconds.
+ * With --icount, in a machine where QEMU counts a nanosecond for each
+ * instruction, results are in instructions; else in nanoseconds. --symbols is for
+ * the profiler (scripts/bench --profile): it tells which measurement was of what,
+ * and saves the kernel's symbols.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -91,10 +92,11 @@ static void report(const struct row *row, const char *part, enum kind kind,
 {
 	struct series by_size = sorted(s);
 
-	printf("{\"row\": \"%s%s%s\", \"kind\": \"%s\", \"median\": %.3f, \"min\": %.3f, \"q1\": %.3f, \"q3\": %.3f, \"max\": %.3f, \"rounds\": %d}\n",
-	       row->name, *part ? "/" : "", part, kind_names[kind], median(s), by_size.v[0],
-	       by_size.v[s->n / 4], by_size.v[s->n - 1 - s->n / 4],
-	       by_size.v[s->n - 1], s->n);
+	printf("{\"row\": \"%s%s%s\", \"kind\": \"%s\", \"rounds\": %d, ",
+	       row->name, *part ? "/" : "", part, kind_names[kind], s->n);
+	printf("\"median\": %.3f, \"min\": %.3f, \"q1\": %.3f, \"q3\": %.3f, \"max\": %.3f}\n",
+	       median(s), by_size.v[0], by_size.v[s->n / 4],
+	       by_size.v[s->n - 1 - s->n / 4], by_size.v[s->n - 1]);
 	fflush(stdout);
 }
 
@@ -148,11 +150,11 @@ double slope(__u64 (*run)(void *ctx, __u32 n), void *ctx, __u32 few, __u32 many)
 /* Is a tick an instruction here? */
 static bool counts_instructions(void)
 {
-	__u64 n = 1000000, start = now();
+	__u64 n = 1000000, start = clock_ticks();
 	double ratio;
 
 	asm volatile("1: dec %0; jnz 1b" : "+r"(n));
-	ratio = (now() - start) / 2e6;
+	ratio = (clock_ticks() - start) / 2e6;
 	return fabs(ratio - 1) < 0.02;
 }
 

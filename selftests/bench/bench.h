@@ -82,7 +82,7 @@ void fail(const char *fmt, ...);
  * that change inside have to be in memory.
  */
 #define try_kind(kind) \
-	(!kind_failed[kind] && (trial_kind = (kind), !setjmp(trial)))
+	(!kind_failed[trial_kind = (kind)] && !setjmp(trial))
 
 extern int measurements;
 extern bool kind_failed[NR_KINDS];
@@ -90,7 +90,7 @@ extern enum kind trial_kind;
 extern jmp_buf trial;
 
 /* Instructions in icount mode, else nanoseconds. */
-static inline __u64 now(void)
+static inline __u64 clock_ticks(void)
 {
 	struct timespec ts;
 
@@ -107,12 +107,12 @@ static inline __u64 now(void)
 static inline __u64 begin(void)
 {
 	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb1\"" ::: "memory");
-	return now();
+	return clock_ticks();
 }
 
 static inline __u64 end(__u64 start)
 {
-	__u64 ticks = now() - start;
+	__u64 ticks = clock_ticks() - start;
 
 	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb0\"" ::: "memory");
 	measurements++;

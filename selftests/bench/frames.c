@@ -46,8 +46,8 @@ enum keys {
  * @size: of the map
  * @nr_keys: how many keys the map has
  * @keys: which ones
- * @targets: devices that these keys point to, in turn
- * @copies: of each frame, that should arrive; 1 unless set
+ * @targets: devices that these keys, or the program, point to in turn
+ * @broadcast: each key is for a target of its own, and a copy of each frame
  * @len: of a frame; LEN_MIN unless set
  * @poll: frames in a NAPI poll; POLL unless set
  * @frames: in the long run, in icount mode; a quarter of it in the short one
@@ -62,7 +62,7 @@ struct traffic {
 	int nr_keys;
 	enum keys keys;
 	int targets;
-	int copies;
+	bool broadcast;
 	int len;
 	int poll;
 	int frames;
@@ -110,7 +110,8 @@ static void fill(struct lane *lane, int map)
 
 	for (i = 0; i < t->nr_keys; i++) {
 		key = key_of(t, i);
-		val.ifindex = index_of(t->dummies ? "n%d" : "d%d", i % t->targets);
+		val.ifindex = index_of(t->dummies ? "n%d" : "d%d",
+				       t->broadcast ? i : i % t->targets);
 		if (t->egress)
 			val.bpf_prog.fd = prog_fd(lane->obj, "egress_pass");
 		if (bpf_map_update_elem(map, &key, &val, BPF_ANY))
@@ -181,7 +182,7 @@ static __u64 run(void *ctx, __u32 n)
 		fail("sending frames: %s", strerror(-err));
 
 	got = count() - before;
-	want = t->targets ? (__u64)n * (t->copies ?: 1) : 0;
+	want = (__u64)n * (t->broadcast ? t->nr_keys : !!t->targets);
 	if (got != want)
 		fail("%llu of %llu frames arrived", got, want);
 	return ticks;
@@ -253,8 +254,7 @@ static void run_traffic(const struct row *row)
 #define TURN .prog = "redirect_turn"
 #define ONE .prog = "redirect_one", .size = 4, .nr_keys = 1, .targets = 1
 #define BROADCAST(members, slots)					\
-	.prog = "broadcast", .size = slots, .nr_keys = members,		\
-	.targets = members, .copies = members
+	.prog = "broadcast", .broadcast = true, .size = slots, .nr_keys = members
 #define HASH_1024 HASH, TURN, .size = NR_KEYS, .nr_keys = NR_KEYS, .targets = 4
 
 const struct row frame_rows[] = {

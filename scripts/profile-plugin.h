@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What profile-plugin.c needs of QEMU's plugin API, version 1: Debian packages no
+ * qemu-plugin.h.
+ */
+#ifndef REDIRMAP_PROFILE_PLUGIN_H
+#define REDIRMAP_PROFILE_PLUGIN_H
+
+#include <stddef.h>
+
+#include <linux/types.h>
+
+#define INLINE_ADD_U64 0
+#define CB_NO_REGS 0
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
+						 size_t idx);
+__u64 qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *insn);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn,
+						int op, void *ptr, __u64 imm);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    void (*cb)(unsigned int cpu, void *data),
+					    int flags, void *data);
+void qemu_plugin_register_vcpu_tb_trans_cb(__u64 id,
+					   void (*cb)(__u64 id,
+						      struct qemu_plugin_tb *tb));
+
+#endif /* REDIRMAP_PROFILE_PLUGIN_H */
