@@ -17,11 +17,11 @@
 #include <fnmatch.h>
 #include <getopt.h>
 #include <math.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <sys/wait.h>
 
 #include "bench.h"
+#include "netlib.h"
 #include "testlib.h"
 
 struct options opt = { .rounds = 3 };
@@ -158,17 +158,6 @@ static bool counts_instructions(void)
 	return fabs(ratio - 1) < 0.02;
 }
 
-/* One CPU for everything: what interrupts on it finish there. */
-static void stay(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		ksft_exit_fail_perror("sched_setaffinity");
-}
-
 static bool run_row(const struct row *row)
 {
 	int status;
@@ -256,7 +245,7 @@ int main(int argc, char **argv)
 		ksft_exit_fail_msg("--rounds is 1 to %d\n", MAX_ROUNDS);
 
 	if (!list) {
-		stay(opt.cpu);
+		run_on_cpu(opt.cpu);
 		if (opt.icount && !counts_instructions())
 			ksft_exit_fail_msg("a tick is no instruction here\n");
 		libbpf_set_print(silent);

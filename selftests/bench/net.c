@@ -1,52 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The benchmark's devices, in a network namespace of its own. Devices are
- * made and deleted by rtnetlink, whose one message is what is measured, and
- * counted by one dump.
+ * made and deleted by rtnetlink, whose one message is what is measured.
  */
+#include <ctype.h>
+#include <ifaddrs.h>
 #include <linux/if_link.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "bench.h"
+#include "netlib.h"
 #include "testlib.h"
 
 static int rtnl = -1;
 
-static void setup(const char *what, bool ok)
-{
-	if (!ok)
-		ksft_exit_fail_perror(what);
-}
-
 void net_init(void)
 {
-	FILE *ip;
-	int i;
+	char text[16384];
+	int i, n = 0;
 
-	setup("unshare", !unshare(CLONE_NEWNET));
-	/* No neighbour discovery among the frames. */
-	setup("disable_ipv6",
-	      write_str("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"));
-
-	ip = popen("exec ip -batch -", "w");
-	setup("ip", ip);
-	fprintf(ip, "link set lo up\n");
 	for (i = 0; i < NR_PAIRS; i++)
-		fprintf(ip, "link add d%d type veth peer name p%d\n"
-			"link set d%d up\nlink set p%d up\n", i, i, i, i);
+		n += sprintf(text + n, "link add d%d type veth peer name p%d\n"
+			     "link set d%d up\nlink set p%d up\n", i, i, i, i);
 	for (i = 0; i < NR_DUMMIES; i++)
-		fprintf(ip, "link add n%d type dummy\nlink set n%d up\n", i, i);
+		n += sprintf(text + n, "link add n%d type dummy\nlink set n%d up\n", i, i);
 	/* Where generic frames come from, and a program is kept. */
-	fprintf(ip, "link add src type dummy\nlink set src up\n");
-	fprintf(ip, "link add keep type veth peer name keep1\nlink set keep up\n");
-	setup("ip", !pclose(ip));
+	sprintf(text + n, "link add src type dummy\nlink set src up\nlink set lo up\n"
+		"link add keep type veth peer name keep1\nlink set keep up\n");
 
+	if (!enter_net() || !ip("%s", text))
+		fail("devices: %s", strerror(errno));
 	rtnl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	setup("rtnetlink", rtnl >= 0);
+	if (rtnl < 0)
+		fail("rtnetlink: %s", strerror(errno));
 }
 
 /* Sends a request and waits for its end. */
@@ -133,64 +120,32 @@ unsigned int index_of(const char *fmt, int nr)
 	return index;
 }
 
-/* Packets of one message of the dump, if its device's name begins with LETTER. */
-static __u64 packets_of(struct nlmsghdr *msg, char letter)
+/* Of devices called by this letter and a number: received, or sent. */
+static __u64 packets(char letter, bool sent)
 {
-	struct ifinfomsg *link = NLMSG_DATA(msg);
-	struct rtattr *a = IFLA_RTA(link);
-	int len = IFLA_PAYLOAD(msg);
-	struct rtnl_link_stats64 stats = {};
-	const char *name = "";
-
-	for (; RTA_OK(a, len); a = RTA_NEXT(a, len)) {
-		if (a->rta_type == IFLA_IFNAME)
-			name = RTA_DATA(a);
-		else if (a->rta_type == IFLA_STATS64)
-			memcpy(&stats, RTA_DATA(a), RTA_PAYLOAD(a) < sizeof(stats) ?
-			       RTA_PAYLOAD(a) : sizeof(stats));
-	}
-	if (*name != letter || name[1] < '0' || name[1] > '9')
-		return 0;
-	return letter == 'p' ? stats.rx_packets : stats.tx_packets;
-}
-
-static __u64 packets(char letter)
-{
-	struct {
-		struct nlmsghdr head;
-		struct ifinfomsg link;
-	} req = {
-		.head.nlmsg_len = sizeof(req),
-		.head.nlmsg_type = RTM_GETLINK,
-		.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-	};
-	static char buf[1 << 18];
-	struct nlmsghdr *msg;
+	struct rtnl_link_stats *stats;
+	struct ifaddrs *list, *a;
 	__u64 sum = 0;
-	int len;
 
-	if (send(rtnl, &req, sizeof(req), 0) != sizeof(req))
-		fail("dump of devices: %s", strerror(errno));
-	for (;;) {
-		len = recv(rtnl, buf, sizeof(buf), 0);
-		if (len <= 0)
-			fail("dump of devices: %s", strerror(errno));
-		for (msg = (void *)buf; NLMSG_OK(msg, len); msg = NLMSG_NEXT(msg, len)) {
-			if (msg->nlmsg_type == NLMSG_DONE)
-				return sum;
-			if (msg->nlmsg_type != RTM_NEWLINK)
-				fail("dump of devices: a reply of another kind");
-			sum += packets_of(msg, letter);
-		}
+	if (getifaddrs(&list))
+		fail("statistics: %s", strerror(errno));
+	for (a = list; a; a = a->ifa_next) {
+		if (!a->ifa_addr || a->ifa_addr->sa_family != AF_PACKET ||
+		    !a->ifa_data || a->ifa_name[0] != letter || !isdigit(a->ifa_name[1]))
+			continue;
+		stats = a->ifa_data;
+		sum += sent ? stats->tx_packets : stats->rx_packets;
 	}
+	freeifaddrs(list);
+	return sum;
 }
 
 __u64 frames_received(void)
 {
-	return packets('p');
+	return packets('p', false);
 }
 
 __u64 frames_dropped_by_dummies(void)
 {
-	return packets('n');
+	return packets('n', true);
 }

@@ -3,8 +3,6 @@
  * The benchmark's BPF programs: found beside the binary, opened with nothing
  * to load but what is asked for, so that no other program is in the way.
  */
-#include <libgen.h>
-#include <limits.h>
 #include <linux/if_link.h>
 
 #include "bench.h"
@@ -13,17 +11,10 @@
 /* Only PROG of them will be loaded, and EXTRA if it is not NULL. */
 struct bpf_object *open_progs(const char *prog, const char *extra)
 {
-	char exe[PATH_MAX], path[PATH_MAX + 16];
-	struct bpf_object *obj;
+	const char *path = beside("bench.bpf.o");
+	struct bpf_object *obj = bpf_object__open(path);
 	struct bpf_program *p;
-	ssize_t n;
 
-	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-	if (n < 0)
-		fail("/proc/self/exe: %s", strerror(errno));
-	exe[n] = '\0';
-	snprintf(path, sizeof(path), "%s/bench.bpf.o", dirname(exe));
-	obj = bpf_object__open(path);
 	if (!obj)
 		fail("%s: %s", path, strerror(errno));
 
