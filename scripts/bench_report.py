@@ -30,9 +30,7 @@ def number(value):
         return "-"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}"
+    return f"{value:.1f}"
 
 
 def times(figures):
@@ -194,7 +192,7 @@ def broadcast_capacity(result):
     return plot_curves(
         result,
         ["set logscale xy", "set key top left", "set xlabel 'slots of the map'",
-         "set xtics (4, 64, 256, 1024, 4096, 65536)",
+         "set xtics (4, 256, 4096, 65536)", "set format y '%.0s %c'",
          f"set ylabel '{unit_of(result)} a frame'"],
         [("stock, array", "stock", "pt 7", points["array"]),
          ("stock, hash", "stock", "pt 6 dt 2", points["hash"]),
@@ -207,7 +205,8 @@ def broadcast_members(result):
     points = [(n, f"bcast-array-{n}of64") for n in (1, 2, 4, 8, 16, 32, 64)]
     return plot_curves(
         result,
-        ["set logscale xy 2", "set key top left", "set xlabel 'members, of 64 slots'",
+        ["set logscale xy", "set key top left", "set xlabel 'members, of 64 slots'",
+         "set xtics (1, 2, 4, 8, 16, 32, 64)", "set format y '%.0s %c'",
          f"set ylabel '{unit_of(result)} a frame'"],
         [("stock", "stock", "pt 7", points), ("claimed", "claimed", "pt 7", points)])
 
@@ -233,17 +232,17 @@ def redirect(result):
     for title, name in rows:
         both = [figure_of(result, name, kind) for kind in KINDS]
         if any(both):
-            lines.append(f"'{title}' " + " ".join("?" if y is None else f"{y:g}" for y in both))
+            lines.append(f'"{title}" ' + " ".join("?" if y is None else f"{y:g}" for y in both))
     if not lines:
         return ""
     drop = figure_of(result, "drop", "stock")
-    floor = f", {drop:g} with lines lc rgb '#888888' dt 2 title 'XDP\\_DROP'" if drop else ""
+    floor = f", {drop:g} with lines lc rgb '#888888' dt 2 title 'XDP_DROP'" if drop else ""
     bars = ", ".join(f"$bars using {i + 2}:xtic(1) with histograms fs solid "
                      f"{STYLE[kind]} title '{kind}'" for i, kind in enumerate(KINDS))
     return "\n".join([
         "$bars << END", *lines, "END", "set style data histograms",
         "set datafile missing '?'", "set boxwidth 0.9", "set yrange [0:*]",
-        "set xtics rotate by -35 nomirror", "set key top left horizontal",
+        "set xtics rotate by -35 nomirror", "set key outside top center horizontal",
         f"set ylabel '{unit_of(result)} a frame'",
         f"plot {bars}{floor}", ""])
 
@@ -264,7 +263,7 @@ def draw(results, folder):
         if not panels:
             continue
         path = os.path.join(folder, f"{name}.svg")
-        script = [f"set terminal svg size {480 * len(panels)},400 noenhanced "
+        script = [f"set terminal svg size {520 * len(panels)},420 noenhanced "
                   "font 'sans,12' background 'white'",
                   f"set output '{path}'",
                   f"set multiplot layout 1,{len(panels)} title '{title}'"]

@@ -170,7 +170,7 @@ static bool run_row(const struct row *row)
 	if (!pid) {
 		row->run(row);
 		/* While programs are loaded, they have symbols, too. */
-		if (opt.symbols && !sh("cat /proc/kallsyms > %s", opt.symbols))
+		if (opt.symbols && !sh("cat /proc/kallsyms >> %s", opt.symbols))
 			fail("%s: cannot be written", opt.symbols);
 		exit(kind_failed[STOCK] || kind_failed[CLAIMED]);
 	}

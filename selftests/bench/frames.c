@@ -50,7 +50,8 @@ enum keys {
  * @broadcast: each key is for a target of its own, and a copy of each frame
  * @len: of a frame; LEN_MIN unless set
  * @poll: frames in a NAPI poll; POLL unless set
- * @frames: in the long run, in icount mode; a quarter of it in the short one
+ * @stock_frames: in icount mode, in the long run of a stock map, which is slow;
+ *	unset: as many as a claimed one gets
  * @egress: entries have an egress program
  * @generic: generic XDP
  * @dummies: targets are dummy devices
@@ -65,7 +66,7 @@ struct traffic {
 	bool broadcast;
 	int len;
 	int poll;
-	int frames;
+	int stock_frames;
 	bool egress;
 	bool generic;
 	bool dummies;
@@ -74,11 +75,13 @@ struct traffic {
 /**
  * struct lane - a kind of map under a row's traffic
  * @t: the traffic
+ * @kind: of the map
  * @obj: the program under test, loaded over its map
  * @pass: passes frames to generic XDP
  */
 struct lane {
 	const struct traffic *t;
+	enum kind kind;
 	struct bpf_object *obj;
 	struct bpf_object *pass;
 };
@@ -124,7 +127,7 @@ static void fill(struct lane *lane, int map)
 
 static struct lane make_lane(const struct traffic *t, enum kind kind)
 {
-	struct lane lane = { .t = t };
+	struct lane lane = { .t = t, .kind = kind };
 	int map = -1;
 
 	lane.obj = open_progs(t->prog, t->egress ? "egress_pass" : NULL);
@@ -194,13 +197,16 @@ static __u32 whole(double n)
 	return n < NR_KEYS ? POLL : (__u32)n / NR_KEYS * NR_KEYS;
 }
 
-/* Frames of the long run. */
+/* Frames of the long run: the short one has a quarter of them. */
 static __u32 enough(struct lane *lane)
 {
+	const struct traffic *t = lane->t;
 	double per_frame;
 
+	if (opt.icount && lane->kind == STOCK && t->stock_frames)
+		return t->stock_frames;
 	if (opt.icount)
-		return lane->t->frames ?: 32 * NR_KEYS;
+		return 32 * NR_KEYS / (t->broadcast ? t->nr_keys : 1);
 	/* Long enough for a clock, on whatever machine. */
 	run(lane, POLL);
 	per_frame = run(lane, 4 * POLL) / (4.0 * POLL);
@@ -266,7 +272,7 @@ const struct row frame_rows[] = {
 	ROW("unicast-hash-dense", HASH_1024, .keys = DENSE),
 	ROW("unicast-hash-random", HASH_1024, .keys = RANDOM),
 	ROW("unicast-hash-stride", HASH_1024, .keys = STRIDED),
-	ROW("unicast-hash-bucket", HASH_1024, .keys = ONE_BUCKET, .frames = 8 * NR_KEYS),
+	ROW("unicast-hash-bucket", HASH_1024, .keys = ONE_BUCKET, .stock_frames = 8 * NR_KEYS),
 	ROW("unicast-egress", ARRAY, ONE, .egress = true),
 	ROW("flush-64-targets", ARRAY, TURN, .size = 64, .nr_keys = 64, .targets = 64),
 	ROW("flush-poll-1", ARRAY, ONE, .poll = 1),
@@ -275,26 +281,25 @@ const struct row frame_rows[] = {
 	ROW("generic-unicast", ARRAY, ONE, .generic = true),
 	ROW("generic-unicast-dummy", ARRAY, ONE, .generic = true, .dummies = true),
 	ROW("generic-bcast-4of8", ARRAY, BROADCAST(4, 8), .generic = true,
-	    .dummies = true, .frames = 4 * NR_KEYS),
+	    .dummies = true),
 	ROW("generic-bcast-4of65536", ARRAY, BROADCAST(4, 65536), .generic = true,
-	    .dummies = true, .frames = 2 * POLL),
+	    .dummies = true, .stock_frames = 2 * POLL),
 
-	ROW("bcast-array-4of4", ARRAY, BROADCAST(4, 4), .frames = 8 * NR_KEYS),
-	ROW("bcast-array-4of256", ARRAY, BROADCAST(4, 256), .frames = 4 * NR_KEYS),
-	ROW("bcast-array-4of4096", ARRAY, BROADCAST(4, 4096), .frames = 8 * POLL),
-	ROW("bcast-array-4of65536", ARRAY, BROADCAST(4, 65536), .frames = 2 * POLL),
-	ROW("bcast-hash-4of4", HASH, BROADCAST(4, 4), .frames = 8 * NR_KEYS),
-	ROW("bcast-hash-4of256", HASH, BROADCAST(4, 256), .frames = 4 * NR_KEYS),
-	ROW("bcast-hash-4of4096", HASH, BROADCAST(4, 4096), .frames = 8 * POLL),
-	ROW("bcast-hash-4of65536", HASH, BROADCAST(4, 65536), .frames = 2 * POLL),
-	ROW("bcast-1500-4of4", ARRAY, BROADCAST(4, 4), .len = LEN_MAX,
-	    .frames = 8 * NR_KEYS),
-	ROW("bcast-array-1of64", ARRAY, BROADCAST(1, 64), .frames = 8 * NR_KEYS),
-	ROW("bcast-array-2of64", ARRAY, BROADCAST(2, 64), .frames = 8 * NR_KEYS),
-	ROW("bcast-array-4of64", ARRAY, BROADCAST(4, 64), .frames = 4 * NR_KEYS),
-	ROW("bcast-array-8of64", ARRAY, BROADCAST(8, 64), .frames = 2 * NR_KEYS),
-	ROW("bcast-array-16of64", ARRAY, BROADCAST(16, 64), .frames = NR_KEYS),
-	ROW("bcast-array-32of64", ARRAY, BROADCAST(32, 64), .frames = NR_KEYS),
-	ROW("bcast-array-64of64", ARRAY, BROADCAST(64, 64), .frames = 512),
+	ROW("bcast-array-4of4", ARRAY, BROADCAST(4, 4)),
+	ROW("bcast-array-4of256", ARRAY, BROADCAST(4, 256), .stock_frames = 4 * NR_KEYS),
+	ROW("bcast-array-4of4096", ARRAY, BROADCAST(4, 4096), .stock_frames = 8 * POLL),
+	ROW("bcast-array-4of65536", ARRAY, BROADCAST(4, 65536), .stock_frames = 2 * POLL),
+	ROW("bcast-hash-4of4", HASH, BROADCAST(4, 4)),
+	ROW("bcast-hash-4of256", HASH, BROADCAST(4, 256), .stock_frames = 4 * NR_KEYS),
+	ROW("bcast-hash-4of4096", HASH, BROADCAST(4, 4096), .stock_frames = 8 * POLL),
+	ROW("bcast-hash-4of65536", HASH, BROADCAST(4, 65536), .stock_frames = 2 * POLL),
+	ROW("bcast-1500-4of4", ARRAY, BROADCAST(4, 4), .len = LEN_MAX),
+	ROW("bcast-array-1of64", ARRAY, BROADCAST(1, 64)),
+	ROW("bcast-array-2of64", ARRAY, BROADCAST(2, 64)),
+	ROW("bcast-array-4of64", ARRAY, BROADCAST(4, 64)),
+	ROW("bcast-array-8of64", ARRAY, BROADCAST(8, 64)),
+	ROW("bcast-array-16of64", ARRAY, BROADCAST(16, 64)),
+	ROW("bcast-array-32of64", ARRAY, BROADCAST(32, 64)),
+	ROW("bcast-array-64of64", ARRAY, BROADCAST(64, 64)),
 	{}
 };
