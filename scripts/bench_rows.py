@@ -37,12 +37,10 @@ class Goal:
 
 
 def ratio(times):
-    """At most so many times the stock map's cost; to be equal is within 0.5 %."""
-    slack = 0.005 if times == 1 else 0
-
+    """At most so many times the stock map's cost, rounded to two digits."""
     def limit(figures, _rows, _kernel):
         stock = figures.get("stock")
-        return None if stock is None else stock * (times + slack)
+        return None if stock is None else stock * (times + 0.005)
     return Goal(f"{times:.2f} x", limit)
 
 
