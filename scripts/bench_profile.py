@@ -19,7 +19,7 @@ class Symbols:
                 if fields[1] not in "tTwW":
                     continue
                 name = fields[2] + "".join(" " + f for f in fields[3:])
-    found.setdefault(int(fields[0], 16), name)
+                found.setdefault(int(fields[0], 16), name)
         self.addresses = sorted(found)
         self.names = [found[a] for a in self.addresses]
 

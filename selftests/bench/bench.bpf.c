@@ -42,19 +42,34 @@ int redirect_ifindex(struct xdp_md *ctx)
 SEC("xdp")
 int redirect_one(struct xdp_md *ctx)
 {
-	return bpf_redirect_map(&targets, 0, 0);
+	return bpf_redirect_map(&targets, 0, XDP_DROP);
 }
 
 SEC("xdp")
 int redirect_turn(struct xdp_md *ctx)
 {
-	return bpf_redirect_map(&targets, vars.keys[vars.turn++ % NR_KEYS], 0);
+	return bpf_redirect_map(&targets, vars.keys[vars.turn++ % NR_KEYS], XDP_DROP);
 }
 
 SEC("xdp")
 int broadcast(struct xdp_md *ctx)
 {
 	return bpf_redirect_map(&targets, 0, BPF_F_BROADCAST);
+}
+
+SEC("xdp")
+int broadcast_others(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, 0, BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
+}
+
+/* A lookup alone. */
+SEC("xdp")
+int lookup(struct xdp_md *ctx)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&targets, &key) ? XDP_DROP : XDP_ABORTED;
 }
 
 /* Egress programs, for entries of the map. */

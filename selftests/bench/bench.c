@@ -2,12 +2,13 @@
 /*
  * The benchmark's measuring part: runs inside the machine that is measured.
  *
- * usage: bench [--icount] [--rounds N] [--cpu N] [--symbols FILE] [--list]
- *	      [GLOB...]
+ * usage: bench [--icount] [--rounds N] [--cpu N] [--module FILE]
+ *	      [--symbols FILE] [--list] [GLOB...]
  *
  * Prints a line of JSON for each result, as it comes, and progress on stderr.
  * The exit status is 1 when a row has failed. scripts/bench boots the machine,
- * loads the module (claim=rm_*), runs this and makes the table.
+ * loads the module (claim=rm_*), runs this and makes the table. --module is that
+ * module, for rows that unload it meanwhile.
  *
  * With --icount, in a machine where QEMU counts a nanosecond for each
  * instruction, results are in instructions; else in nanoseconds. --symbols is for
@@ -208,6 +209,7 @@ int main(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "symbols", required_argument, NULL, 's' },
+		{ "module", required_argument, NULL, 'm' },
 		{ "list", no_argument, NULL, 'l' },
 		{}
 	};
@@ -232,6 +234,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			opt.symbols = optarg;
+			break;
+		case 'm':
+			opt.module = optarg;
 			break;
 		case 'l':
 			list = true;

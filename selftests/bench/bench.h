@@ -57,12 +57,14 @@ struct series {
  * @rounds: how often each kind is measured
  * @cpu: where
  * @symbols: a file for the kernel's symbols, for the profiler, or NULL
+ * @module: redirmap.ko, for rows that unload it
  */
 struct options {
 	bool icount;
 	int rounds;
 	int cpu;
 	const char *symbols;
+	const char *module;
 };
 
 extern struct options opt;
@@ -159,6 +161,13 @@ void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 	    __u32 flags);
 /* Lets all pN count what they get. */
 void receivers_init(void);
+
+/* work.c */
+
+/* CPU time of all kworkers. */
+__u64 kworkers_ns(void);
+/* Until they have been quiet for a while, whatever they wait for. */
+void settle(void);
 
 /* frames.c, control.c, devices.c */
 extern const struct row frame_rows[], control_rows[], device_rows[];

@@ -84,6 +84,19 @@ static void lookup(int map, __u32 from, __u32 n)
 	}
 }
 
+/* N has to be a multiple of ENTRIES. */
+static void walk(int map, __u32 from, __u32 n)
+{
+	__u32 key, seen, *prev = NULL;
+
+	for (; n; n -= ENTRIES, prev = NULL) {
+		for (seen = 0; !bpf_map_get_next_key(map, prev, &key); seen++)
+			prev = &key;
+		if (seen != ENTRIES)
+			fail("%u of %u keys seen", seen, ENTRIES);
+	}
+}
+
 static void insert_delete(int map, __u32 from, __u32 n)
 {
 	__u32 key = OTHER_KEY, end = from + n;
@@ -174,6 +187,34 @@ static void measure_create(const struct row *row)
 	report_kinds(row, "", s);
 }
 
+/* Entries for devices that no map has: the kind's own things are made for them. */
+static void measure_first(const struct row *row)
+{
+	struct series s[NR_KINDS] = {};
+	unsigned int ifindex[NR_PAIRS];
+	enum kind kind;
+	__u64 start;
+	int map, i, round;
+
+	for (i = 0; i < NR_PAIRS; i++)
+		ifindex[i] = index_of("d%d", i);
+	for (round = 0; round < opt.rounds; round++) {
+		for (kind = STOCK; kind < NR_KINDS; kind++) {
+			if (!try_kind(kind))
+				continue;
+			map = bench_map(kind, BPF_MAP_TYPE_DEVMAP, 4, NR_PAIRS);
+			start = begin();
+			for (i = 0; i < NR_PAIRS; i++)
+				put(map, i, ifindex[i]);
+			add(&s[kind], (double)end(start) / NR_PAIRS);
+			measured(NR_PAIRS);
+			close(map);
+			settle();
+		}
+	}
+	report_kinds(row, "", s);
+}
+
 #define CHANGE(row_name, ...)						\
 	{								\
 		.name = row_name,					\
@@ -199,10 +240,13 @@ const struct row control_rows[] = {
 	CHANGE("insert-delete-only", HASH, .op = insert_delete, .many = 4096),
 	CHANGE("lookup-array", ARRAY, .entries = ENTRIES, .op = lookup, .many = 8192),
 	CHANGE("lookup-hash", HASH, .entries = ENTRIES, .op = lookup, .many = 8192),
+	CHANGE("walk-array", ARRAY, .entries = ENTRIES, .op = walk, .many = 4 * ENTRIES),
+	CHANGE("walk-hash", HASH, .entries = ENTRIES, .op = walk, .many = 4 * ENTRIES),
 	CHANGE("batch-array", ARRAY, .entries = ENTRIES, .op = update_batch,
 	       .many = 4 * ENTRIES, .singles = update),
 	CHANGE("batch-hash", HASH, .entries = ENTRIES, .op = update_batch,
 	       .many = 4 * ENTRIES, .singles = update),
+	{ "update-first", measure_first },
 	CREATE("create-array-4", ARRAY, .size = 4),
 	CREATE("create-array-65536", ARRAY, .size = 65536),
 	CREATE("create-hash-65536", HASH, .size = 65536),

@@ -7,7 +7,6 @@
  * What is done later, in work items, is the CPU time of all kworkers until they
  * are quiet again.
  */
-#include <dirent.h>
 #include <sched.h>
 
 #include "bench.h"
@@ -26,46 +25,6 @@ static __u64 thread_ns(void)
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
-/* What a task has run, in nanoseconds, if it is a kworker. */
-static __u64 kworker_ns(const char *pid)
-{
-	char path[64], comm[32] = "";
-	unsigned long long ns = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	if (!fgets(comm, sizeof(comm), f))
-		comm[0] = '\0';
-	fclose(f);
-	if (strncmp(comm, "kworker/", 8))
-		return 0;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/schedstat", pid);
-	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%llu", &ns) != 1)
-		ns = 0;
-	fclose(f);
-	return ns;
-}
-
-static __u64 kworkers_ns(void)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	__u64 sum = 0;
-
-	while ((entry = readdir(proc)))
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-			sum += kworker_ns(entry->d_name);
-	closedir(proc);
-	return sum;
 }
 
 /* KiB that the kernel has for itself in places where maps may have theirs. */
@@ -91,20 +50,6 @@ static long kernel_kib(void)
 		sum += atol(line + strlen(names[i]));
 	}
 	return sum;
-}
-
-/* Until work items have been quiet for a while, whatever they wait for. */
-static void settle(void)
-{
-	__u64 then, later = kworkers_ns();
-	int quiet = 0;
-
-	while (quiet < 5) {
-		then = later;
-		usleep(20000);
-		later = kworkers_ns();
-		quiet = later - then < 200000 ? quiet + 1 : 0;
-	}
 }
 
 static void fill(int map, __u32 first, __u32 n)
@@ -139,29 +84,32 @@ static void be_urgent(bool urgent)
 		fail("sched_setscheduler: %s", strerror(errno));
 }
 
-/* Deletes a device, which is in slot 0 of MAP, if that is one. */
+static void delete_device(unsigned int ifindex, struct removal *r)
+{
+	__u64 ns, workers;
+
+	settle();
+	workers = kworkers_ns();
+	be_urgent(true);
+	ns = thread_ns();
+	link_del(ifindex);
+	ns = thread_ns() - ns;
+	be_urgent(false);
+	settle();
+	add(&r->now, ns);
+	add(&r->later, kworkers_ns() - workers);
+}
+
+/* A device that is in slot 0 of MAP, if that is one, is deleted. */
 static void remove_device(int map, struct removal *r)
 {
 	unsigned int ifindex;
-	__u64 ns, workers;
 
 	link_add_dummy("victim");
 	ifindex = index_of("victim", 0);
 	if (map >= 0)
 		put(map, 0, ifindex);
-	settle();
-
-	workers = kworkers_ns();
-	be_urgent(true);
-	begin();
-	ns = thread_ns();
-	link_del(ifindex);
-	ns = thread_ns() - ns;
-	end(0);
-	be_urgent(false);
-	settle();
-	add(&r->now, ns);
-	add(&r->later, kworkers_ns() - workers);
+	delete_device(ifindex, r);
 }
 
 /* The cost of devices that are in no map, while there is none. */
@@ -225,6 +173,7 @@ static void measure_beside(const struct row *row)
 
 /* A map whose slots are all full, of four devices: what is known of it. */
 struct full {
+	struct series empty[NR_KINDS];
 	struct series memory[NR_KINDS];
 	struct series removal[NR_KINDS];
 	struct series sweep[NR_KINDS];
@@ -247,6 +196,7 @@ static void measure_full_map(enum kind kind, enum bpf_map_type type,
 
 	before = kernel_kib();
 	map = bench_map(kind, type, 4, SLOTS);
+	add(&full->empty[kind], (kernel_kib() - before) * 1024.0 / SLOTS);
 	fill(map, 0, SLOTS);
 	settle();
 	kib = kernel_kib() - before;
@@ -281,13 +231,57 @@ static void measure_full(const struct row *row)
 			if (try_kind(kind))
 				measure_full_map(kind, *type, &base, &full);
 	}
+	report_kinds(row, "empty", full.empty);
 	report_kinds(row, "memory", full.memory);
 	report_kinds(row, "removal", full.removal);
 	report_kinds(row, "sweep", full.sweep);
 	report_kinds(row, "free", full.freeing);
 }
 
+static void set_module(bool loaded)
+{
+	if (loaded == !access(MODULE_DIR, F_OK))
+		return;
+	if (loaded && !sh("insmod %s claim='rm_*'", opt.module))
+		fail("insmod has failed");
+	if (!loaded && (!module_refs_become(0) || !sh("rmmod redirmap")))
+		fail("rmmod has failed");
+}
+
+/* A device that comes and goes, in no map: without the module, and with it. */
+static void measure_register(const struct row *row)
+{
+	struct series add_s[NR_KINDS] = {}, del_s[NR_KINDS] = {};
+	enum kind kind;
+	int round, i;
+	__u64 ns;
+
+	if (!opt.module)
+		fail("--module is missing");
+	for (round = 0; round < opt.rounds; round++) {
+		for (kind = STOCK; kind < NR_KINDS; kind++) {
+			struct removal r = {};
+
+			set_module(kind == CLAIMED);
+			for (i = 0; i < VICTIMS; i++) {
+				settle();
+				be_urgent(true);
+				ns = thread_ns();
+				link_add_dummy("victim");
+				ns = thread_ns() - ns;
+				be_urgent(false);
+				add(&add_s[kind], ns);
+				delete_device(index_of("victim", 0), &r);
+			}
+			add(&del_s[kind], median(&r.now));
+		}
+	}
+	report_kinds(row, "add", add_s);
+	report_kinds(row, "delete", del_s);
+}
+
 const struct row device_rows[] = {
+	{ "register", measure_register },
 	{ "beside", measure_beside },
 	{ "full-array", measure_full, &(const enum bpf_map_type){ BPF_MAP_TYPE_DEVMAP } },
 	{ "full-hash", measure_full, &(const enum bpf_map_type){ BPF_MAP_TYPE_DEVMAP_HASH } },

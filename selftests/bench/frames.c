@@ -41,14 +41,16 @@ enum keys {
 
 /**
  * struct traffic - what the frames of a row meet
- * @prog: the program
+ * @prog: the program; a broadcast has its own
  * @type: of the map; 0 is none
  * @size: of the map
  * @nr_keys: how many keys the map has
  * @keys: which ones
- * @targets: devices that these keys, or the program, point to in turn
- * @broadcast: each key is for a target of its own, and a copy of each frame
+ * @targets: devices that these keys, or the program, point to in turn; unset:
+ *	each key has a device of its own, and only a broadcast sends anything
+ * @broadcast: each key's device gets a copy of each frame
  * @len: of a frame; LEN_MIN unless set
+ * @ingress: frames come from the first key's device, which gets none
  * @poll: frames in a NAPI poll; POLL unless set
  * @stock_frames: in icount mode, in the long run of a stock map, which is slow;
  *	unset: as many as a claimed one gets
@@ -64,6 +66,7 @@ struct traffic {
 	enum keys keys;
 	int targets;
 	bool broadcast;
+	bool ingress;
 	int len;
 	int poll;
 	int stock_frames;
@@ -85,6 +88,13 @@ struct lane {
 	struct bpf_object *obj;
 	struct bpf_object *pass;
 };
+
+static const char *prog_of(const struct traffic *t)
+{
+	if (t->prog)
+		return t->prog;
+	return t->ingress ? "broadcast_others" : "broadcast";
+}
 
 static __u32 key_of(const struct traffic *t, int nr)
 {
@@ -114,7 +124,7 @@ static void fill(struct lane *lane, int map)
 	for (i = 0; i < t->nr_keys; i++) {
 		key = key_of(t, i);
 		val.ifindex = index_of(t->dummies ? "n%d" : "d%d",
-				       t->broadcast ? i : i % t->targets);
+				       t->targets ? i % t->targets : i);
 		if (t->egress)
 			val.bpf_prog.fd = prog_fd(lane->obj, "egress_pass");
 		if (bpf_map_update_elem(map, &key, &val, BPF_ANY))
@@ -130,7 +140,7 @@ static struct lane make_lane(const struct traffic *t, enum kind kind)
 	struct lane lane = { .t = t, .kind = kind };
 	int map = -1;
 
-	lane.obj = open_progs(t->prog, t->egress ? "egress_pass" : NULL);
+	lane.obj = open_progs(prog_of(t), t->egress ? "egress_pass" : NULL);
 	if (t->type) {
 		map = bench_map(kind, t->type, t->egress ? 8 : 4, t->size);
 		if (bpf_map__reuse_fd(bpf_object__find_map_by_name(lane.obj, "targets"), map))
@@ -169,13 +179,15 @@ static __u64 run(void *ctx, __u32 n)
 	__u64 before = count(), got, want, start, ticks;
 	int fd, err;
 
-	if (t->generic) {
-		from.ingress_ifindex = if_nametoindex("src");
+	if (t->generic || t->ingress) {
+		from.ingress_ifindex = index_of(t->generic ? "src" : "d%d", 0);
 		opts.ctx_in = &from;
 		opts.ctx_size_in = sizeof(from);
+	}
+	if (t->generic) {
 		fd = prog_fd(lane->pass, "pass");
 	} else {
-		fd = prog_fd(lane->obj, t->prog);
+		fd = prog_fd(lane->obj, prog_of(t));
 	}
 
 	start = begin();
@@ -185,7 +197,7 @@ static __u64 run(void *ctx, __u32 n)
 		fail("sending frames: %s", strerror(-err));
 
 	got = count() - before;
-	want = (__u64)n * (t->broadcast ? t->nr_keys : !!t->targets);
+	want = (__u64)n * (t->broadcast ? t->nr_keys - t->ingress : !!t->targets);
 	if (got != want)
 		fail("%llu of %llu frames arrived", got, want);
 	return ticks;
@@ -218,10 +230,10 @@ static double cost(struct lane *lane)
 	const struct traffic *t = lane->t;
 	__u32 many, few;
 
-	attach(t->generic ? lane->pass : lane->obj, t->generic ? "pass" : t->prog,
+	attach(t->generic ? lane->pass : lane->obj, t->generic ? "pass" : prog_of(t),
 	       "keep", 0, XDP_FLAGS_DRV_MODE);
 	if (t->generic)
-		attach(lane->obj, t->prog, "src", 0, XDP_FLAGS_SKB_MODE);
+		attach(lane->obj, prog_of(t), "src", 0, XDP_FLAGS_SKB_MODE);
 	many = enough(lane);
 	few = many / 4 / POLL * POLL ?: POLL;
 	/* The first frames may have to fetch pages for the receivers' pools. */
@@ -260,7 +272,7 @@ static void run_traffic(const struct row *row)
 #define TURN .prog = "redirect_turn"
 #define ONE .prog = "redirect_one", .size = 4, .nr_keys = 1, .targets = 1
 #define BROADCAST(members, slots)					\
-	.prog = "broadcast", .broadcast = true, .size = slots, .nr_keys = members
+	.broadcast = true, .size = slots, .nr_keys = members
 #define HASH_1024 HASH, TURN, .size = NR_KEYS, .nr_keys = NR_KEYS, .targets = 4
 
 const struct row frame_rows[] = {
@@ -274,6 +286,10 @@ const struct row frame_rows[] = {
 	ROW("unicast-hash-stride", HASH_1024, .keys = STRIDED),
 	ROW("unicast-hash-bucket", HASH_1024, .keys = ONE_BUCKET, .stock_frames = 8 * NR_KEYS),
 	ROW("unicast-egress", ARRAY, ONE, .egress = true),
+	ROW("unicast-array-miss", ARRAY, .prog = "redirect_one", .size = 4),
+	ROW("unicast-hash-miss", HASH, .prog = "redirect_one", .size = 4),
+	ROW("xdp-lookup-array", ARRAY, .prog = "lookup", .size = 4, .nr_keys = 1),
+	ROW("xdp-lookup-hash", HASH, .prog = "lookup", .size = 4, .nr_keys = 1),
 	ROW("flush-64-targets", ARRAY, TURN, .size = 64, .nr_keys = 64, .targets = 64),
 	ROW("flush-poll-1", ARRAY, ONE, .poll = 1),
 
@@ -294,6 +310,9 @@ const struct row frame_rows[] = {
 	ROW("bcast-hash-4of4096", HASH, BROADCAST(4, 4096), .stock_frames = 8 * POLL),
 	ROW("bcast-hash-4of65536", HASH, BROADCAST(4, 65536), .stock_frames = 2 * POLL),
 	ROW("bcast-1500-4of4", ARRAY, BROADCAST(4, 4), .len = LEN_MAX),
+	ROW("bcast-poll-1", ARRAY, BROADCAST(4, 4), .poll = 1),
+	ROW("bcast-egress", ARRAY, BROADCAST(4, 4), .egress = true),
+	ROW("bcast-exclude", ARRAY, BROADCAST(4, 4), .ingress = true),
 	ROW("bcast-array-1of64", ARRAY, BROADCAST(1, 64)),
 	ROW("bcast-array-2of64", ARRAY, BROADCAST(2, 64)),
 	ROW("bcast-array-4of64", ARRAY, BROADCAST(4, 64)),
