@@ -37,11 +37,14 @@ static __always_inline void *hash_lookup(struct bpf_map *map, u32 key)
 
 again:
 	begun = hash_read_begin(table);
-	for (link = *hash_bucket(table, key); link; link = node->next) {
+	link = *hash_bucket(table, key);
+	do {
+		/* In an empty bucket, this is the node that leads nowhere. */
 		node = hash_node(table, link);
 		if (node->key == key)
 			goto found;
-	}
+		link = node->next;
+	} while (link);
 	if (hash_read_retry(table, begun))
 		goto again;
 	return NULL;

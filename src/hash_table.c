@@ -90,9 +90,10 @@ static struct hash_node *hash_new_node(struct redir_map *rmap)
 		table->free = node->key;
 		return node;
 	}
-	if (table->fresh == rmap->dtab.map.max_entries)
+	/* The last of 2^31 nodes would have no link. */
+	if (table->fresh == min_t(u32, rmap->dtab.map.max_entries, S32_MAX))
 		return NULL;
-	return hash_node(table, 2 * table->fresh++ + 1);
+	return hash_node(table, hash_nth_link(table->fresh++));
 }
 
 /* Free a node that no chain leads to any more. */
@@ -250,7 +251,7 @@ void hash_sweep(struct holder *holder, struct target *dead)
 	for (i = 0; i < READ_ONCE(table->fresh); i += n) {
 		spin_lock(&rmap->lock);
 		n = min_t(u32, HASH_SWEEP_NODES, table->fresh - i);
-		found = hash_sweep_nodes(hash_node(table, 2 * i + 1), n, dead);
+		found = hash_sweep_nodes(hash_node(table, hash_nth_link(i)), n, dead);
 		if (found) {
 			rmap->dtab.items -= found;
 			holder_detach(holder, dead, found);
@@ -309,7 +310,10 @@ int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 	return 0;
 }
 
-/* Where nodes begin in the table's memory, behind the kernel's bucket. */
+/*
+ * Where nodes begin in the table's memory: behind the kernel's bucket, and the
+ * node that leads nowhere.
+ */
 #define HASH_NODES_OFFSET L1_CACHE_BYTES
 
 /**
@@ -336,27 +340,31 @@ int hash_table_alloc(struct redir_map *rmap)
 {
 	u32 max_entries = rmap->dtab.map.max_entries;
 	struct hash_table *table = &rmap->table;
-	struct hash_node *first;
+	struct hash_node *first, *nowhere;
 	u64 multiplier, buckets;
 	void *memory;
 
-	BUILD_BUG_ON(sizeof(struct hlist_head) > HASH_NODES_OFFSET);
+	BUILD_BUG_ON(sizeof(struct hlist_head) + sizeof(struct hash_node) >
+		     HASH_NODES_OFFSET);
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
 
 	if (max_entries > 1UL << 31)
 		return -EINVAL;
-	buckets = 1ULL << order_base_2(max_entries);
+	/* Twice as many as keys, for short chains. */
+	buckets = 2ULL << order_base_2(max_entries);
 
 	memory = map_area_alloc(hash_table_size(max_entries, buckets),
 				rmap->dtab.map.numa_node);
 	if (!memory)
 		return -ENOMEM;
 	first = memory + HASH_NODES_OFFSET;
+	nowhere = first - 1;
+	RCU_INIT_POINTER(nowhere->target, &target_nowhere);
 
 	get_random_bytes(&multiplier, sizeof(multiplier));
 	table->multiplier = multiplier | 1;
 	table->mask = buckets - 1;
-	table->nodes = (u64 *)first - 1;
+	table->nodes = (u64 *)nowhere;
 	table->bucket = (u32 *)(first + max_entries);
 
 	rmap->dtab.dev_index_head = memory;

@@ -14,9 +14,10 @@
  * @target: where the key leads; &target_nowhere when that has left, and nobody
  *	has needed the node since
  *
- * Links are 32 bits: 0 is none, and node i has 2 * i + 1, which is its distance
- * from hash_table.nodes in units of 8 bytes. The processor finds a node by its
- * link without a shift.
+ * Links are 32 bits: node i has 2 * i + 2, which is its distance from
+ * hash_table.nodes in units of 8 bytes, so that the processor finds a node by
+ * its link without a shift. 0 ends a chain; there is a node there too, in no
+ * chain, which leads nowhere.
  */
 struct hash_node {
 	u32 key;
@@ -28,6 +29,11 @@ static __always_inline struct hash_node *
 hash_node(const struct hash_table *table, u32 link)
 {
 	return (struct hash_node *)(table->nodes + link);
+}
+
+static inline u32 hash_nth_link(u32 i)
+{
+	return 2 * i + 2;
 }
 
 static inline u32 hash_link(const struct hash_table *table,
@@ -67,7 +73,7 @@ static __always_inline bool hash_read_retry(const struct hash_table *table,
 					    u32 begun)
 {
 	smp_rmb();	/* pairs with the barriers in hash_free_node() */
-	return unlikely(READ_ONCE(table->recycled) != begun);
+	return unlikely(data_race(table->recycled) != begun);
 }
 
 /* The node of a key, or NULL. Under redir_map.lock, or in a read loop. */
