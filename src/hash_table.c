@@ -107,6 +107,8 @@ static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 	smp_store_release(&table->recycled, table->recycled + 1);
 	/* ...and who sees the node written to sees the new count. */
 	smp_wmb();
+	/* The sweep looks at free nodes as well. */
+	RCU_INIT_POINTER(node->target, &target_nowhere);
 	WRITE_ONCE(node->key, table->free);
 	table->free = hash_link(table, node);
 }
@@ -213,7 +215,6 @@ static __always_inline bool hash_sweep_node(struct hash_node *node,
 /*
  * Let go of one dead target in some nodes; returns how many have led there.
  * Runs over a whole table, so it is unrolled, and reads nothing but the nodes.
- * (A free node may still tell where it has led, and lead nowhere as well.)
  */
 static u32 hash_sweep_nodes(struct hash_node *node, u32 n,
 			    const struct target *dead)
