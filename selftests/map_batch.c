@@ -209,7 +209,7 @@ TEST_F(batch, ends)
 TEST_F(batch, token)
 {
 	static const __u32 odd[] = { ENTRIES - 1, ENTRIES, 0x7fffffff, 0x80000000, ~0U };
-	__u32 got[10], values[10], n, i, token, in;
+	__u32 got[11], values[11], n, i, token, in;
 
 	ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 10));
 	ASSERT_EQ(0, walk(self->fd, 10, false, &self->w));
@@ -238,7 +238,7 @@ TEST_F(batch, token)
 
 	/* Keys that the map never had. */
 	for (i = 0; i < ARRAY_SIZE(odd); i++) {
-		n = 10;
+		n = 11;
 		in = odd[i];
 		EXPECT_EQ(-ENOENT, read_batch(self->fd, false, &in, &token, got, values, &n));
 		ASSERT_GE(10, n);
@@ -414,27 +414,30 @@ TEST_F(batch, values_of_8)
 /* A device that has left is in no batch any more, at once. */
 TEST_F(batch, device_leaves)
 {
-	__u32 n, i, ifindex, gone = 0;
+	__u32 n, i, ifindex, gone;
 	int take;
 
 	for (take = 0; take < 2; take++) {
 		ASSERT_TRUE(sh("ip link add leaves type dummy"));
 		ifindex = if_nametoindex("leaves");
-		for (i = gone = 0; i < 500; i++) {
+		for (i = 0, gone = 0; i < 500; i++) {
 			if (i % 3 == 1) {
 				self->values[i] = ifindex;
 				gone++;
 			}
 		}
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 500));
-		ASSERT_TRUE(sh("ip link del leaves"));
-		ASSERT_EQ(0, walk(self->fd, 50, take, &self->w));
+		ASSERT_TRUE(start_delete("leaves"));
+		ASSERT_EQ(0, walk(self->fd, 1000, take, &self->w));
 		EXPECT_EQ(500 - gone, self->w.n);
 		for (i = 0; i < self->w.n; i++)
 			ASSERT_NE(ifindex, self->w.values[i]);
 		n = 2;
 		EXPECT_EQ(-EINVAL, update_batch(self->fd, self->keys, self->values, &n, BPF_ANY));
 		EXPECT_EQ(1, n);
+		n = 1;
+		EXPECT_EQ(self->is_array ? 0 : -ENOENT, delete_batch(self->fd, self->keys + 1, &n));
+		ASSERT_TRUE(wait_deleted());
 	}
 	ASSERT_EQ(0, walk(self->fd, 50, true, &self->w));
 	EXPECT_EQ(1, self->w.n);
@@ -457,8 +460,9 @@ TEST_F(batch, full_of_dead)
 	n = ENTRIES;
 	EXPECT_EQ(self->is_array ? 0 : -E2BIG,
 		  update_batch(self->fd, self->keys, self->values, &n, BPF_ANY));
-	ASSERT_TRUE(sh("ip link del leaves"));
+	ASSERT_TRUE(start_delete("leaves"));
 	EXPECT_EQ(0, fill(self->fd, self->keys, self->values, ENTRIES));
+	ASSERT_TRUE(wait_deleted());
 	EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, ENTRIES));
 	ASSERT_EQ(0, walk(self->fd, 1000, false, &self->w));
 	EXPECT_EQ(ENTRIES, self->w.n);

@@ -50,7 +50,7 @@ static void failed(struct work *work, int err)
 		EXPECT_EQ(0, (work)->failed) {				\
 			TH_LOG("error %d", (work)->error);		\
 		}							\
-		EXPECT_LT(10, (work)->done);				\
+		EXPECT_LT(0, (work)->done);				\
 	} while (0)
 
 /* --- walks ------------------------------------------------------------------ */
@@ -260,10 +260,11 @@ TEST_F_TIMEOUT(batch, device_leaves_meanwhile, 60)
 		work.ifindex = ifindex;
 		while (work.done < done + 3)
 			sched_yield();
-		ASSERT_TRUE(sh("ip link del leaves"));
+		ASSERT_TRUE(start_delete("leaves"));
 		ASSERT_EQ(0, walk(self->fd, 100, false, &self->w));
 		for (k = 0; k < self->w.n; k++)
 			ghosts += self->w.values[k] == ifindex;
+		ASSERT_TRUE(wait_deleted());
 		ASSERT_TRUE(sh("ip link add leaves type dummy"));
 	}
 	finish(&work);

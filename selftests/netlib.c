@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <bpf/btf.h>
 
@@ -82,6 +83,45 @@ bool delete_devices(void)
 	return ok;
 }
 
+/* ip(8) that deletes a device. */
+static pid_t deleting;
+
+bool start_delete(const char *name)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	int ifindex = if_nametoindex(name);
+	struct nlmsghdr *msg;
+	char buf[16384];
+	bool heard = false;
+	ssize_t len;
+
+	if (sock < 0 || bind(sock, (void *)&addr, sizeof(addr)))
+		return false;
+	deleting = fork();
+	if (!deleting) {
+		execlp("ip", "ip", "link", "del", name, NULL);
+		_exit(127);
+	}
+	while (deleting > 0 && !heard) {
+		len = recv(sock, buf, sizeof(buf), 0);
+		if (len <= 0)
+			break;
+		for (msg = (void *)buf; NLMSG_OK(msg, len); msg = NLMSG_NEXT(msg, len))
+			heard |= msg->nlmsg_type == RTM_DELLINK &&
+				 ((struct ifinfomsg *)NLMSG_DATA(msg))->ifi_index == ifindex;
+	}
+	close(sock);
+	return heard;
+}
+
+bool wait_deleted(void)
+{
+	int status = -1;
+
+	return deleting > 0 && waitpid(deleting, &status, 0) == deleting && !status;
+}
+
 bool make_veth(const char *dev, const char *peer, const char *args)
 {
 	return ip("link add %s group %d %s type veth peer name %s %s\n"
@@ -116,6 +156,30 @@ int drain_tap(int queue)
 	while (read(queue, frame, sizeof(frame)) > 0)
 		n++;
 	return n;
+}
+
+bool thread_napi(const char *dev, int cpu)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), SYS "/class/net/%s/threaded", dev);
+	/* Without a native program there is no NAPI, but for GRO. */
+	return sh("ethtool -K %s gro on", dev) && write_str(path, "1") &&
+	       sh("for p in $(pgrep ^napi/%s); do taskset -p %x $p; done >/dev/null",
+		  dev, 1 << cpu);
+}
+
+bool hog_cpu(bool hog)
+{
+	const struct sched_param param = { .sched_priority = hog };
+
+	if (!hog && sched_setscheduler(0, SCHED_OTHER, &param))
+		return false;
+	sh("chrt %s -p %d $(pgrep -x ksoftirqd/0)", hog ? "-f" : "-o", hog ? 2 : 0);
+	write_str("/proc/sys/kernel/sched_rt_runtime_us", hog ? "-1" : "950000");
+	/* 6.12 has this in its place */
+	write_str("/sys/kernel/debug/sched/fair_server/cpu0/runtime", hog ? "0" : "50000000");
+	return !hog || !sched_setscheduler(0, SCHED_FIFO, &param);
 }
 
 int link_stats(const char *dev, struct rtnl_link_stats *stats)
@@ -212,4 +276,9 @@ bool kernel_has_member(const char *type, const char *member)
 bool have_peer_feature(void)
 {
 	return kernel_has_member("net_device", "xdp_features");
+}
+
+bool live_frames_in_place(void)
+{
+	return !kernel_has_member("xdp_page_head", "frm");
 }

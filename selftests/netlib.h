@@ -15,7 +15,7 @@
 /* Queues of a tap, and of the counters in netlib.bpf.h. */
 #define QUEUES 4
 
-#define FRAME_MAX 3200
+#define FRAME_MAX 9000
 /* From here on a frame has a pattern that tells its number. */
 #define FRAME_NR 42
 #define FRAME_PATTERN 46
@@ -42,6 +42,14 @@ bool enter_net(void);
  */
 bool delete_devices(void);
 
+/*
+ * Deletes a device, and returns as soon as the kernel tells that it has left,
+ * while it is still being cleaned up behind it; true if it was told.
+ * wait_deleted() waits for the end of that.
+ */
+bool start_delete(const char *name);
+bool wait_deleted(void);
+
 /* A veth pair, both ends up. @args are for ip(8), of both. */
 bool make_veth(const char *dev, const char *peer, const char *args);
 
@@ -50,6 +58,16 @@ bool make_tap(const char *name, int *queues, int n);
 
 /* How many frames wait in a queue of a tap. */
 int drain_tap(int queue);
+
+/* A veth's NAPI runs in threads of its own, all on one CPU. */
+bool thread_napi(const char *dev, int cpu);
+
+/*
+ * The caller, on CPU 0, keeps it from all but softirqs, for as long as it likes;
+ * or no longer does. So a device with thread_napi() there gets its frames, and
+ * does not look at them.
+ */
+bool hog_cpu(bool hog);
 
 /* 0 or -errno. */
 int link_stats(const char *dev, struct rtnl_link_stats *stats);
@@ -72,5 +90,12 @@ bool kernel_has_member(const char *type, const char *member);
 
 /* Since 6.3 devices say whether XDP frames can be sent to them. */
 bool have_peer_feature(void);
+
+/*
+ * Live frames lie where drivers' frames do. Kernels without a fix of 6.9 put
+ * struct xdp_frame in front of where a frame's memory begins; they redirect such
+ * frames, but when they copy them they copy the wrong bytes.
+ */
+bool live_frames_in_place(void);
 
 #endif /* REDIRMAP_NETLIB_H */

@@ -14,7 +14,6 @@
  * socket on the peer of a veth. Each test has a network namespace of its own.
  */
 #define _GNU_SOURCE
-#include <sched.h>
 
 #include "kselftest_harness.h"
 #include "testlib.h"
@@ -645,26 +644,6 @@ static void note_stats(char *text, const char *dev, const struct rtnl_link_stats
 	     now.tx_dropped - before->tx_dropped, now.tx_errors - before->tx_errors);
 }
 
-/* Where two texts begin to differ, for who has to find out why. */
-static bool same_text(const char *stock, const char *claimed)
-{
-	int nr = 1;
-
-	while (*stock || *claimed) {
-		size_t a = strcspn(stock, "\n"), b = strcspn(claimed, "\n");
-
-		if (a != b || memcmp(stock, claimed, a)) {
-			fprintf(stderr, "# line %d:\n# stock   %.*s\n# claimed %.*s\n",
-				nr, (int)a, stock, (int)b, claimed);
-			return false;
-		}
-		stock += a + !!stock[a];
-		claimed += b + !!claimed[b];
-		nr++;
-	}
-	return true;
-}
-
 /* Loads the programs over a map of a kind, fills it, and traces. */
 static bool begin(struct env *e, enum bpf_map_type type, bool claimed,
 		  const char * const *devs)
@@ -873,18 +852,6 @@ TEST_F(compare, tap_queues)
 }
 
 /*
- * Whether SCHED_FIFO may keep CPU 0 for as long as it likes, from all but
- * softirqs.
- */
-static void allow_hog(bool allow)
-{
-	sh("chrt %s -p %d $(pgrep -x ksoftirqd/0)", allow ? "-f" : "-o", allow ? 2 : 0);
-	write_str("/proc/sys/kernel/sched_rt_runtime_us", allow ? "-1" : "950000");
-	/* 6.12 has this in its place */
-	write_str("/sys/kernel/debug/sched/fair_server/cpu0/runtime", allow ? "0" : "50000000");
-}
-
-/*
  * A driver that says "busy" and stops its queue (veth of 6.12; older ones
  * drop): what comes then is dropped and counted by core, until the queue is
  * woken. The receiver's NAPI thread shares a CPU with us and is not let run.
@@ -892,7 +859,6 @@ static void allow_hog(bool allow)
 TEST_F(compare, stopped_queue)
 {
 	static const char * const devs[] = { "t0", NULL };
-	const struct sched_param fifo = { .sched_priority = 1 }, other = {};
 	struct rtnl_link_stats before;
 	struct env *e = &self->e;
 	int claimed, err;
@@ -906,15 +872,12 @@ TEST_F(compare, stopped_queue)
 		ASSERT_TRUE(sh("tc qdisc replace dev t0 root pfifo"));
 		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
 		ASSERT_TRUE(attach(e, "r0", "receive", false));
-		ASSERT_TRUE(write_str(SYS "/class/net/r0/threaded", "1"));
-		ASSERT_TRUE(sh("for p in $(pgrep ^napi/r0); do taskset -p 1 $p; done >/dev/null"));
+		ASSERT_TRUE(thread_napi("r0", 0));
 		ASSERT_EQ(link_stats("t0", &before), 0);
 
-		allow_hog(true);
-		ASSERT_EQ(sched_setscheduler(0, SCHED_FIFO, &fifo), 0);
+		ASSERT_TRUE(hog_cpu(true));
 		err = send_n(e, 300, 64);
-		ASSERT_EQ(sched_setscheduler(0, SCHED_OTHER, &other), 0);
-		allow_hog(false);
+		ASSERT_TRUE(hog_cpu(false));
 		ASSERT_EQ(err, 0);
 		EXPECT_EQ(settled(e, "r0", 256), 256);
 		note_stats(self->note[claimed], "t0", &before);

@@ -5,6 +5,9 @@
 #include "testlib.h"
 #include "xdplib.h"
 
+/* Page pools that pages_are_back() looks at: one for each call of send_live(). */
+#define POOLS_MAX 1024
+
 static bool make_instance(struct env *e)
 {
 	static const char * const events[] = {
@@ -137,7 +140,7 @@ bool traced(struct env *e, const char *event, const char *with, int want)
 bool pages_are_back(struct env *e)
 {
 	char path[100], line[512];
-	struct { char name[40]; int inflight; } pool[64] = {};
+	struct { char name[40]; int inflight; } pool[POOLS_MAX] = {};
 	int try, i, nr, out;
 	FILE *f;
 
@@ -157,7 +160,7 @@ bool pages_are_back(struct env *e)
 				continue;
 			for (i = 0; i < nr && strcmp(pool[i].name, name); i++)
 				;
-			if (i == 64)
+			if (i == POOLS_MAX)
 				continue;
 			strcpy(pool[i].name, name);
 			pool[i].inflight = inflight;
@@ -167,11 +170,30 @@ bool pages_are_back(struct env *e)
 		fclose(f);
 		for (i = 0, out = 0; i < nr; i++)
 			out += !!pool[i].inflight;
-		if (nr && !out)
+		if (!out && (nr || !e->live))
 			return true;
 		/* the kernel looks again each second */
 		usleep(100000);
 	}
 	fprintf(stderr, "%d of %d page pools wait for pages\n", out, nr);
 	return false;
+}
+
+bool same_text(const char *stock, const char *claimed)
+{
+	int nr = 1;
+
+	while (*stock || *claimed) {
+		size_t a = strcspn(stock, "\n"), b = strcspn(claimed, "\n");
+
+		if (a != b || memcmp(stock, claimed, a)) {
+			fprintf(stderr, "# line %d:\n# stock   %.*s\n# claimed %.*s\n",
+				nr, (int)a, stock, (int)b, claimed);
+			return false;
+		}
+		stock += a + !!stock[a];
+		claimed += b + !!claimed[b];
+		nr++;
+	}
+	return true;
 }

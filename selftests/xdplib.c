@@ -162,6 +162,7 @@ int send_live_from(struct env *e, const char *name, const char *dev, int n, int 
 	);
 
 	make_frame(frame, 0, len);
+	e->live = true;
 	return bpf_prog_test_run_opts(prog(e, name), &opts);
 }
 
@@ -220,11 +221,12 @@ __u64 settled(struct env *e, const char *dev, __u64 want)
 
 bool finish(struct env *e)
 {
-	bool ok = !e->tracing || e->generic || pages_are_back(e);
-
-	trace_end(e);
 	/* With maps and programs in place: devices go first, as they do. */
-	ok = del_net(e) && ok;
+	bool ok = del_net(e);
+
+	/* Their drivers have pools of pages, too. */
+	ok = (!e->tracing || pages_are_back(e)) && ok;
+	trace_end(e);
 	unload(e);
 	return module_refs_become(0) && ok;
 }

@@ -19,6 +19,7 @@
 #define REDIRMAP_XDPLIB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -41,6 +42,20 @@ struct kind {
 };
 
 /* The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind". */
+#define MAP_KINDS(fixture)							\
+	FIXTURE_VARIANT_ADD(fixture, stock_array) {				\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP },				\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_array) {				\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP },				\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, stock_hash) {				\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH },			\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_hash) {				\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },			\
+	}
+
 #define NATIVE_KINDS(fixture)							\
 	FIXTURE_VARIANT_ADD(fixture, stock_array_native) {			\
 		.kind = { false, BPF_MAP_TYPE_DEVMAP, false },			\
@@ -85,6 +100,7 @@ struct kind {
  * @sock: sends packets
  * @tap: the queues of the tap, or -1
  * @generic: generic XDP, else native
+ * @live: live frames have been sent
  * @tracing: traces have been started
  * @trace_dir: the instance, if there is one
  */
@@ -99,6 +115,7 @@ struct env {
 	int sock;
 	int tap[QUEUES];
 	bool generic;
+	bool live;
 	bool tracing;
 	char trace_dir[64];
 };
@@ -180,13 +197,19 @@ int traced_now(struct env *e, const char *event, const char *with);
 /* The same, once it was so often: softirqs may lag behind. */
 bool traced(struct env *e, const char *event, const char *with, int want);
 
-/* All pages of the frames sent by send_live() since trace_start() are back. */
+/* Are two texts the same? Says where not, for who has to find out why. */
+bool same_text(const char *stock, const char *claimed);
+
+/*
+ * All pages are back in the pools that were given up since trace_start(): those
+ * of live frames, and those of devices that are gone.
+ */
 bool pages_are_back(struct env *e);
 
 /*
  * Ends a test: devices go first, with maps and programs in place, as they do.
- * True if nothing is left: devices, references to the module, and pages of live
- * frames, if there are traces to tell.
+ * True if nothing is left: devices, references to the module and, if there are
+ * traces to tell, pages.
  */
 bool finish(struct env *e);
 

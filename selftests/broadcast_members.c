@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Broadcasts to members that cannot have their copy: that are down, too small,
+ * have no room, or a driver that cannot send. They lose theirs, and the others
+ * get all; and no page is lost.
+ *
+ * Every test runs on a map of the kernel's and on a claimed one. INTENDED
+ * DIFFERENCE: in generic XDP a stock map stops at a member that is down or too
+ * small, so that the ones after it get nothing.
+ */
+#define _GNU_SOURCE
+#include "castlib.h"
+#include "kselftest_harness.h"
+#include "testlib.h"
+
+#define FRAMES 100
+#define N 4
+
+FIXTURE(members)
+{
+	struct cast c;
+	bool stops;
+};
+
+FIXTURE_VARIANT(members)
+{
+	struct kind kind;
+};
+
+ALL_KINDS(members);
+
+/* Keys 0 to 3 lead to m0 to m3, and a stock map goes by them in this order. */
+FIXTURE_SETUP(members)
+{
+	struct cast *c = &self->c;
+
+	ASSERT_TRUE(cast_begin(c, &variant->kind, CAST_LIVE, 8));
+	ASSERT_TRUE(cast_members(c, 0, N));
+	ASSERT_TRUE(cast_put(c, 0, 1, 0, N));
+	self->stops = variant->kind.generic && !variant->kind.claimed;
+}
+
+FIXTURE_TEARDOWN(members)
+{
+	EXPECT_TRUE(finish(&self->c.e));
+}
+
+/* All members but one get all frames, or those before it, if it stops there. */
+static bool others_get(struct cast *c, int but, bool stops, int err, int len)
+{
+	char text[40], dev[16];
+	bool ok;
+	int i;
+
+	ok = trace_start(&c->e) && !cast_send(c, FRAMES, len);
+	for (i = 0; i < N; i++) {
+		snprintf(dev, sizeof(dev), "p%d", i);
+		if (i == but || (stops && i > but))
+			ok = cast_got(c, dev, 0, 0) && ok;
+		else
+			ok = cast_got(c, dev, FRAMES, 1) && ok;
+	}
+	snprintf(text, sizeof(text), "err=%d map_id=OURS", err);
+	ok = traced(&c->e, "xdp_redirect_err", text, stops ? FRAMES : 0) && ok;
+	return traced(&c->e, "xdp_redirect", "", stops ? 0 : FRAMES) && ok;
+}
+
+/* How many frames a device has dropped with this error, by its events. */
+static int drops(struct cast *c, const char *dev, int err)
+{
+	static char text[TRACE_MAX];
+	int to, n, error, sum = 0;
+	char *line, *save = NULL;
+
+	if (!trace_read(&c->e, text))
+		return -1;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		line = strstr(line, " to_ifindex=");
+		if (line && sscanf(line, " to_ifindex=%d action=REDIRECT sent=%*d drops=%d err=%d",
+				   &to, &n, &error) == 3 &&
+		    to == (int)if_nametoindex(dev) && error == err)
+			sum += n;
+	}
+	return sum;
+}
+
+/* The first one, one in between, and the last one. */
+TEST_F(members, down)
+{
+	struct cast *c = &self->c;
+	int i;
+
+	for (i = 0; i < N; i++) {
+		ASSERT_TRUE(ip("link set m%d down\n", i));
+		EXPECT_TRUE(others_get(c, i, self->stops, -100, 64));
+		ASSERT_TRUE(ip("link set m%d up\n", i));
+		ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
+		EXPECT_TRUE(cast_all_got(c, 0, N, FRAMES, 1));
+	}
+}
+
+TEST_F(members, all_down)
+{
+	struct cast *c = &self->c;
+
+	ASSERT_TRUE(ip("link set m0 down\nlink set m1 down\n"
+		       "link set m2 down\nlink set m3 down\n"));
+	ASSERT_TRUE(trace_start(&c->e));
+	ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
+	EXPECT_TRUE(cast_all_got(c, 0, N, 0, 0));
+	/* not an error, but to who stops */
+	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "err=-100", self->stops ? FRAMES : 0));
+	EXPECT_TRUE(traced(&c->e, "xdp_redirect", "", self->stops ? 0 : FRAMES));
+	EXPECT_TRUE(traced(&c->e, "xdp_devmap_xmit", "sent=16", 0));
+}
+
+TEST_F(members, too_small)
+{
+	struct cast *c = &self->c;
+	int i;
+
+	for (i = 0; i < N; i++) {
+		ASSERT_TRUE(ip("link set m%d mtu 600\n", i));
+		EXPECT_TRUE(others_get(c, i, self->stops, -90, 619));
+		/* 600, header 14, tag 4 */
+		ASSERT_EQ(cast_send(c, FRAMES, 618), 0);
+		EXPECT_TRUE(cast_all_got(c, 0, N, FRAMES, 1));
+		ASSERT_TRUE(ip("link set m%d mtu 3300\n", i));
+	}
+}
+
+/*
+ * Of frames in one batch some are too long: the even numbers, from 0, are
+ * shortened.
+ */
+TEST_F(members, too_small_for_some)
+{
+	struct cast *c = &self->c;
+	__u32 (*got)[NUMBERS];
+	char dev[16];
+	int i, k, nr;
+
+	if (c->from == CAST_WIRE) {
+		ASSERT_TRUE(attach(&c->e, "g1", "broadcast_resize", variant->kind.generic));
+	}
+	for (i = 0; i < N; i++) {
+		ASSERT_TRUE(ip("link set m%d mtu 600\n", i));
+		cast_forget(c);
+		set(&c->e, "want_len", 0);
+		ASSERT_EQ(c->from == CAST_WIRE ? send_packets(&c->e, FRAMES, 700) :
+			  send_live(&c->e, "broadcast_resize", FRAMES, 700), 0);
+		got = global(&c->e, "got");
+		for (k = 0; k < N; k++) {
+			bool half = k == i || (self->stops && k > i);
+			int wrong = 0;
+
+			snprintf(dev, sizeof(dev), "p%d", k);
+			EXPECT_EQ(settled(&c->e, dev, half ? FRAMES / 2 : FRAMES),
+				  half ? FRAMES / 2 : FRAMES);
+			for (nr = 0; nr < FRAMES; nr++)
+				wrong += got[if_nametoindex(dev)][nr] != !(half && nr % 2);
+			EXPECT_EQ(wrong, 0);
+			EXPECT_EQ(cast_counted(c, "bad", dev), 0);
+		}
+		ASSERT_TRUE(ip("link set m%d mtu 3300\n", i));
+	}
+}
+
+/* No ndo_xdp_xmit: nothing natively, and no hindrance to generic XDP. */
+TEST_F(members, driver_without_xdp)
+{
+	struct rtnl_link_stats stats;
+	struct cast *c = &self->c;
+	int key;
+
+	ASSERT_TRUE(ip("link add d0 mtu 3300 group %d type dummy\nlink set d0 up\n", GROUP));
+	/* first, in between, last, and all of these */
+	for (key = 0; key < 4; key++) {
+		ASSERT_TRUE(put(&c->e, key * 2, "d0"));
+		ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
+		EXPECT_TRUE(cast_got(c, "p1", FRAMES, 1));
+		EXPECT_TRUE(cast_got(c, "p3", FRAMES, 1));
+		EXPECT_TRUE(cast_got(c, "p0", 0, 0));
+	}
+	ASSERT_EQ(link_stats("d0", &stats), 0);
+	EXPECT_EQ(stats.tx_packets, variant->kind.generic ? (1 + 2 + 3 + 4) * FRAMES : 0);
+	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
+}
+
+/*
+ * A veth takes XDP frames only while its peer has a program: 6.1 learns of it
+ * from the driver, newer kernels from the device's XDP features.
+ */
+TEST_F(members, peer_without_program)
+{
+	struct cast *c = &self->c;
+	bool known = have_peer_feature();
+	char dev[16], peer[16];
+	int i;
+
+	for (i = 0; i < N; i++) {
+		snprintf(dev, sizeof(dev), "m%d", i);
+		snprintf(peer, sizeof(peer), "p%d", i);
+		ASSERT_TRUE(attach(&c->e, peer, NULL, variant->kind.generic));
+		EXPECT_TRUE(others_get(c, i, false, 0, 64));
+		if (!variant->kind.generic) {
+			EXPECT_EQ(drops(c, dev, -6), known ? 0 : FRAMES);
+		}
+		ASSERT_TRUE(cast_look(c, peer));
+	}
+}
+
+/* A driver that takes nothing, for its peer is down: the copies are freed. */
+TEST_F(members, driver_fails)
+{
+	struct cast *c = &self->c;
+	char dev[16];
+	int i;
+
+	for (i = 0; i < N; i++) {
+		ASSERT_TRUE(ip("link set p%d down\n", i));
+		EXPECT_TRUE(others_get(c, i, false, 0, 64));
+		if (!variant->kind.generic) {
+			snprintf(dev, sizeof(dev), "m%d", i);
+			EXPECT_EQ(drops(c, dev, -6), FRAMES);
+		}
+		ASSERT_TRUE(ip("link set p%d up\n", i));
+	}
+}
+
+/* A driver that takes some of a batch: the kernel frees the others. */
+TEST_F(members, full_ring)
+{
+	struct cast *c = &self->c;
+	int key;
+
+	ASSERT_TRUE(make_tap("tap", c->e.tap, 1));
+	ASSERT_TRUE(ip("link set tap txqueuelen 10\n"));
+	for (key = 0; key < N; key++) {
+		ASSERT_TRUE(put(&c->e, key, "tap"));
+		ASSERT_TRUE(trace_start(&c->e));
+		ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
+		EXPECT_EQ(drain_tap(c->e.tap[0]), 10);
+		EXPECT_TRUE(cast_all_got(c, 0, key, FRAMES, 1));
+		EXPECT_TRUE(cast_got(c, key < N - 1 ? "p3" : "p2", FRAMES, 1));
+		if (!variant->kind.generic) {
+			EXPECT_EQ(drops(c, "tap", 0), FRAMES - 10);
+		}
+		EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
+		ASSERT_TRUE(cast_put(c, key, 1, key, 1));
+	}
+}
+
+/*
+ * A receiver that does not look at its frames: natively its ring is full after
+ * 256; in generic XDP the queue to it is stopped (6.12, if it has a qdisc; 6.1
+ * drops).
+ */
+TEST_F(members, stopped_queue)
+{
+	struct cast *c = &self->c;
+	int key, err, n = 300;
+	char dev[16];
+
+	for (key = 0; key < N; key += N - 1) {
+		snprintf(dev, sizeof(dev), "p%d", key);
+		ASSERT_TRUE(sh("tc qdisc replace dev m%d root pfifo", key));
+		if (variant->kind.generic) {
+			/* its NAPI needs a native program */
+			ASSERT_TRUE(attach(&c->e, dev, NULL, true));
+			ASSERT_TRUE(attach(&c->e, dev, "look_at", false));
+		}
+		ASSERT_TRUE(thread_napi(dev, 0));
+		cast_forget(c);
+
+		ASSERT_TRUE(hog_cpu(true));
+		err = cast_send(c, n, 64);
+		ASSERT_TRUE(hog_cpu(false));
+		ASSERT_EQ(err, 0);
+		EXPECT_EQ(settled(&c->e, dev, 256), 256);
+		EXPECT_TRUE(cast_all_got(c, !key, N - 1, n, 1));
+
+		/* and it gets frames again */
+		ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
+		EXPECT_TRUE(cast_all_got(c, 0, N, FRAMES, 1));
+
+		/* a new one in its place, without a thread */
+		ASSERT_TRUE(ip("link del m%d\n", key));
+		ASSERT_TRUE(cast_members(c, key, 1));
+		ASSERT_TRUE(cast_put(c, key, 1, key, 1));
+	}
+}
+
+/* What the machine does not have free, in KiB, but for caches. */
+static long memory_in_use(void)
+{
+	char line[128];
+	long total = 0, free = 0;
+	FILE *f;
+
+	write_str("/proc/sys/vm/drop_caches", "3");
+	f = fopen("/proc/meminfo", "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "MemTotal: %ld", &total) != 1 &&
+		    sscanf(line, "MemFree: %ld", &free) == 1)
+			break;
+	}
+	fclose(f);
+	return total - free;
+}
+
+/*
+ * Many frames to all these kinds of members: one that gets them, by two keys,
+ * one that is down, one whose driver fails and one with a full ring. A copy lost
+ * of each frame would make 30 MiB at least; some MiB are noise, or are kept for
+ * the next copies.
+ */
+TEST_F_TIMEOUT(members, memory_does_not_grow, 120)
+{
+	struct cast *c = &self->c;
+	int i, frames = 64 * 640;
+	long before = 0;
+
+	ASSERT_TRUE(make_tap("tap", c->e.tap, 1));
+	ASSERT_TRUE(put(&c->e, 4, "m0"));
+	ASSERT_TRUE(put(&c->e, 5, "tap"));
+	ASSERT_TRUE(put(&c->e, 6, "m3"));
+	ASSERT_TRUE(ip("link set p1 down\nlink set m2 down\nlink set tap txqueuelen 10\n"));
+	/* Where stock stops there would not be much to see. */
+	if (self->stops) {
+		ASSERT_TRUE(del(&c->e, 2));
+	}
+	ASSERT_TRUE(attach(&c->e, "p0", NULL, variant->kind.generic));
+	ASSERT_TRUE(attach(&c->e, "p0", "receive", variant->kind.generic));
+	ASSERT_TRUE(attach(&c->e, "p3", NULL, variant->kind.generic));
+	ASSERT_TRUE(attach(&c->e, "p3", "receive", variant->kind.generic));
+
+	/* the first round is for what is allocated once */
+	for (i = 0; i < 2; i++) {
+		before = memory_in_use();
+		ASSERT_EQ(cast_send(c, i ? frames : 640, 64), 0);
+		EXPECT_GT(settled(&c->e, "p0", i ? frames : 640), 0);
+	}
+	ASSERT_GT(before, 0);
+	EXPECT_LT(memory_in_use() - before, 12 << 10);
+	TH_LOG("%ld KiB more, m0 got %llu of %d", memory_in_use() - before,
+	       received(&c->e, "p0"), 2 * frames);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
