@@ -19,6 +19,7 @@
 #include <getopt.h>
 #include <math.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "bench.h"
@@ -28,7 +29,7 @@
 struct options opt = { .rounds = 3 };
 const char * const kind_names[NR_KINDS] = { "stock", "claimed" };
 
-int measurements;
+int *measurements;
 bool kind_failed[NR_KINDS];
 enum kind trial_kind = NR_KINDS;
 jmp_buf trial;
@@ -134,7 +135,7 @@ void measured(__u32 n)
 	if (!opt.symbols)
 		return;
 	printf("{\"row\": \"%s\", \"kind\": \"%s\", \"measurement\": %d, \"n\": %u}\n",
-	       current_row->name, kind_names[trial_kind], measurements, n);
+	       current_row->name, kind_names[trial_kind], *measurements, n);
 	fflush(stdout);
 }
 
@@ -171,8 +172,8 @@ static bool run_row(const struct row *row)
 	if (!pid) {
 		row->run(row);
 		/* While programs are loaded, they have symbols, too. */
-		if (opt.symbols && !sh("cat /proc/kallsyms >> %s", opt.symbols))
-			fail("%s: cannot be written", opt.symbols);
+		if (opt.symbols && !sh("cat /proc/kallsyms > %s.%s", opt.symbols, row->name))
+			fail("%s.%s: cannot be written", opt.symbols, row->name);
 		exit(kind_failed[STOCK] || kind_failed[CLAIMED]);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -248,6 +249,12 @@ int main(int argc, char **argv)
 	argv += optind;
 	if (opt.rounds < 1 || opt.rounds > MAX_ROUNDS)
 		ksft_exit_fail_msg("--rounds is 1 to %d\n", MAX_ROUNDS);
+
+	/* Counted for all rows, which are processes. */
+	measurements = mmap(NULL, sizeof(*measurements), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (measurements == MAP_FAILED)
+		ksft_exit_fail_perror("mmap");
 
 	if (!list) {
 		run_on_cpu(opt.cpu);
