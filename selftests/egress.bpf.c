@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * XDP programs for egress*.c: senders that number their frames and redirect
+ * them through the map "targets", egress programs for its entries, and a
+ * receiver that keeps a log. The test sets the variables, and reads the logs.
+ */
+#include "netlib.bpf.h"
+
+/* As in egresslib.h. */
+#define LOG_MAX 512
+#define VERDICTS 32
+#define GROW_AND_PASS 100
+
+/* Where netlib.h puts a frame's number; what comes next we write ourselves. */
+#define FRAME_NR 42
+#define FRAME_MARK 46
+#define FRAME_LEN_MIN 50
+
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bpf_devmap_val));
+	__uint(max_entries, 8);
+} targets SEC(".maps");
+
+/* The test puts here what has the map under test as its template. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 2);
+} outer SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CPUMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bpf_cpumap_val));
+	__uint(max_entries, 1);
+} cpus SEC(".maps");
+
+/* Runs of egress programs. */
+struct run {
+	__u32 ingress, egress, queue, nr, len;
+} runs[LOG_MAX];
+__u64 nr_runs;
+
+/* Frames that have come; the last four bytes are their tail. */
+struct sight {
+	__u32 ifindex, nr, len, mark, tail, meta;
+} sights[LOG_MAX];
+__u64 nr_sights;
+
+/* What verdicts() returns, in turn. */
+__u64 verdict[VERDICTS];
+
+/* What reshape() does, and how often it could not. */
+__s64 head_by;
+__s64 tail_by;
+__u64 unshaped;
+
+/* The key that looks_up() looks up. */
+__u64 other_key;
+
+/* redirect_by_inner() uses "targets" for every second frame. */
+__u64 alternate;
+
+struct frame {
+	struct ethhdr eth;
+	__u8 ip_udp[28];
+	__u32 nr;
+	__u32 mark;
+} __attribute__((packed));
+
+static __always_inline struct frame *frame_of(struct xdp_md *ctx)
+{
+	struct frame *frame = (void *)(long)ctx->data;
+
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end || !is_ours(ctx))
+		return NULL;
+	return frame;
+}
+
+/*
+ * Senders. Pages of live frames come again as they were left, so what egress
+ * programs write is made undone here.
+ */
+static __always_inline bool number(struct xdp_md *ctx)
+{
+	struct frame *frame = frame_of(ctx);
+
+	if (!frame)
+		return false;
+	frame->nr = seen;
+	frame->mark = 0;
+	return true;
+}
+
+SEC("xdp")
+int redirect(struct xdp_md *ctx)
+{
+	if (!number(ctx))
+		return XDP_PASS;
+	return bpf_redirect_map(&targets, next_key(), flags);
+}
+
+SEC("xdp")
+int redirect_by_inner(struct xdp_md *ctx)
+{
+	__u32 key = first_key;
+	void *inner;
+
+	if (!number(ctx))
+		return XDP_PASS;
+	if (seen++ & alternate)
+		return bpf_redirect_map(&targets, key, XDP_DROP);
+	inner = bpf_map_lookup_elem(&outer, &key);
+	return inner ? bpf_redirect_map(inner, 0, XDP_DROP) : XDP_DROP;
+}
+
+SEC("xdp")
+int redirect_to_cpu(struct xdp_md *ctx)
+{
+	if (!number(ctx))
+		return XDP_PASS;
+	seen++;
+	return bpf_redirect_map(&cpus, 0, XDP_DROP);
+}
+
+/* The frames' senders have numbered them. */
+SEC("xdp/cpumap")
+int redirect_on_cpu(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, first_key, flags);
+}
+
+/* Reads an entry into the packet. */
+SEC("xdp")
+int read_entry(struct xdp_md *ctx)
+{
+	struct bpf_devmap_val *val, *to = (void *)(long)ctx->data;
+	__u32 key = first_key;
+
+	if ((void *)(to + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	val = bpf_map_lookup_elem(&targets, &key);
+	if (!val)
+		return XDP_DROP;
+	to->ifindex = val->ifindex;
+	to->bpf_prog.id = val->bpf_prog.id;
+	return XDP_PASS;
+}
+
+/* Egress programs. */
+static __always_inline __u64 note_run(struct xdp_md *ctx, struct frame *frame)
+{
+	__u64 n = __sync_fetch_and_add(&nr_runs, 1);
+
+	if (n < LOG_MAX) {
+		runs[n].ingress = ctx->ingress_ifindex;
+		runs[n].egress = ctx->egress_ifindex;
+		runs[n].queue = ctx->rx_queue_index;
+		runs[n].nr = frame->nr;
+		runs[n].len = ctx->data_end - ctx->data;
+	}
+	return n;
+}
+
+static __always_inline int mark(struct xdp_md *ctx, char c)
+{
+	struct frame *frame = frame_of(ctx);
+
+	if (!frame)
+		return XDP_PASS;
+	note_run(ctx, frame);
+	/* more than one: the first one stays visible */
+	frame->mark = frame->mark << 8 | c;
+	return XDP_PASS;
+}
+
+SEC("xdp/devmap")
+int mark_a(struct xdp_md *ctx)
+{
+	return mark(ctx, 'A');
+}
+
+SEC("xdp/devmap")
+int mark_b(struct xdp_md *ctx)
+{
+	return mark(ctx, 'B');
+}
+
+/* Longer by more than any device here takes. */
+static __always_inline int grow(struct xdp_md *ctx)
+{
+	if (bpf_xdp_adjust_tail(ctx, 1600))
+		__sync_fetch_and_add(&unshaped, 1);
+	return XDP_PASS;
+}
+
+SEC("xdp/devmap")
+int verdicts(struct xdp_md *ctx)
+{
+	struct frame *frame = frame_of(ctx);
+	__u64 n;
+
+	if (!frame)
+		return XDP_PASS;
+	n = note_run(ctx, frame) % VERDICTS;
+	return verdict[n] == GROW_AND_PASS ? grow(ctx) : verdict[n];
+}
+
+/* A frame with more or less of head and tail, and what we know ours by. */
+SEC("xdp/devmap")
+int reshape(struct xdp_md *ctx)
+{
+	struct frame *frame = frame_of(ctx), copy;
+	__u32 tail = 0x7a117a11;
+
+	if (!frame)
+		return XDP_PASS;
+	note_run(ctx, frame);
+	copy = *frame;
+	copy.mark = 'R';
+	if ((head_by && bpf_xdp_adjust_head(ctx, head_by)) ||
+	    (tail_by && bpf_xdp_adjust_tail(ctx, tail_by)))
+		__sync_fetch_and_add(&unshaped, 1);
+	frame = (void *)(long)ctx->data;
+	if ((void *)(frame + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	*frame = copy;
+	if (bpf_xdp_store_bytes(ctx, ctx->data_end - ctx->data - 4, &tail, 4))
+		return XDP_ABORTED;
+	return XDP_PASS;
+}
+
+/* With something before the frame, for the next program. */
+SEC("xdp/devmap")
+int prepend(struct xdp_md *ctx)
+{
+	__u32 *meta;
+
+	if (!frame_of(ctx) || bpf_xdp_adjust_meta(ctx, -4))
+		return XDP_DROP;
+	meta = (void *)(long)ctx->data_meta;
+	if ((void *)(meta + 1) > (void *)(long)ctx->data)
+		return XDP_DROP;
+	*meta = 0x3e7a3e7a;
+	return XDP_PASS;
+}
+
+/* Makes a redirect that is not meant for anything. */
+SEC("xdp/devmap")
+int looks_up(struct xdp_md *ctx)
+{
+	struct frame *frame = frame_of(ctx);
+
+	if (!frame)
+		return XDP_PASS;
+	note_run(ctx, frame);
+	bpf_redirect_map(&targets, other_key, 0);
+	return XDP_PASS;
+}
+
+/* The receiver. */
+SEC("xdp")
+int look(struct xdp_md *ctx)
+{
+	__u32 *meta = (void *)(long)ctx->data_meta;
+	struct frame *frame = frame_of(ctx);
+	struct sight *sight;
+	__u64 n;
+
+	if (!frame)
+		return XDP_PASS;
+	n = __sync_fetch_and_add(&nr_sights, 1);
+	if (n < LOG_MAX) {
+		sight = &sights[n];
+		sight->ifindex = ctx->ingress_ifindex;
+		sight->nr = frame->nr;
+		sight->len = ctx->data_end - ctx->data;
+		sight->mark = frame->mark;
+		if ((void *)(meta + 1) <= (void *)(long)ctx->data)
+			sight->meta = *meta;
+		bpf_xdp_load_bytes(ctx, sight->len - 4, &sight->tail, 4);
+	}
+	count(ctx);
+	return XDP_DROP;
+}

@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Values with egress programs: which programs an entry takes and which errno
+ * it gives for others, and what a lookup returns. What the programs do is in
+ * egress.c, how long they live in egress_life.c.
+ *
+ * Every test runs on maps of the kernel's and on claimed ones and expects the
+ * same of both.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+
+#include "kselftest_harness.h"
+#include "egresslib.h"
+
+#define MAP_SIZE 8
+#define NO_DEV 1000000
+
+FIXTURE(values)
+{
+	int map;
+	int prog;	/* a good one */
+	__u32 id;
+	__u32 dev[2];
+	bool hash;
+};
+
+FIXTURE_VARIANT(values)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(values);
+
+FIXTURE_SETUP(values)
+{
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	ASSERT_TRUE(sh("ip link add d0 type dummy && ip link add d1 type dummy"));
+	self->dev[0] = if_nametoindex("d0");
+	self->dev[1] = if_nametoindex("d1");
+	self->hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
+	self->map = new_map(&variant->kind, MAP_SIZE);
+	ASSERT_GE(self->map, 0);
+	self->prog = make_egress(XDP_PASS);
+	ASSERT_GE(self->prog, 0);
+	self->id = prog_id(self->prog);
+}
+
+FIXTURE_TEARDOWN(values)
+{
+	close(self->map);
+	close(self->prog);
+	EXPECT_TRUE(prog_goes(self->id));
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static int put_flags(int map, __u32 key, __u32 ifindex, int prog, __u64 flags)
+{
+	struct bpf_devmap_val val = { .ifindex = ifindex, .bpf_prog.fd = prog };
+
+	return bpf_map_update_elem(map, &key, &val, flags) ? -errno : 0;
+}
+
+static int del_key(int map, __u32 key)
+{
+	return bpf_map_delete_elem(map, &key) ? -errno : 0;
+}
+
+TEST_F(values, lookup_returns_id)
+{
+	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
+	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
+	EXPECT_EQ(value_id(self->map, 3), self->id);
+
+	/* once more, the same */
+	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
+	EXPECT_EQ(value_id(self->map, 3), self->id);
+	/* others of the device are not concerned */
+	ASSERT_EQ(put_value(self->map, 4, self->dev[0], 0), 0);
+	EXPECT_EQ(value_id(self->map, 3), self->id);
+	EXPECT_EQ(value_id(self->map, 4), 0);
+	EXPECT_EQ(value_id(self->map, 5), -ENOENT);
+}
+
+/* No fd above 0 means no program; be it that 0 is a program. */
+TEST_F(values, no_program)
+{
+	static const int none[] = { 0, -1, -2, INT_MIN };
+	int i, stdin_copy;
+
+	stdin_copy = fcntl(0, F_DUPFD_CLOEXEC, 100);
+	ASSERT_EQ(dup2(self->prog, 0), 0);
+	for (i = 0; i < ARRAY_SIZE(none); i++) {
+		ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
+		EXPECT_EQ(put_value(self->map, 3, self->dev[1], none[i]), 0);
+		EXPECT_EQ(value_ifindex(self->map, 3), self->dev[1]);
+		EXPECT_EQ(value_id(self->map, 3), 0);
+	}
+	close(0);
+	if (stdin_copy >= 0)
+		dup2(stdin_copy, 0);
+}
+
+/* What is no program for a device map is refused, and the entry stays. */
+TEST_F(values, wrong_programs)
+{
+	int i, bad[6];
+
+	bad[0] = make_prog(BPF_PROG_TYPE_SOCKET_FILTER, 0, 0, 0, 0);
+	bad[1] = make_prog(BPF_PROG_TYPE_XDP, 0, 0, 0, XDP_PASS);
+	bad[2] = make_prog(BPF_PROG_TYPE_XDP, BPF_XDP, 0, 0, XDP_PASS);
+	bad[3] = make_prog(BPF_PROG_TYPE_XDP, BPF_XDP_CPUMAP, 0, 0, XDP_PASS);
+	bad[4] = self->map;
+	bad[5] = open("/dev/null", O_RDONLY);
+	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		ASSERT_GT(bad[i], 0);
+		EXPECT_EQ(put_value(self->map, 3, self->dev[1], bad[i]), -EINVAL) {
+			TH_LOG("bad program %d", i);
+		}
+		EXPECT_EQ(put_value(self->map, 4, self->dev[1], bad[i]), -EINVAL);
+		if (bad[i] == self->map)
+			continue;
+		/* an fd that is closed */
+		close(bad[i]);
+		EXPECT_EQ(put_value(self->map, 3, self->dev[1], bad[i]), -EINVAL);
+	}
+	EXPECT_EQ(put_value(self->map, 3, self->dev[1], 1 << 30), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 3, self->dev[1], INT_MAX), -EINVAL);
+	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
+	EXPECT_EQ(value_id(self->map, 3), self->id);
+	EXPECT_EQ(value_id(self->map, 4), -ENOENT);
+}
+
+/* A program without a device. */
+TEST_F(values, wrong_devices)
+{
+	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
+	EXPECT_EQ(put_value(self->map, 3, 0, self->prog), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 3, 0, 1 << 30), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 3, NO_DEV, self->prog), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 4, NO_DEV, self->prog), -EINVAL);
+	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
+	EXPECT_EQ(value_id(self->map, 3), self->id);
+	EXPECT_EQ(value_id(self->map, 4), -ENOENT);
+	/* with neither, an array's slot is emptied */
+	EXPECT_EQ(put_value(self->map, 3, 0, -1), self->hash ? -EINVAL : 0);
+	EXPECT_EQ(value_id(self->map, 3), self->hash ? (int)self->id : -ENOENT);
+}
+
+/* What else can be wrong. */
+TEST_F(values, other_errors)
+{
+	int k;
+
+	/* too large a key, or too many of them */
+	for (k = 0; k < MAP_SIZE; k++)
+		ASSERT_EQ(put_value(self->map, k, self->dev[0], self->prog), 0);
+	EXPECT_EQ(put_value(self->map, MAP_SIZE, self->dev[0], self->prog), -E2BIG);
+	EXPECT_EQ(put_value(self->map, 0xffffffff, self->dev[0], self->prog), -E2BIG);
+	/* the value is read first in a hash, the key in an array */
+	EXPECT_EQ(put_value(self->map, MAP_SIZE, self->dev[0], self->map),
+		  self->hash ? -EINVAL : -E2BIG);
+
+	EXPECT_EQ(put_flags(self->map, 3, self->dev[1], self->prog, BPF_NOEXIST), -EEXIST);
+	EXPECT_EQ(put_flags(self->map, 3, self->dev[1], self->map, BPF_NOEXIST), -EEXIST);
+	EXPECT_EQ(put_flags(self->map, 3, self->dev[1], self->prog, 4), -EINVAL);
+	EXPECT_EQ(put_flags(self->map, 3, self->dev[1], self->map, BPF_EXIST), -EINVAL);
+	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
+	EXPECT_EQ(put_flags(self->map, 3, self->dev[1], self->prog, BPF_EXIST), 0);
+	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[1]);
+	EXPECT_EQ(value_id(self->map, 3), self->id);
+
+	ASSERT_EQ(del_key(self->map, 3), 0);
+	EXPECT_EQ(put_flags(self->map, 3, self->dev[1], self->prog, BPF_NOEXIST),
+		  self->hash ? 0 : -EEXIST);
+}
+
+/* Whatever fails, nothing keeps the program: see the fixture's end. */
+TEST_F(values, errors_keep_nothing)
+{
+	int k;
+
+	for (k = 0; k < MAP_SIZE; k++)
+		ASSERT_EQ(put_value(self->map, k, self->dev[0], 0), 0);
+	for (k = 0; k < 10; k++) {
+		EXPECT_EQ(put_value(self->map, MAP_SIZE, self->dev[0], self->prog), -E2BIG);
+		EXPECT_EQ(put_value(self->map, 3, 0, self->prog), -EINVAL);
+		EXPECT_EQ(put_value(self->map, 3, NO_DEV, self->prog), -EINVAL);
+		EXPECT_EQ(put_flags(self->map, 3, self->dev[0], self->prog, BPF_NOEXIST), -EEXIST);
+		EXPECT_EQ(put_flags(self->map, 3, self->dev[0], self->prog, 5), -EINVAL);
+	}
+	close(self->prog);
+	EXPECT_TRUE(prog_goes(self->id));
+	EXPECT_TRUE(sh("timeout 20 ip link del d0"));
+	self->prog = -1;
+}
+
+/*
+ * Whether programs take frames of several buffers. The map's first one decides
+ * for all, as in a map of programs: it may be an entry's, or in an array (but
+ * not in a hash) the first one that uses the map.
+ */
+static int load_user(int map, __u32 flags)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = flags);
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{},
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect_map },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "user", "GPL", insns,
+			       ARRAY_SIZE(insns), &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static bool can_use(int map, __u32 flags)
+{
+	int fd = load_user(map, flags);
+
+	close(fd);
+	return fd >= 0;
+}
+
+FIXTURE(frags)
+{
+	int map, with, without;
+	__u32 dev;
+	bool hash;
+};
+
+FIXTURE_VARIANT(frags)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(frags);
+
+FIXTURE_SETUP(frags)
+{
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	self->dev = if_nametoindex("lo");
+	self->hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
+	self->map = new_map(&variant->kind, MAP_SIZE);
+	ASSERT_GE(self->map, 0);
+	self->without = make_egress(XDP_PASS);
+	ASSERT_GE(self->without, 0);
+	self->with = make_prog(BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, BPF_F_XDP_HAS_FRAGS, 0,
+			       XDP_PASS);
+	ASSERT_GE(self->with, 0);
+}
+
+FIXTURE_TEARDOWN(frags)
+{
+	close(self->map);
+	close(self->with);
+	close(self->without);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+TEST_F(frags, first_entry_decides)
+{
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->with), 0);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 1, self->dev, self->without), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 1, self->dev, self->with), 0);
+	/* also when it has gone */
+	EXPECT_EQ(del_key(self->map, 0), 0);
+	EXPECT_EQ(del_key(self->map, 1), 0);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without), -EINVAL);
+	EXPECT_EQ(value_id(self->map, 0), -ENOENT);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, 0), 0);
+
+	EXPECT_EQ(can_use(self->map, 0), self->hash);
+	EXPECT_TRUE(can_use(self->map, BPF_F_XDP_HAS_FRAGS));
+}
+
+TEST_F(frags, first_entry_decides_otherwise)
+{
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without), 0);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->with), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 1, self->dev, self->with), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 1, self->dev, self->without), 0);
+
+	EXPECT_EQ(can_use(self->map, BPF_F_XDP_HAS_FRAGS), self->hash);
+	EXPECT_TRUE(can_use(self->map, 0));
+}
+
+TEST_F(frags, first_user_decides)
+{
+	int user = load_user(self->map, BPF_F_XDP_HAS_FRAGS);
+
+	ASSERT_GE(user, 0);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without),
+		  self->hash ? 0 : -EINVAL);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->with),
+		  self->hash ? -EINVAL : 0);
+	close(user);
+}
+
+TEST_F(frags, first_user_decides_otherwise)
+{
+	int user = load_user(self->map, 0);
+
+	ASSERT_GE(user, 0);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->with),
+		  self->hash ? 0 : -EINVAL);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without),
+		  self->hash ? -EINVAL : 0);
+	close(user);
+}
+
+/* A program that is refused for another reason decides nothing. */
+TEST_F(frags, refused_ones_decide_nothing)
+{
+	int plain = make_prog(BPF_PROG_TYPE_XDP, 0, BPF_F_XDP_HAS_FRAGS, 0, XDP_PASS);
+
+	ASSERT_GE(plain, 0);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, plain), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 0, NO_DEV, self->with), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without), 0);
+	close(plain);
+}
+
+/* Programs that are bound to a device, since 6.3, are for none of a map. */
+TEST_F(values, bound_to_device)
+{
+	__u32 veth;
+	int bound;
+
+	ASSERT_TRUE(sh("ip link add v0 type veth peer name v1"));
+	veth = if_nametoindex("v0");
+	bound = make_prog(BPF_PROG_TYPE_XDP, BPF_XDP, BPF_F_XDP_DEV_BOUND_ONLY, veth, XDP_PASS);
+	if (bound < 0)
+		SKIP(return, "this kernel binds no programs");
+	EXPECT_EQ(put_value(self->map, 0, veth, bound), -EINVAL);
+	close(bound);
+
+	bound = make_prog(BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, BPF_F_XDP_DEV_BOUND_ONLY, veth,
+			  XDP_PASS);
+	ASSERT_GE(bound, 0);
+	EXPECT_EQ(put_value(self->map, 0, veth, bound), -EINVAL);
+	EXPECT_EQ(put_value(self->map, 0, self->dev[0], bound), -EINVAL);
+	EXPECT_EQ(value_id(self->map, 0), -ENOENT);
+	close(bound);
+}
+
+/* What lies behind a value of 4 bytes is nobody's business. */
+TEST_F(values, value_of_4)
+{
+	int map = make_map(variant->kind.claimed, variant->kind.type, MAP_SIZE);
+	struct bpf_devmap_val val = { .bpf_prog.fd = 0x55555555 };
+	__u32 key = 3;
+
+	ASSERT_GE(map, 0);
+	EXPECT_EQ(put_value(map, 3, self->dev[0], self->prog), 0);
+	EXPECT_EQ(put_value(map, 4, self->dev[0], self->map), 0);
+	ASSERT_EQ(bpf_map_lookup_elem(map, &key, &val), 0);
+	EXPECT_EQ(val.ifindex, self->dev[0]);
+	EXPECT_EQ(val.bpf_prog.fd, 0x55555555);
+
+	close(self->prog);
+	self->prog = -1;
+	EXPECT_TRUE(prog_goes(self->id));
+	close(map);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
