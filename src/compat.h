@@ -15,6 +15,7 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/version.h>
+#include <net/xdp.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "redirmap supports Linux 6.1 and newer"
@@ -155,6 +156,31 @@ static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 	skb_frag_size_set(frag, size);
 #endif
 }
+
+/*
+ * Frames that BPF_PROG_TEST_RUN makes are described in front of their memory,
+ * not at its beginning, where everybody who converts them to an xdp_buff and
+ * back makes a new description, with what nobody has written in dev_rx. The
+ * function that prepares their pages is what tells them from others.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#include <net/page_pool.h>
+
+#define COMPAT_TEST_FRAMES_IN_FRONT 1
+
+static inline bool compat_frame_is_second(const struct xdp_frame *frame)
+{
+	return frame->mem.type == MEM_TYPE_PAGE_POOL &&
+	       virt_to_head_page(frame->data)->pp->p.init_callback;
+}
+#else
+#define COMPAT_TEST_FRAMES_IN_FRONT 0
+
+static inline bool compat_frame_is_second(const struct xdp_frame *frame)
+{
+	return false;
+}
+#endif
 
 /* Programs that are loaded for one device must not run for another (6.3). */
 static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)

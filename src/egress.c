@@ -38,6 +38,33 @@ static __always_inline bool egress_passes(const struct bpf_prog *prog, struct xd
 	}
 }
 
+/* The same device for all of them. As egress_run(). */
+static int egress_run_from(const struct bpf_prog *prog,
+			   struct xdp_frame **frames, int n,
+			   struct net_device *tx, struct net_device *rx)
+{
+	struct xdp_txq_info txq = { .dev = tx };
+	struct xdp_rxq_info rxq = { .dev = rx };
+	struct xdp_frame *frame;
+	struct xdp_buff xdp;
+	int i, passed = 0;
+
+	for (i = 0; i < n; i++) {
+		frame = frames[i];
+		xdp_convert_frame_to_buff(frame, &xdp);
+		xdp.txq = &txq;
+		xdp.rxq = &rxq;
+
+		if (!egress_passes(prog, &xdp) ||
+		    unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0))
+			continue;
+		if (passed != i)
+			swap(frames[passed], frames[i]);
+		passed++;
+	}
+	return passed;
+}
+
 /* Frames that have come by several devices: one by one. */
 static noinline int egress_run_each(const struct bpf_prog *prog,
 				    struct xdp_frame **frames, int n,
@@ -46,7 +73,8 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 	int i, passed = 0;
 
 	for (i = 0; i < n; i++) {
-		if (!egress_run(prog, &frames[i], 1, tx, frames[i]->dev_rx))
+		if (!egress_run_from(prog, &frames[i], 1, tx,
+				     frames[i]->dev_rx))
 			continue;
 		if (passed != i)
 			swap(frames[passed], frames[i]);
@@ -71,29 +99,9 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
 	       struct net_device *tx, struct net_device *rx)
 {
-	struct xdp_txq_info txq = { .dev = tx };
-	struct xdp_rxq_info rxq = { .dev = rx };
-	struct xdp_frame *frame;
-	struct xdp_buff xdp;
-	int i, passed = 0;
-
 	if (unlikely(!rx))
 		return egress_run_each(prog, frames, n, tx);
-
-	for (i = 0; i < n; i++) {
-		frame = frames[i];
-		xdp_convert_frame_to_buff(frame, &xdp);
-		xdp.txq = &txq;
-		xdp.rxq = &rxq;
-
-		if (!egress_passes(prog, &xdp) ||
-		    unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0))
-			continue;
-		if (passed != i)
-			swap(frames[passed], frames[i]);
-		passed++;
-	}
-	return passed;
+	return egress_run_from(prog, frames, n, tx, rx);
 }
 
 /* The queue that a packet has come by, or one that stands for none. */

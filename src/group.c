@@ -211,7 +211,7 @@ static int group_xdp_xmit(struct net_device *dev, int n,
 		.count = n,
 		.all = BIT(n) - 1,
 		.exclude_ingress = group->exclude_ingress,
-		.rx = ingress_of_queue(frames),
+		.rx = ingress_of_queue(frames, n),
 	};
 	const struct port *last = NULL;
 	struct group_member *member;

@@ -19,6 +19,7 @@
 #include <linux/sched.h>
 #include <net/xdp.h>
 
+#include "compat.h"
 #include "ingress.h"
 #include "layout.h"
 
@@ -60,19 +61,36 @@ static bool ingress_in_cpumap(void)
 	return ingress_is_cpumap_func(func);
 }
 
+/* Let each frame's own note be right; away from the hot path. */
+static noinline void ingress_note_each(struct xdp_frame **frames, int n)
+{
+	const struct xdp_frame *noted;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		noted = frames[i];
+		if (compat_frame_is_second(noted))
+			noted--;
+		frames[i]->dev_rx = noted->dev_rx ?: &ingress_unknown;
+	}
+}
+
 /**
  * ingress_of_queue() - the device that the frames of a flush have come from
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
+ * @n: how many there are
  *
  * Context: ndo_xdp_xmit, bottom halves off.
- * Return: the device; NULL when each frame's own dev_rx is to be looked at.
+ * Return: the device; NULL when each frame's own dev_rx tells.
  */
-struct net_device *ingress_of_queue(struct xdp_frame **frames)
+struct net_device *ingress_of_queue(struct xdp_frame **frames, int n)
 {
 	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
 
-	if (unlikely(!in_serving_softirq()) && ingress_in_cpumap())
+	if (unlikely(!in_serving_softirq()) && ingress_in_cpumap()) {
+		ingress_note_each(frames, n);
 		return NULL;
+	}
 	/* The frames are the first member of the kernel's bulk queue. */
 	return ((struct kern_bulkq *)frames)->dev_rx;
 }

@@ -7,7 +7,7 @@
 
 struct xdp_frame;
 
-struct net_device *ingress_of_queue(struct xdp_frame **frames);
+struct net_device *ingress_of_queue(struct xdp_frame **frames, int n);
 struct net_device *ingress_of_skb(const struct sk_buff *skb,
 				  const struct net_device *near);
 bool ingress_is_below(struct net_device *ingress, struct net_device *dev);

@@ -47,6 +47,10 @@ static const struct layout_row layout_rows[] __section("redirmap_layout") __used
 	ROW(bpf_dtab_netdev, kern_dtab_netdev, rcu),
 	ROW(bpf_dtab_netdev, kern_dtab_netdev, idx),
 	ROW(bpf_dtab_netdev, kern_dtab_netdev, val),
+#if COMPAT_TEST_FRAMES_IN_FRONT
+	ROW(xdp_page_head, kern_page_head, frm),
+	ROW(xdp_page_head, kern_page_head, data),
+#endif
 	ROW_SIZE(xdp_dev_bulk_queue, kern_bulkq),
 	ROW(xdp_dev_bulk_queue, kern_bulkq, q),
 	ROW(xdp_dev_bulk_queue, kern_bulkq, flush_node),

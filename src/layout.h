@@ -58,6 +58,16 @@ struct kern_bulkq {
 	unsigned int count;
 };
 
+#if COMPAT_TEST_FRAMES_IN_FRONT
+/* struct xdp_page_head, how BPF_PROG_TEST_RUN describes a page of its own. */
+struct kern_page_head {
+	struct xdp_buff orig_ctx;
+	struct xdp_buff ctx;
+	struct xdp_frame frm;
+	u8 data[];
+};
+#endif
+
 /* One row of the table that layout.c and scripts/check-layout compare. */
 #define LAYOUT_NAME_LEN 32
 

@@ -89,7 +89,7 @@ static int port_xdp_xmit(struct net_device *dev, int n,
 static int port_xdp_xmit_prog(struct net_device *dev, int n,
 			      struct xdp_frame **frames, u32 flags)
 {
-	return port_xmit(port_of(dev), frames, n, ingress_of_queue(frames),
+	return port_xmit(port_of(dev), frames, n, ingress_of_queue(frames, n),
 			 flags);
 }
 
