@@ -351,8 +351,11 @@ int hash_table_alloc(struct redir_map *rmap)
 
 	if (max_entries > 1UL << 31)
 		return -EINVAL;
-	/* Twice as many as keys, for short chains. */
-	buckets = 2ULL << order_base_2(max_entries);
+	/*
+	 * Twice as many as keys, for short chains; half of what a u32 can
+	 * number, so that there are numbers behind the last place of all keys.
+	 */
+	buckets = min(2ULL << order_base_2(max_entries), 1ULL << 31);
 
 	memory = map_area_alloc(hash_table_size(max_entries, buckets),
 				rmap->dtab.map.numa_node);
