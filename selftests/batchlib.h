@@ -7,7 +7,7 @@
 #ifndef REDIRMAP_BATCHLIB_H
 #define REDIRMAP_BATCHLIB_H
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "maplib.h"
 
 /* More entries than any test has. */

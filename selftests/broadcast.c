@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 #include "castlib.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "testlib.h"
 
 static const int lens[] = { 60, 64, 65, 128, 1000, 1500, 3000 };

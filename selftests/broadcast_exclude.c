@@ -16,7 +16,7 @@
 #include <sched.h>
 
 #include "castlib.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "testlib.h"
 
 #define FRAMES 40

@@ -10,7 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "castlib.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "testlib.h"
 
 #define FRAMES 100
@@ -317,7 +317,7 @@ static long memory_in_use(void)
  * of each frame would make 30 MiB at least; some MiB are noise, or are kept for
  * the next copies.
  */
-TEST_F_TIMEOUT(members, memory_does_not_grow, 120)
+TEST_F(members, memory_does_not_grow)
 {
 	struct cast *c = &self->c;
 	int i, frames = 64 * 640;

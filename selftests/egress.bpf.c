@@ -80,6 +80,9 @@ static __always_inline struct frame *frame_of(struct xdp_md *ctx)
 	return frame;
 }
 
+/* Frames have numbers before senders get them. */
+__u64 numbered;
+
 /*
  * Senders. Pages of live frames come again as they were left, so what egress
  * programs write is made undone here.
@@ -90,7 +93,8 @@ static __always_inline bool number(struct xdp_md *ctx)
 
 	if (!frame)
 		return false;
-	frame->nr = seen;
+	if (!numbered)
+		frame->nr = seen;
 	frame->mark = 0;
 	return true;
 }

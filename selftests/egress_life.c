@@ -10,11 +10,12 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "egresslib.h"
 
 #define MAP_SIZE 8
 #define MANY 40
+#define VERY_MANY 400
 
 FIXTURE(life)
 {
@@ -266,6 +267,39 @@ TEST_F(life, many_programs_one_device)
 		EXPECT_TRUE(prog_goes(id[i]));
 	}
 	close(map);
+}
+
+/*
+ * Updates in a row, each with a program of its own, as fast as it goes: they
+ * may not sleep, so what they need of memory has to be there.
+ */
+TEST_F(life, very_many_in_a_row)
+{
+	int map = new_map(&variant->kind, VERY_MANY);
+	int i, round, prog[VERY_MANY];
+	__u32 id[VERY_MANY];
+
+	ASSERT_GE(map, 0);
+	for (i = 0; i < VERY_MANY; i++) {
+		prog[i] = make_egress(XDP_PASS);
+		ASSERT_GE(prog[i], 0);
+		id[i] = prog_id(prog[i]);
+	}
+	for (round = 0; round < 3; round++)
+		for (i = 0; i < VERY_MANY; i++)
+			ASSERT_EQ(put_value(self->map, 3, self->dev[round % 2], prog[i]), 0);
+	for (i = 0; i < VERY_MANY; i++)
+		ASSERT_EQ(put_value(map, i, self->dev[0], prog[i]), 0);
+	for (i = 0; i < VERY_MANY; i++)
+		ASSERT_EQ(put_value(map, i, self->dev[1], prog[VERY_MANY - 1 - i]), 0);
+	for (i = 0; i < VERY_MANY; i++) {
+		EXPECT_EQ(value_id(map, i), id[VERY_MANY - 1 - i]);
+		close(prog[i]);
+	}
+	close(map);
+	EXPECT_EQ(value_id(self->map, 3), id[VERY_MANY - 1]);
+	for (i = 0; i < VERY_MANY - 1; i++)
+		EXPECT_TRUE(prog_goes(id[i]));
 }
 
 TEST_F(life, many_devices_one_program)

@@ -12,7 +12,7 @@
 #include <limits.h>
 #include <sched.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "egresslib.h"
 
 #define MAP_SIZE 8

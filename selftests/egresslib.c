@@ -76,7 +76,7 @@ bool prog_goes(__u32 id)
 {
 	int i;
 
-	for (i = 0; i < 500; i++) {
+	for (i = 0; i < 3000; i++) {
 		if (!prog_lives(id))
 			return true;
 		usleep(10000);

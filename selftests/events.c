@@ -14,7 +14,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "netlib.h"
 #include "testlib.h"
 

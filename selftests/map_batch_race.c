@@ -99,7 +99,7 @@ static void *move_keys(void *arg)
  * values, and the walk ends. Too few places for all keys: nodes of a hash
  * change hands.
  */
-TEST_F_TIMEOUT(batch, walk_while_changing, 60)
+TEST_F(batch, walk_while_changing)
 {
 	__u32 room = STABLE + (self->is_array ? MOVING : MOVING / 2), i, key, seen;
 	int fd = make_map(true, variant->type, room);
@@ -171,7 +171,7 @@ static void *take(void *arg)
  * one of them, once, with the value that it had when it was deleted: an entry
  * that was changed in time is delivered changed.
  */
-TEST_F_TIMEOUT(batch, taken_once, 60)
+TEST_F(batch, taken_once)
 {
 	int fd = make_map(true, variant->type, self->is_array ? TAKEN : 400);
 	unsigned long wrong = 0, changes = 0;
@@ -245,7 +245,7 @@ static void *update_all(void *arg)
 }
 
 /* A device that has left is in the map no more, whoever was about to add it. */
-TEST_F_TIMEOUT(batch, device_leaves_meanwhile, 60)
+TEST_F(batch, device_leaves_meanwhile)
 {
 	static struct work work;
 	__u32 i, k, ghosts = 0;
@@ -302,7 +302,7 @@ static int delete_singly(int fd, const __u32 *keys, __u32 *n)
 #define MOST 150
 
 /* A long random story, told to one map in batches and to another one by one. */
-TEST_F_TIMEOUT(batch, random_story, 60)
+TEST_F(batch, random_story)
 {
 	static const __u64 flags[] = { BPF_ANY, BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_EXIST };
 	unsigned long wrong = 0, ok = 0, entries = 0;

@@ -48,16 +48,4 @@ int lookup_all(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* The verifier is to refuse this one. */
-SEC("xdp")
-int write_value(struct xdp_md *ctx)
-{
-	__u32 key = 0, *value;
-
-	value = bpf_map_lookup_elem(&devs, &key);
-	if (value)
-		*value = 1;
-	return XDP_PASS;
-}
-
 char _license[] SEC("license") = "GPL";

@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "maplib.h"
 
 #define PIN "/sys/fs/bpf/redirmap_map_ops"
@@ -746,69 +746,6 @@ TEST_F(elems, full_of_one)
 	close(fd);
 }
 
-TEST_F(elems, get_next_key)
-{
-	int fd = MAKE_MAP(4, 300, 0);
-	bool seen[300] = {};
-	__u32 key, next, first, other;
-	int n = 0;
-
-	if (self->is_array) {
-		/* All of them, be there anything in or not. */
-		EXPECT_EQ(0, next_key(fd, NULL, &key));
-		EXPECT_EQ(0, key);
-		for (n = 0; n < 299; n++) {
-			ASSERT_EQ(0, next_key(fd, &key, &next));
-			ASSERT_EQ(key + 1, next);
-			key = next;
-		}
-		EXPECT_EQ(-ENOENT, next_key(fd, &key, &next));
-		/* Behind the end comes the first one. */
-		for (key = 300; key >= 300; key = key * 2 + 1) {
-			EXPECT_EQ(0, next_key(fd, &key, &next));
-			EXPECT_EQ(0, next);
-			if (key == 0xffffffff)
-				break;
-			if (key > 0x7fffffff)
-				key = 0x7fffffff;
-		}
-		close(fd);
-		return;
-	}
-
-	EXPECT_EQ(-ENOENT, next_key(fd, NULL, &next));
-	key = 3;
-	EXPECT_EQ(-ENOENT, next_key(fd, &key, &next));
-	for (key = 0; key < 300; key++)
-		ASSERT_EQ(0, set(fd, key * 7 + 1, devs[0], BPF_ANY));
-
-	ASSERT_EQ(0, next_key(fd, NULL, &first));
-	for (key = first;; key = next) {
-		ASSERT_EQ(1, key % 7);
-		ASSERT_GT(300, key / 7);
-		ASSERT_FALSE(seen[key / 7]);
-		seen[key / 7] = true;
-		n++;
-		if (next_key(fd, &key, &next))
-			break;
-	}
-	EXPECT_EQ(300, n);
-	EXPECT_EQ(-ENOENT, next_key(fd, &key, &next));
-	/* After a key that is not there comes the first one. */
-	other = 0;
-	EXPECT_EQ(0, next_key(fd, &other, &next));
-	EXPECT_EQ(first, next);
-	EXPECT_EQ(0, del(fd, key));
-	EXPECT_EQ(0, next_key(fd, &key, &next));
-	EXPECT_EQ(first, next);
-
-	/* The usual way to empty a map. */
-	for (n = 0; !next_key(fd, NULL, &key) && n < 1000; n++)
-		EXPECT_EQ(0, del(fd, key));
-	EXPECT_EQ(299, n);
-	close(fd);
-}
-
 TEST_F(elems, frozen)
 {
 	EXPECT_EQ(0, set(self->fd, 1, devs[1], BPF_ANY));
@@ -858,24 +795,6 @@ TEST_F(elems, unsupported)
 	EXPECT_EQ(ENOTSUPP, errno);
 }
 
-TEST_F(elems, memory_in_fdinfo)
-{
-	int fd = MAKE_MAP(4, 10000, 0);
-	unsigned long long bytes = 0;
-	char path[64], line[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	ASSERT_NE(NULL, f);
-	while (fgets(line, sizeof(line), f))
-		sscanf(line, "memlock: %llu", &bytes);
-	fclose(f);
-	EXPECT_LE(10000 * 8, bytes);
-	EXPECT_GT(10000 * 64, bytes);
-	close(fd);
-}
-
 TEST_F(elems, program_reads)
 {
 	struct map_ops_packet packet = {};
@@ -907,13 +826,6 @@ TEST_F(elems, program_reads)
 	bpf_object__close(obj);
 }
 
-TEST_F(elems, program_cannot_write)
-{
-	libbpf_set_print(NULL);
-	EXPECT_EQ(NULL, load_program("write_value", self->fd));
-	EXPECT_EQ(EACCES, errno);
-}
-
 /* A map that lives only in a program. */
 TEST_F(elems, program_keeps_map)
 {
@@ -942,7 +854,7 @@ TEST_F(elems, program_keeps_map)
 
 #define MANY 65536
 
-TEST_F_TIMEOUT(elems, many_in_random_order, 120)
+TEST_F(elems, many_in_random_order)
 {
 	static __u32 order[MANY], shadow[MANY];
 	__u64 state = 1;
@@ -1027,7 +939,7 @@ TEST_F(hash, strides)
 }
 
 /* The only entry for a device comes and goes: no error, however fast. */
-TEST_F_TIMEOUT(elems, one_entry_in_a_loop, 60)
+TEST_F(elems, one_entry_in_a_loop)
 {
 	__u32 i, wrong = 0;
 	int err;
@@ -1046,7 +958,7 @@ TEST_F_TIMEOUT(elems, one_entry_in_a_loop, 60)
 #define MANY_DEVS 256
 
 /* A switch of many ports, set up at once. */
-TEST_F_TIMEOUT(elems, many_devices, 60)
+TEST_F(elems, many_devices)
 {
 	int fd = MAKE_MAP(4, MANY_DEVS, 0);
 	__u32 ifindex[MANY_DEVS];
@@ -1117,7 +1029,7 @@ static void *churn(void *arg)
  * Few places for many keys: nodes change hands all the time. A key leads to
  * its own device or nowhere; those that nobody touches are always there.
  */
-TEST_F_TIMEOUT(elems, lookups_while_recycling, 60)
+TEST_F(elems, lookups_while_recycling)
 {
 	int fd = MAKE_MAP(4, self->is_array ? MAP_OPS_KEYS : MOVING + STABLE, 0);
 	struct map_ops_packet packet;
@@ -1192,58 +1104,6 @@ TEST_F_TIMEOUT(elems, lookups_while_recycling, 60)
 	close(fd);
 }
 
-#define WALK_STABLE 64
-#define WALK_MOVING 8
-
-/* A walk ends, and sees every key that is there all the time. */
-TEST_F_TIMEOUT(elems, walk_while_changing, 60)
-{
-	int fd = MAKE_MAP(4, WALK_STABLE + WALK_MOVING, 0);
-	struct churn c = {
-		.fd = fd, .first = WALK_STABLE, .keys = WALK_MOVING, .seed = 3,
-	};
-	unsigned long walks = 0, endless = 0, missed = 0, steps;
-	volatile bool stop = false;
-	bool seen[WALK_STABLE + WALK_MOVING];
-	pthread_t thread;
-	__u32 key, *prev;
-	double end;
-	int i;
-
-	for (key = 0; key < WALK_STABLE; key++)
-		ASSERT_EQ(0, set(fd, key, devs[key % NDEVS], BPF_ANY));
-	c.stop = &stop;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &c));
-	run_on_cpu(0);
-
-	end = now() + 1;
-	while (now() < end) {
-		memset(seen, 0, sizeof(seen));
-		prev = NULL;
-		for (steps = 0; steps < 100000 && !next_key(fd, prev, &key); steps++) {
-			if (key < WALK_STABLE + WALK_MOVING)
-				seen[key] = true;
-			else
-				missed++;
-			prev = &key;
-		}
-		endless += steps == 100000;
-		for (i = 0; i < WALK_STABLE; i++)
-			missed += !seen[i];
-		walks++;
-	}
-	stop = true;
-	pthread_join(thread, NULL);
-	EXPECT_EQ(0, c.failed) {
-		TH_LOG("error %d", c.error);
-	}
-	EXPECT_LT(100, c.done);
-	EXPECT_LT(10, walks);
-	EXPECT_EQ(0, endless);
-	EXPECT_EQ(0, missed);
-	close(fd);
-}
-
 struct load {
 	int prog;
 	volatile bool *stop;
@@ -1265,7 +1125,7 @@ static void *run_load(void *arg)
  * The only entry for a device comes and goes while a CPU is busy with BPF
  * programs, so that what was deleted is freed late. No update fails for that.
  */
-TEST_F_TIMEOUT(elems, one_entry_under_load, 60)
+TEST_F(elems, one_entry_under_load)
 {
 	volatile bool stop = false;
 	struct load l = { .stop = &stop };
@@ -1293,7 +1153,7 @@ TEST_F_TIMEOUT(elems, one_entry_under_load, 60)
 }
 
 /* Both threads change the same few slots of a map that others share devices with. */
-TEST_F_TIMEOUT(elems, writers_in_two_maps, 60)
+TEST_F(elems, writers_in_two_maps)
 {
 	int fd = MAKE_MAP(4, 4, 0);
 	volatile bool stop = false;
@@ -1368,7 +1228,7 @@ FIXTURE_TEARDOWN(pair)
 }
 
 /* The same long random story told to both maps: the same answers. */
-TEST_F_TIMEOUT(pair, same_results, 60)
+TEST_F(pair, same_results)
 {
 	static const __u64 flags[] = {
 		BPF_ANY, BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_NOEXIST, BPF_EXIST, 3, 1ULL << 40,

@@ -11,11 +11,6 @@
 #include "netlib.h"
 #include "testlib.h"
 
-/* The kernel's own, which user space does not know: "not supported". */
-#ifndef ENOTSUPP
-#define ENOTSUPP 524
-#endif
-
 #define NDEVS 4
 #define NO_DEV 1000000
 

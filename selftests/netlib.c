@@ -6,7 +6,9 @@
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,15 +20,27 @@
 
 bool ip(const char *fmt, ...)
 {
-	FILE *f = popen("exec ip -batch -", "w");
+	char *const argv[] = { "ip", "-batch", "-", NULL };
+	posix_spawn_file_actions_t actions;
+	int lines = memfd_create("ip", MFD_CLOEXEC);
+	int status = -1;
 	va_list ap;
+	pid_t pid;
 
-	if (!f)
+	if (lines < 0)
 		return false;
 	va_start(ap, fmt);
-	vfprintf(f, fmt, ap);
+	vdprintf(lines, fmt, ap);
 	va_end(ap);
-	return !pclose(f);
+	lseek(lines, 0, SEEK_SET);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, lines, 0);
+	/* without a shell, which would take as long as ip itself */
+	if (!posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ))
+		waitpid(pid, &status, 0);
+	posix_spawn_file_actions_destroy(&actions);
+	close(lines);
+	return !status;
 }
 
 void run_on_cpu(int cpu)
@@ -255,7 +269,20 @@ int send_on(int sock, const char *dev, unsigned int first, int n, int len)
 	return 0;
 }
 
-bool kernel_has_member(const char *type, const char *member)
+/*
+ * It takes long to read all of the kernel's BTF: what one test has found out
+ * the next ones know.
+ */
+static struct { char what[64]; bool found; } *known;
+#define KNOWN_MAX (4096 / sizeof(*known))
+
+__attribute__((constructor))
+static void share_known(void)
+{
+	known = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static bool find_member(const char *type, const char *member)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	const struct btf_type *t;
@@ -271,6 +298,20 @@ bool kernel_has_member(const char *type, const char *member)
 	}
 	btf__free(btf);
 	return found;
+}
+
+bool kernel_has_member(const char *type, const char *member)
+{
+	char what[sizeof(known->what)];
+	unsigned int i;
+
+	snprintf(what, sizeof(what), "%s.%s", type, member);
+	for (i = 0; i < KNOWN_MAX - 1 && known[i].what[0]; i++)
+		if (!strcmp(known[i].what, what))
+			return known[i].found;
+	known[i].found = find_member(type, member);
+	strcpy(known[i].what, what);
+	return known[i].found;
 }
 
 bool have_peer_feature(void)

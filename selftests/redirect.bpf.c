@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for redirect.c and stress.c: senders that redirect through the
- * map "targets", which the test puts in its place, and receivers that count.
+ * XDP programs for redirect.c, devices.c and device_events.c: senders that
+ * redirect through the map "targets", which the test puts in its place, and
+ * receivers that count.
  *
  * The test sets the variables here before it lets frames run. Its frames are
  * known by their source address; the system's own are left alone.
  */
-#include "netlib.bpf.h"
+#include "sinklib.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
@@ -14,6 +15,14 @@ struct {
 	__uint(value_size, sizeof(__u32));
 	__uint(max_entries, 8);
 } targets SEC(".maps");
+
+/* What devices.c and device_events.c put beside it, to test both at once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 8);
+} targets_too SEC(".maps");
 
 /* The key of redirect_twice()'s second lookup, and hop()'s key. */
 __u64 second_key;
@@ -29,6 +38,20 @@ int redirect(struct xdp_md *ctx)
 	if (!is_ours(ctx))
 		return XDP_PASS;
 	return bpf_redirect_map(&targets, next_key(), flags);
+}
+
+/* Through both maps in turn. */
+SEC("xdp")
+int redirect_both(struct xdp_md *ctx)
+{
+	__u64 n, key;
+
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	n = __sync_fetch_and_add(&seen, 1);
+	key = first_key + (nr_keys ? n / 2 % nr_keys : 0);
+	return n & 1 ? bpf_redirect_map(&targets_too, key, flags) :
+		       bpf_redirect_map(&targets, key, flags);
 }
 
 /* The last of two lookups wins, be it a failed one. */
@@ -91,4 +114,23 @@ int hop(struct xdp_md *ctx)
 		return XDP_PASS;
 	count(ctx);
 	return bpf_redirect_map(&targets, hop_key, XDP_DROP);
+}
+
+/*
+ * Frames with an odd number are sent back, or by another slave if a bond has
+ * the program. They are looked up like the others.
+ */
+SEC("xdp")
+int redirect_or_tx(struct xdp_md *ctx)
+{
+	__u32 *nr = number_of(ctx);
+	int action;
+
+	if (!is_ours(ctx) || !nr)
+		return XDP_PASS;
+	if (*nr & 2)
+		action = bpf_redirect_map(&targets_too, next_key(), flags);
+	else
+		action = bpf_redirect_map(&targets, next_key(), flags);
+	return *nr & 1 ? XDP_TX : action;
 }

@@ -15,7 +15,7 @@
  */
 #define _GNU_SOURCE
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "testlib.h"
 #include "xdplib.h"
 

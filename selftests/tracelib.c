@@ -89,6 +89,8 @@ bool trace_read(struct env *e, char *text)
 		char *event = strstr(line, ": xdp_"), *p;
 		char *out = text + strlen(text);
 
+		if (!event)
+			event = strstr(line, ": redirmap_");
 		if (!event || out - text > TRACE_MAX - 600)
 			continue;
 		event += 2;
@@ -125,11 +127,11 @@ bool traced(struct env *e, const char *event, const char *with, int want)
 {
 	int i, n;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 4000; i++) {
 		n = traced_now(e, event, with);
 		if (n >= want)
 			break;
-		usleep(20000);
+		usleep(5000);
 	}
 	if (n != want)
 		fprintf(stderr, "# traced %s with \"%s\": %d, not %d times\n",
@@ -145,7 +147,7 @@ bool pages_are_back(struct env *e)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/trace", e->trace_dir);
-	for (try = 0; try < 40; try++) {
+	for (try = 0; try < 200; try++) {
 		f = fopen(path, "r");
 		if (!f)
 			return false;
@@ -173,7 +175,7 @@ bool pages_are_back(struct env *e)
 		if (!out && (nr || !e->live))
 			return true;
 		/* the kernel looks again each second */
-		usleep(100000);
+		usleep(20000);
 	}
 	fprintf(stderr, "%d of %d page pools wait for pages\n", out, nr);
 	return false;

@@ -8,6 +8,15 @@
 #include "testlib.h"
 #include "xdplib.h"
 
+/*
+ * Whenever a program of native XDP begins or ends to run, the kernel patches
+ * text and waits for a grace period, which is most of the time that a test takes.
+ */
+static void hurry(bool on)
+{
+	write_str("/sys/kernel/rcu_expedited", on ? "1" : "0");
+}
+
 bool make_net(struct env *e)
 {
 	int i;
@@ -16,14 +25,16 @@ bool make_net(struct env *e)
 		e->tap[i] = -1;
 	e->sock = -1;
 	run_on_cpu(0);
+	hurry(true);
 	if (!enter_net())
 		return false;
 	e->sock = open_sender();
-	return e->sock >= 0 && (!e->generic || make_veth("g0", "g1", "mtu 3300"));
+	return e->sock >= 0 && (!(e->generic || e->wire) || make_veth("g0", "g1", "mtu 3300"));
 }
 
 bool del_net(struct env *e)
 {
+	bool ok;
 	int i;
 
 	for (i = 0; i < QUEUES; i++)
@@ -31,7 +42,9 @@ bool del_net(struct env *e)
 			close(e->tap[i]);
 	if (e->sock >= 0)
 		close(e->sock);
-	return delete_devices();
+	ok = delete_devices();
+	hurry(false);
+	return ok;
 }
 
 bool open_object(struct env *e, const char *file)
@@ -145,6 +158,41 @@ bool del(struct env *e, __u32 key)
 	return !bpf_map_delete_elem(e->map, &key);
 }
 
+bool put_all(struct env *e, __u32 key, const char *dev)
+{
+	__u32 ifindex = if_nametoindex(dev);
+	bool ok = true;
+	int i;
+
+	for (i = 0; i < e->nr_maps; i++)
+		ok = !bpf_map_update_elem(e->maps[i], &key, &ifindex, BPF_ANY) && ok;
+	return ok;
+}
+
+bool del_all(struct env *e, __u32 key)
+{
+	bool ok = true;
+	int i;
+
+	for (i = 0; i < e->nr_maps; i++)
+		ok = !bpf_map_delete_elem(e->maps[i], &key) && ok;
+	return ok;
+}
+
+int leads_to(struct env *e, __u32 key)
+{
+	int i, now, first = 0;
+	__u32 ifindex;
+
+	for (i = 0; i < e->nr_maps; i++) {
+		now = bpf_map_lookup_elem(e->maps[i], &key, &ifindex) ? -errno : (int)ifindex;
+		if (i && now != first)
+			return -EBADE;
+		first = now;
+	}
+	return first;
+}
+
 int send_live_from(struct env *e, const char *name, const char *dev, int n, int len)
 {
 	struct xdp_md ctx = {
@@ -176,12 +224,22 @@ int send_packets(struct env *e, int n, int len)
 	return send_on(e->sock, "g0", 0, n, len);
 }
 
+static bool is_attached(struct env *e, const char *dev, const char *name)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info), id = 0;
+
+	return !bpf_obj_get_info_by_fd(prog(e, name), &info, &len) &&
+	       !bpf_xdp_query_id(if_nametoindex(dev), 0, &id) && id == info.id;
+}
+
 int send_to(struct env *e, const char *name, int n, int len)
 {
-	if (!e->generic)
+	if (!e->generic && !e->wire)
 		return send_live(e, name, n, len);
 	/* never two programs at once, nor frames without one */
-	if (!attach(e, "g1", NULL, true) || !attach(e, "g1", name, true))
+	if (!is_attached(e, "g1", name) &&
+	    (!attach(e, "g1", NULL, e->generic) || !attach(e, "g1", name, e->generic)))
 		return -EIO;
 	return send_packets(e, n, len);
 }
@@ -213,9 +271,9 @@ __u64 settled(struct env *e, const char *dev, __u64 want)
 {
 	int i;
 
-	for (i = 0; i < 300 && received(e, dev) < want; i++)
-		usleep(10000);
-	usleep(want ? 5000 : 20000);
+	for (i = 0; i < 20000 && received(e, dev) < want; i++)
+		usleep(1000);
+	usleep(want ? 5000 : 10000);
 	return received(e, dev);
 }
 

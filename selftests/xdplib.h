@@ -88,6 +88,21 @@ struct kind {
 	NATIVE_KINDS(fixture);							\
 	GENERIC_KINDS(fixture)
 
+/* The same for tests that have an array and a hash, at once. */
+#define MODE_KINDS(fixture)							\
+	FIXTURE_VARIANT_ADD(fixture, stock_native) {				\
+		.kind = { .claimed = false },					\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_native) {				\
+		.kind = { .claimed = true },					\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, stock_generic) {				\
+		.kind = { .claimed = false, .generic = true },			\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_generic) {				\
+		.kind = { .claimed = true, .generic = true },			\
+	}
+
 /**
  * struct env - what a test has made
  * @obj: the programs
@@ -100,6 +115,8 @@ struct kind {
  * @sock: sends packets
  * @tap: the queues of the tap, or -1
  * @generic: generic XDP, else native
+ * @wire: native XDP, but frames come by a device, one by one, not from the
+ *	kernel's generator, whose frames older kernels do not copy correctly
  * @live: live frames have been sent
  * @tracing: traces have been started
  * @trace_dir: the instance, if there is one
@@ -115,6 +132,7 @@ struct env {
 	int sock;
 	int tap[QUEUES];
 	bool generic;
+	bool wire;
 	bool live;
 	bool tracing;
 	char trace_dir[64];
@@ -122,8 +140,8 @@ struct env {
 
 /*
  * The network: a namespace, the caller on CPU 0, so that frames and traces come
- * in one order; if @e->generic also g0 and g1: what is sent on g0 generic XDP
- * gets on g1. Big frames pass there.
+ * in one order; if @e->generic or @e->wire also g0 and g1: what is sent on g0
+ * XDP gets on g1. Big frames pass there.
  */
 bool make_net(struct env *e);
 bool del_net(struct env *e);
@@ -155,6 +173,16 @@ __u64 get(struct env *e, const char *name);
 bool put(struct env *e, __u32 key, const char *dev);
 bool del(struct env *e, __u32 key);
 
+/* The same in all maps of use_map(). */
+bool put_all(struct env *e, __u32 key, const char *dev);
+bool del_all(struct env *e, __u32 key);
+
+/*
+ * What a key leads to in all maps of use_map(): an ifindex, or -errno; -EBADE
+ * if not the same in all.
+ */
+int leads_to(struct env *e, __u32 key);
+
 /*
  * Sends frames, all of number 0, into a program: natively, as if they came from
  * a device; send_live() takes lo. 0 or -errno.
@@ -165,7 +193,7 @@ int send_live(struct env *e, const char *name, int n, int len);
 /* Sends frames number 0 to @n - 1 on g0. */
 int send_packets(struct env *e, int n, int len);
 
-/* send_live(), or send_packets() with the program attached to g1. */
+/* send_live(), or send_packets() with the program attached to g1, as e tells. */
 int send_to(struct env *e, const char *name, int n, int len);
 
 /* Frames that receivers have counted. */

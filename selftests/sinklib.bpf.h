@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What programs of tests with sinklib.h have in common: they give frames their
+ * numbers, and feed devices with them.
+ */
+#ifndef REDIRMAP_SINKLIB_BPF_H
+#define REDIRMAP_SINKLIB_BPF_H
+
+#include "netlib.bpf.h"
+
+/* As in netlib.h and sinklib.h. */
+#define FRAME_NR 42
+#define FRAME_PATTERN 46
+#define NUMBERED_LEN 200
+
+/* The number of the next frame, and the device that it is for. */
+__u64 feed_nr;
+__u64 feed_to;
+
+static __always_inline __u32 *number_of(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	return data + FRAME_PATTERN > end ? NULL : data + FRAME_NR;
+}
+
+/* Gives a frame its number, and all that follows from it: see make_frame(). */
+static __always_inline bool stamp(struct xdp_md *ctx)
+{
+	void *end = (void *)(long)ctx->data_end;
+	__u8 *frame = (void *)(long)ctx->data;
+	__u32 nr = __sync_fetch_and_add(&feed_nr, 1);
+	int i;
+
+	if ((void *)frame + NUMBERED_LEN > end)
+		return false;
+	frame[35] = nr;
+	*(__u32 *)(frame + FRAME_NR) = nr;
+	for (i = FRAME_PATTERN; i < NUMBERED_LEN; i++)
+		frame[i] = i + (i >> 8) + nr;
+	return true;
+}
+
+SEC("xdp")
+int feed(struct xdp_md *ctx)
+{
+	return stamp(ctx) ? bpf_redirect(feed_to, 0) : XDP_ABORTED;
+}
+
+/* What a receiver needs to be sent XDP frames. */
+SEC("xdp")
+int pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
+#endif /* REDIRMAP_SINKLIB_BPF_H */
