@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames with fragments, of programs for multi-buffer XDP: unicast to devices
+ * that take them, and broadcasts.
+ *
+ * INTENDED DIFFERENCE: stock maps refuse to broadcast such frames to more than
+ * one member (EOPNOTSUPP; once the copies shared the fragments). With claimed
+ * maps each member gets a copy of all of the frame.
+ *
+ * Kernels before 6.3 do not redirect such frames natively, and no tracepoint
+ * tells of it; they make packets of generic XDP linear.
+ */
+#define _GNU_SOURCE
+#include "castlib.h"
+#include "harness.h"
+#include "testlib.h"
+
+#define FRAMES 20
+#define ERROR "err=-95 map_id=OURS"
+
+/* With and without fragments: a page has room for 3500 or so. */
+static const int lens[] = { 60, 3000, 4100, 9000 };
+
+#define NR_LENS (sizeof(lens) / sizeof(lens[0]))
+
+FIXTURE(frags)
+{
+	struct cast c;
+	/* there are frames with fragments, at all; and these can be redirected */
+	bool have_frags, redirects;
+};
+
+FIXTURE_VARIANT(frags)
+{
+	struct kind kind;
+};
+
+ALL_KINDS(frags);
+
+FIXTURE_SETUP(frags)
+{
+	struct cast *c = &self->c;
+	bool new = have_peer_feature();
+
+	c->frags = true;
+	ASSERT_TRUE(cast_begin(c, &variant->kind, CAST_WIRE, 8));
+	ASSERT_TRUE(cast_members(c, 0, 4));
+	/* Whoever writes to a shared fragment is found out. */
+	set(&c->e, "spoil", 1);
+	self->have_frags = new || !variant->kind.generic;
+	self->redirects = new || variant->kind.generic;
+}
+
+FIXTURE_TEARDOWN(frags)
+{
+	EXPECT_TRUE(finish(&self->c.e));
+}
+
+TEST_F(frags, unicast)
+{
+	struct cast *c = &self->c;
+	unsigned int i;
+	bool ok;
+
+	ASSERT_TRUE(put(&c->e, 3, "m0"));
+	set(&c->e, "flags", 0);
+	set(&c->e, "first_key", 3);
+	for (i = 0; i < NR_LENS; i++) {
+		ok = self->redirects || lens[i] < 3500;
+		ASSERT_TRUE(trace_start(&c->e));
+		ASSERT_EQ(cast_send(c, FRAMES, lens[i]), 0);
+		EXPECT_TRUE(cast_got(c, "p0", ok ? FRAMES : 0, ok));
+		EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR,
+				   ok || !self->redirects ? 0 : FRAMES));
+	}
+}
+
+TEST_F(frags, one_member)
+{
+	struct cast *c = &self->c;
+	unsigned int i;
+	bool ok;
+
+	ASSERT_TRUE(put(&c->e, 3, "m0"));
+	for (i = 0; i < NR_LENS; i++) {
+		ok = self->redirects || lens[i] < 3500;
+		ASSERT_TRUE(trace_start(&c->e));
+		ASSERT_EQ(cast_send(c, FRAMES, lens[i]), 0);
+		EXPECT_TRUE(cast_got(c, "p0", ok ? FRAMES : 0, ok));
+		EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR,
+				   ok || !self->redirects ? 0 : FRAMES));
+	}
+}
+
+TEST_F(frags, members)
+{
+	struct cast *c = &self->c;
+	unsigned int i;
+	bool ok;
+
+	ASSERT_TRUE(cast_put(c, 0, 1, 0, 4));
+	for (i = 0; i < NR_LENS; i++) {
+		ok = lens[i] < 3500 || !self->have_frags ||
+		     (self->redirects && variant->kind.claimed);
+		ASSERT_TRUE(trace_start(&c->e));
+		ASSERT_EQ(cast_send(c, FRAMES, lens[i]), 0);
+		EXPECT_TRUE(cast_all_got(c, 0, 4, ok ? FRAMES : 0, ok));
+		EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR,
+				   ok || !self->redirects ? 0 : FRAMES));
+	}
+
+	/* and the same to several keys of one device */
+	ASSERT_TRUE(put(&c->e, 5, "m2"));
+	ok = !self->have_frags || (self->redirects && variant->kind.claimed);
+	ASSERT_EQ(cast_send(c, FRAMES, 6000), 0);
+	EXPECT_TRUE(cast_got(c, "p2", ok ? FRAMES : 0, ok ? 2 : 0));
+	EXPECT_TRUE(cast_got(c, "p3", ok ? FRAMES : 0, ok));
+}
+
+/* Batches with frames of all lengths: the poll of a thread takes many at once. */
+TEST_F(frags, mixed)
+{
+	struct cast *c = &self->c;
+	int i, sent = 0;
+
+	if (!self->redirects || (self->have_frags && !variant->kind.claimed))
+		SKIP(return, "not redirected, see above");
+	ASSERT_TRUE(cast_put(c, 0, 1, 0, 4));
+	ASSERT_TRUE(thread_napi("g1", 0));
+	cast_forget(c);
+	set(&c->e, "want_len", 0);
+	for (i = 0; i < 100; i++, sent++)
+		ASSERT_EQ(send_on(c->e.sock, "g0", i, 1, lens[i % NR_LENS]), 0);
+	EXPECT_TRUE(cast_all_got(c, 0, 4, sent, 1));
+}
+
+/*
+ * A member that takes frames, but none with fragments: natively it is passed
+ * over, and is not what a stock map counts. Packets have no such limit.
+ */
+TEST_F(frags, member_without_fragments)
+{
+	struct cast *c = &self->c;
+	bool generic = variant->kind.generic, ok;
+	unsigned int i;
+
+	if (!self->redirects)
+		SKIP(return, "no fragments are redirected");
+	ASSERT_TRUE(make_tap("tap", c->e.tap, 1));
+	ASSERT_TRUE(ip("link set tap mtu 9000\n"));
+	ASSERT_TRUE(put(&c->e, 0, "m0"));
+	ASSERT_TRUE(put(&c->e, 1, "tap"));
+	for (i = 0; i < NR_LENS; i++) {
+		ok = lens[i] < 3500 || !self->have_frags || !generic || variant->kind.claimed;
+		ASSERT_EQ(cast_send(c, FRAMES, lens[i]), 0);
+		EXPECT_TRUE(cast_got(c, "p0", ok ? FRAMES : 0, ok));
+		EXPECT_EQ(drain_tap(c->e.tap[0]),
+			  ok && (generic || lens[i] < 3500) ? FRAMES : 0);
+	}
+	/* unicast to it fails */
+	set(&c->e, "flags", 0);
+	set(&c->e, "first_key", 1);
+	ASSERT_TRUE(trace_start(&c->e));
+	ASSERT_EQ(cast_send(c, FRAMES, 5000), 0);
+	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR, generic ? 0 : FRAMES));
+}
+
+/* What a member is too small for, counting the fragments. */
+TEST_F(frags, too_small)
+{
+	struct cast *c = &self->c;
+
+	if (!self->redirects || !variant->kind.claimed)
+		SKIP(return, "not redirected, see above");
+	ASSERT_TRUE(cast_put(c, 0, 1, 0, 4));
+	ASSERT_TRUE(ip("link set m1 mtu 5000\nlink set m3 mtu 4999\n"));
+	ASSERT_EQ(cast_send(c, FRAMES, 5018), 0);
+	EXPECT_TRUE(cast_all_got(c, 0, 3, FRAMES, 1));
+	EXPECT_TRUE(cast_got(c, "p3", 0, 0));
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
