@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Egress programs: what they see, what they may do to a frame, what becomes of
+ * the frame by what they return, and what tracepoints say of it. One device and
+ * one program at a time; for more see egress_multi.c, for which programs a map
+ * takes egress_values.c.
+ *
+ * Every test runs on maps of the kernel's and on claimed ones and expects the
+ * same of both; where a difference is intended, the test says so.
+ */
+#define _GNU_SOURCE
+#include <sys/klog.h>
+
+#include "harness.h"
+#include "egresslib.h"
+
+#define SYSLOG_ACTION_READ_ALL 3
+
+/* Makes printk_once() and the like say it once more. */
+#define WARN_ONCE_AGAIN "/sys/kernel/debug/clear_warn_once"
+
+FIXTURE(egress)
+{
+	struct env e;
+};
+
+FIXTURE_VARIANT(egress)
+{
+	struct kind kind;
+};
+
+ALL_KINDS(egress);
+
+FIXTURE_SETUP(egress)
+{
+	ASSERT_TRUE(start_egress(&self->e, variant->kind));
+}
+
+FIXTURE_TEARDOWN(egress)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/* How often something stands in the trace as it is, with the program's id. */
+static int in_raw_trace(struct env *e, const char *text)
+{
+	char path[100], line[512];
+	FILE *f;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "%s/trace", e->trace_dir);
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		n += !!strstr(line, text);
+	fclose(f);
+	return n;
+}
+
+/* Something stands in the kernel log, near its end. */
+__printf(1, 2)
+static bool in_kernel_log(const char *fmt, ...)
+{
+	static char log[64 << 10];
+	char text[200];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	len = klogctl(SYSLOG_ACTION_READ_ALL, log, sizeof(log) - 1);
+	if (len < 0)
+		return false;
+	log[len] = '\0';
+	return strstr(log, text);
+}
+
+/* What verdicts() is to return, in turn, from now on. */
+static void set_verdicts(struct env *e, const __u64 *turn, int n)
+{
+	__u64 *verdict = global(e, "verdict");
+	int i;
+
+	for (i = 0; i < VERDICTS; i++)
+		verdict[i] = turn[i % n];
+}
+
+/* --- what it sees --------------------------------------------------------- */
+
+/* Each frame once, with the devices that it came from and goes to. */
+TEST_F(egress, devices)
+{
+	struct env *e = &self->e;
+	const char *from = e->generic ? "g1" : "i0";
+	int i;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(make_veth("i0", "i1", ""));
+	forget_logs(e);
+	ASSERT_EQ(e->generic ? send_to(e, "redirect", 40, 64) :
+		  send_live_from(e, "redirect", from, 40, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 40), 40);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 40));
+	EXPECT_EQ(get(e, "nr_runs"), 40);
+	for (i = 0; i < 40; i++) {
+		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex(from));
+		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
+		EXPECT_EQ(run_of(e, i)->queue, 0);
+		EXPECT_EQ(run_of(e, i)->nr, i);
+		EXPECT_EQ(run_of(e, i)->len, 64);
+	}
+}
+
+/* The same in a poll of a real driver: frames come by veth's own NAPI. */
+TEST_F(egress, devices_in_napi)
+{
+	struct env *e = &self->e;
+	int i;
+
+	if (e->generic)
+		SKIP(return, "the other tests are");
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(make_veth("g0", "g1", "numtxqueues 4 numrxqueues 4"));
+	ASSERT_TRUE(attach(e, "g1", "redirect", false));
+	ASSERT_EQ(send_packets(e, 40, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 40), 40);
+	EXPECT_EQ(marked(e, "r0", 'A'), 40);
+	for (i = 0; i < 40; i++) {
+		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("g1"));
+		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
+		/* whatever queue it was: the kernel does not tell it on */
+		EXPECT_EQ(run_of(e, i)->queue, 0);
+	}
+}
+
+/* Generic XDP knows the queue: here of a tap, which writes on each in turn. */
+TEST_F(egress, queues)
+{
+	unsigned char frame[64];
+	struct env *e = &self->e;
+	int i;
+
+	if (!e->generic)
+		SKIP(return, "native XDP knows no queue");
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(make_tap("tap", e->tap, QUEUES));
+	ASSERT_TRUE(attach(e, "tap", "redirect", true));
+	forget_logs(e);
+	for (i = 0; i < 40; i++) {
+		make_frame(frame, i, sizeof(frame));
+		ASSERT_EQ(write(e->tap[i % QUEUES], frame, sizeof(frame)), sizeof(frame));
+	}
+	EXPECT_EQ(settled(e, "r0", 40), 40);
+	EXPECT_EQ(get(e, "nr_runs"), 40);
+	for (i = 0; i < 40; i++) {
+		EXPECT_EQ(run_of(e, i)->queue, i % QUEUES);
+		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("tap"));
+		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
+	}
+}
+
+/* Programs that redirect can read what a lookup in user space tells. */
+TEST_F(egress, entry_read_by_program)
+{
+	unsigned char frame[64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = frame, .data_size_in = sizeof(frame),
+		.data_out = frame, .data_size_out = sizeof(frame),
+	);
+	struct bpf_devmap_val *val = (void *)frame;
+	struct env *e = &self->e;
+
+	make_frame(frame, 0, sizeof(frame));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_EQ(bpf_prog_test_run_opts(prog(e, "read_entry"), &opts), 0);
+	EXPECT_EQ(opts.retval, XDP_PASS);
+	EXPECT_EQ(val->ifindex, if_nametoindex("t0"));
+	EXPECT_EQ(val->bpf_prog.id, prog_id(prog(e, "mark_a")));
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", NULL));
+	ASSERT_EQ(bpf_prog_test_run_opts(prog(e, "read_entry"), &opts), 0);
+	EXPECT_EQ(val->bpf_prog.id, 0);
+	ASSERT_TRUE(del(e, 0));
+	ASSERT_EQ(bpf_prog_test_run_opts(prog(e, "read_entry"), &opts), 0);
+	EXPECT_EQ(opts.retval, XDP_DROP);
+}
+
+/* Frames that cannot go to the device anyway never get to the program. */
+TEST_F(egress, not_for_frames_that_fail)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 20, 1519), 0);
+	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-90", 20));
+	ASSERT_TRUE(ip("link set t0 down\n"));
+	ASSERT_EQ(send_to(e, "redirect", 20, 64), 0);
+	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-100", 20));
+	EXPECT_EQ(get(e, "nr_runs"), 0);
+}
+
+/* --- what it does to frames ----------------------------------------------- */
+
+TEST_F(egress, program_comes_and_goes)
+{
+	struct env *e = &self->e;
+
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 20));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_EQ(send_new(e, 70, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 70), 70);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 70));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_b"));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'B', 0, 1, 20));
+	ASSERT_TRUE(put_prog(e, 0, "t0", NULL));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 20));
+}
+
+/* Longer and shorter, in front and behind. A page holds it all. */
+TEST_F(egress, reshape)
+{
+	static const struct { int head, tail; } by[] = {
+		{ 0, 0 }, { 0, 40 }, { 0, -30 }, { -40, 0 }, { 30, 0 },
+		{ -128, 100 }, { 20, -20 }, { -20, -50 }, { 40, 100 },
+	};
+	struct env *e = &self->e;
+	int i, k, len;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
+	for (i = 0; i < ARRAY_SIZE(by); i++) {
+		set(e, "head_by", by[i].head);
+		set(e, "tail_by", by[i].tail);
+		len = 300 - by[i].head + by[i].tail;
+		/* all in one go: a live frame does not come again as it was */
+		ASSERT_EQ(send_new(e, 40, 300), 0);
+		EXPECT_EQ(settled(e, "r0", 40), 40);
+		EXPECT_TRUE(seen_in_order(e, "r0", 'R', 0, 1, 40));
+		for (k = 0; k < 40; k++) {
+			ASSERT_EQ(sight_of(e, k)->len, len) {
+				TH_LOG("head by %d, tail by %d", by[i].head, by[i].tail);
+			}
+			EXPECT_EQ(sight_of(e, k)->tail, TAIL);
+		}
+		EXPECT_EQ(get(e, "unshaped"), 0);
+	}
+}
+
+/* More than there is room for: nothing happens to the frame. */
+TEST_F(egress, reshape_beyond)
+{
+	static const struct { int head, tail; } by[] = {
+		{ -2000, 0 }, { 0, 5000 }, { 290, 0 }, { 0, -290 },
+	};
+	struct env *e = &self->e;
+	int i, k;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
+	for (i = 0; i < ARRAY_SIZE(by); i++) {
+		set(e, "head_by", by[i].head);
+		set(e, "tail_by", by[i].tail);
+		set(e, "unshaped", 0);
+		ASSERT_EQ(send_new(e, 20, 300), 0);
+		EXPECT_EQ(settled(e, "r0", 20), 20);
+		EXPECT_EQ(get(e, "unshaped"), 20);
+		for (k = 0; k < 20; k++)
+			EXPECT_EQ(sight_of(e, k)->len, 300);
+	}
+}
+
+/* Four bytes in front, which the driver takes along to the peer's program. */
+TEST_F(egress, metadata)
+{
+	struct env *e = &self->e;
+	int i;
+
+	if (e->generic)
+		SKIP(return, "a veth takes none along with packets");
+	ASSERT_TRUE(put_prog(e, 0, "t0", "prepend"));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	for (i = 0; i < 20; i++) {
+		EXPECT_EQ(sight_of(e, i)->meta, META);
+		EXPECT_EQ(sight_of(e, i)->len, 64);
+	}
+}
+
+/* A lookup of its own leads nowhere, and disturbs nothing. */
+TEST_F(egress, looks_up)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "looks_up"));
+	ASSERT_TRUE(put_prog(e, 1, "t1", NULL));
+	set(e, "other_key", 1);
+	ASSERT_EQ(send_new(e, 100, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 100), 100);
+	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 100));
+	EXPECT_EQ(received(e, "r1"), 0);
+	/* a missing key, its own one, and both devices in turn */
+	set(e, "other_key", 5);
+	set(e, "nr_keys", 2);
+	ASSERT_EQ(send_new(e, 100, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 50), 50);
+	EXPECT_EQ(settled(e, "r1", 50), 50);
+	set(e, "other_key", 0);
+	ASSERT_EQ(send_new(e, 100, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 50), 50);
+	EXPECT_EQ(settled(e, "r1", 50), 50);
+	EXPECT_EQ(get(e, "nr_runs"), 50);
+}
+
+/* --- what it returns ------------------------------------------------------ */
+
+/* Some, all, none of a bulk dropped; in native XDP traced by bulks of 16. */
+TEST_F(egress, drops)
+{
+	static const __u64 turn[] = { XDP_PASS, XDP_DROP };
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	set_verdicts(e, turn, 2);
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 100, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 50), 50);
+	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 2, 50));
+	EXPECT_EQ(get(e, "nr_runs"), 100);
+	EXPECT_TRUE(traced(e, "xdp_redirect", "err=0 map_id=OURS map_index=0", 100));
+	EXPECT_TRUE(traced(e, "xdp_exception", "", 0));
+	if (!e->generic) {
+		/* live frames come in batches of 64 */
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=8 drops=8 err=0", 6));
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=2 drops=2 err=0", 1));
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "", 7));
+	}
+
+	set_verdicts(e, turn + 1, 1);
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 40, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 0), 0);
+	EXPECT_EQ(get(e, "nr_runs"), 40);
+	if (!e->generic) {
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=0 drops=16 err=0", 2));
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=0 drops=8 err=0", 1));
+	}
+
+	set_verdicts(e, turn, 1);
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 40, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 40), 40);
+	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 40));
+	if (!e->generic)
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=16 drops=0 err=0", 2));
+}
+
+/* Any frame of a bulk alone. */
+TEST_F(egress, drops_one_or_all_but_one)
+{
+	static const int nr[] = { 0, 1, 7, 14, 15 };
+	__u64 turn[VERDICTS];
+	struct env *e = &self->e;
+	int n, i, k;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	for (n = 0; n < ARRAY_SIZE(nr); n++) {
+		i = nr[n];
+		for (k = 0; k < VERDICTS; k++)
+			turn[k] = k == i ? XDP_DROP : XDP_PASS;
+		set_verdicts(e, turn, VERDICTS);
+		ASSERT_EQ(send_new(e, 16, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 15), 15);
+
+		for (k = 0; k < VERDICTS; k++)
+			turn[k] = k == i ? XDP_PASS : XDP_DROP;
+		set_verdicts(e, turn, VERDICTS);
+		ASSERT_EQ(send_new(e, 16, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 1), 1);
+		EXPECT_EQ(sight_of(e, 0)->nr, i);
+	}
+}
+
+/*
+ * A bulk that is sent, and then one that the program drops as a whole, in the
+ * same poll: the driver was not told yet to let the first one out.
+ *
+ * INTENDED DIFFERENCE: the built-in then never tells it, so those frames wait
+ * until more come. A claimed map tells it.
+ */
+TEST_F(egress, last_bulk_dropped)
+{
+	static const int counts[] = { 32, 17, 31 };
+	bool waits = !self->e.generic && !variant->kind.claimed;
+	struct env *e = &self->e;
+	__u64 turn[VERDICTS];
+	int i;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	for (i = 0; i < VERDICTS; i++)
+		turn[i] = i < 16 ? XDP_PASS : XDP_DROP;
+	set_verdicts(e, turn, VERDICTS);
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		ASSERT_EQ(send_new(e, counts[i], 64), 0);
+		EXPECT_EQ(settled(e, "r0", waits ? 0 : 16), waits ? 0 : 16);
+		/* one more, which is sent; also that the next round begins anew */
+		set(e, "nr_runs", 0);
+		ASSERT_EQ(send_to(e, "redirect", 1, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 17), 17);
+	}
+}
+
+/* Verdicts that make no sense here: frames are dropped, and it is said so. */
+TEST_F(egress, invalid_verdicts)
+{
+	static const struct {
+		__u64 verdict;
+		const char *name, *text;
+	} invalid[] = {
+		{ XDP_ABORTED, "ABORTED", NULL },
+		{ XDP_TX, "TX", "Driver unsupported XDP return value 3" },
+		{ XDP_REDIRECT, "REDIRECT", "Driver unsupported XDP return value 4" },
+		{ 5, "0x5", "Illegal XDP return value 5" },
+		{ 0xffffffff, "0xffffffff", "Illegal XDP return value 4294967295" },
+	};
+	__u32 id = prog_id(prog(&self->e, "verdicts"));
+	struct env *e = &self->e;
+	__u64 turn[2];
+	char text[200];
+	int i;
+
+	printf("# allow-log: XDP return value [0-9]+ on prog verdicts\n");
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	for (i = 0; i < ARRAY_SIZE(invalid); i++) {
+		turn[0] = invalid[i].verdict;
+		turn[1] = XDP_PASS;
+		set_verdicts(e, turn, 2);
+		ASSERT_TRUE(write_str(WARN_ONCE_AGAIN, "1"));
+		ASSERT_TRUE(trace_start(e));
+		ASSERT_EQ(send_new(e, 40, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 20), 20);
+		EXPECT_TRUE(seen_in_order(e, "r0", 0, 1, 2, 20));
+
+		/* the egress program and its device, not the ingress side */
+		snprintf(text, sizeof(text), "prog_id=%u action=%s ifindex=%u\n", id,
+			 invalid[i].name, if_nametoindex("t0"));
+		EXPECT_TRUE(traced(e, "xdp_exception", "", 20));
+		EXPECT_EQ(in_raw_trace(e, text), 20);
+		if (!e->generic) {
+			EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=8 drops=8 err=0", 2));
+			EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=4 drops=4 err=0", 1));
+		}
+		if (invalid[i].text)
+			EXPECT_TRUE(in_kernel_log("%s on prog verdicts (id %u) dev N/A",
+						  invalid[i].text, id)) {
+				TH_LOG("the kernel does not say: %s", invalid[i].text);
+			}
+	}
+}
+
+/*
+ * The driver takes a part of what the program has passed: the program drops
+ * some frames, and makes some too long for the peer.
+ */
+TEST_F(egress, driver_takes_a_part)
+{
+	static const __u64 turn[] = {
+		XDP_PASS, XDP_DROP, XDP_PASS, XDP_PASS, XDP_DROP, XDP_PASS, XDP_DROP,
+		GROW_AND_PASS,
+	};
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	set_verdicts(e, turn, 8);
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 32, 64), 0);
+	if (e->generic) {
+		/* one by one; there may be no room to make one longer */
+		EXPECT_EQ(settled(e, "r0", 16 + get(e, "unshaped")),
+			  16 + get(e, "unshaped"));
+	} else {
+		/* veth takes those before the first one that is too long */
+		EXPECT_EQ(get(e, "unshaped"), 0);
+		EXPECT_EQ(settled(e, "r0", 8), 8);
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=4 drops=12 err=0", 2));
+	}
+	EXPECT_EQ(get(e, "nr_runs"), 32);
+}
+
+/* The driver takes nothing at all: it says so with an errno. */
+TEST_F(egress, driver_takes_none)
+{
+	static const __u64 turn[] = { XDP_PASS, XDP_DROP };
+	struct env *e = &self->e;
+
+	if (e->generic)
+		SKIP(return, "native only");
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	set_verdicts(e, turn, 2);
+	ASSERT_TRUE(ip("link set r0 down\n"));
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 32, 64), 0);
+	EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=0 drops=16 err=-6", 2));
+	EXPECT_EQ(get(e, "nr_runs"), 32);
+	EXPECT_EQ(received(e, "r0"), 0);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}

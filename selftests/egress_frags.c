@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Egress programs and frames of several buffers, which are larger than a page:
+ * the program sees the whole frame, can cut off its end, and drop it.
+ *
+ * Every test runs on maps of the kernel's and on claimed ones and expects the
+ * same of both. Kernels before 6.3 redirect no such frames in native XDP, and
+ * in generic XDP make one buffer of them.
+ */
+#define _GNU_SOURCE
+#include <linux/if_packet.h>
+#include <sys/socket.h>
+
+#include "harness.h"
+#include "egresslib.h"
+
+#define LONG_FRAME 8000
+#define FRAMES 20
+
+struct long_sight {
+	__u32 len, tail;
+};
+
+FIXTURE(frags)
+{
+	struct env e;
+	bool works;
+};
+
+FIXTURE_VARIANT(frags)
+{
+	struct kind kind;
+};
+
+ALL_KINDS(frags);
+
+FIXTURE_SETUP(frags)
+{
+	struct env *e = &self->e;
+
+	e->generic = variant->kind.generic;
+	self->works = e->generic || have_peer_feature();
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(make_net(e));
+	ASSERT_TRUE(open_object(e, "egress_frags.bpf.o"));
+	ASSERT_TRUE(use_map(e, "targets", new_map(&variant->kind, 8)));
+	ASSERT_TRUE(load_object(e));
+	ASSERT_TRUE(make_veth("f0", "f1", "mtu 9000"));
+	ASSERT_TRUE(attach(e, "f1", "redirect", e->generic));
+	ASSERT_TRUE(make_veth("t0", "r0", "mtu 9000"));
+	ASSERT_TRUE(attach(e, "r0", "look", e->generic));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
+	set(e, "flags", XDP_DROP);
+}
+
+FIXTURE_TEARDOWN(frags)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+static int send_long(struct env *e)
+{
+	struct sockaddr_ll to = {
+		.sll_family = AF_PACKET,
+		.sll_ifindex = if_nametoindex("f0"),
+		.sll_halen = 6,
+	};
+	unsigned char frame[LONG_FRAME];
+	int i;
+
+	forget_received(e);
+	set(e, "nr_runs", 0);
+	set(e, "nr_sights", 0);
+	set(e, "unshaped", 0);
+	for (i = 0; i < FRAMES; i++) {
+		make_frame(frame, i, LONG_FRAME);
+		if (sendto(e->sock, frame, LONG_FRAME, 0, (void *)&to, sizeof(to)) != LONG_FRAME)
+			return -errno;
+	}
+	return 0;
+}
+
+/* As many frames, all as long, with what the program has written at the end. */
+static bool have_come(struct env *e, __u64 n, __u32 len)
+{
+	struct long_sight *sight = global(e, "sights");
+	__u64 i;
+
+	if (settled(e, "r0", n) != n)
+		return false;
+	for (i = 0; i < n; i++)
+		if (sight[i].len != len || sight[i].tail != TAIL)
+			return false;
+	return true;
+}
+
+/* To the pool of the receiver f1, which has one where frames are redirected. */
+static bool all_pages_back(FIXTURE_DATA(frags) *self)
+{
+	struct env *e = &self->e;
+	bool ok = ip("link del f0\n");
+
+	if (self->works && !e->generic)
+		ok = pages_are_back(e) && ok;
+	e->tracing = false;
+	return ok;
+}
+
+TEST_F(frags, whole_frame_is_seen)
+{
+	__u64 n = self->works ? FRAMES : 0;
+	struct env *e = &self->e;
+	__u64 *len = global(e, "run_len");
+	int i;
+
+	ASSERT_EQ(send_long(e), 0);
+	EXPECT_TRUE(have_come(e, n, LONG_FRAME));
+	EXPECT_EQ(get(e, "nr_runs"), n);
+	for (i = 0; i < n; i++)
+		EXPECT_EQ(len[i], LONG_FRAME);
+}
+
+/* Within the last buffer, one of them, all of them. */
+TEST_F(frags, tail)
+{
+	static const int by[] = { -10, -4200, -7900 };
+	__u64 n = self->works ? FRAMES : 0;
+	struct env *e = &self->e;
+	int i;
+
+	ASSERT_TRUE(trace_start(e));
+	for (i = 0; i < ARRAY_SIZE(by); i++) {
+		set(e, "tail_by", by[i]);
+		ASSERT_EQ(send_long(e), 0);
+		EXPECT_TRUE(have_come(e, n, LONG_FRAME + by[i]));
+		EXPECT_EQ(get(e, "unshaped"), 0);
+	}
+	EXPECT_TRUE(all_pages_back(self));
+}
+
+/* What is dropped goes with all its buffers: the pool gets its pages back. */
+TEST_F(frags, drops)
+{
+	__u64 n = self->works ? FRAMES : 0;
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(trace_start(e));
+	set(e, "drop_second", 1);
+	ASSERT_EQ(send_long(e), 0);
+	EXPECT_TRUE(have_come(e, n / 2, LONG_FRAME));
+	EXPECT_EQ(get(e, "nr_runs"), n);
+	EXPECT_TRUE(all_pages_back(self));
+}
+
+/* To a device that takes no such frames, be there a program or not. */
+TEST_F(frags, device_takes_none)
+{
+	struct env *e = &self->e;
+
+	if (e->generic)
+		SKIP(return, "native only");
+	ASSERT_TRUE(make_tap("tap", e->tap, 1));
+	ASSERT_TRUE(ip("link set tap mtu 9000\n"));
+	ASSERT_TRUE(put_prog(e, 0, "tap", "reshape"));
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_long(e), 0);
+	/* before 6.3 they are refused before it comes to a tracepoint */
+	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-95", self->works ? FRAMES : 0));
+	EXPECT_EQ(get(e, "nr_runs"), 0);
+	EXPECT_EQ(drain_tap(e->tap[0]), 0);
+	e->tracing = false;
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}

@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Egress programs, more than one at a time: entries for one device with
+ * different programs, a program of several devices, members of a broadcast,
+ * inner maps, frames of several ingress devices. What a single one does is in
+ * egress.c.
+ *
+ * Every test runs on maps of the kernel's and on claimed ones. They are to be
+ * the same but for one fault of the built-in, which is shown here: in native
+ * XDP it runs, for all frames to a device in a NAPI poll, the program of the
+ * first one's entry. So marked as an intended difference below.
+ */
+#define _GNU_SOURCE
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "egresslib.h"
+
+FIXTURE(multi)
+{
+	struct env e;
+	bool confuses;	/* has the fault */
+};
+
+FIXTURE_VARIANT(multi)
+{
+	struct kind kind;
+};
+
+ALL_KINDS(multi);
+
+FIXTURE_SETUP(multi)
+{
+	ASSERT_TRUE(start_egress(&self->e, variant->kind));
+	self->confuses = !variant->kind.claimed && !variant->kind.generic;
+}
+
+FIXTURE_TEARDOWN(multi)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/* --- one device ----------------------------------------------------------- */
+
+/* INTENDED DIFFERENCE: each entry's own program, not the first one's. */
+TEST_F(multi, one_device_two_programs)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_b"));
+	set(e, "nr_keys", 2);
+	/* one poll; it is 4 bulks, or more */
+	ASSERT_EQ(send_new(e, 64, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 64), 64);
+	if (self->confuses) {
+		EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 64));
+	} else {
+		EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 2, 32));
+		EXPECT_TRUE(seen_in_order(e, "r0", 'B', 1, 2, 32));
+	}
+	EXPECT_EQ(get(e, "nr_runs"), 64);
+
+	/* several polls, of an odd number of frames */
+	ASSERT_EQ(send_new(e, 201, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 201), 201);
+	if (!self->confuses) {
+		EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 2, 101));
+		EXPECT_TRUE(seen_in_order(e, "r0", 'B', 1, 2, 100));
+	}
+}
+
+/* The same with entries of two maps, of which one is the kernel's. */
+TEST_F(multi, one_device_two_maps)
+{
+	const struct bpf_devmap_val val = {
+		.ifindex = if_nametoindex("t0"),
+		.bpf_prog.fd = prog(&self->e, "mark_b"),
+	};
+	struct env *e = &self->e;
+	__u32 key = 0;
+	int inner;
+
+	inner = new_map(&variant->kind, 8);
+	ASSERT_GE(inner, 0);
+	ASSERT_EQ(bpf_map_update_elem(inner, &key, &val, BPF_ANY), 0);
+	ASSERT_EQ(bpf_map_update_elem(e->maps[1], &key, &inner, BPF_ANY), 0);
+	close(inner);
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+
+	set(e, "alternate", 1);
+	forget_logs(e);
+	ASSERT_EQ(send_to(e, "redirect_by_inner", 64, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 64), 64);
+	if (self->confuses) {
+		EXPECT_TRUE(seen_in_order(e, "r0", 'B', 0, 1, 64));
+	} else {
+		EXPECT_TRUE(seen_in_order(e, "r0", 'B', 0, 2, 32));
+		EXPECT_TRUE(seen_in_order(e, "r0", 'A', 1, 2, 32));
+	}
+}
+
+/*
+ * The same fault as a hole: key 0 is open, a filter stands before key 1.
+ * INTENDED DIFFERENCE: frames to key 1 do not pass by the filter.
+ */
+TEST_F(multi, filter_is_not_bypassed)
+{
+	struct env *e = &self->e;
+	__u64 *verdict = global(e, "verdict");
+	int i;
+
+	for (i = 0; i < VERDICTS; i++)
+		verdict[i] = XDP_DROP;
+	ASSERT_TRUE(put_prog(e, 1, "t0", "verdicts"));
+	set(e, "nr_keys", 2);
+	ASSERT_EQ(send_new(e, 64, 64), 0);
+	if (self->confuses) {
+		EXPECT_EQ(settled(e, "r0", 64), 64);
+		EXPECT_EQ(get(e, "nr_runs"), 0);
+	} else {
+		EXPECT_EQ(settled(e, "r0", 32), 32);
+		EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 2, 32));
+		EXPECT_EQ(get(e, "nr_runs"), 32);
+	}
+
+	/* and the other way round: what is not filtered gets through */
+	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
+	ASSERT_TRUE(put_prog(e, 1, "t0", NULL));
+	ASSERT_EQ(send_new(e, 64, 64), 0);
+	if (self->confuses) {
+		EXPECT_EQ(settled(e, "r0", 0), 0);
+	} else {
+		EXPECT_EQ(settled(e, "r0", 32), 32);
+		EXPECT_TRUE(seen_in_order(e, "r0", 0, 1, 2, 32));
+	}
+}
+
+/* Two entries alike are as one. */
+TEST_F(multi, one_device_one_program_twice)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_a"));
+	set(e, "nr_keys", 2);
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 64, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 64), 64);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 64));
+	if (!e->generic)
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=16 drops=0 err=0", 4));
+	/* one goes, the other one stays */
+	ASSERT_TRUE(del(e, 0));
+	set(e, "first_key", 1);
+	set(e, "nr_keys", 1);
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	EXPECT_EQ(marked(e, "r0", 'A'), 20);
+}
+
+/* --- several devices ------------------------------------------------------ */
+
+TEST_F(multi, two_devices_one_program)
+{
+	struct env *e = &self->e;
+	int i;
+
+	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(put_prog(e, 1, "t1", "mark_a"));
+	set(e, "nr_keys", 2);
+	ASSERT_EQ(send_new(e, 64, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 32), 32);
+	EXPECT_EQ(settled(e, "r1", 32), 32);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 2, 32));
+	EXPECT_TRUE(seen_in_order(e, "r1", 'A', 1, 2, 32));
+	EXPECT_EQ(get(e, "nr_runs"), 64);
+	for (i = 0; i < 64; i++)
+		EXPECT_EQ(run_of(e, i)->egress,
+			  if_nametoindex(run_of(e, i)->nr % 2 ? "t1" : "t0"));
+
+	/* one device goes */
+	ASSERT_TRUE(ip("link del t1\n"));
+	ASSERT_EQ(send_new(e, 64, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 32), 32);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 2, 32));
+}
+
+/* Entries with and without a program, for two devices, in one poll. */
+TEST_F(multi, all_sorts)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(put_prog(e, 1, "t1", "mark_b"));
+	ASSERT_TRUE(put_prog(e, 2, "t0", NULL));
+	ASSERT_TRUE(put_prog(e, 3, "t1", "mark_a"));
+	/* 4: nothing */
+	set(e, "nr_keys", 5);
+	ASSERT_EQ(send_new(e, 100, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 40), 40);
+	EXPECT_EQ(settled(e, "r1", 40), 40);
+	if (self->confuses)
+		return;
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 5, 20));
+	EXPECT_TRUE(seen_in_order(e, "r1", 'B', 1, 5, 20));
+	EXPECT_TRUE(seen_in_order(e, "r0", 0, 2, 5, 20));
+	EXPECT_TRUE(seen_in_order(e, "r1", 'A', 3, 5, 20));
+}
+
+/* A device that cannot transmit XDP frames: generic XDP does not need that. */
+TEST_F(multi, device_without_xdp)
+{
+	struct rtnl_link_stats stats;
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));
+	ASSERT_TRUE(put_prog(e, 0, "d0", "mark_a"));
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_TRUE(traced(e, e->generic ? "xdp_redirect" : "xdp_redirect_err",
+			   e->generic ? "err=0 map_id=OURS" : "err=-95 map_id=OURS", 20));
+	EXPECT_EQ(get(e, "nr_runs"), e->generic ? 20 : 0);
+	ASSERT_EQ(link_stats("d0", &stats), 0);
+	EXPECT_EQ(stats.tx_packets, e->generic ? 20 : 0);
+}
+
+/* A device that leaves and comes back has no program, until it gets one. */
+TEST_F(multi, device_comes_back)
+{
+	struct env *e = &self->e;
+	__u32 id = prog_id(prog(e, "mark_a"));
+	int home;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_b"));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+
+	/* to another namespace and back, which knows the other one by our pid */
+	home = open("/proc/self/ns/net", O_RDONLY);
+	ASSERT_GE(home, 0);
+	ASSERT_TRUE(sh("unshare -n sh -c 'nsenter --net=/proc/%d/fd/%d"
+		       " ip link set t0 netns $$ && ip link set t0 netns %d'",
+		       getpid(), home, getpid()));
+	close(home);
+	EXPECT_EQ(value_id(e->map, 0), -ENOENT);
+	EXPECT_EQ(value_id(e->map, 1), -ENOENT);
+	ASSERT_TRUE(ip("link set t0 group %d up\n", GROUP));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 0), 0);
+
+	ASSERT_TRUE(put_prog(e, 1, "t0", NULL));
+	set(e, "first_key", 1);
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	EXPECT_EQ(marked(e, "r0", 0), 20);
+	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_a"));
+	ASSERT_EQ(send_new(e, 20, 64), 0);
+	EXPECT_EQ(settled(e, "r0", 20), 20);
+	EXPECT_EQ(marked(e, "r0", 'A'), 20);
+	EXPECT_EQ(value_id(e->map, 1), id);
+}
+
+/* Inner maps with programs, exchanged between polls. */
+TEST_F(multi, inner_maps)
+{
+	static const char * const names[] = { "mark_a", "mark_b", NULL };
+	struct env *e = &self->e;
+	struct bpf_devmap_val val = { .ifindex = if_nametoindex("t0") };
+	__u32 key = 0;
+	int i, inner;
+
+	for (i = 0; i < 6; i++) {
+		inner = new_map(&variant->kind, 8);
+		ASSERT_GE(inner, 0);
+		val.bpf_prog.fd = names[i % 3] ? prog(e, names[i % 3]) : -1;
+		ASSERT_EQ(bpf_map_update_elem(inner, &key, &val, BPF_ANY), 0);
+		ASSERT_EQ(bpf_map_update_elem(e->maps[1], &key, &inner, BPF_ANY), 0);
+		close(inner);
+		forget_logs(e);
+		ASSERT_EQ(send_to(e, "redirect_by_inner", 20, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 20), 20);
+		EXPECT_EQ(marked(e, "r0", names[i % 3] ? names[i % 3][5] - 'a' + 'A' : 0), 20);
+	}
+}
+
+/* --- several ingress devices ---------------------------------------------- */
+
+FIXTURE(cpumap)
+{
+	struct env e;
+};
+
+FIXTURE_VARIANT(cpumap)
+{
+	struct kind kind;
+};
+
+NATIVE_KINDS(cpumap);
+
+FIXTURE_SETUP(cpumap)
+{
+	struct bpf_cpumap_val val = { .qsize = 192 };
+	struct env *e = &self->e;
+	__u32 cpu = 0;
+	int cpus;
+
+	ASSERT_TRUE(start_egress(e, variant->kind));
+	cpus = bpf_map__fd(bpf_object__find_map_by_name(e->obj, "cpus"));
+	val.bpf_prog.fd = prog(e, "redirect_on_cpu");
+	ASSERT_EQ(bpf_map_update_elem(cpus, &cpu, &val, BPF_ANY), 0);
+	ASSERT_TRUE(make_veth("i0", "j0", ""));
+	ASSERT_TRUE(make_veth("i1", "j1", ""));
+}
+
+FIXTURE_TEARDOWN(cpumap)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/*
+ * Frames of two devices through one CPUMAP: its thread redirects them in
+ * batches of 8, and flushes after each. The thread has our CPU and waits until
+ * we do.
+ */
+static int send_by_two(struct env *e, bool live)
+{
+	int i, err = 0;
+
+	forget_logs(e);
+	set(e, "numbered", !live);
+	if (!hog_cpu(true))
+		return -EPERM;
+	for (i = 0; i < 32 && !err; i++) {
+		/* alone: to run a program twice the kernel patches text, and waits */
+		if (live)
+			err = send_live_from(e, "redirect_to_cpu", i % 2 ? "i1" : "i0", 1, 64);
+		else
+			err = send_on(e->sock, i % 2 ? "j1" : "j0", i, 1, 64);
+	}
+	return hog_cpu(false) ? err : -EPERM;
+}
+
+/* How many runs were told of another device than the frame has come by. */
+static int wrong_ingress(struct env *e)
+{
+	int i, wrong = 0;
+
+	for (i = 0; i < 32; i++) {
+		struct run *run = run_of(e, i);
+
+		wrong += run->ingress != if_nametoindex(run->nr % 2 ? "i1" : "i0");
+	}
+	return wrong;
+}
+
+/*
+ * INTENDED DIFFERENCE: a program of a claimed map is told where each frame has
+ * come from. The built-in tells it of the batch's first one for all.
+ */
+TEST_F(cpumap, ingress_devices)
+{
+	struct env *e = &self->e;
+	int i;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_TRUE(attach(e, "i0", "redirect_to_cpu", false));
+	ASSERT_TRUE(attach(e, "i1", "redirect_to_cpu", false));
+	ASSERT_EQ(send_by_two(e, false), 0);
+	EXPECT_EQ(settled(e, "r0", 32), 32);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 32));
+	EXPECT_EQ(get(e, "nr_runs"), 32);
+	for (i = 0; i < 32; i++)
+		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
+	EXPECT_EQ(!wrong_ingress(e), variant->kind.claimed);
+}
+
+/*
+ * The same with frames of the kernel's generator. On older kernels what such a
+ * frame knows of its ingress is somewhere else, and no use to the built-in.
+ */
+TEST_F(cpumap, ingress_of_live_frames)
+{
+	struct env *e = &self->e;
+	int i;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
+	ASSERT_EQ(send_by_two(e, true), 0);
+	EXPECT_EQ(settled(e, "r0", 32), 32);
+	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 32));
+	for (i = 0; i < 32; i++)
+		EXPECT_TRUE(run_of(e, i)->ingress == if_nametoindex("i0") ||
+			    run_of(e, i)->ingress == if_nametoindex("i1"));
+	EXPECT_EQ(!wrong_ingress(e), variant->kind.claimed);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
