@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices of all sorts that frames are redirected to, and from: drivers differ
+ * in where they run XDP, in how they transmit, and in what they do with the
+ * frames' memory. Each frame has to arrive once, with all its bytes.
+ *
+ * What comes in on g1 is redirected to where key 0 leads, in turn by an array and
+ * by a hash. In native XDP it is the driver that redirects, in generic XDP it is
+ * core.
+ */
+#define _GNU_SOURCE
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+#include "harness.h"
+#include "niclib.h"
+#include "sinklib.h"
+#include "testlib.h"
+#include "xdplib.h"
+
+#define FRAMES 100
+#define LEN NUMBERED_LEN
+
+FIXTURE(devices)
+{
+	struct env e;
+	struct sink r0, r1, r2;		/* peers of t0, t1, t2 */
+};
+
+FIXTURE_VARIANT(devices)
+{
+	struct kind kind;
+};
+
+MODE_KINDS(devices);
+
+/* A veth whose peer hands what it gets to its stack, and so to the sink. */
+static bool make_sink(struct env *e, struct sink *sink, const char *dev, const char *peer)
+{
+	return make_veth(dev, peer, "") && attach(e, peer, "pass", e->generic) &&
+	       sink_open(sink, peer);
+}
+
+static bool start(struct env *e, const struct kind *kind)
+{
+	if ((!kind->generic && !make_veth("g0", "g1", "")) ||
+	    !open_object(e, "redirect.bpf.o") ||
+	    !use_map(e, "targets", make_map(kind->claimed, BPF_MAP_TYPE_DEVMAP, 8)) ||
+	    !use_map(e, "targets_too", make_map(kind->claimed, BPF_MAP_TYPE_DEVMAP_HASH, 8)) ||
+	    !load_object(e))
+		return false;
+	set(e, "nr_keys", 1);
+	set(e, "flags", XDP_DROP);
+	/* finish() sees to it that all frames are freed */
+	return attach(e, "g1", "redirect_both", kind->generic) && trace_start(e);
+}
+
+FIXTURE_SETUP(devices)
+{
+	struct env *e = &self->e;
+
+	e->generic = variant->kind.generic;
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(make_net(e));
+	ASSERT_TRUE(start(e, &variant->kind));
+	ASSERT_TRUE(make_sink(e, &self->r0, "t0", "r0"));
+	ASSERT_TRUE(make_sink(e, &self->r1, "t1", "r1"));
+	ASSERT_TRUE(make_sink(e, &self->r2, "t2", "r2"));
+}
+
+FIXTURE_TEARDOWN(devices)
+{
+	sink_close(&self->r0);
+	sink_close(&self->r1);
+	sink_close(&self->r2);
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/* Frames that are sent on a device arrive at a sink. */
+static bool arrive(struct env *e, const char *dev, struct sink *sink)
+{
+	sink_expect(sink, 0, FRAMES, LEN);
+	return !send_numbered(e, dev, 0, FRAMES) && sink_ok(sink);
+}
+
+/* Through g1 to a device, and so to a sink. */
+static bool sent_to(struct env *e, const char *dev, struct sink *sink)
+{
+	return put_all(e, 0, dev) && arrive(e, "g0", sink);
+}
+
+/* Natively, a device is refused as a target, with an error. */
+static bool refused(struct env *e, const char *dev, const char *err)
+{
+	return trace_start(e) && put_all(e, 0, dev) && !send_numbered(e, "g0", 0, FRAMES) &&
+	       traced(e, "xdp_redirect_err", err, FRAMES) &&
+	       traced(e, "xdp_redirect", "map_id=OURS", 0);
+}
+
+TEST_F(devices, veth)
+{
+	static const int len[] = { 60, 61, 64, 127, 128, 500, 1000, 1513, 1514 };
+	struct env *e = &self->e;
+	unsigned int i;
+	char bulk[80];
+
+	ASSERT_TRUE(put_all(e, 0, "t0"));
+	for (i = 0; i < sizeof(len) / sizeof(len[0]); i++) {
+		sink_expect(&self->r0, 100 * i, 40, len[i]);
+		ASSERT_EQ(send_on(e->sock, "g0", 100 * i, 40, len[i]), 0);
+	}
+	EXPECT_TRUE(sink_ok(&self->r0));
+
+	/* natively, in bulks as large as they get */
+	EXPECT_TRUE(sent_to(e, "t0", &self->r0));
+	EXPECT_TRUE(sink_ok(&self->r1));
+	snprintf(bulk, sizeof(bulk), "to_ifindex=%d action=REDIRECT sent=16 drops=0 err=0",
+		 if_nametoindex("t0"));
+	EXPECT_EQ(traced_now(e, "xdp_devmap_xmit", bulk) > 0, !e->generic);
+}
+
+/* What a program would read from a tap. */
+static bool write_tap(struct env *e, int skip)
+{
+	unsigned char frame[64 + LEN] = {};
+	int nr;
+
+	/* tun's header: a protocol */
+	frame[2] = 0x88;
+	frame[3] = 0xb5;
+	for (nr = 0; nr < FRAMES; nr++) {
+		make_frame(frame + skip, nr, LEN);
+		if (write(e->tap[0], frame, skip + LEN) != skip + LEN)
+			return false;
+	}
+	return true;
+}
+
+TEST_F(devices, tap)
+{
+	struct env *e = &self->e;
+	struct sink tap;
+
+	ASSERT_TRUE(make_tap("tap", e->tap, 1));
+	sink_use(&tap, "tap", e->tap[0], 0);
+	EXPECT_TRUE(sent_to(e, "tap", &tap));
+
+	ASSERT_TRUE(attach(e, "tap", "redirect_both", e->generic));
+	ASSERT_TRUE(put_all(e, 0, "t0"));
+	sink_expect(&self->r0, 0, FRAMES, LEN);
+	ASSERT_TRUE(write_tap(e, 0));
+	EXPECT_TRUE(sink_ok(&self->r0));
+
+	/* and back to where they come from */
+	ASSERT_TRUE(put_all(e, 0, "tap"));
+	sink_expect(&tap, 0, FRAMES, LEN);
+	ASSERT_TRUE(write_tap(e, 0));
+	EXPECT_TRUE(sink_ok(&tap));
+}
+
+/* The other kind of tun, for packets without an Ethernet header. */
+TEST_F(devices, tun)
+{
+	struct ifreq req = { .ifr_name = "tun", .ifr_flags = IFF_TUN };
+	const int skip = sizeof(struct tun_pi);
+	struct env *e = &self->e;
+	struct sink tun;
+
+	ASSERT_TRUE(sh("modprobe tun"));
+	e->tap[0] = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+	ASSERT_GE(e->tap[0], 0);
+	ASSERT_EQ(ioctl(e->tap[0], TUNSETIFF, &req), 0);
+	ASSERT_TRUE(ip("link set tun up\n"));
+	sink_use(&tun, "tun", e->tap[0], skip);
+
+	/* It has neither an ndo_xdp_xmit nor native XDP. */
+	if (!e->generic) {
+		EXPECT_TRUE(refused(e, "tun", "err=-95"));
+		EXPECT_TRUE(sink_ok(&tun));
+		return;
+	}
+	EXPECT_TRUE(sent_to(e, "tun", &tun));
+
+	ASSERT_TRUE(attach(e, "tun", "redirect_both", true));
+	ASSERT_TRUE(put_all(e, 0, "t0"));
+	sink_expect(&self->r0, 0, FRAMES, LEN);
+	ASSERT_TRUE(write_tap(e, skip));
+	EXPECT_TRUE(sink_ok(&self->r0));
+}
+
+/* A bond b0 of t0 and t1. */
+static bool make_bond(const char *mode)
+{
+	/* or it makes one for itself, in the machine's own namespace */
+	return sh("modprobe bonding max_bonds=0") &&
+	       ip("link set t0 down\nlink set t1 down\n"
+		  "link add b0 group %d type bond mode %s\n"
+		  "link set t0 master b0\nlink set t1 master b0\nlink set b0 up\n",
+		  GROUP, mode);
+}
+
+TEST_F(devices, bond_active_backup)
+{
+	struct env *e = &self->e;
+	int round;
+
+	ASSERT_TRUE(make_bond("active-backup"));
+	/* without a program on the bond, and with one */
+	for (round = 0; round < 2; round++) {
+		ASSERT_TRUE(ip("link set b0 type bond active_slave t0\n"));
+		EXPECT_TRUE(sent_to(e, "b0", &self->r0));
+		EXPECT_TRUE(sink_ok(&self->r1));
+		ASSERT_TRUE(ip("link set b0 type bond active_slave t1\n"));
+		EXPECT_TRUE(sent_to(e, "b0", &self->r1));
+		EXPECT_TRUE(sink_ok(&self->r0));
+		/* a slave by itself is a device as any other */
+		EXPECT_TRUE(sent_to(e, "t0", &self->r0));
+		EXPECT_TRUE(sink_ok(&self->r1));
+		ASSERT_TRUE(attach(e, "b0", "pass", e->generic));
+	}
+}
+
+/* By turns; which slave is the first is anybody's guess. */
+TEST_F(devices, bond_balance_rr)
+{
+	struct env *e = &self->e;
+	int round;
+
+	ASSERT_TRUE(make_bond("balance-rr"));
+	self->r0.also = &self->r1;
+	for (round = 0; round < 2; round++) {
+		EXPECT_TRUE(sent_to(e, "b0", &self->r0));
+		EXPECT_EQ(self->r0.n, FRAMES / 2);
+		EXPECT_EQ(self->r1.n, FRAMES / 2);
+		ASSERT_TRUE(attach(e, "b0", "pass", e->generic));
+	}
+}
+
+/* By a hash of the addresses, of which there is one pair. */
+TEST_F(devices, bond_balance_xor)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(make_bond("balance-xor"));
+	self->r0.also = &self->r1;
+	EXPECT_TRUE(sent_to(e, "b0", &self->r0));
+	EXPECT_TRUE(self->r0.n == FRAMES || self->r1.n == FRAMES);
+}
+
+/* A bond's program runs, natively, in the drivers of its slaves. */
+TEST_F(devices, bond_ingress)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(make_bond("active-backup"));
+	ASSERT_TRUE(ip("link set b0 type bond active_slave t0\n"));
+	ASSERT_TRUE(attach(e, "b0", "redirect_both", e->generic));
+	ASSERT_TRUE(put_all(e, 0, "t2"));
+	EXPECT_TRUE(arrive(e, "r0", &self->r2));
+
+	/* Generic XDP is behind the bond, which takes nothing from a backup. */
+	if (e->generic) {
+		ASSERT_EQ(send_numbered(e, "r1", 0, FRAMES), 0);
+		EXPECT_TRUE(sink_ok(&self->r2));
+	} else {
+		EXPECT_TRUE(arrive(e, "r1", &self->r2));
+	}
+
+	/* into the bond and out of it */
+	ASSERT_TRUE(put_all(e, 0, "b0"));
+	EXPECT_TRUE(arrive(e, "r0", &self->r0));
+	EXPECT_TRUE(sink_ok(&self->r1));
+}
+
+/*
+ * XDP_TX of a bond's program becomes a redirect to the slave that the bond
+ * chooses (xdp_master_redirect()), among redirects through the map, and after a
+ * lookup in the map that must not count.
+ */
+TEST_F(devices, bond_tx)
+{
+	struct env *e = &self->e;
+	unsigned int nr;
+
+	ASSERT_TRUE(make_bond("active-backup"));
+	ASSERT_TRUE(ip("link set b0 type bond active_slave t0\n"));
+	ASSERT_TRUE(attach(e, "b0", "redirect_or_tx", e->generic));
+	ASSERT_TRUE(put_all(e, 0, "t2"));
+	for (nr = 0; nr < FRAMES; nr++)
+		sink_expect(nr % 2 ? &self->r0 : &self->r2, nr, 1, LEN);
+	/* natively they come in on the backup, and leave by the active one */
+	ASSERT_EQ(send_numbered(e, e->generic ? "r0" : "r1", 0, FRAMES), 0);
+	EXPECT_TRUE(sink_ok(&self->r0));
+	EXPECT_TRUE(sink_ok(&self->r1));
+	EXPECT_TRUE(sink_ok(&self->r2));
+}
+
+/* Copies for drivers of several sorts, which free them in their own ways. */
+TEST_F(devices, broadcast)
+{
+	struct env *e = &self->e;
+	struct sink tap;
+
+	ASSERT_TRUE(make_tap("tap", e->tap, 1));
+	sink_use(&tap, "tap", e->tap[0], 0);
+	ASSERT_TRUE(make_bond("active-backup"));
+	ASSERT_TRUE(ip("link set b0 type bond active_slave t0\n"));
+	ASSERT_TRUE(put_all(e, 1, "tap"));
+	ASSERT_TRUE(put_all(e, 2, "t2"));
+	set(e, "flags", BPF_F_BROADCAST);
+	sink_expect(&tap, 0, FRAMES, LEN);
+	sink_expect(&self->r2, 0, FRAMES, LEN);
+	EXPECT_TRUE(sent_to(e, "b0", &self->r0));
+	EXPECT_TRUE(sink_ok(&self->r1));
+	EXPECT_TRUE(sink_ok(&self->r2));
+	EXPECT_TRUE(sink_ok(&tap));
+}
+
+/* A bridge br0 with the ports t0 and t1. */
+static bool make_bridge(struct sink *bridge)
+{
+	return ip("link add br0 group %d type bridge\nlink set t0 master br0\n"
+		  "link set t1 master br0\nlink set br0 up\n", GROUP) &&
+	       sink_open(bridge, "br0");
+}
+
+/* The bridge has no part in it. */
+TEST_F(devices, bridge_port)
+{
+	struct env *e = &self->e;
+	struct sink br0;
+
+	ASSERT_TRUE(make_bridge(&br0));
+	EXPECT_TRUE(sent_to(e, "t0", &self->r0));
+	EXPECT_TRUE(sink_ok(&self->r1));
+
+	ASSERT_TRUE(attach(e, "t1", "redirect_both", e->generic));
+	EXPECT_TRUE(arrive(e, "r1", &self->r0));
+	EXPECT_TRUE(sink_ok(&self->r1));
+	EXPECT_TRUE(sink_ok(&br0));
+	sink_close(&br0);
+}
+
+TEST_F(devices, bridge)
+{
+	struct env *e = &self->e;
+	struct sink br0;
+
+	ASSERT_TRUE(make_bridge(&br0));
+	if (e->generic) {
+		sink_expect(&self->r1, 0, FRAMES, LEN);
+		EXPECT_TRUE(sent_to(e, "br0", &self->r0));
+		EXPECT_TRUE(sink_ok(&self->r1));
+
+		/* what is for the machine itself, and for the other port */
+		ASSERT_TRUE(attach(e, "br0", "redirect_both", true));
+		ASSERT_TRUE(put_all(e, 0, "t2"));
+		sink_expect(&self->r1, 0, FRAMES, LEN);
+		EXPECT_TRUE(arrive(e, "r0", &self->r2));
+	} else {
+		EXPECT_TRUE(refused(e, "br0", "err=-95"));
+		EXPECT_TRUE(sink_ok(&self->r0));
+	}
+	EXPECT_TRUE(sink_ok(&self->r1));
+	EXPECT_TRUE(sink_ok(&br0));
+	sink_close(&br0);
+}
+
+/*
+ * More devices without an ndo_xdp_xmit; for a dummy, which nothing comes out
+ * of, see redirect.c.
+ */
+TEST_F(devices, no_ndo_xdp_xmit)
+{
+	static const char * const devs[] = { "lo", "v0", "m0" };
+	struct sink lo, *sinks[] = { &lo, &self->r0, &self->r1 };
+	struct env *e = &self->e;
+	int i;
+
+	ASSERT_TRUE(ip("link add v0 link t0 group %d type vlan id 5\nlink set v0 up\n"
+		       "link add m0 link t1 group %d type macvlan\nlink set m0 up\n"
+		       "link set lo up\n", GROUP, GROUP));
+	ASSERT_TRUE(sink_open(&lo, "lo"));
+	for (i = 0; i < 3; i++) {
+		if (e->generic) {
+			EXPECT_TRUE(sent_to(e, devs[i], sinks[i]));
+		} else {
+			EXPECT_TRUE(refused(e, devs[i], "err=-95"));
+			EXPECT_TRUE(sink_ok(sinks[i]));
+		}
+	}
+	sink_close(&lo);
+}
+
+/*
+ * A driver of hardware, with rings, and pages that it gets back when the other
+ * side is done with them: nic0 and nic1 are joined by a cable.
+ */
+FIXTURE(nics)
+{
+	struct env e;
+	struct nics nics;
+	struct sink r0, nic1;
+};
+
+FIXTURE_VARIANT(nics)
+{
+	struct kind kind;
+};
+
+MODE_KINDS(nics);
+
+FIXTURE_SETUP(nics)
+{
+	struct env *e = &self->e;
+
+	e->generic = variant->kind.generic;
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(make_net(e));
+	if (!fetch_nics(&self->nics))
+		SKIP(return, NO_NICS);
+	ASSERT_TRUE(start(e, &variant->kind));
+	/* A driver that goes frees what it has; one that stays may wait. */
+	e->tracing = self->nics.loaded;
+	ASSERT_TRUE(make_sink(e, &self->r0, "t0", "r0"));
+	ASSERT_TRUE(attach(e, "nic1", "pass", e->generic));
+	ASSERT_TRUE(sink_open(&self->nic1, "nic1"));
+}
+
+FIXTURE_TEARDOWN(nics)
+{
+	sink_close(&self->r0);
+	sink_close(&self->nic1);
+	/* with the device in the map */
+	EXPECT_TRUE(return_nics(&self->nics));
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/*
+ * As arrive(), but some at a time, and once more if need be: a cable loses what
+ * comes while the other side has no buffers, as when it is set up anew.
+ */
+static bool cross(struct env *e, const char *dev, struct sink *sink)
+{
+	int try, nr;
+	bool ok;
+
+	for (try = 0; try < 3; try++) {
+		for (nr = 0, ok = true; nr < FRAMES && ok; nr += 25) {
+			sink_expect(sink, nr, 25, LEN);
+			ok = !send_numbered(e, dev, nr, 25) && sink_ok(sink);
+		}
+		if (ok)
+			return true;
+	}
+	return false;
+}
+
+/* Natively it takes frames while it has a program: that brings the queues. */
+TEST_F(nics, target)
+{
+	struct env *e = &self->e;
+	int round;
+
+	ASSERT_TRUE(put_all(e, 0, "nic0"));
+	for (round = 0; round < 2; round++) {
+		if (e->generic) {
+			EXPECT_TRUE(cross(e, "g0", &self->nic1));
+		} else {
+			ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+			EXPECT_TRUE(sink_ok(&self->nic1));
+		}
+		ASSERT_TRUE(attach(e, "nic0", "pass", e->generic));
+		EXPECT_TRUE(cross(e, "g0", &self->nic1));
+		ASSERT_TRUE(attach(e, "nic0", NULL, e->generic));
+	}
+}
+
+TEST_F(nics, broadcast)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(attach(e, "nic0", "pass", e->generic));
+	ASSERT_TRUE(put_all(e, 0, "nic0"));
+	EXPECT_TRUE(cross(e, "g0", &self->nic1));
+	ASSERT_TRUE(put_all(e, 1, "t0"));
+	set(e, "flags", BPF_F_BROADCAST);
+	sink_expect(&self->r0, 0, FRAMES, LEN);
+	EXPECT_TRUE(arrive(e, "g0", &self->nic1));
+	EXPECT_TRUE(sink_ok(&self->r0));
+}
+
+TEST_F(nics, ingress)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(attach(e, "nic0", "redirect_both", e->generic));
+	ASSERT_TRUE(put_all(e, 0, "t0"));
+	EXPECT_TRUE(cross(e, "nic1", &self->r0));
+	EXPECT_TRUE(sink_ok(&self->nic1));
+
+	/* and back to where they come from */
+	ASSERT_TRUE(put_all(e, 0, "nic0"));
+	EXPECT_TRUE(cross(e, "nic1", &self->nic1));
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
