@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# bpftrace and perf look at the same traffic through stock and through claimed
+# maps, and see the same. bpftrace runs the two one-liners of the kernel's
+# Documentation/bpf/redirect.rst. All stay for the whole test, for it takes long
+# to start them; bpftrace says on SIGUSR1 what it has counted.
+#
+# test_tools.sh --traffic is the command that perf records.
+
+# Functions are called by result(): shellcheck does not see that.
+# shellcheck disable=SC2317,SC2086
+
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
+# shellcheck source=selftests/tools.sh
+. "$here/tools.sh"
+
+# Redirects in a run: what is sent to in0; 192 frames of that are redirected to
+# in1 before, and one more tells where the run begins.
+redirects=$((208 + 192 + 1))
+
+# To key 1, which leads to out1: frames that it takes, and all that it can
+# refuse them for.
+unicast()
+{
+	send xdp 160 &&
+		send packet 5 &&
+		ip link set out1 down &&
+		send packet 7 &&
+		ip link set out1 up &&
+		ip link set out1 mtu 100 &&
+		send packet 3 300 &&
+		ip link set out1 mtu 1500 &&
+		# Natively, a veth can transmit if its peer has XDP or GRO.
+		ethtool -K peer1 gro off &&
+		send xdp 32 &&
+		ethtool -K peer1 gro on &&
+		send packet 1
+}
+
+# To all three, then to two, because one is down. In generic XDP the built-in
+# fails there, which ours does not.
+broadcast()
+{
+	send xdp 160 && send packet 16 || return
+	[ "$mode" = skb ] || ip link set out2 down
+	send xdp 32
+	ip link set out2 up
+}
+
+# --- the command that perf records ----------------------------------------
+
+# on_tracepoints PID N : a process has so many programs on tracepoints
+on_tracepoints()
+{
+	[ "$(bpftool perf show | grep -c "^pid $1 ")" = "$2" ]
+}
+
+# printed FILE N PID : more than N lines, and waits for events again
+printed()
+{
+	[ "$(wc -l <"$1")" -gt "$2" ] && [ "$(ps -o state= -p "$3")" = S ]
+}
+
+# counts NAME PID OUT : what has been counted since last time
+counts()
+{
+	local lines
+
+	lines=$(wc -l <"$tmp/$1")
+	kill -USR1 $2
+	wait_until printed "$tmp/$1" $lines $2 || return
+	sed "1,${lines}d" "$tmp/$1" | grep '^@' | sort >"$tmp/$1.now"
+	# When pages of frames are given back is another matter.
+	awk 'FILENAME == ARGV[1] { last[$1] = $2 }
+		FILENAME != ARGV[1] && $2 > last[$1] && !/:mem_/ { print $1, $2 - last[$1] }' \
+		"$tmp/$1.last" "$tmp/$1.now" >"$3"
+	mv "$tmp/$1.now" "$tmp/$1.last"
+}
+
+# run MAP KIND
+run()
+{
+	local out="$tmp/$mode.$1.$2"
+
+	send xdp 1 || return
+	if [ $2 = unicast ]; then
+		load $mode to_$1 || return
+	else
+		load $mode all_$1 || return
+		entry $1 2 out2
+		entry $1 3 out3
+	fi
+	entry $1 1 out1
+	echo "$out.perf $(bpftool -j map show name $1 | jq .id)" >>"$tmp/runs"
+	$2 || return
+	counts all $all "$out.counts" || return
+	counts err $err "$out.errnos" || return
+	unload
+}
+
+traffic()
+{
+	local tracepoints map
+
+	trap 'kill -INT $all $err; wait $all $err' EXIT
+	bpftrace -B line -e 'tracepoint:xdp:* { @cnt[probe] = count(); }' >"$tmp/all" &
+	all=$!
+	bpftrace -B line -e \
+		'tracepoint:xdp:xdp_redirect*_err {@redir_errno[-args->err] = count();}
+		tracepoint:xdp:xdp_devmap_xmit {@devmap_errno[-args->err] = count();}' >"$tmp/err" &
+	err=$!
+	tracepoints=(/sys/kernel/tracing/events/xdp/*/)
+	wait_until on_tracepoints $all ${#tracepoints[@]} || return
+	wait_until on_tracepoints $err 3 || return
+	touch "$tmp/all.last" "$tmp/err.last"
+
+	for mode in native skb; do
+		for map in st_array rm_array st_hash rm_hash; do
+			run $map unicast && run $map broadcast || return
+		done
+	done
+	send xdp 1
+}
+
+if [ "${1-}" = --traffic ]; then
+	traffic
+	exit
+fi
+
+# --- what they have seen --------------------------------------------------
+
+# perf's events, a file for each run. They are told apart by the single XDP frame
+# that comes before each.
+split_perf()
+{
+	perf script -i "$tmp/perf" -F event,trace 2>/dev/null |
+		sed -n 's/ prog_id=[0-9]* / /; s/^ *xdp:xdp/xdp/p' |
+		awk -v runs="$tmp/runs" '
+			/^xdp_devmap_xmit.* from_ifindex=1 .*sent=1 / {
+				run = ""
+				getline run < runs
+				split(run, r)
+			}
+			r[1] { sub(" map_id=" r[2] " ", " map_id=OURS "); print > r[1] }'
+}
+
+# all_redirects KIND : have been counted by bpftrace
+all_redirects()
+{
+	local map n
+
+	for map in st_$type rm_$type; do
+		n=$(awk '/:xdp_redirect(_err)?\]/ { n += $2 } END { print n }' \
+			"$tmp/$mode.$map.$1.counts")
+		echo "$map: $n redirects"
+		[ "$n" = $redirects ] || return
+	done
+}
+
+# same KIND TOOL : with a claimed map as with a stock one
+same()
+{
+	[ -s "$tmp/$mode.st_$type.$1.$2" ] &&
+		diff -u "$tmp/$mode.st_$type.$1.$2" "$tmp/$mode.rm_$type.$1.$2"
+}
+
+# With a claimed map, a broadcast has one more xdp_devmap_xmit for each flush of
+# the map's group, with to_ifindex 0. The order of members is not the same.
+#
+# same_but_for N TOOL
+same_but_for()
+{
+	local st="$tmp/$mode.st_$type.broadcast.$2" rm="$tmp/$mode.rm_$type.broadcast.$2"
+	local flush='^xdp_devmap_xmit.* to_ifindex=0 '
+
+	case $2 in
+	counts | errnos)
+		awk -v n=$1 '/:xdp_devmap_xmit|devmap_errno\[0\]/ { $2 += n } { print }' "$st" |
+			diff -u - "$rm"
+		;;
+	perf)
+		echo "$(grep -c "$flush" "$rm") flushes"
+		[ "$(grep -c "$flush" "$rm")" = $1 ] &&
+			diff -u <(sort "$st") <(grep -v "$flush" "$rm" | sort)
+		;;
+	esac
+}
+
+in_a_net "$@"
+export tmp
+result "traffic" perf record -q -B -a -e 'xdp:*' -o "$tmp/perf" -- "$0" --traffic
+split_perf
+
+for mode in native skb; do
+	for type in array hash; do
+		name="$mode $type unicast"
+		result "$name: all frames are counted" all_redirects unicast
+		result "$name: bpftrace counts the same events" same unicast counts
+		result "$name: bpftrace sees the same errors" same unicast errnos
+		result "$name: perf records the same" same unicast perf
+
+		name="$mode $type broadcast"
+		# One for each 16 XDP frames, and for each single packet.
+		flushes=$((192 / 16 + 16))
+		[ $mode = native ] || flushes=0
+		result "$name: all frames are counted" all_redirects broadcast
+		result "$name: bpftrace counts the same events" same_but_for $flushes counts
+		result "$name: bpftrace sees the same errors" same_but_for $flushes errnos
+		result "$name: perf records the same" same_but_for $flushes perf
+	done
+done
+finish
