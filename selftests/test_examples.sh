@@ -1,0 +1,234 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The examples of the documentation do what it says. The Makefile has taken them
+# out of it and has built them with the commands that it shows; here the others
+# of these commands are run, with claimed and with stock maps, between hosts in
+# namespaces: hostN, 10.9.0.N, is behind portN.
+
+# Functions are called by result(): shellcheck does not see that.
+# shellcheck disable=SC2317,SC2086,SC2016
+
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
+# shellcheck source=selftests/tools.sh
+. "$here/tools.sh"
+
+[ "$(id -u)" = 0 ] && [ -d /sys/module/redirmap ] || exit 4
+claim=/sys/module/redirmap/parameters/claim
+restore=$(cat $claim)
+tmp=$(mktemp -d)
+
+cleanup()
+{
+	local n
+
+	for n in 1 2 3; do
+		ip netns del host$n 2>/dev/null
+		ip link del port$n 2>/dev/null
+	done
+	rm -rf "$tmp" /sys/fs/bpf/hub /sys/fs/bpf/hub-maps
+}
+trap cleanup EXIT
+
+in_host()
+{
+	nsenter --net=/run/netns/host$1 "${@:2}"
+}
+
+for n in 1 2 3; do
+	ip netns add host$n
+	in_host $n sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+	ip link add port$n type veth peer name eth0 netns host$n address 02:00:00:00:00:0$n
+	sysctl -qw net.ipv6.conf.port$n.disable_ipv6=1
+	in_host $n ip addr add 10.9.0.$n/24 dev eth0
+	in_host $n ip link set eth0 up
+	in_host $n ethtool -K eth0 gro on
+	ip link set port$n up
+	# No frames but those of ping.
+	for m in 1 2 3; do
+		[ $m = $n ] || in_host $n ip neigh add 10.9.0.$m lladdr 02:00:00:00:00:0$m dev eth0
+	done
+done
+cp -r "$REDIRMAP_TEST_OUTPUT/examples" "$tmp"
+cd "$tmp/examples" || exit 1
+
+# --- what they do ---------------------------------------------------------
+
+# pings FROM TO : 3 frames there, 3 back; see $answer
+pings()
+{
+	in_host $1 ping -q -n -c 3 -i 0.01 -W 2 10.9.0.$2 >"$tmp/ping"
+	answer=$?
+	cat "$tmp/ping"
+	return $answer
+}
+
+forget_hosts()
+{
+	local n
+
+	for n in 1 2 3; do
+		came[n]=$(frames $n)
+	done
+}
+
+frames()
+{
+	in_host $1 awk '$1 == "eth0:" { print $3 }' /proc/net/dev
+}
+
+# seen HOST N : frames since forget_hosts
+seen()
+{
+	local now
+
+	now=$(frames $1)
+	echo "host$1 has got $((now - came[$1])) frames"
+	[ $((now - came[$1])) = $2 ]
+}
+
+start_hub()
+{
+	wait_until refs_are 0 || return
+	sed "s/xdpdrv/$mode/" hub-start.sh | bash -e >"$tmp/hub" || return
+	cat "$tmp/hub"
+	refs_are $claimed && [ "$(grep -c '^key: .* value: .. 00 00 00$' "$tmp/hub")" = 3 ]
+}
+
+# Everybody gets everything but what he has sent.
+hub()
+{
+	declare -a came
+
+	forget_hosts
+	pings 1 2 && seen 1 3 && seen 2 3 && seen 3 6 || return
+	forget_hosts
+	pings 3 1 && seen 1 3 && seen 2 6 && seen 3 3
+}
+
+stop_hub()
+{
+	sed "s/xdpdrv/$mode/" hub-stop.sh | bash -e && wait_until refs_are 0
+}
+
+says_where()
+{
+	[ "$(wc -l <"$tmp/wire")" = 2 ]
+}
+
+start_wire()
+{
+	wait_until refs_are 0 || return
+	mkfifo "$tmp/enter"
+	bash -e wire-start.sh <"$tmp/enter" >"$tmp/wire" &
+	wire=$!
+	exec 3>"$tmp/enter"
+	rm "$tmp/enter"
+	wait_until says_where || return
+	cat "$tmp/wire"
+	refs_are $claimed &&
+		grep -qE '^port1 leads to port2, program [1-9][0-9]*$' "$tmp/wire" &&
+		grep -qE '^port2 leads to port1, program [1-9][0-9]*$' "$tmp/wire"
+}
+
+wire()
+{
+	# What is for host 3 comes to host 2.
+	pings 1 2 && pings 2 1 && ! pings 1 3
+}
+
+# stop_wire N N : what the ports have sent
+stop_wire()
+{
+	echo >&3
+	exec 3>&-
+	wait $wire || return
+	cat "$tmp/wire"
+	tail -n 2 "$tmp/wire" | diff -u - <(
+		echo "port1 has sent $1 frames"
+		echo "port2 has sent $2 frames"
+	)
+}
+
+wire_without_device()
+{
+	! ./wire port1 nosuch 2>"$tmp/wire"
+	diff "$tmp/wire" <(echo "wire: nosuch: Invalid argument")
+}
+
+# --- drops.bt -------------------------------------------------------------
+
+bpftrace_is_ready()
+{
+	[ "$(bpftool perf show | grep -c "^pid $1 ")" = 3 ]
+}
+
+# Three ways to lose three frames each: what the table of redirect.rst says.
+drops()
+{
+	local pid port1 port2 no_gro
+
+	bpftrace drops.bt >"$tmp/drops" &
+	pid=$!
+	wait_until bpftrace_is_ready $pid || return
+
+	ip link set port2 down
+	pings 1 2
+	ip link set port2 up
+	ip link set port2 mtu 1300
+	in_host 1 ping -q -n -c 3 -i 0.01 -W 1 -s 1400 10.9.0.2
+	ip link set port2 mtu 1500
+	in_host 2 ethtool -K eth0 gro off
+	pings 1 2
+	in_host 2 ethtool -K eth0 gro on
+	# Answers come back.
+	pings 1 2 || return
+
+	kill -INT $pid
+	wait $pid
+	port1=$(cat /sys/class/net/port1/ifindex)
+	port2=$(cat /sys/class/net/port2/ifindex)
+	sed -n '/^@/p' "$tmp/drops" | sort >"$tmp/said"
+	cat "$tmp/said"
+	# 6.12 knows beforehand; on 6.1 the egress program counts them.
+	if grep -q "refused.* 95" "$tmp/said"; then
+		counted=3
+		no_gro="@refused[$port1, $port2, 95]: 3"
+	else
+		counted=6
+		no_gro="@not_sent[$port2, 6]: 3"
+	fi
+	printf '%s\n' "$no_gro" "@refused[$port1, $port2, 100]: 3" \
+		"@refused[$port1, $port2, 90]: 3" | sort | diff -u - "$tmp/said"
+}
+
+# --------------------------------------------------------------------------
+
+result "they build without a warning" test -e built -a ! -s warnings
+counted=
+for claimed in 0 1; do
+	if [ $claimed = 1 ]; then
+		echo 'ports,other_end' >$claim
+		name=claimed
+	else
+		name=stock
+	fi
+	for mode in xdpdrv xdpgeneric; do
+		result "$name, $mode: a hub is set up by bpftool" start_hub
+		result "$name, $mode: it is a hub" hub
+		result "$name, $mode: its end" stop_hub
+	done
+	result "$name: the wire is set up" start_wire
+	result "$name: it is a wire" wire
+	result "$name: it counts" stop_wire 6 9
+	result "$name: a device that is not there" wire_without_device
+	result "$name: again" start_wire
+	result "$name: drops are explained" drops
+	result "$name: it has counted those that got so far" stop_wire 3 $counted
+	echo "$restore" >$claim
+done
+finish
