@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * What redirmap.ko tells user space and XDP programs: why frames were dropped,
+ * map values with counters, and the generic netlink family "redirmap", which
+ * Documentation/netlink/specs/redirmap.yaml specifies.
+ */
+#ifndef _UAPI_LINUX_REDIRMAP_H
+#define _UAPI_LINUX_REDIRMAP_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+/**
+ * enum redirmap_drop - why a frame did not leave, and what to do about it
+ * @REDIRMAP_DROP_DEV_DOWN: The device was down. Set it up.
+ * @REDIRMAP_DROP_TOO_LARGE: The frame was larger than the device's MTU allows.
+ *	Raise that, or lower the MTU of where the frames come from.
+ * @REDIRMAP_DROP_NO_XMIT: The device cannot transmit such XDP frames. For a
+ *	veth, its peer needs an XDP program or GRO; other devices may need more
+ *	queues, or a driver with ndo_xdp_xmit; frames of several buffers need
+ *	one that takes those. Generic XDP works with all devices.
+ * @REDIRMAP_DROP_RING_FULL: The driver took fewer frames than it was offered,
+ *	mostly because its ring was full. Enlarge the ring, or make the receiver
+ *	faster.
+ * @REDIRMAP_DROP_DRIVER_ERROR: The driver refused with an error, of which the
+ *	last one is told. ENXIO: it is not ready for XDP; for a veth, the peer
+ *	needs an XDP program or GRO.
+ * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP.
+ * @REDIRMAP_DROP_PROG_ABORTED: It returned XDP_ABORTED; the tracepoint
+ *	xdp:xdp_exception shows when.
+ * @REDIRMAP_DROP_PROG_INVALID: It returned what is no verdict for an egress
+ *	program. Let it return XDP_PASS or XDP_DROP.
+ * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame.
+ * @REDIRMAP_DROP_NO_HEADROOM: The frame had no room for the kernel's
+ *	description of it. Let programs leave 40 bytes of headroom.
+ * @REDIRMAP_DROP_NO_TARGET: The map had no entry at the key. Counted per map;
+ *	the frame is dropped only if the lower bits of bpf_redirect_map()'s
+ *	flags say so.
+ * @REDIRMAP_DROP_NO_MEMBER: A broadcast had nobody to go to. Counted per map.
+ * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
+ *	stopped, or its driver busy. Use a longer queue, or native XDP.
+ * @REDIRMAP_DROP_COUNT: how many reasons there are
+ * @REDIRMAP_DROP_ROOM: how many there is room for in struct redirmap_stats
+ */
+enum redirmap_drop {
+	REDIRMAP_DROP_DEV_DOWN,
+	REDIRMAP_DROP_TOO_LARGE,
+	REDIRMAP_DROP_NO_XMIT,
+	REDIRMAP_DROP_RING_FULL,
+	REDIRMAP_DROP_DRIVER_ERROR,
+	REDIRMAP_DROP_PROG_DROP,
+	REDIRMAP_DROP_PROG_ABORTED,
+	REDIRMAP_DROP_PROG_INVALID,
+	REDIRMAP_DROP_NO_MEMORY,
+	REDIRMAP_DROP_NO_HEADROOM,
+	REDIRMAP_DROP_NO_TARGET,
+	REDIRMAP_DROP_NO_MEMBER,
+	REDIRMAP_DROP_GENERIC,
+	REDIRMAP_DROP_COUNT,
+
+	REDIRMAP_DROP_ROOM = 16,
+};
+
+/**
+ * struct redirmap_stats - what became of frames
+ * @packets: frames that the driver has taken
+ * @bytes: of those
+ * @drops: frames that were lost, by enum redirmap_drop
+ * @error: the driver's last error, a positive errno, or 0
+ * @reserved: 0
+ */
+struct redirmap_stats {
+	__u64 packets;
+	__u64 bytes;
+	__u64 drops[REDIRMAP_DROP_ROOM];
+	__u32 error;
+	__u32 reserved;
+};
+
+/**
+ * struct redirmap_val - value of a claimed map whose entries count
+ * @entry: as in any device map
+ * @stats: since the entry was made; ignored in updates, which begin anew
+ *
+ * Create the map with value_size = sizeof(struct redirmap_val).
+ */
+struct redirmap_val {
+	struct bpf_devmap_val entry;
+	struct redirmap_stats stats;
+};
+
+/* The generic netlink family: see Documentation/netlink/specs/redirmap.yaml */
+#define REDIRMAP_FAMILY_NAME	"redirmap"
+#define REDIRMAP_FAMILY_VERSION	1
+
+/* Commands. All need CAP_NET_ADMIN in the network namespace's user namespace. */
+enum {
+	REDIRMAP_CMD_STATE_GET = 1,	/* do */
+	REDIRMAP_CMD_MAP_GET,		/* do by id, dump */
+	REDIRMAP_CMD_TARGET_GET,	/* do by id, dump */
+
+	__REDIRMAP_CMD_MAX,
+	REDIRMAP_CMD_MAX = (__REDIRMAP_CMD_MAX - 1)
+};
+
+/* Frames that were lost for a reason, nested; as often as there are reasons. */
+enum {
+	REDIRMAP_A_DROP_REASON = 1,	/* u32, enum redirmap_drop */
+	REDIRMAP_A_DROP_PACKETS,	/* u64 */
+	REDIRMAP_A_DROP_PAD,
+
+	__REDIRMAP_A_DROP_MAX,
+	REDIRMAP_A_DROP_MAX = (__REDIRMAP_A_DROP_MAX - 1)
+};
+
+/* struct redirmap_stats, nested */
+enum {
+	REDIRMAP_A_STATS_PACKETS = 1,	/* u64 */
+	REDIRMAP_A_STATS_BYTES,		/* u64 */
+	REDIRMAP_A_STATS_DROP,		/* nest, multi: reasons with drops */
+	REDIRMAP_A_STATS_ERROR,		/* u32, only if there was one */
+	REDIRMAP_A_STATS_PAD,
+
+	__REDIRMAP_A_STATS_MAX,
+	REDIRMAP_A_STATS_MAX = (__REDIRMAP_A_STATS_MAX - 1)
+};
+
+enum {
+	REDIRMAP_A_MAP_ID = 1,		/* u32, of the BPF map */
+	REDIRMAP_A_MAP_NAME,		/* string */
+	REDIRMAP_A_MAP_TYPE,		/* u32, enum bpf_map_type */
+	REDIRMAP_A_MAP_VALUE_SIZE,	/* u32, bytes */
+	REDIRMAP_A_MAP_CAPACITY,	/* u32, entries */
+	REDIRMAP_A_MAP_USED,		/* u32, entries */
+	REDIRMAP_A_MAP_MEMBERS,		/* u32, targets that broadcasts go to */
+	REDIRMAP_A_MAP_NETNS,		/* u64, inode of where it was created */
+	REDIRMAP_A_MAP_MEMORY,		/* u64, bytes */
+	REDIRMAP_A_MAP_STATS,		/* nest: drops that are no target's */
+	REDIRMAP_A_MAP_ALL_NETNS,	/* flag, in requests: of all namespaces */
+	REDIRMAP_A_MAP_PAD,
+
+	__REDIRMAP_A_MAP_MAX,
+	REDIRMAP_A_MAP_MAX = (__REDIRMAP_A_MAP_MAX - 1)
+};
+
+enum {
+	REDIRMAP_A_TARGET_ID = 1,	/* u32 */
+	REDIRMAP_A_TARGET_IFINDEX,	/* u32 */
+	REDIRMAP_A_TARGET_IFNAME,	/* string */
+	REDIRMAP_A_TARGET_PROG_ID,	/* u32, only with an egress program */
+	REDIRMAP_A_TARGET_REFS,		/* u32, maps that hold it */
+	REDIRMAP_A_TARGET_NETNS,	/* u64, inode */
+	REDIRMAP_A_TARGET_ENTRY,	/* flag: it is a single entry's own */
+	REDIRMAP_A_TARGET_STATS,	/* nest */
+	REDIRMAP_A_TARGET_ALL_NETNS,	/* flag, in requests: of all namespaces */
+	REDIRMAP_A_TARGET_PAD,
+
+	__REDIRMAP_A_TARGET_MAX,
+	REDIRMAP_A_TARGET_MAX = (__REDIRMAP_A_TARGET_MAX - 1)
+};
+
+/* A function of the kernel that is hooked, nested */
+enum {
+	REDIRMAP_A_HOOK_NAME = 1,	/* string */
+
+	__REDIRMAP_A_HOOK_MAX,
+	REDIRMAP_A_HOOK_MAX = (__REDIRMAP_A_HOOK_MAX - 1)
+};
+
+/* A private structure of the kernel that the module relies on, nested */
+enum {
+	REDIRMAP_A_LAYOUT_TYPE = 1,	/* string, the structure's name */
+	REDIRMAP_A_LAYOUT_MEMBER,	/* string; absent: the structure's size */
+	REDIRMAP_A_LAYOUT_WHERE,	/* u32, offset or size in bytes */
+
+	__REDIRMAP_A_LAYOUT_MAX,
+	REDIRMAP_A_LAYOUT_MAX = (__REDIRMAP_A_LAYOUT_MAX - 1)
+};
+
+enum {
+	REDIRMAP_A_STATE_VERSION = 1,	/* string, of the module */
+	REDIRMAP_A_STATE_CLAIM,		/* string, the claim policy */
+	REDIRMAP_A_STATE_HOOK,		/* nest, multi */
+	REDIRMAP_A_STATE_LAYOUT,	/* nest, multi */
+	/* nest, stats: of the namespace's maps and targets that are no more */
+	REDIRMAP_A_STATE_GONE,
+
+	__REDIRMAP_A_STATE_MAX,
+	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)
+};
+
+#endif /* _UAPI_LINUX_REDIRMAP_H */
