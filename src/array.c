@@ -29,7 +29,8 @@ static struct target __rcu **array_slots(const struct bpf_map *map)
 }
 
 /* Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). */
-static __always_inline void *array_lookup(struct bpf_map *map, u32 key)
+static __always_inline struct target *array_lookup(struct bpf_map *map,
+						   u32 key)
 {
 	struct target *target;
 
@@ -40,25 +41,39 @@ static __always_inline void *array_lookup(struct bpf_map *map, u32 key)
 				       rcu_read_lock_bh_held());
 	if (!target || !target_is_live(target))
 		return NULL;
-	return &target->entry;
+	return target;
+}
+
+/* What the kernel redirects to. As array_lookup(), in NAPI. */
+static __always_inline void *array_find(struct bpf_map *map, u32 key)
+{
+	struct target *target = array_lookup(map, key);
+
+	return target ? &target->entry : NULL;
 }
 
 /* Runs in NAPI, bottom halves off; programs call it directly. */
 static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
 				u64 flags)
 {
+	map_ret_t verdict;
+
 	if (unlikely(flags & BPF_F_BROADCAST))
 		return map_broadcast(map, key, flags);
-	return __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
-				      array_lookup);
+	verdict = __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
+					 array_find);
+	if (likely(verdict == XDP_REDIRECT))
+		return verdict;
+	/* As the last call: with one before, each lookup would save registers. */
+	return map_missed(map, flags, verdict);
 }
 
 /* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
 static void *array_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct kern_dtab_netdev *entry = array_lookup(map, *(u32 *)key);
+	struct target *target = array_lookup(map, *(u32 *)key);
 
-	return entry ? &entry->val : NULL;
+	return target ? value_shown(map, target) : NULL;
 }
 
 static int array_get_next_key(struct bpf_map *map, void *key, void *next_key)
@@ -92,7 +107,7 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 	if (unlikely(flags == BPF_NOEXIST))
 		return -EEXIST;
 
-	err = map_value(map, value, &val);
+	err = value_parse(map, value, &val);
 	if (err)
 		return err;
 	if (val.ifindex) {
@@ -103,8 +118,13 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 
 	old = unrcu_pointer(xchg(&array_slots(map)[index],
 				 RCU_INITIALIZER(target)));
-	if (old)
+	if (old) {
+		value_trace_remove(map, index, old, target ?
+				   REDIRMAP_CAUSE_UPDATE : REDIRMAP_CAUSE_DELETE);
 		holder_detach(&rmap->holder, old, 1);
+	}
+	if (target)
+		value_trace_add(map, index, target);
 	return 0;
 }
 
@@ -127,7 +147,8 @@ static bool array_take(struct redir_map *rmap, u32 index, void *value)
 		return false;
 	existed = target_is_live(old);
 	if (existed && value)
-		map_read_value(old, value, map->value_size);
+		value_read(map, old, value);
+	value_trace_remove(map, index, old, REDIRMAP_CAUSE_DELETE);
 	holder_detach(&rmap->holder, old, 1);
 	return existed;
 }
@@ -166,7 +187,7 @@ static int array_read(struct redir_map *rmap, u64 *place,
 		i = (*place)++;
 		target = rcu_dereference(slots[i]);
 		if (target && target_is_live(target))
-			batch_add(chunk, i, target);
+			batch_add(&rmap->dtab.map, chunk, i, target);
 	}
 	return 0;
 }
@@ -197,24 +218,40 @@ static void array_sweep_all(struct redir_map *rmap)
 		if (likely(!target || target_is_live(target)))
 			continue;
 		if (unrcu_pointer(cmpxchg(&slots[i], RCU_INITIALIZER(target),
-					  NULL)) == target)
-			holder_detach(&rmap->holder, target, 1);
+					  NULL)) != target)
+			continue;
+		value_trace_remove(&rmap->dtab.map, i, target,
+				   REDIRMAP_CAUSE_UNREGISTER);
+		holder_detach(&rmap->holder, target, 1);
 	}
 	rcu_read_unlock();
 }
 
-static __always_inline bool array_sweep_slot(struct target __rcu **slot,
+static noinline bool array_empty_slot(const struct bpf_map *map,
+				      struct target __rcu **slot,
+				      struct target *dead)
+{
+	if (unrcu_pointer(cmpxchg(slot, RCU_INITIALIZER(dead), NULL)) != dead)
+		return false;
+	value_trace_remove(map, slot - array_slots(map), dead,
+			   REDIRMAP_CAUSE_UNREGISTER);
+	return true;
+}
+
+static __always_inline bool array_sweep_slot(const struct bpf_map *map,
+					     struct target __rcu **slot,
 					     struct target *dead)
 {
 	return unlikely(rcu_access_pointer(*slot) == dead) &&
-	       unrcu_pointer(cmpxchg(slot, RCU_INITIALIZER(dead), NULL)) == dead;
+	       array_empty_slot(map, slot, dead);
 }
 
 /*
  * Empty some slots that lead to one dead target; returns how many have. Runs
  * over a whole map, so it is unrolled, and reads nothing but the slots.
  */
-static u32 array_sweep_slots(struct target __rcu **slot, u32 n,
+static u32 array_sweep_slots(const struct bpf_map *map,
+			     struct target __rcu **slot, u32 n,
 			     struct target *dead)
 {
 	struct target __rcu **end = slot + n;
@@ -223,10 +260,10 @@ static u32 array_sweep_slots(struct target __rcu **slot, u32 n,
 	for (; slot + ARRAY_UNROLL <= end; slot += ARRAY_UNROLL) {
 #pragma GCC unroll 8
 		for (i = 0; i < ARRAY_UNROLL; i++)
-			found += array_sweep_slot(&slot[i], dead);
+			found += array_sweep_slot(map, &slot[i], dead);
 	}
 	for (; slot < end; slot++)
-		found += array_sweep_slot(slot, dead);
+		found += array_sweep_slot(map, slot, dead);
 	return found;
 }
 
@@ -243,7 +280,7 @@ static void array_sweep(struct holder *holder, struct target *dead)
 	}
 	for (i = 0; i < end; i += n) {
 		n = min_t(u32, ARRAY_WALK, end - i);
-		found = array_sweep_slots(slots + i, n, dead);
+		found = array_sweep_slots(&rmap->dtab.map, slots + i, n, dead);
 		if (found)
 			holder_detach(holder, dead, found);
 		cond_resched();

@@ -39,16 +39,18 @@ static void *batch_value(const struct batch_chunk *chunk, u32 i)
 
 /**
  * batch_add() - add an entry to a chunk
+ * @map: the map
  * @chunk: has room
  * @key: the entry's key
  * @target: where it leads
  *
  * Context: inside the RCU read section in which @target was found.
  */
-void batch_add(struct batch_chunk *chunk, u32 key, const struct target *target)
+void batch_add(const struct bpf_map *map, struct batch_chunk *chunk, u32 key,
+	       struct target *target)
 {
 	chunk->keys[chunk->n] = key;
-	map_read_value(target, batch_value(chunk, chunk->n), chunk->value_size);
+	value_read(map, target, batch_value(chunk, chunk->n));
 	chunk->n++;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The per-CPU bulk queues of a port: allocated here, filled by the kernel.
+ * The per-CPU bulk queues of a port: allocated here, filled by the kernel. With
+ * each goes the CPU's part of the port's counters, which are as scarce.
  *
  * dev_map_enqueue() puts a frame on the queue that net_device.xdp_bulkq names,
  * lists the queue for this CPU's next flush with its first frame, and calls
@@ -46,14 +47,16 @@ static DECLARE_WORK(refill_work, bulkq_refill);
 static struct kern_bulkq *bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq,
 				    unsigned int cpu)
 {
-	return per_cpu_ptr((struct kern_bulkq __percpu *)bulkq, cpu);
+	struct bulkq_cpu __percpu *all = (struct bulkq_cpu __percpu *)bulkq;
+
+	return &per_cpu_ptr(all, cpu)->queue;
 }
 
 static struct xdp_dev_bulk_queue __percpu *bulkq_make(gfp_t gfp)
 {
 	return (struct xdp_dev_bulk_queue __percpu *)
-		__alloc_percpu_gfp(sizeof(struct kern_bulkq),
-				   __alignof__(struct kern_bulkq), gfp);
+		__alloc_percpu_gfp(sizeof(struct bulkq_cpu),
+				   __alignof__(struct bulkq_cpu), gfp);
 }
 
 static struct kern_bulkq *bulkq_first(struct xdp_dev_bulk_queue __percpu *bulkq)
@@ -132,6 +135,25 @@ void bulkq_promise(int count)
 }
 
 /**
+ * bulkq_prepare() - let there be more in the reserve, now
+ * @count: how many sets more; whoever needs them promises them later on
+ *
+ * Context: process context, sleeps. Where there is no memory, there is none when
+ * they are needed either.
+ */
+void bulkq_prepare(int count)
+{
+	struct xdp_dev_bulk_queue __percpu *bulkq;
+
+	while (count--) {
+		bulkq = bulkq_make(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+		if (!bulkq)
+			return;
+		reserve_put(bulkq);
+	}
+}
+
+/**
  * bulkq_alloc() - get bulk queues
  * @gfp: how to allocate; may forbid to sleep
  *
@@ -194,7 +216,7 @@ void bulkq_free_spares(struct xarray *spares)
 }
 
 /**
- * bulkq_bind() - let bulk queues be a port's
+ * bulkq_bind() - let bulk queues be a port's, with counters that begin anew
  * @bulkq: idle queues
  * @port: the pseudo device whose ndo_xdp_xmit flushes them
  */
@@ -203,8 +225,13 @@ void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 {
 	unsigned int cpu;
 
-	for_each_possible_cpu(cpu)
-		bulkq_cpu(bulkq, cpu)->dev = port;
+	for_each_possible_cpu(cpu) {
+		struct kern_bulkq *queue = bulkq_cpu(bulkq, cpu);
+
+		queue->dev = port;
+		memset(&container_of(queue, struct bulkq_cpu, queue)->stats, 0,
+		       sizeof(struct stats_cpu));
+	}
 }
 
 /**
@@ -236,13 +263,15 @@ void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
  */
 bool bulkq_layout_is_known(const struct net_device *real)
 {
+	struct kern_bulkq __percpu *queue;
 	unsigned int cpu;
 
 	if (!real->xdp_bulkq)
 		return true;
 
+	queue = (struct kern_bulkq __percpu *)real->xdp_bulkq;
 	for_each_possible_cpu(cpu) {
-		if (bulkq_cpu(real->xdp_bulkq, cpu)->dev == real)
+		if (per_cpu_ptr(queue, cpu)->dev == real)
 			continue;
 		pr_err_once("the bulk queues of this kernel are laid out in another way\n");
 		return false;
@@ -257,6 +286,9 @@ bool bulkq_layout_is_known(const struct net_device *real)
  */
 void bulkq_module_init(void)
 {
+	/* The kernel takes the whole for its own part. */
+	BUILD_BUG_ON(offsetof(struct bulkq_cpu, queue));
+
 	schedule_work(&refill_work);
 }
 

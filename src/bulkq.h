@@ -3,9 +3,45 @@
 #define REDIRMAP_BULKQ_H
 
 #include "layout.h"
+#include "stats.h"
 
 struct xarray;
 struct xdp_dev_bulk_queue;
+
+/**
+ * struct bulkq_cpu - one CPU's part of a port
+ * @queue: what the kernel knows of, and writes per packet
+ * @stats: what has become of the frames; hot counters in the line that the
+ *	kernel has just written, that of the queue's count
+ */
+struct bulkq_cpu {
+	struct kern_bulkq queue ____cacheline_aligned;
+	struct stats_cpu stats;
+};
+
+/**
+ * bulkq_stats() - this CPU's counters of a port
+ * @bulkq: the port's bulk queues
+ *
+ * Context: bottom halves off.
+ * Return: the counters
+ */
+static inline struct stats_cpu *
+bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	return &this_cpu_ptr((struct bulkq_cpu __percpu *)bulkq)->stats;
+}
+
+/**
+ * bulkq_add_stats() - add up all CPUs' counters of a port
+ * @bulkq: the port's bulk queues
+ * @sum: what they are added to
+ */
+static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
+				   struct redirmap_stats *sum)
+{
+	stats_add(&((struct bulkq_cpu __percpu *)bulkq)->stats, sum);
+}
 
 struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp);
 void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
@@ -13,6 +49,7 @@ void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
 bool bulkq_layout_is_known(const struct net_device *real);
 void bulkq_promise(int count);
+void bulkq_prepare(int count);
 
 struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
 						     u32 ifindex);

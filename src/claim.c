@@ -7,6 +7,9 @@
  *
  *  dev_map_alloc()	replaced, when the policy claims the map's name:
  *			ours makes the map, unborn (see map.c).
+ *  dev_map_alloc_check() where there is such a thing: it comes before, and would
+ *			refuse values with counters. It gets to see a size that
+ *			it knows, and dev_map_alloc() a mark.
  *  security_bpf_map_*	observed: the first point after map_create() has set
  *			the map's ops, and before anybody else can have the
  *			map. An unborn map gets our ops and is born.
@@ -38,6 +41,9 @@
 #include "log.h"
 #include "map.h"
 #include "policy.h"
+
+/* In bpf_attr.map_extra: the map is to have values with counters. */
+#define CLAIM_COUNTS 0x7265646972766c73ULL
 
 static bool claim_armed;
 
@@ -80,11 +86,42 @@ static const struct bpf_map_ops *claim_ops(const struct bpf_map *map)
 	return ops;
 }
 
+/* Nobody has looked at the name yet, not even for its end. */
+static bool claim_wants(const union bpf_attr *attr)
+{
+	char name[BPF_OBJ_NAME_LEN + 1];
+
+	memcpy(name, attr->map_name, BPF_OBJ_NAME_LEN);
+	name[BPF_OBJ_NAME_LEN] = '\0';
+	return policy_claims(name);
+}
+
+/*
+ * The mark is in a field that these types do not use, and that map_create() has
+ * found to be 0. Should the module go between the two functions, the kernel
+ * makes a map of its own, whose values are those that it has checked.
+ */
+static void *claim_alloc_check_entered(const unsigned long *args)
+{
+	union bpf_attr *attr = (union bpf_attr *)args[0];
+
+	if (READ_ONCE(claim_armed) && value_counts(attr->value_size) &&
+	    claim_wants(attr)) {
+		attr->value_size = sizeof(struct bpf_devmap_val);
+		attr->map_extra = CLAIM_COUNTS;
+	}
+	return NULL;
+}
+
 /* In the place of dev_map_alloc(); the handler has taken a reference. */
 static struct bpf_map *claim_alloc(union bpf_attr *attr)
 {
 	struct bpf_map *map;
 
+	if (attr->map_extra == CLAIM_COUNTS) {
+		attr->map_extra = 0;
+		attr->value_size = sizeof(struct redirmap_val);
+	}
 	if (attr->map_type == BPF_MAP_TYPE_DEVMAP)
 		map = array_alloc(attr);
 	else
@@ -98,7 +135,6 @@ static struct bpf_map *claim_alloc(union bpf_attr *attr)
 static void *claim_alloc_entered(const unsigned long *args)
 {
 	const union bpf_attr *attr = (const union bpf_attr *)args[0];
-	char name[BPF_OBJ_NAME_LEN + 1];
 
 	if (!READ_ONCE(claim_armed))
 		return NULL;
@@ -106,10 +142,7 @@ static void *claim_alloc_entered(const unsigned long *args)
 	    attr->map_type != BPF_MAP_TYPE_DEVMAP_HASH)
 		return NULL;
 
-	/* Nobody has looked at the name yet, not even for its end. */
-	memcpy(name, attr->map_name, BPF_OBJ_NAME_LEN);
-	name[BPF_OBJ_NAME_LEN] = '\0';
-	if (!policy_claims(name) || !try_module_get(THIS_MODULE))
+	if (!claim_wants(attr) || !try_module_get(THIS_MODULE))
 		return NULL;
 	return claim_alloc;
 }
@@ -229,6 +262,8 @@ static struct hook claim_hooks[] = {
 	{ .func = COMPAT_SECURITY_MAP_CREATE, .entry = claim_map_created },
 	{ .func = "dev_map_alloc", .entry = claim_alloc_entered,
 	  .replaces = true },
+	{ .func = "dev_map_alloc_check", .entry = claim_alloc_check_entered,
+	  .optional = true },
 };
 
 /**

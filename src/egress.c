@@ -18,30 +18,50 @@
 #include "compat.h"
 #include "egress.h"
 #include "ingress.h"
+#include "stats.h"
+
+/* Count a frame that does not pass, and say so where the kernel would. */
+static noinline void egress_dropped(const struct bpf_prog *prog,
+				    const struct net_device *tx, u32 act,
+				    struct stats_cpu *stats)
+{
+	enum redirmap_drop reason;
+
+	switch (act) {
+	case XDP_DROP:
+		reason = REDIRMAP_DROP_PROG_DROP;
+		break;
+	case XDP_ABORTED:
+		reason = REDIRMAP_DROP_PROG_ABORTED;
+		trace_xdp_exception(tx, prog, act);
+		break;
+	default:
+		reason = REDIRMAP_DROP_PROG_INVALID;
+		bpf_warn_invalid_xdp_action(NULL, (struct bpf_prog *)prog, act);
+		trace_xdp_exception(tx, prog, act);
+		break;
+	}
+	stats_drop(stats, tx, reason, 1);
+}
 
 /* What XDP_PASS is, is passed on; anything else is not. */
-static __always_inline bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp)
+static __always_inline bool egress_passes(const struct bpf_prog *prog,
+					  struct xdp_buff *xdp,
+					  struct stats_cpu *stats)
 {
 	u32 act = bpf_prog_run_xdp(prog, xdp);
 
-	switch (act) {
-	case XDP_PASS:
+	if (likely(act == XDP_PASS))
 		return true;
-	default:
-		bpf_warn_invalid_xdp_action(NULL, (struct bpf_prog *)prog, act);
-		fallthrough;
-	case XDP_ABORTED:
-		trace_xdp_exception(xdp->txq->dev, prog, act);
-		fallthrough;
-	case XDP_DROP:
-		return false;
-	}
+	egress_dropped(prog, xdp->txq->dev, act, stats);
+	return false;
 }
 
 /* The same device for all of them. As egress_run(). */
 static int egress_run_from(const struct bpf_prog *prog,
 			   struct xdp_frame **frames, int n,
-			   struct net_device *tx, struct net_device *rx)
+			   struct net_device *tx, struct net_device *rx,
+			   struct stats_cpu *stats)
 {
 	struct xdp_txq_info txq = { .dev = tx };
 	struct xdp_rxq_info rxq = { .dev = rx };
@@ -55,9 +75,12 @@ static int egress_run_from(const struct bpf_prog *prog,
 		xdp.txq = &txq;
 		xdp.rxq = &rxq;
 
-		if (!egress_passes(prog, &xdp) ||
-		    unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0))
+		if (!egress_passes(prog, &xdp, stats))
 			continue;
+		if (unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0)) {
+			stats_drop(stats, tx, REDIRMAP_DROP_NO_HEADROOM, 1);
+			continue;
+		}
 		if (passed != i)
 			swap(frames[passed], frames[i]);
 		passed++;
@@ -68,13 +91,14 @@ static int egress_run_from(const struct bpf_prog *prog,
 /* Frames that have come by several devices: one by one. */
 static noinline int egress_run_each(const struct bpf_prog *prog,
 				    struct xdp_frame **frames, int n,
-				    struct net_device *tx)
+				    struct net_device *tx,
+				    struct stats_cpu *stats)
 {
 	int i, passed = 0;
 
 	for (i = 0; i < n; i++) {
 		if (!egress_run_from(prog, &frames[i], 1, tx,
-				     frames[i]->dev_rx))
+				     frames[i]->dev_rx, stats))
 			continue;
 		if (passed != i)
 			swap(frames[passed], frames[i]);
@@ -91,17 +115,19 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
  * @n: how many there are
  * @tx: the device that they leave by
  * @rx: the device that they have come by; NULL when each frame tells
+ * @stats: this CPU's counters, for those that it drops
  *
  * Runs in NAPI, bottom halves off, per flush.
  *
  * Return: how many frames it passes.
  */
 int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
-	       struct net_device *tx, struct net_device *rx)
+	       struct net_device *tx, struct net_device *rx,
+	       struct stats_cpu *stats)
 {
 	if (unlikely(!rx))
-		return egress_run_each(prog, frames, n, tx);
-	return egress_run_from(prog, frames, n, tx, rx);
+		return egress_run_each(prog, frames, n, tx, stats);
+	return egress_run_from(prog, frames, n, tx, rx, stats);
 }
 
 /* The queue that a packet has come by, or one that stands for none. */
@@ -153,13 +179,14 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
  * @prog: the program
  * @skb: the packet, its data private to it, from the MAC header on
  * @tx: the device that it leaves by
+ * @stats: this CPU's counters, for a packet that it drops
  *
  * Runs in the receive path (generic XDP), bottom halves off, per packet.
  *
  * Return: does the program pass it? If not, it is the caller's to free.
  */
 bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
-		    struct net_device *tx)
+		    struct net_device *tx, struct stats_cpu *stats)
 {
 	struct xdp_txq_info txq = { .dev = tx };
 	bool to_host, to_many, passes;
@@ -188,7 +215,7 @@ bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 	to_host = ether_addr_equal_64bits(eth->h_dest, rx->dev_addr);
 	to_many = is_multicast_ether_addr_64bits(eth->h_dest);
 
-	passes = egress_passes(prog, &xdp);
+	passes = egress_passes(prog, &xdp, stats);
 	if (!passes)
 		goto unlock;
 	egress_update_skb(skb, &xdp);

@@ -37,6 +37,7 @@
 #include "group.h"
 #include "ingress.h"
 #include "port.h"
+#include "stats.h"
 #include "trace.h"
 
 /**
@@ -44,6 +45,7 @@
  * @entry: what redirects lead to
  * @members: list of struct group_member
  * @exclude_ingress: frames do not go where they have come from
+ * @map: the map; to be named only; NULL for the group of those without entries
  * @queue: transmit queue, for generic XDP
  * @dev: what the kernel enqueues to; takes everything, ifindex 0
  */
@@ -54,6 +56,7 @@ struct group_port {
 	bool exclude_ingress;
 
 	/* cold */
+	const struct bpf_map *map;
 	struct netdev_queue queue;
 
 	/* hot: per packet; last, for it may end in a flexible array */
@@ -69,6 +72,7 @@ static struct kern_dtab_netdev *group_empty __ro_after_init;
  * @frame: the frames; each is dropped that is not handed on
  * @count: how many there are
  * @all: a bit for each
+ * @wanted: a bit for each that there was a member for
  * @longest: bytes of the longest one
  * @frags: one of them has fragments
  * @exclude_ingress: see struct group_port
@@ -78,6 +82,7 @@ struct group_batch {
 	struct xdp_frame **frame;
 	int count;
 	u32 all;
+	u32 wanted;
 	u32 longest;
 	bool frags;
 	bool exclude_ingress;
@@ -89,45 +94,79 @@ static struct group_port *group_of(const struct net_device *dev)
 	return container_of(dev, struct group_port, dev);
 }
 
-/* Look at each frame's own length, fragments and ingress. */
-static noinline u32 group_fitting_frames(const struct group_batch *batch,
-					 const struct port *port)
+/* Why a member cannot have such frames, or REDIRMAP_DROP_COUNT. */
+static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
+					bool frags)
 {
-	u32 limit = port_frame_limit(&port->dev);
-	bool sg = compat_takes_frags(&port->dev);
+	if (!(READ_ONCE(dev->flags) & IFF_UP))
+		return REDIRMAP_DROP_DEV_DOWN;
+	if (!compat_takes_frames(dev) || (frags && !compat_takes_frags(dev)))
+		return REDIRMAP_DROP_NO_XMIT;
+	if (len > port_frame_limit(dev))
+		return REDIRMAP_DROP_TOO_LARGE;
+	return REDIRMAP_DROP_COUNT;
+}
+
+/* Look at each frame's own length, fragments and ingress. */
+static noinline u32 group_fitting_frames(struct group_batch *batch,
+					 const struct port *port,
+					 unsigned int uses)
+{
+	bool ask_each = batch->exclude_ingress && !batch->rx;
+	enum redirmap_drop reason;
 	struct xdp_frame *frame;
 	u32 fitting = 0;
 	int i;
 
 	for (i = 0; i < batch->count; i++) {
 		frame = batch->frame[i];
-		if (xdp_get_frame_len(frame) > limit ||
-		    (xdp_frame_has_frags(frame) && !sg))
+		if (ask_each && ingress_is_below(frame->dev_rx, port->real))
 			continue;
-		if (batch->exclude_ingress && !batch->rx &&
-		    ingress_is_below(frame->dev_rx, port->real))
-			continue;
-		fitting |= BIT(i);
+		batch->wanted |= BIT(i);
+		reason = group_refusal(&port->dev, xdp_get_frame_len(frame),
+				       xdp_frame_has_frags(frame));
+		if (reason == REDIRMAP_DROP_COUNT)
+			fitting |= BIT(i);
+		else
+			port_drop(port, reason, uses);
 	}
 	return fitting;
 }
 
 /* Which frames are for a member? Runs in NAPI, bottom halves off, per flush. */
-static u32 group_fitting(const struct group_batch *batch,
-			 const struct port *port)
+static u32 group_fitting(struct group_batch *batch, const struct port *port,
+			 unsigned int uses)
 {
-	const struct net_device *dev = &port->dev;
-
-	if (READ_ONCE(port->gone) || !(READ_ONCE(dev->flags) & IFF_UP) ||
-	    !compat_takes_frames(dev))
+	if (READ_ONCE(port->gone))
 		return 0;
 	if (batch->exclude_ingress && batch->rx &&
 	    ingress_is_below(batch->rx, port->real))
 		return 0;
-	if (unlikely(batch->longest > port_frame_limit(dev) || batch->frags ||
-		     (batch->exclude_ingress && !batch->rx)))
-		return group_fitting_frames(batch, port);
+	if (unlikely((batch->exclude_ingress && !batch->rx) ||
+		     group_refusal(&port->dev, batch->longest, batch->frags) !=
+		     REDIRMAP_DROP_COUNT))
+		return group_fitting_frames(batch, port, uses);
+	batch->wanted = batch->all;
 	return batch->all;
+}
+
+/**
+ * group_drop() - count frames of a map that are lost, and are no device's
+ * @entry: a group's entry
+ * @reason: why
+ * @packets: how many, not 0
+ *
+ * Context: bottom halves off.
+ */
+void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
+		u32 packets)
+{
+	const struct group_port *group = group_of(entry->dev);
+
+	/* What has no entries yet shares a group, and counts for itself. */
+	if (group->map)
+		stats_map_drop(bulkq_stats(entry->dev->xdp_bulkq), group->map,
+			       reason, packets);
 }
 
 /* The device of a flush, for the tracepoint. */
@@ -161,6 +200,9 @@ static void group_xmit_copies(const struct group_batch *batch,
 		n = copy_frames(copy, batch->frame, batch->count, port->prog);
 	else
 		n = group_copy_fitting(copy, batch, port, fitting);
+
+	if (unlikely(n < hweight32(fitting)))
+		port_drop(port, REDIRMAP_DROP_NO_MEMORY, hweight32(fitting) - n);
 
 	/* The member's next frames may never come, so flush it each time. */
 	sent = n ? port_xmit(port, copy, n, batch->rx, XDP_XMIT_FLUSH) : 0;
@@ -226,27 +268,32 @@ static int group_xdp_xmit(struct net_device *dev, int n,
 
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
-		fitting = group_fitting(&batch, member->port);
+		uses = refcount_read(&member->uses);
+		if (!uses)
+			continue;
+		fitting = group_fitting(&batch, member->port, uses);
 		if (!fitting)
 			continue;
-		for (uses = refcount_read(&member->uses); uses; uses--) {
+		for (; uses; uses--) {
 			if (last)
 				group_xmit_copies(&batch, last, last_fitting);
 			last = member->port;
 			last_fitting = fitting;
 		}
 	}
+	if (unlikely(batch.wanted != batch.all))
+		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER,
+			   n - hweight32(batch.wanted));
 	return last ? group_xmit_originals(&batch, last, last_fitting) : 0;
 }
 
-/* Is a packet for a member? Runs in the receive path, bottom halves off. */
-static bool group_fits_skb(const struct group_port *group,
-			   const struct port *port, const struct sk_buff *skb)
+/* Is a packet meant for a member? As group_fits_skb(). */
+static bool group_wants_skb(const struct group_port *group,
+			    const struct port *port, const struct sk_buff *skb)
 {
 	bool excluded;
 
-	if (READ_ONCE(port->gone) || !(READ_ONCE(port->dev.flags) & IFF_UP) ||
-	    skb->len > port_frame_limit(&port->dev))
+	if (READ_ONCE(port->gone))
 		return false;
 	if (!group->exclude_ingress)
 		return true;
@@ -258,6 +305,21 @@ static bool group_fits_skb(const struct group_port *group,
 	return !excluded;
 }
 
+/* Can a member have it? Runs in the receive path, bottom halves off. */
+static bool group_fits_skb(const struct port *port, const struct sk_buff *skb,
+			   unsigned int uses)
+{
+	if (unlikely(!(READ_ONCE(port->dev.flags) & IFF_UP))) {
+		port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
+		return false;
+	}
+	if (unlikely(skb->len > port_frame_limit(&port->dev))) {
+		port_drop(port, REDIRMAP_DROP_TOO_LARGE, uses);
+		return false;
+	}
+	return true;
+}
+
 /* Fragments are not shared, for those who get them may write to them. */
 static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb)
 {
@@ -267,10 +329,12 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb)
 		copy = skb_copy(skb, GFP_ATOMIC);
 	else
 		copy = skb_clone(skb, GFP_ATOMIC);
-	if (likely(copy))
+	if (likely(copy)) {
 		port_xmit_skb(port, copy);
-	else
-		dev_core_stats_tx_dropped_inc(port->real);
+		return;
+	}
+	dev_core_stats_tx_dropped_inc(port->real);
+	port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
 }
 
 /* Generic XDP. Runs in the receive path, bottom halves off, per packet. */
@@ -279,19 +343,26 @@ static netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	const struct group_port *group = group_of(dev);
 	const struct port *last = NULL;
 	struct group_member *member;
+	bool wanted = false;
 	unsigned int uses;
 
 	port_restore_rx_queue(skb);
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
-		if (!group_fits_skb(group, member->port, skb))
+		uses = refcount_read(&member->uses);
+		if (!uses || !group_wants_skb(group, member->port, skb))
 			continue;
-		for (uses = refcount_read(&member->uses); uses; uses--) {
+		wanted = true;
+		if (!group_fits_skb(member->port, skb, uses))
+			continue;
+		for (; uses; uses--) {
 			if (last)
 				group_xmit_skb_copy(last, skb);
 			last = member->port;
 		}
 	}
+	if (unlikely(!wanted))
+		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER, 1);
 	if (last)
 		port_xmit_skb(last, skb);
 	else
@@ -314,6 +385,7 @@ static const struct net_device_ops group_ops = {
 
 /**
  * group_port_alloc() - make a port that stands for all of a map's devices
+ * @map: the map, for the tracepoint; NULL when it counts frames for nobody
  * @members: list of struct group_member, at least as long-lived
  * @exclude_ingress: do not send where frames have come from
  * @gfp: how to allocate; may forbid to sleep
@@ -322,7 +394,8 @@ static const struct net_device_ops group_ops = {
  * Return: what a redirect leads to that is to reach all of them, or NULL
  * without memory.
  */
-struct kern_dtab_netdev *group_port_alloc(const struct list_head *members,
+struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
+					  const struct list_head *members,
 					  bool exclude_ingress, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
@@ -349,6 +422,7 @@ struct kern_dtab_netdev *group_port_alloc(const struct list_head *members,
 	strscpy(dev->name, "redirmap", sizeof(dev->name));
 
 	group->entry.dev = dev;
+	group->map = map;
 	group->members = members;
 	group->exclude_ingress = exclude_ingress;
 	return &group->entry;
@@ -375,6 +449,28 @@ void group_port_free(struct kern_dtab_netdev *entry)
 }
 
 /**
+ * group_stats() - read a group's counters
+ * @entry: a group's entry
+ * @sum: what they are added to
+ */
+void group_stats(const struct kern_dtab_netdev *entry,
+		 struct redirmap_stats *sum)
+{
+	bulkq_add_stats(entry->dev->xdp_bulkq, sum);
+}
+
+/**
+ * group_has_dev() - is a device a group's?
+ * @dev: any device
+ *
+ * Return: true when it is a pseudo device that stands for a map's members.
+ */
+bool group_has_dev(const struct net_device *dev)
+{
+	return READ_ONCE(dev->netdev_ops) == &group_ops;
+}
+
+/**
  * group_empty_entry() - where redirects to a map's group lead as long as it has
  * none
  *
@@ -393,7 +489,7 @@ struct kern_dtab_netdev *group_empty_entry(void)
 size_t group_port_memory(void)
 {
 	return sizeof(struct group_port) +
-	       num_possible_cpus() * sizeof(struct kern_bulkq);
+	       num_possible_cpus() * sizeof(struct bulkq_cpu);
 }
 
 /**
@@ -408,7 +504,7 @@ int __init group_module_init(void)
 
 	if (err)
 		return err;
-	group_empty = group_port_alloc(&no_members, false, GFP_KERNEL);
+	group_empty = group_port_alloc(NULL, &no_members, false, GFP_KERNEL);
 	if (!group_empty)
 		goto exit_copy;
 	return 0;

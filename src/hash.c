@@ -28,7 +28,7 @@
  * back rather than a function for the walk that was disturbed: a call would
  * make each walk save registers.
  */
-static __always_inline void *hash_lookup(struct bpf_map *map, u32 key)
+static __always_inline struct target *hash_lookup(struct bpf_map *map, u32 key)
 {
 	const struct hash_table *table = hash_table(map);
 	struct hash_node *node;
@@ -58,25 +58,39 @@ found:
 	/* Every node leads somewhere; the compiler would ask again. */
 	if (!target)
 		__builtin_unreachable();
-	return &target->entry;
+	return target;
+}
+
+/* What the kernel redirects to. As hash_lookup(), in NAPI. */
+static __always_inline void *hash_find(struct bpf_map *map, u32 key)
+{
+	struct target *target = hash_lookup(map, key);
+
+	return target ? &target->entry : NULL;
 }
 
 /* Runs in NAPI, bottom halves off; programs call it directly. */
 static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 			       u64 flags)
 {
+	map_ret_t verdict;
+
 	if (unlikely(flags & BPF_F_BROADCAST))
 		return map_broadcast(map, key, flags);
-	return __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
-				      hash_lookup);
+	verdict = __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
+					 hash_find);
+	if (likely(verdict == XDP_REDIRECT))
+		return verdict;
+	/* As the last call: with one before, each lookup would save registers. */
+	return map_missed(map, flags, verdict);
 }
 
 /* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
 static void *hash_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct kern_dtab_netdev *entry = hash_lookup(map, *(u32 *)key);
+	struct target *target = hash_lookup(map, *(u32 *)key);
 
-	return entry ? &entry->val : NULL;
+	return target ? value_shown(map, target) : NULL;
 }
 
 /* Where the order of keys ends: see hash_place(). */
@@ -137,7 +151,7 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 
 	lockdep_assert_held(&rmap->lock);
 
-	err = map_value(&rmap->dtab.map, value, &val);
+	err = value_parse(&rmap->dtab.map, value, &val);
 	if (err)
 		return err;
 	if (unlikely(flags > BPF_EXIST || !val.ifindex))
@@ -162,13 +176,16 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 					 RCU_INITIALIZER(target)));
 		if (old == &target_nowhere)
 			rmap->dtab.items++;
-		hash_detach(rmap, old);
+		hash_detach(rmap, key, old, REDIRMAP_CAUSE_UPDATE);
+		value_trace_add(&rmap->dtab.map, key, target);
 		return 0;
 	}
 
 	err = hash_insert(rmap, key, target);
 	if (err)
-		hash_detach(rmap, target);
+		holder_detach(&rmap->holder, target, 1);
+	else
+		value_trace_add(&rmap->dtab.map, key, target);
 	return err;
 }
 
@@ -195,8 +212,8 @@ static bool hash_take(struct redir_map *rmap, u32 key, void *value)
 		return false;
 	existed = target_is_live(old);
 	if (existed && value)
-		map_read_value(old, value, rmap->dtab.map.value_size);
-	hash_detach(rmap, old);
+		value_read(&rmap->dtab.map, old, value);
+	hash_detach(rmap, key, old, REDIRMAP_CAUSE_DELETE);
 	return existed;
 }
 
@@ -236,7 +253,8 @@ static int hash_read(struct redir_map *rmap, u64 *place,
 			*place = end;
 			return end == hash_end(table) ? -ENOENT : 0;
 		}
-		batch_add(chunk, node->key, rcu_dereference(node->target));
+		batch_add(&rmap->dtab.map, chunk, node->key,
+			  rcu_dereference(node->target));
 		*place = hash_place(table, node->key) + 1;
 	}
 	return 0;

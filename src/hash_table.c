@@ -158,14 +158,28 @@ struct target *hash_remove(struct redir_map *rmap, u32 key)
 /**
  * hash_detach() - let go of what a node has led to
  * @rmap: the map
- * @target: that
+ * @key: the node's key
+ * @target: where it has led
+ * @cause: why not any more
  *
  * Context: under redir_map.lock.
  */
-void hash_detach(struct redir_map *rmap, struct target *target)
+void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
+		 enum redirmap_cause cause)
 {
-	if (target != &target_nowhere)
-		holder_detach(&rmap->holder, target, 1);
+	if (target == &target_nowhere)
+		return;
+	value_trace_remove(&rmap->dtab.map, key, target, cause);
+	holder_detach(&rmap->holder, target, 1);
+}
+
+/* Take out a node of a dead target. */
+static void hash_clean_node(struct redir_map *rmap, u32 *link)
+{
+	u32 key = hash_node(hash_table(&rmap->dtab.map), *link)->key;
+
+	hash_detach(rmap, key, hash_unlink(rmap, link),
+		    REDIRMAP_CAUSE_UNREGISTER);
 }
 
 /* Take nodes of dead targets out of a chain. */
@@ -184,7 +198,7 @@ static void hash_clean_chain(struct redir_map *rmap, u32 *link)
 		if (target_is_live(target))
 			link = &node->next;
 		else
-			hash_detach(rmap, hash_unlink(rmap, link));
+			hash_clean_node(rmap, link);
 	}
 }
 
@@ -203,12 +217,21 @@ static void hash_sweep_chains(struct redir_map *rmap)
 	}
 }
 
-static __always_inline bool hash_sweep_node(struct hash_node *node,
+static noinline void hash_empty_node(const struct bpf_map *map,
+				     struct hash_node *node,
+				     const struct target *dead)
+{
+	RCU_INIT_POINTER(node->target, &target_nowhere);
+	value_trace_remove(map, node->key, dead, REDIRMAP_CAUSE_UNREGISTER);
+}
+
+static __always_inline bool hash_sweep_node(const struct bpf_map *map,
+					    struct hash_node *node,
 					    const struct target *dead)
 {
 	if (likely(rcu_access_pointer(node->target) != dead))
 		return false;
-	RCU_INIT_POINTER(node->target, &target_nowhere);
+	hash_empty_node(map, node, dead);
 	return true;
 }
 
@@ -216,8 +239,8 @@ static __always_inline bool hash_sweep_node(struct hash_node *node,
  * Let go of one dead target in some nodes; returns how many have led there.
  * Runs over a whole table, so it is unrolled, and reads nothing but the nodes.
  */
-static u32 hash_sweep_nodes(struct hash_node *node, u32 n,
-			    const struct target *dead)
+static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
+			    u32 n, const struct target *dead)
 {
 	struct hash_node *end = node + n;
 	u32 i, found = 0;
@@ -225,10 +248,10 @@ static u32 hash_sweep_nodes(struct hash_node *node, u32 n,
 	for (; node + HASH_UNROLL <= end; node += HASH_UNROLL) {
 #pragma GCC unroll 8
 		for (i = 0; i < HASH_UNROLL; i++)
-			found += hash_sweep_node(&node[i], dead);
+			found += hash_sweep_node(map, &node[i], dead);
 	}
 	for (; node < end; node++)
-		found += hash_sweep_node(node, dead);
+		found += hash_sweep_node(map, node, dead);
 	return found;
 }
 
@@ -252,7 +275,9 @@ void hash_sweep(struct holder *holder, struct target *dead)
 	for (i = 0; i < READ_ONCE(table->fresh); i += n) {
 		spin_lock(&rmap->lock);
 		n = min_t(u32, HASH_SWEEP_NODES, table->fresh - i);
-		found = hash_sweep_nodes(hash_node(table, hash_nth_link(i)), n, dead);
+		found = hash_sweep_nodes(&rmap->dtab.map,
+					 hash_node(table, hash_nth_link(i)), n,
+					 dead);
 		if (found) {
 			rmap->dtab.items -= found;
 			holder_detach(holder, dead, found);

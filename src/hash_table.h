@@ -107,7 +107,8 @@ struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
 
 int hash_insert(struct redir_map *rmap, u32 key, struct target *target);
 struct target *hash_remove(struct redir_map *rmap, u32 key);
-void hash_detach(struct redir_map *rmap, struct target *target);
+void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
+		 enum redirmap_cause cause);
 void hash_sweep(struct holder *holder, struct target *dead);
 
 u64 hash_table_size(u32 max_entries, u64 buckets);

@@ -88,13 +88,14 @@ static struct holding *holder_holding(struct holder *holder,
 
 /* First use of a target in a holder. Same context as holder_attach(). */
 static struct target *holder_add(struct holder *holder, struct net *net,
-				 u32 ifindex, struct bpf_prog *prog, gfp_t gfp)
+				 u32 ifindex, struct bpf_prog *prog, bool own,
+				 gfp_t gfp)
 {
 	struct holding *holding, *new;
 	struct target *target;
 	int err;
 
-	target = target_get(net, ifindex, prog, gfp);
+	target = target_get(net, ifindex, prog, own, gfp);
 	if (IS_ERR(target))
 		return target;
 
@@ -141,6 +142,7 @@ put_target:
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
  * @prog: the egress program, referenced by the caller, or NULL
+ * @own: with a target that nobody else uses
  * @gfp: how to allocate; must forbid to sleep
  *
  * Context: process context, inside an RCU read section that lasts until the
@@ -149,13 +151,17 @@ put_target:
  * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
 struct target *holder_attach(struct holder *holder, struct net *net,
-			     u32 ifindex, struct bpf_prog *prog, gfp_t gfp)
+			     u32 ifindex, struct bpf_prog *prog, bool own,
+			     gfp_t gfp)
 {
 	struct holding __rcu **recent = holder_recent(holder, ifindex);
 	struct holding *holding;
 	struct target *target;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
+
+	if (unlikely(own))
+		return holder_add(holder, net, ifindex, prog, own, gfp);
 
 	holding = rcu_dereference(*recent);
 	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
@@ -171,7 +177,7 @@ struct target *holder_attach(struct holder *holder, struct net *net,
 			return target;
 		}
 	}
-	return holder_add(holder, net, ifindex, prog, gfp);
+	return holder_add(holder, net, ifindex, prog, own, gfp);
 }
 
 /**
@@ -263,6 +269,26 @@ void holder_exit(struct holder *holder)
 size_t holder_memory(const struct holder *holder)
 {
 	return READ_ONCE(holder->count) * sizeof(struct holding);
+}
+
+/**
+ * holder_used() - how many slots of a map lead somewhere
+ * @holder: the map's part
+ *
+ * Context: process context; the time follows the number of targets.
+ * Return: slots, including those that the sweep has still to empty.
+ */
+u32 holder_used(struct holder *holder)
+{
+	struct holding *holding;
+	unsigned long id;
+	u32 used = 0;
+
+	rcu_read_lock();
+	xa_for_each(&holder->holdings, id, holding)
+		used += refcount_read(&holding->member.uses);
+	rcu_read_unlock();
+	return used;
 }
 
 static bool holder_holds(struct holder *holder, const struct target *target)

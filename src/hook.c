@@ -102,10 +102,12 @@ static int hook_register(struct hook *hook)
 
 /**
  * hook_add() - hook a function of the kernel
- * @hook: the hook; func, entry and replaces are the caller's, the rest is not
+ * @hook: the hook; func, entry, replaces and optional are the caller's, the
+ *	rest is not
  *
  * Context: process context, sleeps.
- * Return: 0; -EINVAL where the kernel has no such traceable function; -EBUSY
+ * Return: 0, also where the kernel need not have the function, and has not;
+ * -EINVAL where the kernel has no such traceable function; -EBUSY
  * when ftrace is off, or the function is replaced by somebody else or stays
  * contended. Each failure leaves one line in the log.
  */
@@ -121,6 +123,11 @@ int hook_add(struct hook *hook)
 		hook->ops.flags |= FTRACE_OPS_FL_IPMODIFY;
 
 	err = hook_filter(&hook->ops, hook->func);
+	hook->missing = hook->optional && err == -EINVAL;
+	if (hook->missing) {
+		err = 0;
+		goto free_filter;
+	}
 	if (err) {
 		pr_err("%s() cannot be hooked: this kernel has no such function for ftrace (%d)\n",
 		       hook->func, err);
@@ -189,6 +196,8 @@ void hook_remove(struct hook *hook)
 {
 	int err = -ENODEV;
 
+	if (hook->missing)
+		return;
 	if (!hook_ftrace_is_dead(hook->func))
 		err = unregister_ftrace_function(&hook->ops);
 	if (err)

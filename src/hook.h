@@ -21,12 +21,16 @@ typedef void *(*hook_entry_fn)(const unsigned long *args);
  * @func: the function's name
  * @entry: called when the function is entered
  * @replaces: @entry may return another function to run
+ * @optional: not every kernel has the function
+ * @missing: this one has not
  * @ops: ftrace's part
  */
 struct hook {
 	const char *func;
 	hook_entry_fn entry;
 	bool replaces;
+	bool optional;
+	bool missing;
 	struct ftrace_ops ops;
 };
 

@@ -20,6 +20,7 @@
 #include "log.h"
 #include "map.h"
 #include "notifier.h"
+#include "probe.h"
 #include "trace.h"
 
 /* What the kernel must have been configured with, and why it is missed. */
@@ -75,14 +76,20 @@ static int __init main_init(void)
 	if (err)
 		goto exit_holder;
 
-	err = claim_init();
+	err = probe_init();
 	if (err)
 		goto exit_notifier;
+
+	err = claim_init();
+	if (err)
+		goto exit_probe;
 
 	/* Nothing can fail from here on. */
 	claim_arm();
 	return 0;
 
+exit_probe:
+	probe_exit();
 exit_notifier:
 	notifier_exit();
 exit_holder:
@@ -105,6 +112,7 @@ static void __exit main_exit(void)
 	/* Callbacks of ours; they queue work, which holder_module_exit() awaits. */
 	rcu_barrier();
 
+	probe_exit();
 	notifier_exit();
 	holder_module_exit();
 	group_module_exit();

@@ -27,6 +27,15 @@
 #include "bulkq.h"
 #include "log.h"
 #include "map.h"
+#include "registry.h"
+#include "stats.h"
+#include "trace.h"
+
+/* What bpf_redirect_map() is to return without an entry, in its flags. */
+#define XDP_ACTION_MASK (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
+
+/* Entries with counters that there is memory for when a map is made. */
+#define MAP_PREPARED_MAX 1024U
 
 #define MAP_CREATE_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY)
 
@@ -64,8 +73,7 @@ void *map_area_alloc(u64 size, int numa_node)
 static int map_check_attr(const union bpf_attr *attr)
 {
 	if (!attr->max_entries || attr->key_size != sizeof(u32) ||
-	    (attr->value_size != offsetofend(struct bpf_devmap_val, ifindex) &&
-	     attr->value_size != offsetofend(struct bpf_devmap_val, bpf_prog.fd)) ||
+	    !value_size_is_known(attr->value_size) ||
 	    attr->map_flags & ~MAP_CREATE_FLAGS)
 		return -EINVAL;
 	return 0;
@@ -85,6 +93,20 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 	map->map_flags = attr->map_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY);
 	map->map_extra = attr->map_extra;
 	map->numa_node = bpf_map_attr_numa_node(attr);
+}
+
+/*
+ * How many sets of bulk queues updates will need, of which each entry with
+ * counters takes one: so many more that a map is filled at once.
+ */
+static int map_promises(const struct redir_map *rmap)
+{
+	const struct bpf_map *map = &rmap->dtab.map;
+	int groups = ARRAY_SIZE(rmap->group);
+
+	if (!value_counts(map->value_size))
+		return groups;
+	return groups + min(map->max_entries, MAP_PREPARED_MAX);
 }
 
 /**
@@ -124,6 +146,8 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 		rmap->group[i] = group_empty_entry();
 	holder_init(&rmap->holder, sweep);
 	spin_lock_init(&rmap->lock);
+	if (map_promises(rmap) > ARRAY_SIZE(rmap->group))
+		bulkq_prepare(map_promises(rmap));
 	return rmap;
 
 free_map:
@@ -148,10 +172,19 @@ static bool map_has_group(const struct redir_map *rmap, int i)
  */
 void map_free(struct redir_map *rmap)
 {
+	struct redirmap_stats stats = {};
 	int i;
+
+	trace_redirmap_release(&rmap->dtab.map);
+	registry_remove(rmap);
+	bulkq_promise(ARRAY_SIZE(rmap->group) - map_promises(rmap));
 
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
+
+	map_stats(rmap, &stats);
+	stats_gone_add(rmap->gone, &stats);
+	stats_gone_put(rmap->gone);
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
 		if (map_has_group(rmap, i))
@@ -202,24 +235,6 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 	       meta->map_flags == map->map_flags;
 }
 
-/**
- * map_value() - read a value that user space has written
- * @map: the map
- * @value: as large as the map's values
- * @val: filled; what the map's values do not have is 0
- *
- * Return: 0; -EINVAL when it names a program but no device.
- */
-int map_value(const struct bpf_map *map, const void *value,
-	      struct bpf_devmap_val *val)
-{
-	memset(val, 0, sizeof(*val));
-	memcpy(val, value, min_t(u32, map->value_size, sizeof(*val)));
-	if (!val->ifindex && val->bpf_prog.fd > 0)
-		return -EINVAL;
-	return 0;
-}
-
 /* Where broadcasts go, made with the first entry. As map_attach(). */
 static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 {
@@ -229,7 +244,8 @@ static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
 		if (map_has_group(rmap, i))
 			continue;
-		group = group_port_alloc(&rmap->holder.members, i, gfp);
+		group = group_port_alloc(&rmap->dtab.map,
+					 &rmap->holder.members, i, gfp);
 		if (!group)
 			return -ENOMEM;
 		if (cmpxchg(&rmap->group[i], group_empty_entry(), group) ==
@@ -326,7 +342,8 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 			goto put_prog;
 		}
 	}
-	target = holder_attach(&rmap->holder, net, val->ifindex, prog, gfp);
+	target = holder_attach(&rmap->holder, net, val->ifindex, prog,
+			       value_counts(rmap->dtab.map.value_size), gfp);
 put_prog:
 	/* The target has a reference of its own. */
 	if (prog)
@@ -363,14 +380,72 @@ struct target *map_attach(struct redir_map *rmap,
 	return target;
 }
 
+/* Count a frame that a map had nothing for. Bottom halves off. */
+static noinline void map_drop(struct bpf_map *map, enum redirmap_drop reason)
+{
+	struct redir_map *rmap = to_redir_map(map);
+
+	if (map_has_group(rmap, 0)) {
+		group_drop(rmap->group[0], reason, 1);
+		return;
+	}
+	atomic64_inc(&rmap->early_drops[reason == REDIRMAP_DROP_NO_MEMBER]);
+	trace_redirmap_drop(NULL, map->id, reason, 1);
+}
+
+/**
+ * map_missed() - a redirect has found nothing
+ * @map: the map
+ * @flags: as of the helper
+ * @verdict: what it is about to return
+ *
+ * Runs in NAPI, bottom halves off.
+ *
+ * Return: @verdict
+ */
+map_ret_t map_missed(struct bpf_map *map, u64 flags, map_ret_t verdict)
+{
+	/* Unknown flags are the program's fault; nothing was looked up. */
+	if (!(flags & ~(u64)(XDP_ACTION_MASK | MAP_REDIRECT_FLAGS)))
+		map_drop(map, REDIRMAP_DROP_NO_TARGET);
+	return verdict;
+}
+
+/**
+ * map_stats() - read what was lost for reasons that are no device's
+ * @rmap: the map
+ * @sum: what the counters are added to
+ *
+ * Context: inside an RCU read section, or nobody frees the map.
+ */
+void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
+		if (map_has_group(rmap, i))
+			group_stats(rmap->group[i], sum);
+	sum->drops[REDIRMAP_DROP_NO_TARGET] += atomic64_read(&rmap->early_drops[0]);
+	sum->drops[REDIRMAP_DROP_NO_MEMBER] += atomic64_read(&rmap->early_drops[1]);
+}
+
+static __always_inline void *map_group(struct bpf_map *map, int i)
+{
+	struct kern_dtab_netdev *group = READ_ONCE(to_redir_map(map)->group[i]);
+
+	if (unlikely(group == group_empty_entry()))
+		map_drop(map, REDIRMAP_DROP_NO_MEMBER);
+	return group;
+}
+
 static void *map_lookup_group(struct bpf_map *map, u32 key)
 {
-	return READ_ONCE(to_redir_map(map)->group[0]);
+	return map_group(map, 0);
 }
 
 static void *map_lookup_other_group(struct bpf_map *map, u32 key)
 {
-	return READ_ONCE(to_redir_map(map)->group[1]);
+	return map_group(map, 1);
 }
 
 /**
@@ -416,11 +491,18 @@ u64 map_memory(const struct redir_map *rmap)
  * map_born() - a map has got its ops
  * @rmap: the map
  *
- * Context: any; preemption may be off.
+ * Context: bpf(2) of who creates it; preemption may be off.
  */
 void map_born(struct redir_map *rmap)
 {
-	bulkq_promise(ARRAY_SIZE(rmap->group));
+	struct net *net = current->nsproxy->net_ns;
+
+	rmap->netns_cookie = net->net_cookie;
+	rmap->netns_ino = net->ns.inum;
+	rmap->gone = target_gone_get(net);
+	bulkq_promise(map_promises(rmap));
+	registry_add(rmap);
+	trace_redirmap_claim(&rmap->dtab.map);
 }
 
 /**

@@ -9,6 +9,7 @@
 #include "group.h"
 #include "holder.h"
 #include "layout.h"
+#include "value.h"
 
 /**
  * struct hash_table - the table of a hash
@@ -41,6 +42,13 @@ struct hash_table {
  *	nobody until the first entry is made, and from then on to the map's own
  * @table: of a hash
  * @birthmark: says that this load of the module has made the map
+ * @serial: its number among all maps: see registry.c
+ * @registered: its place there
+ * @netns_cookie: the network namespace that it was created in
+ * @netns_ino: the same, as user space knows it
+ * @gone: what keeps its counters when it goes
+ * @early_drops: frames that were lost before there was a group to count them:
+ *	REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
@@ -55,6 +63,12 @@ struct redir_map {
 
 	/* cold */
 	u64 birthmark;
+	u64 serial;
+	struct list_head registered;
+	u64 netns_cookie;
+	unsigned int netns_ino;
+	struct stats_gone *gone;
+	atomic64_t early_drops[2];
 	bool grouped;
 	struct holder holder;
 	const struct batch_ops *batch;
@@ -65,13 +79,6 @@ struct redir_map {
 static inline struct redir_map *to_redir_map(const struct bpf_map *map)
 {
 	return container_of(map, struct redir_map, dtab.map);
-}
-
-/* What user space gets to read of an entry. */
-static inline void map_read_value(const struct target *target, void *value,
-				  u32 size)
-{
-	memcpy(value, &target->entry.val, size);
 }
 
 struct redir_map *map_alloc(union bpf_attr *attr,
@@ -85,10 +92,10 @@ void *map_area_alloc(u64 size, int numa_node);
 bool map_is_unborn(const struct bpf_map *map);
 bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
-int map_value(const struct bpf_map *map, const void *value,
-	      struct bpf_devmap_val *val);
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val);
+map_ret_t map_missed(struct bpf_map *map, u64 flags, map_ret_t verdict);
+void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
 void map_module_init(void);

@@ -37,10 +37,136 @@
 #include "egress.h"
 #include "ingress.h"
 #include "port.h"
+#include "stats.h"
+#include "trace.h"
 
 static struct port *port_of(const struct net_device *dev)
 {
 	return container_of(dev, struct port, dev);
+}
+
+static struct stats_cpu *port_counters(const struct port *port)
+{
+	return bulkq_stats(port->dev.xdp_bulkq);
+}
+
+/* Frames with fragments are among them. */
+static noinline u32 port_bytes(struct xdp_frame **frames, int n)
+{
+	u32 bytes = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		bytes += xdp_get_frame_len(frames[i]);
+	return bytes;
+}
+
+/* The driver has not taken all; the others are still there, to be freed. */
+static noinline int port_count_part(const struct port *port,
+				    struct xdp_frame **frames, int n,
+				    int sent, u32 bytes)
+{
+	struct stats_cpu *stats = port_counters(port);
+
+	if (sent < 0) {
+		WRITE_ONCE(stats->error, -sent);
+		stats_drop(stats, port->real, REDIRMAP_DROP_DRIVER_ERROR, n);
+		return sent;
+	}
+	stats_sent(stats, sent, bytes - port_bytes(frames + sent, n - sent));
+	stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
+	return sent;
+}
+
+static __always_inline int port_hand_on(const struct port *port,
+					struct xdp_frame **frames, int n,
+					u32 bytes, u32 flags)
+{
+	struct net_device *real = port->real;
+	int sent;
+
+	sent = real->netdev_ops->ndo_xdp_xmit(real, n, frames, flags);
+	if (unlikely(sent != n))
+		return port_count_part(port, frames, n, sent, bytes);
+	stats_sent(port_counters(port), n, bytes);
+	return n;
+}
+
+/* Frames with fragments are among them. */
+static noinline int port_send_frags(const struct port *port,
+				    struct xdp_frame **frames, int n, u32 flags)
+{
+	return port_hand_on(port, frames, n, port_bytes(frames, n), flags);
+}
+
+/*
+ * Runs in NAPI, bottom halves off, per flush. What is kept across the driver's
+ * call is saved and restored each time, so it is little.
+ */
+static __always_inline int port_send(const struct port *port,
+				     struct xdp_frame **frames, int n,
+				     u32 flags)
+{
+	struct xdp_frame **f = frames, **end = frames + n;
+	u32 bytes = 0, seen = 0;
+
+	/*
+	 * The driver will read these lines; once sent, frames are not ours. Two
+	 * at a time, for this is all that is done per frame.
+	 */
+	if (n & 1) {
+		bytes = (*f)->len;
+		seen = (*f)->flags;
+		f++;
+	}
+	for (; f != end; f += 2) {
+		bytes += f[0]->len;
+		seen |= f[0]->flags;
+		/* Add and test in memory, rather than both sums first. */
+		OPTIMIZER_HIDE_VAR(bytes);
+		OPTIMIZER_HIDE_VAR(seen);
+		bytes += f[1]->len;
+		seen |= f[1]->flags;
+	}
+	if (unlikely(seen & XDP_FLAGS_HAS_FRAGS))
+		return port_send_frags(port, frames, n, flags);
+	return port_hand_on(port, frames, n, bytes, flags);
+}
+
+static __always_inline int port_run_and_send(const struct port *port,
+					     struct xdp_frame **frames, int n,
+					     struct net_device *rx, u32 flags)
+{
+	if (port->prog) {
+		n = egress_run(port->prog, frames, n, port->real, rx,
+			       port_counters(port));
+		if (!n)
+			return 0;
+		/* The call that would flush later may find all dropped. */
+		flags |= XDP_XMIT_FLUSH;
+	}
+	return port_send(port, frames, n, flags);
+}
+
+/* The same for who listens to redirmap_flush: what a flush adds to counters. */
+static noinline int port_xmit_traced(const struct port *port,
+				     struct xdp_frame **frames, int n,
+				     struct net_device *rx, u32 flags)
+{
+	struct redirmap_stats before, did;
+	int i, sent;
+
+	stats_read(port_counters(port), &before);
+	sent = port_run_and_send(port, frames, n, rx, flags);
+	stats_read(port_counters(port), &did);
+
+	did.packets -= before.packets;
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+		did.drops[i] -= before.drops[i];
+	did.error = sent < 0 ? -sent : 0;
+	trace_redirmap_flush(port->real, port->prog ? port->prog->aux->id : 0,
+			     n, &did);
+	return sent;
 }
 
 /**
@@ -55,21 +181,14 @@ static struct port *port_of(const struct net_device *dev)
  * Runs in NAPI, bottom halves off, per flush.
  *
  * Return: how many, from the first one on, the driver has taken, or its error;
- * the others are the caller's to free.
+ * the others are the caller's to free, and counted.
  */
 int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
 	      struct net_device *rx, u32 flags)
 {
-	struct net_device *real = port->real;
-
-	if (port->prog) {
-		n = egress_run(port->prog, frames, n, real, rx);
-		if (!n)
-			return 0;
-		/* The call that would flush later may find all dropped. */
-		flags |= XDP_XMIT_FLUSH;
-	}
-	return real->netdev_ops->ndo_xdp_xmit(real, n, frames, flags);
+	if (trace_redirmap_flush_enabled())
+		return port_xmit_traced(port, frames, n, rx, flags);
+	return port_run_and_send(port, frames, n, rx, flags);
 }
 
 /*
@@ -80,9 +199,13 @@ int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
 static int port_xdp_xmit(struct net_device *dev, int n,
 			 struct xdp_frame **frames, u32 flags)
 {
-	struct net_device *real = port_of(dev)->real;
+	const struct port *port = port_of(dev);
 
-	return real->netdev_ops->ndo_xdp_xmit(real, n, frames, flags);
+	/* One register for both is one less to save. */
+	OPTIMIZER_HIDE_VAR(port);
+	if (trace_redirmap_flush_enabled())
+		return port_xmit_traced(port, frames, n, NULL, flags);
+	return port_send(port, frames, n, flags);
 }
 
 /* The same of a port with a program. */
@@ -130,7 +253,23 @@ static bool port_xmit_real(struct net_device *real, struct sk_buff *skb)
 /* Its program's verdict, on data that nobody else has. */
 static bool port_prog_passes(const struct port *port, struct sk_buff *skb)
 {
-	return egress_run_skb(port->prog, skb, port->real);
+	if (skb_cloned(skb) && skb_linearize_cow(skb)) {
+		dev_core_stats_tx_dropped_inc(port->real);
+		port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
+		return false;
+	}
+	return egress_run_skb(port->prog, skb, port->real, port_counters(port));
+}
+
+/* Send and count a packet; what is not sent is the caller's to count. */
+static bool port_send_skb(const struct port *port, struct sk_buff *skb)
+{
+	unsigned int len = skb->len;
+
+	if (!port_xmit_real(port->real, skb))
+		return false;
+	stats_sent(port_counters(port), 1, len);
+	return true;
 }
 
 /**
@@ -138,29 +277,20 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb)
  * @port: the port
  * @skb: the packet, in generic XDP, from the MAC header on; consumed
  *
- * Runs in the receive path, bottom halves off.
- *
- * Return: false when the packet could not be sent, which is counted as dropped
- * on the device; true also when the program has dropped it.
+ * Runs in the receive path, bottom halves off. What cannot be sent is counted as
+ * dropped on the device, too.
  */
-bool port_xmit_skb(const struct port *port, struct sk_buff *skb)
+void port_xmit_skb(const struct port *port, struct sk_buff *skb)
 {
-	struct net_device *real = port->real;
-
-	if (port->prog) {
-		if (skb_cloned(skb) && skb_linearize_cow(skb))
-			goto drop;
-		if (!port_prog_passes(port, skb)) {
-			kfree_skb(skb);
-			return true;
-		}
+	if (port->prog && !port_prog_passes(port, skb)) {
+		kfree_skb(skb);
+		return;
 	}
-	if (likely(port_xmit_real(real, skb)))
-		return true;
-drop:
-	dev_core_stats_tx_dropped_inc(real);
+	if (likely(port_send_skb(port, skb)))
+		return;
+	dev_core_stats_tx_dropped_inc(port->real);
+	port_drop(port, REDIRMAP_DROP_GENERIC, 1);
 	kfree_skb(skb);
-	return false;
 }
 
 /*
@@ -170,10 +300,17 @@ drop:
  */
 static netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
-	struct net_device *real = port_of(dev)->real;
+	const struct port *port = port_of(dev);
+	struct net_device *real = port->real;
+	unsigned int len = skb->len;
+	netdev_tx_t rc;
 
 	skb->dev = real;
-	return real->netdev_ops->ndo_start_xmit(skb, real);
+	rc = real->netdev_ops->ndo_start_xmit(skb, real);
+	/* Otherwise core drops it, which probe.c sees. */
+	if (likely(dev_xmit_complete(rc)))
+		stats_sent(port_counters(port), 1, len);
+	return rc;
 }
 
 /*
@@ -186,13 +323,11 @@ static netdev_tx_t port_start_xmit_prog(struct sk_buff *skb,
 	struct port *port = port_of(dev);
 
 	port_restore_rx_queue(skb);
-	if (skb_cloned(skb) && skb_linearize_cow(skb))
-		return NETDEV_TX_BUSY;
 	if (!port_prog_passes(port, skb)) {
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}
-	return port_xmit_real(port->real, skb) ? NETDEV_TX_OK : NETDEV_TX_BUSY;
+	return port_send_skb(port, skb) ? NETDEV_TX_OK : NETDEV_TX_BUSY;
 }
 
 /*
@@ -276,6 +411,48 @@ static const struct net_device_ops port_prog_ops_no_xdp = {
 	.ndo_start_xmit = port_start_xmit_prog,
 	.ndo_select_queue = port_select_own_queue,
 };
+
+/**
+ * port_of_dev() - the port that a device is part of
+ * @dev: any device
+ *
+ * Context: inside an RCU read section that covers finding @dev.
+ * Return: the port; NULL when it is a real device, or another pseudo device.
+ */
+const struct port *port_of_dev(const struct net_device *dev)
+{
+	const struct net_device_ops *ops = READ_ONCE(dev->netdev_ops);
+
+	if (ops == &port_ops || ops == &port_prog_ops ||
+	    ops == &port_ops_no_xdp || ops == &port_prog_ops_no_xdp)
+		return port_of(dev);
+	return NULL;
+}
+
+/**
+ * port_drop() - count frames that a port has not got
+ * @port: the port
+ * @reason: why
+ * @packets: how many, not 0
+ *
+ * Context: bottom halves off.
+ */
+void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets)
+{
+	stats_drop(port_counters(port), port->real, reason, packets);
+}
+
+/**
+ * port_stats() - read a port's counters
+ * @port: a port that is not being destroyed
+ * @sum: what they are added to
+ *
+ * Context: any.
+ */
+void port_stats(const struct port *port, struct redirmap_stats *sum)
+{
+	bulkq_add_stats(port->dev.xdp_bulkq, sum);
+}
 
 static const struct net_device_ops *port_choose_ops(const struct port *port)
 {

@@ -5,8 +5,10 @@
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/spinlock.h>
+#include <uapi/linux/redirmap.h>
 
 struct bpf_prog;
+struct redirmap_stats;
 
 /**
  * struct port - a pseudo device that stands for a real one and a program
@@ -52,7 +54,10 @@ static inline unsigned int port_frame_limit(const struct net_device *dev)
 
 int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
 	      struct net_device *rx, u32 flags);
-bool port_xmit_skb(const struct port *port, struct sk_buff *skb);
+void port_xmit_skb(const struct port *port, struct sk_buff *skb);
+void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets);
+void port_stats(const struct port *port, struct redirmap_stats *sum);
+const struct port *port_of_dev(const struct net_device *dev);
 void port_init_queue(struct net_device *dev, struct netdev_queue *queue);
 void port_save_rx_queue(struct sk_buff *skb);
 void port_restore_rx_queue(struct sk_buff *skb);

@@ -29,7 +29,7 @@
  *
  * Locks: target_lock and dead_lock are innermost, and never taken together.
  */
-#include <linux/idr.h>
+#include <linux/hash.h>
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
@@ -40,22 +40,34 @@
 
 #include "bulkq.h"
 #include "compat.h"
+#include "stats.h"
 #include "target.h"
 #include "target_table.h"
 
+#define TARGET_OWN_BITS 6
+#define TARGET_OWN_BUCKETS BIT(TARGET_OWN_BITS)
+
 /**
  * struct target_net - the targets of a network namespace
+ * @gone: what was counted for targets and maps that are no more
  * @targets: by ifindex, the first of a device's targets, which are linked by
  *	sibling: see target_table.c
+ * @own: targets that are one entry's own, by a hash of their ifindex; changed
+ *	under target_lock
  * @spares: by ifindex, bulk queues for devices without a target
  */
 struct target_net {
+	struct stats_gone *gone;
 	struct xarray targets;
+	struct hlist_head own[TARGET_OWN_BUCKETS];
 	struct xarray spares;
 };
 
 static unsigned int target_net_id;
-static DEFINE_IDA(target_ids);
+
+/* All targets, by their id; what is in it is not freed under target_lock. */
+static DEFINE_XARRAY_ALLOC(targets_by_id);
+
 static struct workqueue_struct *target_wq;
 
 struct target target_nowhere = {
@@ -75,8 +87,28 @@ static unsigned int target_death_count;
 /* Holders' part of a device's leaving: see target_module_init(). */
 static struct work_struct *target_sweep;
 
+static struct hlist_head *target_own_bucket(struct target_net *tn, u32 ifindex)
+{
+	return &tn->own[hash_32(ifindex, TARGET_OWN_BITS)];
+}
+
+/* What is counted outlives the target. */
+static void target_keep_stats(struct target *target)
+{
+	struct redirmap_stats stats = {};
+
+	port_stats(&target->port, &stats);
+	stats_gone_add(target->gone, &stats);
+	stats_gone_put(target->gone);
+}
+
 static void target_free(struct target *target)
 {
+	spin_lock(&target_lock);
+	xa_erase(&targets_by_id, target->id);
+	spin_unlock(&target_lock);
+
+	target_keep_stats(target);
 	if (target_is_live(target)) {
 		/* The device is still held, and so is its namespace. */
 		bulkq_put_spare(&target->tn->spares, target->entry.val.ifindex,
@@ -85,7 +117,7 @@ static void target_free(struct target *target)
 		port_detach(&target->port);
 	}
 	port_destroy(&target->port);
-	ida_free(&target_ids, target->id);
+	kfree(target->shown);
 	/* It was in the table until now: target_find() may just have found it. */
 	kfree_rcu(target, death);
 	if (atomic_dec_and_test(&targets_alive))
@@ -114,7 +146,9 @@ static void target_free_work(struct work_struct *work)
 		spin_unlock(&target_lock);
 		return;
 	}
-	if (target_is_live(target))
+	if (target->shown)
+		hlist_del_init(&target->own_node);
+	else if (target_is_live(target))
 		target_table_remove(&target->tn->targets, target);
 	spin_unlock(&target_lock);
 
@@ -158,23 +192,46 @@ void target_put(struct target *target)
 	spin_unlock(&target_lock);
 }
 
+/* What an entry's own target shows at first. */
+static struct redirmap_val *target_alloc_shown(const struct target *target,
+					       gfp_t gfp)
+{
+	struct redirmap_val *shown = kzalloc(sizeof(*shown), gfp);
+
+	if (shown)
+		shown->entry = target->entry.val;
+	return shown;
+}
+
 /* A new target for a device, with one reference; target_lock is not held. */
 static struct target *target_alloc(struct target_net *tn,
 				   struct net_device *dev,
-				   struct bpf_prog *prog, gfp_t gfp)
+				   struct bpf_prog *prog, bool own, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct target *target;
-	int err, id;
+	int err;
 
 	target = kzalloc(sizeof(*target), gfp);
 	if (!target)
 		return ERR_PTR(-ENOMEM);
 
-	id = ida_alloc(&target_ids, gfp & ~__GFP_ACCOUNT);
-	if (id < 0) {
+	target->entry.val.ifindex = dev->ifindex;
+	if (prog)
+		target->entry.val.bpf_prog.id = prog->aux->id;
+	if (own) {
+		target->shown = target_alloc_shown(target, gfp);
+		if (!target->shown) {
+			err = -ENOMEM;
+			goto free_target;
+		}
+	}
+
+	/* A number without a target, until there is one to be found by it. */
+	if (xa_alloc(&targets_by_id, &target->id, NULL, xa_limit_31b,
+		     gfp & ~__GFP_ACCOUNT)) {
 		err = -ENOMEM;
-		goto free_target;
+		goto free_shown;
 	}
 
 	bulkq = bulkq_take_spare(&tn->spares, dev->ifindex) ?: bulkq_alloc(gfp);
@@ -189,14 +246,11 @@ static struct target *target_alloc(struct target_net *tn,
 
 	target->entry.dev = &target->port.dev;
 	target->entry.idx = TARGET_LIVE;
-	target->entry.val.ifindex = dev->ifindex;
-	if (prog)
-		target->entry.val.bpf_prog.id = prog->aux->id;
-	target->id = id;
 	refcount_set(&target->refs, 1);
 	target->fate = TARGET_USED;
 	target->tn = tn;
 	target->net = dev_net(dev);
+	target->gone = stats_gone_get(tn->gone);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
 	atomic_inc(&targets_alive);
@@ -205,7 +259,9 @@ static struct target *target_alloc(struct target_net *tn,
 free_bulkq:
 	bulkq_free(bulkq);
 free_id:
-	ida_free(&target_ids, id);
+	xa_erase(&targets_by_id, target->id);
+free_shown:
+	kfree(target->shown);
 free_target:
 	kfree(target);
 	return ERR_PTR(err);
@@ -247,6 +303,7 @@ struct target *target_find(struct net *net, u32 ifindex,
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
  * @prog: the egress program, referenced by the caller, or NULL
+ * @own: make one for a single entry, with counters of its own
  * @gfp: how to allocate; must forbid to sleep
  *
  * Core unlists a device, waits for a grace period and then notifies, so a
@@ -258,14 +315,14 @@ struct target *target_find(struct net *net, u32 ifindex,
  * is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
 struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
-			  gfp_t gfp)
+			  bool own, gfp_t gfp)
 {
 	struct target_net *tn = net_generic(net, target_net_id);
-	struct target *target, *other;
+	struct target *target, *other = NULL;
 	struct net_device *dev;
 	int err = 0;
 
-	target = target_find_get(tn, ifindex, prog);
+	target = own ? NULL : target_find_get(tn, ifindex, prog);
 	if (target)
 		return target;
 
@@ -273,17 +330,24 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 	if (!dev)
 		return ERR_PTR(-EINVAL);
 
-	target = target_alloc(tn, dev, prog, gfp);
+	target = target_alloc(tn, dev, prog, own, gfp);
 	if (IS_ERR(target))
 		return target;
 
 	spin_lock(&target_lock);
-	other = target_table_find(&tn->targets, ifindex, prog);
+	if (own)
+		hlist_add_head(&target->own_node,
+			       target_own_bucket(tn, ifindex));
+	else
+		other = target_table_find(&tn->targets, ifindex, prog);
 	if (other)
 		target_hold(other);
-	else
+	else if (!own)
 		err = target_table_add(&tn->targets, target,
 				       gfp & ~__GFP_ACCOUNT);
+	/* A number that was reserved is stored at without more memory. */
+	if (!other && !err)
+		xa_store(&targets_by_id, target->id, target, 0);
 	spin_unlock(&target_lock);
 
 	if (other || err) {
@@ -322,6 +386,18 @@ void target_take_dead(struct list_head *dead)
 	spin_unlock_bh(&dead_lock);
 }
 
+/* A device has left, and so one of its targets has died. Under target_lock. */
+static void target_die(struct target *target, bool moved)
+{
+	target->moved = moved;
+	WRITE_ONCE(target->entry.idx, TARGET_DEAD);
+	port_leave(&target->port);
+	/* Who sees the count sees the mark. */
+	smp_store_release(&target_death_count, target_death_count + 1);
+	target_hold(target);	/* the sweep's */
+	call_rcu(&target->death, target_died);
+}
+
 /**
  * target_device_came() - get ready for a device to become a target
  * @dev: a device that registers, or has come from another namespace
@@ -343,11 +419,13 @@ void target_device_came(struct net_device *dev)
  * @dev: a device that core has unlisted, a grace period ago
  *
  * Context: netdev notifier, under RTNL. The time follows the number of programs
- * that maps name for the device, and nothing else.
+ * that maps name for the device, and of entries with counters of their own.
  */
 void target_device_left(struct net_device *dev)
 {
 	struct target_net *tn = net_generic(dev_net(dev), target_net_id);
+	bool moved = dev->reg_state == NETREG_REGISTERED;
+	struct hlist_node *next;
 	struct target *target;
 
 	ASSERT_RTNL();
@@ -356,14 +434,14 @@ void target_device_left(struct net_device *dev)
 	target = target_table_first(&tn->targets, dev);
 	if (target)
 		xa_erase(&tn->targets, dev->ifindex);
-	for (; target; target = target_table_next(target)) {
-		WRITE_ONCE(target->entry.idx, TARGET_DEAD);
-		port_leave(&target->port);
-		/* Who sees the count sees the mark. */
-		smp_store_release(&target_death_count,
-				  target_death_count + 1);
-		target_hold(target);	/* the sweep's */
-		call_rcu(&target->death, target_died);
+	for (; target; target = target_table_next(target))
+		target_die(target, moved);
+	hlist_for_each_entry_safe(target, next,
+				  target_own_bucket(tn, dev->ifindex), own_node) {
+		if (target->port.real != dev)
+			continue;
+		hlist_del_init(&target->own_node);
+		target_die(target, moved);
 	}
 	spin_unlock(&target_lock);
 
@@ -403,15 +481,86 @@ void target_mirror(struct net_device *dev)
 	for (target = target_table_first(&tn->targets, dev); target;
 	     target = target_table_next(target))
 		port_mirror(&target->port);
+	hlist_for_each_entry(target, target_own_bucket(tn, dev->ifindex), own_node)
+		if (target->port.real == dev)
+			port_mirror(&target->port);
 	spin_unlock(&target_lock);
+}
+
+/**
+ * target_next_info() - walk over all live targets of all namespaces
+ * @id: the least id to look at, 0 to begin; becomes that of what is found
+ * @info: filled
+ *
+ * Context: process context.
+ * Return: false when there is none any more.
+ */
+bool target_next_info(unsigned long *id, struct target_info *info)
+{
+	struct target *target;
+
+	spin_lock(&target_lock);
+	xa_for_each_start(&targets_by_id, *id, target, *id)
+		if (target_is_live(target))
+			break;
+	if (target) {
+		memset(info, 0, sizeof(*info));
+		info->id = target->id;
+		info->net = target->net;
+		/* The device is there, and so is its namespace. */
+		info->netns_ino = target->net->ns.inum;
+		info->ifindex = target->entry.val.ifindex;
+		strscpy(info->ifname, target->port.dev.name,
+			sizeof(info->ifname));
+		info->prog_id = target->entry.val.bpf_prog.id;
+		info->refs = refcount_read(&target->refs);
+		info->own = target->shown;
+		port_stats(&target->port, &info->stats);
+	}
+	spin_unlock(&target_lock);
+	return target;
+}
+
+/**
+ * target_gone_get() - where counters of a namespace are kept
+ * @net: the namespace
+ *
+ * Return: the sums, with a reference.
+ */
+struct stats_gone *target_gone_get(const struct net *net)
+{
+	struct target_net *tn = net_generic(net, target_net_id);
+
+	return stats_gone_get(tn->gone);
+}
+
+/**
+ * target_gone_stats() - read what was counted for what is no more
+ * @net: the namespace
+ * @sum: what the counters of its former targets and maps are added to
+ *
+ * Context: process context.
+ */
+void target_gone_stats(const struct net *net, struct redirmap_stats *sum)
+{
+	struct target_net *tn = net_generic(net, target_net_id);
+
+	stats_gone_read(tn->gone, sum);
 }
 
 static int __net_init target_net_init(struct net *net)
 {
 	struct target_net *tn = net_generic(net, target_net_id);
 
+	int i;
+
+	tn->gone = stats_gone_alloc();
+	if (!tn->gone)
+		return -ENOMEM;
 	xa_init(&tn->targets);
 	xa_init(&tn->spares);
+	for (i = 0; i < TARGET_OWN_BUCKETS; i++)
+		INIT_HLIST_HEAD(&tn->own[i]);
 	return 0;
 }
 
@@ -424,6 +573,7 @@ static void __net_exit target_net_exit(struct net *net)
 	bulkq_free_spares(&tn->spares);
 	WARN_ON_ONCE(!xa_empty(&tn->targets));
 	xa_destroy(&tn->targets);
+	stats_gone_put(tn->gone);
 }
 
 static struct pernet_operations target_net_ops = {
@@ -479,6 +629,6 @@ void target_module_exit(void)
 	wait_var_event(&targets_alive, !atomic_read(&targets_alive));
 	unregister_pernet_subsys(&target_net_ops);
 	destroy_workqueue(target_wq);
-	ida_destroy(&target_ids);
+	xa_destroy(&targets_by_id);
 	bulkq_module_exit();
 }

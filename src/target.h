@@ -5,10 +5,13 @@
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/workqueue.h>
+#include <uapi/linux/redirmap.h>
 
 #include "layout.h"
 #include "port.h"
+#include "trace.h"
 
+struct stats_gone;
 struct target_net;
 
 /**
@@ -32,6 +35,11 @@ enum target_fate {
  * @tn: the tables of the namespace that interns the target
  * @net: that namespace; to be compared only, a dead target may outlive it
  * @sibling: the device's next target, for another program
+ * @shown: of a target that is one entry's own: what lookups return, with its
+ *	counters; such a target is in no table, but in its namespace's list
+ * @own_node: place there
+ * @moved: the device has left for another namespace
+ * @gone: what keeps the counters when the target goes
  * @death: runs a grace period after the device has left; frees the memory later
  * @free_work: frees the target, a grace period after the last reference
  * @dead_node: place among the targets that wait for the sweep
@@ -51,11 +59,39 @@ struct target {
 	struct target_net *tn;
 	const struct net *net;
 	struct target __rcu *sibling;
+	struct redirmap_val *shown;
+	struct hlist_node own_node;
+	bool moved;
+	struct stats_gone *gone;
 	struct rcu_head death;
 	struct rcu_work free_work;
 	struct list_head dead_node;
 
 	struct port port;
+};
+
+/**
+ * struct target_info - what is told of a target
+ * @id: its number
+ * @net: its namespace; to be compared only
+ * @netns_ino: the same, as user space knows it
+ * @ifindex: the device
+ * @ifname: its name
+ * @prog_id: the egress program, or 0
+ * @refs: how many maps hold the target
+ * @own: it is one entry's own
+ * @stats: its counters
+ */
+struct target_info {
+	u32 id;
+	const struct net *net;
+	unsigned int netns_ino;
+	u32 ifindex;
+	char ifname[IFNAMSIZ];
+	u32 prog_id;
+	u32 refs;
+	bool own;
+	struct redirmap_stats stats;
 };
 
 #define TARGET_LIVE 0
@@ -100,10 +136,25 @@ static inline bool target_is(const struct target *target,
 struct target *target_find(struct net *net, u32 ifindex,
 			   const struct bpf_prog *prog);
 struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
-			  gfp_t gfp);
+			  bool own, gfp_t gfp);
 void target_put(struct target *target);
 void target_take_dead(struct list_head *dead);
+bool target_next_info(unsigned long *id, struct target_info *info);
+struct stats_gone *target_gone_get(const struct net *net);
+void target_gone_stats(const struct net *net, struct redirmap_stats *sum);
 unsigned int target_deaths(void);
+
+/**
+ * target_death_cause() - why a target has died
+ * @target: a dead target
+ *
+ * Return: the cause
+ */
+static inline enum redirmap_cause target_death_cause(const struct target *target)
+{
+	return target->moved ? REDIRMAP_CAUSE_NETNS_MOVE :
+			       REDIRMAP_CAUSE_UNREGISTER;
+}
 
 void target_mirror(struct net_device *dev);
 void target_device_came(struct net_device *dev);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's own tracepoint of flushes, for those that the kernel does not
- * see: a broadcast is one flush to it.
+ * Tracepoints: our own, and the kernel's that are not exported but can be found
+ * by their names, at insmod.
  *
- * The tracepoint is not exported, but it can be found by its name, at insmod.
- * Emitted where frames are flushed, bottom halves off.
+ * xdp_devmap_xmit is emitted for flushes that the kernel does not see: a
+ * broadcast is one flush to it. xdp_redirect_err is listened to: see probe.c.
+ * All this is where frames are redirected and flushed, bottom halves off.
  */
 #include <linux/netdevice.h>
 #include <linux/preempt.h>
@@ -12,10 +13,12 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 
+#define CREATE_TRACE_POINTS
 #include "log.h"
 #include "trace.h"
 
 struct tracepoint *trace_devmap_xmit_tp __ro_after_init;
+struct tracepoint *trace_redirect_err_tp __ro_after_init;
 
 typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
 				    const struct net_device *to, int sent,
@@ -49,19 +52,22 @@ static void __init trace_find(struct tracepoint *tp, void *priv)
 {
 	if (!strcmp(tp->name, "xdp_devmap_xmit"))
 		trace_devmap_xmit_tp = tp;
+	else if (!strcmp(tp->name, "xdp_redirect_err"))
+		trace_redirect_err_tp = tp;
 }
 
 /**
- * trace_module_init() - find the tracepoint
+ * trace_module_init() - find the kernel's tracepoints
  *
  * Context: insmod.
- * Return: 0, or -EOPNOTSUPP when this kernel does not have it.
+ * Return: 0, or -EOPNOTSUPP when this kernel does not have one of them.
  */
 int __init trace_module_init(void)
 {
 	for_each_kernel_tracepoint(trace_find, NULL);
-	if (trace_devmap_xmit_tp)
+	if (trace_devmap_xmit_tp && trace_redirect_err_tp)
 		return 0;
-	pr_err("this kernel has no tracepoint xdp_devmap_xmit\n");
+	pr_err("this kernel has no tracepoint %s\n",
+	       trace_devmap_xmit_tp ? "xdp_redirect_err" : "xdp_devmap_xmit");
 	return -EOPNOTSUPP;
 }

@@ -4,10 +4,12 @@
 
 #include <linux/jump_label.h>
 #include <linux/tracepoint-defs.h>
+#include <trace/events/redirmap.h>
 
 struct net_device;
 
 extern struct tracepoint *trace_devmap_xmit_tp;
+extern struct tracepoint *trace_redirect_err_tp;
 
 void trace_devmap_xmit_call(const struct net_device *from,
 			    const struct net_device *to, int sent, int drops,

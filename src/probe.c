@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Probes: frames that the kernel drops before, or after, a port has seen them.
+ *
+ * The kernel refuses a redirect to a device that is down, too small, or that
+ * cannot transmit XDP frames, and tells the tracepoint xdp_redirect_err; in
+ * generic XDP it drops what a driver was too busy for, and tells xdp_exception.
+ * Listening there costs nothing while nothing fails.
+ *
+ * The probes run where the tracepoints are: in NAPI, bottom halves off, inside
+ * the RCU read section that has looked up what they name.
+ */
+#include <linux/bpf.h>
+#include <linux/tracepoint.h>
+#include <trace/events/xdp.h>
+
+#include "group.h"
+#include "layout.h"
+#include "log.h"
+#include "port.h"
+#include "probe.h"
+#include "stats.h"
+#include "trace.h"
+
+/* What an error of the kernel's enqueue means, or REDIRMAP_DROP_COUNT. */
+static enum redirmap_drop probe_reason(int err)
+{
+	switch (err) {
+	case -ENETDOWN:
+		return REDIRMAP_DROP_DEV_DOWN;
+	case -EMSGSIZE:
+		return REDIRMAP_DROP_TOO_LARGE;
+	case -EOPNOTSUPP:
+		return REDIRMAP_DROP_NO_XMIT;
+	case -EOVERFLOW:
+		return REDIRMAP_DROP_NO_HEADROOM;
+	default:
+		return REDIRMAP_DROP_COUNT;
+	}
+}
+
+/* Runs in NAPI, bottom halves off, per frame that could not be enqueued. */
+static void probe_redirect_err(void *data, const struct net_device *dev,
+			       const struct bpf_prog *prog, const void *tgt,
+			       int err, enum bpf_map_type map_type, u32 map_id,
+			       u32 index)
+{
+	enum redirmap_drop reason = probe_reason(err);
+	const struct kern_dtab_netdev *entry = tgt;
+	const struct port *port;
+
+	if (!entry || reason == REDIRMAP_DROP_COUNT ||
+	    (map_type != BPF_MAP_TYPE_DEVMAP &&
+	     map_type != BPF_MAP_TYPE_DEVMAP_HASH))
+		return;
+
+	/* The built-in's entries begin with a device as well. */
+	port = port_of_dev(entry->dev);
+	if (port)
+		port_drop(port, reason, 1);
+	else if (group_has_dev(entry->dev))
+		group_drop(entry, reason, 1);
+}
+
+/* Runs in the receive path, bottom halves off, per packet that is dropped. */
+static void probe_exception(void *data, const struct net_device *dev,
+			    const struct bpf_prog *prog, u32 act)
+{
+	const struct port *port;
+
+	if (act != XDP_TX)
+		return;
+	port = port_of_dev(dev);
+	if (port)
+		port_drop(port, REDIRMAP_DROP_GENERIC, 1);
+}
+
+/**
+ * probe_init() - begin to listen
+ *
+ * Context: insmod, after trace_module_init().
+ * Return: 0 or a negative errno.
+ */
+int probe_init(void)
+{
+	int err;
+
+	err = tracepoint_probe_register(trace_redirect_err_tp,
+					probe_redirect_err, NULL);
+	if (err)
+		goto complain;
+	err = register_trace_xdp_exception(probe_exception, NULL);
+	if (err)
+		goto unregister_err;
+	return 0;
+
+unregister_err:
+	tracepoint_probe_unregister(trace_redirect_err_tp, probe_redirect_err,
+				    NULL);
+complain:
+	pr_err("listening to the kernel's tracepoints failed (%d)\n", err);
+	return err;
+}
+
+/**
+ * probe_exit() - stop, and wait for probes that run
+ *
+ * Context: rmmod, with no map left.
+ */
+void probe_exit(void)
+{
+	unregister_trace_xdp_exception(probe_exception, NULL);
+	tracepoint_probe_unregister(trace_redirect_err_tp, probe_redirect_err,
+				    NULL);
+	tracepoint_synchronize_unregister();
+}

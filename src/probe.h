@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_PROBE_H
+#define REDIRMAP_PROBE_H
+
+int probe_init(void);
+void probe_exit(void);
+
+#endif /* REDIRMAP_PROBE_H */

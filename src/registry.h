@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_REGISTRY_H
+#define REDIRMAP_REGISTRY_H
+
+#include <linux/types.h>
+
+struct redir_map;
+
+void registry_add(struct redir_map *rmap);
+void registry_remove(struct redir_map *rmap);
+struct redir_map *registry_next(u64 *serial);
+
+#endif /* REDIRMAP_REGISTRY_H */

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Counters: how many frames have left, and why the others have not.
+ *
+ * Each CPU has its own, beside the port's bulk queue (see bulkq.c), and writes
+ * them with bottom halves off, where frames are flushed, copied, refused. They
+ * are read at any time, from netlink, bpf(2) and XDP programs: each counter is
+ * right, but they are not all of the same moment.
+ *
+ * What has been counted outlives what it was counted for: a namespace keeps the
+ * sum over its targets and maps that are no more.
+ */
+#include <linux/bpf.h>
+#include <linux/netdevice.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "stats.h"
+#include "trace.h"
+
+/**
+ * struct stats_gone - what was counted for things that are no more
+ * @refs: one for each that may come to be one of them
+ * @lock: protects @sum
+ * @sum: over all of them
+ */
+struct stats_gone {
+	refcount_t refs;
+	spinlock_t lock; /* see @lock above */
+	struct redirmap_stats sum;
+};
+
+/**
+ * stats_drop() - count frames that a device has not got
+ * @stats: this CPU's counters of the device's port
+ * @dev: the device, for the tracepoint
+ * @reason: why
+ * @packets: how many, not 0
+ *
+ * Context: bottom halves off.
+ */
+void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
+		enum redirmap_drop reason, u32 packets)
+{
+	u64_stats_add(&stats->drops[reason], packets);
+	trace_redirmap_drop(dev, 0, reason, packets);
+}
+
+/**
+ * stats_map_drop() - count frames that a map had no device for
+ * @stats: this CPU's counters of the map
+ * @map: the map, for the tracepoint
+ * @reason: why
+ * @packets: how many, not 0
+ *
+ * Context: bottom halves off.
+ */
+void stats_map_drop(struct stats_cpu *stats, const struct bpf_map *map,
+		    enum redirmap_drop reason, u32 packets)
+{
+	u64_stats_add(&stats->drops[reason], packets);
+	trace_redirmap_drop(NULL, map->id, reason, packets);
+}
+
+/* Counters, and an error if there was one. */
+static void stats_add_one(const struct stats_cpu *stats,
+			  struct redirmap_stats *sum)
+{
+	int i;
+
+	sum->packets += u64_stats_read(&stats->packets);
+	sum->bytes += u64_stats_read(&stats->bytes);
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+		sum->drops[i] += u64_stats_read(&stats->drops[i]);
+	sum->error = READ_ONCE(stats->error) ?: sum->error;
+}
+
+/**
+ * stats_read() - read one CPU's counters
+ * @stats: the counters
+ * @out: written
+ *
+ * Context: any.
+ */
+void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	stats_add_one(stats, out);
+}
+
+/**
+ * stats_add() - add up all CPUs' counters
+ * @stats: the counters
+ * @sum: what they are added to
+ *
+ * Context: any.
+ */
+void stats_add(const struct stats_cpu __percpu *stats,
+	       struct redirmap_stats *sum)
+{
+	unsigned int cpu;
+
+	/* A 64-bit counter is read at once: nothing to synchronize. */
+	BUILD_BUG_ON(BITS_PER_LONG != 64);
+	BUILD_BUG_ON(REDIRMAP_DROP_COUNT > REDIRMAP_DROP_ROOM);
+
+	for_each_possible_cpu(cpu)
+		stats_add_one(per_cpu_ptr(stats, cpu), sum);
+}
+
+/**
+ * stats_gone_alloc() - make sums that begin with nothing
+ *
+ * Context: process context, sleeps.
+ * Return: the sums with one reference, or NULL without memory.
+ */
+struct stats_gone *stats_gone_alloc(void)
+{
+	struct stats_gone *gone = kzalloc(sizeof(*gone), GFP_KERNEL);
+
+	if (!gone)
+		return NULL;
+	refcount_set(&gone->refs, 1);
+	spin_lock_init(&gone->lock);
+	return gone;
+}
+
+/**
+ * stats_gone_get() - take a reference
+ * @gone: the sums
+ *
+ * Return: @gone
+ */
+struct stats_gone *stats_gone_get(struct stats_gone *gone)
+{
+	refcount_inc(&gone->refs);
+	return gone;
+}
+
+/**
+ * stats_gone_put() - drop a reference
+ * @gone: the sums
+ */
+void stats_gone_put(struct stats_gone *gone)
+{
+	if (refcount_dec_and_test(&gone->refs))
+		kfree(gone);
+}
+
+/* Counters, and which error was the last one. */
+static void stats_accumulate(struct redirmap_stats *sum,
+			     const struct redirmap_stats *stats)
+{
+	int i;
+
+	sum->packets += stats->packets;
+	sum->bytes += stats->bytes;
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+		sum->drops[i] += stats->drops[i];
+	sum->error = stats->error ?: sum->error;
+}
+
+/**
+ * stats_gone_add() - keep what was counted for something that goes
+ * @gone: the sums
+ * @stats: its counters, in which nobody counts any more
+ *
+ * Context: process context.
+ */
+void stats_gone_add(struct stats_gone *gone, const struct redirmap_stats *stats)
+{
+	spin_lock(&gone->lock);
+	stats_accumulate(&gone->sum, stats);
+	spin_unlock(&gone->lock);
+}
+
+/**
+ * stats_gone_read() - read what was counted for things that are no more
+ * @gone: the sums
+ * @sum: what they are added to
+ *
+ * Context: process context.
+ */
+void stats_gone_read(struct stats_gone *gone, struct redirmap_stats *sum)
+{
+	spin_lock(&gone->lock);
+	stats_accumulate(sum, &gone->sum);
+	spin_unlock(&gone->lock);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_STATS_H
+#define REDIRMAP_STATS_H
+
+#include <linux/percpu.h>
+#include <linux/u64_stats_sync.h>
+#include <uapi/linux/redirmap.h>
+
+struct bpf_map;
+struct net_device;
+struct stats_gone;
+
+/**
+ * struct stats_cpu - one CPU's counters of a port
+ * @packets: frames that the driver has taken
+ * @bytes: of those
+ * @drops: frames that were lost, by reason
+ * @error: the driver's last error, positive
+ */
+struct stats_cpu {
+	/* hot: per flush */
+	u64_stats_t packets;
+	u64_stats_t bytes;
+
+	/* cold: when frames are lost */
+	u64_stats_t drops[REDIRMAP_DROP_COUNT];
+	u32 error;
+};
+
+/**
+ * stats_sent() - count what a driver has taken
+ * @stats: this CPU's counters
+ * @packets: how many frames
+ * @bytes: of all of them
+ *
+ * Runs in NAPI, bottom halves off, per flush.
+ */
+static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
+{
+	u64_stats_add(&stats->packets, packets);
+	u64_stats_add(&stats->bytes, bytes);
+}
+
+void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
+		enum redirmap_drop reason, u32 packets);
+void stats_map_drop(struct stats_cpu *stats, const struct bpf_map *map,
+		    enum redirmap_drop reason, u32 packets);
+void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
+void stats_add(const struct stats_cpu __percpu *stats,
+	       struct redirmap_stats *sum);
+
+struct stats_gone *stats_gone_alloc(void);
+struct stats_gone *stats_gone_get(struct stats_gone *gone);
+void stats_gone_put(struct stats_gone *gone);
+void stats_gone_add(struct stats_gone *gone, const struct redirmap_stats *stats);
+void stats_gone_read(struct stats_gone *gone, struct redirmap_stats *sum);
+
+#endif /* REDIRMAP_STATS_H */
