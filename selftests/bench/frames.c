@@ -25,6 +25,8 @@
 #define LEN_MAX 1500
 /* A NAPI poll of the generator's. */
 #define POLL 64
+/* What takes so long can be timed. */
+#define LONG_NS 40000000
 
 /* Which keys a row's map has, and uses in turn. */
 enum keys {
@@ -203,26 +205,20 @@ static __u64 run(void *ctx, __u32 n)
 	return ticks;
 }
 
-/* Rounds to whole turns through the keys, and whole polls. */
-static __u32 whole(double n)
-{
-	return n < NR_KEYS ? POLL : (__u32)n / NR_KEYS * NR_KEYS;
-}
-
 /* Frames of the long run: the short one has a quarter of them. */
 static __u32 enough(struct lane *lane)
 {
 	const struct traffic *t = lane->t;
-	double per_frame;
+	__u32 n = POLL;
 
 	if (opt.icount && lane->kind == STOCK && t->stock_frames)
 		return t->stock_frames;
 	if (opt.icount)
 		return 32 * NR_KEYS / (t->broadcast ? t->nr_keys : 1);
 	/* Long enough for a clock, on whatever machine. */
-	run(lane, POLL);
-	per_frame = run(lane, 4 * POLL) / (4.0 * POLL);
-	return 4 * whole(20e6 / per_frame);
+	while (run(lane, n) < LONG_NS)
+		n *= 2;
+	return n;
 }
 
 static double cost(struct lane *lane)
