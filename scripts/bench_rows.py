@@ -37,7 +37,7 @@ class Goal:
 
 
 def ratio(times):
-    """At most so many times the stock map's cost, rounded to two digits."""
+    """At most so many times the stock map's cost, as far as two digits tell."""
     def limit(figures, _rows, _kernel):
         stock = figures.get("stock")
         return None if stock is None else stock * (times + 0.005)
@@ -158,6 +158,7 @@ GROUPS = {
         Row("beside/16", "the same, beside 16 empty maps of 65536 slots", ALL, REMOVAL),
         Row("beside/32", "the same, beside 32", ALL, REMOVAL),
         Row("beside/64", "the same, beside 64", ALL, REMOVAL),
+        Row("beside-full", "the same, beside 64 full maps", ALL, REMOVAL),
         Row("full-array/removal", "what a full array of 65536 slots adds", ALL, REMOVAL),
         Row("full-hash/removal", "what a full hash of 65536 slots adds", ALL, REMOVAL),
         Row("full-array/sweep", "deferred sweep of that array, a slot", ALL, SWEEP),

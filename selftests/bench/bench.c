@@ -17,6 +17,7 @@
  */
 #include <fnmatch.h>
 #include <getopt.h>
+#include <linux/if_link.h>
 #include <math.h>
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -183,6 +184,8 @@ static bool run_row(const struct row *row)
 		       row->name, WTERMSIG(status));
 		fflush(stdout);
 	}
+	detach("keep", XDP_FLAGS_DRV_MODE);
+	detach("src", XDP_FLAGS_SKB_MODE);
 	/* The kernel frees its maps a little later. */
 	usleep(100000);
 	return WIFEXITED(status) && !WEXITSTATUS(status);

@@ -4,7 +4,8 @@
  *
  * A row is one line of the result: a case, measured on stock and on claimed
  * maps in turn. Each row runs in a process of its own, so that what it has made
- * goes away with it, and a row that fails stops no other one.
+ * goes away with it, and a row that fails stops no other one. Programs that it
+ * has attached would stay, and keep their maps: main() detaches them.
  */
 #ifndef REDIRMAP_BENCH_H
 #define REDIRMAP_BENCH_H
@@ -159,6 +160,7 @@ void set_variables(struct bpf_object *obj, const struct bench_vars *vars);
 void set_ifindex(struct bpf_object *obj, __u32 ifindex);
 void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 	    __u32 flags);
+void detach(const char *dev, __u32 flags);
 /* Lets all pN count what they get. */
 void receivers_init(void);
 

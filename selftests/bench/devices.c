@@ -14,8 +14,10 @@
 
 #define SLOTS 65536
 #define DEVICES 4
-/* Empty maps beside the one that holds the device. */
+/* Maps beside the one that holds the device. */
 #define MANY_MAPS 64
+/* Entries of a batch. */
+#define BATCH 4096
 /* Deletions for one figure. */
 #define VICTIMS 3
 
@@ -52,14 +54,27 @@ static long kernel_kib(void)
 	return sum;
 }
 
-static void fill(int map, __u32 first, __u32 n)
+/* All slots; in batches, where there are such. */
+static void fill(int map, enum kind kind)
 {
-	__u32 devices[DEVICES], i;
+	static __u32 keys[BATCH], values[BATCH];
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	__u32 devices[DEVICES], i, n, count;
 
 	for (i = 0; i < DEVICES; i++)
 		devices[i] = index_of("d%d", i);
-	for (i = 0; i < n; i++)
-		put(map, first + i, devices[i % DEVICES]);
+	for (n = 0; n < SLOTS; n += BATCH) {
+		for (i = 0; i < BATCH; i++) {
+			keys[i] = n + i;
+			values[i] = devices[i % DEVICES];
+			if (kind == STOCK)
+				put(map, keys[i], values[i]);
+		}
+		count = BATCH;
+		if (kind == CLAIMED &&
+		    bpf_map_update_batch(map, keys, values, &count, &opts))
+			fail("batch of updates: %s", strerror(errno));
+	}
 }
 
 /**
@@ -171,6 +186,42 @@ static void measure_beside(const struct row *row)
 	}
 }
 
+/*
+ * The same with maps that are full, of other devices. To fill them takes long, so
+ * it is done once for all rounds.
+ */
+static void measure_beside_full(const struct row *row)
+{
+	static int maps[MANY_MAPS], nr, holder;
+	struct series s[NR_KINDS] = {};
+	struct removal base = {};
+	enum kind kind;
+	int round, i;
+
+	measure_base(&base);
+	for (kind = STOCK; kind < NR_KINDS; kind++) {
+		if (!try_kind(kind))
+			continue;
+		holder = bench_map(kind, BPF_MAP_TYPE_DEVMAP, 4, 1);
+		for (nr = 0; nr < MANY_MAPS; nr++) {
+			maps[nr] = bench_map(kind, BPF_MAP_TYPE_DEVMAP, 4, SLOTS);
+			fill(maps[nr], kind);
+		}
+		for (round = 0; round < opt.rounds; round++) {
+			struct removal r = {};
+
+			for (i = 0; i < VICTIMS; i++)
+				remove_device(holder, &r);
+			add(&s[kind], median(&r.now) - median(&base.now));
+		}
+		while (nr)
+			close(maps[--nr]);
+		close(holder);
+		settle();
+	}
+	report_kinds(row, "", s);
+}
+
 /* A map whose slots are all full, of four devices: what is known of it. */
 struct full {
 	struct series empty[NR_KINDS];
@@ -197,7 +248,7 @@ static void measure_full_map(enum kind kind, enum bpf_map_type type,
 	before = kernel_kib();
 	map = bench_map(kind, type, 4, SLOTS);
 	add(&full->empty[kind], (kernel_kib() - before) * 1024.0 / SLOTS);
-	fill(map, 0, SLOTS);
+	fill(map, kind);
 	settle();
 	kib = kernel_kib() - before;
 	add(&full->memory[kind], kib * 1024.0 / SLOTS);
@@ -283,6 +334,7 @@ static void measure_register(const struct row *row)
 const struct row device_rows[] = {
 	{ "register", measure_register },
 	{ "beside", measure_beside },
+	{ "beside-full", measure_beside_full },
 	{ "full-array", measure_full, &(const enum bpf_map_type){ BPF_MAP_TYPE_DEVMAP } },
 	{ "full-hash", measure_full, &(const enum bpf_map_type){ BPF_MAP_TYPE_DEVMAP_HASH } },
 	{}

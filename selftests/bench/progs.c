@@ -77,6 +77,14 @@ void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 		fail("attaching %s: %s", prog, strerror(-err));
 }
 
+void detach(const char *dev, __u32 flags)
+{
+	int err = bpf_xdp_detach(index_of(dev, 0), flags, NULL);
+
+	if (err)
+		fail("detaching from %s: %s", dev, strerror(-err));
+}
+
 void receivers_init(void)
 {
 	struct bpf_object *obj = open_progs("drop", NULL);
