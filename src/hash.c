@@ -38,18 +38,15 @@ static __always_inline struct target *hash_lookup(struct bpf_map *map, u32 key)
 again:
 	begun = hash_read_begin(table);
 	link = *hash_bucket(table, key);
-	do {
-		/* In an empty bucket, this is the node that leads nowhere. */
-		node = hash_node(table, link);
-		if (node->key == key)
-			goto found;
+	/* In an empty bucket, this is the node that leads nowhere. */
+	node = hash_node(table, link);
+	while (unlikely(node->key != key)) {
 		link = node->next;
-	} while (link);
-	if (hash_read_retry(table, begun))
-		goto again;
-	return NULL;
+		if (!link)
+			goto missing;
+		node = hash_node(table, link);
+	}
 
-found:
 	target = rcu_dereference_check(node->target, rcu_read_lock_bh_held());
 	if (hash_read_retry(table, begun))
 		goto again;
@@ -59,6 +56,11 @@ found:
 	if (!target)
 		__builtin_unreachable();
 	return target;
+
+missing:
+	if (hash_read_retry(table, begun))
+		goto again;
+	return NULL;
 }
 
 /* What the kernel redirects to. As hash_lookup(), in NAPI. */
@@ -69,19 +71,36 @@ static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 	return target ? &target->entry : NULL;
 }
 
-/* Runs in NAPI, bottom halves off; programs call it directly. */
-static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
-			       u64 flags)
+/* Broadcasts, and flags that do not exist. As hash_redirect(). */
+static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
+					      redirect_key_t key, u64 flags)
 {
 	map_ret_t verdict;
 
-	if (unlikely(flags & BPF_F_BROADCAST))
+	if (flags & BPF_F_BROADCAST)
 		return map_broadcast(map, key, flags);
 	verdict = __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
 					 hash_find);
 	if (likely(verdict == XDP_REDIRECT))
 		return verdict;
-	/* As the last call: with one before, each lookup would save registers. */
+	return map_missed(map, flags, verdict);
+}
+
+/*
+ * Runs in NAPI, bottom halves off; programs call it directly. Flags are looked
+ * at once: the kernel's function asks the same, and the compiler knows. Other
+ * functions are called last: with a call before, each lookup would save registers.
+ */
+static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
+			       u64 flags)
+{
+	map_ret_t verdict;
+
+	if (unlikely(flags & ~(u64)MAP_REDIRECT_ACTIONS))
+		return hash_redirect_flags(map, key, flags);
+	verdict = __bpf_xdp_redirect_map(map, key, flags, 0, hash_find);
+	if (likely(verdict == XDP_REDIRECT))
+		return verdict;
 	return map_missed(map, flags, verdict);
 }
 

@@ -101,5 +101,7 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 void map_module_init(void);
 
 #define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
+/* What a program may want for a missing key: all that flags mostly are. */
+#define MAP_REDIRECT_ACTIONS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
 
 #endif /* REDIRMAP_MAP_H */

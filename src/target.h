@@ -94,8 +94,9 @@ struct target_info {
 	struct redirmap_stats stats;
 };
 
-#define TARGET_LIVE 0
-#define TARGET_DEAD 1
+/* In entry.idx. To compare with any number but 0 is one instruction on x86. */
+#define TARGET_DEAD 0
+#define TARGET_LIVE 1
 
 /* What has always been dead, for those who need something to point to. */
 extern struct target target_nowhere;
