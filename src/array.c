@@ -259,7 +259,8 @@ static __always_inline bool array_sweep_slot(const struct bpf_map *map,
 					     struct target __rcu **slot,
 					     struct target *dead)
 {
-	return unlikely(rcu_access_pointer(*slot) == dead) &&
+	/* A plain load, to be part of the comparison; cmpxchg() looks again. */
+	return unlikely(data_race(unrcu_pointer(*slot)) == dead) &&
 	       array_empty_slot(map, slot, dead);
 }
 

@@ -229,7 +229,8 @@ static __always_inline bool hash_sweep_node(const struct bpf_map *map,
 					    struct hash_node *node,
 					    const struct target *dead)
 {
-	if (likely(rcu_access_pointer(node->target) != dead))
+	/* Under redir_map.lock: a plain load, to be part of the comparison. */
+	if (likely(unrcu_pointer(node->target) != dead))
 		return false;
 	hash_empty_node(map, node, dead);
 	return true;
