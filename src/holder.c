@@ -13,6 +13,10 @@
  * way is set by who has a use of the holding, and removed by who drops the last
  * one; it is followed under RCU.
  *
+ * A holding that has lost its last use is idle: kept for a short while, for an
+ * entry that comes and goes is often alone with its device. Broadcasts see that it
+ * has no uses. A work item lets go of those that still have none.
+ *
  * holder_attach() and holder_detach() run in bpf(2), holder_attach() inside an
  * RCU read section that lasts until the slot is published, so nothing there
  * sleeps. The sweep is a work item that a device's leaving queues: one pass
@@ -35,7 +39,10 @@
  * @member: what broadcasts see; its uses count the holder's slots that point
  *	to @target
  * @target: the target, referenced
- * @rcu: defers the free, for readers look without the lock
+ * @held: the holder's tables have it; under the holder's lock
+ * @idle_node: while held, place among those that have been idle lately; under
+ *	the lock
+ * @rcu: afterwards, defers the free, for readers look without the lock
  */
 struct holding {
 	/* hot: per flush of a broadcast; uses are written by updates */
@@ -43,8 +50,15 @@ struct holding {
 
 	/* cold */
 	struct target *target;
-	struct rcu_head rcu;
+	bool held;
+	union {
+		struct list_head idle_node;
+		struct rcu_head rcu;
+	};
 };
+
+/* A holding without uses is kept no longer than that; in jiffies. */
+#define HOLDER_IDLE_TIME (HZ / 50 + 1)
 
 /* More dead targets in a map than that are swept together: see holder_sweep() */
 #define HOLDER_SINGLE_SWEEPS 3
@@ -86,6 +100,35 @@ static struct holding *holder_holding(struct holder *holder,
 	return xa_load(&holder->holdings, target->id);
 }
 
+/* A use of a holding that is in the tables. */
+static void holder_inc(struct holder *holder, struct holding *holding)
+{
+	lockdep_assert_held(&holder->lock);
+
+	if (!refcount_inc_not_zero(&holding->member.uses))
+		refcount_set(&holding->member.uses, 1);
+}
+
+static noinline bool holder_use_idle(struct holder *holder,
+				     struct holding *holding)
+{
+	bool held;
+
+	spin_lock(&holder->lock);
+	held = holding->held;
+	if (held)
+		holder_inc(holder, holding);
+	spin_unlock(&holder->lock);
+	return held;
+}
+
+/* A use of a holding that was found under RCU; false if it is held no more. */
+static bool holder_use(struct holder *holder, struct holding *holding)
+{
+	return likely(refcount_inc_not_zero(&holding->member.uses)) ||
+	       holder_use_idle(holder, holding);
+}
+
 /* First use of a target in a holder. Same context as holder_attach(). */
 static struct target *holder_add(struct holder *holder, struct net *net,
 				 u32 ifindex, struct bpf_prog *prog, bool own,
@@ -105,14 +148,16 @@ static struct target *holder_add(struct holder *holder, struct net *net,
 		goto put_target;
 	}
 	new->target = target;
+	new->held = true;
+	INIT_LIST_HEAD(&new->idle_node);
 	new->member.port = &target->port;
 	refcount_set(&new->member.uses, 1);
 
 	spin_lock(&holder->lock);
 	holding = xa_load(&holder->holdings, target->id);
 	if (holding) {
-		/* Somebody was faster; uses cannot be 0 under the lock. */
-		refcount_inc(&holding->member.uses);
+		/* Somebody was faster. */
+		holder_inc(holder, holding);
 		spin_unlock(&holder->lock);
 		kfree(new);
 		target_put(target);
@@ -165,19 +210,42 @@ struct target *holder_attach(struct holder *holder, struct net *net,
 
 	holding = rcu_dereference(*recent);
 	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
-		   refcount_inc_not_zero(&holding->member.uses)))
+		   holder_use(holder, holding)))
 		return holding->target;
 
 	target = target_find(net, ifindex, prog);
 	if (target) {
 		holding = xa_load(&holder->holdings, target->id);
 		if (holding && holding->target == target &&
-		    refcount_inc_not_zero(&holding->member.uses)) {
+		    holder_use(holder, holding)) {
 			rcu_assign_pointer(*recent, holding);
 			return target;
 		}
 	}
 	return holder_add(holder, net, ifindex, prog, own, gfp);
+}
+
+/* Take a holding without uses out of the tables. Readers may still see it. */
+static void holder_unhold(struct holder *holder, struct holding *holding)
+{
+	struct target *target = holding->target;
+
+	lockdep_assert_held(&holder->lock);
+
+	holding->held = false;
+	xa_erase(&holder->holdings, target->id);
+	cmpxchg(holder_recent(holder, target->entry.val.ifindex),
+		RCU_INITIALIZER(holding), NULL);
+	list_del_rcu(&holding->member.node);
+	holder->count--;
+}
+
+static void holder_free(struct holding *holding)
+{
+	struct target *target = holding->target;
+
+	kfree_rcu(holding, rcu);
+	target_put(target);
 }
 
 /**
@@ -201,19 +269,48 @@ void holder_detach(struct holder *holder, struct target *target, int uses)
 	if (uses == 1 && refcount_dec_not_one(&holding->member.uses))
 		return;
 	spin_lock(&holder->lock);
-	if (!refcount_sub_and_test(uses, &holding->member.uses)) {
+	if (!refcount_sub_and_test(uses, &holding->member.uses) ||
+	    !list_empty(&holding->idle_node)) {
 		spin_unlock(&holder->lock);
 		return;
 	}
-	xa_erase(&holder->holdings, target->id);
-	cmpxchg(holder_recent(holder, target->entry.val.ifindex),
-		RCU_INITIALIZER(holding), NULL);
-	list_del_rcu(&holding->member.node);
-	holder->count--;
+	if (target->shown) {
+		/* Nobody else will use it. */
+		holder_unhold(holder, holding);
+		spin_unlock(&holder->lock);
+		holder_free(holding);
+		return;
+	}
+	if (list_empty(&holder->idle))
+		queue_delayed_work(system_unbound_wq, &holder->idle_work,
+				   HOLDER_IDLE_TIME);
+	list_add_tail(&holding->idle_node, &holder->idle);
 	spin_unlock(&holder->lock);
+}
 
-	kfree_rcu(holding, rcu);
-	target_put(target);
+/* Work item: let go of what is still idle. Whoever is idle next queues it. */
+static void holder_drop_idle(struct work_struct *work)
+{
+	struct holder *holder = container_of(to_delayed_work(work),
+					     struct holder, idle_work);
+	struct holding *holding;
+	LIST_HEAD(idle);
+
+	spin_lock(&holder->lock);
+	list_splice_init(&holder->idle, &idle);
+	while (!list_empty(&idle)) {
+		holding = list_first_entry(&idle, struct holding, idle_node);
+		list_del_init(&holding->idle_node);
+		if (refcount_read(&holding->member.uses))
+			continue;
+		holder_unhold(holder, holding);
+		spin_unlock(&holder->lock);
+
+		holder_free(holding);
+		cond_resched();
+		spin_lock(&holder->lock);
+	}
+	spin_unlock(&holder->lock);
 }
 
 /**
@@ -227,6 +324,8 @@ void holder_init(struct holder *holder,
 	INIT_LIST_HEAD(&holder->node);
 	xa_init(&holder->holdings);
 	INIT_LIST_HEAD(&holder->members);
+	INIT_LIST_HEAD(&holder->idle);
+	INIT_DELAYED_WORK(&holder->idle_work, holder_drop_idle);
 	spin_lock_init(&holder->lock);
 	holder->count = 0;
 	holder->sweep = sweep;
@@ -251,6 +350,8 @@ void holder_exit(struct holder *holder)
 		list_del_rcu(&holder->node);
 		spin_unlock(&holders_lock);
 		mutex_unlock(&holders_mutex);
+		/* No sweep, no update: it is not queued again. */
+		cancel_delayed_work_sync(&holder->idle_work);
 	}
 
 	xa_for_each(&holder->holdings, id, holding) {
@@ -291,6 +392,10 @@ u32 holder_used(struct holder *holder)
 	return used;
 }
 
+/*
+ * Do slots lead to a target that has been dead for a grace period? Updates that
+ * had found it alive have used the holding since.
+ */
 static bool holder_holds(struct holder *holder, const struct target *target)
 {
 	const struct holding *holding;
@@ -298,7 +403,8 @@ static bool holder_holds(struct holder *holder, const struct target *target)
 
 	rcu_read_lock();
 	holding = xa_load(&holder->holdings, target->id);
-	holds = holding && READ_ONCE(holding->target) == target;
+	holds = holding && READ_ONCE(holding->target) == target &&
+		refcount_read(&holding->member.uses);
 	rcu_read_unlock();
 	return holds;
 }

@@ -4,6 +4,7 @@
 
 #include <linux/list.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "target.h"
@@ -18,7 +19,9 @@ struct holding;
  * @holdings: targets that are held, by their id, with the number of uses
  * @members: the same as a list of struct group_member, for broadcasts
  * @recent: some holdings, by ifindex: a short way to those that updates name
- * @lock: protects changes of @holdings and @members
+ * @idle: holdings that have lost their last use lately
+ * @idle_work: lets go of those that have got none since; due while there are any
+ * @lock: protects changes of @holdings, @members and @idle
  * @count: number of @holdings
  * @sweep: let go of all uses of a dead target, or, without one, of all dead
  *	ones; called in process context, may sleep, and never runs beside
@@ -29,6 +32,8 @@ struct holder {
 	struct xarray holdings;
 	struct list_head members;
 	struct holding __rcu *recent[HOLDER_RECENT];
+	struct list_head idle;
+	struct delayed_work idle_work;
 	spinlock_t lock; /* see @lock above */
 	unsigned int count;
 	void (*sweep)(struct holder *holder, struct target *dead);
