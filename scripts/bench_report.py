@@ -4,7 +4,9 @@
 A result is what scripts/bench stores in build/bench/bench-<kernel>.json:
 
     kernel, release, revision	what was measured
+    machine			what has measured
     unit			"instructions" or "ns"
+    rounds			how often each row was measured
     runs			{CPU: {row: {kind: {median, min, max, ...}}}}
     errors			{CPU: {row: [text]}}
 """
@@ -106,8 +108,12 @@ class Table:
 
     def title(self):
         """What was measured."""
-        return (f"{self.result['release']}, redirmap {self.result['revision']}, "
-                f"{self.result['machine']}")
+        return f"Linux {self.result['release']}, {self.how()}"
+
+    def how(self):
+        """How it was measured."""
+        return (f"redirmap {self.result['revision']}, {self.result['machine']}, "
+                f"median of {self.result['rounds']} rounds")
 
     def widths(self):
         """Of the columns."""
@@ -217,7 +223,7 @@ def removal(result):
     return plot_curves(
         result,
         ["set key top left", "set xlabel 'million slots of maps beside'",
-         "set yrange [0:*]", "set format y '%.0s %c'",
+         "set offsets 0, 0, graph 0.05, graph 0.05", "set format y '%.0s %c'",
          f"set ylabel '{unit_of(result)} added to a deletion'"],
         [("stock", "stock", "pt 7", points), ("claimed", "claimed", "pt 7", points)])
 
@@ -227,22 +233,30 @@ def redirect(result):
     rows = [("ifindex", "unicast-ifindex"), ("array, 1 target", "unicast-array-1"),
             ("array, 4 targets", "unicast-array-4"), ("hash, 1 key", "unicast-hash-1"),
             ("hash, dense", "unicast-hash-dense"), ("hash, random", "unicast-hash-random"),
-            ("hash, stride", "unicast-hash-stride"), ("egress program", "unicast-egress")]
-    lines = []
-    for title, name in rows:
-        both = [figure_of(result, name, kind) for kind in KINDS]
-        if any(both):
-            lines.append(f'"{title}" ' + " ".join("?" if y is None else f"{y:g}" for y in both))
-    if not lines:
+            ("hash, stride", "unicast-hash-stride"),
+            ("hash, one bucket", "unicast-hash-bucket"),
+            ("egress program", "unicast-egress")]
+    figures = {title: [figure_of(result, name, kind) for kind in KINDS]
+               for title, name in rows}
+    figures = {title: both for title, both in figures.items() if any(both)}
+    if not figures:
         return ""
+    lines = [f'"{title}" ' + " ".join("?" if y is None else f"{y:g}" for y in both)
+             for title, both in figures.items()]
+    # A bar that would make all others small is cut off, and says how high it is.
+    heights = sorted(y for both in figures.values() for y in both if y)
+    top = 2 * heights[len(heights) // 2]
+    cut = [f"set label '{y:,.0f}' at {x + (i - 0.5) / 4},{top:g} center offset 0,0.6"
+           for x, both in enumerate(figures.values())
+           for i, y in enumerate(both) if y and y > top]
     drop = figure_of(result, "drop", "stock")
     floor = f", {drop:g} with lines lc rgb '#888888' dt 2 title 'XDP_DROP'" if drop else ""
     bars = ", ".join(f"$bars using {i + 2}:xtic(1) with histograms fs solid "
                      f"{STYLE[kind]} title '{kind}'" for i, kind in enumerate(KINDS))
     return "\n".join([
         "$bars << END", *lines, "END", "set style data histograms",
-        "set datafile missing '?'", "set boxwidth 0.9", "set yrange [0:*]",
-        "set xtics rotate by -35 nomirror", "set key outside top center horizontal",
+        "set datafile missing '?'", "set boxwidth 0.9", f"set yrange [0:{top:g}]",
+        *cut, "set xtics rotate by -35 nomirror", "set key top left",
         f"set ylabel '{unit_of(result)} a frame'",
         f"plot {bars}{floor}", ""])
 

@@ -17,7 +17,6 @@
  */
 #include <fnmatch.h>
 #include <getopt.h>
-#include <linux/if_link.h>
 #include <math.h>
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -27,7 +26,7 @@
 #include "netlib.h"
 #include "testlib.h"
 
-struct options opt = { .rounds = 3 };
+struct options opt = { .rounds = 5 };
 const char * const kind_names[NR_KINDS] = { "stock", "claimed" };
 
 int *measurements;
@@ -184,8 +183,7 @@ static bool run_row(const struct row *row)
 		       row->name, WTERMSIG(status));
 		fflush(stdout);
 	}
-	detach("keep", XDP_FLAGS_DRV_MODE);
-	detach("src", XDP_FLAGS_SKB_MODE);
+	detach_all();
 	/* The kernel frees its maps a little later. */
 	usleep(100000);
 	return WIFEXITED(status) && !WEXITSTATUS(status);

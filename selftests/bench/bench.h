@@ -160,7 +160,8 @@ void set_variables(struct bpf_object *obj, const struct bench_vars *vars);
 void set_ifindex(struct bpf_object *obj, __u32 ifindex);
 void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 	    __u32 flags);
-void detach(const char *dev, __u32 flags);
+/* What rows attach to. */
+void detach_all(void);
 /* Lets all pN count what they get. */
 void receivers_init(void);
 

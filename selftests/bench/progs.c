@@ -77,12 +77,18 @@ void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 		fail("attaching %s: %s", prog, strerror(-err));
 }
 
-void detach(const char *dev, __u32 flags)
+static void detach(const char *dev, __u32 flags)
 {
 	int err = bpf_xdp_detach(index_of(dev, 0), flags, NULL);
 
 	if (err)
 		fail("detaching from %s: %s", dev, strerror(-err));
+}
+
+void detach_all(void)
+{
+	detach("keep", XDP_FLAGS_DRV_MODE);
+	detach("src", XDP_FLAGS_SKB_MODE);
 }
 
 void receivers_init(void)
