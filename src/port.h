@@ -7,6 +7,8 @@
 #include <linux/spinlock.h>
 #include <uapi/linux/redirmap.h>
 
+#include "bulkq.h"
+
 struct bpf_prog;
 struct redirmap_stats;
 
@@ -52,6 +54,21 @@ static inline unsigned int port_frame_limit(const struct net_device *dev)
 	return READ_ONCE(dev->mtu) + READ_ONCE(dev->hard_header_len) + VLAN_HLEN;
 }
 
+static inline struct port *port_of(const struct net_device *dev)
+{
+	return container_of(dev, struct port, dev);
+}
+
+/* This CPU's counters. Bottom halves off. */
+static inline struct stats_cpu *port_counters(const struct port *port)
+{
+	return bulkq_stats(port->dev.xdp_bulkq);
+}
+
+int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
+		  u32 flags);
+int port_xdp_xmit_prog(struct net_device *dev, int n,
+		       struct xdp_frame **frames, u32 flags);
 int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
 	      struct net_device *rx, u32 flags);
 void port_xmit_skb(const struct port *port, struct sk_buff *skb);
