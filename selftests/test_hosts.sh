@@ -73,16 +73,24 @@ entry()
 		value "$(cat /sys/class/net/rmport$2/ifindex)" 0 0 0
 }
 
+listens()
+{
+	in_host $1 ss -Hltn 'sport = :7000' | grep -q .
+}
+
 # A file each way, compared by its sum.
 tcp()
 {
-	local from=$1 to=$2 want got
+	local from=$1 to=$2 want got i
 
 	head -c $bytes /dev/urandom >/tmp/hosts.in
 	want=$(sha256sum </tmp/hosts.in)
-	in_host $to timeout 60 nc -l -p 7000 >/tmp/hosts.out &
-	sleep 0.5
-	in_host $from timeout 60 nc -N 10.9.0.$to 7000 </tmp/hosts.in
+	in_host $to timeout 300 nc -l -p 7000 >/tmp/hosts.out &
+	for ((i = 0; i < 600; i++)); do
+		listens $to && break
+		sleep 0.1
+	done
+	in_host $from timeout 300 nc -N 10.9.0.$to 7000 </tmp/hosts.in
 	wait
 	got=$(sha256sum </tmp/hosts.out)
 	[ "$want" = "$got" ]
