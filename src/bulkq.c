@@ -190,14 +190,16 @@ struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
  * bulkq_put_spare() - keep bulk queues for a device's next port
  * @spares: of the device's namespace, by ifindex
  * @ifindex: the device
- * @bulkq: idle bulk queues; freed when the device has spare ones
+ * @bulkq: idle bulk queues; freed when the device has spare ones, or without
+ *	   memory
+ * @gfp: how to allocate; may forbid to sleep
  *
- * Context: process context, sleeps.
+ * Context: process context.
  */
 void bulkq_put_spare(struct xarray *spares, u32 ifindex,
-		     struct xdp_dev_bulk_queue __percpu *bulkq)
+		     struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
 {
-	if (xa_insert(spares, ifindex, (__force void *)bulkq, GFP_KERNEL))
+	if (xa_insert(spares, ifindex, (__force void *)bulkq, gfp))
 		bulkq_free(bulkq);
 }
 

@@ -54,7 +54,7 @@ void bulkq_prepare(int count);
 struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
 						     u32 ifindex);
 void bulkq_put_spare(struct xarray *spares, u32 ifindex,
-		     struct xdp_dev_bulk_queue __percpu *bulkq);
+		     struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
 void bulkq_free_spares(struct xarray *spares);
 
 void bulkq_module_init(void);

@@ -102,7 +102,7 @@ static void target_keep_stats(struct target *target)
 	stats_gone_put(target->gone);
 }
 
-static void target_free(struct target *target)
+static void target_free(struct target *target, gfp_t gfp)
 {
 	spin_lock(&target_lock);
 	xa_erase(&targets_by_id, target->id);
@@ -112,7 +112,7 @@ static void target_free(struct target *target)
 	if (target_is_live(target)) {
 		/* The device is still held, and so is its namespace. */
 		bulkq_put_spare(&target->tn->spares, target->entry.val.ifindex,
-				target->port.dev.xdp_bulkq);
+				target->port.dev.xdp_bulkq, gfp);
 		target->port.dev.xdp_bulkq = NULL;
 		port_detach(&target->port);
 	}
@@ -152,7 +152,7 @@ static void target_free_work(struct work_struct *work)
 		target_table_remove(&target->tn->targets, target);
 	spin_unlock(&target_lock);
 
-	target_free(target);
+	target_free(target, GFP_KERNEL);
 }
 
 /* A reference to a target that is in the table, perhaps without any. */
@@ -352,7 +352,7 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 
 	if (other || err) {
 		/* Nobody has seen it, so nothing has to be waited for. */
-		target_free(target);
+		target_free(target, gfp & ~__GFP_ACCOUNT);
 		return other ?: ERR_PTR(err);
 	}
 
@@ -411,7 +411,7 @@ void target_device_came(struct net_device *dev)
 
 	/* Without memory there is still the attempt of target_alloc(). */
 	if (bulkq)
-		bulkq_put_spare(&tn->spares, dev->ifindex, bulkq);
+		bulkq_put_spare(&tn->spares, dev->ifindex, bulkq, GFP_KERNEL);
 }
 
 /**
