@@ -22,6 +22,19 @@ result()
 	fi
 }
 
+# interrupt PID... : until it ends. bpftrace, now and then, does not hear the first
+interrupt()
+{
+	local pid
+
+	for pid; do
+		while kill -INT "$pid" 2>/dev/null; do
+			sleep 1
+		done
+		wait "$pid"
+	done
+}
+
 # skip NAME WHY
 skip()
 {

@@ -188,8 +188,7 @@ drops()
 	# Answers come back.
 	pings 1 2 || return
 
-	kill -INT $pid
-	wait $pid
+	interrupt $pid
 	port1=$(cat /sys/class/net/port1/ifindex)
 	port2=$(cat /sys/class/net/port2/ifindex)
 	sed -n '/^@/p' "$tmp/drops" | sort >"$tmp/said"

@@ -321,8 +321,7 @@ with_bpftrace()
 	unload || rc=1
 	load || rc=1
 	works || rc=1
-	kill -INT $pid
-	wait $pid
+	interrupt $pid
 	cat /tmp/bpftrace.out
 	grep -q '@: [1-9]' /tmp/bpftrace.out || rc=1
 	unload || rc=1

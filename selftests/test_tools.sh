@@ -107,7 +107,7 @@ traffic()
 {
 	local tracepoints map
 
-	trap 'kill -INT $all $err; wait $all $err' EXIT
+	trap 'interrupt $all $err' EXIT
 	bpftrace -B line -e 'tracepoint:xdp:* { @cnt[probe] = count(); }' >"$tmp/all" &
 	all=$!
 	bpftrace -B line -e \
