@@ -334,6 +334,7 @@ struct bpf_map *array_alloc(union bpf_attr *attr)
 		return ERR_CAST(rmap);
 
 	map = &rmap->dtab.map;
+	rmap->memory = array_mem_usage;
 	rmap->batch = &array_batch;
 	rmap->dtab.netdev_map =
 		map_area_alloc((u64)map->max_entries * sizeof(struct target *),

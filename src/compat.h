@@ -21,6 +21,7 @@
 #error "redirmap supports Linux 6.1 and newer"
 #endif
 
+#include <net/genetlink.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
 #include <net/netdev_rx_queue.h>
 #endif
@@ -189,6 +190,16 @@ static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
 	return bpf_prog_is_dev_bound(prog->aux);
 #else
 	return false;
+#endif
+}
+
+/* The attributes of the request that began a dump. */
+static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	return genl_info_dump(cb)->attrs;
+#else
+	return (struct nlattr **)genl_dumpit_info(cb)->attrs;
 #endif
 }
 

@@ -316,6 +316,7 @@ struct bpf_map *hash_alloc(union bpf_attr *attr)
 	if (IS_ERR(rmap))
 		return ERR_CAST(rmap);
 
+	rmap->memory = hash_mem_usage;
 	rmap->batch = &hash_batch;
 	err = hash_table_alloc(rmap);
 	if (err)

@@ -13,6 +13,7 @@
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
+#include <linux/list.h>
 #include <linux/sched.h>
 #include <linux/string.h>
 
@@ -25,6 +26,31 @@
 
 /* In-flight calls whose return is seen; the kernel's own upper limit. */
 #define HOOK_EXIT_MAXACTIVE 4096
+
+/* Hooks that stand. Changed by insmod and rmmod only, which exclude each other. */
+static LIST_HEAD(hooks);
+
+static void hook_list(struct hook_info *info, const char *func,
+		      enum redirmap_hook kind)
+{
+	info->func = func;
+	info->kind = kind;
+	list_add_tail(&info->node, &hooks);
+}
+
+/**
+ * hook_next() - the next hook that stands
+ * @at: a hook, or NULL for the first one
+ *
+ * Context: while no hook is added or removed.
+ * Return: the hook, or NULL at the end.
+ */
+const struct hook_info *hook_next(const struct hook_info *at)
+{
+	const struct list_head *next = at ? at->node.next : hooks.next;
+
+	return next == &hooks ? NULL : list_entry(next, struct hook_info, node);
+}
 
 /* Any context of the hooked function, preemption off. */
 static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
@@ -147,6 +173,8 @@ int hook_add(struct hook *hook)
 	if (err)
 		goto free_filter;
 
+	hook_list(&hook->info, hook->func, hook->replaces ?
+		  REDIRMAP_HOOK_REPLACE : REDIRMAP_HOOK_OBSERVE);
 	return 0;
 
 free_filter:
@@ -198,6 +226,7 @@ void hook_remove(struct hook *hook)
 
 	if (hook->missing)
 		return;
+	list_del(&hook->info.node);
 	if (!hook_ftrace_is_dead(hook->func))
 		err = unregister_ftrace_function(&hook->ops);
 	if (err)
@@ -236,6 +265,8 @@ int hook_exit_add(struct hook_exit *hook)
 	err = register_kretprobe(&hook->probe);
 	if (err)
 		pr_err("no kretprobe on %s() (%d)\n", hook->func, err);
+	else
+		hook_list(&hook->info, hook->func, REDIRMAP_HOOK_RETURN);
 	return err;
 }
 
@@ -248,6 +279,7 @@ int hook_exit_add(struct hook_exit *hook)
  */
 void hook_exit_remove(struct hook_exit *hook)
 {
+	list_del(&hook->info.node);
 	if (hook->probe.nmissed)
 		pr_warn("%d returns of %s() were missed\n",
 			hook->probe.nmissed, hook->func);

@@ -4,6 +4,8 @@
 
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
+#include <linux/list.h>
+#include <uapi/linux/redirmap.h>
 
 /*
  * What a hook does when its function is entered. args are the function's first
@@ -17,12 +19,25 @@
 typedef void *(*hook_entry_fn)(const unsigned long *args);
 
 /**
+ * struct hook_info - what user space is told of a hook that stands
+ * @node: place among all of them
+ * @func: the function's name
+ * @kind: what is done to it
+ */
+struct hook_info {
+	struct list_head node;
+	const char *func;
+	enum redirmap_hook kind;
+};
+
+/**
  * struct hook - an ftrace hook on one function of the kernel
  * @func: the function's name
  * @entry: called when the function is entered
  * @replaces: @entry may return another function to run
  * @optional: not every kernel has the function
  * @missing: this one has not
+ * @info: for hook_next()
  * @ops: ftrace's part
  */
 struct hook {
@@ -31,6 +46,7 @@ struct hook {
 	bool replaces;
 	bool optional;
 	bool missing;
+	struct hook_info info;
 	struct ftrace_ops ops;
 };
 
@@ -38,11 +54,13 @@ struct hook {
  * struct hook_exit - a probe on the return of one function of the kernel
  * @func: the function's name
  * @exit: called with the return value; same context as a hook_entry_fn
+ * @info: for hook_next()
  * @probe: the kernel's part
  */
 struct hook_exit {
 	const char *func;
 	void (*exit)(unsigned long ret);
+	struct hook_info info;
 	struct kretprobe probe;
 };
 
@@ -50,5 +68,6 @@ int hook_add(struct hook *hook);
 void hook_remove(struct hook *hook);
 int hook_exit_add(struct hook_exit *hook);
 void hook_exit_remove(struct hook_exit *hook);
+const struct hook_info *hook_next(const struct hook_info *at);
 
 #endif /* REDIRMAP_HOOK_H */

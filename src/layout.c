@@ -61,6 +61,17 @@ static const struct layout_row layout_rows[] __section("redirmap_layout") __used
 	  offsetof(struct kern_bulkq, count) + LAYOUT_SKEW },
 };
 
+/**
+ * layout_row() - what the module believes of the kernel, and insmod has found true
+ * @i: from 0 on
+ *
+ * Return: a row, or NULL behind the last one.
+ */
+const struct layout_row *layout_row(unsigned int i)
+{
+	return i < ARRAY_SIZE(layout_rows) ? &layout_rows[i] : NULL;
+}
+
 /* A BTF blob, checked for size as it is walked: it is only a file to us. */
 struct blob {
 	const void *types;

@@ -77,6 +77,7 @@ struct layout_row {
 	u32 where;			/* offset, or size, in bytes */
 };
 
+const struct layout_row *layout_row(unsigned int i);
 int layout_check(void);
 
 #endif /* REDIRMAP_LAYOUT_H */

@@ -19,6 +19,7 @@
 #include "layout.h"
 #include "log.h"
 #include "map.h"
+#include "netlink.h"
 #include "notifier.h"
 #include "probe.h"
 #include "trace.h"
@@ -84,10 +85,17 @@ static int __init main_init(void)
 	if (err)
 		goto exit_probe;
 
+	/* From now on user space sees what stands: all but that it claims. */
+	err = nl_init();
+	if (err)
+		goto exit_claim;
+
 	/* Nothing can fail from here on. */
 	claim_arm();
 	return 0;
 
+exit_claim:
+	claim_exit();
 exit_probe:
 	probe_exit();
 exit_notifier:
@@ -101,6 +109,8 @@ exit_group:
 
 static void __exit main_exit(void)
 {
+	/* Nobody asks any more. */
+	nl_exit();
 	claim_exit();
 
 	/*

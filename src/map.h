@@ -49,6 +49,7 @@ struct hash_table {
  * @gone: what keeps its counters when it goes
  * @early_drops: frames that were lost before there was a group to count them:
  *	REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER
+ * @memory: bytes that the map takes, without the targets, which maps share
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
@@ -70,6 +71,7 @@ struct redir_map {
 	struct stats_gone *gone;
 	atomic64_t early_drops[2];
 	bool grouped;
+	u64 (*memory)(const struct bpf_map *map);
 	struct holder holder;
 	const struct batch_ops *batch;
 	spinlock_t lock; /* see @lock above */

@@ -16,7 +16,7 @@
 #include "log.h"
 #include "policy.h"
 
-#define POLICY_MAX 255		/* characters in all */
+#define POLICY_MAX (POLICY_TEXT_SIZE - 1)
 #define POLICY_GLOB_MAX 63	/* in one glob; map names have 15 */
 
 /**
@@ -28,8 +28,8 @@
  */
 struct policy {
 	struct rcu_head rcu;
-	char text[POLICY_MAX + 1];
-	char globs[POLICY_MAX + 1];
+	char text[POLICY_TEXT_SIZE];
+	char globs[POLICY_TEXT_SIZE];
 	const char *end;
 };
 
@@ -126,14 +126,30 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	return 0;
 }
 
-static int policy_get(char *buffer, const struct kernel_param *kp)
+/**
+ * policy_text() - the policy as user space has written it
+ * @buf: gets the text, terminated
+ * @size: of @buf; POLICY_TEXT_SIZE is enough for every policy
+ *
+ * Context: any; neither sleeps nor locks.
+ * Return: characters of the text.
+ */
+size_t policy_text(char *buf, size_t size)
 {
-	int len;
+	ssize_t len;
 
 	rcu_read_lock();
-	len = sysfs_emit(buffer, "%s\n", rcu_dereference(policy)->text);
+	len = strscpy(buf, rcu_dereference(policy)->text, size);
 	rcu_read_unlock();
-	return len;
+	return len < 0 ? size - 1 : len;
+}
+
+static int policy_get(char *buffer, const struct kernel_param *kp)
+{
+	char text[POLICY_TEXT_SIZE];
+
+	policy_text(text, sizeof(text));
+	return sysfs_emit(buffer, "%s\n", text);
 }
 
 /* The module is unloaded, or was never loaded: no reader is left. */

@@ -4,6 +4,10 @@
 
 #include <linux/types.h>
 
+/* What a policy's text needs, with its NUL. */
+#define POLICY_TEXT_SIZE 256
+
+size_t policy_text(char *buf, size_t size);
 bool policy_claims(const char *name);
 
 #endif /* REDIRMAP_POLICY_H */

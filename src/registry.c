@@ -15,6 +15,14 @@
 static LIST_HEAD(registry);
 static DEFINE_RAW_SPINLOCK(registry_lock);
 static u64 registry_serial;
+static unsigned int registry_generation_count = 1;
+
+static void registry_changed(void)
+{
+	lockdep_assert_held(&registry_lock);
+
+	WRITE_ONCE(registry_generation_count, registry_generation_count + 1);
+}
 
 /**
  * registry_add() - list a map
@@ -29,6 +37,7 @@ void registry_add(struct redir_map *rmap)
 	raw_spin_lock_irqsave(&registry_lock, flags);
 	rmap->serial = ++registry_serial;
 	list_add_tail_rcu(&rmap->registered, &registry);
+	registry_changed();
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
 }
 
@@ -44,27 +53,39 @@ void registry_remove(struct redir_map *rmap)
 
 	raw_spin_lock_irqsave(&registry_lock, flags);
 	list_del_rcu(&rmap->registered);
+	registry_changed();
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
 }
 
 /**
+ * registry_generation() - what changes when a map comes or goes
+ *
+ * Context: any.
+ * Return: a number other than that before the change.
+ */
+unsigned int registry_generation(void)
+{
+	return READ_ONCE(registry_generation_count);
+}
+
+/**
  * registry_next() - walk over all maps
- * @serial: of the last one, 0 to begin; becomes that of the next one
+ * @at: a map that was found in the same RCU read section, or NULL
+ * @serial: where to begin without one: behind this serial number
  *
  * Maps that are still being created are passed over: they have no id yet.
  *
  * Context: inside an RCU read section, which keeps the map's memory.
  * Return: the next map, or NULL.
  */
-struct redir_map *registry_next(u64 *serial)
+struct redir_map *registry_next(struct redir_map *at, u64 serial)
 {
 	struct redir_map *rmap;
 
-	list_for_each_entry_rcu(rmap, &registry, registered) {
-		if (rmap->serial <= *serial || !READ_ONCE(rmap->dtab.map.id))
-			continue;
-		*serial = rmap->serial;
-		return rmap;
-	}
+	rmap = at ?: list_entry(&registry, struct redir_map, registered);
+	list_for_each_entry_continue_rcu(rmap, &registry, registered)
+		if ((at || rmap->serial > serial) &&
+		    READ_ONCE(rmap->dtab.map.id))
+			return rmap;
 	return NULL;
 }

@@ -8,6 +8,7 @@ struct redir_map;
 
 void registry_add(struct redir_map *rmap);
 void registry_remove(struct redir_map *rmap);
-struct redir_map *registry_next(u64 *serial);
+unsigned int registry_generation(void);
+struct redir_map *registry_next(struct redir_map *at, u64 serial);
 
 #endif /* REDIRMAP_REGISTRY_H */

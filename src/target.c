@@ -84,12 +84,23 @@ static DEFINE_SPINLOCK(dead_lock);
 /* How many targets have ever died; written under target_lock. */
 static unsigned int target_death_count;
 
+/* Changes with what target_next_info() finds; written under target_lock. */
+static unsigned int target_generation_count = 1;
+
 /* Holders' part of a device's leaving: see target_module_init(). */
 static struct work_struct *target_sweep;
 
 static struct hlist_head *target_own_bucket(struct target_net *tn, u32 ifindex)
 {
 	return &tn->own[hash_32(ifindex, TARGET_OWN_BITS)];
+}
+
+/* One more target to be told of, or one less. */
+static void target_changed(void)
+{
+	lockdep_assert_held(&target_lock);
+
+	WRITE_ONCE(target_generation_count, target_generation_count + 1);
 }
 
 /* What is counted outlives the target. */
@@ -106,6 +117,8 @@ static void target_free(struct target *target, gfp_t gfp)
 {
 	spin_lock(&target_lock);
 	xa_erase(&targets_by_id, target->id);
+	if (target_is_live(target))
+		target_changed();
 	spin_unlock(&target_lock);
 
 	target_keep_stats(target);
@@ -346,8 +359,10 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 		err = target_table_add(&tn->targets, target,
 				       gfp & ~__GFP_ACCOUNT);
 	/* A number that was reserved is stored at without more memory. */
-	if (!other && !err)
+	if (!other && !err) {
 		xa_store(&targets_by_id, target->id, target, 0);
+		target_changed();
+	}
 	spin_unlock(&target_lock);
 
 	if (other || err) {
@@ -391,6 +406,7 @@ static void target_die(struct target *target, bool moved)
 {
 	target->moved = moved;
 	WRITE_ONCE(target->entry.idx, TARGET_DEAD);
+	target_changed();
 	port_leave(&target->port);
 	/* Who sees the count sees the mark. */
 	smp_store_release(&target_death_count, target_death_count + 1);
@@ -519,6 +535,17 @@ bool target_next_info(unsigned long *id, struct target_info *info)
 	}
 	spin_unlock(&target_lock);
 	return target;
+}
+
+/**
+ * target_generation() - what changes when a target comes or goes
+ *
+ * Context: any.
+ * Return: a number other than that before the change.
+ */
+unsigned int target_generation(void)
+{
+	return READ_ONCE(target_generation_count);
 }
 
 /**

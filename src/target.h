@@ -141,6 +141,7 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 void target_put(struct target *target);
 void target_take_dead(struct list_head *dead);
 bool target_next_info(unsigned long *id, struct target_info *info);
+unsigned int target_generation(void);
 struct stats_gone *target_gone_get(const struct net *net);
 void target_gone_stats(const struct net *net, struct redirmap_stats *sum);
 unsigned int target_deaths(void);

@@ -25,22 +25,28 @@
  * @REDIRMAP_DROP_DRIVER_ERROR: The driver refused with an error, of which the
  *	last one is told. ENXIO: it is not ready for XDP; for a veth, the peer
  *	needs an XDP program or GRO.
- * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP.
- * @REDIRMAP_DROP_PROG_ABORTED: It returned XDP_ABORTED; the tracepoint
- *	xdp:xdp_exception shows when.
- * @REDIRMAP_DROP_PROG_INVALID: It returned what is no verdict for an egress
- *	program. Let it return XDP_PASS or XDP_DROP.
- * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame.
+ * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP. If
+ *	that was not meant, look at the program.
+ * @REDIRMAP_DROP_PROG_ABORTED: The entry's egress program returned
+ *	XDP_ABORTED. The tracepoint xdp:xdp_exception shows when.
+ * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned what is no
+ *	verdict for one. Let it return XDP_PASS or XDP_DROP.
+ * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame. Look
+ *	what takes it, or raise vm.min_free_kbytes.
  * @REDIRMAP_DROP_NO_HEADROOM: The frame had no room for the kernel's
  *	description of it. Let programs leave 40 bytes of headroom.
- * @REDIRMAP_DROP_NO_TARGET: The map had no entry at the key. Counted per map;
- *	the frame is dropped only if the lower bits of bpf_redirect_map()'s
- *	flags say so.
- * @REDIRMAP_DROP_NO_MEMBER: A broadcast had nobody to go to. Counted per map.
+ * @REDIRMAP_DROP_NO_TARGET: The map had no entry at the key. Make one, or let
+ *	the lower bits of bpf_redirect_map()'s flags say what becomes of such
+ *	frames: they are dropped only if those say so.
+ * @REDIRMAP_DROP_NO_MEMBER: A broadcast had nobody to go to. Make an entry for
+ *	another device than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
  *	stopped, or its driver busy. Use a longer queue, or native XDP.
  * @REDIRMAP_DROP_COUNT: how many reasons there are
  * @REDIRMAP_DROP_ROOM: how many there is room for in struct redirmap_stats
+ *
+ * REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER are counted per map, all
+ * others per target.
  */
 enum redirmap_drop {
 	REDIRMAP_DROP_DEV_DOWN,
@@ -159,9 +165,22 @@ enum {
 	REDIRMAP_A_TARGET_MAX = (__REDIRMAP_A_TARGET_MAX - 1)
 };
 
+/**
+ * enum redirmap_hook - what is done to a function of the kernel
+ * @REDIRMAP_HOOK_OBSERVE: Its calls are seen.
+ * @REDIRMAP_HOOK_REPLACE: Some of its calls go to a function of the module.
+ * @REDIRMAP_HOOK_RETURN: Its returns are seen.
+ */
+enum redirmap_hook {
+	REDIRMAP_HOOK_OBSERVE,
+	REDIRMAP_HOOK_REPLACE,
+	REDIRMAP_HOOK_RETURN,
+};
+
 /* A function of the kernel that is hooked, nested */
 enum {
 	REDIRMAP_A_HOOK_NAME = 1,	/* string */
+	REDIRMAP_A_HOOK_KIND,		/* u32, enum redirmap_hook */
 
 	__REDIRMAP_A_HOOK_MAX,
 	REDIRMAP_A_HOOK_MAX = (__REDIRMAP_A_HOOK_MAX - 1)

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_NETLINK_H
+#define REDIRMAP_NETLINK_H
+
+int nl_init(void);
+void nl_exit(void);
+
+#endif /* REDIRMAP_NETLINK_H */

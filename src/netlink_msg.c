@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What messages of the generic netlink family consist of.
+ *
+ * Owns the way from what the module knows to attributes; what is told of, the
+ * parts are asked for that own it. Who asks, and what of, is netlink.c's.
+ *
+ * All nl_put_*() return 0, or -EMSGSIZE: then who calls cancels the message.
+ */
+#include <linux/module.h>
+#include <net/netlink.h>
+#include <uapi/linux/redirmap.h>
+
+#include "hook.h"
+#include "layout.h"
+#include "map.h"
+#include "netlink_msg.h"
+#include "policy.h"
+#include "target.h"
+
+static int nl_put_drop(struct sk_buff *skb, u32 reason, u64 packets)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATS_DROP);
+
+	if (!nest || nla_put_u32(skb, REDIRMAP_A_DROP_REASON, reason) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_PACKETS, packets,
+			      REDIRMAP_A_DROP_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int nl_put_stats(struct sk_buff *skb, int attr,
+			const struct redirmap_stats *stats)
+{
+	struct nlattr *nest = nla_nest_start(skb, attr);
+	int i;
+
+	if (!nest ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_PACKETS, stats->packets,
+			      REDIRMAP_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_BYTES, stats->bytes,
+			      REDIRMAP_A_STATS_PAD))
+		return -EMSGSIZE;
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+		if (stats->drops[i] && nl_put_drop(skb, i, stats->drops[i]))
+			return -EMSGSIZE;
+	if (stats->error &&
+	    nla_put_u32(skb, REDIRMAP_A_STATS_ERROR, stats->error))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/**
+ * nl_put_map() - tell of a map
+ * @skb: a message that has been begun
+ * @rmap: the map
+ * @id: its id, which the map loses when it is closed
+ *
+ * Context: inside an RCU read section, which keeps the map.
+ * Return: 0 or -EMSGSIZE.
+ */
+int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
+{
+	const struct bpf_map *map = &rmap->dtab.map;
+	struct redirmap_stats stats = {};
+
+	map_stats(rmap, &stats);
+	if (nla_put_u32(skb, REDIRMAP_A_MAP_ID, id) ||
+	    nla_put_string(skb, REDIRMAP_A_MAP_NAME, map->name) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_TYPE, map->map_type) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_VALUE_SIZE, map->value_size) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_CAPACITY, map->max_entries) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_USED, holder_used(&rmap->holder)) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_MEMBERS,
+			READ_ONCE(rmap->holder.count)) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_NETNS, rmap->netns_ino,
+			      REDIRMAP_A_MAP_PAD) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_MEMORY, rmap->memory(map),
+			      REDIRMAP_A_MAP_PAD))
+		return -EMSGSIZE;
+	return nl_put_stats(skb, REDIRMAP_A_MAP_STATS, &stats);
+}
+
+/**
+ * nl_put_target() - tell of a target
+ * @skb: a message that has been begun
+ * @target: what is known of it
+ *
+ * Return: 0 or -EMSGSIZE.
+ */
+int nl_put_target(struct sk_buff *skb, const struct target_info *target)
+{
+	if (nla_put_u32(skb, REDIRMAP_A_TARGET_ID, target->id) ||
+	    nla_put_u32(skb, REDIRMAP_A_TARGET_IFINDEX, target->ifindex) ||
+	    nla_put_string(skb, REDIRMAP_A_TARGET_IFNAME, target->ifname) ||
+	    (target->prog_id &&
+	     nla_put_u32(skb, REDIRMAP_A_TARGET_PROG_ID, target->prog_id)) ||
+	    nla_put_u32(skb, REDIRMAP_A_TARGET_REFS, target->refs) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_TARGET_NETNS, target->netns_ino,
+			      REDIRMAP_A_TARGET_PAD) ||
+	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)))
+		return -EMSGSIZE;
+	return nl_put_stats(skb, REDIRMAP_A_TARGET_STATS, &target->stats);
+}
+
+static int nl_put_hook(struct sk_buff *skb, const struct hook_info *info)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATE_HOOK);
+
+	if (!nest || nla_put_string(skb, REDIRMAP_A_HOOK_NAME, info->func) ||
+	    nla_put_u32(skb, REDIRMAP_A_HOOK_KIND, info->kind))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int nl_put_layout(struct sk_buff *skb, const struct layout_row *row)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATE_LAYOUT);
+
+	if (!nest || nla_put_string(skb, REDIRMAP_A_LAYOUT_TYPE, row->type) ||
+	    (row->member[0] &&
+	     nla_put_string(skb, REDIRMAP_A_LAYOUT_MEMBER, row->member)) ||
+	    nla_put_u32(skb, REDIRMAP_A_LAYOUT_WHERE, row->where))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/**
+ * nl_put_state() - tell of the module
+ * @skb: a message that has been begun, with room for NL_STATE_SIZE
+ * @net: the namespace whose former maps and targets are told of
+ *
+ * Context: process context, while hooks stand.
+ * Return: 0 or -EMSGSIZE.
+ */
+int nl_put_state(struct sk_buff *skb, struct net *net)
+{
+	const struct hook_info *info = NULL;
+	const struct layout_row *row;
+	struct redirmap_stats gone = {};
+	char claim[POLICY_TEXT_SIZE];
+	unsigned int i = 0;
+
+	policy_text(claim, sizeof(claim));
+	if (nla_put_string(skb, REDIRMAP_A_STATE_VERSION, THIS_MODULE->version) ||
+	    nla_put_string(skb, REDIRMAP_A_STATE_CLAIM, claim))
+		return -EMSGSIZE;
+	/* Hooks stand as long as the family does. */
+	while ((info = hook_next(info)))
+		if (nl_put_hook(skb, info))
+			return -EMSGSIZE;
+	while ((row = layout_row(i++)))
+		if (nl_put_layout(skb, row))
+			return -EMSGSIZE;
+	target_gone_stats(net, &gone);
+	return nl_put_stats(skb, REDIRMAP_A_STATE_GONE, &gone);
+}

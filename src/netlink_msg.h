@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_NETLINK_MSG_H
+#define REDIRMAP_NETLINK_MSG_H
+
+#include <linux/sizes.h>
+#include <linux/types.h>
+
+struct net;
+struct redir_map;
+struct sk_buff;
+struct target_info;
+
+/* The policy, some hooks, a row for each member of the private layouts. */
+#define NL_STATE_SIZE SZ_8K
+
+int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id);
+int nl_put_target(struct sk_buff *skb, const struct target_info *target);
+int nl_put_state(struct sk_buff *skb, struct net *net);
+
+#endif /* REDIRMAP_NETLINK_MSG_H */
