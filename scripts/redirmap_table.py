@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How the command prints what it was told: tables, numbers, namespaces, JSON."""
+import contextlib
+import json
+import os
+
+
+class Text(str):
+    """A cell that begins at the left."""
+
+
+def table(head, rows, out, empty=None):
+    """Rows under a head, or what is said without any; numbers at the right."""
+    if not rows and empty:
+        print(empty, file=out)
+        return
+    texts = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *texts)]
+    right = [
+        bool(rows) and all(not isinstance(row[i], Text) for row in rows)
+        for i in range(len(head))
+    ]
+    for row in [head, *texts]:
+        cells = (
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, right)
+        )
+        print("  ".join(cells).rstrip(), file=out)
+
+
+def short(number, base=1000, unit=""):
+    """1234567 as 1235k; in KiB and so on with a base of 1024."""
+    value = float(number)
+    for scale in ("", "K" if base == 1024 else "k", "M", "G", "T", "P"):
+        if value < 10 * base or scale == "P":
+            break
+        value /= base
+    infix = "i" if base == 1024 and scale else ""
+    return f"{value:.0f}{' ' if unit else ''}{scale}{infix}{unit}"
+
+
+def frames(number):
+    return f"{number:,} frame{'' if number == 1 else 's'}"
+
+
+def drops_of(stats):
+    return sum(stats["drops"].values())
+
+
+def this_netns():
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def netns_names():
+    """What network namespaces are called, by inode."""
+    names = {}
+    folder = "/run/netns"
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        with contextlib.suppress(OSError):
+            names[os.stat(f"{folder}/{name}").st_ino] = name
+    return names
+
+
+def netns_column(args, things):
+    """A head and cells, both empty unless namespaces are told apart."""
+    if not args.all_netns:
+        return [], [[] for _ in things]
+    names = {**netns_names(), this_netns(): "this one"}
+    return ["NETNS"], [[Text(names.get(one["netns"], one["netns"]))] for one in things]
+
+
+def print_json(told, out, indent=2):
+    print(json.dumps(told, indent=indent), file=out)

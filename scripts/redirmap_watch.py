@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""redirmap watch: rates, again and again, like top."""
+import shutil
+import time
+
+from redirmap_table import Text, drops_of, netns_column, print_json, short, table
+
+
+def identity(one):
+    """Ids are given again: the same thing has all of this in common."""
+    return tuple(
+        one.get(key) for key in ("id", "netns", "name", "ifindex", "prog_id", "entry")
+    )
+
+
+def snapshot(args, family):
+    """The counters of all maps and targets, and when they were read."""
+    things = {
+        "maps": family.maps(None, args.all_netns),
+        "targets": family.targets(None, args.all_netns),
+    }
+    return time.monotonic(), {
+        kind: {identity(one): one for one in ones} for kind, ones in things.items()
+    }
+
+
+def rates(before, after, seconds):
+    """Each thing with what it did a second."""
+    nothing = {"packets": 0, "bytes": 0, "drops": {}}
+    for key, one in after.items():
+        old = before[key]["stats"] if key in before else nothing
+        new = one["stats"]
+        # Counters that begin anew, as an entry's do when it is replaced.
+        if new["packets"] < old["packets"] or drops_of(new) < drops_of(old):
+            old = nothing
+        drops = {
+            reason: (packets - old["drops"].get(reason, 0)) / seconds
+            for reason, packets in new["drops"].items()
+        }
+        yield {
+            **one,
+            "rates": {
+                "packets": (new["packets"] - old["packets"]) / seconds,
+                "bytes": (new["bytes"] - old["bytes"]) / seconds,
+                "drops": {reason: rate for reason, rate in drops.items() if rate},
+            },
+        }
+
+
+def busiest_first(things):
+    return sorted(
+        things, key=lambda one: (-one["rates"]["packets"], -drops_of(one["rates"]), one["id"])
+    )
+
+
+def reasons_text(drops):
+    names = sorted(drops, key=drops.get, reverse=True)
+    return Text(", ".join(name.replace("_", " ") for name in names))
+
+
+def show_rates(args, maps, targets, out):
+    head, netns = netns_column(args, targets)
+    table(
+        ["DEVICE", *head, "PROGRAM", "PACKETS/S", "BYTES/S", "LOST/S", "REASONS"],
+        [
+            [
+                Text(one["ifname"]),
+                *where,
+                one["prog_id"],
+                short(one["rates"]["packets"]),
+                short(one["rates"]["bytes"]),
+                short(drops_of(one["rates"])),
+                reasons_text(one["rates"]["drops"]),
+            ]
+            for one, where in zip(targets, netns)
+        ],
+        out,
+        empty="No targets.",
+    )
+    print(file=out)
+    head, netns = netns_column(args, maps)
+    table(
+        ["MAP", "NAME", *head, "USED", "LOST/S", "REASONS"],
+        [
+            [
+                one["id"],
+                Text(one["name"] or "-"),
+                *where,
+                one["used"],
+                short(drops_of(one["rates"])),
+                reasons_text(one["rates"]["drops"]),
+            ]
+            for one, where in zip(maps, netns)
+        ],
+        out,
+        empty="No claimed maps.",
+    )
+
+
+class Screen:
+    """Output that a terminal shows in the place of the former."""
+
+    def __init__(self, out):
+        self.out = out
+        self.lines = []
+
+    def write(self, text):
+        self.lines.append(text)
+
+    def show(self):
+        text = "".join(self.lines)
+        self.lines = []
+        if self.out.isatty():
+            columns, rows = shutil.get_terminal_size()
+            shown = [line[:columns] for line in text.splitlines()[: rows - 1]]
+            text = "\033[H\033[J" + "\n".join(shown) + "\n"
+        self.out.write(text)
+        self.out.flush()
+
+
+def watch_command(args, family, out):
+    screen = Screen(out)
+    then, before = snapshot(args, family)
+    left = args.count
+    while left is None or left:
+        time.sleep(args.seconds)
+        now, after = snapshot(args, family)
+        maps, targets = (
+            busiest_first(rates(before[kind], after[kind], now - then))
+            for kind in ("maps", "targets")
+        )
+        if args.json:
+            told = {"seconds": now - then, "maps": maps, "targets": targets}
+            print_json(told, screen, indent=None)
+        else:
+            print(time.strftime("%H:%M:%S"), f"rates of {now - then:.1f} seconds\n", file=screen)
+            show_rates(args, maps, targets, screen)
+            if not out.isatty():
+                print(file=screen)
+        screen.show()
+        then, before = now, after
+        if left is not None:
+            left -= 1
