@@ -1,0 +1,250 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Netlink dumps that take more than one message, while maps and targets come
+and go: what is there all the time is told of once."""
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+import testlib
+from testlib import (SPEC, becomes, equal, ifindex, make_map, map_id, need_module, need_modules,
+                     refcnt, run, sh, test, update)
+
+need_module()
+need_modules("yaml", "jsonschema", "pyroute2")
+
+from redirmap_netlink import MAP_GET, TARGET_GET, VERSION, Family, map_msg  # noqa: E402
+from pyroute2.netlink import (NETLINK_GENERIC, NLM_F_DUMP, NLM_F_DUMP_INTR,  # noqa: E402
+                              NLM_F_REQUEST, NLMSG_DONE)
+
+sys.path.insert(0, str(testlib.kernel_source() / "tools/net/ynl"))
+from lib import YnlFamily  # noqa: E402
+
+DEVICES = [f"rmdum{number}" for number in range(300)]
+# Of the least buffer a message is handed over when 4000 bytes are full.
+families = [YnlFamily(str(SPEC), "", recv_size=size) for size in (4000, 0)]
+
+
+def devices(what, more=""):
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines(f"link {what} {name} {more}\n" for name in DEVICES)
+        file.flush()
+        subprocess.run(["ip", "-force", "-batch", file.name], check=False)
+
+
+@test("500 maps")
+def _():
+    fds = [make_map(f"rm_{number}") for number in range(500)]
+    want = [map_id(fd) for fd in fds]
+    for family in families:
+        equal([one["id"] for one in family.dump("map-get", {})], want)
+    for fd in fds:
+        os.close(fd)
+
+
+@test("300 targets")
+def _():
+    devices("add", "type dummy")
+    fd = make_map(entries=300)
+    for key, name in enumerate(DEVICES):
+        update(fd, key, ifindex(name))
+    for family in families:
+        told = [one["ifname"] for one in family.dump("target-get", {})]
+        equal(sorted(told), sorted(DEVICES))
+    equal(families[0].do("map-get", {"id": map_id(fd)})["members"], 300)
+    os.close(fd)
+
+
+def seen_once(command, name, want, come_and_go):
+    """Dumps meanwhile tell of each thing that stays, once."""
+    rounds, dumps = 0, 0
+    stop = threading.Event()
+
+    def loop():
+        nonlocal rounds
+        while not stop.is_set():
+            come_and_go()
+            rounds += 1
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        while dumps < 20 or (rounds < 20 and thread.is_alive()):
+            for family in families:
+                told = [one[name] for one in family.dump(command, {})]
+                equal(sorted(one for one in told if one in want), sorted(want))
+            dumps += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert rounds >= 20, rounds
+
+
+@test("maps come and go")
+def _():
+    fds = []
+
+    def come_and_go():
+        for fd in [make_map("rm_goes") for _ in range(20)]:
+            os.close(fd)
+
+    # What stays lies between what goes.
+    for _ in range(100):
+        between = [make_map("rm_goes") for _ in range(3)]
+        fds.append(make_map("rm_stays"))
+        for fd in between:
+            os.close(fd)
+    seen_once("map-get", "id", {map_id(fd) for fd in fds}, come_and_go)
+    for fd in fds:
+        os.close(fd)
+
+
+@test("targets come and go")
+def _():
+    staying, going = DEVICES[::2], DEVICES[1::2]
+    fds = [make_map(entries=300), make_map(entries=300)]
+    for key, name in enumerate(staying):
+        update(fds[0], key, ifindex(name))
+
+    def come_and_go():
+        for key, name in enumerate(going):
+            update(fds[1], key, ifindex(name))
+        os.close(fds[1])
+        fds[1] = make_map(entries=300)
+
+    seen_once("target-get", "ifname", set(staying), come_and_go)
+    for fd in fds:
+        os.close(fd)
+
+
+@test("devices come and go")
+def _():
+    fd = make_map(entries=300)
+    for key, name in enumerate(DEVICES[:200]):
+        update(fd, key, ifindex(name))
+    command = "; ".join(f"ip link del {name}; ip link add {name} type dummy"
+                        for name in DEVICES[200:205])
+
+    def come_and_go():
+        for key, name in enumerate(DEVICES[200:]):
+            update(fd, 200 + key, ifindex(name))
+        sh(command)
+
+    seen_once("target-get", "ifname", set(DEVICES[:200]), come_and_go)
+    os.close(fd)
+
+
+def flags_of_dump(command, between):
+    """NLM_F_DUMP_INTR, or 0; between() runs when the first messages have come."""
+    with Family() as family:
+        number = family.prid
+    request = struct.pack("IHHIIBBH", 20, number, NLM_F_REQUEST | NLM_F_DUMP, 1, 0, command, 1, 0)
+    flags, parts, done = 0, 0, False
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
+        sock.send(request)
+        while not done:
+            part, at = sock.recv(8192), 0
+            while at < len(part):
+                length, kind, flag = struct.unpack_from("IHH", part, at)
+                flags, done = flags | flag, kind == NLMSG_DONE
+                at += length + 3 & ~3
+            parts += 1
+            if parts == 1:
+                between()
+    # The second part was ready when the first one was taken.
+    assert parts >= 4, parts
+    return flags & NLM_F_DUMP_INTR
+
+
+def nothing_is_left():
+    """Of former tests: what they have closed goes a moment later."""
+    assert becomes(lambda: not refcnt())
+    assert becomes(lambda: not families[1].dump("target-get", {}))
+
+
+@test("a dump of maps says that one has come, or gone, meanwhile")
+def _():
+    nothing_is_left()
+    fds = [make_map(f"rm_{number}") for number in range(500)]
+    equal(flags_of_dump(MAP_GET, lambda: None), 0)
+    equal(flags_of_dump(MAP_GET, lambda: fds.append(make_map("rm_new"))), NLM_F_DUMP_INTR)
+    equal(flags_of_dump(MAP_GET, lambda: None), 0)
+
+    def close_last():
+        before = refcnt()
+        os.close(fds.pop())
+        assert becomes(lambda: refcnt() < before)
+
+    equal(flags_of_dump(MAP_GET, close_last), NLM_F_DUMP_INTR)
+    # Entries are no business of it.
+    equal(flags_of_dump(MAP_GET, lambda: update(fds[0], 0, 1)), 0)
+    for fd in fds:
+        os.close(fd)
+
+
+@test("a dump of targets says that one has come, or gone, meanwhile")
+def _():
+    nothing_is_left()
+    fd = make_map(entries=300)
+    for key, name in enumerate(DEVICES[:299]):
+        update(fd, key, ifindex(name))
+    equal(flags_of_dump(TARGET_GET, lambda: None), 0)
+    equal(flags_of_dump(TARGET_GET, lambda: update(fd, 299, ifindex(DEVICES[299]))),
+          NLM_F_DUMP_INTR)
+    equal(flags_of_dump(TARGET_GET, lambda: None), 0)
+    equal(flags_of_dump(TARGET_GET, lambda: sh(f"ip link del {DEVICES[299]}")), NLM_F_DUMP_INTR)
+    sh(f"ip link add {DEVICES[299]} type dummy")
+    os.close(fd)
+
+
+@test("the command asks again where something has come or gone")
+def _():
+    fds = [make_map(f"rm_{number}") for number in range(500)]
+    want = {map_id(fd) for fd in fds}
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            os.close(make_map("rm_goes"))
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        with Family() as family:
+            for _ in range(100):
+                if family.interrupted:
+                    break
+                told = [one["id"] for one in family.maps()]
+                equal(sorted(one for one in told if one in want), sorted(want))
+            assert family.interrupted
+    finally:
+        stop.set()
+        thread.join()
+    for fd in fds:
+        os.close(fd)
+
+
+@test("a dump that nobody reads forbids rmmod, until its socket is closed")
+def _():
+    fds = [make_map(f"rm_{number}") for number in range(500)]
+    family = Family()
+    msg = map_msg()
+    msg["cmd"], msg["version"] = MAP_GET, VERSION
+    family.put(msg, family.prid, NLM_F_REQUEST | NLM_F_DUMP, msg_seq=300)
+    for fd in fds:
+        os.close(fd)
+    assert becomes(lambda: refcnt() == 1), refcnt()
+    assert subprocess.run(["rmmod", "redirmap"], capture_output=True, check=False).returncode
+    family.close()
+    testlib.unload()
+    testlib.load()
+
+
+try:
+    run()
+finally:
+    devices("del")

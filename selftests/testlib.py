@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tests in Python share: TAP, maps by libbpf, frames, the module.
+
+    @test("a name for the result")
+    def _():
+        assert 1 + 1 == 2
+
+    run()
+
+Results are printed in the order of the functions. A test fails by an exception.
+"""
+import contextlib
+import ctypes
+import io
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import time
+import traceback
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
+
+sys.dont_write_bytecode = True
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parent
+OUTPUT = pathlib.Path(os.environ.get("REDIRMAP_TEST_OUTPUT", TOP / "build/selftests"))
+KO = os.environ.get("REDIRMAP_KO", f"{TOP}/build/{os.uname().release}/redirmap.ko")
+CLAIM = os.environ.get("REDIRMAP_CLAIM", "rm_*")
+COMMAND = str(TOP / "scripts/redirmap")
+SPEC = TOP / "Documentation/netlink/specs/redirmap.yaml"
+
+SKIP = 4
+tests = []
+
+
+def test(name):
+    def add(function):
+        tests.append((name, function))
+        return function
+
+    return add
+
+
+def run():
+    """Run all tests; never returns."""
+    bad = 0
+    for number, (name, function) in enumerate(tests, 1):
+        try:
+            function()
+            print(f"ok {number} {name}")
+        except Exception:
+            bad += 1
+            print(f"not ok {number} {name}")
+            for line in traceback.format_exc().splitlines():
+                print("#  ", line)
+        sys.stdout.flush()
+    print(f"1..{len(tests)}")
+    sys.exit(bool(bad))
+
+
+def skip_all(why):
+    print(f"1..0 # SKIP {why}")
+    sys.exit(SKIP)
+
+
+def need_module():
+    if os.geteuid():
+        skip_all("not root")
+    if not os.path.isdir("/sys/module/redirmap"):
+        skip_all("redirmap is not loaded")
+
+
+def need_modules(*names):
+    for name in names:
+        if not find_spec(name):
+            skip_all(f"no Python module {name}")
+
+
+def in_a_net():
+    """Go on in a network namespace of our own."""
+    need_module()
+    if "REDIRMAP_IN_NET" not in os.environ:
+        os.environ["REDIRMAP_IN_NET"] = "1"
+        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    no_ipv6()
+
+
+def sh(command):
+    """A shell command's output; an exception when it fails."""
+    done = subprocess.run(command, shell=True, text=True, capture_output=True, check=False)
+    assert not done.returncode, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def becomes(condition, tries=1000):
+    """Wait until something is true; whether it ever was."""
+    for _ in range(tries):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def refcnt():
+    """Claimed maps, and dumps under way."""
+    return int(pathlib.Path("/sys/module/redirmap/refcnt").read_text())
+
+
+def brief(value):
+    text = repr(value)
+    return text if len(text) < 1000 else text[:1000] + " ..."
+
+
+def equal(is_, want):
+    assert is_ == want, f"is {brief(is_)}, not {brief(want)}"
+
+
+# --- the command ------------------------------------------------------------
+
+sys.path.insert(0, str(TOP / "scripts"))
+# Of programs that tests start, too.
+os.environ["PYTHONPATH"] = f"{TOP}/scripts:{HERE}"
+
+
+def load_command():
+    """scripts/redirmap as a module: starting Python anew takes seconds in the VM."""
+    loader = SourceFileLoader("redirmap", COMMAND)
+    module = module_from_spec(spec_from_loader("redirmap", loader))
+    loader.exec_module(module)
+    return module
+
+
+def redirmap(command, *args):
+    """The command's exit status, and what it prints on stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = command.main(list(args))
+        except SystemExit as end:
+            status = end.code
+    return status, out.getvalue(), err.getvalue()
+
+
+# --- maps -------------------------------------------------------------------
+
+DEVMAP, DEVMAP_HASH = 14, 25
+libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+
+
+def checked(result):
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    return result
+
+
+def make_map(name="rm_test", kind=DEVMAP, entries=8, value_size=4):
+    """A map's descriptor."""
+    return checked(libbpf.bpf_map_create(kind, name.encode(), 4, value_size, entries, None))
+
+
+def update(fd, key, device, prog_fd=None):
+    """An entry for a device, with an egress program where values have room."""
+    value = struct.pack("I", device) if prog_fd is None else struct.pack("Ii", device, prog_fd)
+    checked(libbpf.bpf_map_update_elem(fd, struct.pack("I", key), value, ctypes.c_uint64(0)))
+
+
+def delete(fd, key):
+    checked(libbpf.bpf_map_delete_elem(fd, struct.pack("I", key)))
+
+
+def open_pinned(path):
+    return checked(libbpf.bpf_obj_get(str(path).encode()))
+
+
+def fdinfo(fd, name):
+    """What the kernel tells of a descriptor."""
+    for line in pathlib.Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.split(":")[1].strip()
+    raise KeyError(name)
+
+
+def map_id(fd):
+    return int(fdinfo(fd, "map_id"))
+
+
+# --- devices and frames -----------------------------------------------------
+
+
+def ifindex(name):
+    return socket.if_nametoindex(name)
+
+
+def netns():
+    """The inode of the present network namespace."""
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def no_ipv6():
+    """Devices that are made from now on send nothing by themselves."""
+    if os.path.isdir("/proc/sys/net/ipv6"):
+        sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1")
+
+
+def add_veth(name, peer):
+    sh(f"ip link add {name} type veth peer name {peer}; "
+       f"ip link set {name} up; ip link set {peer} up")
+
+
+def frame_to(host, length):
+    """To 10.9.0.HOST, as hosts.bpf.c reads it."""
+    ip = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, length - 14, 0, 0, 64, 17, 0, bytes([10, 9, 0, 9]),
+        bytes([10, 9, 0, host]),
+    )
+    frame = b"\2\0\0\0\0\1" + b"\2\0\0\0\0\2" + b"\x08\0" + ip
+    return frame.ljust(length, b"\0")
+
+
+def send(device, frame, count):
+    """Through a device, as if from outside to its peer."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((device, 0))
+        for _ in range(count):
+            raw.send(frame)
+
+
+# --- the module -------------------------------------------------------------
+
+
+def unload():
+    assert becomes(lambda: not subprocess.run(
+        ["rmmod", "redirmap"], capture_output=True, check=False).returncode)
+
+
+def load():
+    sh(f"insmod {KO} claim='{CLAIM}'")
+
+
+def kernel_source():
+    return pathlib.Path(sh(f"{TOP}/scripts/kernel source 6.12").strip())
