@@ -64,12 +64,6 @@ static inline int count_keys(int fd, int limit)
 	return n;
 }
 
-static inline __u32 rnd(__u64 *state)
-{
-	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-	return *state >> 33;
-}
-
 static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 {
 	__u32 i, j, tmp;

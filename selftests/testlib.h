@@ -94,6 +94,12 @@ static inline double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+static inline __u32 rnd(__u64 *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return *state >> 33;
+}
+
 /* For main(): says so if not. */
 static inline bool can_test(void)
 {
