@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices and two network namespaces, by netlink: ip(8) takes longer to start than
+ * hundreds of operations on maps.
+ *
+ * A device always has the same ifindex, in whichever namespace it is and however
+ * often it was made anew, so that a value names the same device in every run.
+ * That an event fails is no failure: it has then happened for neither map.
+ */
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include "fuzz.h"
+#include "netlib.h"
+
+#define FIRST_IFINDEX 200
+/* These exist when an episode begins: veth, dummy, veth, dummy. */
+#define AT_FIRST 4
+
+enum kind { VETH, DUMMY, NR_KINDS };
+
+static struct dev {
+	bool there, dirty;
+	enum kind kind;
+	/* Of either end. */
+	unsigned int net[2];
+	bool renamed[2];
+} devs[NR_DEVS];
+
+static int nets[NR_NETS], socks[NR_NETS];
+
+struct request {
+	struct nlmsghdr head;
+	struct ifinfomsg link;
+	char attrs[256];
+};
+
+__u32 dev_ifindex(unsigned int dev, bool end)
+{
+	return FIRST_IFINDEX + dev * 2 + end;
+}
+
+static void begin(struct request *req, int type, int flags, int ifindex)
+{
+	memset(req, 0, sizeof(*req));
+	req->head.nlmsg_len = NLMSG_LENGTH(sizeof(req->link));
+	req->head.nlmsg_type = type;
+	req->head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+	req->link.ifi_index = ifindex;
+}
+
+static struct rtattr *add(struct request *req, int type, const void *data, int len)
+{
+	struct rtattr *attr = (void *)req + NLMSG_ALIGN(req->head.nlmsg_len);
+
+	attr->rta_type = type;
+	attr->rta_len = RTA_LENGTH(len);
+	if (data)
+		memcpy(RTA_DATA(attr), data, len);
+	req->head.nlmsg_len = NLMSG_ALIGN(req->head.nlmsg_len) + RTA_ALIGN(attr->rta_len);
+	return attr;
+}
+
+static void end_nest(struct request *req, struct rtattr *attr)
+{
+	attr->rta_len = (void *)req + req->head.nlmsg_len - (void *)attr;
+}
+
+/* In a namespace; true when it has happened. */
+static bool send_request(struct request *req, unsigned int net)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr err;
+		char more[512];
+	} reply;
+
+	if (send(socks[net], req, req->head.nlmsg_len, 0) < 0 ||
+	    recv(socks[net], &reply, sizeof(reply), 0) < (int)sizeof(reply.head))
+		return false;
+	return reply.head.nlmsg_type == NLMSG_ERROR && !reply.err.error;
+}
+
+static const char *dev_name(unsigned int dev, bool end, bool renamed)
+{
+	static char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "%s%s%u", renamed ? "new" : "fuzz", end ? "peer" : "", dev);
+	return name;
+}
+
+static void add_string(struct request *req, int type, const char *text)
+{
+	add(req, type, text, strlen(text) + 1);
+}
+
+static bool set_up(unsigned int dev, bool end, bool on)
+{
+	struct request req;
+
+	begin(&req, RTM_NEWLINK, 0, dev_ifindex(dev, end));
+	req.link.ifi_change = IFF_UP;
+	req.link.ifi_flags = on ? IFF_UP : 0;
+	return send_request(&req, devs[dev].net[end]);
+}
+
+static bool add_dev(unsigned int i, enum kind kind)
+{
+	struct rtattr *info, *data, *peer;
+	struct dev *dev = &devs[i];
+	struct ifinfomsg link = { .ifi_index = dev_ifindex(i, true) };
+	struct request req;
+
+	begin(&req, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, dev_ifindex(i, false));
+	add_string(&req, IFLA_IFNAME, dev_name(i, false, false));
+	info = add(&req, IFLA_LINKINFO, NULL, 0);
+	add_string(&req, IFLA_INFO_KIND, kind == VETH ? "veth" : "dummy");
+	if (kind == VETH) {
+		data = add(&req, IFLA_INFO_DATA, NULL, 0);
+		peer = add(&req, VETH_INFO_PEER, &link, sizeof(link));
+		add_string(&req, IFLA_IFNAME, dev_name(i, true, false));
+		end_nest(&req, peer);
+		end_nest(&req, data);
+	}
+	end_nest(&req, info);
+	if (!send_request(&req, 0))
+		return false;
+	memset(dev, 0, sizeof(*dev));
+	dev->there = true;
+	dev->kind = kind;
+	return true;
+}
+
+static bool del_dev(unsigned int i, bool end)
+{
+	struct request req;
+
+	begin(&req, RTM_DELLINK, 0, dev_ifindex(i, end));
+	if (!send_request(&req, devs[i].net[end]))
+		return false;
+	devs[i].there = false;
+	return true;
+}
+
+static bool rename_dev(unsigned int i, bool end)
+{
+	struct dev *dev = &devs[i];
+	struct request req;
+
+	begin(&req, RTM_NEWLINK, 0, dev_ifindex(i, end));
+	add_string(&req, IFLA_IFNAME, dev_name(i, end, !dev->renamed[end]));
+	if (!send_request(&req, dev->net[end]))
+		return false;
+	dev->renamed[end] = !dev->renamed[end];
+	return true;
+}
+
+static bool move_dev(unsigned int i, bool end, unsigned int net)
+{
+	struct dev *dev = &devs[i];
+	struct request req;
+
+	begin(&req, RTM_NEWLINK, 0, dev_ifindex(i, end));
+	add(&req, IFLA_NET_NS_FD, &nets[net], sizeof(nets[net]));
+	if (!send_request(&req, dev->net[end]))
+		return false;
+	dev->net[end] = net;
+	return true;
+}
+
+static bool set_mtu(unsigned int i, bool end, __u32 mtu)
+{
+	struct request req;
+
+	begin(&req, RTM_NEWLINK, 0, dev_ifindex(i, end));
+	add(&req, IFLA_MTU, &mtu, sizeof(mtu));
+	return send_request(&req, devs[i].net[end]);
+}
+
+static bool enter(unsigned int net)
+{
+	if (net != state.net && setns(nets[net], CLONE_NEWNET))
+		return false;
+	state.net = net;
+	return true;
+}
+
+static bool dev_event(const struct op *op, unsigned int i)
+{
+	struct dev *dev = &devs[i];
+	bool end = op->end && dev->kind == VETH;
+
+	if (op->cmd == DEV_ADD ? dev->there : !dev->there)
+		return false;
+	dev->dirty = true;
+	switch (op->cmd) {
+	case DEV_ADD:
+		return add_dev(i, op->kind % NR_KINDS);
+	case DEV_DEL:
+		return del_dev(i, end);
+	case DEV_RENAME:
+		return rename_dev(i, end);
+	case DEV_MOVE:
+		return move_dev(i, end, op->net % NR_NETS);
+	case DEV_UP:
+		return set_up(i, end, op->on);
+	default:
+		return set_mtu(i, end, op->mtu);
+	}
+}
+
+void dev_step(const struct op *op)
+{
+	bool done = op->cmd == ENTER ? enter(op->net % NR_NETS) : dev_event(op, op->dev % NR_DEVS);
+
+	note_outcome(op->cmd, done ? 0 : -ECANCELED);
+}
+
+static bool open_net(unsigned int net)
+{
+	nets[net] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	socks[net] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	return nets[net] >= 0 && socks[net] >= 0;
+}
+
+bool devs_init(void)
+{
+	unsigned int i;
+
+	/* The other one first: what enter_net() mounts is of the one that it makes. */
+	if (unshare(CLONE_NEWNET) || !open_net(1) || !enter_net() || !open_net(0))
+		return false;
+	for (i = 0; i < NR_DEVS; i++)
+		devs[i].dirty = true;
+	return true;
+}
+
+/* As in the beginning. Devices that nothing has happened to may stay as they are. */
+bool devs_reset(void)
+{
+	unsigned int i;
+
+	enter(0);
+	for (i = 0; i < NR_DEVS; i++) {
+		if (!devs[i].dirty)
+			continue;
+		if (devs[i].there && !del_dev(i, false))
+			return false;
+		if (i < AT_FIRST) {
+			if (!add_dev(i, i % 2 ? DUMMY : VETH) || !set_up(i, false, true) ||
+			    (devs[i].kind == VETH && !set_up(i, true, true)))
+				return false;
+		}
+		devs[i].dirty = false;
+	}
+	return true;
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The documented differences of claimed maps: all that the fuzzer lets pass. They are
+ * listed once, in the table at the end of this file; Documentation/map_devmap.rst has
+ * each of them, most in its column "stock".
+ *
+ * Each says where an operation meets it, and then does the operation in the place
+ * of what is done otherwise: it still compares whatever can be compared, and leaves
+ * both maps with the same contents. That a hash's keys come in another order needs
+ * that for single steps only: contents are compared as sets.
+ */
+#include <stddef.h>
+
+#include "fuzz.h"
+
+/* In every network namespace. */
+#define LOOPBACK_IFINDEX 1
+
+/* The kernel is told so much of the attribute. Addresses have 6 bytes. */
+static bool told(const struct op *op, size_t size)
+{
+	return !op->size || op->size >= size;
+}
+
+/* map_devmap.rst, "Errors": update. */
+static bool exist_applies(const struct op *op, const struct pair *pair)
+{
+	__u64 value;
+
+	return op->cmd == UPDATE && is_devmap(pair) && is_hash(pair) && op->flags == BPF_EXIST &&
+	       told(op, offsetof(union bpf_attr, flags) + 1) &&
+	       peek(pair, STOCK, op->key, &value) == -ENOENT;
+}
+
+static bool exist_step(const struct op *op, struct pair *pair)
+{
+	struct result r[NR_SIDES] = {};
+	struct op plain = *op;
+
+	__u32 key = op->key;
+
+	/*
+	 * The missing key comes before what is wrong with the value. So ask stock with a
+	 * device that is always there; and a program would decide about the map's later
+	 * ones.
+	 */
+	if (op->ifindex) {
+		plain.ifindex = LOOPBACK_IFINDEX;
+		plain.prog = PROG_NONE;
+	}
+	run_side(&plain, pair, STOCK, &r[STOCK]);
+	run_side(op, pair, CLAIMED, &r[CLAIMED]);
+	if (!r[STOCK].ret)
+		r[STOCK].ret = bpf_map_delete_elem(pair->peek[STOCK], &key) ?: -ENOENT;
+	else if (r[STOCK].ret == -E2BIG && op->size <= (__u64)sysconf(_SC_PAGESIZE))
+		r[STOCK].ret = -ENOENT;
+	return compare_results(op, r);
+}
+
+/*
+ * map_devmap.rst, "Iteration". (So it is in outer hashes, which are the kernel's own.)
+ * Each map is to say what its own walk says.
+ */
+static bool order_applies(const struct op *op, const struct pair *pair)
+{
+	return op->cmd == NEXT && pair->made && told(op, offsetof(union bpf_attr, key) + 6) &&
+	       (is_hash(pair) || pair->attr.type == BPF_MAP_TYPE_HASH_OF_MAPS);
+}
+
+static bool order_step(const struct op *op, struct pair *pair)
+{
+	static __u32 keys[8192];
+	bool bad_value = (op->ptr >= PTR_VALUE_NULL && op->ptr <= PTR_VALUE_READ_ONLY) ||
+			 !told(op, offsetof(union bpf_attr, value) + 6);
+	struct result r[NR_SIDES] = {};
+	__u32 next, want_key;
+	int n, i, side, want;
+
+	run_both(op, pair, r);
+	for (side = 0; side < NR_SIDES; side++) {
+		/* What is wrong with the call is the same for both. */
+		if (r[side].ret && r[side].ret != -ENOENT &&
+		    !(bad_value && r[side].ret == -EFAULT))
+			return compare_results(op, r);
+		n = walk_keys(pair, side, keys, ARRAY_SIZE(keys));
+		if (n < 0)
+			return false;
+		i = 0;
+		if (op->ptr != PTR_KEY_NULL) {
+			while (i < n && keys[i] != (__u32)op->key)
+				i++;
+			/* After a missing key comes the first one. */
+			i = i == n ? 0 : i + 1;
+		}
+		want = i == n ? -ENOENT : bad_value ? -EFAULT : 0;
+		want_key = i < n ? keys[i] : 0;
+		memcpy(&next, r[side].out, sizeof(next));
+		if (r[side].ret != want || (!want && next != want_key))
+			return failed("next: %s says %d, key %u; its walk %d, key %u",
+				      side == STOCK ? "stock" : "claimed", r[side].ret, next, want,
+				      want_key);
+		/* The rest is bytes behind the key. */
+		memset(r[side].out, 0, sizeof(next));
+	}
+	r[STOCK].ret = r[CLAIMED].ret;
+	return compare_results(op, r);
+}
+
+/*
+ * map_devmap.rst, "Batches". See batch.c for what is expected of them: what single
+ * operations do on the stock map.
+ */
+static bool batch_applies(const struct op *op, const struct pair *pair)
+{
+	return op->cmd >= LOOKUP_BATCH && op->cmd <= DELETE_BATCH && !is_outer(pair);
+}
+
+/* map_devmap.rst, "Memory"; its lines of fdinfo that are not the same. */
+static bool memlock_applies(const struct op *op, const struct pair *pair)
+{
+	return op->cmd == FDINFO && is_devmap(pair) && have_mem_usage();
+}
+
+static void drop_line(struct result *r, const char *head)
+{
+	char *text = (char *)r->out, *line = strstr(text, head), *end;
+
+	end = line ? strchr(line, '\n') : NULL;
+	if (!end)
+		return;
+	memmove(line, end, strlen(end) + 1);
+	r->len = strlen(text);
+}
+
+static bool memlock_step(const struct op *op, struct pair *pair)
+{
+	struct result r[NR_SIDES] = {};
+
+	run_both(op, pair, r);
+	drop_line(&r[STOCK], "memlock:");
+	drop_line(&r[CLAIMED], "memlock:");
+	return compare_results(op, r);
+}
+
+/*
+ * counters.rst, "In the map itself". The pair of such a map is a stock one with
+ * values of 8 bytes: maps_create() sees to that, and value_size() to the rest. What is
+ * left is where the size itself shows.
+ */
+static bool counters_applies(const struct op *op, const struct pair *pair)
+{
+	const struct pair *inner = &state.pairs[op->inner % NR_PAIRS];
+
+	if (op->cmd == NEST)
+		return pair->made && is_outer(pair) && is_devmap(inner) &&
+		       pair->inner_counts != inner->counts;
+	return pair->made && pair->counts && (op->cmd == INFO || op->cmd == FDINFO);
+}
+
+static bool counters_step(const struct op *op, struct pair *pair)
+{
+	const size_t size = offsetof(struct bpf_map_info, value_size);
+	const size_t type = offsetof(struct bpf_map_info, btf_value_type_id);
+	struct result r[NR_SIDES] = {};
+	int side;
+
+	/* For the stock maps both have values of 8 bytes. */
+	if (op->cmd == NEST) {
+		run_side(op, pair, CLAIMED, &r[CLAIMED]);
+		if (!r[CLAIMED].ret)
+			return failed("nest: maps with and without counters are mixed");
+		r[STOCK].ret = r[CLAIMED].ret;
+		return compare_results(op, r);
+	}
+	run_both(op, pair, r);
+	for (side = 0; side < NR_SIDES && op->cmd == FDINFO; side++) {
+		drop_line(&r[side], "value_size:");
+		/* On 6.1 the kernel takes it from the size of values. */
+		drop_line(&r[side], "memlock:");
+	}
+	if (op->cmd == INFO && r[CLAIMED].out[size] == sizeof(struct redirmap_val))
+		r[CLAIMED].out[size] = sizeof(struct bpf_devmap_val);
+	/* See maps.c. */
+	if (op->cmd == INFO && r[CLAIMED].out[type] == 3)
+		r[CLAIMED].out[type] = 2;
+	return compare_results(op, r);
+}
+
+/* map_devmap.rst, "Maps of maps". */
+static bool mix_applies(const struct op *op, const struct pair *pair)
+{
+	return op->cmd == NEST && op->mix && pair->made && is_outer(pair) &&
+	       is_devmap(&state.pairs[op->inner % NR_PAIRS]);
+}
+
+static bool mix_step(const struct op *op, struct pair *pair)
+{
+	struct result r[NR_SIDES] = {};
+
+	run_both(op, pair, r);
+	if (!r[STOCK].ret || !r[CLAIMED].ret)
+		return failed("nest: stock and claimed maps are mixed");
+	return compare_results(op, r);
+}
+
+/*
+ * map_devmap.rst, "Errors": create. There are sizes for which stock has memory and we
+ * have not. maps_create() drops both then.
+ */
+static bool memory_applies(const struct op *op, const struct pair *pair)
+{
+	return op->cmd == CREATE && op->type == BPF_MAP_TYPE_DEVMAP_HASH &&
+	       op->max_entries >= 1 << 24 && op->max_entries <= 1U << 31;
+}
+
+static const struct difference differences[] = {
+	{ "exist",
+	  "BPF_EXIST on a key that a hash has not is ENOENT; stock inserts it",
+	  exist_applies, exist_step },
+	{ "order",
+	  "get_next_key visits a hash's keys in another order",
+	  order_applies, order_step },
+	{ "batch",
+	  "batches do what single operations would; stock says ENOTSUPP",
+	  batch_applies, batch_step },
+	{ "counters",
+	  "values of 160 bytes have counters; stock refuses to make such maps",
+	  counters_applies, counters_step },
+	{ "mix",
+	  "stock and claimed maps are not taken into one outer map",
+	  mix_applies, mix_step },
+	{ "memlock",
+	  "memlock in fdinfo (6.12) is what the map's own tables take",
+	  memlock_applies, memlock_step },
+	{ "memory",
+	  "a hash takes all its memory when it is made, so ENOMEM comes then",
+	  memory_applies },
+};
+
+static bool is_strict(const char *name)
+{
+	return state.strict && !strcmp(state.strict, name);
+}
+
+bool is_let_pass(const char *name)
+{
+	return known_difference(name) && !is_strict(name);
+}
+
+const struct difference *difference(const struct op *op, const struct pair *pair)
+{
+	const struct difference *diff;
+
+	for (diff = differences; diff < differences + ARRAY_SIZE(differences); diff++)
+		if (!is_strict(diff->name) && diff->applies(op, pair))
+			return diff;
+	return NULL;
+}
+
+void list_differences(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(differences); i++)
+		printf("%-10s %s\n", differences[i].name, differences[i].documented);
+}
+
+bool known_difference(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(differences); i++)
+		if (!strcmp(differences[i].name, name))
+			return true;
+	return false;
+}

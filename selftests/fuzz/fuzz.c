@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Differential fuzzer: the same random operations on a stock and a claimed map,
+ * with the same outcome. See Documentation/testing.rst, and usage() below.
+ */
+#include <getopt.h>
+#include <signal.h>
+
+#include "fuzz.h"
+
+#define MAX_REPLAY 100000
+
+struct options {
+	__u64 seed;
+	__u64 ops;
+	__u64 first;
+	double seconds;
+	const char *replay;
+	bool stats;
+};
+
+static void usage(void)
+{
+	printf("usage: fuzz [OPTION]...\n"
+	       "  --seed N      what is random follows from it (of the time; it is printed)\n"
+	       "  --ops N       how many operations (1000000)\n"
+	       "  --seconds N   no longer than that\n"
+	       "  --first N     begin with this episode, after a run that has died in it\n"
+	       "  --replay FILE no random ones but those in the file\n"
+	       "  --strict NAME this documented difference is a failure\n"
+	       "  --list        documented differences, by their names\n"
+	       "  --stats       at the end, how often each command has said what\n"
+	       "  --verbose     print each operation and its results\n"
+	       "Operations run in episodes of %d, each on new maps.\n"
+	       "Exit status: 0, 1 after a failure, 4 when nothing can be tested.\n",
+	       EPISODE_OPS);
+}
+
+/* Each episode's own, so that any of them can be the first. */
+static __u64 episode_seed(__u64 seed, __u64 episode)
+{
+	__u64 x = seed + (episode + 1) * 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+static void report(struct op *ops, int n, const struct options *opt, __u64 episode)
+{
+	char first[sizeof(state.failure)];
+	int i, left = n;
+
+	strcpy(first, state.failure);
+	printf("# failure in episode %llu, after %d operations: %s\n", episode, n, first);
+	printf("# shrinking it\n");
+	fflush(stdout);
+	left = run_ops(ops, n) < 0 ? 0 : shrink(ops, n);
+	if (!left) {
+		printf("# it did not happen again: repeat it with --seed %llu --first %llu\n",
+		       opt->seed, episode);
+		left = n;
+	} else {
+		run_ops(ops, left);
+	}
+	printf("# --- reproducer: seed %llu, episode %llu, %d operations\n", opt->seed, episode,
+	       left);
+	printf("# %s\n", *state.failure ? state.failure : first);
+	for (i = 0; i < left; i++)
+		print_op(stdout, &ops[i]);
+	printf("# --- end of the reproducer\n");
+	fflush(stdout);
+}
+
+static bool fuzz(const struct options *opt)
+{
+	static struct op ops[EPISODE_OPS];
+	__u64 episode, done = 0, seed;
+	double start = now(), told = start;
+	bool ok = true;
+	int n = 0;
+
+	printf("# seed %llu\n", opt->seed);
+	fflush(stdout);
+	for (episode = opt->first; done < opt->ops && ok; episode++) {
+		if (opt->seconds && now() - start >= opt->seconds)
+			break;
+		seed = episode_seed(opt->seed, episode);
+		ok = begin_episode();
+		for (n = 0; ok && n < EPISODE_OPS && done < opt->ops; n++, done++) {
+			if (opt->seconds && !(n % 64) && now() - start >= opt->seconds)
+				break;
+			generate(&ops[n], &seed);
+			ok = run_op(&ops[n]);
+		}
+		if (ok)
+			ok = end_episode(!(episode % 32));
+		if (!ok)
+			report(ops, n, opt, episode);
+		if (now() - told >= 10) {
+			told = now();
+			printf("# %llu operations, %.0f s, episode %llu\n", done, told - start,
+			       episode);
+			fflush(stdout);
+		}
+	}
+	if (ok && !maps_are_gone()) {
+		printf("# claimed maps live on after the last close\n");
+		ok = false;
+	}
+	if (opt->stats)
+		print_outcomes();
+	printf("# %llu operations in %.1f s, %.0f us each\n", done, now() - start,
+	       (now() - start) * 1e6 / (done ?: 1));
+	return ok;
+}
+
+static bool replay(const char *path)
+{
+	struct op *ops = calloc(MAX_REPLAY, sizeof(*ops));
+	FILE *f = fopen(path, "r");
+	char line[1024];
+	int n = 0, at;
+	bool ok = true;
+
+	if (!f || !ops) {
+		perror(path);
+		return false;
+	}
+	while (ok && n < MAX_REPLAY && fgets(line, sizeof(line), f)) {
+		ok = parse_op(line, &ops[n]);
+		n += ok && ops[n].cmd != NR_CMDS;
+	}
+	fclose(f);
+	if (ok) {
+		state.thorough = true;
+		at = run_ops(ops, n);
+		ok = at < 0;
+		if (ok)
+			printf("# %d operations, no difference\n", n);
+		else
+			printf("# operation %d of %d: %s\n", at + 1, n, state.failure);
+	}
+	free(ops);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "seed", required_argument, NULL, 's' },
+		{ "ops", required_argument, NULL, 'o' },
+		{ "seconds", required_argument, NULL, 't' },
+		{ "first", required_argument, NULL, 'f' },
+		{ "replay", required_argument, NULL, 'r' },
+		{ "strict", required_argument, NULL, 'x' },
+		{ "list", no_argument, NULL, 'l' },
+		{ "stats", no_argument, NULL, 'c' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	struct options opt = { .seed = time(NULL), .ops = 1000000 };
+	int c;
+	bool ok;
+
+	while ((c = getopt_long(argc, argv, "hv", longs, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			opt.seed = strtoull(optarg, NULL, 0);
+			break;
+		case 'o':
+			opt.ops = strtoull(optarg, NULL, 0);
+			break;
+		case 't':
+			opt.seconds = strtod(optarg, NULL);
+			break;
+		case 'f':
+			opt.first = strtoull(optarg, NULL, 0);
+			break;
+		case 'r':
+			opt.replay = optarg;
+			break;
+		case 'x':
+			state.strict = optarg;
+			if (!known_difference(optarg)) {
+				fprintf(stderr, "no documented difference \"%s\"\n", optarg);
+				return KSFT_FAIL;
+			}
+			break;
+		case 'c':
+			opt.stats = true;
+			break;
+		case 'v':
+			state.verbose = true;
+			break;
+		case 'l':
+			list_differences();
+			return 0;
+		default:
+			usage();
+			return c == 'h' ? 0 : KSFT_FAIL;
+		}
+	}
+	if (!can_test())
+		return KSFT_SKIP;
+	if (!fuzz_init()) {
+		printf("1..0 # SKIP no network namespaces\n");
+		return KSFT_SKIP;
+	}
+	ok = opt.replay ? replay(opt.replay) : fuzz(&opt);
+	maps_reset();
+	return ok ? 0 : KSFT_FAIL;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Operations, one after the other: what each does, and what is compared after it. */
+#include "fuzz.h"
+
+struct state state;
+
+enum after { NOTHING, THE_PAIR, ALL_PAIRS };
+
+/**
+ * struct handler - how a command is done
+ * @run: on one side
+ * @step: or on both; true when it has gone well
+ * @event: or on what both share
+ * @after: what is compared after it, besides results
+ */
+struct handler {
+	void (*run)(const struct op *op, struct pair *pair, enum side side, struct result *r);
+	bool (*step)(const struct op *op, struct pair *pair);
+	void (*event)(const struct op *op);
+	enum after after;
+};
+
+static bool close_step(const struct op *op, struct pair *pair)
+{
+	/* The last look. */
+	state.nr_touched = 0;
+	if (op->cmd == CLOSE && op->fd != FD_OTHER && !compare_pair(pair, true))
+		return false;
+	maps_close(op, pair);
+	return true;
+}
+
+static const struct handler handlers[NR_CMDS] = {
+	[CREATE] = { .step = maps_create, .after = THE_PAIR },
+	[CLOSE] = { .step = close_step },
+	[UNPIN] = { .step = close_step },
+	[FREEZE] = { .run = map_run },
+	[INFO] = { .run = map_run },
+	[FDINFO] = { .run = map_run },
+	[BY_ID] = { .run = map_run },
+	[PIN] = { .run = map_run },
+	[GET] = { .run = map_run, .after = THE_PAIR },
+	[LOOKUP] = { .run = elem_run, .after = THE_PAIR },
+	[UPDATE] = { .run = elem_run, .after = THE_PAIR },
+	[DELETE] = { .run = elem_run, .after = THE_PAIR },
+	[NEXT] = { .run = elem_run, .after = THE_PAIR },
+	[TAKE] = { .run = elem_run, .after = THE_PAIR },
+	[NEST] = { .run = elem_run, .after = THE_PAIR },
+	[LOOKUP_BATCH] = { .step = batch_plain, .after = THE_PAIR },
+	[TAKE_BATCH] = { .step = batch_plain, .after = THE_PAIR },
+	[UPDATE_BATCH] = { .step = batch_plain, .after = THE_PAIR },
+	[DELETE_BATCH] = { .step = batch_plain, .after = THE_PAIR },
+	[BIND] = { .run = other_run },
+	[ATTACH] = { .run = other_run },
+	[DETACH] = { .run = other_run },
+	[QUERY] = { .run = other_run },
+	[LINK] = { .run = other_run },
+	[MMAP] = { .run = other_run },
+	[LOAD] = { .event = prog_step },
+	[UNLOAD] = { .event = prog_step },
+	[RUN] = { .run = prog_run },
+	[DEV_ADD] = { .event = dev_step, .after = ALL_PAIRS },
+	[DEV_DEL] = { .event = dev_step, .after = ALL_PAIRS },
+	[DEV_RENAME] = { .event = dev_step, .after = ALL_PAIRS },
+	[DEV_MOVE] = { .event = dev_step, .after = ALL_PAIRS },
+	[DEV_UP] = { .event = dev_step, .after = ALL_PAIRS },
+	[DEV_MTU] = { .event = dev_step, .after = ALL_PAIRS },
+	[ENTER] = { .event = dev_step },
+};
+
+void run_side(const struct op *op, struct pair *pair, enum side side, struct result *r)
+{
+	memset(r, 0, offsetof(struct result, out));
+	handlers[op->cmd].run(op, pair, side, r);
+}
+
+void run_both(const struct op *op, struct pair *pair, struct result *r)
+{
+	run_side(op, pair, STOCK, &r[STOCK]);
+	run_side(op, pair, CLAIMED, &r[CLAIMED]);
+}
+
+static bool run_pair(const struct op *op, struct pair *pair)
+{
+	const struct handler *handler = &handlers[op->cmd];
+	const struct difference *diff = difference(op, pair);
+	struct result r[NR_SIDES];
+
+	if (diff && diff->step)
+		return diff->step(op, pair);
+	if (handler->step)
+		return handler->step(op, pair);
+	run_both(op, pair, r);
+	return compare_results(op, r);
+}
+
+/* What events may change: device maps. In the end: all. */
+static bool compare_all(bool outer)
+{
+	int i;
+
+	for (i = 0; i < NR_PAIRS; i++)
+		if ((outer || !is_outer(&state.pairs[i])) && !compare_pair(&state.pairs[i], true))
+			return false;
+	return true;
+}
+
+bool run_op(const struct op *op)
+{
+	const struct handler *handler = &handlers[op->cmd];
+	struct pair *pair = pair_of(op);
+
+	state.nr_touched = 0;
+	if (state.verbose)
+		print_op(stdout, op);
+	if (handler->event) {
+		handler->event(op);
+		return handler->after != ALL_PAIRS || compare_all(false);
+	}
+	if (op->cmd >= LOOKUP && op->cmd <= TAKE)
+		touch(op->key);
+	if (!run_pair(op, pair))
+		return false;
+	return handler->after != THE_PAIR || compare_pair(pair, false);
+}
+
+bool fuzz_init(void)
+{
+	return call_init() && batch_init() && devs_init();
+}
+
+bool begin_episode(void)
+{
+	*state.failure = '\0';
+	state.nr_touched = 0;
+	maps_reset();
+	if (!progs_reset())
+		return failed("cannot load programs");
+	if (!devs_reset())
+		return failed("cannot make devices");
+	return true;
+}
+
+bool end_episode(bool wait)
+{
+	bool ok;
+
+	state.nr_touched = 0;
+	ok = compare_all(true);
+	maps_reset();
+	if (wait && !maps_are_gone())
+		return failed("claimed maps live on after the last close");
+	return ok;
+}
+
+int run_ops(const struct op *ops, int n)
+{
+	int i;
+
+	if (!begin_episode())
+		return 0;
+	for (i = 0; i < n; i++)
+		if (!run_op(&ops[i]))
+			return i;
+	return end_episode(true) ? -1 : n;
+}

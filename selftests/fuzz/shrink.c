@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From a sequence that fails to the fewest and simplest operations that do: delta
+ * debugging (Zeller's ddmin, by complements), then fields towards 0. Every attempt
+ * runs on fresh maps and devices. Any failure will do; it is most often the same.
+ */
+#include "fuzz.h"
+
+/* Attempts in all: slow ones should end too. */
+#define MAX_ATTEMPTS 1500
+
+static int attempts;
+static struct op *work;
+
+static bool fails(const struct op *ops, int *n)
+{
+	int at;
+
+	if (attempts++ >= MAX_ATTEMPTS)
+		return false;
+	at = run_ops(ops, *n);
+	if (at < 0)
+		return false;
+	/* What comes behind the failure has nothing to do with it. */
+	if (at < *n)
+		*n = at + 1;
+	return true;
+}
+
+/* Without @len of them from @from on: does it still fail? */
+static bool fails_without(struct op *ops, int *n, int from, int len)
+{
+	int left = *n - len;
+
+	memcpy(work, ops, from * sizeof(*ops));
+	memcpy(work + from, ops + from + len, (left - from) * sizeof(*ops));
+	if (!fails(work, &left))
+		return false;
+	memcpy(ops, work, left * sizeof(*ops));
+	*n = left;
+	return true;
+}
+
+static void drop_ops(struct op *ops, int *n)
+{
+	int len = *n / 2, from;
+	bool found;
+
+	while (len >= 1 && *n > 1) {
+		found = false;
+		/* From the end: what is needed early is needed most. */
+		for (from = *n - len; from > -len; from -= len) {
+			int at = from < 0 ? 0 : from;
+
+			if (at + len <= *n && fails_without(ops, n, at, len))
+				found = true;
+		}
+		if (!found || len > *n / 2)
+			len = len > 1 && len / 2 > *n / 2 ? *n / 2 : len / 2;
+	}
+}
+
+static bool try_value(struct op *ops, int *n, __u64 *field, __u64 value)
+{
+	__u64 old = *field;
+	int left = *n;
+
+	*field = value;
+	if (fails(ops, &left)) {
+		*n = left;
+		return true;
+	}
+	*field = old;
+	return false;
+}
+
+static void simplify_op(struct op *ops, int *n, int at)
+{
+	__u64 *field, low;
+	int i;
+
+	for (i = 0; at < *n && (field = op_field(&ops[at], i)); i++) {
+		if (!*field || try_value(ops, n, field, 0))
+			continue;
+		/* By halves: large ones are no names for anything. */
+		for (low = 0; *field - low > 1;) {
+			__u64 mid = low + (*field - low) / 2;
+
+			if (!try_value(ops, n, field, mid))
+				low = mid;
+		}
+	}
+}
+
+int shrink(struct op *ops, int n)
+{
+	bool thorough = state.thorough, verbose = state.verbose;
+	int i, before;
+
+	state.thorough = true;
+	state.verbose = false;
+	attempts = 0;
+	work = malloc((n + 1) * sizeof(*work));
+	if (!work)
+		return n;
+	do {
+		before = n;
+		drop_ops(ops, &n);
+		for (i = 0; i < n; i++)
+			simplify_op(ops, &n, i);
+	} while (n < before && attempts < MAX_ATTEMPTS);
+	free(work);
+	state.thorough = thorough;
+	state.verbose = verbose;
+	return n;
+}
