@@ -4,6 +4,8 @@
 # make demo       see it at work, in a virtual machine
 # make check      the test suite, in virtual machines (KERNELS="6.1 6.12")
 # make bench      what claimed and stock maps cost (KERNELS, ROWS="hash*", REAL=1)
+# make fuzz       random operations on claimed and stock maps (KERNELS, SEED, OPS,
+#                 REPLAY=file)
 # make lint       what the code has to pass besides
 # make shell      a root shell in the test machine, module loaded (KERNEL=6.12)
 # make install    install the module for KVER, and the command redirmap, its
@@ -35,6 +37,10 @@ demo:
 
 bench:
 	@scripts/bench $(if $(REAL),--real "$(REAL)") $(if $(ROWS),--rows "$(ROWS)") $(KERNELS)
+
+fuzz:
+	@scripts/fuzz $(if $(SEED),--seed $(SEED)) $(if $(OPS),--ops $(OPS)) \
+		$(if $(REPLAY),--replay "$(REPLAY)") $(KERNELS)
 
 lint:
 	@scripts/lint $(KERNELS)
@@ -69,5 +75,5 @@ uninstall-tools:
 clean:
 	rm -rf build
 
-.PHONY: all modules check demo bench lint shell install clean
+.PHONY: all modules check demo bench fuzz lint shell install clean
 .PHONY: install-tools uninstall-tools
