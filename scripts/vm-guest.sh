@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# The guest's side of scripts/vm: what runs in it before and after the command,
+# and the initramfs that is made of that. Sourced.
+
+# The first stage, out of the initramfs: from the kernel's start to a root.
+stage1()
+{
+	cat << 'END'
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+fail()
+{
+	echo "redirmap-vm: $*" > /dev/kmsg
+	poweroff -f
+}
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+while read -r module; do
+	insmod "/modules/$module" || fail "cannot load $module"
+done < /modules/order
+. /run.conf
+
+opts=trans=virtio,version=9p2000.L,msize=262144
+mount -t 9p -o "ro,$opts,cache=loose" root /lower || fail "no root over 9p"
+mount -t tmpfs -o mode=755 tmpfs /rw
+mkdir /rw/upper /rw/work /rw/mupper /rw/mwork
+mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work \
+	overlay /new || fail "no overlay"
+mount --bind /new /plain
+
+cd /new || fail "no /new"
+mkdir -p dev proc sys run tmp "lib/modules/$RELEASE"
+# the kernel's modules, over what the host has there (its link to the headers)
+mount -t overlay -o "lowerdir=/lower$MODULES:/plain/lib/modules/$RELEASE,upperdir=/rw/mupper,workdir=/rw/mwork" \
+	overlay "/new/lib/modules/$RELEASE" || fail "no modules"
+mount --move /dev dev
+mount --move /proc proc
+mount --move /sys sys
+mount -t tmpfs -o mode=755 tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mkdir -p dev/pts dev/shm
+mount -t devpts -o mode=620,ptmxmode=666 devpts dev/pts
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+ln -s /proc/self/fd dev/fd
+ln -s fd/0 dev/stdin
+ln -s fd/1 dev/stdout
+ln -s fd/2 dev/stderr
+mount -t bpf -o mode=700 bpf sys/fs/bpf
+mount -t debugfs debugfs sys/kernel/debug
+mount -t tracefs tracefs sys/kernel/tracing
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+
+# the current folder, where one of the above hides it
+case $CWD in
+/tmp | /run) ;;
+/tmp/* | /run/* | /dev/shm/*)
+	mkdir -p "/new$CWD"
+	mount --bind "/plain$CWD" "/new$CWD"
+	;;
+esac
+i=0
+while read -r dir; do
+	mkdir -p "/new$dir"
+	mount -t 9p -o "$opts,cache=mmap" "share$i" "/new$dir" ||
+		fail "cannot share $dir"
+	i=$((i + 1))
+done < /shares
+
+mkdir run/redirmap-vm
+cp /bin/busybox /run.conf /shares /command /stage2 run/redirmap-vm
+umount /plain
+exec switch_root /new /run/redirmap-vm/busybox sh /run/redirmap-vm/stage2
+END
+}
+
+# The second stage: run the command, hand its status back, power off.
+stage2()
+{
+	cat << 'END'
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+own=/run/redirmap-vm
+bb=$own/busybox
+. $own/run.conf
+cd /
+
+# port NAME: the device of the virtio port of that name
+port()
+{
+	while :; do
+		for p in /sys/class/virtio-ports/*; do
+			read -r name < "$p/name" 2> /dev/null || continue
+			if [ "$name" = "$1" ] && [ -c "/dev/${p##*/}" ]; then
+				echo "/dev/${p##*/}"
+				return
+			fi
+		done
+		$bb sleep 0.02
+	done
+}
+
+# all processes but this one, the kernel's and those given
+end_all()
+{
+	for p in /proc/[0-9]*; do
+		p=${p#/proc/}
+		case " 1 $* " in *" $p "*) continue ;; esac
+		$bb readlink "/proc/$p/exe" > /dev/null 2>&1 &&
+			kill -9 "$p" 2> /dev/null
+	done
+}
+
+$bb hostname redirmap
+$bb ip link set lo up
+status_port=$(port status)
+
+if [ -n "$TTY" ]; then
+	size_port=$(port size)
+	while read -r rows cols; do
+		$bb stty -F /dev/hvc0 rows "$rows" cols "$cols"
+	done < "$size_port" &
+	$bb stty -F /dev/hvc0 sane rows "${TTY% *}" cols "${TTY#* }"
+	(exec $bb setsid -c bash $own/command < /dev/hvc0 > /dev/hvc0 2>&1)
+	status=$?
+	end_all
+else
+	# A pipe between: a port can be opened only once, and what the command
+	# starts may want to open its stdout again (/dev/stderr).
+	$bb mkfifo $own/output
+	$bb cat $own/output > "$(port output)" &
+	output=$!
+	# the shell's own "Terminated" goes to the console, outside the brackets
+	(exec $bb setsid bash $own/command < /dev/null > $own/output 2>&1)
+	status=$?
+	end_all "$output"
+	wait "$output"
+fi
+
+while read -r dir; do
+	$bb umount "$dir"
+done < $own/shares
+echo "$status" > "$status_port"
+$bb poweroff -f
+END
+}
+
+# initramfs RELEASE FOLDER: make the part that all runs have in common, print
+# its path.  A change of this script or of the modules makes a new one.
+initramfs()
+{
+	local rel=$1 dir=$2 hash out tmp module file modules
+	local want=(virtio_pci virtio_console 9pnet_virtio 9p overlay)
+
+	hash=$( (stage1; stage2; declare -f initramfs
+		stat -c '%s %y' "$dir/lib/modules/$rel/modules.dep" \
+			/bin/busybox) | sha256sum | cut -c 1-16)
+	out=$dir/initramfs-$hash.cpio
+	if [[ -e $out ]]; then
+		printf '%s\n' "$out"
+		return
+	fi
+	(
+		lock "initramfs-$rel"
+		[[ ! -e $out ]] || exit 0
+		say "making the initramfs of $rel"
+		scratch
+		tmp=$SCRATCH
+		mkdir -p "$tmp"/{bin,modules,dev,proc,sys,lower,rw,new,plain}
+		cp /bin/busybox "$tmp/bin/"
+		for file in sh mount umount mkdir insmod cp ln switch_root \
+			poweroff; do
+			ln -s busybox "$tmp/bin/$file"
+		done
+		stage1 > "$tmp/init"
+		stage2 > "$tmp/stage2"
+		chmod 755 "$tmp/init" "$tmp/stage2"
+
+		modules=$(for module in "${want[@]}"; do
+			PATH=$PATH:/usr/sbin:/sbin modprobe -d "$dir" -S "$rel" \
+				--show-depends "$module" ||
+				die "kernel $rel has no module $module"
+		done)
+		# "insmod PATH", or "builtin NAME"
+		awk '$1 == "insmod" && !seen[$2]++ { print $2 }' \
+			<<< "$modules" > "$tmp/modules/paths"
+		while read -r file; do
+			module=${file##*/}
+			module=${module%.ko*}
+			case $file in
+			*.ko) cp "$file" "$tmp/modules/$module.ko" ;;
+			*.xz) xz -dc "$file" > "$tmp/modules/$module.ko" ;;
+			*.zst) zstd -qdc "$file" > "$tmp/modules/$module.ko" ;;
+			*.gz) gzip -dc "$file" > "$tmp/modules/$module.ko" ;;
+			*) die "$file: packed in a way not known" ;;
+			esac
+			printf '%s\n' "$module.ko" >> "$tmp/modules/order"
+		done < "$tmp/modules/paths"
+		rm "$tmp/modules/paths"
+		touch "$tmp/modules/order"
+
+		rm -f "$dir"/initramfs-*
+		(cd "$tmp" && find . -mindepth 1 | cpio --quiet -o -H newc \
+			-R 0:0) > "$dir/.initramfs.new"
+		mv "$dir/.initramfs.new" "$out"
+	)
+	printf '%s\n' "$out"
+}
