@@ -24,8 +24,16 @@ while read -r module; do
 done < /modules/order
 . /run.conf
 
-opts=trans=virtio,version=9p2000.L,msize=262144
-mount -t 9p -o "ro,$opts,cache=loose" root /lower || fail "no root over 9p"
+# mount_host TAG DIR OPTIONS CACHE: a folder of the host
+mount_host()
+{
+	case $SHARED_BY in
+	9p) mount -t 9p -o "$3,trans=virtio,version=9p2000.L,msize=262144,cache=$4" "$1" "$2" ;;
+	virtiofs) mount -t virtiofs -o "$3" "$1" "$2" ;;
+	esac
+}
+
+mount_host root /lower ro loose || fail "no root over $SHARED_BY"
 mount -t tmpfs -o mode=755 tmpfs /rw
 mkdir /rw/upper /rw/work /rw/mupper /rw/mwork
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work \
@@ -65,7 +73,7 @@ esac
 i=0
 while read -r dir; do
 	mkdir -p "/new$dir"
-	mount -t 9p -o "$opts,cache=mmap" "share$i" "/new$dir" ||
+	mount_host "share$i" "/new$dir" rw mmap ||
 		fail "cannot share $dir"
 	i=$((i + 1))
 done < /shares
@@ -148,13 +156,31 @@ $bb poweroff -f
 END
 }
 
-# initramfs RELEASE FOLDER: make the part that all runs have in common, print
+# how RELEASE, in FOLDER, can have the host's files: the cloud kernels have no 9p
+shared_by()
+{
+	local fs
+
+	for fs in 9p virtiofs; do
+		if PATH=$PATH:/usr/sbin:/sbin modprobe -d "$2" -S "$1" \
+			--show-depends "$fs" > /dev/null 2>&1; then
+			echo "$fs"
+			return
+		fi
+	done
+	die "kernel $1 has neither 9p nor virtiofs"
+}
+
+# initramfs RELEASE FOLDER FS: make the part that all runs have in common, print
 # its path.  A change of this script or of the modules makes a new one.
 initramfs()
 {
 	local rel=$1 dir=$2 hash out tmp module file modules
-	local want=(virtio_pci virtio_console 9pnet_virtio 9p overlay)
+	local want=(virtio_pci virtio_console overlay "$3")
 
+	if [[ $3 == 9p ]]; then
+		want+=(9pnet_virtio)
+	fi
 	hash=$( (stage1; stage2; declare -f initramfs
 		stat -c '%s %y' "$dir/lib/modules/$rel/modules.dep" \
 			/bin/busybox) | sha256sum | cut -c 1-16)
