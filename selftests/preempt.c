@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Threads of different real-time priority on one CPU that redirect to the same
+ * devices, through the same bulk queues. The one with the highest priority
+ * runs as soon as its time comes, wherever the others are.
+ *
+ * A bulk queue has no lock: bottom halves are off from the first frame to the
+ * flush. On a PREEMPT_RT kernel tasks are preempted there nevertheless; what
+ * keeps others off the queue is that local_bh_disable() takes a lock of the CPU.
+ * Were that not so, frames would be lost, sent twice or freed twice.
+ *
+ * That threads do meet there can be seen on PREEMPT_RT only: those who wait
+ * for the lock sleep more often than they have been told to. What the clock
+ * does to the test is no reason to fail, so that is logged and, for all of them
+ * together, expected to have happened at all.
+ */
+#define _GNU_SOURCE
+#include <linux/if_ether.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include "testlib.h"
+#include "xdplib.h"
+#include "harness.h"
+
+#define TARGETS 3
+#define THREADS 5
+/* Frames per call, a third of what a veth's ring holds. */
+#define BATCH 80
+#define CALLS 400
+
+struct sender {
+	struct env *e;
+	const char *prog;
+	int priority;		/* 0: not real-time, never sleeps */
+	pthread_t thread;
+	unsigned long sent;
+	long waits;		/* voluntary switches but for sleeps */
+	long preempted;
+	int err;
+};
+
+static volatile bool lowest_done;
+
+static bool preempt_rt(void)
+{
+	return read_int("/sys/kernel/realtime") == 1;
+}
+
+/* Which the next one is when this one has been disturbed. */
+static void nap(unsigned int *seed)
+{
+	struct timespec ts = { .tv_nsec = 50000 + rand_r(seed) % 2000000 };
+
+	nanosleep(&ts, NULL);
+}
+
+static void *send_frames(void *arg)
+{
+	struct sender *s = arg;
+	struct sched_param param = { .sched_priority = s->priority };
+	unsigned int seed = s->priority + 1;
+	struct rusage before, after;
+	long naps = 0;
+	int i;
+
+	run_on_cpu(0);
+	if (s->priority && sched_setscheduler(0, SCHED_FIFO, &param))
+		s->err = -errno;
+
+	getrusage(RUSAGE_THREAD, &before);
+	for (i = 0; !s->err && (s->priority ? !lowest_done : i < CALLS); i++) {
+		if (s->priority) {
+			nap(&seed);
+			naps++;
+		}
+		s->err = send_live(s->e, s->prog, BATCH, 64);
+		if (!s->err)
+			s->sent += BATCH;
+	}
+	getrusage(RUSAGE_THREAD, &after);
+
+	if (!s->priority)
+		lowest_done = true;
+	s->waits = after.ru_nvcsw - before.ru_nvcsw - naps;
+	s->preempted = after.ru_nivcsw - before.ru_nivcsw;
+	return NULL;
+}
+
+FIXTURE(preempt)
+{
+	struct env e;
+};
+
+FIXTURE_VARIANT(preempt)
+{
+	struct kind kind;
+};
+
+NATIVE_KINDS(preempt);
+
+FIXTURE_SETUP(preempt)
+{
+	struct env *e = &self->e;
+	char dev[16], peer[16];
+	int i;
+
+	ASSERT_TRUE(make_net(e));
+	ASSERT_TRUE(open_object(e, "preempt.bpf.o"));
+	ASSERT_TRUE(use_map(e, "targets", make_map(variant->kind.claimed,
+						   variant->kind.type, 8)));
+	ASSERT_TRUE(load_object(e));
+	set(e, "nr_keys", TARGETS);
+	for (i = 0; i < TARGETS; i++) {
+		snprintf(dev, sizeof(dev), "t%d", i);
+		snprintf(peer, sizeof(peer), "r%d", i);
+		ASSERT_TRUE(make_target(e, dev, peer));
+		ASSERT_TRUE(put(e, i, dev));
+	}
+}
+
+FIXTURE_TEARDOWN(preempt)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/* All frames come, and each one once, whatever has met whom. */
+TEST_F_TIMEOUT(preempt, one_cpu, 300)
+{
+	/* Copies of stock maps are not the frames there: see netlib.h. */
+	bool cast = variant->kind.claimed || live_frames_in_place();
+	const char *all = cast ? "broadcast" : "unicast";
+	struct sender senders[THREADS] = {
+		{ .prog = "unicast", .priority = 0 },
+		{ .prog = all, .priority = 10 },
+		{ .prog = "unicast", .priority = 20 },
+		{ .prog = all, .priority = 30 },
+		{ .prog = "unicast", .priority = 40 },
+	};
+	__u64 want = 0, got = 0;
+	long waits = 0;
+	char peer[16];
+	int i;
+
+	lowest_done = false;
+	for (i = 0; i < THREADS; i++) {
+		senders[i].e = &self->e;
+		ASSERT_EQ(pthread_create(&senders[i].thread, NULL, send_frames, &senders[i]), 0);
+	}
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(senders[i].thread, NULL);
+		EXPECT_EQ(senders[i].err, 0);
+		EXPECT_GT(senders[i].sent, 0);
+		want += senders[i].sent * (strcmp(senders[i].prog, "unicast") ? TARGETS : 1);
+		TH_LOG("priority %d: %lu frames by %s, waited %ld times, preempted %ld times",
+		       senders[i].priority, senders[i].sent, senders[i].prog,
+		       senders[i].waits, senders[i].preempted);
+		waits += senders[i].priority ? senders[i].waits : 0;
+	}
+
+	for (i = 0; i < 300 && got < want; i++) {
+		usleep(10000);
+		got = received(&self->e, "r0") + received(&self->e, "r1") +
+		      received(&self->e, "r2");
+	}
+	EXPECT_EQ(got, want);
+	for (i = 0; i < TARGETS; i++) {
+		snprintf(peer, sizeof(peer), "r%d", i);
+		EXPECT_GT(received(&self->e, peer), 0);
+	}
+	if (preempt_rt())
+		EXPECT_GT(waits, 0);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
