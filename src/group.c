@@ -25,6 +25,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/bpf.h>
+#include <linux/lockdep.h>
 #include <linux/netdevice.h>
 #include <linux/rculist.h>
 #include <linux/skbuff.h>
@@ -261,6 +262,7 @@ static int group_xdp_xmit(struct net_device *dev, int n,
 	unsigned int uses;
 	int i;
 
+	lockdep_assert_in_softirq();
 	for (i = 0; i < n; i++) {
 		batch.longest = max(batch.longest, xdp_get_frame_len(frames[i]));
 		batch.frags |= xdp_frame_has_frags(frames[i]);

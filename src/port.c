@@ -25,6 +25,7 @@
  * last lookup that could lead here.
  */
 #include <linux/bpf.h>
+#include <linux/lockdep.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <net/xdp.h>

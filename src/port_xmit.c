@@ -178,6 +178,7 @@ int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 {
 	const struct port *port = port_of(dev);
 
+	lockdep_assert_in_softirq();
 	/* One register for both is one less to save. */
 	OPTIMIZER_HIDE_VAR(port);
 	if (trace_redirmap_flush_enabled())
@@ -199,6 +200,7 @@ int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 int port_xdp_xmit_prog(struct net_device *dev, int n,
 		       struct xdp_frame **frames, u32 flags)
 {
+	lockdep_assert_in_softirq();
 	return port_xmit(port_of(dev), frames, n, ingress_of_queue(frames, n),
 			 flags);
 }

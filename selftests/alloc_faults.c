@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * No memory, once for each allocation of an operation: the first one fails, then
+ * the second one, and so on until none is left to fail. Each time the operation
+ * fails with ENOMEM and changes nothing, or succeeds all the same.
+ *
+ * Needs a kernel with fault injection: see Documentation/testing.rst.
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+
+#include "egresslib.h"
+#include "harness.h"
+
+#define KEYS 4
+/* More allocations than any operation does. */
+#define MANY 200
+
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+
+/* All allocations may fail, and the kernel's log is not told of it. */
+static bool arm(void)
+{
+	return write_str("/sys/kernel/debug/failslab/ignore-gfp-wait", "0") &&
+	       write_str("/sys/kernel/debug/failslab/verbose", "0") &&
+	       write_str("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "0") &&
+	       write_str("/sys/kernel/debug/fail_page_alloc/min-order", "0") &&
+	       write_str("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+}
+
+static bool fail_nth(int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	return write_str(FAIL_NTH, text);
+}
+
+/* Whether the allocation has come and failed; ends the injection. */
+static bool failed(void)
+{
+	bool yes = !read_int(FAIL_NTH);
+
+	fail_nth(0);
+	return yes;
+}
+
+FIXTURE(faults)
+{
+	int map;
+	int prog;
+	__u32 dev;	/* what keys lead to */
+	int refs;
+};
+
+FIXTURE_VARIANT(faults)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(faults);
+
+FIXTURE_SETUP(faults)
+{
+	__u32 key;
+
+	if (access(FAIL_NTH, W_OK))
+		SKIP(return, "this kernel has no fault injection");
+	ASSERT_TRUE(arm());
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	ASSERT_TRUE(sh("ip link add d0 type dummy"));
+	self->dev = if_nametoindex("d0");
+	self->map = new_map(&variant->kind, KEYS);
+	ASSERT_GE(self->map, 0);
+	self->prog = make_egress(XDP_PASS);
+	ASSERT_GE(self->prog, 0);
+	for (key = 0; key < KEYS - 1; key++)
+		ASSERT_EQ(put_value(self->map, key, self->dev, -1), 0);
+	self->refs = module_refs();
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+	__u32 id = prog_id(self->prog);
+
+	close(self->map);
+	close(self->prog);
+	EXPECT_TRUE(prog_goes(id));
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+/*
+ * The device is a new one each time: the module has nothing ready for it but
+ * what it brought when it registered.
+ */
+static void update_each(struct __test_metadata *_metadata, int map, __u32 key, int prog,
+			__u32 before)
+{
+	bool has_failed = true;
+	int n, err, failures = 0;
+	__u32 new;
+
+	for (n = 1; n < MANY && has_failed; n++) {
+		ASSERT_TRUE(sh("ip link add new type dummy"));
+		new = if_nametoindex("new");
+
+		ASSERT_TRUE(fail_nth(n));
+		err = put_value(map, key, new, prog);
+		has_failed = failed();
+
+		if (err) {
+			failures++;
+			EXPECT_TRUE(has_failed);
+			EXPECT_EQ(err, -ENOMEM);
+			EXPECT_EQ(value_ifindex(map, key), before ? (int)before : -ENOENT);
+		} else {
+			EXPECT_EQ(value_ifindex(map, key), new);
+			EXPECT_EQ(value_id(map, key), prog < 0 ? 0 : prog_id(prog));
+		}
+		/* And it is not worse off for the next attempt. */
+		ASSERT_EQ(put_value(map, key, new, prog), 0);
+		if (before) {
+			ASSERT_EQ(put_value(map, key, before, -1), 0);
+		} else {
+			ASSERT_EQ(bpf_map_delete_elem(map, &key), 0);
+		}
+		ASSERT_TRUE(sh("ip link del new"));
+	}
+	EXPECT_LT(n, MANY);
+	EXPECT_GT(failures, 0);
+	TH_LOG("%d allocations, %d failures", n - 2, failures);
+}
+
+TEST_F(faults, insert)
+{
+	update_each(_metadata, self->map, KEYS - 1, -1, 0);
+}
+
+TEST_F(faults, replace)
+{
+	update_each(_metadata, self->map, 1, -1, self->dev);
+}
+
+TEST_F(faults, insert_with_program)
+{
+	update_each(_metadata, self->map, KEYS - 1, self->prog, 0);
+}
+
+TEST_F(faults, replace_with_program)
+{
+	update_each(_metadata, self->map, 1, self->prog, self->dev);
+}
+
+/* The device's second program: what the device brought is used. */
+TEST_F(faults, another_program)
+{
+	bool has_failed = true;
+	int n, err, prog;
+	__u32 id;
+
+	for (n = 1; n < MANY && has_failed; n++) {
+		prog = make_egress(XDP_PASS);
+		ASSERT_GE(prog, 0);
+		id = prog_id(prog);
+		ASSERT_TRUE(fail_nth(n));
+		err = put_value(self->map, 1, self->dev, prog);
+		has_failed = failed();
+		if (err) {
+			EXPECT_EQ(err, -ENOMEM);
+			EXPECT_EQ(value_id(self->map, 1), 0);
+		}
+		ASSERT_EQ(put_value(self->map, 1, self->dev, -1), 0);
+		close(prog);
+		EXPECT_TRUE(prog_goes(id));
+	}
+	EXPECT_LT(n, MANY);
+}
+
+TEST_F(faults, create)
+{
+	bool has_failed = true;
+	int n, map, failures = 0;
+
+	for (n = 1; n < MANY && has_failed; n++) {
+		ASSERT_TRUE(fail_nth(n));
+		map = bpf_map_create(variant->kind.type,
+				     variant->kind.claimed ? "rm_fault" : "st_fault", 4, 8,
+				     KEYS, NULL);
+		has_failed = failed();
+		if (map < 0) {
+			failures++;
+			EXPECT_TRUE(has_failed);
+			EXPECT_EQ(map, -ENOMEM);
+			EXPECT_TRUE(module_refs_become(self->refs));
+			continue;
+		}
+		EXPECT_EQ(put_value(map, 1, self->dev, -1), 0);
+		close(map);
+		EXPECT_TRUE(module_refs_become(self->refs));
+	}
+	EXPECT_LT(n, MANY);
+	EXPECT_GT(failures, 0);
+}
+
+/* Several entries, of two targets, in one call: claimed maps only. */
+TEST_F(faults, batch)
+{
+	struct bpf_devmap_val vals[KEYS] = {};
+	__u32 keys[KEYS], count, key;
+	bool has_failed = true;
+	int n, err;
+
+	if (!variant->kind.claimed)
+		SKIP(return, "stock maps know no batches");
+	for (n = 1; n < MANY && has_failed; n++) {
+		ASSERT_TRUE(sh("ip link add new type dummy"));
+		for (key = 0; key < KEYS; key++) {
+			keys[key] = key;
+			vals[key].ifindex = if_nametoindex("new");
+			vals[key].bpf_prog.fd = key & 1 ? self->prog : -1;
+		}
+		count = KEYS;
+		ASSERT_TRUE(fail_nth(n));
+		err = bpf_map_update_batch(self->map, keys, vals, &count, NULL);
+		has_failed = failed();
+		if (err) {
+			EXPECT_TRUE(has_failed);
+			EXPECT_EQ(err, -ENOMEM);
+			/* What comes behind the count has not been touched. */
+			for (key = count; key < KEYS - 1; key++)
+				EXPECT_EQ(value_ifindex(self->map, key), self->dev);
+		} else {
+			EXPECT_EQ(count, KEYS);
+		}
+		for (key = 0; key < KEYS - 1; key++)
+			ASSERT_EQ(put_value(self->map, key, self->dev, -1), 0);
+		bpf_map_delete_elem(self->map, &key);
+		ASSERT_TRUE(sh("ip link del new"));
+	}
+	EXPECT_LT(n, MANY);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
