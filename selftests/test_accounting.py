@@ -1,0 +1,174 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nothing is lost track of: of all frames that two CPUs offer to claimed maps,
+while entries, programs and devices come, go and change, as many were sent or lost
+for a reason as were offered, exactly."""
+import ctypes
+import os
+import random
+import sys
+import threading
+import time
+
+from testlib import (OUTPUT, add_veth, becomes, checked, equal, ifindex, in_a_net, libbpf,
+                     need_modules, open_pinned, run, sh, test, update)
+
+in_a_net()
+need_modules("pyroute2")
+
+from redirmap_netlink import Family  # noqa: E402
+from redirmap_table import drops_of  # noqa: E402
+
+PIN = "/sys/fs/bpf/redirmap-accounting"
+DEVICES = ("out1", "out2", "out3")
+LIVE_FRAMES = 2
+BURST = 256
+SEED = int(os.environ.get("SEED", "0")) or random.randrange(1 << 32)
+
+dice = random.Random(SEED)
+print(f"# SEED={SEED}")
+
+
+class TestRun(ctypes.Structure):
+    """struct bpf_test_run_opts"""
+    _fields_ = [
+        ("sz", ctypes.c_size_t), ("data_in", ctypes.c_char_p), ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32), ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p), ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32), ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32), ("repeat", ctypes.c_int), ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32), ("cpu", ctypes.c_uint32), ("batch_size", ctypes.c_uint32),
+    ]
+
+
+def add_device(name):
+    """One whose peer takes XDP frames, mostly."""
+    add_veth(name, f"{name}p")
+    if dice.random() < 0.8:
+        sh(f"ethtool -K {name}p gro on")
+
+
+class Load(threading.Thread):
+    """Offers frames to a program on a CPU, until it is stopped."""
+
+    def __init__(self, prog, cpu):
+        super().__init__()
+        self.prog, self.cpu = prog, cpu
+        self.offered, self.stopped, self.error = 0, False, None
+
+    def run(self):
+        os.sched_setaffinity(0, {self.cpu})
+        try:
+            while not self.stopped:
+                frame = bytes(64 + self.offered // BURST % 4 * 100)
+                opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame,
+                               data_size_in=len(frame), repeat=BURST, flags=LIVE_FRAMES)
+                checked(libbpf.bpf_prog_test_run_opts(self.prog, ctypes.byref(opts)))
+                self.offered += BURST
+        except OSError as error:
+            self.error = error
+
+
+def counted():
+    """All frames that were counted: sent, and lost."""
+    with Family() as family:
+        stats = [one["stats"] for one in family.maps() + family.targets()]
+        stats.append(family.state()["gone"])
+    return (sum(one["packets"] or 0 for one in stats), sum(drops_of(one) for one in stats))
+
+
+def account(prog, times, actions, copies=1):
+    """Two CPUs offer frames while things are done at random; compares the sums."""
+    sent, lost = counted()
+    loads = [Load(prog, cpu) for cpu in sorted(os.sched_getaffinity(0))[:2]]
+    for load in loads:
+        load.start()
+    for _ in range(times):
+        dice.choice(actions)()
+        time.sleep(0.005)
+    for load in loads:
+        load.stopped = True
+        load.join()
+        equal(load.error, None)
+        assert load.offered, "nothing was offered"
+    want = copies * sum(load.offered for load in loads)
+    # What is no more gives its counters back a grace period later.
+    now = []
+    assert becomes(lambda: now.append(counted()) or sum(now[-1]) - sent - lost == want), \
+        f"{want} offered; sent, lost: before {sent}, {lost}, now {now[-1]}"
+    print(f"# {want} offered, {now[-1][0] - sent} sent, {now[-1][1] - lost} lost")
+    assert now[-1][0] > sent and now[-1][1] > lost, "only one kind: the test tests nothing"
+
+
+def make():
+    """Maps, programs, devices."""
+    sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+       f"bpftool prog loadall {OUTPUT}/tools.bpf.o {PIN}/p pinmaps {PIN}/m")
+    for name in DEVICES:
+        add_device(name)
+
+
+def put(maps, key, name, egress):
+    prog = open_pinned(f"{PIN}/p/short_only") if egress else -1
+    for fd in maps:
+        update(fd, key, ifindex(name), prog)
+    if egress:
+        os.close(prog)
+
+
+def any_device():
+    return dice.choice(DEVICES)
+
+
+def change_state():
+    sh(f"ip link set {any_device()} {dice.choice(('up', 'up', 'down'))}")
+
+
+def change_mtu():
+    sh(f"ip link set {any_device()} mtu {dice.choice((1500, 1500, 200))}")
+
+
+make()
+for kind in ("array", "hash"):
+    fd = open_pinned(f"{PIN}/m/rm_{kind}")
+
+    @test(f"{kind}: one target for each frame, while entries and devices come and go")
+    def _(fd=fd, kind=kind):
+        def entry():
+            if dice.random() < 0.3:
+                libbpf.bpf_map_delete_elem(fd, b"\1\0\0\0")
+            else:
+                put([fd], 1, any_device(), dice.random() < 0.3)
+
+        def device():
+            name = any_device()
+            sh(f"ip link del {name}")
+            add_device(name)
+
+        prog = open_pinned(f"{PIN}/p/to_rm_{kind}")
+        account(prog, 60, [entry, entry, entry, change_state, change_mtu, device])
+        os.close(prog)
+        sh("".join(f"ip link set {name} up mtu 1500; " for name in DEVICES))
+
+    @test(f"{kind}: a copy for each member, while these change")
+    def _(fd=fd, kind=kind):
+        for key, name in enumerate(DEVICES):
+            put([fd], key, name, key == 2)
+        prog = open_pinned(f"{PIN}/p/all_rm_{kind}")
+        account(prog, 40, [change_state, change_mtu], len(DEVICES))
+        os.close(prog)
+        sh("".join(f"ip link set {name} up mtu 1500; " for name in DEVICES))
+
+    @test(f"{kind}: in the end")
+    def _(fd=fd, kind=kind):
+        os.close(fd)
+        before = sum(counted())
+        sh(f"rm {PIN}/m/rm_{kind} {PIN}/p/*_rm_{kind}")
+        for _ in range(3):
+            assert becomes(lambda: sum(counted()) == before), (counted(), before)
+
+try:
+    run()
+finally:
+    sh(f"rm -rf {PIN}")
+    sys.stdout.flush()
