@@ -20,7 +20,6 @@
  * device's second program, a map's broadcasts), which a work item fills up.
  * Freed from work items.
  */
-#include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -33,10 +32,11 @@
 #define BULKQ_RESERVE 32
 
 /*
- * The reserve: idle bulk queues, linked by the flush_node of their first CPU's
- * queue, in whose q[0] is the address of them all.
+ * The reserve: idle bulk queues, the next ones in q[0] of their first CPU's
+ * queue. By addresses as the allocator gives them, or kmemleak takes them for
+ * lost.
  */
-static LIST_HEAD(reserve);
+static struct xdp_dev_bulk_queue __percpu *reserve;
 static int reserve_count;
 static DEFINE_SPINLOCK(reserve_lock);
 static atomic_t reserve_promised = ATOMIC_INIT(0);
@@ -66,31 +66,26 @@ static struct kern_bulkq *bulkq_first(struct xdp_dev_bulk_queue __percpu *bulkq)
 
 static struct xdp_dev_bulk_queue __percpu *reserve_take(void)
 {
+	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct kern_bulkq *first;
-	void *all;
 
 	spin_lock(&reserve_lock);
-	first = list_first_entry_or_null(&reserve, struct kern_bulkq, flush_node);
-	if (!first) {
-		spin_unlock(&reserve_lock);
-		return NULL;
+	bulkq = reserve;
+	if (bulkq) {
+		first = bulkq_first(bulkq);
+		reserve = (__force void __percpu *)first->q[0];
+		first->q[0] = NULL;
+		WRITE_ONCE(reserve_count, reserve_count - 1);
 	}
-	list_del(&first->flush_node);
-	WRITE_ONCE(reserve_count, reserve_count - 1);
 	spin_unlock(&reserve_lock);
-
-	all = first->q[0];
-	first->q[0] = NULL;
-	return (__force struct xdp_dev_bulk_queue __percpu *)all;
+	return bulkq;
 }
 
 static void reserve_put(struct xdp_dev_bulk_queue __percpu *bulkq)
 {
-	struct kern_bulkq *first = bulkq_first(bulkq);
-
-	first->q[0] = (__force void *)bulkq;
 	spin_lock(&reserve_lock);
-	list_add(&first->flush_node, &reserve);
+	bulkq_first(bulkq)->q[0] = (__force void *)reserve;
+	reserve = bulkq;
 	WRITE_ONCE(reserve_count, reserve_count + 1);
 	spin_unlock(&reserve_lock);
 }
@@ -302,6 +297,6 @@ void bulkq_module_init(void)
 void bulkq_module_exit(void)
 {
 	cancel_work_sync(&refill_work);
-	while (!list_empty(&reserve))
+	while (reserve)
 		bulkq_free(reserve_take());
 }

@@ -75,7 +75,8 @@ struct copy_ring {
 	struct copy_page pages[COPY_PAGES];
 };
 
-static struct copy_ring __percpu *copy_rings __ro_after_init;
+/* Not __ro_after_init, where kmemleak does not look. */
+static struct copy_ring __percpu *copy_rings __read_mostly;
 
 /* Are all fragments of a page free, and enough references left for a round? */
 static bool copy_page_ready(struct copy_page *page)

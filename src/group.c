@@ -64,9 +64,12 @@ struct group_port {
 	struct net_device dev;
 };
 
-/* Where broadcasts of maps go that have never had an entry. */
+/*
+ * Where broadcasts of maps go that have never had an entry. Not __ro_after_init,
+ * where kmemleak does not look.
+ */
 static LIST_HEAD(no_members);
-static struct kern_dtab_netdev *group_empty __ro_after_init;
+static struct kern_dtab_netdev *group_empty __read_mostly;
 
 /**
  * struct group_batch - the frames of a flush
