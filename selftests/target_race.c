@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Two CPUs enter the same devices into maps, each device for the first time, at
+ * once: what the module makes for a device it makes before it looks whether
+ * another CPU was quicker, and throws it away then.
+ *
+ * Kernels with DEBUG_ATOMIC_SLEEP tell when that sleeps, where nothing may.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+
+#include "egresslib.h"
+#include "harness.h"
+#include "netlib.h"
+
+/*
+ * Emulated CPUs take turns, some ten in a second: going through so many devices
+ * takes several turns, and where one ends, the other one overtakes.
+ */
+#define MANY 400
+#define THREADS 2
+
+struct updater {
+	int map, prog, cpu;
+	pthread_t thread;
+	int failed;
+};
+
+static __u32 dev[MANY];
+
+static void *update_all(void *arg)
+{
+	struct updater *u = arg;
+	int i;
+
+	run_on_cpu(u->cpu);
+	for (i = 0; i < MANY; i++)
+		u->failed += !!put_value(u->map, i, dev[i], u->prog);
+	return NULL;
+}
+
+FIXTURE(race)
+{
+	struct updater updater[THREADS];
+	int prog;
+};
+
+FIXTURE_VARIANT(race)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(race);
+
+FIXTURE_SETUP(race)
+{
+	char name[16];
+	int i;
+
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	ASSERT_TRUE(sh("seq -f 'link add d%%g type dummy' 0 %d | ip -batch -", MANY - 1));
+	for (i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "d%d", i);
+		dev[i] = if_nametoindex(name);
+		ASSERT_NE(dev[i], 0);
+	}
+	self->prog = make_egress(XDP_PASS);
+	ASSERT_GE(self->prog, 0);
+	for (i = 0; i < THREADS; i++) {
+		self->updater[i].cpu = i;
+		self->updater[i].prog = -1;
+		self->updater[i].map = new_map(&variant->kind, MANY);
+		ASSERT_GE(self->updater[i].map, 0);
+	}
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	int i;
+
+	for (i = 0; i < THREADS; i++)
+		close(self->updater[i].map);
+	close(self->prog);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static void update_at_once(struct __test_metadata *_metadata, struct updater *u)
+{
+	int t, i, wrong = 0;
+
+	for (t = 0; t < THREADS; t++)
+		ASSERT_EQ(pthread_create(&u[t].thread, NULL, update_all, &u[t]), 0);
+	for (t = 0; t < THREADS; t++) {
+		pthread_join(u[t].thread, NULL);
+		EXPECT_EQ(u[t].failed, 0);
+		for (i = 0; i < MANY; i++)
+			wrong += value_ifindex(u[t].map, i) != (int)dev[i];
+	}
+	EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(race, same_devices)
+{
+	int i;
+
+	update_at_once(_metadata, self->updater);
+
+	/* Once more, with what is made for a second program of each device. */
+	for (i = 0; i < THREADS; i++)
+		self->updater[i].prog = self->prog;
+	update_at_once(_metadata, self->updater);
+
+	/* They are in use once per map, and in no other. */
+	ASSERT_TRUE(sh("ip link del d0"));
+	for (i = 0; i < THREADS; i++) {
+		EXPECT_EQ(value_ifindex(self->updater[i].map, 0), -ENOENT);
+		EXPECT_EQ(value_ifindex(self->updater[i].map, 1), dev[1]);
+		EXPECT_EQ(value_id(self->updater[i].map, 1), prog_id(self->prog));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
