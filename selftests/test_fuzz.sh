@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A short round of the fuzzer, always the same one, and that it finds what it is to
+# find: see Documentation/testing.rst. make fuzz runs long ones.
+
+# Functions are called by result():
+# shellcheck disable=SC2317
+
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
+
+: "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"
+fuzz=$REDIRMAP_TEST_OUTPUT/fuzz/fuzz
+
+[ "$(id -u)" = 0 ] || exit 4
+[ -d /sys/module/redirmap ] || exit 4
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+short_round()
+{
+	"$fuzz" --seed 1 --ops 4000
+}
+
+# A documented difference will do for a fault.
+finds_difference()
+{
+	"$fuzz" --strict exist --seed 1 --ops 6000 >"$tmp/out"
+	[ $? = 1 ] || return 1
+	sed -n '/^# --- reproducer/,/^# --- end/p' "$tmp/out" >"$tmp/reproducer"
+	cat "$tmp/reproducer"
+	# A map, and an update with BPF_EXIST.
+	[ "$(grep -vc '^#' "$tmp/reproducer")" = 2 ] &&
+		grep -q '^update .*flags=exist' "$tmp/reproducer"
+}
+
+replays()
+{
+	"$fuzz" --strict exist --replay "$tmp/reproducer"
+	[ $? = 1 ] && "$fuzz" --replay "$tmp/reproducer"
+}
+
+same_seed_same_operations()
+{
+	"$fuzz" --seed 7 --ops 300 --verbose | sed '$d' >"$tmp/first"
+	"$fuzz" --seed 7 --ops 300 --verbose | sed '$d' >"$tmp/second"
+	[ "$(wc -l <"$tmp/first")" -gt 300 ] &&
+		diff <(grep -v '^#' "$tmp/first") <(grep -v '^#' "$tmp/second")
+}
+
+result "stock and claimed maps do the same, but for what is documented" short_round
+result "a difference is found and shrunk" finds_difference
+result "a reproducer can be replayed" replays
+result "operations follow from the seed" same_seed_same_operations
+finish
