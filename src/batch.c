@@ -12,7 +12,7 @@
  * A batch is no transaction: entries are read and written one after the other,
  * and others may come between two chunks. An update finds the device and
  * publishes it inside one RCU read section, as a single update does: see the
- * head comment of target.c.
+ * head comment of target_device.c.
  *
  * Lookups go through the keys in an order that is given by the keys alone.
  * What in_batch and out_batch point to, 4 bytes, is the last key that was

@@ -31,6 +31,7 @@
 
 #include "hash_table.h"
 #include "map.h"
+#include "target_device.h"
 
 /* How much of a table is walked between two chances to reschedule. */
 #define HASH_SWEEP_BUCKETS 1024

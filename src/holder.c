@@ -33,6 +33,7 @@
 
 #include "group.h"
 #include "holder.h"
+#include "target_device.h"
 
 /**
  * struct holding - a holder's share in a target

@@ -11,7 +11,7 @@
 #include "compat.h"
 #include "log.h"
 #include "notifier.h"
-#include "target.h"
+#include "target_device.h"
 
 /* Under RTNL. */
 static int notifier_event(struct notifier_block *nb, unsigned long event,
@@ -36,7 +36,7 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 	case NETDEV_XDP_FEAT_CHANGE:
 	case NETDEV_CHANGEUPPER:
 	case NETDEV_POST_TYPE_CHANGE:
-		target_mirror(dev);
+		target_device_changed(dev);
 		break;
 	}
 	return NOTIFY_DONE;

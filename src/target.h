@@ -138,13 +138,13 @@ struct target *target_find(struct net *net, u32 ifindex,
 			   const struct bpf_prog *prog);
 struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 			  bool own, gfp_t gfp);
+void target_hold(struct target *target);
 void target_put(struct target *target);
-void target_take_dead(struct list_head *dead);
+
 bool target_next_info(unsigned long *id, struct target_info *info);
 unsigned int target_generation(void);
 struct stats_gone *target_gone_get(const struct net *net);
 void target_gone_stats(const struct net *net, struct redirmap_stats *sum);
-unsigned int target_deaths(void);
 
 /**
  * target_death_cause() - why a target has died
@@ -158,10 +158,7 @@ static inline enum redirmap_cause target_death_cause(const struct target *target
 			       REDIRMAP_CAUSE_UNREGISTER;
 }
 
-void target_mirror(struct net_device *dev);
-void target_device_came(struct net_device *dev);
-void target_device_left(struct net_device *dev);
-
+void target_queue_sweep(void);
 int target_module_init(struct work_struct *sweep);
 void target_module_exit(void);
 

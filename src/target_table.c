@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The targets of a network namespace, by ifindex and egress program.
+ * Where targets are found: by device and egress program, and by number.
  *
- * An xarray leads to the first target of a device; its others, for other
- * programs, are linked behind it. Looked up in bpf(2), inside an RCU read
- * section or under target_lock; changed, under target_lock, there, in the work
- * item that frees targets, and in the netdev notifier.
+ * Owns the tables, what else there is for each network namespace, and the lock
+ * that all of it changes under. In a namespace, an xarray leads to the first
+ * target of a device; its others, for other programs, are linked behind it.
+ * Targets that are one entry's own are in a list, for their device's sake only.
+ * One table for all namespaces has the targets by number, for netlink.
+ *
+ * Looked up in bpf(2), inside an RCU read section or under target_lock; changed,
+ * under target_lock, there, in the work item that frees targets, and in the
+ * netdev notifier. Read, under target_lock, by netlink.
  */
+#include <linux/netdevice.h>
 #include <linux/rcupdate.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
 
+#include "bulkq.h"
+#include "stats.h"
 #include "target.h"
 #include "target_table.h"
 
@@ -18,19 +28,39 @@
  */
 DEFINE_SPINLOCK(target_lock);
 
+static unsigned int target_net_id;
+
+/* All targets, by their id; what is in it is not freed under target_lock. */
+static DEFINE_XARRAY_ALLOC(targets_by_id);
+
+/* Changes with what target_next_info() finds; written under target_lock. */
+static unsigned int target_generation_count = 1;
+
+/**
+ * target_table_net() - the targets of a network namespace
+ * @net: the namespace
+ *
+ * Context: any; the namespace must not go meanwhile.
+ * Return: its tables.
+ */
+struct target_net *target_table_net(const struct net *net)
+{
+	return net_generic(net, target_net_id);
+}
+
 /**
  * target_table_find() - the target of a device and a program
- * @targets: the table
+ * @tn: the namespace's targets
  * @ifindex: the device
  * @prog: the egress program, or NULL
  *
  * Context: under target_lock, or inside an RCU read section.
  * Return: the target, without a reference, or NULL.
  */
-struct target *target_table_find(struct xarray *targets, u32 ifindex,
+struct target *target_table_find(struct target_net *tn, u32 ifindex,
 				 const struct bpf_prog *prog)
 {
-	struct target *target = xa_load(targets, ifindex);
+	struct target *target = xa_load(&tn->targets, ifindex);
 
 	while (target && target->port.prog != prog)
 		target = rcu_dereference_check(target->sibling,
@@ -40,21 +70,21 @@ struct target *target_table_find(struct xarray *targets, u32 ifindex,
 
 /**
  * target_table_first() - the first target of a device
- * @targets: the table
+ * @tn: the namespace's targets
  * @dev: the device. Core repeats NETDEV_UNREGISTER while somebody holds it, and
  *	by then another one may have got its ifindex
  *
  * Context: under target_lock.
  * Return: the target, or NULL.
  */
-struct target *target_table_first(struct xarray *targets,
+struct target *target_table_first(struct target_net *tn,
 				  const struct net_device *dev)
 {
 	struct target *target;
 
 	lockdep_assert_held(&target_lock);
 
-	target = xa_load(targets, dev->ifindex);
+	target = xa_load(&tn->targets, dev->ifindex);
 	return target && target->port.real == dev ? target : NULL;
 }
 
@@ -72,32 +102,78 @@ struct target *target_table_next(const struct target *target)
 }
 
 /**
+ * target_table_take() - take all targets of a device out, but entries' own ones
+ * @tn: the namespace's targets
+ * @dev: the device
+ *
+ * Readers may still come by them.
+ *
+ * Context: under target_lock.
+ * Return: the first one, which target_table_next() goes on from, or NULL.
+ */
+struct target *target_table_take(struct target_net *tn,
+				 const struct net_device *dev)
+{
+	struct target *target = target_table_first(tn, dev);
+
+	if (target)
+		xa_erase(&tn->targets, dev->ifindex);
+	return target;
+}
+
+/**
+ * target_table_changed() - one more target to be told of, or one less
+ *
+ * Context: under target_lock.
+ */
+void target_table_changed(void)
+{
+	lockdep_assert_held(&target_lock);
+
+	WRITE_ONCE(target_generation_count, target_generation_count + 1);
+}
+
+/* Before the device's other ones. As target_table_add(). */
+static int target_table_link(struct target_net *tn, struct target *target,
+			     gfp_t gfp)
+{
+	u32 ifindex = target->entry.val.ifindex;
+
+	RCU_INIT_POINTER(target->sibling, xa_load(&tn->targets, ifindex));
+	return xa_err(xa_store(&tn->targets, ifindex, target, gfp));
+}
+
+/**
  * target_table_add() - publish a target
- * @targets: the table, in which there is none like it
- * @target: the target, before the device's other ones
+ * @tn: the namespace's targets, among which there is none like it
+ * @target: the target; its id is from target_table_get_id()
  * @gfp: how to allocate; must forbid to sleep
  *
  * Context: under target_lock.
  * Return: 0 or -ENOMEM.
  */
-int target_table_add(struct xarray *targets, struct target *target, gfp_t gfp)
+int target_table_add(struct target_net *tn, struct target *target, gfp_t gfp)
 {
-	u32 ifindex = target->entry.val.ifindex;
+	int err;
 
 	lockdep_assert_held(&target_lock);
 
-	RCU_INIT_POINTER(target->sibling, xa_load(targets, ifindex));
-	return xa_err(xa_store(targets, ifindex, target, gfp));
+	if (target->shown) {
+		hlist_add_head(&target->own_node,
+			       target_table_own(tn, target->entry.val.ifindex));
+	} else {
+		err = target_table_link(tn, target, gfp);
+		if (err)
+			return err;
+	}
+	/* A number that was reserved is stored at without more memory. */
+	xa_store(&targets_by_id, target->id, target, 0);
+	target_table_changed();
+	return 0;
 }
 
-/**
- * target_table_remove() - take a target out; readers may still come by it
- * @targets: the table
- * @target: a target that is in it
- *
- * Context: under target_lock.
- */
-void target_table_remove(struct xarray *targets, struct target *target)
+/* Out of its device's targets; readers may still come by it. */
+static void target_table_unlink(struct xarray *targets, struct target *target)
 {
 	struct target *at, *next = target_table_next(target);
 	u32 ifindex = target->entry.val.ifindex;
@@ -114,4 +190,175 @@ void target_table_remove(struct xarray *targets, struct target *target)
 	while (target_table_next(at) != target)
 		at = target_table_next(at);
 	rcu_assign_pointer(at->sibling, next);
+}
+
+/**
+ * target_table_remove() - let a target be found by its device no more
+ * @target: a target that was added. One that is dead has been taken out when it
+ *	died, and its namespace may be gone
+ *
+ * Context: under target_lock.
+ */
+void target_table_remove(struct target *target)
+{
+	lockdep_assert_held(&target_lock);
+
+	if (target->shown)
+		hlist_del_init(&target->own_node);
+	else if (target_is_live(target))
+		target_table_unlink(&target->tn->targets, target);
+}
+
+/**
+ * target_table_get_id() - reserve a number for a target
+ * @target: gets the number, by which there is nothing to be found yet
+ * @gfp: how to allocate; may forbid to sleep
+ *
+ * Context: process context, target_lock not held.
+ * Return: 0 or -ENOMEM.
+ */
+int target_table_get_id(struct target *target, gfp_t gfp)
+{
+	return xa_alloc(&targets_by_id, &target->id, NULL, xa_limit_31b, gfp) ?
+	       -ENOMEM : 0;
+}
+
+/**
+ * target_table_put_id() - give a target's number back
+ * @target: the target, which is not found by its number from here on
+ *
+ * Context: process context, target_lock not held.
+ */
+void target_table_put_id(struct target *target)
+{
+	spin_lock(&target_lock);
+	xa_erase(&targets_by_id, target->id);
+	if (target_is_live(target))
+		target_table_changed();
+	spin_unlock(&target_lock);
+}
+
+/**
+ * target_next_info() - walk over all live targets of all namespaces
+ * @id: the least id to look at, 0 to begin; becomes that of what is found
+ * @info: filled
+ *
+ * Context: process context.
+ * Return: false when there is none any more.
+ */
+bool target_next_info(unsigned long *id, struct target_info *info)
+{
+	struct target *target;
+
+	spin_lock(&target_lock);
+	xa_for_each_start(&targets_by_id, *id, target, *id)
+		if (target_is_live(target))
+			break;
+	if (target) {
+		memset(info, 0, sizeof(*info));
+		info->id = target->id;
+		info->net = target->net;
+		/* The device is there, and so is its namespace. */
+		info->netns_ino = target->net->ns.inum;
+		info->ifindex = target->entry.val.ifindex;
+		strscpy(info->ifname, target->port.dev.name,
+			sizeof(info->ifname));
+		info->prog_id = target->entry.val.bpf_prog.id;
+		info->refs = refcount_read(&target->refs);
+		info->own = target->shown;
+		port_stats(&target->port, &info->stats);
+	}
+	spin_unlock(&target_lock);
+	return target;
+}
+
+/**
+ * target_generation() - what changes when a target comes or goes
+ *
+ * Context: any.
+ * Return: a number other than that before the change.
+ */
+unsigned int target_generation(void)
+{
+	return READ_ONCE(target_generation_count);
+}
+
+/**
+ * target_gone_get() - where counters of a namespace are kept
+ * @net: the namespace
+ *
+ * Context: any; the namespace must not go meanwhile.
+ * Return: the sums, with a reference.
+ */
+struct stats_gone *target_gone_get(const struct net *net)
+{
+	return stats_gone_get(target_table_net(net)->gone);
+}
+
+/**
+ * target_gone_stats() - read what was counted for what is no more
+ * @net: the namespace
+ * @sum: what the counters of its former targets and maps are added to
+ *
+ * Context: process context.
+ */
+void target_gone_stats(const struct net *net, struct redirmap_stats *sum)
+{
+	stats_gone_read(target_table_net(net)->gone, sum);
+}
+
+static int __net_init target_net_init(struct net *net)
+{
+	struct target_net *tn = target_table_net(net);
+	int i;
+
+	tn->gone = stats_gone_alloc();
+	if (!tn->gone)
+		return -ENOMEM;
+	xa_init(&tn->targets);
+	xa_init(&tn->spares);
+	for (i = 0; i < TARGET_OWN_BUCKETS; i++)
+		INIT_HLIST_HEAD(&tn->own[i]);
+	return 0;
+}
+
+/* All devices have left; targets that are still being swept are dead. */
+static void __net_exit target_net_exit(struct net *net)
+{
+	struct target_net *tn = target_table_net(net);
+
+	/* Left by a device that has gone while its last target was freed. */
+	bulkq_free_spares(&tn->spares);
+	WARN_ON_ONCE(!xa_empty(&tn->targets));
+	xa_destroy(&tn->targets);
+	stats_gone_put(tn->gone);
+}
+
+static struct pernet_operations target_net_ops = {
+	.init = target_net_init,
+	.exit = target_net_exit,
+	.id = &target_net_id,
+	.size = sizeof(struct target_net),
+};
+
+/**
+ * target_table_init() - make the tables of all namespaces
+ *
+ * Context: insmod, sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int target_table_init(void)
+{
+	return register_pernet_subsys(&target_net_ops);
+}
+
+/**
+ * target_table_exit() - free them
+ *
+ * Context: rmmod, sleeps, with no target left.
+ */
+void target_table_exit(void)
+{
+	unregister_pernet_subsys(&target_net_ops);
+	xa_destroy(&targets_by_id);
 }
