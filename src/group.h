@@ -3,8 +3,8 @@
 #define REDIRMAP_GROUP_H
 
 #include <linux/list.h>
+#include <linux/netdevice.h>
 #include <linux/refcount.h>
-
 #include <uapi/linux/redirmap.h>
 
 #include "layout.h"
@@ -12,6 +12,7 @@
 struct bpf_map;
 struct port;
 struct redirmap_stats;
+struct xdp_frame;
 
 /**
  * struct group_member - a port that a map's broadcasts go to
@@ -25,14 +26,55 @@ struct group_member {
 	struct list_head node;
 };
 
+/**
+ * struct group_port - a pseudo device that stands for a map's members
+ * @entry: what redirects lead to
+ * @members: list of struct group_member
+ * @exclude_ingress: frames do not go where they have come from
+ * @map: the map; to be named only; NULL for the group of those without entries
+ * @queue: transmit queue, for generic XDP
+ * @dev: what the kernel enqueues to; takes everything, ifindex 0
+ */
+struct group_port {
+	/* hot, read only */
+	struct kern_dtab_netdev entry ____cacheline_aligned;
+	const struct list_head *members;
+	bool exclude_ingress;
+
+	/* cold */
+	const struct bpf_map *map;
+	struct netdev_queue queue;
+
+	/* hot: per packet; last, for it may end in a flexible array */
+	struct net_device dev;
+};
+
+/**
+ * group_of() - the group that a pseudo device is part of
+ * @dev: the pseudo device of a group
+ *
+ * Context: any.
+ * Return: the group.
+ */
+static inline struct group_port *group_of(const struct net_device *dev)
+{
+	return container_of(dev, struct group_port, dev);
+}
+
+int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
+		   u32 flags);
+netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev);
+u16 group_select_queue(struct net_device *dev, struct sk_buff *skb,
+		       struct net_device *sb_dev);
+void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
+		u32 packets);
+
 struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 					  const struct list_head *members,
 					  bool exclude_ingress, gfp_t gfp);
 void group_port_free(struct kern_dtab_netdev *entry);
 struct kern_dtab_netdev *group_empty_entry(void);
 size_t group_port_memory(void);
-void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
-		u32 packets);
 void group_stats(const struct kern_dtab_netdev *entry,
 		 struct redirmap_stats *sum);
 bool group_has_dev(const struct net_device *dev);

@@ -6,7 +6,7 @@
  * points to, which counts the slots, and has one reference of the target. So
  * an update touches the holding, and the target's own lines stay untouched;
  * and freeing a map drops holdings, without looking at its slots. The holdings
- * are also the members that the map's broadcasts go to: see group.c.
+ * are also the members that the map's broadcasts go to: see group_xmit.c.
  *
  * Most updates name a device that a recent one has named. A few holdings can be
  * found by their ifindex alone, without a look into the tables. Such a short
