@@ -11,6 +11,11 @@
 #include "layout.h"
 #include "value.h"
 
+/* Flags of bpf_redirect_map() that ask for a broadcast. */
+#define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
+/* What a program may want for a missing key: all that flags mostly are. */
+#define MAP_REDIRECT_ACTIONS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
+
 /**
  * struct hash_table - the table of a hash
  * @multiplier: random, odd
@@ -78,9 +83,29 @@ struct redir_map {
 	unsigned int swept;
 };
 
+/**
+ * to_redir_map() - the claimed map that the kernel knows as a bpf_map
+ * @map: a map that this module has made
+ *
+ * Context: any.
+ * Return: the map.
+ */
 static inline struct redir_map *to_redir_map(const struct bpf_map *map)
 {
 	return container_of(map, struct redir_map, dtab.map);
+}
+
+/**
+ * map_has_group() - has a map got a group of its own?
+ * @rmap: the map
+ * @i: which of the two: as of redir_map.group
+ *
+ * Context: any; the map must not be freed meanwhile.
+ * Return: false as long as broadcasts lead to nobody.
+ */
+static inline bool map_has_group(const struct redir_map *rmap, int i)
+{
+	return READ_ONCE(rmap->group[i]) != group_empty_entry();
 }
 
 struct redir_map *map_alloc(union bpf_attr *attr,
@@ -101,9 +126,5 @@ void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
 void map_module_init(void);
-
-#define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
-/* What a program may want for a missing key: all that flags mostly are. */
-#define MAP_REDIRECT_ACTIONS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
 
 #endif /* REDIRMAP_MAP_H */

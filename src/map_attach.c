@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an entry needs of its map: a device, perhaps a program, somebody to pay.
+ *
+ * Owns what values name: the device, in the network namespace of who writes
+ * the value, and the egress program, which has to go together with the map's
+ * others. The first entry of a map makes its groups. What can be charged to
+ * somebody is charged to the map's memory cgroup.
+ *
+ * Runs in bpf(2), inside the RCU read section that publishes the entry, so
+ * nothing here sleeps; updates of an array run beside each other.
+ */
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+
+#include "bulkq.h"
+#include "compat.h"
+#include "group.h"
+#include "holder.h"
+#include "map.h"
+#include "value.h"
+
+/* Where broadcasts go, made with the first entry. As map_attach(). */
+static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
+{
+	struct kern_dtab_netdev *group;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
+		if (map_has_group(rmap, i))
+			continue;
+		group = group_port_alloc(&rmap->dtab.map,
+					 &rmap->holder.members, i, gfp);
+		if (!group)
+			return -ENOMEM;
+		if (cmpxchg(&rmap->group[i], group_empty_entry(), group) ==
+		    group_empty_entry())
+			bulkq_promise(-1);
+		else
+			group_port_free(group);	/* somebody was faster */
+	}
+	WRITE_ONCE(rmap->grouped, true);
+	return 0;
+}
+
+/*
+ * May a program be in a map? All of a map's programs are alike in what other
+ * programs that use the map depend on; the first one decides. The kernel asks
+ * the same, of the same owner, for programs that use the map.
+ */
+static bool map_takes_prog(struct bpf_map *map, const struct bpf_prog *prog)
+{
+	struct bpf_map_owner *owner;
+	bool takes;
+	int i;
+
+	if (prog->kprobe_override || compat_prog_is_dev_bound(prog))
+		return false;
+
+	spin_lock(&map->owner_lock);
+	owner = map->owner;
+	if (owner) {
+		takes = owner->type == prog->type &&
+			owner->jited == prog->jited &&
+			owner->xdp_has_frags == prog->aux->xdp_has_frags;
+		goto unlock;
+	}
+	owner = bpf_map_owner_alloc(map);
+	takes = owner;
+	if (!owner)
+		goto unlock;
+	owner->type = prog->type;
+	owner->jited = prog->jited;
+	owner->xdp_has_frags = prog->aux->xdp_has_frags;
+	owner->expected_attach_type = prog->expected_attach_type;
+	owner->attach_func_proto = prog->aux->attach_func_proto;
+	for (i = 0; i < ARRAY_SIZE(owner->storage_cookie); i++)
+		owner->storage_cookie[i] = prog->aux->cgroup_storage[i] ?
+					   prog->aux->cgroup_storage[i]->cookie : 0;
+	map->owner = owner;
+unlock:
+	spin_unlock(&map->owner_lock);
+	return takes;
+}
+
+/* The egress program that a value names, referenced, NULL, or an error. */
+static struct bpf_prog *map_get_prog(struct bpf_map *map, struct net *net,
+				     const struct bpf_devmap_val *val)
+{
+	struct bpf_prog *prog;
+
+	if (val->bpf_prog.fd <= 0)
+		return NULL;
+	/* A value that is refused must not decide about later ones. */
+	if (!dev_get_by_index_rcu(net, val->ifindex))
+		return ERR_PTR(-EINVAL);
+
+	prog = bpf_prog_get_type_dev(val->bpf_prog.fd, BPF_PROG_TYPE_XDP, false);
+	if (IS_ERR(prog))
+		return ERR_PTR(-EINVAL);
+	if (prog->expected_attach_type != BPF_XDP_DEVMAP ||
+	    !map_takes_prog(map, prog)) {
+		bpf_prog_put(prog);
+		return ERR_PTR(-EINVAL);
+	}
+	return prog;
+}
+
+/* map_attach(), with the memory cgroup set. */
+static struct target *map_attach_charged(struct redir_map *rmap,
+					 const struct bpf_devmap_val *val,
+					 gfp_t gfp)
+{
+	struct net *net = current->nsproxy->net_ns;
+	struct target *target;
+	struct bpf_prog *prog;
+	int err;
+
+	prog = map_get_prog(&rmap->dtab.map, net, val);
+	if (IS_ERR(prog))
+		return ERR_CAST(prog);
+
+	if (unlikely(!READ_ONCE(rmap->grouped))) {
+		err = map_make_groups(rmap, gfp);
+		if (err) {
+			target = ERR_PTR(err);
+			goto put_prog;
+		}
+	}
+	target = holder_attach(&rmap->holder, net, val->ifindex, prog,
+			       value_counts(rmap->dtab.map.value_size), gfp);
+put_prog:
+	/* The target has a reference of its own. */
+	if (prog)
+		bpf_prog_put(prog);
+	return target;
+}
+
+/**
+ * map_attach() - use the device, and the program, that a value names
+ * @rmap: the map
+ * @val: the value; ifindex is of the caller's network namespace
+ *
+ * Memory is charged to the map's memory cgroup: its own holdings, and the
+ * target when it is the first map to name the device.
+ *
+ * Context: bpf(2), inside the RCU read section that publishes the target.
+ * Return: the target; -EINVAL without such a device, or for a program that
+ * must not be here; -ENOMEM; -EOPNOTSUPP from port_init().
+ */
+struct target *map_attach(struct redir_map *rmap,
+			  const struct bpf_devmap_val *val)
+{
+	struct mem_cgroup *memcg = compat_map_memcg(&rmap->dtab.map);
+	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
+	struct mem_cgroup *old_memcg;
+	struct target *target;
+
+	if (!memcg)
+		return map_attach_charged(rmap, val, gfp);
+
+	old_memcg = set_active_memcg(memcg);
+	target = map_attach_charged(rmap, val, gfp | __GFP_ACCOUNT);
+	set_active_memcg(old_memcg);
+	return target;
+}
