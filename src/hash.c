@@ -75,33 +75,21 @@ static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
 					      redirect_key_t key, u64 flags)
 {
-	map_ret_t verdict;
-
 	if (flags & BPF_F_BROADCAST)
 		return map_broadcast(map, key, flags);
-	verdict = __bpf_xdp_redirect_map(map, key, flags, MAP_REDIRECT_FLAGS,
-					 hash_find);
-	if (likely(verdict == XDP_REDIRECT))
-		return verdict;
-	return map_missed(map, flags, verdict);
+	return map_redirect(map, key, flags, MAP_REDIRECT_FLAGS, hash_find);
 }
 
 /*
- * Runs in NAPI, bottom halves off; programs call it directly. Flags are looked
- * at once: the kernel's function asks the same, and the compiler knows. Other
- * functions are called last: with a call before, each lookup would save registers.
+ * Runs in NAPI, bottom halves off, per packet; programs call it directly. Flags
+ * are looked at once: the kernel's function asks the same, and the compiler knows.
  */
 static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 			       u64 flags)
 {
-	map_ret_t verdict;
-
 	if (unlikely(flags & ~(u64)MAP_REDIRECT_ACTIONS))
 		return hash_redirect_flags(map, key, flags);
-	verdict = __bpf_xdp_redirect_map(map, key, flags, 0, hash_find);
-	if (likely(verdict == XDP_REDIRECT))
-		return verdict;
-	return map_missed(map, flags, verdict);
+	return map_redirect(map, key, flags, 0, hash_find);
 }
 
 /* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */

@@ -3,6 +3,7 @@
 #define REDIRMAP_MAP_H
 
 #include <linux/bpf.h>
+#include <linux/filter.h>
 
 #include "batch.h"
 #include "compat.h"
@@ -124,6 +125,34 @@ struct target *map_attach(struct redir_map *rmap,
 map_ret_t map_missed(struct bpf_map *map, u64 flags, map_ret_t verdict);
 void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
+
+/**
+ * map_redirect() - bpf_redirect_map() to what a key leads to
+ * @map: the map
+ * @key: the key
+ * @flags: as of the helper
+ * @flag_mask: those of them, besides actions, that may be set
+ * @find: what a key leads to, or NULL; becomes part of the caller
+ *
+ * Calls other functions last, so that who calls this last saves no registers
+ * for them.
+ *
+ * Runs in NAPI, bottom halves off, per packet.
+ *
+ * Return: XDP_REDIRECT; the action in @flags without an entry; XDP_ABORTED for
+ * unknown flags.
+ */
+static __always_inline map_ret_t
+map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags, u64 flag_mask,
+	     void *(*find)(struct bpf_map *map, u32 key))
+{
+	map_ret_t verdict = __bpf_xdp_redirect_map(map, key, flags, flag_mask,
+						   find);
+
+	if (likely(verdict == XDP_REDIRECT))
+		return verdict;
+	return map_missed(map, flags, verdict);
+}
 
 void map_module_init(void);
 
