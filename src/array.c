@@ -339,6 +339,8 @@ free_map:
 /**
  * array_set_ops() - put our operations over the kernel's
  * @ops: a copy of the built-in's
+ *
+ * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
  */
 void array_set_ops(struct bpf_map_ops *ops)
 {

@@ -291,6 +291,8 @@ static int batch_delete(struct bpf_map *map, const union bpf_attr *attr,
 /**
  * batch_set_ops() - put our operations over the kernel's
  * @ops: a copy of the built-in's, which knows no batches
+ *
+ * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
  */
 void batch_set_ops(struct bpf_map_ops *ops)
 {

@@ -173,6 +173,7 @@ struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
  * @spares: of the device's namespace, by ifindex
  * @ifindex: the device
  *
+ * Context: process context.
  * Return: idle bulk queues, or NULL when they have been taken.
  */
 struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
@@ -201,6 +202,8 @@ void bulkq_put_spare(struct xarray *spares, u32 ifindex,
 /**
  * bulkq_free_spares() - free all spare bulk queues of a namespace
  * @spares: by ifindex; destroyed
+ *
+ * Context: process context, when the namespace goes.
  */
 void bulkq_free_spares(struct xarray *spares)
 {
@@ -216,6 +219,8 @@ void bulkq_free_spares(struct xarray *spares)
  * bulkq_bind() - let bulk queues be a port's, with counters that begin anew
  * @bulkq: idle queues
  * @port: the pseudo device whose ndo_xdp_xmit flushes them
+ *
+ * Context: process context; nobody else can reach the queues yet.
  */
 void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 		struct net_device *port)
@@ -234,6 +239,8 @@ void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 /**
  * bulkq_free() - free bulk queues
  * @bulkq: queues that nobody has been able to reach for a grace period, or NULL
+ *
+ * Context: process context.
  */
 void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 {

@@ -36,6 +36,8 @@ bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
  * bulkq_add_stats() - add up all CPUs' counters of a port
  * @bulkq: the port's bulk queues
  * @sum: what they are added to
+ *
+ * Context: any; the port must not be freed meanwhile.
  */
 static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
 				   struct redirmap_stats *sum)

@@ -49,7 +49,13 @@ typedef u32 redirect_key_t;
 #define COMPAT_BATCH_FILE
 #endif
 
-/* Maps tell of their memory since 6.4. */
+/**
+ * compat_set_mem_usage() - let maps tell of their memory, as they do since 6.4
+ * @ops: a copy of the built-in's
+ * @func: how much memory a map takes, in bytes
+ *
+ * Context: any.
+ */
 static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 					u64 (*func)(const struct bpf_map *map))
 {
@@ -71,6 +77,7 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
  * Since 6.9 map_create() has checked capabilities and BPF tokens before it
  * calls map_alloc(), and a second check here would refuse a token's holder.
  *
+ * Context: bpf(2).
  * Return: true when the caller may create a device map.
  */
 static inline bool compat_map_alloc_permitted(void)
@@ -82,22 +89,33 @@ static inline bool compat_map_alloc_permitted(void)
 #endif
 }
 
-/* What a pseudo device says about its abilities: none of this in 6.1. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
-static inline void compat_copy_xdp_features(struct net_device *to,
-					    const struct net_device *from)
-{
-	WRITE_ONCE(to->xdp_features, READ_ONCE(from->xdp_features));
-}
-#else
+/* Devices tell what their XDP can do since 6.3, and when that changes. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define NETDEV_XDP_FEAT_CHANGE (-1UL)
-static inline void compat_copy_xdp_features(struct net_device *to,
-					    const struct net_device *from)
-{
-}
 #endif
 
-/* Whether the driver locks its transmit queues by itself. */
+/**
+ * compat_copy_xdp_features() - let a pseudo device have a device's abilities
+ * @to: the pseudo device
+ * @from: the device
+ *
+ * Context: any; redirects may be reading @to.
+ */
+static inline void compat_copy_xdp_features(struct net_device *to,
+					    const struct net_device *from)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	WRITE_ONCE(to->xdp_features, READ_ONCE(from->xdp_features));
+#endif
+}
+
+/**
+ * compat_copy_lltx() - lock a pseudo device's transmit queues as a device's
+ * @to: the pseudo device
+ * @from: the device, whose driver may lock them by itself
+ *
+ * Context: any; nobody else can reach @to yet.
+ */
 static inline void compat_copy_lltx(struct net_device *to,
 				    const struct net_device *from)
 {
@@ -109,6 +127,12 @@ static inline void compat_copy_lltx(struct net_device *to,
 #endif
 }
 
+/**
+ * compat_set_lltx() - have core lock none of a pseudo device's transmit queues
+ * @dev: the pseudo device
+ *
+ * Context: any; nobody else can reach @dev yet.
+ */
 static inline void compat_set_lltx(struct net_device *dev)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
@@ -118,7 +142,16 @@ static inline void compat_set_lltx(struct net_device *dev)
 #endif
 }
 
-/* Before 6.3 a driver with ndo_xdp_xmit has to take whatever comes. */
+/**
+ * compat_takes_frames() - can a device transmit XDP frames?
+ * @dev: the device, or a pseudo device
+ *
+ * Before 6.3 a driver with ndo_xdp_xmit has to take whatever comes.
+ *
+ * Runs in NAPI, bottom halves off, per flush and member.
+ *
+ * Return: true when it can.
+ */
 static inline bool compat_takes_frames(const struct net_device *dev)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
@@ -128,6 +161,14 @@ static inline bool compat_takes_frames(const struct net_device *dev)
 #endif
 }
 
+/**
+ * compat_takes_frags() - can it transmit those with fragments?
+ * @dev: a device that can transmit XDP frames, or a pseudo device
+ *
+ * Runs as compat_takes_frames().
+ *
+ * Return: true when it can.
+ */
 static inline bool compat_takes_frags(const struct net_device *dev)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
@@ -137,7 +178,12 @@ static inline bool compat_takes_frags(const struct net_device *dev)
 #endif
 }
 
-/* A pseudo device of ours that takes every frame. */
+/**
+ * compat_take_all() - let a pseudo device take every frame
+ * @dev: the pseudo device
+ *
+ * Context: any; nobody else can reach @dev yet.
+ */
 static inline void compat_take_all(struct net_device *dev)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
@@ -145,7 +191,15 @@ static inline void compat_take_all(struct net_device *dev)
 #endif
 }
 
-/* Newer kernels have one function for this. */
+/**
+ * compat_fill_frag() - fill in a fragment; newer kernels have a function for it
+ * @frag: the fragment
+ * @page: the page that it lies in
+ * @offset: where in it, in bytes
+ * @size: its length, in bytes
+ *
+ * Runs in NAPI, bottom halves off, per fragment that is copied.
+ */
 static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 				    unsigned int offset, unsigned int size)
 {
@@ -158,32 +212,44 @@ static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 #endif
 }
 
-/*
- * Frames that BPF_PROG_TEST_RUN makes are described in front of their memory,
- * not at its beginning, where everybody who converts them to an xdp_buff and
- * back makes a new description, with what nobody has written in dev_rx. The
- * function that prepares their pages is what tells them from others.
- */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #include <net/page_pool.h>
 
 #define COMPAT_TEST_FRAMES_IN_FRONT 1
-
-static inline bool compat_frame_is_second(const struct xdp_frame *frame)
-{
-	return frame->mem.type == MEM_TYPE_PAGE_POOL &&
-	       virt_to_head_page(frame->data)->pp->p.init_callback;
-}
 #else
 #define COMPAT_TEST_FRAMES_IN_FRONT 0
-
-static inline bool compat_frame_is_second(const struct xdp_frame *frame)
-{
-	return false;
-}
 #endif
 
-/* Programs that are loaded for one device must not run for another (6.3). */
+/**
+ * compat_frame_is_second() - is this not the description that notes the ingress?
+ * @frame: a frame in a cpumap's kthread
+ *
+ * Before 6.3, frames that BPF_PROG_TEST_RUN makes are described in front of
+ * their memory, not at its beginning, where everybody who converts them to an
+ * xdp_buff and back makes a new description, with what nobody has written in
+ * dev_rx. The function that prepares their pages is what tells them from others.
+ *
+ * Runs in a cpumap's kthread, bottom halves off, per frame.
+ *
+ * Return: true when there is an older one right in front of it.
+ */
+static inline bool compat_frame_is_second(const struct xdp_frame *frame)
+{
+#if COMPAT_TEST_FRAMES_IN_FRONT
+	return frame->mem.type == MEM_TYPE_PAGE_POOL &&
+	       virt_to_head_page(frame->data)->pp->p.init_callback;
+#else
+	return false;
+#endif
+}
+
+/**
+ * compat_prog_is_dev_bound() - is a program loaded for one device only? (6.3)
+ * @prog: the program
+ *
+ * Context: any.
+ * Return: true when it must not run for another.
+ */
 static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
@@ -193,7 +259,13 @@ static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
 #endif
 }
 
-/* The attributes of the request that began a dump. */
+/**
+ * compat_dump_attrs() - the attributes of the request that began a dump
+ * @cb: the dump
+ *
+ * Context: process context, in a dump's start function.
+ * Return: the attributes, by their numbers.
+ */
 static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
@@ -210,7 +282,15 @@ static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
 #define COMPAT_MAP_HAS_OBJCG 0
 #endif
 
-/* Since 6.4 maps are charged where memory cgroups say so only. */
+/**
+ * compat_memcg_flags() - let an allocation for a map be charged
+ * @gfp: how to allocate
+ *
+ * Since 6.4 maps are charged where memory cgroups say so only.
+ *
+ * Context: process context.
+ * Return: @gfp, with __GFP_ACCOUNT perhaps.
+ */
 static inline gfp_t compat_memcg_flags(gfp_t gfp)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)

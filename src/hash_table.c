@@ -349,6 +349,7 @@ int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
  * @max_entries: entries that it can have
  * @buckets: number of buckets
  *
+ * Context: any.
  * Return: bytes.
  */
 u64 hash_table_size(u32 max_entries, u64 buckets)

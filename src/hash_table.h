@@ -25,43 +25,97 @@ struct hash_node {
 	struct target __rcu *target;
 };
 
+/**
+ * hash_node() - the node that a link leads to
+ * @table: the table
+ * @link: the link; 0 leads to the node that is in no chain
+ *
+ * Context: under redir_map.lock, or in a read loop.
+ * Return: the node.
+ */
 static __always_inline struct hash_node *
 hash_node(const struct hash_table *table, u32 link)
 {
 	return (struct hash_node *)(table->nodes + link);
 }
 
+/**
+ * hash_nth_link() - the link to a node by its number
+ * @i: the node's number in the table, from 0 on
+ *
+ * Context: any.
+ * Return: the link.
+ */
 static inline u32 hash_nth_link(u32 i)
 {
 	return 2 * i + 2;
 }
 
+/**
+ * hash_link() - the link to a node
+ * @table: the table
+ * @node: a node of it
+ *
+ * Context: any.
+ * Return: the link.
+ */
 static inline u32 hash_link(const struct hash_table *table,
 			    const struct hash_node *node)
 {
 	return (u64 *)node - table->nodes;
 }
 
+/**
+ * hash_table() - the table of a map
+ * @map: a hash
+ *
+ * Context: any.
+ * Return: the table.
+ */
 static inline struct hash_table *hash_table(const struct bpf_map *map)
 {
 	return &to_redir_map(map)->table;
 }
 
+/**
+ * hash_buckets() - how many buckets a table has
+ * @table: the table
+ *
+ * Context: any.
+ * Return: the number, a power of two, at most 2^31.
+ */
 static inline u64 hash_buckets(const struct hash_table *table)
 {
 	return (u64)table->mask + 1;
 }
 
-/* By the upper half of a product, of which as many bits as there are needed. */
+/**
+ * hash_bucket() - the bucket of a key
+ * @table: the table
+ * @key: the key
+ *
+ * By the upper half of a product, of which as many bits as there are needed.
+ *
+ * Runs in NAPI, bottom halves off, per packet, and in bpf(2).
+ *
+ * Return: the link to the first node of the chain that @key is in, if in any.
+ */
 static __always_inline u32 *hash_bucket(const struct hash_table *table, u32 key)
 {
 	return &table->bucket[(u32)((key * table->multiplier) >> 32) &
 			      table->mask];
 }
 
-/*
- * A walk may have met a node that was recycled meanwhile: see hash_table.c. As
- * with a seqcount, loads between the two are plain ones.
+/**
+ * hash_read_begin() - begin to walk without a lock
+ * @table: the table
+ *
+ * A walk may meet a node that is recycled meanwhile: see hash_table.c. As with
+ * a seqcount, loads from here to hash_read_retry() are plain ones.
+ *
+ * Runs in NAPI, bottom halves off, per packet, and in bpf(2), under RCU.
+ *
+ * Return: what hash_read_retry() wants to know.
  */
 static __always_inline u32 hash_read_begin(const struct hash_table *table)
 {
@@ -69,6 +123,15 @@ static __always_inline u32 hash_read_begin(const struct hash_table *table)
 	return smp_load_acquire(&table->recycled);
 }
 
+/**
+ * hash_read_retry() - end a walk without a lock
+ * @table: the table
+ * @begun: from hash_read_begin()
+ *
+ * Runs as hash_read_begin().
+ *
+ * Return: true when the walk may have gone astray and has to be done again.
+ */
 static __always_inline bool hash_read_retry(const struct hash_table *table,
 					    u32 begun)
 {
@@ -76,7 +139,14 @@ static __always_inline bool hash_read_retry(const struct hash_table *table,
 	return unlikely(data_race(table->recycled) != begun);
 }
 
-/* The node of a key, or NULL. Under redir_map.lock, or in a read loop. */
+/**
+ * hash_walk() - the node of a key
+ * @table: the table
+ * @key: the key
+ *
+ * Context: under redir_map.lock, or in a read loop.
+ * Return: the node, which may lead nowhere; NULL if the key has none.
+ */
 static __always_inline struct hash_node *
 hash_walk(const struct hash_table *table, u32 key)
 {
@@ -91,11 +161,17 @@ hash_walk(const struct hash_table *table, u32 key)
 	return NULL;
 }
 
-/*
- * A key's place in the order in which keys are iterated: by bucket, and by
- * number in a bucket. It depends on the key alone, so an iteration that goes
- * on from the last key's place passes no key twice, whatever comes and goes,
- * and none over that stays.
+/**
+ * hash_place() - a key's place in the order in which keys are iterated
+ * @table: the table
+ * @key: the key, which need not be there
+ *
+ * By bucket, and by number in a bucket. It depends on the key alone, so an
+ * iteration that goes on from the last key's place passes no key twice, whatever
+ * comes and goes, and none over that stays.
+ *
+ * Context: any.
+ * Return: the place: the bucket in the upper half, the key in the lower.
  */
 static inline u64 hash_place(const struct hash_table *table, u32 key)
 {

@@ -318,6 +318,8 @@ static void holder_drop_idle(struct work_struct *work)
  * holder_init() - make the part of a map that holds targets
  * @holder: memory for it; needs no other undoing while it holds nothing
  * @sweep: see struct holder
+ *
+ * Context: process context; nobody else can reach the map yet.
  */
 void holder_init(struct holder *holder,
 		 void (*sweep)(struct holder *holder, struct target *dead))
@@ -366,6 +368,7 @@ void holder_exit(struct holder *holder)
  * holder_memory() - memory that a map needs for holding what it holds
  * @holder: the map's part
  *
+ * Context: any.
  * Return: bytes, without the targets, which maps share.
  */
 size_t holder_memory(const struct holder *holder)

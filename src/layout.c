@@ -65,6 +65,7 @@ static const struct layout_row layout_rows[] __section("redirmap_layout") __used
  * layout_row() - what the module believes of the kernel, and insmod has found true
  * @i: from 0 on
  *
+ * Context: any.
  * Return: a row, or NULL behind the last one.
  */
 const struct layout_row *layout_row(unsigned int i)

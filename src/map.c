@@ -213,6 +213,7 @@ bool map_is_unborn(const struct bpf_map *map)
  * two have to be equal in them as well; then in all that the built-in looks
  * at for these types.
  *
+ * Context: bpf(2), when a map is put into an outer map; does not sleep.
  * Return: true when @map may take the place.
  */
 bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
@@ -317,6 +318,7 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
  * map_memory() - what all kinds of maps have
  * @rmap: the map
  *
+ * Context: any; the map must not be freed meanwhile.
  * Return: bytes, without the table, and without the targets, which maps share
  */
 u64 map_memory(const struct redir_map *rmap)

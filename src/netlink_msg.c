@@ -88,6 +88,7 @@ int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
  * @skb: a message that has been begun
  * @target: what is known of it
  *
+ * Context: process context.
  * Return: 0 or -EMSGSIZE.
  */
 int nl_put_target(struct sk_buff *skb, const struct target_info *target)

@@ -177,6 +177,8 @@ static u16 port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
  * @skb: a packet of generic XDP, whose cb[] is nobody's at this point
  *
  * For ndo_select_queue, after which core writes the transmit queue there.
+ *
+ * Runs in the receive path, bottom halves off, per packet.
  */
 void port_save_rx_queue(struct sk_buff *skb)
 {
@@ -186,6 +188,8 @@ void port_save_rx_queue(struct sk_buff *skb)
 /**
  * port_restore_rx_queue() - undo what core has written since
  * @skb: the packet, in ndo_start_xmit
+ *
+ * Runs in the receive path, bottom halves off, per packet.
  */
 void port_restore_rx_queue(struct sk_buff *skb)
 {
@@ -198,6 +202,8 @@ void port_restore_rx_queue(struct sk_buff *skb)
  * @queue: zeroed memory for the queue
  *
  * Core asks ndo_select_queue only where it believes in a choice.
+ *
+ * Context: process context; nobody else can reach the device yet.
  */
 void port_init_queue(struct net_device *dev, struct netdev_queue *queue)
 {

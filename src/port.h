@@ -47,6 +47,8 @@ struct port {
  *
  * As the kernel reckons in xdp_ok_fwd_dev().
  *
+ * Runs in NAPI, bottom halves off, per flush and member, or per packet.
+ *
  * Return: bytes, the Ethernet header included.
  */
 static inline unsigned int port_frame_limit(const struct net_device *dev)
@@ -54,12 +56,25 @@ static inline unsigned int port_frame_limit(const struct net_device *dev)
 	return READ_ONCE(dev->mtu) + READ_ONCE(dev->hard_header_len) + VLAN_HLEN;
 }
 
+/**
+ * port_of() - the port that a pseudo device is part of
+ * @dev: the pseudo device of a port
+ *
+ * Context: any.
+ * Return: the port.
+ */
 static inline struct port *port_of(const struct net_device *dev)
 {
 	return container_of(dev, struct port, dev);
 }
 
-/* This CPU's counters. Bottom halves off. */
+/**
+ * port_counters() - this CPU's counters of a port
+ * @port: the port
+ *
+ * Context: bottom halves off.
+ * Return: the counters.
+ */
 static inline struct stats_cpu *port_counters(const struct port *port)
 {
 	return bulkq_stats(port->dev.xdp_bulkq);

@@ -130,6 +130,7 @@ struct stats_gone *stats_gone_alloc(void)
  * stats_gone_get() - take a reference
  * @gone: the sums
  *
+ * Context: any; the caller knows of a reference that stays meanwhile.
  * Return: @gone
  */
 struct stats_gone *stats_gone_get(struct stats_gone *gone)
@@ -141,6 +142,8 @@ struct stats_gone *stats_gone_get(struct stats_gone *gone)
 /**
  * stats_gone_put() - drop a reference
  * @gone: the sums
+ *
+ * Context: any.
  */
 void stats_gone_put(struct stats_gone *gone)
 {

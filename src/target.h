@@ -122,6 +122,7 @@ static inline bool target_is_live(const struct target *target)
  * @ifindex: the device
  * @prog: the egress program, or NULL
  *
+ * Context: inside that RCU read section.
  * Return: true when target_find() would return it.
  */
 static inline bool target_is(const struct target *target,
@@ -150,6 +151,7 @@ void target_gone_stats(const struct net *net, struct redirmap_stats *sum);
  * target_death_cause() - why a target has died
  * @target: a dead target
  *
+ * Context: inside an RCU read section, or with a reference to the target.
  * Return: the cause
  */
 static inline enum redirmap_cause target_death_cause(const struct target *target)

@@ -19,6 +19,7 @@
  * @value: as large as the map's values; counters in it are ignored
  * @val: filled; what the map's values do not have is 0
  *
+ * Context: bpf(2); does not sleep.
  * Return: 0; -EINVAL when it names a program but no device.
  */
 int value_parse(const struct bpf_map *map, const void *value,

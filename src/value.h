@@ -12,6 +12,7 @@
  * value_counts() - do values tell what has become of their entries' frames?
  * @size: size of the map's values
  *
+ * Context: any.
  * Return: true when each entry has counters of its own.
  */
 static inline bool value_counts(u32 size)
@@ -23,6 +24,7 @@ static inline bool value_counts(u32 size)
  * value_size_is_known() - can a claimed map have such values?
  * @size: bytes
  *
+ * Context: any.
  * Return: true when it can.
  */
 static inline bool value_size_is_known(u32 size)
@@ -58,6 +60,8 @@ static inline void *value_shown(const struct bpf_map *map,
  * @map: the map
  * @target: what the entry leads to
  * @value: gets as much as the map's values have
+ *
+ * Context: bpf(2), inside the RCU read section in which @target was found.
  */
 static inline void value_read(const struct bpf_map *map, struct target *target,
 			      void *value)
@@ -70,6 +74,8 @@ static inline void value_read(const struct bpf_map *map, struct target *target,
  * @map: the map
  * @key: the entry's key
  * @target: where it leads
+ *
+ * Context: bpf(2), inside the RCU read section in which @target was found.
  */
 static inline void value_trace_add(const struct bpf_map *map, u32 key,
 				   const struct target *target)
@@ -84,6 +90,9 @@ static inline void value_trace_add(const struct bpf_map *map, u32 key,
  * @key: the entry's key
  * @target: where it has led
  * @cause: why not any more; that the target is dead outdoes what is told here
+ *
+ * Context: bpf(2) or the sweep, with a use of @target that is still to be
+ * dropped.
  */
 static inline void value_trace_remove(const struct bpf_map *map, u32 key,
 				      const struct target *target,
