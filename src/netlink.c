@@ -113,6 +113,21 @@ static struct sk_buff *nl_answer(struct genl_info *info, size_t size,
 	return msg;
 }
 
+/* The same, about something of a scope: see nl_scope(). */
+static struct sk_buff *nl_answer_scoped(struct sk_buff *skb,
+					struct genl_info *info, int all_netns,
+					bool *all, void **hdr)
+{
+	struct sk_buff *msg;
+	int err;
+
+	err = nl_scope(skb, info->attrs[all_netns], all, info->extack);
+	if (err)
+		return ERR_PTR(err);
+	msg = nl_answer(info, GENLMSG_DEFAULT_SIZE, hdr);
+	return msg ?: ERR_PTR(-ENOMEM);
+}
+
 /* The answer is complete, or could not be. */
 static int nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr,
 		    int err)
@@ -134,8 +149,7 @@ static int nl_state_get(struct sk_buff *skb, struct genl_info *info)
 	msg = nl_answer(info, NL_STATE_SIZE, &hdr);
 	if (!msg)
 		return -ENOMEM;
-	return nl_reply(msg, info, hdr,
-			     nl_put_state(msg, genl_info_net(info)));
+	return nl_reply(msg, info, hdr, nl_put_state(msg, genl_info_net(info)));
 }
 
 /* The map of an id, if it may be seen. Under RCU. */
@@ -163,14 +177,9 @@ static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
 		GENL_SET_ERR_MSG(info, "A single map is asked for by its id");
 		return -EINVAL;
 	}
-	err = nl_scope(skb, info->attrs[REDIRMAP_A_MAP_ALL_NETNS], &all,
-		       info->extack);
-	if (err)
-		return err;
-
-	msg = nl_answer(info, GENLMSG_DEFAULT_SIZE, &hdr);
-	if (!msg)
-		return -ENOMEM;
+	msg = nl_answer_scoped(skb, info, REDIRMAP_A_MAP_ALL_NETNS, &all, &hdr);
+	if (IS_ERR(msg))
+		return PTR_ERR(msg);
 
 	id = nla_get_u32(attr);
 	rcu_read_lock();
@@ -206,14 +215,9 @@ static int nl_target_get(struct sk_buff *skb, struct genl_info *info)
 		GENL_SET_ERR_MSG(info, "A single target is asked for by its id");
 		return -EINVAL;
 	}
-	err = nl_scope(skb, info->attrs[REDIRMAP_A_TARGET_ALL_NETNS], &all,
-		       info->extack);
-	if (err)
-		return err;
-
-	msg = nl_answer(info, GENLMSG_DEFAULT_SIZE, &hdr);
-	if (!msg)
-		return -ENOMEM;
+	msg = nl_answer_scoped(skb, info, REDIRMAP_A_TARGET_ALL_NETNS, &all, &hdr);
+	if (IS_ERR(msg))
+		return PTR_ERR(msg);
 
 	err = -ENOENT;
 	if (nl_find_target(genl_info_net(info), all, nla_get_u32(id), &target))
@@ -249,7 +253,7 @@ static int nl_map_start(struct netlink_callback *cb)
 static int nl_target_start(struct netlink_callback *cb)
 {
 	return nl_dump_start(cb, REDIRMAP_A_TARGET_ID,
-				  REDIRMAP_A_TARGET_ALL_NETNS);
+			     REDIRMAP_A_TARGET_ALL_NETNS);
 }
 
 /* A message of a dump, begun; NULL where there is no more room. */
