@@ -288,7 +288,7 @@ bool bulkq_layout_is_known(const struct net_device *real)
  *
  * Context: insmod.
  */
-void bulkq_module_init(void)
+void __init bulkq_module_init(void)
 {
 	/* The kernel takes the whole for its own part. */
 	BUILD_BUG_ON(offsetof(struct bulkq_cpu, queue));

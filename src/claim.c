@@ -273,7 +273,7 @@ static struct hook claim_hooks[] = {
  * Return: 0, or the error of the hook that failed, with a line in the log;
  * nothing stays hooked then.
  */
-int claim_init(void)
+int __init claim_init(void)
 {
 	int err, i;
 
@@ -301,7 +301,7 @@ remove_hooks:
  * Context: the last thing that insmod does: from here on there may be maps,
  * and nothing may fail any more.
  */
-void claim_arm(void)
+void __init claim_arm(void)
 {
 	WRITE_ONCE(claim_armed, true);
 }

@@ -464,7 +464,7 @@ static DECLARE_WORK(sweep_work, holder_sweep_all);
  * Context: insmod.
  * Return: 0 or -ENOMEM.
  */
-int holder_module_init(void)
+int __init holder_module_init(void)
 {
 	return target_module_init(&sweep_work);
 }

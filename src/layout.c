@@ -81,13 +81,13 @@ struct blob {
 	u32 strings_len;
 };
 
-static const char *blob_string(const struct blob *blob, u32 off)
+static const char *__init blob_string(const struct blob *blob, u32 off)
 {
 	return off < blob->strings_len ? blob->strings + off : "";
 }
 
 /* Bytes that follow a type's head; -1 for a kind that we do not know. */
-static int btf_trailer(u32 info)
+static int __init btf_trailer(u32 info)
 {
 	u32 vlen = BTF_INFO_VLEN(info);
 
@@ -124,8 +124,8 @@ static int btf_trailer(u32 info)
 	}
 }
 
-static const struct btf_type *blob_find_struct(const struct blob *blob,
-					       const char *name)
+static const struct btf_type *__init blob_find_struct(const struct blob *blob,
+						      const char *name)
 {
 	u32 off = 0;
 
@@ -145,7 +145,8 @@ static const struct btf_type *blob_find_struct(const struct blob *blob,
 }
 
 /* Where the kernel has what the row tells of; negative if it has it not. */
-static s64 blob_where(const struct blob *blob, const struct layout_row *row)
+static s64 __init blob_where(const struct blob *blob,
+			     const struct layout_row *row)
 {
 	const struct btf_type *t = blob_find_struct(blob, row->type);
 	const struct btf_member *m;
@@ -167,7 +168,7 @@ static s64 blob_where(const struct blob *blob, const struct layout_row *row)
 	return -1;
 }
 
-static int blob_check(const struct blob *blob)
+static int __init blob_check(const struct blob *blob)
 {
 	const struct layout_row *row;
 	s64 where;
@@ -191,7 +192,7 @@ static int blob_check(const struct blob *blob)
 	return 0;
 }
 
-static int blob_open(struct blob *blob, const void *data, size_t len)
+static int __init blob_open(struct blob *blob, const void *data, size_t len)
 {
 	const struct btf_header *hdr = data;
 	u32 end;
@@ -221,7 +222,7 @@ static int blob_open(struct blob *blob, const void *data, size_t len)
  * security modules about a purpose: none of those it knows is ours, and IPE
  * warns of the one for everything else.
  */
-static void *layout_read(size_t *len)
+static void *__init layout_read(size_t *len)
 {
 	struct file *file = filp_open(KERNEL_BTF, O_RDONLY, 0);
 	loff_t size, pos = 0;
@@ -263,7 +264,7 @@ close_file:
  * read, -EINVAL when it cannot be understood, -ENOEXEC when a row differs,
  * each with a line in the log.
  */
-int layout_check(void)
+int __init layout_check(void)
 {
 	struct blob blob;
 	size_t len;

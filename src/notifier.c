@@ -52,7 +52,7 @@ static struct notifier_block notifier_block = {
  * Context: insmod; takes RTNL.
  * Return: 0 or a negative errno.
  */
-int notifier_init(void)
+int __init notifier_init(void)
 {
 	int err = register_netdevice_notifier(&notifier_block);
 

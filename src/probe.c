@@ -81,7 +81,7 @@ static void probe_exception(void *data, const struct net_device *dev,
  * Context: insmod, after trace_module_init().
  * Return: 0 or a negative errno.
  */
-int probe_init(void)
+int __init probe_init(void)
 {
 	int err;
 
@@ -91,10 +91,10 @@ int probe_init(void)
 		goto complain;
 	err = register_trace_xdp_exception(probe_exception, NULL);
 	if (err)
-		goto unregister_err;
+		goto unregister_redirect_err;
 	return 0;
 
-unregister_err:
+unregister_redirect_err:
 	tracepoint_probe_unregister(trace_redirect_err_tp, probe_redirect_err,
 				    NULL);
 complain:

@@ -310,7 +310,7 @@ void target_queue_sweep(void)
  * Context: insmod.
  * Return: 0 or -ENOMEM.
  */
-int target_module_init(struct work_struct *sweep)
+int __init target_module_init(struct work_struct *sweep)
 {
 	int err;
 

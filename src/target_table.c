@@ -347,7 +347,7 @@ static struct pernet_operations target_net_ops = {
  * Context: insmod, sleeps.
  * Return: 0 or -ENOMEM.
  */
-int target_table_init(void)
+int __init target_table_init(void)
 {
 	return register_pernet_subsys(&target_net_ops);
 }
