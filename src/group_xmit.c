@@ -236,6 +236,9 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 	unsigned int uses;
 	int i;
 
+	/* There is a bit for each frame. */
+	BUILD_BUG_ON(BITS_PER_TYPE(batch.all) < DEV_MAP_BULK_SIZE);
+
 	lockdep_assert_in_softirq();
 	for (i = 0; i < n; i++) {
 		batch.longest = max(batch.longest, xdp_get_frame_len(frames[i]));

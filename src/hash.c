@@ -254,6 +254,8 @@ static int hash_read(struct redir_map *rmap, u64 *place,
 		      (u64)hash_buckets(table)) << 32;
 	const struct hash_node *node;
 
+	lockdep_assert_held(&rmap->lock);
+
 	while (chunk->n < chunk->room) {
 		node = hash_next_live(table, *place, end);
 		if (!node) {

@@ -168,6 +168,8 @@ struct target *hash_remove(struct redir_map *rmap, u32 key)
 void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
 		 enum redirmap_cause cause)
 {
+	lockdep_assert_held(&rmap->lock);
+
 	if (target == &target_nowhere)
 		return;
 	value_trace_remove(&rmap->dtab.map, key, target, cause);
@@ -247,6 +249,8 @@ static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 	struct hash_node *end = node + n;
 	u32 i, found = 0;
 
+	lockdep_assert_held(&to_redir_map(map)->lock);
+
 	for (; node + HASH_UNROLL <= end; node += HASH_UNROLL) {
 #pragma GCC unroll 8
 		for (i = 0; i < HASH_UNROLL; i++)
@@ -323,6 +327,8 @@ int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 	u32 *bucket = hash_bucket(table, key);
 	struct hash_node *node;
+
+	lockdep_assert_held(&rmap->lock);
 
 	if (*bucket)
 		hash_clean_chain(rmap, bucket);

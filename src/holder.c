@@ -72,6 +72,7 @@ static LIST_HEAD(holders);
 static DEFINE_SPINLOCK(holders_lock);
 static DEFINE_MUTEX(holders_mutex);
 
+/* A holder that holds something is known to the sweep from then on. */
 static void holder_list(struct holder *holder)
 {
 	lockdep_assert_held(&holder->lock);
@@ -166,7 +167,7 @@ static struct target *holder_add(struct holder *holder, struct net *net,
 	}
 	err = xa_err(xa_store(&holder->holdings, target->id, new, gfp));
 	if (!err) {
-		holder->count++;
+		WRITE_ONCE(holder->count, holder->count + 1);
 		list_add_tail_rcu(&new->member.node, &holder->members);
 		holder_list(holder);
 	}
@@ -238,9 +239,10 @@ static void holder_unhold(struct holder *holder, struct holding *holding)
 	cmpxchg(holder_recent(holder, target->entry.val.ifindex),
 		RCU_INITIALIZER(holding), NULL);
 	list_del_rcu(&holding->member.node);
-	holder->count--;
+	WRITE_ONCE(holder->count, holder->count - 1);
 }
 
+/* Free a holding that is out of the tables; readers may still see it. */
 static void holder_free(struct holding *holding)
 {
 	struct target *target = holding->target;

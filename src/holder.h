@@ -21,11 +21,14 @@ struct holding;
  * @recent: some holdings, by ifindex: a short way to those that updates name
  * @idle: holdings that have lost their last use lately
  * @idle_work: lets go of those that have got none since; due while there are any
- * @lock: protects changes of @holdings, @members and @idle
- * @count: number of @holdings
+ * @lock: protects changes of @holdings, @members, @idle and @count
+ * @count: number of @holdings; read without the lock, too
  * @sweep: let go of all uses of a dead target, or, without one, of all dead
  *	ones; called in process context, may sleep, and never runs beside
  *	holder_exit()
+ *
+ * Of this, broadcasts read @members, per flush, and nothing else is read per
+ * packet; updates that name a device of late read @recent alone.
  */
 struct holder {
 	struct list_head node;

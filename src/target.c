@@ -47,6 +47,7 @@ static void target_keep_stats(struct target *target)
 	stats_gone_put(target->gone);
 }
 
+/* Nobody finds the target any more, but readers may have just found it. */
 static void target_free(struct target *target, gfp_t gfp)
 {
 	target_table_put_id(target);
@@ -60,7 +61,7 @@ static void target_free(struct target *target, gfp_t gfp)
 	}
 	port_destroy(&target->port);
 	kfree(target->shown);
-	/* It was in the table until now: target_find() may just have found it. */
+	/* It was in the table until now: see target_find(). */
 	kfree_rcu(target, death);
 	if (atomic_dec_and_test(&targets_alive))
 		wake_up_var(&targets_alive);

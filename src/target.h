@@ -34,10 +34,11 @@ enum target_fate {
  * @fate: whether @free_work is on its way; under target_lock
  * @tn: the tables of the namespace that interns the target
  * @net: that namespace; to be compared only, a dead target may outlive it
- * @sibling: the device's next target, for another program
+ * @sibling: the device's next target, for another program; changed under
+ *	target_lock
  * @shown: of a target that is one entry's own: what lookups return, with its
  *	counters; such a target is in no table, but in its namespace's list
- * @own_node: place there
+ * @own_node: place there, under target_lock
  * @moved: the device has left for another namespace
  * @gone: what keeps the counters when the target goes
  * @death: runs a grace period after the device has left; frees the memory later
