@@ -11,7 +11,7 @@
  * The others:
  *
  *  - size of a hash rounded up above 2^31 (a table of no buckets): max_entries
- *    in map_ops.c;
+ *    in map_create.c;
  *  - devices that unregister forgotten by hash maps (never gone, for the
  *    reference): unregister in events.c;
  *  - no receive queue for egress programs (ctx->ingress_ifindex read through a

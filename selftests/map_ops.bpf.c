@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs of map_ops.c: they look entries up, and are told what to find. */
+/* XDP programs of elems.h: they look entries up, and are told what to find. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 #define MAP_OPS_KEYS 16
 
-/* The packet: read and written here as well as in map_ops.c. */
+/* The packet: read and written here as well as in elems.h. */
 struct map_ops_packet {
 	__u32 want[MAP_OPS_KEYS];	/* by key; where it leads, if anywhere */
 	__u32 hits;
