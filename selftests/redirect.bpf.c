@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for redirect.c, devices.c and device_events.c: senders that
+ * XDP programs for redirect*.c, devices.c and device_events.c: senders that
  * redirect through the map "targets", which the test puts in its place, and
  * receivers that count.
  *

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The same frames through a stock and a claimed map, one after the other: same
+ * traces, field by field, same statistics, same transmit queues.
+ *
+ * Native XDP is fed by BPF_F_TEST_XDP_LIVE_FRAMES, generic XDP by a packet
+ * socket on the peer of a veth. Each test has a network namespace of its own.
+ */
+#define _GNU_SOURCE
+
+#include "harness.h"
+#include "redirect.h"
+#include "testlib.h"
+#include "xdplib.h"
+
+#define NOTE_MAX 4096
+
+FIXTURE(compare)
+{
+	struct env e;
+	char *trace[2];
+	char note[2][NOTE_MAX];
+};
+
+FIXTURE_VARIANT(compare)
+{
+	enum bpf_map_type type;
+	bool generic;
+};
+
+FIXTURE_VARIANT_ADD(compare, array_native)
+{
+	.type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(compare, hash_native)
+{
+	.type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_VARIANT_ADD(compare, array_generic)
+{
+	.type = BPF_MAP_TYPE_DEVMAP, .generic = true,
+};
+
+FIXTURE_VARIANT_ADD(compare, hash_generic)
+{
+	.type = BPF_MAP_TYPE_DEVMAP_HASH, .generic = true,
+};
+
+FIXTURE_SETUP(compare)
+{
+	self->e.generic = variant->generic;
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(make_net(&self->e));
+	self->trace[0] = calloc(1, TRACE_MAX);
+	self->trace[1] = calloc(1, TRACE_MAX);
+	ASSERT_TRUE(self->trace[0] && self->trace[1]);
+}
+
+FIXTURE_TEARDOWN(compare)
+{
+	trace_end(&self->e);
+	EXPECT_TRUE(del_net(&self->e));
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+/* Adds to what is compared, beside the traces. */
+__attribute__((format(printf, 2, 3)))
+static void note(char *text, const char *fmt, ...)
+{
+	size_t len = strlen(text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text + len, NOTE_MAX - len, fmt, ap);
+	va_end(ap);
+}
+
+static void note_stats(char *text, const char *dev, const struct rtnl_link_stats *before)
+{
+	struct rtnl_link_stats now = {};
+
+	link_stats(dev, &now);
+	note(text, "%s: tx %u bytes %u dropped %u errors %u\n", dev,
+	     now.tx_packets - before->tx_packets, now.tx_bytes - before->tx_bytes,
+	     now.tx_dropped - before->tx_dropped, now.tx_errors - before->tx_errors);
+}
+
+/* Loads the programs over a map of a kind, fills it, and traces. */
+static bool begin(struct env *e, enum bpf_map_type type, bool claimed,
+		  const char * const *devs)
+{
+	int map = make_map(claimed, type, MAP_SIZE);
+	__u32 key;
+
+	if (map < 0 || !load(e, map))
+		return false;
+	set(e, "nr_keys", 1);
+	set(e, "flags", XDP_DROP);
+	for (key = 0; *devs; devs++, key++)
+		if (!put(e, key, *devs))
+			return false;
+	if (e->generic && !attach(e, "g1", "redirect", true))
+		return false;
+	return trace_start(e);
+}
+
+static bool end(struct env *e, char *trace)
+{
+	usleep(20000);
+	if (!trace_read(e, trace))
+		return false;
+	if (!e->generic && !pages_are_back(e))
+		return false;
+	if (e->generic && !attach(e, "g1", NULL, true))
+		return false;
+	unload(e);
+	return module_refs_become(0);
+}
+
+static bool set_programs(struct env *e, const char * const *devs, bool on)
+{
+	for (; *devs; devs++)
+		if (!attach(e, *devs, on ? "receive" : NULL, e->generic))
+			return false;
+	return true;
+}
+
+/* A bit of everything that unicast has to offer. */
+TEST_F(compare, trace)
+{
+	static const char * const devs[] = { "t0", "t1", "t2", "d0", NULL };
+	static const char * const peers[] = { "r0", "r1", NULL };
+	struct rtnl_link_stats before[4];
+	struct env *e = &self->e;
+	int claimed, i;
+
+	ASSERT_TRUE(make_veth("t0", "r0", "mtu 1500"));
+	ASSERT_TRUE(make_veth("t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(make_veth("t2", "r2", "mtu 1500"));
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));
+
+	for (claimed = 0; claimed < 2; claimed++) {
+		for (i = 0; devs[i]; i++)
+			ASSERT_EQ(link_stats(devs[i], &before[i]), 0);
+		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
+		ASSERT_TRUE(set_programs(e, peers, true));
+
+		/* one; two and a missing one; a veth without program; a dummy */
+		ASSERT_EQ(send_n(e, 37, 64), 0);
+		set(e, "nr_keys", 5);
+		ASSERT_EQ(send_n(e, 64, 128), 0);
+		set(e, "nr_keys", 1);
+		set(e, "first_key", 2);
+		ASSERT_EQ(send_n(e, 20, 64), 0);
+		set(e, "first_key", 3);
+		ASSERT_EQ(send_n(e, 5, 64), 0);
+		/* too long, down */
+		set(e, "first_key", 1);
+		ASSERT_EQ(send_n(e, 18, 1519), 0);
+		ASSERT_TRUE(ip("link set t1 down\n"));
+		ASSERT_EQ(send_n(e, 18, 64), 0);
+		ASSERT_TRUE(ip("link set t1 up\n"));
+		ASSERT_EQ(send_n(e, 18, 64), 0);
+		/* redirects of failed lookups, and of none */
+		set(e, "first_key", 7);
+		ASSERT_EQ(send_to(e, "redirect_anyway", 3, 64), 0);
+		ASSERT_EQ(send_to(e, "redirect_bare", 3, 64), 0);
+		/* another first key and last lookup */
+		set(e, "second_key", 0);
+		ASSERT_EQ(send_to(e, "redirect_twice", 17, 64), 0);
+
+		note(self->note[claimed], "r0 got %llu, r1 %llu\n",
+		     received(e, "r0"), received(e, "r1"));
+		for (i = 0; devs[i]; i++)
+			note_stats(self->note[claimed], devs[i], &before[i]);
+		ASSERT_TRUE(set_programs(e, peers, false));
+		ASSERT_TRUE(end(e, self->trace[claimed]));
+	}
+	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
+	EXPECT_TRUE(same_text(self->note[0], self->note[1]));
+	/* there was something to compare */
+	EXPECT_GT(strlen(self->trace[0]), 10000);
+	EXPECT_EQ(strstr(self->note[0], "r0 got 0"), NULL);
+}
+
+/* Which of a veth's transmit queues generic XDP takes: by flow. */
+TEST_F(compare, veth_queues_by_flow)
+{
+	static const char * const devs[] = { "t0", NULL };
+	struct env *e = &self->e;
+	int claimed, q, used = 0;
+
+	if (!variant->generic)
+		SKIP(return, "generic only");
+	ASSERT_TRUE(make_veth("t0", "r0", "numtxqueues 4 numrxqueues 4"));
+	for (claimed = 0; claimed < 2; claimed++) {
+		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
+		ASSERT_TRUE(attach(e, "r0", "receive", false));
+		ASSERT_EQ(send_n(e, 100, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 100), 100);
+		for (q = 0; q < QUEUES; q++) {
+			note(self->note[claimed], "%llu\n", received_on(e, "r0", q));
+			used += !!received_on(e, "r0", q);
+		}
+
+		/* fewer queues in use */
+		ASSERT_TRUE(sh("ethtool -L t0 tx 2"));
+		forget_received(e);
+		ASSERT_EQ(send_n(e, 100, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 100), 100);
+		for (q = 0; q < QUEUES; q++)
+			note(self->note[claimed], "%llu\n", received_on(e, "r0", q));
+		EXPECT_EQ(received_on(e, "r0", 2) + received_on(e, "r0", 3), 0);
+
+		ASSERT_TRUE(sh("ethtool -L t0 tx 1"));
+		forget_received(e);
+		ASSERT_EQ(send_n(e, 20, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 20), 20);
+		EXPECT_EQ(received_on(e, "r0", 0), 20);
+
+		ASSERT_TRUE(sh("ethtool -L t0 tx 4"));
+		ASSERT_TRUE(attach(e, "r0", NULL, false));
+		ASSERT_TRUE(end(e, self->trace[claimed]));
+	}
+	EXPECT_TRUE(same_text(self->note[0], self->note[1]));
+	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
+	EXPECT_GE(used, 4);
+}
+
+/* The same for frames whose receive queue is known: it is the hint. */
+TEST_F(compare, veth_queues_by_rx_queue)
+{
+	static const char * const devs[] = { "t0", NULL };
+	unsigned char frame[FRAME_MAX];
+	struct env *e = &self->e;
+	int claimed, q, i;
+
+	if (!variant->generic)
+		SKIP(return, "generic only");
+	ASSERT_TRUE(make_veth("t0", "r0", "numtxqueues 4 numrxqueues 4"));
+	ASSERT_TRUE(make_tap("tap", e->tap, QUEUES));
+	for (claimed = 0; claimed < 2; claimed++) {
+		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
+		ASSERT_TRUE(attach(e, "r0", "receive", false));
+		ASSERT_TRUE(attach(e, "tap", "redirect", true));
+		for (q = 0; q < QUEUES; q++) {
+			forget_received(e);
+			for (i = 0; i < 10; i++) {
+				make_frame(frame, i, 64);
+				ASSERT_EQ(write(e->tap[q], frame, 64), 64);
+			}
+			EXPECT_EQ(settled(e, "r0", 10), 10);
+			EXPECT_EQ(received_on(e, "r0", q), 10);
+			for (i = 0; i < QUEUES; i++)
+				note(self->note[claimed], "%d to %d: %llu\n", q, i,
+				     received_on(e, "r0", i));
+		}
+		ASSERT_TRUE(attach(e, "tap", NULL, true));
+		ASSERT_TRUE(attach(e, "r0", NULL, false));
+		ASSERT_TRUE(end(e, self->trace[claimed]));
+	}
+	EXPECT_TRUE(same_text(self->note[0], self->note[1]));
+	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
+}
+
+/* A driver with a ndo_select_queue of its own; and its queues when full. */
+TEST_F(compare, tap_queues)
+{
+	static const char * const devs[] = { "tap", NULL };
+	struct rtnl_link_stats before;
+	struct env *e = &self->e;
+	int claimed, q;
+
+	ASSERT_TRUE(make_tap("tap", e->tap, QUEUES));
+	for (claimed = 0; claimed < 2; claimed++) {
+		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
+		ASSERT_EQ(link_stats("tap", &before), 0);
+		ASSERT_EQ(send_n(e, 100, 64), 0);
+		for (q = 0; q < QUEUES; q++)
+			note(self->note[claimed], "queue %d: %d\n", q, drain_tap(e->tap[q]));
+
+		ASSERT_TRUE(ip("link set tap txqueuelen 10\n"));
+		ASSERT_EQ(send_n(e, 100, 64), 0);
+		for (q = 0; q < QUEUES; q++)
+			note(self->note[claimed], "queue %d: %d\n", q, drain_tap(e->tap[q]));
+		ASSERT_TRUE(ip("link set tap txqueuelen 500\n"));
+		note_stats(self->note[claimed], "tap", &before);
+		ASSERT_TRUE(end(e, self->trace[claimed]));
+	}
+	EXPECT_TRUE(same_text(self->note[0], self->note[1]));
+	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
+	EXPECT_EQ(strstr(self->note[0], "dropped 0 "), NULL);
+}
+
+/*
+ * A driver that says "busy" and stops its queue (veth of 6.12; older ones
+ * drop): what comes then is dropped and counted by core, until the queue is
+ * woken. The receiver's NAPI thread shares a CPU with us and is not let run.
+ */
+TEST_F(compare, stopped_queue)
+{
+	static const char * const devs[] = { "t0", NULL };
+	struct rtnl_link_stats before;
+	struct env *e = &self->e;
+	int claimed, err;
+
+	if (!variant->generic)
+		SKIP(return, "generic only");
+	for (claimed = 0; claimed < 2; claimed++) {
+		/* with the same ifindexes both times */
+		ASSERT_TRUE(ip("link add t0 index 100 group %d type veth peer name r0 index 101\n"
+			       "link set t0 up\nlink set r0 up\n", GROUP));
+		ASSERT_TRUE(sh("tc qdisc replace dev t0 root pfifo"));
+		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
+		ASSERT_TRUE(attach(e, "r0", "receive", false));
+		ASSERT_TRUE(thread_napi("r0", 0));
+		ASSERT_EQ(link_stats("t0", &before), 0);
+
+		ASSERT_TRUE(hog_cpu(true));
+		err = send_n(e, 300, 64);
+		ASSERT_TRUE(hog_cpu(false));
+		ASSERT_EQ(err, 0);
+		EXPECT_EQ(settled(e, "r0", 256), 256);
+		note_stats(self->note[claimed], "t0", &before);
+
+		ASSERT_EQ(send_n(e, 10, 64), 0);
+		EXPECT_EQ(settled(e, "r0", 266), 266);
+		note_stats(self->note[claimed], "t0", &before);
+		ASSERT_TRUE(ip("link del t0\n"));
+		ASSERT_TRUE(end(e, self->trace[claimed]));
+	}
+	EXPECT_TRUE(same_text(self->note[0], self->note[1]));
+	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
+	EXPECT_NE(strstr(self->note[0], "dropped 44 "), NULL);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What bpf_redirect_map() returns for keys and flags of all kinds.
+ *
+ * Every test runs on a map of the kernel's and on a claimed one and expects the
+ * same of both. Each test has a network namespace of its own.
+ */
+#define _GNU_SOURCE
+
+#include "harness.h"
+#include "redirect.h"
+#include "testlib.h"
+#include "xdplib.h"
+
+FIXTURE(lookup)
+{
+	struct env e;
+};
+
+FIXTURE_VARIANT(lookup)
+{
+	bool claimed;
+	enum bpf_map_type type;
+};
+
+FIXTURE_VARIANT_ADD(lookup, stock_array)
+{
+	.type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(lookup, claimed_array)
+{
+	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(lookup, stock_hash)
+{
+	.type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_VARIANT_ADD(lookup, claimed_hash)
+{
+	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_SETUP(lookup)
+{
+	int map;
+
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(make_net(&self->e));
+	map = make_map(variant->claimed, variant->type, MAP_SIZE);
+	ASSERT_GE(map, 0);
+	ASSERT_TRUE(load(&self->e, map));
+	ASSERT_TRUE(put(&self->e, 1, "lo"));
+}
+
+FIXTURE_TEARDOWN(lookup)
+{
+	unload(&self->e);
+	EXPECT_TRUE(del_net(&self->e));
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static int retval_of(struct env *e, const char *name, __u64 key, __u64 flags)
+{
+	unsigned char frame[FRAME_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = frame,
+		.data_size_in = 64,
+	);
+	int err;
+
+	make_frame(frame, 0, 64);
+	set(e, "first_key", key);
+	set(e, "flags", flags);
+	err = bpf_prog_test_run_opts(prog(e, name), &opts);
+	return err ? err : (int)opts.retval;
+}
+
+static int helper(struct env *e, __u64 key, __u64 flags)
+{
+	return retval_of(e, "redirect", key, flags);
+}
+
+/* The low two bits say what a failed lookup returns; a good one ignores them. */
+TEST_F(lookup, fallback)
+{
+	static const __u64 missing[] = { 0, 7, 8, 9, 0x80000000, 0xffffffff };
+	unsigned int i, action;
+
+	for (action = XDP_ABORTED; action <= XDP_TX; action++) {
+		for (i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
+			EXPECT_EQ(helper(&self->e, missing[i], action), action);
+		EXPECT_EQ(helper(&self->e, 1, action), XDP_REDIRECT);
+	}
+	/* Keys are of 32 bits, whatever the register holds. */
+	EXPECT_EQ(helper(&self->e, 1ULL << 32 | 1, XDP_DROP), XDP_REDIRECT);
+	EXPECT_EQ(helper(&self->e, 1ULL << 32, XDP_DROP), XDP_DROP);
+}
+
+TEST_F(lookup, follows_update_and_delete)
+{
+	__u32 key = 1;
+
+	ASSERT_EQ(bpf_map_delete_elem(self->e.map, &key), 0);
+	EXPECT_EQ(helper(&self->e, 1, XDP_PASS), XDP_PASS);
+	ASSERT_TRUE(put(&self->e, 1, "lo"));
+	EXPECT_EQ(helper(&self->e, 1, XDP_PASS), XDP_REDIRECT);
+}
+
+TEST_F(lookup, invalid_flags)
+{
+	int bit;
+
+	for (bit = 2; bit < 64; bit++) {
+		if (1ULL << bit == BPF_F_BROADCAST || 1ULL << bit == BPF_F_EXCLUDE_INGRESS)
+			continue;
+		EXPECT_EQ(helper(&self->e, 1, 1ULL << bit), XDP_ABORTED);
+		EXPECT_EQ(helper(&self->e, 1, 1ULL << bit | XDP_PASS), XDP_ABORTED);
+		EXPECT_EQ(helper(&self->e, 0, 1ULL << bit | XDP_TX), XDP_ABORTED);
+		EXPECT_EQ(helper(&self->e, 1, 1ULL << bit | BPF_F_BROADCAST), XDP_ABORTED);
+	}
+}
+
+/* The key is not looked at. Where broadcasts go is tested in broadcast*.c. */
+TEST_F(lookup, broadcast)
+{
+	unsigned int action;
+
+	for (action = XDP_ABORTED; action <= XDP_TX; action++) {
+		EXPECT_EQ(helper(&self->e, 0, BPF_F_BROADCAST | action), XDP_REDIRECT);
+		EXPECT_EQ(helper(&self->e, 1, BPF_F_BROADCAST | action), XDP_REDIRECT);
+		EXPECT_EQ(helper(&self->e, 1, BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS | action),
+			  XDP_REDIRECT);
+	}
+	/* Without BPF_F_BROADCAST the other flag says nothing, to both. */
+	EXPECT_EQ(helper(&self->e, 1, BPF_F_EXCLUDE_INGRESS), XDP_REDIRECT);
+	EXPECT_EQ(helper(&self->e, 0, BPF_F_EXCLUDE_INGRESS | XDP_TX), XDP_TX);
+}
+
+TEST_F(lookup, last_one_counts)
+{
+	set(&self->e, "second_key", 1);
+	EXPECT_EQ(retval_of(&self->e, "redirect_twice", 0, XDP_PASS), XDP_REDIRECT);
+	set(&self->e, "second_key", 2);
+	EXPECT_EQ(retval_of(&self->e, "redirect_twice", 1, XDP_PASS), XDP_PASS);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
