@@ -259,12 +259,16 @@ int send_on(int sock, const char *dev, unsigned int first, int n, int len)
 		.sll_halen = 6,
 	};
 	unsigned char frame[FRAME_MAX];
-	int i;
+	int i, tries = 0;
 
 	for (i = 0; i < n; i++) {
 		make_frame(frame, first + i, len);
-		if (sendto(sock, frame, len, 0, (void *)&to, sizeof(to)) != len)
-			return -errno;
+		while (sendto(sock, frame, len, 0, (void *)&to, sizeof(to)) != len) {
+			/* a full ring, of a peer whose CPU has other work */
+			if (errno != ENOBUFS || tries++ == 5000)
+				return -errno;
+			usleep(1000);
+		}
 	}
 	return 0;
 }

@@ -82,7 +82,10 @@ void make_frame(unsigned char *frame, unsigned int nr, int len);
 /* A packet socket that never waits for a receiver; an fd or -errno. */
 int open_sender(void);
 
-/* Sends frames number @first to @first + @n - 1 on a device; 0 or -errno. */
+/*
+ * Sends frames number @first to @first + @n - 1 on a device; 0 or -errno. One that
+ * finds the peer's ring full is sent again, for five seconds in all.
+ */
 int send_on(int sock, const char *dev, unsigned int first, int n, int len);
 
 /* The kernel's BTF knows a struct's member. */
