@@ -71,8 +71,9 @@ def forward(host, length=100, times=7):
 def columns(text, head):
     """The cells of a table's rows, by the table's head."""
     lines = text.splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith(head))
-    names = re.split("  +", lines[at])
+    # Numbers, and what is above them, are at the right of their column.
+    at = next(number for number, line in enumerate(lines) if line.split()[:1] == [head])
+    names = re.split("  +", lines[at].strip())
     rows = []
     for line in lines[at + 1:]:
         if not line:
