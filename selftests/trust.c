@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who may do what: unprivileged users, holders of single capabilities, and root
+ * of a user and network namespace of its own, with what they open themselves and
+ * with descriptors that they were given.
+ *
+ * Stock and claimed maps are expected to say the same to everybody. What the
+ * netlink family and the command tell whom is test_netlink.py's and
+ * test_usage.py's; the namespaces of devices, for root, are events.c's.
+ */
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+#include "maplib.h"
+
+#define NOBODY_UID 65534
+#define BPFFS "/mnt"
+#define PIN BPFFS "/map"
+#define SYSCTL "/proc/sys/kernel/unprivileged_bpf_disabled"
+#define CLAIM MODULE_DIR "/parameters/claim"
+
+/* An ifindex of ours that no other namespace has, and one of the other's. */
+#define OURS 77
+#define THEIRS 78
+
+#define CAP(name) (1ULL << CAP_##name)
+/* No errno: the child is not who it should be. */
+#define NOT_WHO 1000
+
+enum who { NOBODY, CONTAINED, ONLY_BPF, ONLY_NET_ADMIN, BPF_NET_ADMIN, WHO_COUNT };
+
+static const char *const who_names[] = {
+	"nobody", "root of a container", "CAP_BPF", "CAP_NET_ADMIN", "CAP_BPF and CAP_NET_ADMIN",
+};
+
+static const __u64 who_caps[] = {
+	[ONLY_BPF] = CAP(BPF),
+	[ONLY_NET_ADMIN] = CAP(NET_ADMIN),
+	[BPF_NET_ADMIN] = CAP(BPF) | CAP(NET_ADMIN),
+};
+
+static bool set_caps(__u64 caps)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = caps, .permitted = caps },
+		{ .effective = caps >> 32, .permitted = caps >> 32 },
+	};
+
+	return !syscall(__NR_capset, &head, data);
+}
+
+/* For good. A container's root is nobody outside, as that of most containers. */
+static bool become(enum who who)
+{
+	prctl(PR_SET_KEEPCAPS, 1);
+	if (syscall(__NR_setgroups, 0, NULL) || setresgid(NOBODY_UID, NOBODY_UID, NOBODY_UID) ||
+	    setresuid(NOBODY_UID, NOBODY_UID, NOBODY_UID))
+		return false;
+	if (who != CONTAINED)
+		return set_caps(who_caps[who]);
+	/* Without it, /proc/self would be root's now. */
+	prctl(PR_SET_DUMPABLE, 1);
+	return set_caps(0) && !unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) &&
+	       write_str("/proc/self/uid_map", "0 65534 1");
+}
+
+/* What somebody gets for doing something, with the descriptors of the test. */
+static int as(enum who who, int (*act)(const void *arg), const void *arg)
+{
+	int fds[2], ret = NOT_WHO;
+	pid_t pid;
+
+	if (pipe(fds))
+		return NOT_WHO;
+	pid = fork();
+	if (!pid) {
+		if (become(who))
+			ret = act(arg);
+		_exit(write(fds[1], &ret, sizeof(ret)) != sizeof(ret));
+	}
+	close(fds[1]);
+	if (read(fds[0], &ret, sizeof(ret)) != sizeof(ret))
+		ret = NOT_WHO;
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+	return ret;
+}
+
+static int do_nothing(const void *arg)
+{
+	return 0;
+}
+
+/* 0 or 2: may those without CAP_BPF create anything at all? */
+static bool set_disabled(int value)
+{
+	return write_str(SYSCTL, value ? "2" : "0") && read_int(SYSCTL) == value;
+}
+
+FIXTURE(trust) {
+	int fd;
+	int disabled;
+};
+
+FIXTURE_VARIANT(trust) {
+	bool claimed;
+	enum bpf_map_type type;
+};
+
+FIXTURE_VARIANT_ADD(trust, stock_array) { false, BPF_MAP_TYPE_DEVMAP };
+FIXTURE_VARIANT_ADD(trust, stock_hash) { false, BPF_MAP_TYPE_DEVMAP_HASH };
+FIXTURE_VARIANT_ADD(trust, claimed_array) { true, BPF_MAP_TYPE_DEVMAP };
+FIXTURE_VARIANT_ADD(trust, claimed_hash) { true, BPF_MAP_TYPE_DEVMAP_HASH };
+
+FIXTURE_SETUP(trust)
+{
+	ASSERT_TRUE(module_refs_become(base_refs));
+	self->disabled = read_int(SYSCTL);
+	self->fd = make_map_flags(variant->claimed, variant->type, 8, 8, 0);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, set8(self->fd, 0, devs[0], -1));
+}
+
+FIXTURE_TEARDOWN(trust)
+{
+	close(self->fd);
+	if (self->disabled >= 0 && self->disabled != read_int(SYSCTL))
+		EXPECT_TRUE(set_disabled(self->disabled));
+	/* Nobody else holds any, whatever he was refused. */
+	EXPECT_TRUE(module_refs_become(base_refs));
+}
+
+/* --- creation ------------------------------------------------------------- */
+
+static int do_create(const void *arg)
+{
+	int fd = syscall(__NR_bpf, BPF_MAP_CREATE, arg, sizeof(union bpf_attr));
+
+	return fd < 0 ? -errno : 0;
+}
+
+TEST_F(trust, create)
+{
+	union bpf_attr attr = {
+		.map_type = variant->type, .key_size = 4, .max_entries = 4,
+	};
+	int disabled, want, who;
+
+	strcpy(attr.map_name, variant->claimed ? "rm_test" : "st_test");
+	for (disabled = 0; disabled <= 2; disabled += 2) {
+		/* 1 is for good: then there is nothing to choose. */
+		if (!set_disabled(disabled)) {
+			TH_LOG("%s stays %d", SYSCTL, read_int(SYSCTL));
+			continue;
+		}
+		for (who = 0; who < WHO_COUNT; who++) {
+			want = who == BPF_NET_ADMIN || (who == ONLY_NET_ADMIN && !disabled) ?
+			       0 : -EPERM;
+			attr.value_size = 4;
+			EXPECT_EQ(want, as(who, do_create, &attr)) {
+				TH_LOG("%s, disabled %d", who_names[who], disabled);
+			}
+			/* Values with counters, of claimed maps, take no less. */
+			attr.value_size = 160;
+			if (!variant->claimed)
+				continue;
+			EXPECT_EQ(want, as(who, do_create, &attr)) {
+				TH_LOG("%s, disabled %d, counters", who_names[who], disabled);
+			}
+		}
+	}
+}
+
+/* --- maps of others ------------------------------------------------------- */
+
+static int do_get_by_id(const void *arg)
+{
+	int fd = bpf_map_get_fd_by_id(*(const __u32 *)arg);
+
+	return fd < 0 ? fd : 0;
+}
+
+static int do_next_id(const void *arg)
+{
+	__u32 next;
+
+	return bpf_map_get_next_id(*(const __u32 *)arg - 1, &next);
+}
+
+TEST_F(trust, by_id)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	int who;
+
+	ASSERT_EQ(0, bpf_obj_get_info_by_fd(self->fd, &info, &len));
+	for (who = 0; who < WHO_COUNT; who++) {
+		EXPECT_EQ(-EPERM, as(who, do_get_by_id, &info.id)) {
+			TH_LOG("%s", who_names[who]);
+		}
+		EXPECT_EQ(-EPERM, as(who, do_next_id, &info.id)) {
+			TH_LOG("%s", who_names[who]);
+		}
+	}
+}
+
+enum op { LOOKUP, NEXT_KEY, INFO, UPDATE, DELETE, OP_COUNT };
+
+static const char *const op_names[] = { "lookup", "next key", "info", "update", "delete" };
+
+struct request {
+	int fd;
+	__u32 flags;		/* of BPF_OBJ_GET */
+	enum op op;
+	__u32 key;
+	__u32 ifindex;		/* of an update */
+};
+
+static int do_op(const void *arg)
+{
+	const struct request *req = arg;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info), next;
+	int ret;
+
+	switch (req->op) {
+	case LOOKUP:
+		ret = get(req->fd, req->key);
+		return ret < 0 ? ret : 0;
+	case NEXT_KEY:
+		return next_key(req->fd, NULL, &next);
+	case INFO:
+		return bpf_obj_get_info_by_fd(req->fd, &info, &len);
+	case UPDATE:
+		return set8(req->fd, req->key, req->ifindex, -1);
+	default:
+		return del(req->fd, req->key);
+	}
+}
+
+static int do_op_on_pin(const void *arg)
+{
+	struct request req = *(const struct request *)arg;
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = req.flags);
+
+	req.fd = bpf_obj_get_opts(PIN, &opts);
+	return req.fd < 0 ? req.fd : do_op(&req);
+}
+
+/* What an operation through a descriptor with these flags gets. */
+static int permitted(__u32 flags, enum op op)
+{
+	if (op == INFO)
+		return 0;
+	return flags == (op == UPDATE || op == DELETE ? BPF_F_RDONLY : BPF_F_WRONLY) ? -EPERM : 0;
+}
+
+static const __u32 fd_flags[] = { 0, BPF_F_RDONLY, BPF_F_WRONLY };
+
+/* Who was given a descriptor may do what that permits, and needs nothing else. */
+TEST_F(trust, passed_descriptors)
+{
+	struct request req = { .key = 5, .ifindex = 1 };
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	int i, who;
+
+	ASSERT_EQ(0, bpf_obj_get_info_by_fd(self->fd, &info, &len));
+	for (i = 0; i < ARRAY_SIZE(fd_flags); i++) {
+		LIBBPF_OPTS(bpf_get_fd_by_id_opts, opts, .open_flags = fd_flags[i]);
+
+		req.fd = bpf_map_get_fd_by_id_opts(info.id, &opts);
+		ASSERT_LE(0, req.fd);
+		for (who = 0; who < WHO_COUNT; who++) {
+			for (req.op = 0; req.op < OP_COUNT; req.op++) {
+				ASSERT_EQ(0, set8(self->fd, req.key, devs[1], -1));
+				EXPECT_EQ(permitted(fd_flags[i], req.op), as(who, do_op, &req)) {
+					TH_LOG("%s, flags 0x%x: %s", who_names[who], fd_flags[i],
+					       op_names[req.op]);
+				}
+			}
+		}
+		close(req.fd);
+	}
+	EXPECT_EQ(devs[0], get(self->fd, 0));
+}
+
+TEST_F(trust, pinned)
+{
+	static const struct {
+		mode_t mode;
+		__u32 flags;
+		bool opens;
+	} cases[] = {
+		{ 0600, 0 }, { 0600, BPF_F_RDONLY }, { 0600, BPF_F_WRONLY },
+		{ 0644, 0 }, { 0644, BPF_F_RDONLY, true }, { 0644, BPF_F_WRONLY },
+		{ 0622, 0 }, { 0622, BPF_F_RDONLY }, { 0622, BPF_F_WRONLY, true },
+		{ 0666, 0, true },
+	};
+	struct request req = { .key = 5, .ifindex = 1 };
+	int i, want, who;
+
+	ASSERT_EQ(0, unshare(CLONE_NEWNS));
+	ASSERT_EQ(0, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	ASSERT_EQ(0, mount("bpf", BPFFS, "bpf", 0, "mode=0777"));
+	ASSERT_EQ(0, bpf_obj_pin(self->fd, PIN));
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		ASSERT_EQ(0, chmod(PIN, cases[i].mode));
+		req.flags = cases[i].flags;
+		for (who = 0; who < WHO_COUNT; who++) {
+			for (req.op = 0; req.op < OP_COUNT; req.op++) {
+				ASSERT_EQ(0, set8(self->fd, req.key, devs[1], -1));
+				want = cases[i].opens ? permitted(req.flags, req.op) : -EACCES;
+				EXPECT_EQ(want, as(who, do_op_on_pin, &req)) {
+					TH_LOG("%s, mode 0%o, flags 0x%x: %s", who_names[who],
+					       cases[i].mode, req.flags, op_names[req.op]);
+				}
+			}
+		}
+	}
+	EXPECT_EQ(devs[0], get(self->fd, 0));
+	umount(BPFFS);
+}
+
+static int do_freeze(const void *arg)
+{
+	return bpf_map_freeze(*(const int *)arg);
+}
+
+/* Kernels differ in what they ask for; a claimed map is to ask for the same. */
+TEST_F(trust, freeze)
+{
+	int who, i, fd, got[2];
+
+	for (who = 0; who < WHO_COUNT; who++) {
+		for (i = 0; i < 2; i++) {
+			fd = make_map(i && variant->claimed, variant->type, 4);
+			ASSERT_LE(0, fd);
+			got[i] = as(who, do_freeze, &fd);
+			close(fd);
+		}
+		EXPECT_EQ(got[0], got[1]) {
+			TH_LOG("%s", who_names[who]);
+		}
+		EXPECT_NE(NOT_WHO, got[0]);
+	}
+}
+
+/* --- programs ------------------------------------------------------------- */
+
+/* A socket filter, as everybody may load one: what it does with a value. */
+struct filter {
+	const char *does;
+	struct bpf_insn insn;
+	int err;
+};
+
+struct load {
+	int fd;
+	const struct bpf_insn *insn;
+};
+
+#define INSN(c, d, s, o, i) ((struct bpf_insn) {			\
+	.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+
+static int do_load(const void *arg)
+{
+	const struct load *load = arg;
+	const struct bpf_insn prog[] = {
+		INSN(BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -4),
+		INSN(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, load->fd),
+		INSN(0, 0, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 6, 1, 0, 0),
+		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem),
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2, 0),
+		*load->insn,
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+	};
+	struct bpf_insn leak[ARRAY_SIZE(prog)];
+	int fd;
+
+	memcpy(leak, prog, sizeof(prog));
+	/* What would return an address goes on without the 0. */
+	if (load->insn->code == (BPF_JMP | BPF_JA))
+		leak[ARRAY_SIZE(prog) - 2] = leak[8];
+	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "trust", "GPL", leak, ARRAY_SIZE(leak),
+			   NULL);
+	return fd < 0 ? fd : 0;
+}
+
+TEST_F(trust, programs)
+{
+	static const struct filter filters[] = {
+		{ "reads it", INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 0, 0, 0), 0 },
+		{ "reads behind it", INSN(BPF_LDX | BPF_MEM | BPF_W, 1, 0, 8, 0), -EACCES },
+		{ "reads before it", INSN(BPF_LDX | BPF_MEM | BPF_W, 1, 0, -4, 0), -EACCES },
+		{ "writes to it", INSN(BPF_ST | BPF_MEM | BPF_W, 0, 0, 0, 0), -EACCES },
+		{ "reads the map itself", INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 6, 0, 0), -EPERM },
+		{ "returns its address", INSN(BPF_JMP | BPF_JA, 0, 0, 0, 0), -EACCES },
+	};
+	struct load load = { .fd = self->fd };
+	int i, disabled;
+
+	for (disabled = 0; disabled <= 2; disabled += 2) {
+		if (!set_disabled(disabled))
+			continue;
+		for (i = 0; i < ARRAY_SIZE(filters); i++) {
+			load.insn = &filters[i].insn;
+			EXPECT_EQ(disabled ? -EPERM : filters[i].err,
+				  as(NOBODY, do_load, &load)) {
+				TH_LOG("disabled %d, %s", disabled, filters[i].does);
+			}
+		}
+	}
+}
+
+/* --- namespaces ----------------------------------------------------------- */
+
+/* A container that does one thing after the other, told and heard by pipes. */
+struct container {
+	pid_t pid;
+	int to, from;
+};
+
+static int container_loop(int from, int to)
+{
+	struct request req;
+	int ret;
+
+	while (read(from, &req, sizeof(req)) == sizeof(req)) {
+		ret = do_op(&req);
+		if (write(to, &ret, sizeof(ret)) != sizeof(ret))
+			break;
+	}
+	return 0;
+}
+
+static bool container_start(struct container *c)
+{
+	int to[2], from[2], ready = 0;
+
+	if (pipe(to) || pipe(from))
+		return false;
+	c->pid = fork();
+	if (!c->pid) {
+		close(to[1]);
+		ready = become(CONTAINED) &&
+			ip("link add theirs index %d type dummy\n", THEIRS);
+		if (write(from[1], &ready, sizeof(ready)) == sizeof(ready))
+			container_loop(to[0], from[1]);
+		_exit(0);
+	}
+	close(to[0]);
+	close(from[1]);
+	c->to = to[1];
+	c->from = from[0];
+	return read(c->from, &ready, sizeof(ready)) == sizeof(ready) && ready;
+}
+
+static int container_does(struct container *c, int fd, enum op op, __u32 key, __u32 ifindex)
+{
+	const struct request req = { .fd = fd, .op = op, .key = key, .ifindex = ifindex };
+	int ret = NOT_WHO;
+
+	if (write(c->to, &req, sizeof(req)) != sizeof(req) ||
+	    read(c->from, &ret, sizeof(ret)) != sizeof(ret))
+		return NOT_WHO;
+	return ret;
+}
+
+static void container_end(struct container *c)
+{
+	close(c->to);
+	close(c->from);
+	waitpid(c->pid, NULL, 0);
+}
+
+static bool becomes_empty(int fd, __u32 key)
+{
+	int i;
+
+	/* A namespace ends in a work item. */
+	for (i = 0; i < 20000 && get(fd, key) != -ENOENT; i++)
+		usleep(1000);
+	return get(fd, key) == -ENOENT;
+}
+
+/* Root of a container, with a map of ours, names its own devices and no others. */
+TEST_F(trust, devices_of_others)
+{
+	struct container c;
+
+	ASSERT_TRUE(ip("link add ours index %d type dummy\n", OURS));
+	ASSERT_TRUE(container_start(&c));
+	ASSERT_EQ(0, set8(self->fd, 1, OURS, -1));
+
+	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, OURS));
+	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, devs[0]));
+	EXPECT_EQ(-ENOENT, get(self->fd, 2));
+	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 3, 1));
+	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 4, THEIRS));
+	EXPECT_EQ(THEIRS, get(self->fd, 4));
+	EXPECT_EQ(-EINVAL, set8(self->fd, 5, THEIRS, -1));
+
+	/* One that is given away leaves; then it is the container's to name. */
+	ASSERT_TRUE(ip("link set ours netns %d\n", c.pid));
+	EXPECT_EQ(-ENOENT, container_does(&c, self->fd, LOOKUP, 1, 0));
+	EXPECT_EQ(-ENOENT, get(self->fd, 1));
+	EXPECT_EQ(-EINVAL, set8(self->fd, 1, OURS, -1));
+	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 1, OURS));
+	EXPECT_EQ(OURS, get(self->fd, 1));
+
+	/* What it has named goes with it, ours stays. */
+	container_end(&c);
+	EXPECT_TRUE(becomes_empty(self->fd, 1));
+	EXPECT_TRUE(becomes_empty(self->fd, 3));
+	EXPECT_TRUE(becomes_empty(self->fd, 4));
+	EXPECT_EQ(devs[0], get(self->fd, 0));
+}
+
+/* --- the module ----------------------------------------------------------- */
+
+static int do_open(const char *path, int flags)
+{
+	int fd = open(path, flags);
+
+	return fd < 0 ? -errno : 0;
+}
+
+static int do_read_claim(const void *arg)
+{
+	return do_open(CLAIM, O_RDONLY);
+}
+
+static int do_write_claim(const void *arg)
+{
+	return do_open(CLAIM, O_WRONLY);
+}
+
+static int do_write_mounted_claim(const void *arg)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("sysfs", BPFFS, "sysfs", 0, NULL))
+		return -errno;
+	return do_open(BPFFS "/module/redirmap/parameters/claim", O_WRONLY);
+}
+
+static int do_rmmod(const void *arg)
+{
+	return syscall(__NR_delete_module, "redirmap", O_NONBLOCK) ? -errno : 0;
+}
+
+/* The policy is everybody's to read, and nobody's but root's to write. */
+TEST(module)
+{
+	int who;
+
+	for (who = 0; who < WHO_COUNT; who++) {
+		EXPECT_EQ(0, as(who, do_read_claim, NULL));
+		EXPECT_EQ(-EACCES, as(who, do_write_claim, NULL));
+		EXPECT_EQ(-EPERM, as(who, do_rmmod, NULL));
+	}
+	EXPECT_EQ(-EACCES, as(CONTAINED, do_write_mounted_claim, NULL));
+	/* Files that others may write, or may read where addresses are. */
+	EXPECT_TRUE(sh("! find %s -type f -perm /022 | grep .", MODULE_DIR));
+	EXPECT_TRUE(sh("! find %s/sections -type f -perm /077 | grep .", MODULE_DIR));
+}
+
+int main(int argc, char **argv)
+{
+	int status = maps_setup(), who;
+
+	if (status)
+		return status;
+	for (who = 0; who < WHO_COUNT; who++) {
+		if (!as(who, do_nothing, NULL))
+			continue;
+		printf("1..0 # SKIP cannot become %s\n", who_names[who]);
+		return KSFT_SKIP;
+	}
+	return test_harness_run(argc, argv);
+}
