@@ -104,7 +104,7 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	if (len && val[len - 1] == '\n')
 		len--;
 	if (len > POLICY_MAX) {
-		pr_err("claim: more than %d characters\n", POLICY_MAX);
+		pr_err_ratelimited("claim: more than %d characters\n", POLICY_MAX);
 		return -EINVAL;
 	}
 
@@ -115,7 +115,7 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 
 	error = policy_parse(new);
 	if (error) {
-		pr_err("claim: %s in \"%s\"\n", error, new->text);
+		pr_err_ratelimited("claim: %s in \"%s\"\n", error, new->text);
 		kfree(new);
 		return -EINVAL;
 	}
