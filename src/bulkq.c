@@ -149,6 +149,19 @@ void bulkq_prepare(int count)
 }
 
 /**
+ * bulkq_is_low() - is the work item behind with the reserve?
+ *
+ * A task that makes maps and fills them, one after the other, can be faster than
+ * it: such a task has to bring what its maps will need.
+ *
+ * Return: true when what has been promised may be all there is, or not be there.
+ */
+bool bulkq_is_low(void)
+{
+	return reserve_lacks() > BULKQ_RESERVE / 2;
+}
+
+/**
  * bulkq_alloc() - get bulk queues
  * @gfp: how to allocate; may forbid to sleep
  *

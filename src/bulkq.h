@@ -52,6 +52,7 @@ void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
 bool bulkq_layout_is_known(const struct net_device *real);
 void bulkq_promise(int count);
 void bulkq_prepare(int count);
+bool bulkq_is_low(void);
 
 struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
 						     u32 ifindex);

@@ -140,7 +140,7 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 		rmap->group[i] = group_empty_entry();
 	holder_init(&rmap->holder, sweep);
 	spin_lock_init(&rmap->lock);
-	if (map_promises(rmap) > ARRAY_SIZE(rmap->group))
+	if (map_promises(rmap) > ARRAY_SIZE(rmap->group) || bulkq_is_low())
 		bulkq_prepare(map_promises(rmap));
 	return rmap;
 
