@@ -556,6 +556,22 @@ static int do_write_mounted_claim(const void *arg)
 	return do_open(BPFFS "/module/redirmap/parameters/claim", O_WRONLY);
 }
 
+/* Root by uid only, like that of a container without uids of its own. */
+static int write_claim_as_powerless_root(void)
+{
+	int ret = NOT_WHO, status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		int fd = set_caps(0) ? open(CLAIM, O_WRONLY) : -1;
+
+		_exit(fd < 0 ? 255 : write(fd, "rm_none", 7) == 7 ? 0 : errno);
+	}
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		ret = -WEXITSTATUS(status);
+	return ret;
+}
+
 static int do_rmmod(const void *arg)
 {
 	return syscall(__NR_delete_module, "redirmap", O_NONBLOCK) ? -errno : 0;
@@ -572,6 +588,7 @@ TEST(module)
 		EXPECT_EQ(-EPERM, as(who, do_rmmod, NULL));
 	}
 	EXPECT_EQ(-EACCES, as(CONTAINED, do_write_mounted_claim, NULL));
+	EXPECT_EQ(-EPERM, write_claim_as_powerless_root());
 	/* Files that others may write, or may read where addresses are. */
 	EXPECT_TRUE(sh("! find %s -type f -perm /022 | grep .", MODULE_DIR));
 	EXPECT_TRUE(sh("! find %s/sections -type f -perm /077 | grep .", MODULE_DIR));

@@ -6,6 +6,7 @@
  * module's parameters, by insmod and by writes to sysfs, and read under RCU by
  * the hook on map creation, with preemption off.
  */
+#include <linux/capability.h>
 #include <linux/glob.h>
 #include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
@@ -101,6 +102,9 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	size_t len = strlen(val);
 	const char *error;
 
+	/* The file's mode also lets a container's root in who is root outside. */
+	if (!capable(CAP_SYS_MODULE))
+		return -EPERM;
 	if (len && val[len - 1] == '\n')
 		len--;
 	if (len > POLICY_MAX) {
