@@ -3,42 +3,25 @@
 """Nothing is lost track of: of all frames that two CPUs offer to claimed maps,
 while entries, programs and devices come, go and change, as many were sent or lost
 for a reason as were offered, exactly."""
-import ctypes
 import os
 import random
 import sys
-import threading
 import time
 
-from testlib import (OUTPUT, add_veth, becomes, checked, equal, ifindex, in_a_net, libbpf,
-                     need_modules, open_pinned, run, sh, test, update)
+from testlib import (OUTPUT, add_veth, becomes, ifindex, in_a_net, libbpf, need_modules,
+                     open_pinned, run, sh, test, update)
 
 in_a_net()
 need_modules("pyroute2")
 
-from redirmap_netlink import Family  # noqa: E402
-from redirmap_table import drops_of  # noqa: E402
+from loadlib import Load, counted  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-accounting"
 DEVICES = ("out1", "out2", "out3")
-LIVE_FRAMES = 2
-BURST = 256
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1 << 32)
 
 dice = random.Random(SEED)
 print(f"# SEED={SEED}")
-
-
-class TestRun(ctypes.Structure):
-    """struct bpf_test_run_opts"""
-    _fields_ = [
-        ("sz", ctypes.c_size_t), ("data_in", ctypes.c_char_p), ("data_out", ctypes.c_void_p),
-        ("data_size_in", ctypes.c_uint32), ("data_size_out", ctypes.c_uint32),
-        ("ctx_in", ctypes.c_void_p), ("ctx_out", ctypes.c_void_p),
-        ("ctx_size_in", ctypes.c_uint32), ("ctx_size_out", ctypes.c_uint32),
-        ("retval", ctypes.c_uint32), ("repeat", ctypes.c_int), ("duration", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32), ("cpu", ctypes.c_uint32), ("batch_size", ctypes.c_uint32),
-    ]
 
 
 def add_device(name):
@@ -48,50 +31,16 @@ def add_device(name):
         sh(f"ethtool -K {name}p gro on")
 
 
-class Load(threading.Thread):
-    """Offers frames to a program on a CPU, until it is stopped."""
-
-    def __init__(self, prog, cpu):
-        super().__init__()
-        self.prog, self.cpu = prog, cpu
-        self.offered, self.stopped, self.error = 0, False, None
-
-    def run(self):
-        os.sched_setaffinity(0, {self.cpu})
-        try:
-            while not self.stopped:
-                frame = bytes(64 + self.offered // BURST % 4 * 100)
-                opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame,
-                               data_size_in=len(frame), repeat=BURST, flags=LIVE_FRAMES)
-                checked(libbpf.bpf_prog_test_run_opts(self.prog, ctypes.byref(opts)))
-                self.offered += BURST
-        except OSError as error:
-            self.error = error
-
-
-def counted():
-    """All frames that were counted: sent, and lost."""
-    with Family() as family:
-        stats = [one["stats"] for one in family.maps() + family.targets()]
-        stats.append(family.state()["gone"])
-    return (sum(one["packets"] or 0 for one in stats), sum(drops_of(one) for one in stats))
-
-
 def account(prog, times, actions, copies=1):
     """Two CPUs offer frames while things are done at random; compares the sums."""
     sent, lost = counted()
-    loads = [Load(prog, cpu) for cpu in sorted(os.sched_getaffinity(0))[:2]]
+    loads = [Load([prog], cpu) for cpu in sorted(os.sched_getaffinity(0))[:2]]
     for load in loads:
         load.start()
     for _ in range(times):
         dice.choice(actions)()
         time.sleep(0.005)
-    for load in loads:
-        load.stopped = True
-        load.join()
-        equal(load.error, None)
-        assert load.offered, "nothing was offered"
-    want = copies * sum(load.offered for load in loads)
+    want = copies * sum([load.stop() for load in loads])
     # What is no more gives its counters back a grace period later.
     now = []
     assert becomes(lambda: now.append(counted()) or sum(now[-1]) - sent - lost == want), \

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Frames that CPUs offer to programs, and what became of them, for tests in Python.
+
+Needs pyroute2: import it after need_modules().
+"""
+import contextlib
+import ctypes
+import os
+import threading
+
+from redirmap_netlink import Family
+from redirmap_table import drops_of
+from testlib import checked, libbpf
+
+LIVE_FRAMES = 2
+BURST = 256
+
+
+class TestRun(ctypes.Structure):
+    """struct bpf_test_run_opts"""
+    _fields_ = [
+        ("sz", ctypes.c_size_t), ("data_in", ctypes.c_char_p), ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32), ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p), ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32), ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32), ("repeat", ctypes.c_int), ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32), ("cpu", ctypes.c_uint32), ("batch_size", ctypes.c_uint32),
+    ]
+
+
+class Load(threading.Thread):
+    """Offers frames to programs in turn, on a CPU, until it is stopped.
+
+    On any other CPU, while that one is offline.
+    """
+
+    def __init__(self, progs, cpu):
+        super().__init__(daemon=True)
+        self.progs, self.cpu = progs, cpu
+        self.offered, self.stopped, self.error = 0, False, None
+
+    def run(self):
+        try:
+            while not self.stopped:
+                with contextlib.suppress(OSError):
+                    os.sched_setaffinity(0, {self.cpu})
+                turn = self.offered // BURST
+                frame = bytes(64 + turn % 4 * 100)
+                opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame,
+                               data_size_in=len(frame), repeat=BURST, flags=LIVE_FRAMES)
+                prog = self.progs[turn // 4 % len(self.progs)]
+                checked(libbpf.bpf_prog_test_run_opts(prog, ctypes.byref(opts)))
+                self.offered += BURST
+        except OSError as error:
+            self.error = error
+
+    def stop(self):
+        """What it has offered; an exception if it could not."""
+        self.stopped = True
+        self.join()
+        if self.error:
+            raise self.error
+        assert self.offered, "nothing was offered"
+        return self.offered
+
+
+def counted():
+    """All frames that were counted: sent, and lost."""
+    with Family() as family:
+        stats = [one["stats"] for one in family.maps() + family.targets()]
+        stats.append(family.state()["gone"])
+    return (sum(one["packets"] or 0 for one in stats), sum(drops_of(one) for one in stats))
