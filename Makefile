@@ -6,6 +6,7 @@
 # make bench      what claimed and stock maps cost (KERNELS, ROWS="hash*", REAL=1)
 # make fuzz       random operations on claimed and stock maps (KERNELS, SEED, OPS,
 #                 REPLAY=file)
+# make soak       everything at once, at random, for MINUTES (KERNELS, SEED)
 # make lint       what the code has to pass besides
 # make shell      a root shell in the test machine, module loaded (KERNEL=6.12)
 # make install    install the module for KVER, and the command redirmap, its
@@ -42,6 +43,10 @@ fuzz:
 	@scripts/fuzz $(if $(SEED),--seed $(SEED)) $(if $(OPS),--ops $(OPS)) \
 		$(if $(REPLAY),--replay "$(REPLAY)") $(KERNELS)
 
+soak:
+	@scripts/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(KERNELS)
+
 lint:
 	@scripts/lint $(KERNELS)
 
@@ -75,5 +80,5 @@ uninstall-tools:
 clean:
 	rm -rf build
 
-.PHONY: all modules check demo bench fuzz lint shell install clean
+.PHONY: all modules check demo bench fuzz soak lint shell install clean
 .PHONY: install-tools uninstall-tools

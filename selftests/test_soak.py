@@ -1,0 +1,188 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Everything at once, at random, for a while: see Documentation/testing.rst.
+
+A short round, always the same one; make soak runs long ones.
+"""
+import os
+import random
+import statistics
+import sys
+import time
+import zlib
+
+import testlib
+from testlib import becomes, in_a_net, need_modules, refcnt, run, test
+
+in_a_net()
+need_modules("pyroute2")
+
+from loadlib import Load, counted  # noqa: E402
+from memlib import Percpu, in_use, names  # noqa: E402
+from placelib import ONCE, PATIENCE, PIN, TO_MEMBERS, TO_WHOEVER  # noqa: E402
+from soaklib import KEYS, MEMBERS, World, switch_cpu  # noqa: E402
+
+SEED = int(os.environ.get("REDIRMAP_SOAK_SEED", "1"))
+MINUTES = float(os.environ.get("REDIRMAP_SOAK_MINUTES", "0"))
+FIRST = int(os.environ.get("REDIRMAP_SOAK_FIRST", "1"))
+VERBOSE = "REDIRMAP_SOAK_VERBOSE" in os.environ
+# In an episode; after each the module is unloaded.
+ACTIONS = int(os.environ.get("REDIRMAP_SOAK_ACTIONS", "60"))
+# What more of it may be in use after an episode than after another: KiB, but for
+# per-CPU memory, of which each object is known. Without any leak it goes back and
+# forth: freed pages wait on lists of CPUs, freed slabs for a grace period.
+TOLERANCE = {"kmalloc": 64, "vmalloc": 64, "pages": 512, "percpu": 0}
+# KASAN keeps what is freed, and such kernels have kmemleak: see run-tests.
+if os.path.exists("/sys/kernel/debug/kmemleak"):
+    TOLERANCE = {"percpu": 0}
+# Growth that stops is no leak: if there is any, so many more episodes show.
+MORE = 4
+
+begin = time.monotonic()
+done = {"actions": 0, "packets": 0}
+percpu = Percpu()
+# The kernel allocates some when a CPU first comes back.
+switch_cpu(False)
+switch_cpu(True)
+at_first = len(percpu.callers())
+memory = []
+finished = []
+
+
+def tell(text):
+    print(f"# {time.monotonic() - begin:.0f} s: {text}", flush=True)
+
+
+def packets(world):
+    return sum(sum(place.offers()) for place in world.places)
+
+
+class Story:
+    """What has been done, and a line of progress now and then."""
+
+    def __init__(self, world, number):
+        self.world, self.number = world, number
+        self.told, self.last = [], time.monotonic()
+
+    def add(self, what):
+        self.told.append(what)
+        done["actions"] += 1
+        if VERBOSE:
+            tell(what)
+        if time.monotonic() - self.last > 10:
+            self.last = time.monotonic()
+            tell(f"episode {self.number}, {done['actions']} actions, "
+                 f"{done['packets'] + packets(self.world)} packets")
+
+    def digest(self):
+        """The same for the same seed."""
+        return f"{zlib.crc32('|'.join(self.told).encode()):08x}"
+
+
+def accounts(world):
+    """Whether all frames are accounted for, once none are under way."""
+    told = {}
+
+    def balanced():
+        for place in world.places:
+            offered = place.offers()
+            with place:
+                sent, lost = counted()
+            low = offered[ONCE] + MEMBERS * offered[TO_MEMBERS] + offered[TO_WHOEVER]
+            high = low + (KEYS - 1) * offered[TO_WHOEVER]
+            told[place.name] = (low, high, sent, lost)
+        return all(low <= sent + lost <= high for low, high, sent, lost in told.values())
+
+    assert becomes(balanced), \
+        f"at least and at most to be counted, sent, lost: {told}"
+    return "; ".join(f"{name}: {offered} offered, {sent} sent, {lost} lost"
+                     for name, (offered, _, sent, lost) in told.items())
+
+
+def measure():
+    """What is in use between two episodes."""
+    # Namespaces and the like are freed a while later.
+    before = memory[-1]["percpu"] if memory else at_first
+    becomes(lambda: len(percpu.callers()) <= before)
+    memory.append({**in_use(), "percpu": len(percpu.callers())})
+
+
+def growth(kind):
+    """From the first half of the episodes to the second one."""
+    series = [one[kind] for one in memory]
+    half = (len(series) + 1) // 2
+    return statistics.median_low(series[half:]) - statistics.median_high(series[:half])
+
+
+def grows():
+    return [kind for kind, tolerance in TOLERANCE.items() if growth(kind) > tolerance]
+
+
+def episode(number):
+    """A world from its beginning to its end, and the module's as well."""
+    world = World(random.Random(f"{SEED}:{number}"))
+    story = Story(world, number)
+    progs = [testlib.open_pinned(f"{place.pin}/p/{name}")
+             for place, name in ((world.home, "scatter"), (world.home, "generic"),
+                                 (world.wild, "wild"))]
+    loads = [Load(progs, cpu) for cpu in sorted(os.sched_getaffinity(0))]
+    for load in loads:
+        load.start()
+    try:
+        for _ in range(ACTIONS):
+            story.add(world.act())
+            time.sleep(0.005)
+        for load in loads:
+            load.stop()
+        sums = accounts(world)
+        done["packets"] += packets(world)
+    except Exception:
+        for load in loads:
+            load.stopped = True
+        print(f"# episode {number} of seed {SEED}, at last:")
+        for what in story.told[-20:]:
+            print("#  ", what)
+        raise
+    for prog in progs:
+        os.close(prog)
+    world.close()
+    assert becomes(lambda: not refcnt(), 100 * PATIENCE), f"{refcnt()} references to the module"
+    testlib.unload()
+    measure()
+    testlib.load()
+    tell(f"episode {number}: {story.digest()}; {sums}; in use: {memory[-1]}")
+
+
+@test("offered = sent + lost, whatever happens; no map, no device is held")
+def _():
+    print(f"# seed {SEED}")
+    # What else is allocated once, and kept, is so before anything is compared.
+    episode(0)
+    number = FIRST
+    while number == FIRST or time.monotonic() - begin < 60 * MINUTES:
+        episode(number)
+        number += 1
+    for more in range(number, number + MORE):
+        if not grows():
+            break
+        tell(f"is there a leak? {grows()}")
+        episode(more)
+    finished.append(True)
+
+
+@test("memory is free again")
+def _():
+    assert finished, "not known"
+    for kind in TOLERANCE:
+        print(f"# {kind}: {growth(kind)} more")
+    if "percpu" in grows():
+        print("# per-CPU memory was allocated by", *names(percpu.callers()))
+    assert not grows(), [[one[kind] for one in memory] for kind in grows()]
+
+
+try:
+    run()
+finally:
+    switch_cpu(True)
+    testlib.sh(f"rm -rf {PIN}; ip netns del soak-wild 2>/dev/null || :")
+    sys.stdout.flush()
