@@ -62,6 +62,7 @@ class World:
         for place in self.places:
             for _ in range(3):
                 self.add_device(place)
+            self.fill(place)
 
     def make_steady(self):
         """What is there to the end: the members, and the way to generic XDP."""
@@ -80,6 +81,16 @@ class World:
         self.home.put(self.home.maps["to_generic_xdp"], 4, [0], names[MEMBERS])
         self.home.attach(f"{names[MEMBERS]}p", "scatter", XDP_GENERIC)
         self.put_inner()
+
+    def fill(self, place):
+        """Every key of what changes leads somewhere to begin with."""
+        for name in ("rm_array", "rm_hash", "rm_counted"):
+            if name in place.maps:
+                size = COUNTED_VALUE if name == "rm_counted" else VALUE
+                for key in range(KEYS):
+                    device, egress = self.device(place), self.egress()
+                    with may_fail(errno.ENOMEM):
+                        place.put(place.maps[name], size, [key], device, egress)
 
     def close(self):
         """In this order, or that one."""

@@ -93,7 +93,8 @@ def accounts(world):
             told[place.name] = (low, high, sent, lost)
         return all(low <= sent + lost <= high for low, high, sent, lost in told.values())
 
-    assert becomes(balanced), \
+    # Each look takes a while.
+    assert becomes(balanced, 300), \
         f"at least and at most to be counted, sent, lost: {told}"
     return "; ".join(f"{name}: {offered} offered, {sent} sent, {lost} lost"
                      for name, (offered, _, sent, lost) in told.items())
