@@ -17,6 +17,12 @@ def meminfo():
     return {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
 
 
+def on_lists():
+    """KiB of free pages that CPUs keep for themselves, which MemFree is without."""
+    words = pathlib.Path("/proc/zoneinfo").read_text().split()
+    return 4 * sum(int(words[at + 1]) for at, word in enumerate(words) if word == "count:")
+
+
 def in_use():
     """KiB of objects of kmalloc(), of vmalloc(), and of pages by themselves.
 
@@ -37,7 +43,7 @@ def in_use():
         "MemFree", "Buffers", "Cached", "AnonPages", "Slab", "PageTables", "KernelStack",
         "Percpu", "SwapCached"))
     return {"kmalloc": kmalloc // 1024, "vmalloc": vmalloc,
-            "pages": info["MemTotal"] - known - vmalloc}
+            "pages": info["MemTotal"] - known - vmalloc - on_lists()}
 
 
 class Percpu:
