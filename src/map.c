@@ -240,14 +240,14 @@ static noinline void map_drop(struct bpf_map *map, enum redirmap_drop reason)
 /**
  * map_missed() - a redirect has found nothing
  * @map: the map
- * @flags: as of the helper
  * @verdict: what it is about to return
+ * @flags: as of the helper; as its third argument, so that they stay where they are
  *
  * Runs in NAPI, bottom halves off.
  *
  * Return: @verdict
  */
-map_ret_t map_missed(struct bpf_map *map, u64 flags, map_ret_t verdict)
+map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
 {
 	/* Unknown flags are the program's fault; nothing was looked up. */
 	if (!(flags & ~(u64)(MAP_REDIRECT_ACTIONS | MAP_REDIRECT_FLAGS)))

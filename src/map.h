@@ -122,7 +122,7 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val);
-map_ret_t map_missed(struct bpf_map *map, u64 flags, map_ret_t verdict);
+map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
 void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
@@ -151,7 +151,7 @@ map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags, u64 flag_mask,
 
 	if (likely(verdict == XDP_REDIRECT))
 		return verdict;
-	return map_missed(map, flags, verdict);
+	return map_missed(map, verdict, flags);
 }
 
 void map_module_init(void);
