@@ -5,8 +5,8 @@
  * Owns nodes of 16 bytes in an array that is as long as the map can have
  * entries, chained by number from buckets of 4 bytes. A key's bucket is its
  * product with a random multiplier, so that keys cannot be chosen to share
- * one. Both lie in bpf_dtab.dev_index_head, behind one empty bucket of the
- * kernel's own kind, which is all that stock code ever finds there.
+ * one. Both lie in bpf_dtab.dev_index_head, buckets first, behind one empty bucket
+ * of the kernel's own kind, which is all that stock code ever finds there.
  *
  * Readers, in NAPI or in bpf(2), walk a chain under RCU, without a lock.
  * Chains change under redir_map.lock, in bpf(2) and in the sweep, a work item.
@@ -60,7 +60,7 @@ struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
 	for (; place < end; place = (place | U32_MAX) + 1) {
 		found = NULL;
 		min = U32_MAX;
-		for (link = READ_ONCE(table->bucket[place >> 32]); link;
+		for (link = READ_ONCE(*hash_nth_bucket(table, place >> 32)); link;
 		     link = READ_ONCE(node->next)) {
 			node = hash_node(table, link);
 			key = READ_ONCE(node->key);
@@ -214,7 +214,7 @@ static void hash_sweep_chains(struct redir_map *rmap)
 	for (b = 0; b < n; b += HASH_SWEEP_BUCKETS) {
 		spin_lock(&rmap->lock);
 		for (i = b; i < min(n, b + HASH_SWEEP_BUCKETS); i++)
-			hash_clean_chain(rmap, &table->bucket[i]);
+			hash_clean_chain(rmap, hash_nth_bucket(table, i));
 		spin_unlock(&rmap->lock);
 		cond_resched();
 	}
@@ -307,7 +307,7 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
 	if (node || rmap->swept == deaths)
 		return node;
 	for (b = 0; b < hash_buckets(table); b++)
-		hash_clean_chain(rmap, &table->bucket[b]);
+		hash_clean_chain(rmap, hash_nth_bucket(table, b));
 	rmap->swept = deaths;
 	return hash_new_node(rmap);
 }
@@ -345,10 +345,14 @@ int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 }
 
 /*
- * Where nodes begin in the table's memory: behind the kernel's bucket, and the
- * node that leads nowhere.
+ * Where nodes begin in the table's memory: behind the kernel's bucket, ours, and
+ * the node that leads nowhere.
  */
-#define HASH_NODES_OFFSET L1_CACHE_BYTES
+static u64 hash_nodes_offset(u64 buckets)
+{
+	return ALIGN(sizeof(struct hlist_head) + buckets * sizeof(u32) +
+		     sizeof(struct hash_node), L1_CACHE_BYTES);
+}
 
 /**
  * hash_table_size() - what a table takes
@@ -360,8 +364,8 @@ int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
  */
 u64 hash_table_size(u32 max_entries, u64 buckets)
 {
-	return HASH_NODES_OFFSET + (u64)max_entries * sizeof(struct hash_node) +
-	       buckets * sizeof(u32);
+	return hash_nodes_offset(buckets) +
+	       (u64)max_entries * sizeof(struct hash_node);
 }
 
 /**
@@ -375,12 +379,10 @@ int hash_table_alloc(struct redir_map *rmap)
 {
 	u32 max_entries = rmap->dtab.map.max_entries;
 	struct hash_table *table = &rmap->table;
-	struct hash_node *first, *nowhere;
+	struct hash_node *nowhere;
 	u64 multiplier, buckets;
 	void *memory;
 
-	BUILD_BUG_ON(sizeof(struct hlist_head) + sizeof(struct hash_node) >
-		     HASH_NODES_OFFSET);
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
 
 	if (max_entries > 1UL << 31)
@@ -395,15 +397,13 @@ int hash_table_alloc(struct redir_map *rmap)
 				rmap->dtab.map.numa_node);
 	if (!memory)
 		return -ENOMEM;
-	first = memory + HASH_NODES_OFFSET;
-	nowhere = first - 1;
+	nowhere = memory + hash_nodes_offset(buckets) - sizeof(*nowhere);
 	RCU_INIT_POINTER(nowhere->target, &target_nowhere);
 
 	get_random_bytes(&multiplier, sizeof(multiplier));
 	table->multiplier = multiplier | 1;
-	table->mask = buckets - 1;
+	table->first = -(s64)buckets;
 	table->nodes = (u64 *)nowhere;
-	table->bucket = (u32 *)(first + max_entries);
 
 	rmap->dtab.dev_index_head = memory;
 	rmap->dtab.n_buckets = 1;

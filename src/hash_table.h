@@ -86,7 +86,20 @@ static inline struct hash_table *hash_table(const struct bpf_map *map)
  */
 static inline u64 hash_buckets(const struct hash_table *table)
 {
-	return (u64)table->mask + 1;
+	return -table->first;
+}
+
+/**
+ * hash_nth_bucket() - a bucket by its number
+ * @table: the table
+ * @n: less than hash_buckets()
+ *
+ * Context: any.
+ * Return: the link to the first node of the bucket's chain.
+ */
+static inline u32 *hash_nth_bucket(const struct hash_table *table, u64 n)
+{
+	return (u32 *)table->nodes + table->first + n;
 }
 
 /**
@@ -94,7 +107,9 @@ static inline u64 hash_buckets(const struct hash_table *table)
  * @table: the table
  * @key: the key
  *
- * By the upper half of a product, of which as many bits as there are needed.
+ * By the upper half of a product, of which as many bits as are needed count
+ * backwards from the end of the buckets, where the nodes begin: so the processor
+ * needs one address for both.
  *
  * Runs in NAPI, bottom halves off, per packet, and in bpf(2).
  *
@@ -102,8 +117,8 @@ static inline u64 hash_buckets(const struct hash_table *table)
  */
 static __always_inline u32 *hash_bucket(const struct hash_table *table, u32 key)
 {
-	return &table->bucket[(u32)((key * table->multiplier) >> 32) &
-			      table->mask];
+	return (u32 *)table->nodes +
+	       (table->first | (s64)((key * table->multiplier) >> 32));
 }
 
 /**
@@ -175,7 +190,8 @@ hash_walk(const struct hash_table *table, u32 key)
  */
 static inline u64 hash_place(const struct hash_table *table, u32 key)
 {
-	return (u64)(hash_bucket(table, key) - table->bucket) << 32 | key;
+	return (u64)(hash_bucket(table, key) - hash_nth_bucket(table, 0)) << 32 |
+	       key;
 }
 
 struct hash_node *hash_next_live(const struct hash_table *table, u64 place,

@@ -20,9 +20,8 @@
 /**
  * struct hash_table - the table of a hash
  * @multiplier: random, odd
- * @nodes: what links count from: see hash_table.h
- * @bucket: links to the first node of each chain
- * @mask: number of buckets less 1
+ * @nodes: what links count from, and where the buckets end: see hash_table.h
+ * @first: the first bucket, counted from there: minus the number of buckets
  * @recycled: how many nodes have been taken out of a chain
  * @free: link to the first free node that has been used before
  * @fresh: how many nodes have ever been used
@@ -30,9 +29,8 @@
 struct hash_table {
 	/* hot: per packet, beside one bucket and one node; written by deletes */
 	u64 multiplier;
+	s64 first;
 	u64 *nodes;
-	u32 *bucket;
-	u32 mask;
 	u32 recycled;
 
 	/* cold, under redir_map.lock */
