@@ -36,12 +36,12 @@ class Goal:
         return figures["claimed"] <= limit
 
 
-def ratio(times):
-    """At most so many times the stock map's cost, as far as two digits tell."""
+def ratio(times, digits=2):
+    """At most so many times the stock map's cost, as far as the digits tell."""
     def limit(figures, _rows, _kernel):
         stock = figures.get("stock")
-        return None if stock is None else stock * (times + 0.005)
-    return Goal(f"{times:.2f} x", limit)
+        return None if stock is None else stock * (times + 0.5 / 10 ** digits)
+    return Goal(f"{times:.{digits}f} x", limit)
 
 
 def like(other, name, tolerance):
@@ -73,7 +73,9 @@ class Row:
 
 
 EQUAL = ratio(1.00)
-FLUSH = ratio(1.02)
+# Claimed maps count what they send; nobody can turn that off.
+COUNTED = ratio(1.015, digits=3)
+FLUSH = ratio(1.035, digits=3)
 BROADCAST = by_kernel({"6.1": 1850, "6.12": 2000})
 REMOVAL = most(20000, counted=True)
 SWEEP = most(3, counted=True)
@@ -92,16 +94,16 @@ GROUPS = {
     "Unicast": (
         Row("drop", "XDP_DROP, no redirect", FRAME),
         Row("unicast-ifindex", "bpf_redirect(ifindex), no map", FRAME),
-        Row("unicast-array-1", "array, 1 target", FRAME, EQUAL),
-        Row("unicast-array-4", "array, 4 targets", FRAME, EQUAL),
-        Row("unicast-hash-1", "hash, 1 target", FRAME, EQUAL),
-        Row("unicast-hash-dense", "hash, 1024 keys: 0, 1, 2...", FRAME, EQUAL),
-        Row("unicast-hash-random", "hash, 1024 random keys", FRAME, EQUAL),
+        Row("unicast-array-1", "array, 1 target", FRAME, COUNTED),
+        Row("unicast-array-4", "array, 4 targets", FRAME, COUNTED),
+        Row("unicast-hash-1", "hash, 1 target", FRAME, COUNTED),
+        Row("unicast-hash-dense", "hash, 1024 keys: 0, 1, 2...", FRAME, COUNTED),
+        Row("unicast-hash-random", "hash, 1024 random keys", FRAME, COUNTED),
         Row("unicast-hash-stride", "hash, 1024 keys: 0, 64, 128...", FRAME,
             like("unicast-hash-dense", "0, 1, 2...", 0.02)),
         Row("unicast-hash-bucket", "hash, 1024 keys: 0, 1024, 2048...", FRAME,
             like("unicast-hash-dense", "0, 1, 2...", 0.02)),
-        Row("unicast-egress", "array, an egress program", FRAME, EQUAL),
+        Row("unicast-egress", "array, an egress program", FRAME, COUNTED),
         Row("unicast-array-miss", "array, no target: XDP_DROP", FRAME, EQUAL),
         Row("unicast-hash-miss", "hash, no target: XDP_DROP", FRAME, EQUAL),
         Row("xdp-lookup-array", "XDP_DROP after a lookup in an array", FRAME, EQUAL),
