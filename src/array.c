@@ -287,8 +287,11 @@ static void array_sweep(struct holder *holder, struct target *dead)
 	for (i = 0; i < end; i += n) {
 		n = min_t(u32, ARRAY_WALK, end - i);
 		found = array_sweep_slots(&rmap->dtab.map, slots + i, n, dead);
-		if (found)
+		if (found) {
+			rcu_read_lock();
 			holder_detach(holder, dead, found);
+			rcu_read_unlock();
+		}
 		cond_resched();
 	}
 }

@@ -163,7 +163,7 @@ struct target *hash_remove(struct redir_map *rmap, u32 key)
  * @target: where it has led
  * @cause: why not any more
  *
- * Context: under redir_map.lock.
+ * Context: under redir_map.lock and rcu_read_lock().
  */
 void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
 		 enum redirmap_cause cause)
@@ -212,10 +212,12 @@ static void hash_sweep_chains(struct redir_map *rmap)
 	u64 b, i, n = hash_buckets(table);
 
 	for (b = 0; b < n; b += HASH_SWEEP_BUCKETS) {
+		rcu_read_lock();
 		spin_lock(&rmap->lock);
 		for (i = b; i < min(n, b + HASH_SWEEP_BUCKETS); i++)
 			hash_clean_chain(rmap, hash_nth_bucket(table, i));
 		spin_unlock(&rmap->lock);
+		rcu_read_unlock();
 		cond_resched();
 	}
 }
@@ -286,7 +288,9 @@ void hash_sweep(struct holder *holder, struct target *dead)
 					 dead);
 		if (found) {
 			rmap->dtab.items -= found;
+			rcu_read_lock();
 			holder_detach(holder, dead, found);
+			rcu_read_unlock();
 		}
 		spin_unlock(&rmap->lock);
 		cond_resched();

@@ -17,9 +17,9 @@
  * entry that comes and goes is often alone with its device. Broadcasts see that it
  * has no uses. A work item lets go of those that still have none.
  *
- * holder_attach() and holder_detach() run in bpf(2), holder_attach() inside an
- * RCU read section that lasts until the slot is published, so nothing there
- * sleeps. The sweep is a work item that a device's leaving queues: one pass
+ * holder_attach() and holder_detach() run inside an RCU read section, which bpf(2)
+ * has begun: that of holder_attach() lasts until the slot is published. So nothing
+ * there sleeps. The sweep is a work item that a device's leaving queues: one pass
  * over the maps that hold dead targets, for all that have died meanwhile.
  *
  * Locks, from the outside in: holders_mutex, holder->lock, holders_lock.
@@ -257,16 +257,16 @@ static void holder_free(struct holding *holding)
  * @target: what slots have pointed to until now
  * @uses: how many slots
  *
- * Context: process context, bottom halves on. Readers may still use the
- * target until a grace period has passed.
+ * Context: process context, bottom halves on, inside an RCU read section.
+ * Readers may still use the target until a grace period has passed.
  */
 void holder_detach(struct holder *holder, struct target *target, int uses)
 {
 	struct holding *holding;
 
-	rcu_read_lock();
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
+
 	holding = holder_holding(holder, target);
-	rcu_read_unlock();
 
 	/* The uses that are dropped here keep it until then. */
 	if (uses == 1 && refcount_dec_not_one(&holding->member.uses))
