@@ -65,25 +65,6 @@ static bool others_get(struct cast *c, int but, bool stops, int err, int len)
 	return traced(&c->e, "xdp_redirect", "", stops ? 0 : FRAMES) && ok;
 }
 
-/* How many frames a device has dropped with this error, by its events. */
-static int drops(struct cast *c, const char *dev, int err)
-{
-	static char text[TRACE_MAX];
-	int to, n, error, sum = 0;
-	char *line, *save = NULL;
-
-	if (!trace_read(&c->e, text))
-		return -1;
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		line = strstr(line, " to_ifindex=");
-		if (line && sscanf(line, " to_ifindex=%d action=REDIRECT sent=%*d drops=%d err=%d",
-				   &to, &n, &error) == 3 &&
-		    to == (int)if_nametoindex(dev) && error == err)
-			sum += n;
-	}
-	return sum;
-}
-
 /* The first one, one in between, and the last one. */
 TEST_F(members, down)
 {
@@ -204,7 +185,7 @@ TEST_F(members, peer_without_program)
 		ASSERT_TRUE(attach(&c->e, peer, NULL, variant->kind.generic));
 		EXPECT_TRUE(others_get(c, i, false, 0, 64));
 		if (!variant->kind.generic) {
-			EXPECT_EQ(drops(c, dev, -6), known ? 0 : FRAMES);
+			EXPECT_EQ(cast_drops(c, dev, -6), known ? 0 : FRAMES);
 		}
 		ASSERT_TRUE(cast_look(c, peer));
 	}
@@ -222,7 +203,7 @@ TEST_F(members, driver_fails)
 		EXPECT_TRUE(others_get(c, i, false, 0, 64));
 		if (!variant->kind.generic) {
 			snprintf(dev, sizeof(dev), "m%d", i);
-			EXPECT_EQ(drops(c, dev, -6), FRAMES);
+			EXPECT_EQ(cast_drops(c, dev, -6), FRAMES);
 		}
 		ASSERT_TRUE(ip("link set p%d up\n", i));
 	}
@@ -244,7 +225,7 @@ TEST_F(members, full_ring)
 		EXPECT_TRUE(cast_all_got(c, 0, key, FRAMES, 1));
 		EXPECT_TRUE(cast_got(c, key < N - 1 ? "p3" : "p2", FRAMES, 1));
 		if (!variant->kind.generic) {
-			EXPECT_EQ(drops(c, "tap", 0), FRAMES - 10);
+			EXPECT_EQ(cast_drops(c, "tap", 0), FRAMES - 10);
 		}
 		EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
 		ASSERT_TRUE(cast_put(c, key, 1, key, 1));
@@ -289,26 +270,6 @@ TEST_F(members, stopped_queue)
 		ASSERT_TRUE(cast_members(c, key, 1));
 		ASSERT_TRUE(cast_put(c, key, 1, key, 1));
 	}
-}
-
-/* What the machine does not have free, in KiB, but for caches. */
-static long memory_in_use(void)
-{
-	char line[128];
-	long total = 0, free = 0;
-	FILE *f;
-
-	write_str("/proc/sys/vm/drop_caches", "3");
-	f = fopen("/proc/meminfo", "r");
-	if (!f)
-		return -1;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "MemTotal: %ld", &total) != 1 &&
-		    sscanf(line, "MemFree: %ld", &free) == 1)
-			break;
-	}
-	fclose(f);
-	return total - free;
 }
 
 /*

@@ -7,6 +7,7 @@ bool cast_load(struct cast *c, const struct kind *kind, __u32 capacity)
 {
 	struct env *e = &c->e;
 	struct bpf_program *prog;
+	int map;
 
 	if (!open_object(e, "broadcast.bpf.o"))
 		return false;
@@ -17,8 +18,8 @@ bool cast_load(struct cast *c, const struct kind *kind, __u32 capacity)
 		if (!strncmp(name, "broadcast", strlen("broadcast")))
 			bpf_program__set_autoload(prog, !!strstr(name, "_frags") == c->frags);
 	}
-	if (!use_map(e, "targets", make_map(kind->claimed, kind->type, capacity)) ||
-	    !load_object(e))
+	map = make_map_flags(kind->claimed, kind->type, c->value_size ?: 4, capacity, 0);
+	if (!use_map(e, "targets", map) || !load_object(e))
 		return false;
 	set(e, "flags", BPF_F_BROADCAST);
 	set(e, "numbered_here", c->from == CAST_LIVE);
@@ -156,4 +157,22 @@ bool cast_all_got(struct cast *c, int first, int members, int n, int times)
 __u64 cast_counted(struct cast *c, const char *what, const char *dev)
 {
 	return ((__u64 *)global(&c->e, what))[if_nametoindex(dev) % DEVICES];
+}
+
+int cast_drops(struct cast *c, const char *dev, int err)
+{
+	static char text[TRACE_MAX];
+	int to, n, error, sum = 0;
+	char *line, *save = NULL;
+
+	if (!trace_read(&c->e, text))
+		return -1;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		line = strstr(line, " to_ifindex=");
+		if (line && sscanf(line, " to_ifindex=%d action=REDIRECT sent=%*d drops=%d err=%d",
+				   &to, &n, &error) == 3 &&
+		    to == (int)if_nametoindex(dev) && error == err)
+			sum += n;
+	}
+	return sum;
 }

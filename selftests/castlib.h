@@ -27,11 +27,13 @@ enum cast_from { CAST_LIVE, CAST_WIRE };
  * @e: its network, map and programs
  * @from: how frames come
  * @frags: programs are those for frames with fragments
+ * @value_size: of the map; 0 for that of an ifindex
  */
 struct cast {
 	struct env e;
 	enum cast_from from;
 	bool frags;
+	__u32 value_size;
 };
 
 /*
@@ -72,6 +74,12 @@ bool cast_got(struct cast *c, const char *dev, int n, int times);
 
 /* The same for the peers of members m@first to m@first + @members - 1. */
 bool cast_all_got(struct cast *c, int first, int members, int n, int times);
+
+/*
+ * How many frames a device has not sent, with this error, by events since
+ * trace_start().
+ */
+int cast_drops(struct cast *c, const char *dev, int err);
 
 /* What receivers have counted under this name, by device. */
 __u64 cast_counted(struct cast *c, const char *what, const char *dev);

@@ -4,14 +4,14 @@
  * one of them, for the reason that the test has made.
  *
  * The built-in has no such values, so there are claimed maps only, beside a test
- * that it has none. What cannot be made here: frames without headroom (helpers
- * leave enough of it), and drivers that are busy in generic XDP.
+ * that it has none. What takes a driver of our own is in driver_faults.c and
+ * memory_faults.c: frames without headroom, drivers that are busy in generic
+ * XDP, no memory for a copy.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include <linux/redirmap.h>
-
+#include "countlib.h"
 #include "harness.h"
 #include "testlib.h"
 #include "xdplib.h"
@@ -46,59 +46,9 @@ FIXTURE_VARIANT_ADD(counters, hash_generic) {
 	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, true },
 };
 
-/* An entry whose counters are garbage, which nobody is to look at. */
-static int put_entry(struct env *e, __u32 key, const char *dev, const char *name)
-{
-	struct redirmap_val val;
-
-	memset(&val, 0xff, sizeof(val));
-	val.entry.ifindex = if_nametoindex(dev);
-	val.entry.bpf_prog.fd = name ? prog(e, name) : -1;
-	return bpf_map_update_elem(e->map, &key, &val, BPF_ANY) ? -errno : 0;
-}
-
-static struct redirmap_stats entry_stats(struct env *e, __u32 key)
-{
-	struct redirmap_val val;
-
-	memset(&val, 0xff, sizeof(val));
-	if (bpf_map_lookup_elem(e->map, &key, &val))
-		fprintf(stderr, "# no entry %u\n", key);
-	return val.stats;
-}
-
-static __u64 all_drops(const struct redirmap_stats *stats)
-{
-	__u64 sum = 0;
-	int i;
-
-	for (i = 0; i < REDIRMAP_DROP_ROOM; i++)
-		sum += stats->drops[i];
-	return sum;
-}
-
-/* That many frames were sent, and that many lost, for this reason only. */
 static bool counted(struct env *e, __u32 key, __u64 sent, int reason, __u64 lost)
 {
-	struct redirmap_stats stats = {};
-	int i;
-
-	/* Softirqs may lag behind. */
-	for (i = 0; i < 200; i++) {
-		stats = entry_stats(e, key);
-		if (stats.packets + all_drops(&stats) >= sent + lost)
-			break;
-		usleep(10000);
-	}
-	if (stats.packets == sent && stats.bytes == sent * LEN &&
-	    all_drops(&stats) == lost && stats.drops[reason] == lost)
-		return true;
-	fprintf(stderr, "# entry %u: %llu frames of %llu bytes sent, %llu lost:", key,
-		stats.packets, stats.bytes, all_drops(&stats));
-	for (i = 0; i < REDIRMAP_DROP_ROOM; i++)
-		fprintf(stderr, " %llu", stats.drops[i]);
-	fprintf(stderr, "; not %llu sent, %llu lost for reason %d\n", sent, lost, reason);
-	return false;
+	return entry_counted(e, key, sent, LEN, reason, lost);
 }
 
 FIXTURE_SETUP(counters)

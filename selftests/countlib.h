@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Entries with counters: maps with values of struct redirmap_val. */
+#ifndef REDIRMAP_COUNTLIB_H
+#define REDIRMAP_COUNTLIB_H
+
+#include <linux/redirmap.h>
+
+#include "xdplib.h"
+
+/*
+ * An entry, with a program or none, whose counters are garbage, which nobody is
+ * to look at; so values may be shorter. 0 or -errno.
+ */
+int put_entry(struct env *e, __u32 key, const char *dev, const char *name);
+
+struct redirmap_stats entry_stats(struct env *e, __u32 key);
+
+/* Over all reasons. */
+__u64 all_drops(const struct redirmap_stats *stats);
+
+/*
+ * That many frames of a length were sent, and that many lost, for this reason
+ * only; says what is wrong on stderr.
+ */
+bool entry_counted(struct env *e, __u32 key, __u64 sent, int len, int reason, __u64 lost);
+
+#endif /* REDIRMAP_COUNTLIB_H */
