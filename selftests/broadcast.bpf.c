@@ -148,6 +148,17 @@ int redirect_bare(struct xdp_md *ctx)
 	return is_ours(ctx) ? XDP_REDIRECT : XDP_PASS;
 }
 
+/* An egress program: frames of even numbers only. */
+SEC("xdp/devmap")
+int even_only(struct xdp_md *ctx)
+{
+	__u32 nr;
+
+	if (bpf_xdp_load_bytes(ctx, FRAME_NR, &nr, sizeof(nr)))
+		return XDP_ABORTED;
+	return nr % 2 ? XDP_DROP : XDP_PASS;
+}
+
 /* What a receiver's loops over a frame have in common. */
 struct look {
 	struct xdp_md *ctx;

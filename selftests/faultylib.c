@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Devices that fail: see faultylib.h. */
+#include <sys/utsname.h>
+
+#include <linux/redirmap.h>
+
+#include "faultylib.h"
+#include "testlib.h"
+
+#define BACKLOG "/proc/sys/net/core/netdev_max_backlog"
+
+static bool load_faulty(void)
+{
+	struct utsname name;
+	char file[200];
+
+	uname(&name);
+	snprintf(file, sizeof(file), "../%s-selftests/modules/faulty.ko", name.release);
+	/* Who was killed has left it there. */
+	return !access("/sys/module/faulty", F_OK) || sh("insmod %s", beside(file));
+}
+
+/* A CPU's backlog, which packets to other devices go through, has room for all. */
+static bool set_backlog(int packets)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", packets);
+	return write_str(BACKLOG, text);
+}
+
+int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv)
+{
+	int ret, backlog = read_int(BACKLOG);
+
+	if (!can_test())
+		return KSFT_SKIP;
+	if (!load_faulty()) {
+		printf("Bail out! faulty.ko does not load\n");
+		return KSFT_FAIL;
+	}
+	if (!set_backlog(100000))
+		return KSFT_FAIL;
+	ret = run(argc, argv);
+	return set_backlog(backlog) && sh("rmmod faulty") ? ret : KSFT_FAIL;
+}
+
+bool turn(const char *dev, const char *knob, int value)
+{
+	char path[100], text[16];
+
+	snprintf(path, sizeof(path), SYS "/class/net/%s/faulty/%s", dev, knob);
+	snprintf(text, sizeof(text), "%d", value);
+	return write_str(path, text);
+}
+
+bool has_knob(const char *dev, const char *knob)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), SYS "/class/net/%s/faulty/%s", dev, knob);
+	return !access(path, W_OK);
+}
+
+static bool make_faulty(const char *dev)
+{
+	return ip("link add %s mtu 3300 group %d type faulty\nlink set %s up\n", dev, GROUP, dev);
+}
+
+bool faulty_begin(struct cast *c, const struct kind *kind, int n)
+{
+	struct env *e = &c->e;
+	char dev[16];
+	int i;
+
+	e->generic = kind->generic;
+	c->from = CAST_WIRE;
+	c->value_size = kind->claimed ? sizeof(struct redirmap_val) :
+			sizeof(struct bpf_devmap_val);
+	if (!module_refs_become(0) || !make_net(e) || !cast_load(c, kind, 8) ||
+	    !trace_start(e) || !make_faulty("s0") ||
+	    !attach(e, "s0", "broadcast", e->generic))
+		return false;
+	set(e, "flags", 0);
+	for (i = 0; i < n; i++) {
+		snprintf(dev, sizeof(dev), "f%d", i);
+		if (!make_faulty(dev) || !attach(e, dev, "look_at", true))
+			return false;
+	}
+	return true;
+}
+
+int faulty_send(struct cast *c, int n, int len)
+{
+	int err, i;
+
+	cast_forget(c);
+	set(&c->e, "want_len", len);
+	if (!turn("s0", "hold", 1))
+		return -errno;
+	err = send_on(c->e.sock, "s0", 0, n, len);
+	if (!turn("s0", "hold", 0))
+		return -errno;
+	/* Softirqs may lag behind, but they are not interrupted here. */
+	for (i = 0; i < 20000 && !err && get(&c->e, "seen") < (__u64)n; i++)
+		usleep(1000);
+	return err ?: get(&c->e, "seen") == (__u64)n ? 0 : -ETIMEDOUT;
+}
+
+bool some_got(struct cast *c, const char *dev, __u64 n)
+{
+	__u64 got = settled(&c->e, dev, n), bad = cast_counted(c, "bad", dev);
+
+	if (got == n && !bad)
+		return true;
+	fprintf(stderr, "# %s got %llu frames, not %llu; %llu with wrong bytes\n", dev, got,
+		n, bad);
+	return false;
+}

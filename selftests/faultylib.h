@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Devices of modules/faulty_dev.c, which do what they are told to: s0, to which
+ * the sender's program is attached, and f0, f1 and so on for keys to lead to,
+ * which look at all that they get, by themselves.
+ *
+ * Frames are packets that s0 sends to itself; native XDP gets them in bulks of
+ * up to 64. They lie in pages of a pool, and finish() sees these come back.
+ */
+#ifndef REDIRMAP_FAULTYLIB_H
+#define REDIRMAP_FAULTYLIB_H
+
+#include "castlib.h"
+
+/* For main(): runs the tests with the module loaded; returns the exit status. */
+int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv);
+
+/*
+ * A network with s0 and @n devices, and a map of values that may have programs
+ * and, if it is claimed, counters. Redirects are to key 0. finish() ends it.
+ */
+bool faulty_begin(struct cast *c, const struct kind *kind, int n);
+
+/* Tells a device what to do: see modules/faulty_dev.c. */
+bool turn(const char *dev, const char *knob, int value);
+
+/* Can a device be told that? */
+bool has_knob(const char *dev, const char *knob);
+
+/* Sends frames number 0 to @n - 1, after all before are forgotten. 0 or -errno. */
+int faulty_send(struct cast *c, int n, int len);
+
+/* So many frames have come to a device, with the right bytes, and no more. */
+bool some_got(struct cast *c, const char *dev, __u64 n);
+
+#endif /* REDIRMAP_FAULTYLIB_H */

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For the suite: devices that do what drivers may do, and seldom do.
+ *
+ * "ip link add f0 type faulty" makes one. It receives what it sends: a packet
+ * by its XDP program, if it has one of native XDP, else by the stack, where
+ * programs of generic XDP are; XDP frames by the stack. Files below faulty/ in
+ * its sysfs directory say what it does from then on:
+ *
+ * take		so many frames of a call of ndo_xdp_xmit() it takes at most
+ * room		so many frames and packets it takes until it is full; -1: any
+ *		number. Then it takes no frames, and is busy for packets
+ * error	the errno that ndo_xdp_xmit() returns, having taken nothing
+ * stopped	its transmit queue is
+ * hold		it keeps what it takes; written 0, it receives that: frames that
+ *		have a program in bulks of up to 64
+ * headroom	bytes in front of what a program of native XDP gets
+ * feature	it announces ndo_xdp_xmit() (where devices do: 6.3)
+ */
+#include <linux/bpf.h>
+#include <linux/etherdevice.h>
+#include <linux/filter.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched/signal.h>
+#include <linux/vmalloc.h>
+#include <net/rtnetlink.h>
+#include <net/xdp.h>
+
+#ifdef HAVE_PAGE_POOL_HELPERS
+#include <net/page_pool/helpers.h>
+#else
+#include <net/page_pool.h>
+#endif
+
+/* Frames that a device can hold. */
+#define HELD_MAX 8192
+
+enum faulty_knob {
+	TAKE,
+	ROOM,
+	ERROR,
+	STOPPED,
+	HOLD,
+	HEADROOM,
+	FEATURE,
+	KNOBS,
+};
+
+/**
+ * struct faulty - a device
+ * @dev: itself
+ * @knob: what was written to its files
+ * @lock: protects @frames, @nr_frames and the room that is left
+ * @frames: XDP frames that it holds
+ * @nr_frames: how many
+ * @packets: packets that it holds, or that its program is to get
+ * @prog: the program of native XDP
+ * @napi: runs it
+ * @rxq: where its frames come from
+ * @pool: their pages
+ */
+struct faulty {
+	struct net_device *dev;
+	int knob[KNOBS];
+	spinlock_t lock; /* see @lock above */
+	struct xdp_frame **frames;
+	int nr_frames;
+	struct sk_buff_head packets;
+	struct bpf_prog __rcu *prog;
+	struct napi_struct napi;
+	struct xdp_rxq_info rxq;
+	struct page_pool *pool;
+};
+
+/* Is there room for one more? Under the lock. */
+static bool faulty_has_room(struct faulty *f)
+{
+	if (f->knob[ROOM] > 0)
+		f->knob[ROOM]--;
+	else if (!f->knob[ROOM])
+		return false;
+	return true;
+}
+
+static bool faulty_receive_frame(struct faulty *f, struct xdp_frame *frame)
+{
+	struct sk_buff *skb = xdp_build_skb_from_frame(frame, f->dev);
+
+	if (skb)
+		netif_rx(skb);
+	return skb;
+}
+
+/* Under the lock. */
+static bool faulty_take_frame(struct faulty *f, struct xdp_frame *frame)
+{
+	if (f->nr_frames == HELD_MAX || !faulty_has_room(f))
+		return false;
+	if (!f->knob[HOLD])
+		return faulty_receive_frame(f, frame);
+	f->frames[f->nr_frames++] = frame;
+	return true;
+}
+
+static int faulty_xdp_xmit(struct net_device *dev, int n,
+			   struct xdp_frame **frames, u32 flags)
+{
+	struct faulty *f = netdev_priv(dev);
+	int i, most = min(n, f->knob[TAKE]);
+
+	if (f->knob[ERROR])
+		return -f->knob[ERROR];
+
+	spin_lock(&f->lock);
+	for (i = 0; i < most; i++)
+		if (!faulty_take_frame(f, frames[i]))
+			break;
+	spin_unlock(&f->lock);
+	return i;
+}
+
+static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
+				     struct net_device *dev)
+{
+	struct faulty *f = netdev_priv(dev);
+	bool room;
+
+	spin_lock(&f->lock);
+	room = faulty_has_room(f);
+	spin_unlock(&f->lock);
+	if (!room)
+		return NETDEV_TX_BUSY;
+
+	/* Its socket keeps the namespace, and that keeps this device. */
+	skb_orphan(skb);
+	if (f->knob[HOLD]) {
+		skb_queue_tail(&f->packets, skb);
+	} else if (rcu_access_pointer(f->prog)) {
+		skb_queue_tail(&f->packets, skb);
+		napi_schedule(&f->napi);
+	} else {
+		dev_forward_skb(dev, skb);
+	}
+	return NETDEV_TX_OK;
+}
+
+/* A packet, which has become a frame in a page, comes to the program. */
+static void faulty_run(struct faulty *f, struct bpf_prog *prog,
+		       struct page *page, unsigned int len)
+{
+	struct xdp_buff xdp;
+	u32 act;
+
+	xdp_init_buff(&xdp, PAGE_SIZE, &f->rxq);
+	xdp_prepare_buff(&xdp, page_address(page), f->knob[HEADROOM], len, true);
+	act = bpf_prog_run_xdp(prog, &xdp);
+	if (act == XDP_REDIRECT && !xdp_do_redirect(f->dev, &xdp, prog))
+		return;
+	page_pool_put_full_page(f->pool, page, true);
+}
+
+/* Pages come first, for there may be no memory later. */
+static int faulty_poll(struct napi_struct *napi, int budget)
+{
+	struct faulty *f = container_of(napi, struct faulty, napi);
+	int n, i, most = PAGE_SIZE - f->knob[HEADROOM] -
+			 SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+	struct bpf_prog *prog = rcu_dereference_bh(f->prog);
+	struct page *page[NAPI_POLL_WEIGHT];
+	int len[NAPI_POLL_WEIGHT];
+	struct sk_buff *skb;
+
+	for (n = 0; n < min(budget, NAPI_POLL_WEIGHT); n++) {
+		skb = skb_dequeue(&f->packets);
+		if (!skb)
+			break;
+		len[n] = min_t(int, skb->len, most);
+		page[n] = page_pool_dev_alloc_pages(f->pool);
+		if (page[n])
+			skb_copy_bits(skb, 0, page_address(page[n]) +
+				      f->knob[HEADROOM], len[n]);
+		consume_skb(skb);
+	}
+	for (i = 0; i < n; i++) {
+		if (page[i] && prog)
+			faulty_run(f, prog, page[i], len[i]);
+		else if (page[i])
+			page_pool_put_full_page(f->pool, page[i], true);
+	}
+	xdp_do_flush();
+
+	if (n < budget && napi_complete_done(napi, n) &&
+	    !skb_queue_empty(&f->packets) && !f->knob[HOLD])
+		napi_schedule(napi);
+	return n;
+}
+
+static void faulty_receive_held(struct faulty *f)
+{
+	struct sk_buff *skb;
+	int i;
+
+	for (i = 0; i < f->nr_frames; i++) {
+		/* At once, for a backlog has not room for all. */
+		local_bh_disable();
+		skb = xdp_build_skb_from_frame(f->frames[i], f->dev);
+		if (skb)
+			netif_receive_skb(skb);
+		else
+			xdp_return_frame(f->frames[i]);
+		local_bh_enable();
+	}
+	f->nr_frames = 0;
+
+	if (rcu_access_pointer(f->prog)) {
+		local_bh_disable();
+		napi_schedule(&f->napi);
+		local_bh_enable();
+		napi_synchronize(&f->napi);
+		return;
+	}
+	while ((skb = skb_dequeue(&f->packets))) {
+		/* Its softirq runs here, and not with those of others. */
+		local_bh_disable();
+		dev_forward_skb(f->dev, skb);
+		local_bh_enable();
+	}
+}
+
+static void faulty_drop_held(struct faulty *f)
+{
+	while (f->nr_frames)
+		xdp_return_frame(f->frames[--f->nr_frames]);
+	skb_queue_purge(&f->packets);
+}
+
+/* A file was written. Under RTNL. */
+static void faulty_turned(struct faulty *f, enum faulty_knob knob)
+{
+	switch (knob) {
+	case STOPPED:
+		if (f->knob[STOPPED])
+			netif_stop_queue(f->dev);
+		else
+			netif_wake_queue(f->dev);
+		break;
+	case HOLD:
+		if (!f->knob[HOLD] && netif_running(f->dev))
+			faulty_receive_held(f);
+		break;
+#ifdef HAVE_XDP_FEATURES
+	case FEATURE:
+		if (f->knob[FEATURE])
+			xdp_features_set_redirect_target(f->dev, false);
+		else
+			xdp_features_clear_redirect_target(f->dev);
+		break;
+#endif
+	default:
+		break;
+	}
+}
+
+static enum faulty_knob knob_of(struct device_attribute *attr)
+{
+	return (long)container_of(attr, struct dev_ext_attribute, attr)->var;
+}
+
+static ssize_t knob_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	struct faulty *f = netdev_priv(to_net_dev(dev));
+
+	return sysfs_emit(buf, "%d\n", f->knob[knob_of(attr)]);
+}
+
+static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
+			  const char *buf, size_t len)
+{
+	struct faulty *f = netdev_priv(to_net_dev(dev));
+	int err, val;
+
+	err = kstrtoint(buf, 0, &val);
+	if (err)
+		return err;
+	/* Unregistration waits for this, under RTNL. */
+	if (!rtnl_trylock())
+		return restart_syscall();
+	WRITE_ONCE(f->knob[knob_of(attr)], val);
+	faulty_turned(f, knob_of(attr));
+	rtnl_unlock();
+	return len;
+}
+
+#define KNOB(_name, _nr)						\
+	static struct dev_ext_attribute knob_##_name = {		\
+		__ATTR(_name, 0644, knob_show, knob_store), (void *)_nr	\
+	}
+
+KNOB(take, TAKE);
+KNOB(room, ROOM);
+KNOB(error, ERROR);
+KNOB(stopped, STOPPED);
+KNOB(hold, HOLD);
+KNOB(headroom, HEADROOM);
+#ifdef HAVE_XDP_FEATURES
+KNOB(feature, FEATURE);
+#endif
+
+static struct attribute *faulty_attrs[] = {
+	&knob_take.attr.attr,
+	&knob_room.attr.attr,
+	&knob_error.attr.attr,
+	&knob_stopped.attr.attr,
+	&knob_hold.attr.attr,
+	&knob_headroom.attr.attr,
+#ifdef HAVE_XDP_FEATURES
+	&knob_feature.attr.attr,
+#endif
+	NULL
+};
+
+static const struct attribute_group faulty_group = {
+	.name = "faulty",
+	.attrs = faulty_attrs,
+};
+
+static int faulty_bpf(struct net_device *dev, struct netdev_bpf *bpf)
+{
+	struct faulty *f = netdev_priv(dev);
+	struct bpf_prog *old;
+
+	if (bpf->command != XDP_SETUP_PROG)
+		return -EINVAL;
+	old = rtnl_dereference(f->prog);
+	rcu_assign_pointer(f->prog, bpf->prog);
+	if (old)
+		bpf_prog_put(old);
+	return 0;
+}
+
+static int faulty_open(struct net_device *dev)
+{
+	struct page_pool_params params = {
+		.pool_size = 256,
+		.nid = NUMA_NO_NODE,
+		.dev = &dev->dev,
+	};
+	struct faulty *f = netdev_priv(dev);
+	int err;
+
+	f->pool = page_pool_create(&params);
+	if (IS_ERR(f->pool))
+		return PTR_ERR(f->pool);
+	err = xdp_rxq_info_reg(&f->rxq, dev, 0, f->napi.napi_id);
+	if (err)
+		goto destroy_pool;
+	err = xdp_rxq_info_reg_mem_model(&f->rxq, MEM_TYPE_PAGE_POOL, f->pool);
+	if (err)
+		goto unreg_rxq;
+	napi_enable(&f->napi);
+	netif_start_queue(dev);
+	return 0;
+
+unreg_rxq:
+	xdp_rxq_info_unreg(&f->rxq);
+destroy_pool:
+	page_pool_destroy(f->pool);
+	return err;
+}
+
+static int faulty_stop(struct net_device *dev)
+{
+	struct faulty *f = netdev_priv(dev);
+
+	netif_stop_queue(dev);
+	napi_disable(&f->napi);
+	faulty_drop_held(f);
+	xdp_rxq_info_unreg(&f->rxq);
+	page_pool_destroy(f->pool);
+	return 0;
+}
+
+static int faulty_init(struct net_device *dev)
+{
+	struct faulty *f = netdev_priv(dev);
+
+	f->frames = vcalloc(HELD_MAX, sizeof(*f->frames));
+	return f->frames ? 0 : -ENOMEM;
+}
+
+static void faulty_uninit(struct net_device *dev)
+{
+	struct faulty *f = netdev_priv(dev);
+
+	faulty_drop_held(f);
+	vfree(f->frames);
+}
+
+static const struct net_device_ops faulty_ops = {
+	.ndo_init = faulty_init,
+	.ndo_uninit = faulty_uninit,
+	.ndo_open = faulty_open,
+	.ndo_stop = faulty_stop,
+	.ndo_start_xmit = faulty_start_xmit,
+	.ndo_xdp_xmit = faulty_xdp_xmit,
+	.ndo_bpf = faulty_bpf,
+};
+
+static void faulty_setup(struct net_device *dev)
+{
+	struct faulty *f = netdev_priv(dev);
+
+	ether_setup(dev);
+	eth_hw_addr_random(dev);
+	dev->netdev_ops = &faulty_ops;
+	dev->priv_flags |= IFF_NO_QUEUE;
+	dev->needs_free_netdev = true;
+	dev->max_mtu = ETH_MAX_MTU;
+	dev->sysfs_groups[0] = &faulty_group;
+#ifdef HAVE_XDP_FEATURES
+	dev->xdp_features = NETDEV_XDP_ACT_BASIC | NETDEV_XDP_ACT_REDIRECT |
+			    NETDEV_XDP_ACT_NDO_XMIT;
+#endif
+
+	f->dev = dev;
+	f->knob[TAKE] = INT_MAX;
+	f->knob[ROOM] = -1;
+	f->knob[HEADROOM] = XDP_PACKET_HEADROOM;
+	f->knob[FEATURE] = 1;
+	spin_lock_init(&f->lock);
+	skb_queue_head_init(&f->packets);
+	netif_napi_add(dev, &f->napi, faulty_poll);
+}
+
+static struct rtnl_link_ops faulty_link_ops __read_mostly = {
+	.kind = "faulty",
+	.priv_size = sizeof(struct faulty),
+	.setup = faulty_setup,
+};
+
+static int __init faulty_module_init(void)
+{
+	return rtnl_link_register(&faulty_link_ops);
+}
+
+static void __exit faulty_module_exit(void)
+{
+	rtnl_link_unregister(&faulty_link_ops);
+}
+
+module_init(faulty_module_init);
+module_exit(faulty_module_exit);
+
+MODULE_DESCRIPTION("redirmap selftest: devices whose drivers fail");
+MODULE_ALIAS_RTNL_LINK("faulty");
+MODULE_LICENSE("GPL");
