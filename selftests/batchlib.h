@@ -43,7 +43,7 @@ static inline int delete_batch(int fd, const __u32 *keys, __u32 *n)
 /*
  * A walk in steps of so many entries, to the end. 0 or -errno; -ERANGE when a
  * call does not do what it promises: all that was asked for with 0, less with
- * ENOENT.
+ * ENOENT, and where the next one is to go on.
  */
 static inline int walk(int fd, __u32 step, bool take, struct walk *w)
 {
@@ -63,8 +63,8 @@ static inline int walk(int fd, __u32 step, bool take, struct walk *w)
 		if (err ? n >= step : n != step)
 			return -ERANGE;
 		w->n += n;
-		/* It is the last key; who gets none need not be told. */
-		if (n && token != w->keys[w->n - 1])
+		/* It is the last key, unless somebody else has taken that meanwhile. */
+		if (n && !take && token != w->keys[w->n - 1])
 			return -ERANGE;
 		in = &token;
 	}
