@@ -16,6 +16,9 @@
  *		have a program in bulks of up to 64
  * headroom	bytes in front of what a program of native XDP gets
  * feature	it announces ndo_xdp_xmit() (where devices do: 6.3)
+ * no_memory	no page can be had while its program of native XDP runs, and
+ *		what that has redirected is sent: see hoard.c. Only while one
+ *		CPU is online
  */
 #include <linux/bpf.h>
 #include <linux/etherdevice.h>
@@ -34,6 +37,8 @@
 #include <net/page_pool.h>
 #endif
 
+#include "hoard.h"
+
 /* Frames that a device can hold. */
 #define HELD_MAX 8192
 
@@ -45,6 +50,7 @@ enum faulty_knob {
 	HOLD,
 	HEADROOM,
 	FEATURE,
+	NO_MEMORY,
 	KNOBS,
 };
 
@@ -168,6 +174,7 @@ static int faulty_poll(struct napi_struct *napi, int budget)
 	int n, i, most = PAGE_SIZE - f->knob[HEADROOM] -
 			 SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	struct bpf_prog *prog = rcu_dereference_bh(f->prog);
+	bool no_memory = READ_ONCE(f->knob[NO_MEMORY]);
 	struct page *page[NAPI_POLL_WEIGHT];
 	int len[NAPI_POLL_WEIGHT];
 	struct sk_buff *skb;
@@ -183,6 +190,8 @@ static int faulty_poll(struct napi_struct *napi, int budget)
 				      f->knob[HEADROOM], len[n]);
 		consume_skb(skb);
 	}
+	if (no_memory)
+		hoard_begin();
 	for (i = 0; i < n; i++) {
 		if (page[i] && prog)
 			faulty_run(f, prog, page[i], len[i]);
@@ -190,6 +199,8 @@ static int faulty_poll(struct napi_struct *napi, int budget)
 			page_pool_put_full_page(f->pool, page[i], true);
 	}
 	xdp_do_flush();
+	if (no_memory)
+		hoard_end();
 
 	if (n < budget && napi_complete_done(napi, n) &&
 	    !skb_queue_empty(&f->packets) && !f->knob[HOLD])
@@ -285,6 +296,8 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 	err = kstrtoint(buf, 0, &val);
 	if (err)
 		return err;
+	if (knob_of(attr) == NO_MEMORY && val && !hoard_possible())
+		return -EBUSY;
 	/* Unregistration waits for this, under RTNL. */
 	if (!rtnl_trylock())
 		return restart_syscall();
@@ -305,6 +318,7 @@ KNOB(error, ERROR);
 KNOB(stopped, STOPPED);
 KNOB(hold, HOLD);
 KNOB(headroom, HEADROOM);
+KNOB(no_memory, NO_MEMORY);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
 #endif
@@ -316,6 +330,7 @@ static struct attribute *faulty_attrs[] = {
 	&knob_stopped.attr.attr,
 	&knob_hold.attr.attr,
 	&knob_headroom.attr.attr,
+	&knob_no_memory.attr.attr,
 #ifdef HAVE_XDP_FEATURES
 	&knob_feature.attr.attr,
 #endif

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * No memory for the copies of a broadcast. While a driver runs its program, and
+ * what that has redirected is sent, no page can be had: see modules/hoard.c,
+ * which does that to the page allocator of any kernel while one CPU is online.
+ * Drivers keep what they take, so that nothing that is used again is free either.
+ *
+ * INTENDED DIFFERENCE: stock maps take pages for copies from the reserves that
+ * are for those who free memory, and go on; claimed ones leave these alone.
+ *
+ * In native XDP: in generic XDP a copy is mostly a packet's description, which
+ * the slab allocator has in stock.
+ */
+#define _GNU_SOURCE
+#include "countlib.h"
+#include "faultylib.h"
+#include "harness.h"
+#include "testlib.h"
+
+#define N 5
+/* Copies of these are more than what is kept to be used again, 4 MiB. */
+#define ROUNDS 5
+#define LEN 3000
+/* In one poll of native XDP. */
+#define FRAMES 64
+
+FIXTURE(memory)
+{
+	struct cast c;
+};
+
+FIXTURE_VARIANT(memory)
+{
+	struct kind kind;
+};
+
+NATIVE_KINDS(memory);
+
+static const char *member(int i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "f%d", i);
+	return name;
+}
+
+/* Members keep what they take, or receive that. */
+static bool all_hold(bool yes)
+{
+	bool ok = true;
+	int i;
+
+	for (i = 0; i < N; i++)
+		ok = turn(member(i), "hold", yes) && ok;
+	return ok;
+}
+
+FIXTURE_SETUP(memory)
+{
+	struct cast *c = &self->c;
+	int i;
+
+	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
+	for (i = 0; i < N; i++)
+		ASSERT_EQ(put_entry(&c->e, i, member(i), NULL), 0);
+	set(&c->e, "flags", BPF_F_BROADCAST);
+	ASSERT_TRUE(all_hold(true));
+}
+
+FIXTURE_TEARDOWN(memory)
+{
+	EXPECT_TRUE(finish(&self->c.e));
+}
+
+/* Sends frames while there is no memory. */
+static bool send_without(struct cast *c)
+{
+	bool ok;
+
+	ok = trace_start(&c->e) && turn("s0", "no_memory", 1) && !faulty_send(c, FRAMES, LEN);
+	return turn("s0", "no_memory", 0) && ok;
+}
+
+/*
+ * Members have got what was counted as sent, of @n frames, and lost the others.
+ * How many that are, over all members; -1 if it is not so.
+ */
+static int lost(struct cast *c, int n)
+{
+	struct redirmap_stats stats;
+	bool ok = true;
+	int i, sum = 0;
+
+	for (i = 0; i < N; i++) {
+		stats = entry_stats(&c->e, i);
+		ok = some_got(c, member(i), stats.packets) && ok;
+		ok = entry_counted(&c->e, i, stats.packets, LEN, REDIRMAP_DROP_NO_MEMORY,
+				   n - stats.packets) && ok;
+		sum += stats.drops[REDIRMAP_DROP_NO_MEMORY];
+	}
+	return ok ? sum : -1;
+}
+
+TEST_F(memory, copies)
+{
+	struct cast *c = &self->c;
+	int i, n = (ROUNDS + 1) * FRAMES;
+
+	for (i = 0; i < ROUNDS; i++)
+		ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+	ASSERT_TRUE(send_without(c));
+	ASSERT_TRUE(all_hold(false));
+	if (variant->kind.claimed) {
+		/* One of them gets the originals. */
+		EXPECT_EQ(lost(c, n), (N - 1) * FRAMES);
+	} else {
+		for (i = 0; i < N; i++)
+			EXPECT_TRUE(some_got(c, member(i), n));
+	}
+	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
+
+	/* And it is not worse off than before. */
+	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+	for (i = 0; i < N; i++)
+		EXPECT_TRUE(cast_got(c, member(i), FRAMES, 1));
+}
+
+/* All CPUs but the first one, in a machine that has only this to do. */
+static bool other_cpus(bool online)
+{
+	int cpu, n = sysconf(_SC_NPROCESSORS_CONF);
+	bool ok = true;
+	char path[64];
+
+	for (cpu = 1; cpu < n; cpu++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+		ok = write_str(path, online ? "1" : "0") && ok;
+	}
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	printf("# allow-log: page allocation failure|Call Trace\n");
+	fflush(stdout);
+	if (!can_test())
+		return KSFT_SKIP;
+	if (!other_cpus(false)) {
+		other_cpus(true);
+		printf("1..0 # SKIP CPUs cannot be taken offline\n");
+		return KSFT_SKIP;
+	}
+	ret = with_faulty(test_harness_run, argc, argv);
+	return other_cpus(true) ? ret : KSFT_FAIL;
+}

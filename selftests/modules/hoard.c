@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * No memory, for a moment.
+ *
+ * The watermarks of all zones are raised above what there is, so that the page
+ * allocator fails, as if all memory were in use, for all but those who may use
+ * its reserves; and what there is in stock for fragments is taken.
+ *
+ * It begins and ends in one function, with bottom halves off all the time, and
+ * on the only CPU that is online: nobody else is there to be refused memory.
+ */
+#include <linux/cpumask.h>
+#include <linux/mmzone.h>
+#include <linux/skbuff.h>
+
+#include "hoard.h"
+
+/* More pages than there are. */
+#define ALL_PAGES BIT(40)
+
+static void *hoarded_frags;
+
+static void raise_watermarks(unsigned long pages)
+{
+	struct zone *zone;
+	int nid, i, mark;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			zone = &NODE_DATA(nid)->node_zones[i];
+			for (mark = WMARK_MIN; mark <= WMARK_HIGH; mark++)
+				zone->_watermark[mark] += pages;
+		}
+	}
+}
+
+/**
+ * hoard_possible() - does nobody else run meanwhile?
+ *
+ * Context: any.
+ *
+ * Return: whether one CPU only is online.
+ */
+bool hoard_possible(void)
+{
+	return num_online_cpus() == 1;
+}
+
+/**
+ * hoard_begin() - no memory from now on
+ *
+ * Context: bottom halves off, until hoard_end().
+ */
+void hoard_begin(void)
+{
+	void *frag;
+
+	raise_watermarks(ALL_PAGES);
+	while ((frag = napi_alloc_frag(SMP_CACHE_BYTES))) {
+		*(void **)frag = hoarded_frags;
+		hoarded_frags = frag;
+	}
+}
+
+/**
+ * hoard_end() - memory again
+ *
+ * Context: bottom halves off, since hoard_begin().
+ */
+void hoard_end(void)
+{
+	void *frag;
+
+	raise_watermarks(-ALL_PAGES);
+	while (hoarded_frags) {
+		frag = hoarded_frags;
+		hoarded_frags = *(void **)frag;
+		skb_free_frag(frag);
+	}
+}
