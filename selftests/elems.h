@@ -64,22 +64,18 @@ FIXTURE(elems) {
 };
 
 FIXTURE_VARIANT(elems) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(elems, stock_array) { false, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(elems, stock_hash) { false, BPF_MAP_TYPE_DEVMAP_HASH };
-FIXTURE_VARIANT_ADD(elems, claimed_array) { true, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(elems, claimed_hash) { true, BPF_MAP_TYPE_DEVMAP_HASH };
+MAP_KINDS(elems);
 
 FIXTURE_SETUP(elems)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
-	self->is_array = variant->type == BPF_MAP_TYPE_DEVMAP;
-	self->fd = make_map(variant->claimed, variant->type, 4);
+	self->is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;
+	self->fd = make_map(variant->kind.claimed, variant->kind.type, 4);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(base_refs + variant->claimed, module_refs());
+	ASSERT_EQ(base_refs + variant->kind.claimed, module_refs());
 }
 
 FIXTURE_TEARDOWN(elems)
@@ -90,11 +86,11 @@ FIXTURE_TEARDOWN(elems)
 #define MAKE_MAP(value_size, n, flags)						\
 ({										\
 	int _refs = module_refs();						\
-	int _fd = make_map_flags(variant->claimed, variant->type, value_size,	\
+	int _fd = make_map_flags(variant->kind.claimed, variant->kind.type, value_size,	\
 				 n, flags);					\
 										\
 	ASSERT_LE(0, _fd);							\
-	ASSERT_EQ(_refs + variant->claimed, module_refs());			\
+	ASSERT_EQ(_refs + variant->kind.claimed, module_refs());			\
 	_fd;									\
 })
 

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "harness.h"
+#include "kinds.h"
 #include "netlib.h"
 #include "testlib.h"
 
@@ -65,29 +66,10 @@ FIXTURE(events)
 
 FIXTURE_VARIANT(events)
 {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(events, stock_array)
-{
-	.type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(events, claimed_array)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(events, stock_hash)
-{
-	.type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
-
-FIXTURE_VARIANT_ADD(events, claimed_hash)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
+MAP_KINDS(events);
 
 FIXTURE_SETUP(events)
 {
@@ -95,7 +77,7 @@ FIXTURE_SETUP(events)
 	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
 	self->net = open("/proc/self/ns/net", O_RDONLY);
 	ASSERT_GE(self->net, 0);
-	self->map = make_map(variant->claimed, variant->type, MAP_SIZE);
+	self->map = make_map(variant->kind.claimed, variant->kind.type, MAP_SIZE);
 	ASSERT_GE(self->map, 0);
 }
 
@@ -108,15 +90,15 @@ FIXTURE_TEARDOWN(events)
 /* All keys of the device, in all maps, when the deletion returns. */
 TEST_F(events, unregister)
 {
-	bool hash = variant->type == BPF_MAP_TYPE_DEVMAP_HASH;
+	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
 	int maps[4], i, k, other;
 
 	ASSERT_TRUE(ip("link add d0 type dummy\nlink add d1 type dummy\n"));
 	other = if_nametoindex("d1");
 	maps[0] = self->map;
-	maps[1] = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP, MAP_SIZE);
-	maps[2] = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP_HASH, MAP_SIZE);
-	maps[3] = make_map(variant->claimed, variant->type, 300);
+	maps[1] = make_map(variant->kind.claimed, BPF_MAP_TYPE_DEVMAP, MAP_SIZE);
+	maps[2] = make_map(variant->kind.claimed, BPF_MAP_TYPE_DEVMAP_HASH, MAP_SIZE);
+	maps[3] = make_map(variant->kind.claimed, variant->kind.type, 300);
 	for (i = 0; i < 4; i++) {
 		ASSERT_GE(maps[i], 0);
 		for (k = 0; k < MAP_SIZE; k++)
@@ -146,7 +128,7 @@ TEST_F(events, unregister)
 /* Operations on what a device has left behind, before anybody sweeps it up. */
 TEST_F(events, operations_on_gone_keys)
 {
-	bool hash = variant->type == BPF_MAP_TYPE_DEVMAP_HASH;
+	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
 	int k;
 
 	ASSERT_TRUE(ip("link add d0 type dummy\n"));
@@ -163,7 +145,7 @@ TEST_F(events, operations_on_gone_keys)
 	 * INTENDED DIFFERENCE: BPF_EXIST on a missing key of a stock hash makes
 	 * the key; a claimed one says ENOENT, as documented.
 	 */
-	EXPECT_EQ(put(self->map, 3, 1, BPF_EXIST), hash && variant->claimed ? -ENOENT : 0);
+	EXPECT_EQ(put(self->map, 3, 1, BPF_EXIST), hash && variant->kind.claimed ? -ENOENT : 0);
 	EXPECT_EQ(del(self->map, 1), 0);
 	EXPECT_EQ(del(self->map, 2), 0);
 	EXPECT_EQ(get(self->map, 2), -ENOENT);
@@ -172,7 +154,7 @@ TEST_F(events, operations_on_gone_keys)
 /* A map full of a device that has gone is an empty one. */
 TEST_F(events, places_are_free_again)
 {
-	bool hash = variant->type == BPF_MAP_TYPE_DEVMAP_HASH;
+	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
 	int round, k, base = 0;
 
 	for (round = 0; round < 5; round++) {
@@ -365,7 +347,7 @@ TEST_F(events, many_maps)
 
 	ASSERT_TRUE(ip("link add v0 type veth peer name v1\n"));
 	for (i = 0; i < MANY; i++) {
-		maps[i] = make_map(variant->claimed, variant->type, 1024);
+		maps[i] = make_map(variant->kind.claimed, variant->kind.type, 1024);
 		ASSERT_GE(maps[i], 0);
 		for (k = 0; k < 4; k++)
 			ASSERT_EQ(put_dev(maps[i], i + 100 * k, k & 1 ? "v1" : "v0"), 0);
@@ -400,7 +382,7 @@ TEST_F(events, maps_closed_meanwhile)
 	for (round = 0; round < 3; round++) {
 		ASSERT_TRUE(ip("link add d0 type dummy\n"));
 		for (i = 0; i < MANY; i++) {
-			maps[i] = make_map(variant->claimed, variant->type, MAP_SIZE);
+			maps[i] = make_map(variant->kind.claimed, variant->kind.type, MAP_SIZE);
 			ASSERT_GE(maps[i], 0);
 			ASSERT_EQ(put_dev(maps[i], i % MAP_SIZE, "d0"), 0);
 		}

@@ -15,14 +15,10 @@ FIXTURE(kinds) {
 };
 
 FIXTURE_VARIANT(kinds) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(kinds, stock_array) { false, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(kinds, stock_hash) { false, BPF_MAP_TYPE_DEVMAP_HASH };
-FIXTURE_VARIANT_ADD(kinds, claimed_array) { true, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(kinds, claimed_hash) { true, BPF_MAP_TYPE_DEVMAP_HASH };
+MAP_KINDS(kinds);
 
 FIXTURE_SETUP(kinds)
 {
@@ -35,9 +31,9 @@ FIXTURE_TEARDOWN(kinds)
 
 TEST_F(kinds, supported)
 {
-	int want = variant->claimed ? 0 : -ENOTSUPP;
+	int want = variant->kind.claimed ? 0 : -ENOTSUPP;
 	__u32 keys[4] = { 0, 1, 2, 3 }, values[4], token, n = 4;
-	int fd = make_map(variant->claimed, variant->type, 4);
+	int fd = make_map(variant->kind.claimed, variant->kind.type, 4);
 
 	ASSERT_LE(0, fd);
 	memcpy(values, devs, sizeof(values));
@@ -58,22 +54,22 @@ TEST_F(kinds, permissions)
 	__u32 n = 4, token, k[4] = { 0, 1, 2, 3 }, v[4] = { devs[0] };
 	int fd;
 
-	fd = make_map_flags(variant->claimed, variant->type, 4, 4, BPF_F_RDONLY);
+	fd = make_map_flags(variant->kind.claimed, variant->kind.type, 4, 4, BPF_F_RDONLY);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EPERM, update_batch(fd, k, v, &n, BPF_ANY));
 	EXPECT_EQ(-EPERM, delete_batch(fd, k, &n));
 	EXPECT_EQ(-EPERM, read_batch(fd, true, NULL, &token, k, v, &n));
-	EXPECT_EQ(variant->claimed ? -ENOENT : -ENOTSUPP,
+	EXPECT_EQ(variant->kind.claimed ? -ENOENT : -ENOTSUPP,
 		  read_batch(fd, false, NULL, &token, k, v, &n));
 	close(fd);
 
 	n = 1;
-	fd = make_map_flags(variant->claimed, variant->type, 4, 4, BPF_F_WRONLY);
+	fd = make_map_flags(variant->kind.claimed, variant->kind.type, 4, 4, BPF_F_WRONLY);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EPERM, read_batch(fd, true, NULL, &token, k, v, &n));
 	EXPECT_EQ(-EPERM, read_batch(fd, false, NULL, &token, k, v, &n));
-	EXPECT_EQ(variant->claimed ? 0 : -ENOTSUPP, update_batch(fd, k, v, &n, BPF_ANY));
-	EXPECT_EQ(variant->claimed ? 0 : -ENOTSUPP, delete_batch(fd, k, &n));
+	EXPECT_EQ(variant->kind.claimed ? 0 : -ENOTSUPP, update_batch(fd, k, v, &n, BPF_ANY));
+	EXPECT_EQ(variant->kind.claimed ? 0 : -ENOTSUPP, delete_batch(fd, k, &n));
 	close(fd);
 }
 

@@ -61,22 +61,18 @@ FIXTURE(create) {
 };
 
 FIXTURE_VARIANT(create) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(create, stock_array) { false, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(create, stock_hash) { false, BPF_MAP_TYPE_DEVMAP_HASH };
-FIXTURE_VARIANT_ADD(create, claimed_array) { true, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(create, claimed_hash) { true, BPF_MAP_TYPE_DEVMAP_HASH };
+MAP_KINDS(create);
 
 FIXTURE_SETUP(create)
 {
-	self->attr.map_type = variant->type;
+	self->attr.map_type = variant->kind.type;
 	self->attr.key_size = 4;
 	self->attr.value_size = 4;
 	self->attr.max_entries = 4;
-	strcpy(self->attr.map_name, names[variant->claimed]);
+	strcpy(self->attr.map_name, names[variant->kind.claimed]);
 	ASSERT_TRUE(module_refs_become(base_refs));
 }
 
@@ -90,20 +86,20 @@ TEST_F(create, sizes)
 	static const __u32 value_sizes[] = { 0, 1, 2, 3, 5, 6, 7, 9, 12, 16, 0x10008, ~0U };
 	int i;
 
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 	self->attr.value_size = 8;
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 
 	for (i = 0; i < ARRAY_SIZE(value_sizes); i++) {
 		self->attr.value_size = value_sizes[i];
-		EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr)) {
+		EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr)) {
 			TH_LOG("value size %u", value_sizes[i]);
 		}
 	}
 	self->attr.value_size = 4;
 	for (i = 0; i < ARRAY_SIZE(key_sizes); i++) {
 		self->attr.key_size = key_sizes[i];
-		EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr)) {
+		EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr)) {
 			TH_LOG("key size %u", key_sizes[i]);
 		}
 	}
@@ -120,29 +116,29 @@ TEST_F(create, flags)
 		if (bit == 16)
 			continue;
 		EXPECT_EQ(good & (1U << bit) ? 0 : -EINVAL,
-			  try_create(variant->claimed, &self->attr)) {
+			  try_create(variant->kind.claimed, &self->attr)) {
 			TH_LOG("flags 0x%x", 1U << bit);
 		}
 	}
 	/* Not both. */
 	self->attr.map_flags = BPF_F_RDONLY | BPF_F_WRONLY;
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 }
 
 TEST_F(create, numa_node)
 {
 	self->attr.map_flags = BPF_F_NUMA_NODE;
 	self->attr.numa_node = 0;
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 	self->attr.max_entries = 1 << 16;
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 	self->attr.numa_node = 1023;
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 	self->attr.numa_node = 0x7fffffff;
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 	/* Without the flag nobody looks at it. */
 	self->attr.map_flags = 0;
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 }
 
 TEST_F(create, other_attributes)
@@ -150,40 +146,40 @@ TEST_F(create, other_attributes)
 	union bpf_attr good = self->attr;
 
 	self->attr.map_extra = 1;
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 	self->attr = good;
 	self->attr.inner_map_fd = 1;
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 	/* Offload to a device. */
 	self->attr = good;
 	self->attr.map_ifindex = 1;
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 }
 
 TEST_F(create, max_entries)
 {
 	static const __u32 counts[] = { 1, 2, 3, 7, 64, 1000, 65536, 1000003 };
-	bool is_array = variant->type == BPF_MAP_TYPE_DEVMAP;
+	bool is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;
 	int i, err;
 
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {
 		self->attr.max_entries = counts[i];
-		EXPECT_EQ(0, try_create(variant->claimed, &self->attr)) {
+		EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr)) {
 			TH_LOG("%u entries", counts[i]);
 		}
 	}
 	self->attr.max_entries = 0;
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 
 	/* 16 GiB and more. There are machines that have them. */
 	self->attr.max_entries = 1U << 31;
-	err = try_create(variant->claimed, &self->attr);
+	err = try_create(variant->kind.claimed, &self->attr);
 	EXPECT_TRUE(err == -ENOMEM || err == 0);
 	self->attr.max_entries = (1U << 31) + 1;
-	err = try_create(variant->claimed, &self->attr);
+	err = try_create(variant->kind.claimed, &self->attr);
 	EXPECT_TRUE(is_array ? err == -ENOMEM || err == 0 : err == -EINVAL);
 	self->attr.max_entries = ~0U;
-	err = try_create(variant->claimed, &self->attr);
+	err = try_create(variant->kind.claimed, &self->attr);
 	EXPECT_TRUE(is_array ? err == -ENOMEM || err == 0 : err == -EINVAL);
 }
 
@@ -194,20 +190,20 @@ TEST_F(create, names)
 	int i;
 
 	/* The longest one. */
-	snprintf(name, BPF_OBJ_NAME_LEN, "%.3s456789.bcde_", names[variant->claimed]);
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	snprintf(name, BPF_OBJ_NAME_LEN, "%.3s456789.bcde_", names[variant->kind.claimed]);
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 	/* No room for the end: made, and found to be no good afterwards. */
 	memset(name + 3, 'x', BPF_OBJ_NAME_LEN - 3);
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 	/* Something behind the end, where nobody looks. */
 	memset(name + 3, 0, BPF_OBJ_NAME_LEN - 3);
 	name[BPF_OBJ_NAME_LEN - 1] = '!';
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 	name[BPF_OBJ_NAME_LEN - 1] = '\0';
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		strcpy(name + 3, bad[i]);
-		EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr)) {
+		EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr)) {
 			TH_LOG("name \"%s\"", name);
 		}
 	}
@@ -223,11 +219,11 @@ TEST_F(create, fails_late)
 	self->attr.btf_fd = -1;
 	self->attr.btf_key_type_id = 1;
 	self->attr.btf_value_type_id = 1;
-	EXPECT_EQ(-EBADF, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EBADF, try_create(variant->kind.claimed, &self->attr));
 	self->attr = good;
 	self->attr.max_entries = 65536;
 	self->attr.map_name[3] = '!';
-	EXPECT_EQ(-EINVAL, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 
 	/* And the last step: no file descriptor to be had. */
 	fd = dup(0);
@@ -260,7 +256,7 @@ TEST_F(create, capabilities)
 
 	strcpy(stock.map_name, names[0]);
 	ASSERT_TRUE(set_caps(CAP(BPF) | CAP(NET_ADMIN)));
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 
 	for (bad = 0; bad < 2; bad++) {
 		self->attr.max_entries = bad ? 0 : 4;
@@ -268,7 +264,7 @@ TEST_F(create, capabilities)
 		for (i = 0; i < ARRAY_SIZE(caps); i++) {
 			ASSERT_TRUE(set_caps(caps[i]));
 			want = try_create(false, &stock);
-			EXPECT_EQ(want, try_create(variant->claimed, &self->attr)) {
+			EXPECT_EQ(want, try_create(variant->kind.claimed, &self->attr)) {
 				TH_LOG("capabilities 0x%llx", caps[i]);
 			}
 			if (!bad && !(caps[i] & (CAP(NET_ADMIN) | CAP(SYS_ADMIN))))
@@ -292,13 +288,13 @@ TEST_F(create, info)
 
 	memset(&info, 0, sizeof(info));
 	ASSERT_EQ(0, bpf_obj_get_info_by_fd(fd, &info, &len));
-	EXPECT_EQ(variant->type, info.type);
+	EXPECT_EQ(variant->kind.type, info.type);
 	EXPECT_EQ(4, info.key_size);
 	EXPECT_EQ(8, info.value_size);
 	EXPECT_EQ(77, info.max_entries);
 	EXPECT_EQ(0, info.ifindex);
 	EXPECT_EQ(0, info.map_extra);
-	EXPECT_STREQ(names[variant->claimed], info.name);
+	EXPECT_STREQ(names[variant->kind.claimed], info.name);
 	/* Programs may never write; BPF_F_RDONLY is of the descriptor. */
 	EXPECT_EQ(BPF_F_NUMA_NODE | BPF_F_RDONLY_PROG, info.map_flags);
 
@@ -327,7 +323,7 @@ TEST_F(create, pin)
 	EXPECT_EQ(0, set(fd, 1, devs[1], 0));
 	close(fd);
 	usleep(100000);
-	EXPECT_EQ(base_refs + variant->claimed, module_refs());
+	EXPECT_EQ(base_refs + variant->kind.claimed, module_refs());
 
 	fd = bpf_obj_get(PIN);
 	EXPECT_LE(0, fd);
@@ -358,10 +354,10 @@ static bool memory_falls_below(long bytes)
 /* The table is charged to whoever creates the map, and more than its limit is refused. */
 TEST_F(create, memory_cgroup)
 {
-	bool is_array = variant->type == BPF_MAP_TYPE_DEVMAP;
+	bool is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;
 	const long mib = 1 << 20;
 	/* Intended: the claimed hash has its nodes from the start: 16 + 8 bytes. */
-	long want = is_array || !variant->claimed ? 8 * mib : 24 * mib;
+	long want = is_array || !variant->kind.claimed ? 8 * mib : 24 * mib;
 	char limit[32];
 	long before, grown;
 	int fd;
@@ -390,9 +386,9 @@ TEST_F(create, memory_cgroup)
 	ASSERT_TRUE(memory_falls_below(before + mib));
 	snprintf(limit, sizeof(limit), "%ld", before + 4 * mib);
 	EXPECT_TRUE(write_str(CGROUP "/memory.max", limit));
-	EXPECT_EQ(-ENOMEM, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(-ENOMEM, try_create(variant->kind.claimed, &self->attr));
 	self->attr.max_entries = 1024;
-	EXPECT_EQ(0, try_create(variant->claimed, &self->attr));
+	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 
 	EXPECT_TRUE(write_str(CGROUP "/memory.max", "max"));
 	EXPECT_TRUE(write_str(CGROUP_ROOT "/cgroup.procs", "0"));

@@ -22,22 +22,18 @@ FIXTURE(walk) {
 };
 
 FIXTURE_VARIANT(walk) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(walk, stock_array) { false, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(walk, stock_hash) { false, BPF_MAP_TYPE_DEVMAP_HASH };
-FIXTURE_VARIANT_ADD(walk, claimed_array) { true, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(walk, claimed_hash) { true, BPF_MAP_TYPE_DEVMAP_HASH };
+MAP_KINDS(walk);
 
 FIXTURE_SETUP(walk)
 {
 	__u32 i;
 
 	ASSERT_TRUE(module_refs_become(base_refs));
-	self->is_array = variant->type == BPF_MAP_TYPE_DEVMAP;
-	self->fd = make_map(variant->claimed, variant->type, ENTRIES);
+	self->is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;
+	self->fd = make_map(variant->kind.claimed, variant->kind.type, ENTRIES);
 	ASSERT_LE(0, self->fd);
 	/* In a hash of the built-in, some in each of 16 buckets. */
 	for (i = 0; i < ENTRIES; i++)
@@ -199,7 +195,7 @@ TEST_F(walk, update_each)
 		n++;
 	}
 	/* Intended: in a chain of the built-in, two keys take turns for ever. */
-	EXPECT_EQ(self->is_array || variant->claimed ? ENTRIES : 100 * ENTRIES, n);
+	EXPECT_EQ(self->is_array || variant->kind.claimed ? ENTRIES : 100 * ENTRIES, n);
 }
 
 /*
@@ -219,7 +215,7 @@ TEST_F(walk, change_between_steps)
 	for (round = 0; round < 200; round++) {
 		with_present = round >= 100;
 		/* Intended: see update_each. */
-		if (with_present && !variant->claimed && !self->is_array)
+		if (with_present && !variant->kind.claimed && !self->is_array)
 			break;
 		memset(seen, 0, sizeof(seen));
 		for (n = 0; n <= ENTRIES; n++) {
@@ -337,7 +333,7 @@ TEST_F(walk, change_meanwhile)
 				if (rank[nr] != want) {
 					restarts++;
 					/* Intended: see update_each. */
-					if (variant->claimed || self->is_array)
+					if (variant->kind.claimed || self->is_array)
 						disorder += rank[nr] || !(before % 2);
 				}
 				want = rank[nr] + 1;

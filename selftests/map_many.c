@@ -329,7 +329,7 @@ TEST_F(elems, writers_in_two_maps)
 	run_on_cpu(0);
 	/* Maps of the same devices that come and go. */
 	for (i = 0; i < 20; i++) {
-		int other = make_map_flags(variant->claimed, variant->type, 4, 4, 0);
+		int other = make_map_flags(variant->kind.claimed, variant->kind.type, 4, 4, 0);
 
 		/* References of earlier ones go at any time. */
 		if (other == -ESTALE)

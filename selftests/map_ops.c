@@ -65,7 +65,7 @@ TEST_F(elems, update_noexist)
 TEST_F(elems, update_exist)
 {
 	/* Intended: stock ignores the flag and inserts. */
-	bool inserts = self->is_array || !variant->claimed;
+	bool inserts = self->is_array || !variant->kind.claimed;
 
 	EXPECT_EQ(inserts ? 0 : -ENOENT, set(self->fd, 0, devs[0], BPF_EXIST));
 	EXPECT_EQ(inserts ? (int)devs[0] : -ENOENT, get(self->fd, 0));
@@ -356,7 +356,7 @@ TEST_F(elems, program_keeps_map)
 	self->fd = -1;
 
 	usleep(100000);
-	EXPECT_EQ(base_refs + variant->claimed, module_refs());
+	EXPECT_EQ(base_refs + variant->kind.claimed, module_refs());
 	EXPECT_EQ(XDP_PASS, run_lookup_all(fd, 1, &packet));
 	EXPECT_EQ(1, packet.hits);
 	EXPECT_EQ(0, packet.wrong);

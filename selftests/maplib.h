@@ -8,6 +8,7 @@
 
 #include <sched.h>
 
+#include "kinds.h"
 #include "netlib.h"
 #include "testlib.h"
 

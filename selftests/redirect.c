@@ -24,67 +24,32 @@ FIXTURE(redirect)
 
 FIXTURE_VARIANT(redirect)
 {
-	bool claimed;
-	enum bpf_map_type type;
-	bool generic;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(redirect, stock_array_native)
-{
-	.type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(redirect, claimed_array_native)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(redirect, stock_hash_native)
-{
-	.type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
-
-FIXTURE_VARIANT_ADD(redirect, claimed_hash_native)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
-
-FIXTURE_VARIANT_ADD(redirect, stock_array_generic)
-{
-	.type = BPF_MAP_TYPE_DEVMAP, .generic = true,
-};
-
-FIXTURE_VARIANT_ADD(redirect, claimed_array_generic)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP, .generic = true,
-};
-
-/*
- * Generic XDP and the hash meet in redirect_compare.c: what follows the lookup
- * does not know what kind of map it was.
- */
+ALL_KINDS(redirect);
 
 /* The map's key 0 leads to t0, whose peer r0 counts. */
-static bool start(struct env *e, bool claimed, enum bpf_map_type type, bool generic)
+static bool start(struct env *e, const struct kind *kind)
 {
 	int map;
 
-	e->generic = generic;
+	e->generic = kind->generic;
 	if (!module_refs_become(0) || !make_net(e))
 		return false;
-	map = make_map(claimed, type, MAP_SIZE);
+	map = make_map(kind->claimed, kind->type, MAP_SIZE);
 	if (map < 0 || !load(e, map))
 		return false;
 	set(e, "nr_keys", 1);
 	set(e, "flags", XDP_DROP);
-	if (generic && !attach(e, "g1", "redirect", true))
+	if (kind->generic && !attach(e, "g1", "redirect", true))
 		return false;
 	return make_target(e, "t0", "r0") && put(e, 0, "t0");
 }
 
 FIXTURE_SETUP(redirect)
 {
-	ASSERT_TRUE(start(&self->e, variant->claimed, variant->type, variant->generic));
+	ASSERT_TRUE(start(&self->e, &variant->kind));
 }
 
 FIXTURE_TEARDOWN(redirect)
@@ -187,7 +152,7 @@ TEST_F(redirect, lookup_not_used)
 	EXPECT_EQ(settled(&self->e, "r0", 0), 0);
 	/* and then one that is */
 	ASSERT_EQ(send_to(&self->e, "redirect", 20, 64), 0);
-	if (!variant->generic) {
+	if (!variant->kind.generic) {
 		EXPECT_EQ(settled(&self->e, "r0", 20), 20);
 	}
 }
@@ -196,7 +161,7 @@ TEST_F(redirect, two_hops)
 {
 	ASSERT_TRUE(make_target(&self->e, "t1", "r1"));
 	ASSERT_TRUE(put(&self->e, 1, "t1"));
-	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->generic));
+	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->kind.generic));
 	set(&self->e, "hop_key", 1);
 	ASSERT_EQ(send_n(&self->e, 50, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r1", 50), 50);
@@ -207,8 +172,8 @@ TEST_F(redirect, two_hops)
 TEST_F(redirect, to_ingress_device)
 {
 	ASSERT_TRUE(put(&self->e, 1, "r0"));
-	ASSERT_TRUE(attach(&self->e, "t0", "receive", variant->generic));
-	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->generic));
+	ASSERT_TRUE(attach(&self->e, "t0", "receive", variant->kind.generic));
+	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->kind.generic));
 	set(&self->e, "hop_key", 1);
 	ASSERT_EQ(send_n(&self->e, 50, 64), 0);
 	EXPECT_EQ(settled(&self->e, "t0", 50), 50);
@@ -233,7 +198,7 @@ TEST_F(redirect, device_down_and_up)
 
 	/* put in while it is down */
 	ASSERT_TRUE(make_veth("t1", "r1", "mtu 1500"));
-	ASSERT_TRUE(attach(e, "r1", "receive", variant->generic));
+	ASSERT_TRUE(attach(e, "r1", "receive", variant->kind.generic));
 	ASSERT_TRUE(ip("link set t1 down\n"));
 	ASSERT_TRUE(put(e, 0, "t1"));
 	ASSERT_EQ(send_n(e, 20, 64), 0);
@@ -292,7 +257,7 @@ TEST_F(redirect, device_without_xdp)
 	ASSERT_TRUE(put(e, 0, "d0"));
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_n(e, 20, 64), 0);
-	if (variant->generic) {
+	if (variant->kind.generic) {
 		EXPECT_TRUE(traced(e, "xdp_redirect", "err=0 map_id=OURS", 20));
 		ASSERT_EQ(link_stats("d0", &stats), 0);
 		EXPECT_EQ(stats.tx_packets, 20);
@@ -314,33 +279,14 @@ FIXTURE(native)
 
 FIXTURE_VARIANT(native)
 {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(native, stock_array)
-{
-	.type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(native, claimed_array)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(native, stock_hash)
-{
-	.type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
-
-FIXTURE_VARIANT_ADD(native, claimed_hash)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
+MAP_KINDS(native);
 
 FIXTURE_SETUP(native)
 {
-	ASSERT_TRUE(start(&self->e, variant->claimed, variant->type, false));
+	ASSERT_TRUE(start(&self->e, &variant->kind));
 }
 
 FIXTURE_TEARDOWN(native)

@@ -19,29 +19,10 @@ FIXTURE(lookup)
 
 FIXTURE_VARIANT(lookup)
 {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(lookup, stock_array)
-{
-	.type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(lookup, claimed_array)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(lookup, stock_hash)
-{
-	.type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
-
-FIXTURE_VARIANT_ADD(lookup, claimed_hash)
-{
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
+MAP_KINDS(lookup);
 
 FIXTURE_SETUP(lookup)
 {
@@ -49,7 +30,7 @@ FIXTURE_SETUP(lookup)
 
 	ASSERT_TRUE(module_refs_become(0));
 	ASSERT_TRUE(make_net(&self->e));
-	map = make_map(variant->claimed, variant->type, MAP_SIZE);
+	map = make_map(variant->kind.claimed, variant->kind.type, MAP_SIZE);
 	ASSERT_GE(map, 0);
 	ASSERT_TRUE(load(&self->e, map));
 	ASSERT_TRUE(put(&self->e, 1, "lo"));

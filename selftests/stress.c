@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "kinds.h"
 #include "netlib.h"
 #include "testlib.h"
 #include "harness.h"
@@ -190,26 +191,12 @@ FIXTURE(stress) {
 	bool ready;
 };
 
-FIXTURE_VARIANT(stress) {
-	bool claimed;
-	enum bpf_map_type type;
+FIXTURE_VARIANT(stress)
+{
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(stress, stock_array) {
-	.claimed = false, .type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(stress, claimed_array) {
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP,
-};
-
-FIXTURE_VARIANT_ADD(stress, stock_hash) {
-	.claimed = false, .type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
-
-FIXTURE_VARIANT_ADD(stress, claimed_hash) {
-	.claimed = true, .type = BPF_MAP_TYPE_DEVMAP_HASH,
-};
+MAP_KINDS(stress);
 
 static void remove_devices(void)
 {
@@ -239,10 +226,10 @@ FIXTURE_SETUP(stress)
 	self->obj = bpf_object__open(beside("stress.bpf.o"));
 	ASSERT_NE(NULL, self->obj);
 
-	self->map = make_map(variant->claimed, variant->type, KEYS);
+	self->map = make_map(variant->kind.claimed, variant->kind.type, KEYS);
 	ASSERT_GE(self->map, 0);
 	map = bpf_object__find_map_by_name(self->obj, "targets");
-	bpf_map__set_type(map, variant->type);
+	bpf_map__set_type(map, variant->kind.type);
 	ASSERT_EQ(0, bpf_map__reuse_fd(map, self->map));
 	ASSERT_EQ(0, bpf_object__load(self->obj));
 
@@ -290,8 +277,8 @@ static void start_all(struct loads *loads, FIXTURE_DATA(stress) *self,
 		.prog = bpf_program__fd(bpf_object__find_program_by_name(self->obj,
 									 "scatter")),
 		.map = self->map,
-		.claimed = variant->claimed,
-		.type = variant->type,
+		.claimed = variant->kind.claimed,
+		.type = variant->kind.type,
 		.idle_us = 2000,
 	};
 
@@ -349,13 +336,13 @@ TEST_F(stress, unload_and_load)
 	const char *claim = getenv("REDIRMAP_CLAIM");
 	/* A claimed map lives for some ten milliseconds, and is in the way. */
 	struct load load = {
-		.claimed = true, .type = variant->type, .idle_us = 300000,
+		.claimed = true, .type = variant->kind.type, .idle_us = 300000,
 	};
 	int i, fd, unloaded = 0, tries;
 	char param[64];
 	struct loads loads = {};
 
-	if (variant->claimed)
+	if (variant->kind.claimed)
 		SKIP(return, "a claimed map pins the module");
 	if (!ko || !claim)
 		SKIP(return, "run-tests says which module to load");

@@ -110,20 +110,16 @@ FIXTURE(trust) {
 };
 
 FIXTURE_VARIANT(trust) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(trust, stock_array) { false, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(trust, stock_hash) { false, BPF_MAP_TYPE_DEVMAP_HASH };
-FIXTURE_VARIANT_ADD(trust, claimed_array) { true, BPF_MAP_TYPE_DEVMAP };
-FIXTURE_VARIANT_ADD(trust, claimed_hash) { true, BPF_MAP_TYPE_DEVMAP_HASH };
+MAP_KINDS(trust);
 
 FIXTURE_SETUP(trust)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
 	self->disabled = read_int(SYSCTL);
-	self->fd = make_map_flags(variant->claimed, variant->type, 8, 8, 0);
+	self->fd = make_map_flags(variant->kind.claimed, variant->kind.type, 8, 8, 0);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, set8(self->fd, 0, devs[0], -1));
 }
@@ -149,11 +145,11 @@ static int do_create(const void *arg)
 TEST_F(trust, create)
 {
 	union bpf_attr attr = {
-		.map_type = variant->type, .key_size = 4, .max_entries = 4,
+		.map_type = variant->kind.type, .key_size = 4, .max_entries = 4,
 	};
 	int disabled, want, who;
 
-	strcpy(attr.map_name, variant->claimed ? "rm_test" : "st_test");
+	strcpy(attr.map_name, variant->kind.claimed ? "rm_test" : "st_test");
 	for (disabled = 0; disabled <= 2; disabled += 2) {
 		/* 1 is for good: then there is nothing to choose. */
 		if (!set_disabled(disabled)) {
@@ -169,7 +165,7 @@ TEST_F(trust, create)
 			}
 			/* Values with counters, of claimed maps, take no less. */
 			attr.value_size = 160;
-			if (!variant->claimed)
+			if (!variant->kind.claimed)
 				continue;
 			EXPECT_EQ(want, as(who, do_create, &attr)) {
 				TH_LOG("%s, disabled %d, counters", who_names[who], disabled);
@@ -342,7 +338,7 @@ TEST_F(trust, freeze)
 
 	for (who = 0; who < WHO_COUNT; who++) {
 		for (i = 0; i < 2; i++) {
-			fd = make_map(i && variant->claimed, variant->type, 4);
+			fd = make_map(i && variant->kind.claimed, variant->kind.type, 4);
 			ASSERT_LE(0, fd);
 			got[i] = as(who, do_freeze, &fd);
 			close(fd);

@@ -24,6 +24,7 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
+#include "kinds.h"
 #include "netlib.h"
 
 /* As in netlib.bpf.h. */
@@ -33,75 +34,6 @@
 #define TRACE_MAX (1 << 20)
 
 struct bpf_object;
-
-/* What a test runs on, each in turn: variants of a fixture are made of it. */
-struct kind {
-	bool claimed;
-	enum bpf_map_type type;
-	bool generic;
-};
-
-/* The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind". */
-#define MAP_KINDS(fixture)							\
-	FIXTURE_VARIANT_ADD(fixture, stock_array) {				\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP },				\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_array) {				\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP },				\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_hash) {				\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_hash) {				\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },			\
-	}
-
-#define NATIVE_KINDS(fixture)							\
-	FIXTURE_VARIANT_ADD(fixture, stock_array_native) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP, false },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_array_native) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP, false },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_hash_native) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, false },		\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_hash_native) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, false },		\
-	}
-
-#define GENERIC_KINDS(fixture)							\
-	FIXTURE_VARIANT_ADD(fixture, stock_array_generic) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP, true },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_array_generic) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP, true },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_hash_generic) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, true },		\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_hash_generic) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, true },		\
-	}
-
-#define ALL_KINDS(fixture)							\
-	NATIVE_KINDS(fixture);							\
-	GENERIC_KINDS(fixture)
-
-/* The same for tests that have an array and a hash, at once. */
-#define MODE_KINDS(fixture)							\
-	FIXTURE_VARIANT_ADD(fixture, stock_native) {				\
-		.kind = { .claimed = false },					\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_native) {				\
-		.kind = { .claimed = true },					\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_generic) {				\
-		.kind = { .claimed = false, .generic = true },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_generic) {				\
-		.kind = { .claimed = true, .generic = true },			\
-	}
 
 /**
  * struct env - what a test has made
