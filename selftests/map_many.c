@@ -182,6 +182,14 @@ static void *churn(void *arg)
 	return NULL;
 }
 
+#define EXPECT_CHURNED(c)						\
+	do {								\
+		EXPECT_EQ(0, (c)->failed) {				\
+			TH_LOG("error %d", (c)->error);			\
+		}							\
+		EXPECT_LT(100, (c)->done);				\
+	} while (0)
+
 #define STABLE 2
 #define MOVING 6
 
@@ -240,10 +248,7 @@ TEST_F(elems, lookups_while_recycling)
 	stop = true;
 	for (i = 0; i < 2; i++) {
 		pthread_join(threads[i], NULL);
-		EXPECT_EQ(0, churns[i].failed) {
-			TH_LOG("error %d", churns[i].error);
-		}
-		EXPECT_LT(100, churns[i].done);
+		EXPECT_CHURNED(&churns[i]);
 	}
 	EXPECT_LE(end, now());
 	EXPECT_EQ(0, wrong);
@@ -342,10 +347,7 @@ TEST_F(elems, writers_in_two_maps)
 	stop = true;
 	for (i = 0; i < 2; i++) {
 		pthread_join(threads[i], NULL);
-		EXPECT_EQ(0, churns[i].failed) {
-			TH_LOG("error %d", churns[i].error);
-		}
-		EXPECT_LT(100, churns[i].done);
+		EXPECT_CHURNED(&churns[i]);
 	}
 	close(fd);
 	close(self->fd);
