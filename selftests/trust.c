@@ -25,9 +25,12 @@
 #define SYSCTL "/proc/sys/kernel/unprivileged_bpf_disabled"
 #define CLAIM MODULE_DIR "/parameters/claim"
 
-/* An ifindex of ours that no other namespace has, and one of the other's. */
+/* Ifindexes that one namespace has: ours, the container's, the machine's first. */
 #define OURS 77
 #define THEIRS 78
+#define FIRST 79
+
+#define IN_FIRST "nsenter --net=/proc/1/ns/net "
 
 #define CAP(name) (1ULL << CAP_##name)
 /* No errno: the child is not who it should be. */
@@ -498,12 +501,16 @@ TEST_F(trust, devices_of_others)
 	struct container c;
 
 	ASSERT_TRUE(ip("link add ours index %d type dummy\n", OURS));
+	ASSERT_TRUE(sh(IN_FIRST "ip link add rm_first index %d type dummy", FIRST));
 	ASSERT_TRUE(container_start(&c));
 	ASSERT_EQ(0, set8(self->fd, 1, OURS, -1));
 
 	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, OURS));
 	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, devs[0]));
+	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, FIRST));
+	EXPECT_EQ(-EINVAL, set8(self->fd, 2, FIRST, -1));
 	EXPECT_EQ(-ENOENT, get(self->fd, 2));
+	EXPECT_TRUE(sh(IN_FIRST "ip link del rm_first"));
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 3, 1));
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 4, THEIRS));
 	EXPECT_EQ(THEIRS, get(self->fd, 4));
