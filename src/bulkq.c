@@ -154,6 +154,7 @@ void bulkq_prepare(int count)
  * A task that makes maps and fills them, one after the other, can be faster than
  * it: such a task has to bring what its maps will need.
  *
+ * Context: process context.
  * Return: true when what has been promised may be all there is, or not be there.
  */
 bool bulkq_is_low(void)
