@@ -343,7 +343,6 @@ TEST_F(events, namespace_deleted)
 TEST_F(events, many_maps)
 {
 	int maps[MANY], i, k;
-	double begun;
 
 	ASSERT_TRUE(ip("link add v0 type veth peer name v1\n"));
 	for (i = 0; i < MANY; i++) {
@@ -352,9 +351,7 @@ TEST_F(events, many_maps)
 		for (k = 0; k < 4; k++)
 			ASSERT_EQ(put_dev(maps[i], i + 100 * k, k & 1 ? "v1" : "v0"), 0);
 	}
-	begun = now();
 	ASSERT_TRUE(ip("link del v0\n"));
-	EXPECT_LT(now() - begun, 10.0);
 	for (i = 0; i < MANY; i++)
 		for (k = 0; k < 4; k++)
 			EXPECT_EQ(get(maps[i], i + 100 * k), -ENOENT);
