@@ -28,6 +28,13 @@ class TestRun(ctypes.Structure):
     ]
 
 
+def offer(prog, frame, times):
+    """Frames to a program, which redirects them as those of a driver."""
+    opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame, data_size_in=len(frame),
+                   repeat=times, flags=LIVE_FRAMES)
+    checked(libbpf.bpf_prog_test_run_opts(prog, ctypes.byref(opts)))
+
+
 class Load(threading.Thread):
     """Offers frames to programs in turn, on a CPU, until it is stopped.
 
@@ -46,10 +53,7 @@ class Load(threading.Thread):
                     os.sched_setaffinity(0, {self.cpu})
                 turn = self.offered // BURST
                 frame = bytes(64 + turn % 4 * 100)
-                opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame,
-                               data_size_in=len(frame), repeat=BURST, flags=LIVE_FRAMES)
-                prog = self.progs[turn // 4 % len(self.progs)]
-                checked(libbpf.bpf_prog_test_run_opts(prog, ctypes.byref(opts)))
+                offer(self.progs[turn // 4 % len(self.progs)], frame, BURST)
                 self.offered += BURST
         except OSError as error:
             self.error = error
