@@ -3,8 +3,6 @@
 """Netlink dumps that take more than one message, while maps and targets come
 and go: what is there all the time is told of once."""
 import os
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -18,8 +16,8 @@ need_module()
 need_modules("yaml", "jsonschema", "pyroute2")
 
 from redirmap_netlink import MAP_GET, TARGET_GET, VERSION, Family, map_msg  # noqa: E402
-from pyroute2.netlink import (NETLINK_GENERIC, NLM_F_DUMP, NLM_F_DUMP_INTR,  # noqa: E402
-                              NLM_F_REQUEST, NLMSG_DONE)
+from nllib import answer  # noqa: E402
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST  # noqa: E402
 
 sys.path.insert(0, str(testlib.kernel_source() / "tools/net/ynl"))
 from lib import YnlFamily  # noqa: E402
@@ -140,21 +138,13 @@ def _():
 
 def flags_of_dump(command, between):
     """NLM_F_DUMP_INTR, or 0; between() runs when the first messages have come."""
-    with Family() as family:
-        number = family.prid
-    request = struct.pack("IHHIIBBH", 20, number, NLM_F_REQUEST | NLM_F_DUMP, 1, 0, command, 1, 0)
-    flags, parts, done = 0, 0, False
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
-        sock.send(request)
-        while not done:
-            part, at = sock.recv(8192), 0
-            while at < len(part):
-                length, kind, flag = struct.unpack_from("IHH", part, at)
-                flags, done = flags | flag, kind == NLMSG_DONE
-                at += length + 3 & ~3
-            parts += 1
-            if parts == 1:
-                between()
+    flags, parts = 0, 0
+    for part in answer(command, size=8192):
+        for _, flag, _ in part:
+            flags |= flag
+        parts += 1
+        if parts == 1:
+            between()
     # The second part was ready when the first one was taken.
     assert parts >= 4, parts
     return flags & NLM_F_DUMP_INTR

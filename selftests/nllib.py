@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the netlink family answers, message by message, as bytes, for tests in Python:
+to make dictionaries of thousands takes minutes in the VM.
+
+Needs pyroute2: import it after need_modules().
+"""
+import socket
+import struct
+
+from pyroute2.netlink import NETLINK_GENERIC, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE
+from redirmap_netlink import VERSION, Family
+
+# struct nlmsghdr and struct genlmsghdr
+HEADERS = 16 + 4
+NLA_TYPE_MASK = 0x3fff
+
+
+def answer(command, dump=True, size=1 << 16):
+    """For each part that is handed over: its messages' types, flags, bytes."""
+    with Family() as family:
+        number = family.prid
+    request = struct.pack("IHHIIBBH", HEADERS, number, NLM_F_REQUEST | (NLM_F_DUMP if dump else 0),
+                          1, 0, command, VERSION, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
+        sock.send(request)
+        done = False
+        while not done:
+            data, part = sock.recv(size), []
+            while data:
+                length, kind, flags = struct.unpack_from("IHH", data)
+                assert kind in (number, NLMSG_DONE), kind
+                part.append((kind, flags, data[:length]))
+                data = data[length + 3 & ~3:]
+            done = not dump or part[-1][0] == NLMSG_DONE
+            yield part
+
+
+def messages(command, dump=True):
+    """The bytes of each, without the end of a dump."""
+    return [data for part in answer(command, dump) for kind, _, data in part if kind != NLMSG_DONE]
+
+
+def attributes(data):
+    """Those of a nest, by their numbers; of several the last one."""
+    told = {}
+    while data:
+        length, number = struct.unpack_from("HH", data)
+        told[number & NLA_TYPE_MASK] = data[4:length]
+        data = data[length + 3 & ~3:]
+    return told
+
+
+def number_of(msg_class, name):
+    """An attribute's number, as redirmap_netlink.py has it."""
+    return [one[0] for one in msg_class.nla_map].index(msg_class.prefix + name)
+
+
+def told(command, msg_class, *names):
+    """Some attributes of all that a dump tells of."""
+    numbers = [number_of(msg_class, name) for name in names]
+    all_of_each = [attributes(data[HEADERS:]) for data in messages(command)]
+    return [[one[number] for number in numbers] for one in all_of_each]
