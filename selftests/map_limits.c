@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Limits of who makes and fills maps: no file descriptor left for a map that has
+ * been made, and no memory in the memory cgroup that pays for it. Each call
+ * fails with the errno that bpf(2) has for that, or succeeds all the same; what
+ * has failed has changed nothing, and nothing stays charged, or allocated.
+ *
+ * Every test runs on a map of the kernel's and on a claimed one. A claimed map
+ * allocates nothing for most updates, so it has fewer that fail.
+ */
+#define _GNU_SOURCE
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <linux/redirmap.h>
+
+#include "harness.h"
+#include "testlib.h"
+#include "xdplib.h"
+
+#define TRIES 64
+#define BIG (1 << 18)
+#define MANY 16384
+
+/* A cgroup for the test, and what it is charged for, in bytes. */
+#define CGROUPS SYS "/fs/cgroup"
+#define CG CGROUPS "/redirmap-limits"
+
+#define DEVS 4
+static __u32 devs[DEVS];
+
+static bool cg_write(const char *file, const char *text)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s/%s", CG, file);
+	return write_str(path, text);
+}
+
+static long cg_current(void)
+{
+	return read_int(CG "/memory.current");
+}
+
+/* From here on it may have so many bytes, or any number. */
+static bool cg_limit(long bytes)
+{
+	char text[32] = "max";
+
+	if (bytes >= 0)
+		snprintf(text, sizeof(text), "%ld", bytes);
+	return cg_write("memory.max", text);
+}
+
+/* What the caller allocates from here on the cgroup pays for, or no longer. */
+static bool cg_pays(bool yes)
+{
+	return write_str(yes ? CG "/cgroup.procs" : CGROUPS "/cgroup.procs", "0");
+}
+
+/* Has nobody been killed, who is in there? */
+static bool cg_nobody_killed(void)
+{
+	char line[64];
+	bool ok = false;
+	FILE *f;
+
+	f = fopen(CG "/memory.events", "r");
+	while (f && fgets(line, sizeof(line), f))
+		ok |= !strcmp(line, "oom_kill 0\n");
+	if (f)
+		fclose(f);
+	return ok;
+}
+
+/* What is no more is given back a grace period, and perhaps more, later. */
+static bool cg_gives_back(long before)
+{
+	int i;
+
+	/* What CPUs have charged in advance is still charged. */
+	for (i = 0; i < 2000; i++) {
+		if (cg_current() <= before + 64 * 4096 * sysconf(_SC_NPROCESSORS_CONF))
+			return true;
+		usleep(5000);
+	}
+	fprintf(stderr, "# %ld bytes are charged, %ld were\n", cg_current(), before);
+	return false;
+}
+
+FIXTURE(limits)
+{
+	bool cgroup;
+};
+
+FIXTURE_VARIANT(limits)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(limits);
+
+FIXTURE_SETUP(limits)
+{
+	char name[16];
+	int i;
+
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(enter_net());
+	for (i = 0; i < DEVS; i++) {
+		snprintf(name, sizeof(name), "d%d", i);
+		ASSERT_TRUE(ip("link add %s type dummy\n", name));
+		devs[i] = if_nametoindex(name);
+	}
+	ASSERT_EQ(mount("none", CGROUPS, "cgroup2", 0, NULL), 0);
+	self->cgroup = write_str(CGROUPS "/cgroup.subtree_control", "+memory") &&
+		       (!mkdir(CG, 0700) || errno == EEXIST) &&
+		       !access(CG "/memory.max", W_OK);
+	/* Pages of ours that come later would be charged as well. */
+	ASSERT_EQ(mlockall(MCL_CURRENT | MCL_FUTURE), 0);
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+	EXPECT_TRUE(module_refs_become(0));
+	if (self->cgroup) {
+		EXPECT_TRUE(cg_pays(false));
+		EXPECT_TRUE(cg_nobody_killed());
+		EXPECT_EQ(rmdir(CG), 0);
+	}
+}
+
+static int create(const struct kind *kind, __u32 value_size, __u32 entries)
+{
+	int fd = bpf_map_create(kind->type, kind->claimed ? "rm_limit" : "st_limit", 4,
+				value_size, entries, NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Values may be as large as this; 0 or -errno. */
+static int put_dev(int fd, __u32 key, __u32 ifindex)
+{
+	struct redirmap_val val = { .entry.ifindex = ifindex, .entry.bpf_prog.fd = -1 };
+
+	return bpf_map_update_elem(fd, &key, &val, BPF_ANY) ? -errno : 0;
+}
+
+/* The ifindex, or -errno. */
+static int dev_of(int fd, __u32 key)
+{
+	struct redirmap_val val;
+
+	return bpf_map_lookup_elem(fd, &key, &val) ? -errno : (int)val.entry.ifindex;
+}
+
+/* Maps that there are, of all kinds. */
+static int count_maps(void)
+{
+	__u32 id = 0;
+	int n = 0;
+
+	while (!bpf_map_get_next_id(id, &id))
+		n++;
+	return n;
+}
+
+/* The map is complete, and has its id, when it turns out that it gets no fd. */
+TEST_F(limits, no_descriptor)
+{
+	struct rlimit old, none;
+	int i, fd, maps = count_maps();
+	long before;
+
+	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+	/* The next one would be this, and is not to be had. */
+	fd = dup(0);
+	ASSERT_GE(fd, 0);
+	close(fd);
+	none = old;
+	none.rlim_cur = fd;
+
+	before = memory_in_use();
+	for (i = 0; i < TRIES; i++) {
+		ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+		fd = create(&variant->kind, 8, BIG);
+		ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+		ASSERT_EQ(fd, -EMFILE);
+	}
+	EXPECT_TRUE(module_refs_become(0));
+	for (i = 0; i < 2000 && count_maps() != maps; i++)
+		usleep(5000);
+	EXPECT_EQ(count_maps(), maps);
+	/* All of them would be at least 128 MiB; some may not have been freed yet. */
+	for (i = 0; i < 1000 && memory_in_use() - before > 64 << 10; i++)
+		usleep(20000);
+	EXPECT_LT(memory_in_use() - before, 64 << 10);
+
+	fd = create(&variant->kind, 8, BIG);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(put_dev(fd, 1, devs[0]), 0);
+	close(fd);
+}
+
+/* More than the cgroup may have: nobody is killed for it. */
+TEST_F(limits, create_too_big)
+{
+	long before;
+	int i, fd;
+
+	if (!self->cgroup)
+		SKIP(return, "no memory cgroups");
+	before = cg_current();
+	ASSERT_TRUE(cg_limit(1 << 20));
+	for (i = 0; i < TRIES; i++) {
+		ASSERT_TRUE(cg_pays(true));
+		fd = create(&variant->kind, 8, BIG);
+		ASSERT_TRUE(cg_pays(false));
+		ASSERT_EQ(fd, -ENOMEM);
+	}
+	EXPECT_TRUE(module_refs_become(0));
+	EXPECT_TRUE(cg_gives_back(before));
+
+	ASSERT_TRUE(cg_pays(true));
+	fd = create(&variant->kind, 8, 16);
+	ASSERT_TRUE(cg_pays(false));
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(put_dev(fd, 1, devs[0]), 0);
+	close(fd);
+}
+
+/*
+ * A map whose cgroup has next to nothing left. Elements are put in and replaced,
+ * one by one, and if it is claimed in batches: what fails, fails with ENOMEM.
+ */
+static int fill(struct __test_metadata *_metadata, int fd, int entries)
+{
+	int err, failed = 0;
+	__u32 key;
+
+	for (key = 0; key < (__u32)entries; key++) {
+		err = put_dev(fd, key, devs[key % 2]);
+		if (err) {
+			failed++;
+			ASSERT_EQ(err, -ENOMEM);
+		}
+		ASSERT_EQ(dev_of(fd, key), err ? -ENOENT : (int)devs[key % 2]);
+	}
+	for (key = 0; key < (__u32)entries; key += 7) {
+		int before = dev_of(fd, key);
+
+		err = put_dev(fd, key, devs[2]);
+		if (err) {
+			failed++;
+			ASSERT_EQ(err, -ENOMEM);
+		}
+		ASSERT_EQ(dev_of(fd, key), err ? before : (int)devs[2]);
+	}
+	return failed;
+}
+
+/* As many as could be put; those behind the count have not been touched. */
+static int fill_batches(struct __test_metadata *_metadata, int fd, int entries)
+{
+	struct redirmap_val vals[64] = {};
+	__u32 keys[64], first, i, count;
+	int err, before[64], failed = 0;
+
+	for (first = 0; first + 64 <= (__u32)entries; first += 64) {
+		for (i = 0; i < 64; i++) {
+			keys[i] = first + i;
+			before[i] = dev_of(fd, keys[i]);
+		}
+		/* One by one in memory, if the map's values are shorter. */
+		for (i = 0; i < 64; i++) {
+			vals[i].entry.ifindex = devs[3];
+			vals[i].entry.bpf_prog.fd = -1;
+		}
+		count = 64;
+		err = bpf_map_update_batch(fd, keys, vals, &count, NULL);
+		if (err) {
+			failed++;
+			ASSERT_EQ(err, -ENOMEM);
+			ASSERT_LT(count, 64);
+		} else {
+			ASSERT_EQ(count, 64);
+		}
+		for (i = 0; i < 64; i++)
+			ASSERT_EQ(dev_of(fd, keys[i]), i < count ? (int)devs[3] : before[i]);
+	}
+	return failed;
+}
+
+static void fill_at_limit(struct __test_metadata *_metadata, const struct kind *kind,
+			  __u32 value_size, int entries, bool must_fail)
+{
+	bool counts = value_size == sizeof(struct redirmap_val);
+	int fd, failed, in_batches = 0;
+	long before = cg_current();
+	__u32 key;
+
+	ASSERT_TRUE(cg_limit(-1));
+	ASSERT_TRUE(cg_pays(true));
+	fd = create(kind, value_size, entries);
+	ASSERT_TRUE(cg_pays(false));
+	ASSERT_GE(fd, 0);
+	ASSERT_TRUE(cg_limit(cg_current() + 4096));
+
+	failed = fill(_metadata, fd, entries);
+	if (counts)
+		in_batches = fill_batches(_metadata, fd, entries);
+	TH_LOG("%d updates and %d batches failed", failed, in_batches);
+	if (must_fail) {
+		EXPECT_GT(failed, 0);
+		EXPECT_TRUE(!counts || in_batches);
+	}
+
+	/* When there is memory again, all is as ever. */
+	ASSERT_TRUE(cg_limit(-1));
+	for (key = 0; key < (__u32)entries; key += 64)
+		EXPECT_EQ(put_dev(fd, key, devs[1]), 0);
+	for (key = 0; key < (__u32)entries; key++) {
+		bpf_map_delete_elem(fd, &key);
+		EXPECT_EQ(dev_of(fd, key), -ENOENT);
+	}
+	close(fd);
+	EXPECT_TRUE(module_refs_become(0));
+	EXPECT_TRUE(cg_gives_back(before));
+}
+
+TEST_F(limits, update)
+{
+	if (!self->cgroup)
+		SKIP(return, "no memory cgroups");
+	fill_at_limit(_metadata, &variant->kind, 8, MANY, !variant->kind.claimed);
+}
+
+/* Those with counters have entries of their own to be paid for. */
+TEST_F(limits, update_with_counters)
+{
+	if (!self->cgroup)
+		SKIP(return, "no memory cgroups");
+	if (!variant->kind.claimed)
+		SKIP(return, "stock maps do not count");
+	fill_at_limit(_metadata, &variant->kind, sizeof(struct redirmap_val), 4096, true);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
