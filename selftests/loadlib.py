@@ -69,8 +69,13 @@ class Load(threading.Thread):
 
 
 def counted():
-    """All frames that were counted: sent, and lost."""
+    """All frames that were counted: sent, and lost. What is no more gives its
+    counters back a grace period later; between the two it is not among them."""
     with Family() as family:
-        stats = [one["stats"] for one in family.maps() + family.targets()]
-        stats.append(family.state()["gone"])
+        gone = None
+        # Nothing may have gone while this asks: it would be counted twice.
+        while gone != (now := family.state()["gone"]):
+            gone = now
+            stats = [one["stats"] for one in family.maps() + family.targets()]
+    stats.append(gone)
     return (sum(one["packets"] or 0 for one in stats), sum(drops_of(one) for one in stats))
