@@ -35,6 +35,12 @@ interrupt()
 	done
 }
 
+# bytes NUMBER : 32 bits as bpftool takes them
+bytes()
+{
+	printf '%d %d %d %d' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255))
+}
+
 # skip NAME WHY
 skip()
 {

@@ -67,12 +67,6 @@ find_ids()
 	[ "${ids[st]}" != "${ids[rm]}" ]
 }
 
-# bytes N: as bpftool takes 4 bytes
-bytes()
-{
-	printf '%d %d %d %d' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255))
-}
-
 # run KIND COMMAND...: bpftool with PIN, ID, NAME replaced; $said is what it says,
 # without what is the map's own, and with entries in the order of keys
 said=

@@ -96,7 +96,7 @@ start_hub()
 	wait_until refs_are 0 || return
 	sed "s/xdpdrv/$mode/" hub-start.sh | bash -e >"$tmp/hub" || return
 	cat "$tmp/hub"
-	refs_are $claimed && [ "$(grep -c '^key: .* value: .. 00 00 00$' "$tmp/hub")" = 3 ]
+	refs_are $claimed && [ "$(grep -c '^key: .* value: .. .. 00 00$' "$tmp/hub")" = 3 ]
 }
 
 # Everybody gets everything but what he has sent.

@@ -6,7 +6,7 @@
 # claimed.
 
 # Functions are called by result():
-# shellcheck disable=SC2317,SC2086
+# shellcheck disable=SC2317,SC2086,SC2046
 
 set -uo pipefail
 
@@ -70,7 +70,7 @@ result "two of the four maps are claimed" two_maps_are_claimed
 entry()
 {
 	bpftool map update pinned $pin/maps/$1 key $2 0 0 0 \
-		value "$(cat /sys/class/net/rmport$2/ifindex)" 0 0 0
+		value $(bytes "$(cat /sys/class/net/rmport$2/ifindex)")
 }
 
 listens()

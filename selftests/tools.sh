@@ -94,7 +94,8 @@ entry()
 	local ifindex
 
 	ifindex=$(ip -o link show "$3")
-	bpftool map update name "$1" key "$2" 0 0 0 value "${ifindex%%:*}" 0 0 0 0 0 0 0
+	# shellcheck disable=SC2046 # bytes are words
+	bpftool map update name "$1" key "$2" 0 0 0 value $(bytes "${ifindex%%:*}") 0 0 0 0
 }
 
 refs_are()
