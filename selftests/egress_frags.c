@@ -130,6 +130,14 @@ TEST_F(frags, tail)
 
 	ASSERT_TRUE(trace_start(e));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
+		/*
+		 * INTENDED DIFFERENCE: of a packet whose pages are a page_pool's,
+		 * which all are since 6.9, the built-in gives those that are cut
+		 * off to the page allocator, where they do not belong: "Bad page
+		 * state".
+		 */
+		if (i && e->generic && !variant->kind.claimed)
+			break;
 		set(e, "tail_by", by[i]);
 		ASSERT_EQ(send_long(e), 0);
 		EXPECT_TRUE(have_come(e, n, LONG_FRAME + by[i]));

@@ -74,6 +74,9 @@ static int egress_run_from(const struct bpf_prog *prog,
 		xdp_convert_frame_to_buff(frame, &xdp);
 		xdp.txq = &txq;
 		xdp.rxq = &rxq;
+		/* Fragments may be cut off, and are freed as it says there. */
+		if (unlikely(xdp_frame_has_frags(frame)))
+			rxq.mem = frame->mem;
 
 		if (!egress_passes(prog, &xdp, stats))
 			continue;
@@ -149,6 +152,19 @@ static struct xdp_rxq_info *egress_rxq(const struct sk_buff *skb,
 	return &rx->_rx[queue].xdp_rxq;
 }
 
+/*
+ * The helper that cuts off fragments frees their pages as those of the queue are
+ * freed. But these are the packet's, whichever queue it has come by.
+ */
+static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
+			     const struct sk_buff *skb)
+{
+	*own = *xdp->rxq;
+	own->mem.type = skb->pp_recycle ? MEM_TYPE_PAGE_POOL :
+					  MEM_TYPE_PAGE_SHARED;
+	xdp->rxq = own;
+}
+
 /* Let a packet be what its program has made of its ends. */
 static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 {
@@ -191,7 +207,7 @@ bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 	struct xdp_txq_info txq = { .dev = tx };
 	bool to_host, to_many, passes;
 	const struct ethhdr *eth;
-	struct xdp_rxq_info none;
+	struct xdp_rxq_info none, own;
 	struct net_device *rx;
 	struct xdp_buff xdp;
 	__be16 proto;
@@ -208,6 +224,7 @@ bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 	if (skb_is_nonlinear(skb)) {
 		skb_shinfo(skb)->xdp_frags_size = skb->data_len;
 		xdp_buff_set_frags_flag(&xdp);
+		egress_own_frags(&xdp, &own, skb);
 	}
 
 	eth = xdp.data;
