@@ -41,6 +41,7 @@ static int reserve_count;
 static DEFINE_SPINLOCK(reserve_lock);
 static atomic_t reserve_promised = ATOMIC_INIT(0);
 
+/* On system_highpri_wq: those who take from the reserve keep a CPU busy. */
 static void bulkq_refill(struct work_struct *work);
 static DECLARE_WORK(refill_work, bulkq_refill);
 
@@ -126,7 +127,7 @@ void bulkq_promise(int count)
 	atomic_add(count, &reserve_promised);
 	lacks = reserve_lacks();
 	if (lacks > BULKQ_RESERVE / 2 || lacks < -BULKQ_RESERVE)
-		schedule_work(&refill_work);
+		queue_work(system_highpri_wq, &refill_work);
 }
 
 /**
@@ -178,7 +179,7 @@ struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
 
 	bulkq = reserve_take() ?: bulkq_make(gfp & ~__GFP_ACCOUNT);
 	if (reserve_lacks() > BULKQ_RESERVE / 2)
-		schedule_work(&refill_work);
+		queue_work(system_highpri_wq, &refill_work);
 	return bulkq;
 }
 
@@ -307,7 +308,7 @@ void __init bulkq_module_init(void)
 	/* The kernel takes the whole for its own part. */
 	BUILD_BUG_ON(offsetof(struct bulkq_cpu, queue));
 
-	schedule_work(&refill_work);
+	queue_work(system_highpri_wq, &refill_work);
 }
 
 /**
