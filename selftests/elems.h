@@ -86,11 +86,11 @@ FIXTURE_TEARDOWN(elems)
 #define MAKE_MAP(value_size, n, flags)						\
 ({										\
 	int _refs = module_refs();						\
-	int _fd = make_map_flags(variant->kind.claimed, variant->kind.type, value_size,	\
-				 n, flags);					\
+	int _fd = make_map_flags(variant->kind.claimed, variant->kind.type,	\
+				 value_size, n, flags);				\
 										\
 	ASSERT_LE(0, _fd);							\
-	ASSERT_EQ(_refs + variant->kind.claimed, module_refs());			\
+	ASSERT_EQ(_refs + variant->kind.claimed, module_refs());		\
 	_fd;									\
 })
 

@@ -28,33 +28,22 @@ struct kind {
 		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },			\
 	}
 
-#define NATIVE_KINDS(fixture)							\
-	FIXTURE_VARIANT_ADD(fixture, stock_array_native) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP, false },			\
+#define KINDS_OF_MODE(fixture, mode, is_generic)				\
+	FIXTURE_VARIANT_ADD(fixture, stock_array_##mode) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP, is_generic },		\
 	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_array_native) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP, false },			\
+	FIXTURE_VARIANT_ADD(fixture, claimed_array_##mode) {			\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP, is_generic },		\
 	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_hash_native) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, false },		\
+	FIXTURE_VARIANT_ADD(fixture, stock_hash_##mode) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, is_generic },	\
 	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_hash_native) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, false },		\
+	FIXTURE_VARIANT_ADD(fixture, claimed_hash_##mode) {			\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, is_generic },		\
 	}
 
-#define GENERIC_KINDS(fixture)							\
-	FIXTURE_VARIANT_ADD(fixture, stock_array_generic) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP, true },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_array_generic) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP, true },			\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_hash_generic) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, true },		\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, claimed_hash_generic) {			\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, true },		\
-	}
+#define NATIVE_KINDS(fixture) KINDS_OF_MODE(fixture, native, false)
+#define GENERIC_KINDS(fixture) KINDS_OF_MODE(fixture, generic, true)
 
 #define ALL_KINDS(fixture)							\
 	NATIVE_KINDS(fixture);							\
