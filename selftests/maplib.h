@@ -77,6 +77,15 @@ static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 	}
 }
 
+/* Of a thread's struct with these members: it failed never, and did more than least. */
+#define EXPECT_FINE(task, least)					\
+	do {								\
+		EXPECT_EQ(0, (task)->failed) {				\
+			TH_LOG("error %d", (task)->error);		\
+		}							\
+		EXPECT_LT(least, (task)->done);				\
+	} while (0)
+
 /* For main(): 0, or the exit status, when there is nothing to be tested. */
 static inline int maps_setup(void)
 {
