@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Network namespaces with programs, maps and devices in them, for soaklib.py."""
+"""Network namespaces with programs, maps and devices in them: mostly soaklib.py's."""
 import contextlib
 import ctypes
 import os

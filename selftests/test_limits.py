@@ -12,11 +12,12 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
+from errno import EINVAL, ENOENT, ENOMEM
 from pathlib import Path
 
 import testlib
+from placelib import CLONE_NEWNET, ip, libc
 from testlib import (DEVMAP, DEVMAP_HASH, OUTPUT, becomes, checked, equal, ifindex, in_a_net,
                      libbpf, make_map, need_modules, no_ipv6, refcnt, run, sh, test, update)
 
@@ -38,9 +39,7 @@ ROUNDS = 8
 PIN = "/sys/fs/bpf/redirmap-limits"
 OTHER = "rmlimits"
 KINDS = (DEVMAP, DEVMAP_HASH)
-ENOENT, ENOMEM, EINVAL = 2, 12, 22
 
-libc = ctypes.CDLL(None, use_errno=True)
 own_net = open("/proc/self/ns/net", encoding="ascii")
 
 
@@ -240,15 +239,7 @@ def _():
 
 
 def enter(net):
-    # CLONE_NEWNET
-    checked(libc.setns(net.fileno(), 0x40000000))
-
-
-def in_batches(lines):
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.writelines(line + "\n" for line in lines)
-        file.flush()
-        sh(f"ip -batch {file.name}")
+    checked(libc.setns(net.fileno(), CLONE_NEWNET))
 
 
 def transmitted():
@@ -272,7 +263,7 @@ def broadcast(name):
 def many_devices(maps):
     """In the other namespace."""
     clock = Clock()
-    in_batches([f"link add many{number} up type dummy" for number in range(DEVICES)])
+    ip(*(f"link add many{number} up type dummy" for number in range(DEVICES)))
     clock("devices made")
     indexes = [index for index, name in socket.if_nameindex() if name.startswith("many")]
     equal(len(indexes), DEVICES)
