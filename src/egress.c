@@ -154,7 +154,8 @@ static struct xdp_rxq_info *egress_rxq(const struct sk_buff *skb,
 
 /*
  * The helper that cuts off fragments frees their pages as those of the queue are
- * freed. But these are the packet's, whichever queue it has come by.
+ * freed. But these are the packet's, whichever queue it has come by. Runs as
+ * egress_run_skb(), for packets with fragments.
  */
 static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 			     const struct sk_buff *skb)
