@@ -23,7 +23,10 @@
 /* A directory for the namespace's own sysfs, in the test's mount namespace. */
 #define SYS "/mnt"
 
-/* Network configuration: lines for ip(8), without the "ip". */
+/*
+ * Network configuration: lines for ip(8), without the "ip". True if none of them
+ * failed; what ip says is on stderr. Links that came up carry packets then.
+ */
 __attribute__((format(printf, 1, 2)))
 bool ip(const char *fmt, ...);
 
