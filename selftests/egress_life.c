@@ -37,7 +37,7 @@ FIXTURE_SETUP(life)
 {
 	ASSERT_TRUE(module_refs_become(0));
 	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-	ASSERT_TRUE(sh("ip link add d0 type dummy && ip link add d1 type dummy"));
+	ASSERT_TRUE(ip("link add d0 type dummy\nlink add d1 type dummy\n"));
 	self->dev[0] = if_nametoindex("d0");
 	self->dev[1] = if_nametoindex("d1");
 	self->hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
@@ -138,17 +138,17 @@ TEST_F(life, entry_goes)
 			ASSERT_EQ(put_value(self->map, key, self->dev[1], -1), 0);
 			break;
 		case 3:
-			ASSERT_TRUE(sh("timeout 20 ip link del d0"));
+			ASSERT_TRUE(ip("link del d0\n"));
 			EXPECT_EQ(value_id(self->map, key), -ENOENT);
-			ASSERT_TRUE(sh("ip link add d0 type dummy"));
+			ASSERT_TRUE(ip("link add d0 type dummy\n"));
 			self->dev[0] = if_nametoindex("d0");
 			break;
 		case 4:
 			/* to another namespace: init's */
-			ASSERT_TRUE(sh("ip link set d0 name egr0 && ip link set egr0 netns 1"));
+			ASSERT_TRUE(ip("link set d0 name egr0\nlink set egr0 netns 1\n"));
 			EXPECT_EQ(value_id(self->map, key), -ENOENT);
 			ASSERT_TRUE(sh("nsenter -t 1 -n ip link del egr0"));
-			ASSERT_TRUE(sh("ip link add d0 type dummy"));
+			ASSERT_TRUE(ip("link add d0 type dummy\n"));
 			self->dev[0] = if_nametoindex("d0");
 			break;
 		case 5:
@@ -180,12 +180,12 @@ TEST_F(life, device_goes_program_stays)
 	ASSERT_EQ(put_value(other, 0, self->dev[0], self->prog), 0);
 	close(self->prog);
 	self->prog = -1;
-	ASSERT_TRUE(sh("timeout 20 ip link del d0"));
+	ASSERT_TRUE(ip("link del d0\n"));
 	EXPECT_EQ(value_id(self->map, 0), -ENOENT);
 	EXPECT_EQ(value_id(other, 0), -ENOENT);
 	EXPECT_EQ(value_id(self->map, 1), self->id);
 	EXPECT_TRUE(prog_stays(self->id, self->map, 5, self->dev[1]));
-	ASSERT_TRUE(sh("timeout 20 ip link del d1"));
+	ASSERT_TRUE(ip("link del d1\n"));
 	EXPECT_TRUE(prog_goes(self->id));
 	close(other);
 }
@@ -199,7 +199,7 @@ TEST_F(life, namespace_goes)
 	pid = fork();
 	if (!pid) {
 		bool ok = !unshare(CLONE_NEWNET) &&
-			  sh("ip link add d7 type dummy") &&
+			  ip("link add d7 type dummy\n") &&
 			  !put_value(self->map, 2, if_nametoindex("d7"), self->prog) &&
 			  value_id(self->map, 2) == (int)self->id;
 
@@ -261,7 +261,7 @@ TEST_F(life, many_programs_one_device)
 			EXPECT_TRUE(prog_goes(id[i]));
 		}
 	}
-	ASSERT_TRUE(sh("timeout 20 ip link del d0"));
+	ASSERT_TRUE(ip("link del d0\n"));
 	for (i = 1; i < MANY; i += 2) {
 		EXPECT_EQ(value_id(map, i), -ENOENT);
 		EXPECT_TRUE(prog_goes(id[i]));
@@ -323,7 +323,7 @@ TEST_F(life, many_devices_one_program)
 		       MANY - 2));
 	EXPECT_TRUE(prog_stays(self->id, self->map, 5, self->dev[0]));
 	EXPECT_EQ(value_id(map, MANY - 1), self->id);
-	ASSERT_TRUE(sh("ip link del m%d", MANY - 1));
+	ASSERT_TRUE(ip("link del m%d\n", MANY - 1));
 	EXPECT_TRUE(prog_goes(self->id));
 	close(map);
 }

@@ -53,10 +53,8 @@ FIXTURE_SETUP(stale)
 	/* What is remembered is remembered per CPU. */
 	run_on_cpu(0);
 
-	sh("ip link del stale0 2>/dev/null; ip link del stale2 2>/dev/null");
-	ASSERT_TRUE(sh("ip link add stale0 type veth peer name stale1"));
-	ASSERT_TRUE(sh("ip link add stale2 type veth peer name stale3"));
-	ASSERT_TRUE(sh("for i in 0 1 2 3; do ip link set stale$i up; done"));
+	ASSERT_TRUE(make_veth("stale0", "stale1", ""));
+	ASSERT_TRUE(make_veth("stale2", "stale3", ""));
 
 	self->obj = bpf_object__open(beside("stale_redirect.bpf.o"));
 	ASSERT_NE(NULL, self->obj);
@@ -81,7 +79,7 @@ FIXTURE_TEARDOWN(stale)
 	bpf_link__destroy(self->link);
 	bpf_object__close(self->obj);
 	close(self->map);
-	sh("ip link del stale0 2>/dev/null; ip link del stale2 2>/dev/null");
+	ip("link del stale0\nlink del stale2\n");
 }
 
 struct errors {
@@ -119,7 +117,7 @@ TEST_F(stale, device_gone)
 
 	ASSERT_EQ(0, bpf_map_update_elem(self->map, &key, &ifindex, BPF_ANY));
 	ASSERT_EQ(0, run_frames(self->look_up, "stale0"));
-	ASSERT_TRUE(sh("ip link del stale2"));
+	ASSERT_TRUE(ip("link del stale2\n"));
 	/* A grace period and a work item, and more. */
 	sleep(1);
 	use_up(_metadata, self, true);
@@ -149,8 +147,7 @@ TEST_F(stale, used_while_the_target_goes)
 		use_up(_metadata, self, false);
 		sh("while ip link show stale2 >/dev/null 2>&1; do sleep 0.01; done");
 		use_up(_metadata, self, false);
-		ASSERT_TRUE(sh("ip link add stale2 type veth peer name stale3"));
-		ASSERT_TRUE(sh("ip link set stale2 up; ip link set stale3 up"));
+		ASSERT_TRUE(make_veth("stale2", "stale3", ""));
 	}
 }
 

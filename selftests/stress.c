@@ -109,10 +109,9 @@ static void *update_load(void *arg)
 static void make_device(int i)
 {
 	/* The peer drops what it gets, so that the driver takes frames. */
-	sh("ip link add stress%d type veth peer name stress_p%d 2>/dev/null &&"
-	   " ip link set stress_p%d xdpdrv pinned /sys/fs/bpf/stress_sink 2>/dev/null;"
-	   " ip link set stress%d up 2>/dev/null; ip link set stress_p%d up 2>/dev/null",
-	   i, i, i, i, i);
+	ip("link add stress%d type veth peer name stress_p%d\n"
+	   "link set stress_p%d xdpdrv pinned /sys/fs/bpf/stress_sink\n"
+	   "link set stress%d up\nlink set stress_p%d up\n", i, i, i, i, i);
 }
 
 static void *device_load(void *arg)
@@ -125,30 +124,27 @@ static void *device_load(void *arg)
 		i = rand_r(&seed) % DEVICES;
 		switch (rand_r(&seed) % 6) {
 		case 0:
-			sh("ip link del stress%d 2>/dev/null", i);
+			ip("link del stress%d\n", i);
 			make_device(i);
 			break;
 		case 1:
-			sh("ip link set stress%d netns stress_ns 2>/dev/null", i);
+			ip("link set stress%d netns stress_ns\n", i);
 			sh("ip -n stress_ns link set stress%d netns 1 2>/dev/null", i);
-			sh("ip link set stress%d up 2>/dev/null", i);
+			ip("link set stress%d up\n", i);
 			break;
 		case 2:
-			sh("ip link set stress%d mtu %d 2>/dev/null", i,
-			   1000 + rand_r(&seed) % 500);
+			ip("link set stress%d mtu %d\n", i, 1000 + rand_r(&seed) % 500);
 			break;
 		case 3:
-			sh("ip link set stress%d down 2>/dev/null", i);
-			sh("ip link set stress%d up 2>/dev/null", i);
+			ip("link set stress%d down\nlink set stress%d up\n", i, i);
 			break;
 		case 4:
 			sh("ip netns del stress_ns; ip netns add stress_ns");
 			make_device(i);
 			break;
 		case 5:
-			sh("ip link set stress_p%d xdpdrv off 2>/dev/null", i);
-			sh("ip link set stress_p%d xdpdrv pinned "
-			   "/sys/fs/bpf/stress_sink 2>/dev/null", i);
+			ip("link set stress_p%d xdpdrv off\n"
+			   "link set stress_p%d xdpdrv pinned /sys/fs/bpf/stress_sink\n", i, i);
 			break;
 		}
 		load->done++;
@@ -204,10 +200,9 @@ static void remove_devices(void)
 
 	sh("ip netns del stress_ns 2>/dev/null");
 	for (i = 0; i < DEVICES; i++)
-		sh("timeout 30 ip link del stress%d 2>/dev/null", i);
-	sh("timeout 30 ip link del stress_in 2>/dev/null");
-	sh("timeout 30 ip link del stress_gx 2>/dev/null");
-	sh("rm -f /sys/fs/bpf/stress_sink");
+		ip("link del stress%d\n", i);
+	ip("link del stress_in\nlink del stress_gx\n");
+	unlink("/sys/fs/bpf/stress_sink");
 }
 
 FIXTURE_SETUP(stress)
@@ -238,9 +233,10 @@ FIXTURE_SETUP(stress)
 	scatter = bpf_object__find_program_by_name(self->obj, "scatter");
 
 	sh("ip netns add stress_ns");
-	ASSERT_TRUE(sh("ip link add stress_in type veth peer name stress_out"));
-	ASSERT_TRUE(sh("ip link add stress_gx type veth peer name stress_gr"));
-	ASSERT_TRUE(sh("for d in in out gx gr; do ip link set stress_$d up; done"));
+	ASSERT_TRUE(ip("link add stress_in type veth peer name stress_out\n"
+		       "link add stress_gx type veth peer name stress_gr\n"
+		       "link set stress_in up\nlink set stress_out up\n"
+		       "link set stress_gx up\nlink set stress_gr up\n"));
 	ASSERT_EQ(0, bpf_xdp_attach(if_nametoindex("stress_gr"),
 				    bpf_program__fd(scatter), 1U << 1, NULL));
 	for (i = 0; i < DEVICES; i++)
