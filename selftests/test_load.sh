@@ -160,12 +160,12 @@ loop()
 {
 	local i
 
-	for ((i = 0; i < 20; i++)); do
+	for ((i = 0; i < 8; i++)); do
 		unload && load || return 1
 	done
 	works
 }
-result "20 times" loop
+result "8 times" loop
 unload
 
 # --- refused -------------------------------------------------------------
