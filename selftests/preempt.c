@@ -118,6 +118,13 @@ FIXTURE_SETUP(preempt)
 		ASSERT_TRUE(make_target(e, dev, peer));
 		ASSERT_TRUE(put(e, i, dev));
 	}
+	/*
+	 * A program that no device has is made known to the XDP dispatcher for each
+	 * call, which patches text under a mutex. Threads here are to meet elsewhere.
+	 */
+	ASSERT_TRUE(make_veth("p0", "p1", ""));
+	ASSERT_TRUE(attach(e, "p0", "unicast", false));
+	ASSERT_TRUE(attach(e, "p1", "broadcast", false));
 }
 
 FIXTURE_TEARDOWN(preempt)
