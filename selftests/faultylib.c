@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Devices that fail: see faultylib.h. */
 #include <sys/utsname.h>
+#include <sys/wait.h>
 
 #include <linux/redirmap.h>
 
@@ -29,6 +30,21 @@ static bool set_backlog(int packets)
 	return write_str(BACKLOG, text);
 }
 
+/* The harness exits when it is done: so it does it in a process of its own. */
+static int run_apart(int (*run)(int argc, char **argv), int argc, char **argv)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		exit(run(argc, argv));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return KSFT_FAIL;
+	return WEXITSTATUS(status);
+}
+
 int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv)
 {
 	int ret, backlog = read_int(BACKLOG);
@@ -41,8 +57,11 @@ int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv)
 	}
 	if (!set_backlog(100000))
 		return KSFT_FAIL;
-	ret = run(argc, argv);
-	return set_backlog(backlog) && sh("rmmod faulty") ? ret : KSFT_FAIL;
+	ret = run_apart(run, argc, argv);
+	if (set_backlog(backlog) && sh("rmmod faulty"))
+		return ret;
+	printf("Bail out! faulty.ko does not unload\n");
+	return KSFT_FAIL;
 }
 
 bool turn(const char *dev, const char *knob, int value)
