@@ -81,7 +81,7 @@ bool has_knob(const char *dev, const char *knob)
 	return !access(path, W_OK);
 }
 
-static bool make_faulty(const char *dev)
+bool make_faulty(const char *dev)
 {
 	return ip("link add %s mtu 3300 group %d type faulty\nlink set %s up\n", dev, GROUP, dev);
 }

@@ -15,6 +15,9 @@
 /* For main(): runs the tests with the module loaded; returns the exit status. */
 int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv);
 
+/* One more, up. */
+bool make_faulty(const char *dev);
+
 /*
  * A network with s0 and @n devices, and a map of values that may have programs
  * and, if it is claimed, counters. Redirects are to key 0. finish() ends it.

@@ -3,9 +3,10 @@
  * For the suite: devices that do what drivers may do, and seldom do.
  *
  * "ip link add f0 type faulty" makes one. It receives what it sends: a packet
- * by its XDP program, if it has one of native XDP, else by the stack, where
- * programs of generic XDP are; XDP frames by the stack. Files below faulty/ in
- * its sysfs directory say what it does from then on:
+ * by its XDP program, if it has one of native XDP, in pages of a pool, with
+ * fragments if the program takes these; else by the stack, where programs of
+ * generic XDP are; XDP frames by the stack. Files below faulty/ in its sysfs
+ * directory say what it does from then on:
  *
  * take		so many frames of a call of ndo_xdp_xmit() it takes at most
  * room		so many frames and packets it takes until it is full; -1: any
@@ -66,6 +67,7 @@ enum faulty_knob {
  * @napi: runs it
  * @rxq: where its frames come from
  * @pool: their pages
+ * @buffs: the frames of a poll
  */
 struct faulty {
 	struct net_device *dev;
@@ -78,6 +80,7 @@ struct faulty {
 	struct napi_struct napi;
 	struct xdp_rxq_info rxq;
 	struct page_pool *pool;
+	struct xdp_buff buffs[NAPI_POLL_WEIGHT];
 };
 
 /* Is there room for one more? Under the lock. */
@@ -152,52 +155,73 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 	return NETDEV_TX_OK;
 }
 
-/* A packet, which has become a frame in a page, comes to the program. */
-static void faulty_run(struct faulty *f, struct bpf_prog *prog,
-		       struct page *page, unsigned int len)
+/* The rest of a packet, in pages of its own. */
+static void faulty_add_frags(struct faulty *f, struct xdp_buff *xdp,
+			     struct sk_buff *skb, unsigned int from)
 {
-	struct xdp_buff xdp;
-	u32 act;
+	struct skb_shared_info *info = xdp_get_shared_info_from_buff(xdp);
+	struct page *page;
+	unsigned int len;
 
-	xdp_init_buff(&xdp, PAGE_SIZE, &f->rxq);
-	xdp_prepare_buff(&xdp, page_address(page), f->knob[HEADROOM], len, true);
-	act = bpf_prog_run_xdp(prog, &xdp);
-	if (act == XDP_REDIRECT && !xdp_do_redirect(f->dev, &xdp, prog))
+	info->nr_frags = 0;
+	info->xdp_frags_size = 0;
+	for (; from < skb->len && info->nr_frags < MAX_SKB_FRAGS; from += len) {
+		page = page_pool_dev_alloc_pages(f->pool);
+		if (!page)
+			break;
+		len = min_t(unsigned int, skb->len - from, PAGE_SIZE);
+		skb_copy_bits(skb, from, page_address(page), len);
+		__skb_fill_page_desc_noacc(info, info->nr_frags++, page, 0, len);
+		info->xdp_frags_size += len;
+	}
+	if (info->nr_frags)
+		xdp_buff_set_frags_flag(xdp);
+}
+
+/* Frames in pages, which packets have become, come to the program. */
+static void faulty_run(struct faulty *f, struct bpf_prog *prog,
+		       struct xdp_buff *xdp)
+{
+	u32 act = prog ? bpf_prog_run_xdp(prog, xdp) : XDP_DROP;
+
+	if (act == XDP_REDIRECT && !xdp_do_redirect(f->dev, xdp, prog))
 		return;
-	page_pool_put_full_page(f->pool, page, true);
+	xdp_return_buff(xdp);
 }
 
 /* Pages come first, for there may be no memory later. */
 static int faulty_poll(struct napi_struct *napi, int budget)
 {
 	struct faulty *f = container_of(napi, struct faulty, napi);
-	int n, i, most = PAGE_SIZE - f->knob[HEADROOM] -
+	int n = 0, i, len, most = PAGE_SIZE - f->knob[HEADROOM] -
 			 SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	struct bpf_prog *prog = rcu_dereference_bh(f->prog);
 	bool no_memory = READ_ONCE(f->knob[NO_MEMORY]);
-	struct page *page[NAPI_POLL_WEIGHT];
-	int len[NAPI_POLL_WEIGHT];
+	struct xdp_buff *xdp = f->buffs;
 	struct sk_buff *skb;
+	struct page *page;
 
-	for (n = 0; n < min(budget, NAPI_POLL_WEIGHT); n++) {
+	while (n < min(budget, NAPI_POLL_WEIGHT)) {
 		skb = skb_dequeue(&f->packets);
 		if (!skb)
 			break;
-		len[n] = min_t(int, skb->len, most);
-		page[n] = page_pool_dev_alloc_pages(f->pool);
-		if (page[n])
-			skb_copy_bits(skb, 0, page_address(page[n]) +
-				      f->knob[HEADROOM], len[n]);
+		page = page_pool_dev_alloc_pages(f->pool);
+		if (page) {
+			len = min_t(int, skb->len, most);
+			xdp_init_buff(&xdp[n], PAGE_SIZE, &f->rxq);
+			xdp_prepare_buff(&xdp[n], page_address(page),
+					 f->knob[HEADROOM], len, true);
+			skb_copy_bits(skb, 0, xdp[n].data, len);
+			if (prog && prog->aux->xdp_has_frags)
+				faulty_add_frags(f, &xdp[n], skb, most);
+			n++;
+		}
 		consume_skb(skb);
 	}
 	if (no_memory)
 		hoard_begin();
-	for (i = 0; i < n; i++) {
-		if (page[i] && prog)
-			faulty_run(f, prog, page[i], len[i]);
-		else if (page[i])
-			page_pool_put_full_page(f->pool, page[i], true);
-	}
+	for (i = 0; i < n; i++)
+		faulty_run(f, prog, &xdp[i]);
 	xdp_do_flush();
 	if (no_memory)
 		hoard_end();
