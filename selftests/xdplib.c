@@ -244,21 +244,32 @@ int send_to(struct env *e, const char *name, int n, int len)
 	return send_packets(e, n, len);
 }
 
-__u64 received_on(struct env *e, const char *dev, int queue)
+/* For each queue. */
+static volatile __u64 *counters_of(struct env *e, const char *dev)
 {
 	volatile __u64 (*counters)[QUEUES] = global(e, "received");
 
-	return counters[if_nametoindex(dev) % DEVICES][queue];
+	return counters[if_nametoindex(dev) % DEVICES];
 }
 
-__u64 received(struct env *e, const char *dev)
+static __u64 sum_of(volatile __u64 *counters)
 {
 	__u64 sum = 0;
 	int i;
 
 	for (i = 0; i < QUEUES; i++)
-		sum += received_on(e, dev, i);
+		sum += counters[i];
 	return sum;
+}
+
+__u64 received_on(struct env *e, const char *dev, int queue)
+{
+	return counters_of(e, dev)[queue];
+}
+
+__u64 received(struct env *e, const char *dev)
+{
+	return sum_of(counters_of(e, dev));
 }
 
 void forget_received(struct env *e)
@@ -267,12 +278,18 @@ void forget_received(struct env *e)
 	set(e, "seen", 0);
 }
 
-__u64 settled(struct env *e, const char *dev, __u64 want)
+void arrive_at(struct env *e, const char *dev, __u64 want)
 {
+	volatile __u64 *counters = counters_of(e, dev);
 	int i;
 
-	for (i = 0; i < 20000 && received(e, dev) < want; i++)
+	for (i = 0; i < 20000 && sum_of(counters) < want; i++)
 		usleep(1000);
+}
+
+__u64 settled(struct env *e, const char *dev, __u64 want)
+{
+	arrive_at(e, dev, want);
 	usleep(want ? 5000 : 10000);
 	return received(e, dev);
 }

@@ -133,7 +133,10 @@ __u64 received_on(struct env *e, const char *dev, int queue);
 __u64 received(struct env *e, const char *dev);
 void forget_received(struct env *e);
 
-/* The same, once no more are coming: softirqs may lag behind. */
+/* Waits until so many have come. */
+void arrive_at(struct env *e, const char *dev, __u64 want);
+
+/* How many have come, once no more are coming: softirqs may lag behind. */
 __u64 settled(struct env *e, const char *dev, __u64 want);
 
 /*
