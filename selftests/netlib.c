@@ -166,7 +166,12 @@ bool hog_cpu(bool hog)
 	sh("chrt %s -p %d $(pgrep -x ksoftirqd/0)", hog ? "-f" : "-o", hog ? 2 : 0);
 	write_str("/proc/sys/kernel/sched_rt_runtime_us", hog ? "-1" : "950000");
 	/* 6.12 has this in its place */
-	write_str("/sys/kernel/debug/sched/fair_server/cpu0/runtime", hog ? "0" : "50000000");
+	if (!write_str("/sys/kernel/debug/sched/fair_server/cpu0/runtime",
+		       hog ? "0" : "50000000") &&
+	    kernel_has_member("rq", "fair_server")) {
+		printf("# others cannot be kept off a CPU without CONFIG_SCHED_DEBUG\n");
+		return false;
+	}
 	return !hog || !sched_setscheduler(0, SCHED_FIFO, &param);
 }
 
