@@ -36,6 +36,9 @@ __u64 direct_to;
 /* The CPU for the CPUMAP. */
 __u64 cpu;
 
+/* Frames that were redirected by number. */
+__u64 seen;
+
 /* Calls of ndo_xdp_xmit by the kernel, and the frames that they took. */
 __u64 flushes[DEVICES];
 __u64 flushed[DEVICES];
@@ -46,6 +49,7 @@ static __always_inline int spread_by_number(struct xdp_md *ctx)
 
 	if (!nr)
 		return XDP_ABORTED;
+	__sync_fetch_and_add(&seen, 1);
 	switch (*nr % WAYS) {
 	case FIRST:
 		return bpf_redirect_map(&first, 0, XDP_ABORTED);
