@@ -122,6 +122,15 @@ static inline bool can_test(void)
 	return root && module;
 }
 
+/*
+ * Does the kernel look for leaks itself? run-tests asks it then, and what has been
+ * freed is kept from use for a while, so it is in use to all that can be seen.
+ */
+static inline bool kmemleak(void)
+{
+	return !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
 /* What the machine does not have free, in KiB, but for caches; -1: not known. */
 static inline long memory_in_use(void)
 {
