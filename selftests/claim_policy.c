@@ -372,13 +372,12 @@ TEST_F(policy, changes_while_creating)
 		close(fd);
 		created++;
 		clock_gettime(CLOCK_MONOTONIC, &t);
-	} while (t.tv_sec - start.tv_sec < 2);
+	} while (t.tv_sec - start.tv_sec < 2 || created <= 10);
 	stop = true;
 	pthread_join(thread, NULL);
 	EXPECT_LE(0, fd);
 	EXPECT_EQ(0, errors);
 	EXPECT_EQ(0, unclaimed);
-	EXPECT_LT(10, created);
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 

@@ -106,7 +106,7 @@ TEST_F(batch, walk_while_changing)
 	ASSERT_TRUE(start(&work, fd, self->is_array, move_keys));
 	run_on_cpu(0);
 
-	for (end = now() + 3; now() < end; walks++) {
+	for (end = now() + 3; now() < end || walks <= 10; walks++) {
 		ASSERT_EQ(0, walk(fd, 1 + rnd(&state) % 150, false, &self->w));
 		twice += count_twice(&self->w);
 		for (i = seen = 0; i < self->w.n; i++) {
@@ -123,7 +123,6 @@ TEST_F(batch, walk_while_changing)
 	EXPECT_EQ(0, twice);
 	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0, missed);
-	EXPECT_LT(10, walks);
 	EXPECT_LT(10, moving);
 	TH_LOG("%lu walks, %lu changes", walks, work.done);
 	close(fd);

@@ -316,7 +316,7 @@ TEST_F(walk, change_meanwhile)
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &c));
 	run_on_cpu(0);
-	for (end = now() + 2; now() < end; walks++) {
+	for (end = now() + 2; now() < end || walks <= 10; walks++) {
 		memset(seen, 0, sizeof(seen));
 		before = 0;
 		want = 0;
@@ -350,7 +350,6 @@ TEST_F(walk, change_meanwhile)
 		TH_LOG("error %d", c.error);
 	}
 	EXPECT_LT(100, c.done);
-	EXPECT_LT(10, walks);
 	EXPECT_EQ(0, endless);
 	EXPECT_EQ(0, missed);
 	EXPECT_EQ(0, strange);
