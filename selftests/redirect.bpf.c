@@ -78,7 +78,10 @@ int redirect_unused(struct xdp_md *ctx)
 SEC("xdp")
 int redirect_bare(struct xdp_md *ctx)
 {
-	return is_ours(ctx) ? XDP_REDIRECT : XDP_PASS;
+	if (!is_ours(ctx))
+		return XDP_PASS;
+	__sync_fetch_and_add(&seen, 1);
+	return XDP_REDIRECT;
 }
 
 /* A failed lookup whose result is not looked at. */
