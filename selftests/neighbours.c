@@ -22,7 +22,7 @@
 enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
 #define FRAMES 1000
-#define PART 250	/* less than a veth's ring holds */
+#define PART 200	/* less than a veth's ring holds, which is 241 at least */
 /* Veth pairs tN, rN; the last two are for the CPUMAP's program. */
 #define PAIRS 5
 #define UMEM_FRAMES 1024
