@@ -36,9 +36,6 @@ __u64 direct_to;
 /* The CPU for the CPUMAP. */
 __u64 cpu;
 
-/* Frames that were redirected by number. */
-__u64 seen;
-
 /* Calls of ndo_xdp_xmit by the kernel, and the frames that they took. */
 __u64 flushes[DEVICES];
 __u64 flushed[DEVICES];

@@ -231,15 +231,14 @@ static bool all_ok(FIXTURE_DATA(neighbours) *self)
  */
 static int send_frames(struct env *e)
 {
-	volatile __u64 *seen = global(e, "seen");
 	unsigned int nr;
-	int i, err = 0;
+	int err = 0;
 
-	*seen = 0;
+	set(e, "seen", 0);
 	for (nr = 0; nr < FRAMES && !err; nr += PART) {
 		err = send_numbered(e, "g0", nr, PART);
-		for (i = 0; i < 20000 && *seen < nr + PART; i++)
-			usleep(500);
+		if (!err && !all_seen(e, nr + PART))
+			err = -ETIMEDOUT;
 	}
 	return err;
 }

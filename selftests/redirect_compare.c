@@ -133,14 +133,10 @@ static bool set_programs(struct env *e, const char * const *devs, bool on)
  */
 static int send_all(struct env *e, const char *program, int n, int len)
 {
-	volatile __u64 *seen = global(e, "seen");
-	__u64 want = *seen + n;
-	int i, err;
+	__u64 want = get(e, "seen") + n;
+	int err = send_to(e, program, n, len);
 
-	err = send_to(e, program, n, len);
-	for (i = 0; i < 20000 && !err && *seen < want; i++)
-		usleep(500);
-	return err;
+	return err ?: all_seen(e, want) ? 0 : -ETIMEDOUT;
 }
 
 /* A bit of everything that unicast has to offer. */

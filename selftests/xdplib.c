@@ -287,6 +287,15 @@ void arrive_at(struct env *e, const char *dev, __u64 want)
 		usleep(1000);
 }
 
+bool all_seen(struct env *e, __u64 want)
+{
+	int i;
+
+	for (i = 0; i < 20000 && get(e, "seen") < want; i++)
+		usleep(500);
+	return get(e, "seen") >= want;
+}
+
 __u64 settled(struct env *e, const char *dev, __u64 want)
 {
 	arrive_at(e, dev, want);

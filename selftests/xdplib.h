@@ -136,6 +136,9 @@ void forget_received(struct env *e);
 /* Waits until so many have come. */
 void arrive_at(struct env *e, const char *dev, __u64 want);
 
+/* Waits until senders have seen so many; false if they have not. */
+bool all_seen(struct env *e, __u64 want);
+
 /* How many have come, once no more are coming: softirqs may lag behind. */
 __u64 settled(struct env *e, const char *dev, __u64 want);
 
