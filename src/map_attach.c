@@ -86,6 +86,19 @@ unlock:
 	return takes;
 }
 
+/*
+ * Who has closed it meanwhile may have left us the last reference. Freeing a
+ * program may sleep: with interrupts off, core has a work item do it.
+ */
+static void map_put_prog(struct bpf_prog *prog)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	bpf_prog_put(prog);
+	local_irq_restore(flags);
+}
+
 /* The egress program that a value names, referenced, NULL, or an error. */
 static struct bpf_prog *map_get_prog(struct bpf_map *map, struct net *net,
 				     const struct bpf_devmap_val *val)
@@ -103,7 +116,7 @@ static struct bpf_prog *map_get_prog(struct bpf_map *map, struct net *net,
 		return ERR_PTR(-EINVAL);
 	if (prog->expected_attach_type != BPF_XDP_DEVMAP ||
 	    !map_takes_prog(map, prog)) {
-		bpf_prog_put(prog);
+		map_put_prog(prog);
 		return ERR_PTR(-EINVAL);
 	}
 	return prog;
@@ -135,7 +148,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 put_prog:
 	/* The target has a reference of its own. */
 	if (prog)
-		bpf_prog_put(prog);
+		map_put_prog(prog);
 	return target;
 }
 

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For meanwhile.c: holds a thread up in the kernel until it is told to let go.
+ * By fentry, for bpf(2) keeps programs on kprobes from running where it matters.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+/* Of the kernel's, what is needed here. */
+struct work_struct {
+	int func;
+} __attribute__((preserve_access_index));
+
+struct bpf_prog_aux {
+	__u32 id;
+	struct work_struct work;
+} __attribute__((preserve_access_index));
+
+/* The thread that is to be held, once. */
+__u64 hold_tid;
+
+/* Set when it is, and by the one that it waits for. */
+__u64 held;
+__u64 let_go;
+
+/* How often a program was freed, by the thread itself and by others. */
+__u64 freed_id;
+__u64 freed_by_it;
+__u64 freed_by_others;
+
+/* What one bpf_loop() takes at most, and how many of them are enough. */
+#define TURNS (1 << 23)
+#define LOOPS 16
+
+static __u32 tid(void)
+{
+	return bpf_get_current_pid_tgid();
+}
+
+static long let_go_yet(__u32 i, void *ctx)
+{
+	return *(volatile __u64 *)&let_go != 0;
+}
+
+/* On a function that the test chooses. */
+SEC("fentry")
+int hold(void *ctx)
+{
+	int i;
+
+	if (tid() != hold_tid || held)
+		return 0;
+	held = 1;
+	for (i = 0; i < LOOPS && !let_go_yet(0, NULL); i++)
+		bpf_loop(TURNS, let_go_yet, NULL, 0);
+	return 0;
+}
+
+SEC("fentry/bpf_prog_put_deferred")
+int BPF_PROG(freed, struct work_struct *work)
+{
+	struct bpf_prog_aux *aux = (void *)work -
+				   bpf_core_field_offset(struct bpf_prog_aux, work);
+
+	if (BPF_CORE_READ(aux, id) != freed_id)
+		return 0;
+	if (tid() == hold_tid)
+		freed_by_it++;
+	else
+		freed_by_others++;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What others do in the middle of a bpf(2) call: a program on a function of the
+ * kernel holds the call up there until they have done it.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sys/syscall.h>
+
+#include "harness.h"
+#include "egresslib.h"
+
+struct meanwhile {
+	struct env e;
+	struct bpf_link *link[2];
+	pthread_t thread;
+	bool (*act)(struct meanwhile *m);
+	int prog;
+	bool done;
+};
+
+static void *wait_and_act(void *arg)
+{
+	struct meanwhile *m = arg;
+	int i;
+
+	for (i = 0; i < 20000 && !get(&m->e, "held"); i++)
+		usleep(1000);
+	m->done = get(&m->e, "held") && m->act(m);
+	set(&m->e, "let_go", 1);
+	return NULL;
+}
+
+/* From here on this thread is held up, once; then @act is done by another one. */
+static bool begin(struct meanwhile *m, bool (*act)(struct meanwhile *m))
+{
+	m->act = act;
+	set(&m->e, "hold_tid", syscall(__NR_gettid));
+	return !pthread_create(&m->thread, NULL, wait_and_act, m);
+}
+
+/* It was held up, and the other one was in time. */
+static bool end(struct meanwhile *m)
+{
+	return !pthread_join(m->thread, NULL) && m->done;
+}
+
+/* Puts the programs where they belong; @func is where calls are to be held up. */
+static bool setup(struct meanwhile *m, const char *func)
+{
+	struct bpf_program *hold, *freed;
+
+	if (!module_refs_become(0) || !open_object(&m->e, "meanwhile.bpf.o"))
+		return false;
+	hold = bpf_object__find_program_by_name(m->e.obj, "hold");
+	freed = bpf_object__find_program_by_name(m->e.obj, "freed");
+	if (bpf_program__set_attach_target(hold, 0, func) || !load_object(&m->e))
+		return false;
+	m->link[0] = bpf_program__attach(hold);
+	m->link[1] = bpf_program__attach(freed);
+	return m->link[0] && m->link[1];
+}
+
+static void teardown(struct meanwhile *m)
+{
+	bpf_link__destroy(m->link[0]);
+	bpf_link__destroy(m->link[1]);
+	unload(&m->e);
+}
+
+FIXTURE(update)
+{
+	struct meanwhile m;
+};
+
+FIXTURE_VARIANT(update)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(update);
+
+FIXTURE_SETUP(update)
+{
+	ASSERT_TRUE(setup(&self->m, "bpf_prog_put"));
+}
+
+FIXTURE_TEARDOWN(update)
+{
+	teardown(&self->m);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static bool close_prog(struct meanwhile *m)
+{
+	/* The file goes when this thread is about to return. */
+	return !close(m->prog);
+}
+
+/*
+ * A program that is refused loses its last user while it is being refused, so
+ * the update drops the last reference to it: under a lock, and inside an RCU
+ * read section, where it must not be freed, for that may sleep. (The kernel's
+ * own arrays do so, intended.)
+ */
+TEST_F(update, refused_program_is_closed)
+{
+	int lo = if_nametoindex("lo"), err, map, i;
+	struct meanwhile *m = &self->m;
+	__u32 id;
+
+	map = new_map(&variant->kind, 4);
+	ASSERT_GE(map, 0);
+	m->prog = make_prog(BPF_PROG_TYPE_XDP, 0, 0, 0, XDP_PASS);
+	ASSERT_GE(m->prog, 0);
+	id = prog_id(m->prog);
+	set(&m->e, "freed_id", id);
+
+	ASSERT_TRUE(begin(m, close_prog));
+	err = put_value(map, 0, lo, m->prog);
+	EXPECT_TRUE(end(m));
+	EXPECT_EQ(err, -EINVAL);
+	EXPECT_TRUE(prog_goes(id));
+	if (variant->kind.claimed) {
+		for (i = 0; i < 5000 && !get(&m->e, "freed_by_others"); i++)
+			usleep(1000);
+		EXPECT_EQ(get(&m->e, "freed_by_others"), 1);
+		EXPECT_EQ(get(&m->e, "freed_by_it"), 0);
+	}
+	close(map);
+}
+
+int main(int argc, char **argv)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		printf("1..0 # SKIP needs two CPUs\n");
+		return KSFT_SKIP;
+	}
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
