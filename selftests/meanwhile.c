@@ -7,8 +7,14 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
+#include <linux/redirmap.h>
+
 #include "harness.h"
 #include "egresslib.h"
+
+#define CLAIM MODULE_DIR "/parameters/claim"
+/* As run-tests loads the module. */
+#define CLAIM_USUAL "rm_*"
 
 struct meanwhile {
 	struct env e;
@@ -127,6 +133,69 @@ TEST_F(update, refused_program_is_closed)
 		EXPECT_EQ(get(&m->e, "freed_by_others"), 1);
 		EXPECT_EQ(get(&m->e, "freed_by_it"), 0);
 	}
+	close(map);
+}
+
+FIXTURE(create)
+{
+	struct meanwhile m;
+};
+
+FIXTURE_VARIANT(create)
+{
+	enum bpf_map_type type;
+};
+
+FIXTURE_VARIANT_ADD(create, array)
+{
+	.type = BPF_MAP_TYPE_DEVMAP,
+};
+
+FIXTURE_VARIANT_ADD(create, hash)
+{
+	.type = BPF_MAP_TYPE_DEVMAP_HASH,
+};
+
+FIXTURE_SETUP(create)
+{
+	ASSERT_TRUE(write_str(CLAIM, CLAIM_USUAL));
+	/* It is called in between. */
+	if (libbpf_find_vmlinux_btf_id("bpf_token_capable", BPF_TRACE_FENTRY) < 0)
+		SKIP(return, "this kernel does all of it in one function");
+	ASSERT_TRUE(setup(&self->m, "bpf_token_capable"));
+}
+
+FIXTURE_TEARDOWN(create)
+{
+	EXPECT_TRUE(write_str(CLAIM, CLAIM_USUAL));
+	teardown(&self->m);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static bool claim_nothing(struct meanwhile *m)
+{
+	return write_str(CLAIM, "\n");
+}
+
+/*
+ * Newer kernels look at attributes in one function and make the map in another;
+ * values with counters concern both. The policy that the first one finds decides:
+ * the map would otherwise be the kernel's, with values of another size than asked.
+ */
+TEST_F(create, policy_changes)
+{
+	struct meanwhile *m = &self->m;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	int map;
+
+	ASSERT_TRUE(begin(m, claim_nothing));
+	map = make_map_flags(true, variant->type, sizeof(struct redirmap_val), 4, 0);
+	EXPECT_TRUE(end(m));
+	ASSERT_GE(map, 0);
+	EXPECT_EQ(bpf_obj_get_info_by_fd(map, &info, &len), 0);
+	EXPECT_EQ(info.value_size, sizeof(struct redirmap_val));
+	EXPECT_EQ(info.map_extra, 0);
 	close(map);
 }
 

@@ -142,7 +142,9 @@ static void *claim_alloc_entered(const unsigned long *args)
 	    attr->map_type != BPF_MAP_TYPE_DEVMAP_HASH)
 		return NULL;
 
-	if (!claim_wants(attr) || !try_module_get(THIS_MODULE))
+	/* What has a mark is claimed, though the policy may have changed since. */
+	if ((attr->map_extra != CLAIM_COUNTS && !claim_wants(attr)) ||
+	    !try_module_get(THIS_MODULE))
 		return NULL;
 	return claim_alloc;
 }
