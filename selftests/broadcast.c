@@ -132,21 +132,23 @@ TEST_F(broadcast, capacity_65536)
 
 TEST_F(broadcast, members_64)
 {
+	/* A CPU's backlog takes 1000 packets, and may have to take all at once. */
+	int n = variant->kind.generic ? 10 : 20;
 	struct cast *c = &self->c;
 
 	BEGIN(CAST_LIVE, MEMBERS);
 	ASSERT_TRUE(cast_members(c, 0, MEMBERS));
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, MEMBERS));
-	ASSERT_EQ(cast_send(c, 20, 64), 0);
-	EXPECT_TRUE(cast_all_got(c, 0, MEMBERS, 20, 1));
+	ASSERT_EQ(cast_send(c, n, 64), 0);
+	EXPECT_TRUE(cast_all_got(c, 0, MEMBERS, n, 1));
 
 	/* every other one leaves */
 	ASSERT_TRUE(sh("for i in $(seq 0 2 %d); do echo link del m$i; done | ip -batch -",
 		       MEMBERS - 1));
-	ASSERT_EQ(cast_send(c, 20, 64), 0);
-	EXPECT_TRUE(cast_got(c, "p1", 20, 1));
-	EXPECT_TRUE(cast_got(c, "p31", 20, 1));
-	EXPECT_TRUE(cast_got(c, "p63", 20, 1));
+	ASSERT_EQ(cast_send(c, n, 64), 0);
+	EXPECT_TRUE(cast_got(c, "p1", n, 1));
+	EXPECT_TRUE(cast_got(c, "p31", n, 1));
+	EXPECT_TRUE(cast_got(c, "p63", n, 1));
 }
 
 /* Whatever it is; and what a failed lookup would return is ignored, too. */

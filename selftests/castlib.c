@@ -150,13 +150,14 @@ bool cast_got(struct cast *c, const char *dev, int n, int times)
 
 bool cast_all_got(struct cast *c, int first, int members, int n, int times)
 {
+	bool ok = true, waits = true;
 	char dev[16];
-	bool ok = true;
 	int i;
 
-	for (i = first; i < first + members; i++) {
+	/* Where some do not come, the others have had their time. */
+	for (i = first; i < first + members && waits; i++) {
 		snprintf(dev, sizeof(dev), "p%d", i);
-		arrive_at(&c->e, dev, n * times);
+		waits = arrive_at(&c->e, dev, n * times);
 	}
 	/* More than these would come now. Once is enough for all. */
 	usleep(10000);

@@ -278,13 +278,14 @@ void forget_received(struct env *e)
 	set(e, "seen", 0);
 }
 
-void arrive_at(struct env *e, const char *dev, __u64 want)
+bool arrive_at(struct env *e, const char *dev, __u64 want)
 {
 	volatile __u64 *counters = counters_of(e, dev);
 	int i;
 
 	for (i = 0; i < 20000 && sum_of(counters) < want; i++)
 		usleep(1000);
+	return sum_of(counters) >= want;
 }
 
 bool all_seen(struct env *e, __u64 want)

@@ -133,8 +133,8 @@ __u64 received_on(struct env *e, const char *dev, int queue);
 __u64 received(struct env *e, const char *dev);
 void forget_received(struct env *e);
 
-/* Waits until so many have come. */
-void arrive_at(struct env *e, const char *dev, __u64 want);
+/* Waits until so many have come; false if they have not. */
+bool arrive_at(struct env *e, const char *dev, __u64 want);
 
 /* Waits until senders have seen so many; false if they have not. */
 bool all_seen(struct env *e, __u64 want);
