@@ -7,6 +7,7 @@
  * the hook on map creation, with preemption off.
  */
 #include <linux/capability.h>
+#include <linux/ctype.h>
 #include <linux/glob.h>
 #include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
@@ -42,6 +43,12 @@ static struct policy policy_all = {
 
 static struct policy __rcu *policy = RCU_INITIALIZER(&policy_all);
 
+/* As the kernel checks map names, but for letters beyond ASCII. */
+static bool policy_name_char(char c)
+{
+	return isascii(c) && (isalnum(c) || c == '_' || c == '.');
+}
+
 /* A class must be closed: glob_match() would take its '[' literally. */
 static const char *policy_class_end(const char *p)
 {
@@ -52,10 +59,29 @@ static const char *policy_class_end(const char *p)
 	return *p ? strchr(p + 1, ']') : NULL;
 }
 
+/* Single characters and ranges of a class, read as glob_match() reads them. */
+static bool policy_class_of_names(const char *p, const char *end)
+{
+	p++;
+	if (*p == '!')
+		p++;
+	while (p < end) {
+		if (!policy_name_char(*p++))
+			return false;
+		if (*p != '-' || p + 1 == end)
+			continue;
+		if (!policy_name_char(p[1]))
+			return false;
+		p += 2;
+	}
+	return true;
+}
+
 /* What is wrong with a glob, or NULL. */
 static const char *policy_glob_error(const char *glob)
 {
-	const char *p;
+	static const char no_name[] = "a character that map names cannot have";
+	const char *p, *end;
 
 	if (!*glob)
 		return "an empty glob";
@@ -63,15 +89,21 @@ static const char *policy_glob_error(const char *glob)
 		return "a glob of more than 63 characters";
 
 	for (p = glob; *p; p++) {
-		if (*p <= ' ' || *p > '~')
-			return "a character that is no part of a name";
+		if (*p == '*' || *p == '?')
+			continue;
+		if (*p == '[') {
+			end = policy_class_end(p);
+			if (!end)
+				return "a '[' without its ']'";
+			if (!policy_class_of_names(p, end))
+				return no_name;
+			p = end;
+			continue;
+		}
 		if (*p == '\\' && !*++p)
 			return "a backslash with nothing behind it";
-		if (*p == '[') {
-			p = policy_class_end(p);
-			if (!p)
-				return "a '[' without its ']'";
-		}
+		if (!policy_name_char(*p))
+			return no_name;
 	}
 	return NULL;
 }
