@@ -110,14 +110,25 @@ said()
 		grep -v 'taints kernel\|module verification\|invalid for parameter'
 }
 
-# refused ERRNO-TEXT LOG-TEXT INSMOD-ARGS... : refused so, with one such line
+# hidden COMMAND... : where the kernel's BTF is not to be seen
+hidden()
+{
+	unshare --mount sh -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' - "$@"
+}
+
+# refused ERRNO-TEXT LOG-TEXT [--hidden] INSMOD-ARGS... : refused so, with one
+# such line
 refused()
 {
-	local text=$1 log=$2 out
+	local text=$1 log=$2 out insmod=(insmod)
 
 	shift 2
+	if [ "$1" = --hidden ]; then
+		insmod=(hidden insmod)
+		shift
+	fi
 	mark_log
-	if out=$(insmod "$@" 2>&1); then
+	if out=$("${insmod[@]}" "$@" 2>&1); then
 		echo "insmod has succeeded"
 		rmmod redirmap
 		return 1
@@ -132,7 +143,16 @@ refused()
 
 result "rmmod" unload
 result "nothing is hooked when unloaded" nothing_hooked
-result "insmod" load
+
+one_line()
+{
+	mark_log
+	load || return 1
+	said
+	[ "$(said | wc -l)" = 1 ] &&
+		said | grep -q "version $(cat /sys/module/redirmap/version) loaded, claim=\"rm_\*\"$"
+}
+result "insmod, and a line in the log: the version, the policy" one_line
 result "claims, updates, looks up" works
 
 busy_while_a_map_lives()
@@ -168,10 +188,76 @@ loop()
 result "8 times" loop
 unload
 
+# outer NAME INNER : an outer map, made with an inner one
+outer()
+{
+	bpftool map create "$bpffs/$1" type array_of_maps key 4 value 4 entries 4 \
+		name "$1" inner_map pinned "$bpffs/$2"
+}
+
+put()
+{
+	bpftool map update pinned "$bpffs/$1" key 0 0 0 0 value pinned "$bpffs/$2" 2>&1
+}
+
+# The same, in vain, 1000 times at once
+put_often()
+{
+	python3 - "$here" "$bpffs/$1" "$bpffs/$2" <<-'END'
+		import ctypes, errno, sys
+		sys.path.insert(0, sys.argv[1])
+		from testlib import libbpf, open_pinned
+		outer, inner = (open_pinned(path) for path in sys.argv[2:])
+		for _ in range(1000):
+		    err = libbpf.bpf_map_update_elem(
+		        outer, bytes(4), inner.to_bytes(4, "little"), ctypes.c_uint64(0))
+		    assert err == -errno.EINVAL, err
+	END
+}
+
+mixed()
+{
+	local rc=0 id
+
+	load || return 1
+	make rm_inner
+	make st_inner
+	outer of_claimed rm_inner || rc=1
+	outer of_stock st_inner || rc=1
+	mark_log
+	put of_claimed rm_inner || rc=1
+	put of_stock st_inner || rc=1
+	[ "$(said | wc -l)" = 0 ] || rc=1
+	! put of_claimed st_inner || rc=1
+	id=$(bpftool -j map show pinned $bpffs/st_inner | jq .id)
+	said | grep -q "map $id (st_inner) is the kernel's, and cannot go .* claimed inner map" || rc=1
+	! put of_stock rm_inner || rc=1
+	id=$(bpftool -j map show pinned $bpffs/rm_inner | jq .id)
+	said | grep -q "map $id (rm_inner) is claimed, and cannot go .* stock inner map" || rc=1
+	[ "$(said | wc -l)" = 2 ] || rc=1
+	mark_log
+	put_often of_stock rm_inner || rc=1
+	said | tail -n 1
+	[ "$(said | wc -l)" -lt 100 ] || rc=1
+	drop
+	unload || rc=1
+	return $rc
+}
+result "claimed and stock inner maps mixed: the log says so, not without end" mixed
+
 # --- refused -------------------------------------------------------------
 
 result "a malformed glob: EINVAL" \
 	refused "Invalid parameters" "claim: .* in \"rm_\[\"" "$REDIRMAP_KO" claim='rm_['
+
+result "a name that cannot be: EINVAL" \
+	refused "Invalid parameters" "claim: a character that map names cannot have in \"rm_{a,b}\"" \
+	"$REDIRMAP_KO" claim='rm_{a,b}'
+
+result "no BTF to read: EOPNOTSUPP, and which option the kernel needs" \
+	refused "Operation not supported" \
+	"cannot read /sys/kernel/btf/vmlinux (-ENOENT): needs CONFIG_DEBUG_INFO_BTF" \
+	--hidden "$REDIRMAP_KO"
 
 result "another kernel's layout: ENOEXEC" \
 	refused "Invalid module format" "struct xdp_dev_bulk_queue member count" \

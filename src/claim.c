@@ -179,9 +179,11 @@ static void *claim_meta_equal_entered(const unsigned long *args)
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 	const struct bpf_map *map = (const struct bpf_map *)args[1];
 
-	if (meta->ops != map->ops && (claim_is_ours(meta) || claim_is_ours(map)))
-		return claim_meta_unequal;
-	return NULL;
+	if (meta->ops == map->ops || !(claim_is_ours(meta) || claim_is_ours(map)))
+		return NULL;
+	if (meta->map_type == map->map_type)
+		map_report_mixed(map, claim_is_ours(map));
+	return claim_meta_unequal;
 }
 
 /*

@@ -273,14 +273,15 @@ int __init layout_check(void)
 
 	data = layout_read(&len);
 	if (IS_ERR(data)) {
-		pr_err("cannot read " KERNEL_BTF " (%ld): private layouts unknown\n",
-		       PTR_ERR(data));
+		pr_err("cannot read " KERNEL_BTF
+		       " (%pe): needs CONFIG_DEBUG_INFO_BTF and a mounted /sys\n",
+		       data);
 		return -EOPNOTSUPP;
 	}
 
 	err = blob_open(&blob, data, len);
 	if (err)
-		pr_err(KERNEL_BTF " is no BTF that we understand\n");
+		pr_err(KERNEL_BTF " holds no BTF that this module can read\n");
 	else
 		err = blob_check(&blob);
 

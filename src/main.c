@@ -21,6 +21,7 @@
 #include "map.h"
 #include "netlink.h"
 #include "notifier.h"
+#include "policy.h"
 #include "probe.h"
 #include "trace.h"
 
@@ -48,6 +49,15 @@ static int __init main_check_kernel(void)
 		return -EOPNOTSUPP;
 	}
 	return layout_check();
+}
+
+/* Which module this is, and what it will do: in the log for whoever asks later. */
+static void __init main_report(void)
+{
+	char claim[POLICY_TEXT_SIZE];
+
+	policy_text(claim, sizeof(claim));
+	pr_info("version %s loaded, claim=\"%s\"\n", THIS_MODULE->version, claim);
 }
 
 static int __init main_init(void)
@@ -91,6 +101,7 @@ static int __init main_init(void)
 		goto exit_claim;
 
 	/* Nothing can fail from here on. */
+	main_report();
 	claim_arm();
 	return 0;
 

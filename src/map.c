@@ -23,6 +23,7 @@
 #include <linux/vmalloc.h>
 
 #include "bulkq.h"
+#include "log.h"
 #include "map.h"
 #include "registry.h"
 #include "stats.h"
@@ -205,6 +206,24 @@ bool map_is_unborn(const struct bpf_map *map)
 }
 
 /**
+ * map_report_mixed() - say in the log why an outer map refuses a map
+ * @map: the map that was to go into an outer map
+ * @claimed: it is a claimed one, and the outer map was made with a stock one;
+ *	false for the reverse
+ *
+ * The EINVAL that user space gets says nothing.
+ *
+ * Context: bpf(2); preemption may be off.
+ */
+void map_report_mixed(const struct bpf_map *map, bool claimed)
+{
+	pr_notice_ratelimited("map %u (%s) is %s, and cannot go into an outer map that was made with a %s inner map\n",
+			      map->id, map->name,
+			      claimed ? "claimed" : "the kernel's",
+			      claimed ? "stock" : "claimed");
+}
+
+/**
  * map_meta_equal() - may a map be put where another one was described?
  * @meta: the description of an inner map, which is a claimed one
  * @map: the map that is to go there
@@ -218,7 +237,12 @@ bool map_is_unborn(const struct bpf_map *map)
  */
 bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 {
-	return meta->ops == map->ops && meta->map_type == map->map_type &&
+	if (meta->ops != map->ops) {
+		if (meta->map_type == map->map_type)
+			map_report_mixed(map, false);
+		return false;
+	}
+	return meta->map_type == map->map_type &&
 	       meta->key_size == map->key_size &&
 	       meta->value_size == map->value_size &&
 	       meta->map_flags == map->map_flags;

@@ -116,6 +116,7 @@ u64 map_memory(const struct redir_map *rmap);
 void *map_area_alloc(u64 size, int numa_node);
 
 bool map_is_unborn(const struct bpf_map *map);
+void map_report_mixed(const struct bpf_map *map, bool claimed);
 bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
 struct target *map_attach(struct redir_map *rmap,
