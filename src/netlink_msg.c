@@ -16,6 +16,7 @@
 #include "map.h"
 #include "netlink_msg.h"
 #include "policy.h"
+#include "stats.h"
 #include "target.h"
 
 static int nl_put_drop(struct sk_buff *skb, u32 reason, u64 packets)
@@ -130,6 +131,20 @@ static int nl_put_layout(struct sk_buff *skb, const struct layout_row *row)
 	return 0;
 }
 
+static int nl_put_gone_device(struct sk_buff *skb,
+			      const struct stats_gone_device *device)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATE_GONE_DEVICE);
+
+	if (!nest ||
+	    nla_put_u32(skb, REDIRMAP_A_GONE_IFINDEX, device->ifindex) ||
+	    nla_put_string(skb, REDIRMAP_A_GONE_IFNAME, device->ifname) ||
+	    nl_put_stats(skb, REDIRMAP_A_GONE_STATS, &device->stats))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
 /**
  * nl_put_state() - tell of the module
  * @skb: a message that has been begun, with room for NL_STATE_SIZE
@@ -142,6 +157,7 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 {
 	const struct hook_info *info = NULL;
 	const struct layout_row *row;
+	struct stats_gone_device device;
 	struct redirmap_stats gone = {};
 	char claim[POLICY_TEXT_SIZE];
 	unsigned int i = 0;
@@ -158,5 +174,10 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 		if (nl_put_layout(skb, row))
 			return -EMSGSIZE;
 	target_gone_stats(net, &gone);
-	return nl_put_stats(skb, REDIRMAP_A_STATE_GONE, &gone);
+	if (nl_put_stats(skb, REDIRMAP_A_STATE_GONE, &gone))
+		return -EMSGSIZE;
+	for (i = 0; target_gone_device(net, i, &device); i++)
+		if (nl_put_gone_device(skb, &device))
+			return -EMSGSIZE;
+	return 0;
 }

@@ -10,8 +10,11 @@ struct redir_map;
 struct sk_buff;
 struct target_info;
 
-/* The policy, some hooks, a row for each member of the private layouts. */
-#define NL_STATE_SIZE SZ_8K
+/*
+ * The policy, some hooks, a row for each member of the private layouts, some
+ * devices that are gone.
+ */
+#define NL_STATE_SIZE SZ_16K
 
 int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id);
 int nl_put_target(struct sk_buff *skb, const struct target_info *target);

@@ -22,13 +22,17 @@
 /**
  * struct stats_gone - what was counted for things that are no more
  * @refs: one for each that may come to be one of them
- * @lock: protects @sum
+ * @lock: protects the rest
  * @sum: over all of them
+ * @devices: the part in it of devices whose targets have lost frames, the latest
+ * @next: where the next device goes, over the oldest one
  */
 struct stats_gone {
 	refcount_t refs;
 	spinlock_t lock; /* see @lock above */
 	struct redirmap_stats sum;
+	struct stats_gone_device devices[STATS_GONE_DEVICES];
+	unsigned int next;
 };
 
 /**
@@ -176,6 +180,81 @@ void stats_gone_add(struct stats_gone *gone, const struct redirmap_stats *stats)
 	spin_lock(&gone->lock);
 	stats_accumulate(&gone->sum, stats);
 	spin_unlock(&gone->lock);
+}
+
+static bool stats_lost_any(const struct redirmap_stats *stats)
+{
+	return memchr_inv(stats->drops, 0, sizeof(stats->drops));
+}
+
+/* The record of a device, if need be in the place of the oldest one. */
+static struct stats_gone_device *stats_gone_device(struct stats_gone *gone,
+						   u32 ifindex,
+						   const char *ifname)
+{
+	struct stats_gone_device *device;
+	int i;
+
+	lockdep_assert_held(&gone->lock);
+
+	for (i = 0; i < STATS_GONE_DEVICES; i++) {
+		device = &gone->devices[i];
+		if (device->ifindex == ifindex &&
+		    !strcmp(device->ifname, ifname))
+			return device;
+	}
+	device = &gone->devices[gone->next++ % STATS_GONE_DEVICES];
+	memset(device, 0, sizeof(*device));
+	device->ifindex = ifindex;
+	strscpy(device->ifname, ifname, sizeof(device->ifname));
+	return device;
+}
+
+/**
+ * stats_gone_add_target() - keep what was counted for a target that goes
+ * @gone: the sums
+ * @stats: its counters, in which nobody counts any more
+ * @ifindex: of its device
+ * @ifname: of its device, as it was last called
+ *
+ * If it has lost frames, under the name of its device, too: so user space can
+ * name a device that is no more.
+ *
+ * Context: process context.
+ */
+void stats_gone_add_target(struct stats_gone *gone,
+			   const struct redirmap_stats *stats, u32 ifindex,
+			   const char *ifname)
+{
+	struct stats_gone_device *device;
+
+	spin_lock(&gone->lock);
+	stats_accumulate(&gone->sum, stats);
+	if (stats_lost_any(stats)) {
+		device = stats_gone_device(gone, ifindex, ifname);
+		stats_accumulate(&device->stats, stats);
+	}
+	spin_unlock(&gone->lock);
+}
+
+/**
+ * stats_gone_read_device() - read what was counted for a device's former targets
+ * @gone: the sums
+ * @i: from 0 on
+ * @device: written
+ *
+ * Context: process context.
+ * Return: false when there is no more of them.
+ */
+bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
+			    struct stats_gone_device *device)
+{
+	if (i >= STATS_GONE_DEVICES)
+		return false;
+	spin_lock(&gone->lock);
+	*device = gone->devices[i];
+	spin_unlock(&gone->lock);
+	return device->ifindex;
 }
 
 /**

@@ -2,6 +2,7 @@
 #ifndef REDIRMAP_STATS_H
 #define REDIRMAP_STATS_H
 
+#include <linux/if.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
 #include <uapi/linux/redirmap.h>
@@ -25,6 +26,21 @@ struct stats_cpu {
 	/* cold: when frames are lost */
 	u64_stats_t drops[REDIRMAP_DROP_COUNT];
 	u32 error;
+};
+
+/* How many devices that are no more are remembered by name, in a namespace. */
+#define STATS_GONE_DEVICES 8
+
+/**
+ * struct stats_gone_device - what was counted for former targets of a device
+ * @ifindex: the device; 0 where there is none
+ * @ifname: as it was last called
+ * @stats: of those targets that have lost frames
+ */
+struct stats_gone_device {
+	u32 ifindex;
+	char ifname[IFNAMSIZ];
+	struct redirmap_stats stats;
 };
 
 /**
@@ -53,6 +69,11 @@ struct stats_gone *stats_gone_alloc(void);
 struct stats_gone *stats_gone_get(struct stats_gone *gone);
 void stats_gone_put(struct stats_gone *gone);
 void stats_gone_add(struct stats_gone *gone, const struct redirmap_stats *stats);
+void stats_gone_add_target(struct stats_gone *gone,
+			   const struct redirmap_stats *stats, u32 ifindex,
+			   const char *ifname);
+bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
+			    struct stats_gone_device *device);
 void stats_gone_read(struct stats_gone *gone, struct redirmap_stats *sum);
 
 #endif /* REDIRMAP_STATS_H */

@@ -43,7 +43,8 @@ static void target_keep_stats(struct target *target)
 	struct redirmap_stats stats = {};
 
 	port_stats(&target->port, &stats);
-	stats_gone_add(target->gone, &stats);
+	stats_gone_add_target(target->gone, &stats,
+			      target->entry.val.ifindex, target->port.dev.name);
 	stats_gone_put(target->gone);
 }
 

@@ -307,6 +307,21 @@ void target_gone_stats(const struct net *net, struct redirmap_stats *sum)
 	stats_gone_read(target_table_net(net)->gone, sum);
 }
 
+/**
+ * target_gone_device() - read what was counted for a device's former targets
+ * @net: the namespace
+ * @i: from 0 on
+ * @device: written
+ *
+ * Context: process context.
+ * Return: false when there is no more of them.
+ */
+bool target_gone_device(const struct net *net, unsigned int i,
+			struct stats_gone_device *device)
+{
+	return stats_gone_read_device(target_table_net(net)->gone, i, device);
+}
+
 static int __net_init target_net_init(struct net *net)
 {
 	struct target_net *tn = target_table_net(net);

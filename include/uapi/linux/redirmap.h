@@ -196,6 +196,16 @@ enum {
 	REDIRMAP_A_LAYOUT_MAX = (__REDIRMAP_A_LAYOUT_MAX - 1)
 };
 
+/* A device with targets that are no more and have lost frames, nested */
+enum {
+	REDIRMAP_A_GONE_IFINDEX = 1,	/* u32 */
+	REDIRMAP_A_GONE_IFNAME,		/* string, as it was last called */
+	REDIRMAP_A_GONE_STATS,		/* nest, of those targets */
+
+	__REDIRMAP_A_GONE_MAX,
+	REDIRMAP_A_GONE_MAX = (__REDIRMAP_A_GONE_MAX - 1)
+};
+
 enum {
 	REDIRMAP_A_STATE_VERSION = 1,	/* string, of the module */
 	REDIRMAP_A_STATE_CLAIM,		/* string, the claim policy */
@@ -203,6 +213,8 @@ enum {
 	REDIRMAP_A_STATE_LAYOUT,	/* nest, multi */
 	/* nest, stats: of the namespace's maps and targets that are no more */
 	REDIRMAP_A_STATE_GONE,
+	/* nest, multi: the part in that of some devices, the latest ones */
+	REDIRMAP_A_STATE_GONE_DEVICE,
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)
