@@ -3,26 +3,59 @@
 #
 # Completion for redirmap(8), in bash.
 
+# _redirmap_ids MAP|TARGET [COLUMN] : ids of maps or targets, or another column
+# of redirmap's tables, which begin with these words.
+_redirmap_ids()
+{
+	local -a cells
+	local inside=''
+
+	while read -ra cells; do
+		if [[ ${cells[0]-} == "$1" ]]; then
+			inside=1
+		elif ((!${#cells[@]})); then
+			inside=''
+		elif [[ $inside ]]; then
+			echo "${cells[${2-0}]}"
+		fi
+	done < <(redirmap list 2> /dev/null)
+}
+
 _redirmap()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+	local earlier=${COMP_WORDS[COMP_CWORD > 1 ? COMP_CWORD - 2 : 0]}
 	local command='' i words
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		list | watch | drops | state) command=${COMP_WORDS[i]} ;;
+		list | watch | drops | holders | state | help)
+			command=${COMP_WORDS[i]}
+			break
+			;;
 		esac
 	done
 
-	words='--json --all-netns --help'
+	words='--json --all-netns --help --version'
 	case $command in
-	'') words+=' list watch drops state' ;;
-	list) words+=' --map --target' ;;
+	'') words+=' list watch drops holders state help' ;;
+	list | drops)
+		words+=" --map --target map target dev id name $(_redirmap_ids TARGET 1)"
+		[[ $command == list ]] || words+=' --since'
+		;;
+	holders) words+=' --map map id name' ;;
 	watch) words+=' --count' ;;
+	help) words='list watch drops holders state help' ;;
 	esac
-	# These take numbers.
-	case $before in
-	--map | --target | --count) words='' ;;
+	case $command/$earlier/$before in
+	*/--target | */target/id) words=$(_redirmap_ids TARGET) ;;
+	*/--map | [ldh]*/*/id) words=$(_redirmap_ids MAP) ;;
+	[ld]*/*/target) words="id $(_redirmap_ids TARGET)" ;;
+	[ldh]*/*/map) words="id name $(_redirmap_ids MAP)" ;;
+	[ldh]*/*/name) words=$(_redirmap_ids MAP 1) ;;
+	[ld]*/*/dev) words=$(_redirmap_ids TARGET 1) ;;
+	# These take numbers that nobody knows.
+	*/--count | */--since) words='' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

@@ -4,10 +4,15 @@
 The texts are those of enum redirmap_drop in include/uapi/linux/redirmap.h, in
 its order; selftests/spec.py compares them.
 """
-from collections import namedtuple
 
-# name: in --json; text: first what happened, then what helps
-Reason = namedtuple("Reason", "name text")
+
+class Reason:
+    """A reason, by its name in --json; the text says first what happened, then
+    what helps. No namedtuple: to import that takes as long as all of this."""
+
+    def __init__(self, name, text):
+        self.name, self.text = name, text
+
 
 REASONS = (
     Reason("dev_down", "The device was down. Set it up."),

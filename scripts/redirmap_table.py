@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How the command prints what it was told: tables, numbers, namespaces, JSON."""
-import contextlib
-import json
 import os
 
 
@@ -14,18 +12,15 @@ def table(head, rows, out, empty=None):
     if not rows and empty:
         print(empty, file=out)
         return
-    texts = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(head, *texts)]
-    right = [
-        bool(rows) and all(not isinstance(row[i], Text) for row in rows)
-        for i in range(len(head))
-    ]
-    for row in [head, *texts]:
-        cells = (
-            cell.rjust(width) if is_right else cell.ljust(width)
-            for cell, width, is_right in zip(row, widths, right)
-        )
-        print("  ".join(cells).rstrip(), file=out)
+    cells = []
+    for i, name in enumerate(head):
+        column = [row[i] for row in rows]
+        texts = ["-" if cell is None else str(cell) for cell in column]
+        width = max([len(name), *map(len, texts)])
+        left = not rows or any(isinstance(cell, Text) for cell in column)
+        pad = str.ljust if left else str.rjust
+        cells.append([pad(text, width) for text in [name, *texts]])
+    out.write("".join("  ".join(line).rstrip() + "\n" for line in zip(*cells)))
 
 
 def short(number, base=1000, unit=""):
@@ -56,8 +51,10 @@ def netns_names():
     names = {}
     folder = "/run/netns"
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        with contextlib.suppress(OSError):
+        try:
             names[os.stat(f"{folder}/{name}").st_ino] = name
+        except OSError:
+            pass
     return names
 
 
@@ -70,4 +67,7 @@ def netns_column(args, things):
 
 
 def print_json(told, out, indent=2):
+    # Not at the start: it takes as long to be imported as all else together.
+    import json
+
     print(json.dumps(told, indent=indent), file=out)

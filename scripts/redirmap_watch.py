@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """redirmap watch: rates, again and again, like top."""
-import shutil
+import os
 import time
 
 from redirmap_table import Text, drops_of, netns_column, print_json, short, table
@@ -111,14 +111,16 @@ class Screen:
         text = "".join(self.lines)
         self.lines = []
         if self.out.isatty():
-            columns, rows = shutil.get_terminal_size()
+            size = os.get_terminal_size(self.out.fileno())
+            # Of some terminals nobody knows.
+            columns, rows = size.columns or 80, size.lines or 24
             shown = [line[:columns] for line in text.splitlines()[: rows - 1]]
             text = "\033[H\033[J" + "\n".join(shown) + "\n"
         self.out.write(text)
         self.out.flush()
 
 
-def watch_command(args, family, out):
+def run(args, family, out):
     screen = Screen(out)
     then, before = snapshot(args, family)
     left = args.count

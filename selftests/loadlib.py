@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that CPUs offer to programs, and what became of them, for tests in Python.
-
-Needs pyroute2: import it after need_modules().
-"""
+"""Frames that CPUs offer to programs, and what became of them, for tests in Python."""
 import contextlib
 import ctypes
 import os

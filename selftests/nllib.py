@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the netlink family answers, message by message, as bytes, for tests in Python:
-to make dictionaries of thousands takes minutes in the VM.
-
-Needs pyroute2: import it after need_modules().
-"""
+to make dictionaries of thousands takes minutes in the VM."""
 import socket
 import struct
 
-from pyroute2.netlink import NETLINK_GENERIC, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE
-from redirmap_netlink import VERSION, Family
+from redirmap_netlink import (NETLINK_GENERIC, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, VERSION,
+                              Family)
 
 # struct nlmsghdr and struct genlmsghdr
 HEADERS = 16 + 4
@@ -18,7 +15,7 @@ NLA_TYPE_MASK = 0x3fff
 def answer(command, dump=True, size=1 << 16):
     """For each part that is handed over: its messages' types, flags, bytes."""
     with Family() as family:
-        number = family.prid
+        number = family.number
     request = struct.pack("IHHIIBBH", HEADERS, number, NLM_F_REQUEST | (NLM_F_DUMP if dump else 0),
                           1, 0, command, VERSION, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
@@ -52,7 +49,7 @@ def attributes(data):
 
 def number_of(msg_class, name):
     """An attribute's number, as redirmap_netlink.py has it."""
-    return [one[0] for one in msg_class.nla_map].index(msg_class.prefix + name)
+    return msg_class.numbers[name.lower()]
 
 
 def told(command, msg_class, *names):

@@ -8,11 +8,10 @@ import random
 import sys
 import time
 
-from testlib import (OUTPUT, add_veth, becomes, ifindex, in_a_net, libbpf, need_modules,
-                     open_pinned, run, sh, test, update)
+from testlib import (OUTPUT, add_veth, becomes, ifindex, in_a_net, libbpf, open_pinned, run, sh,
+                     test, update)
 
 in_a_net()
-need_modules("pyroute2")
 
 from loadlib import Load, counted  # noqa: E402
 

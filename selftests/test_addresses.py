@@ -14,10 +14,9 @@ from pathlib import Path
 
 import testlib
 from testlib import (COMMAND, DEVMAP, DEVMAP_HASH, OUTPUT, checked, equal, ifindex, in_a_net,
-                     libbpf, make_map, need_modules, open_pinned, run, sh, test, update)
+                     libbpf, make_map, open_pinned, run, sh, test, update)
 
 in_a_net()
-need_modules("pyroute2")
 
 from loadlib import offer  # noqa: E402
 from nllib import messages  # noqa: E402

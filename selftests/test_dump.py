@@ -13,11 +13,10 @@ from testlib import (SPEC, becomes, equal, ifindex, make_map, map_id, need_modul
                      refcnt, run, sh, test, update)
 
 need_module()
-need_modules("yaml", "jsonschema", "pyroute2")
+need_modules("yaml", "jsonschema")
 
-from redirmap_netlink import MAP_GET, TARGET_GET, VERSION, Family, map_msg  # noqa: E402
+from redirmap_netlink import MAP_GET, NLM_F_DUMP_INTR, TARGET_GET, Family  # noqa: E402
 from nllib import answer  # noqa: E402
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST  # noqa: E402
 
 sys.path.insert(0, str(testlib.kernel_source() / "tools/net/ynl"))
 from lib import YnlFamily  # noqa: E402
@@ -222,9 +221,7 @@ def _():
 def _():
     fds = [make_map(f"rm_{number}") for number in range(500)]
     family = Family()
-    msg = map_msg()
-    msg["cmd"], msg["version"] = MAP_GET, VERSION
-    family.put(msg, family.prid, NLM_F_REQUEST | NLM_F_DUMP, msg_seq=300)
+    family.request(MAP_GET, dump=True)
     for fd in fds:
         os.close(fd)
     assert becomes(lambda: refcnt() == 1), refcnt()

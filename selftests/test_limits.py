@@ -19,10 +19,9 @@ from pathlib import Path
 import testlib
 from placelib import CLONE_NEWNET, ip, libc
 from testlib import (DEVMAP, DEVMAP_HASH, OUTPUT, becomes, checked, equal, ifindex, in_a_net,
-                     libbpf, make_map, need_modules, no_ipv6, refcnt, run, sh, test, update)
+                     libbpf, make_map, no_ipv6, refcnt, run, sh, test, update)
 
 in_a_net()
-need_modules("pyroute2")
 
 from nllib import attributes, number_of, told  # noqa: E402
 from redirmap_netlink import MAP_GET, TARGET_GET, map_msg, stats, target_msg  # noqa: E402

@@ -12,18 +12,16 @@ import sys
 
 import testlib
 from testlib import (DEVMAP_HASH, OUTPUT, becomes, delete, equal, frame_to, ifindex, in_a_net,
-                     load_command, make_map, map_id, need_modules, netns, open_pinned, redirmap,
-                     run, send, sh, test, update)
+                     make_map, map_id, netns, open_pinned, redirmap, run, send, sh, test, update)
 
 in_a_net()
-need_modules("pyroute2")
 
+import redirmap_drops  # noqa: E402
+import redirmap_main as command  # noqa: E402
 import redirmap_watch  # noqa: E402
 
-command = load_command()
-
 PIN = "/sys/fs/bpf/redirmap-command"
-OTHER = "rmcmd"
+OTHER, EMPTY = "rmcmd", "rmcmd2"
 
 # in1 leads to in0, where the program is that looks at frames' hosts: 1 is behind
 # out1, 2 behind out2, and so on.
@@ -178,6 +176,30 @@ def _():
 # --- drops ------------------------------------------------------------------
 
 
+def while_it_waits(monkey):
+    """Replaces the time between two looks by something that happens."""
+    class Clock:
+        monotonic = staticmethod(testlib.time.monotonic)
+        strftime = staticmethod(testlib.time.strftime)
+
+        @staticmethod
+        def sleep(seconds):
+            testlib.time.sleep(seconds)
+            monkey()
+
+    return Clock
+
+
+def dropped_meanwhile(monkey, *args):
+    """What drops --since says when something happens while it waits."""
+    clock = redirmap_drops.time
+    redirmap_drops.time = while_it_waits(monkey)
+    try:
+        return said(*args, "drops", "--since", "0.1")
+    finally:
+        redirmap_drops.time = clock
+
+
 def losses(device):
     """What JSON says of a device's drops: reason, lost, offered, error."""
     return sorted((one["reason"], one["packets"], one["offered"], one["error"])
@@ -193,7 +215,7 @@ def _():
     sh("ip link set out1 up")
     one, = told("drops")["drops"]
     equal(one, {"map": None, "target": target("out1")["id"], "netns": netns(), "name": "out1",
-                "reason": "dev_down", "packets": 7, "error": None, "offered": 27,
+                "reason": "dev_down", "packets": 7, "error": None, "offered": 27, "since": None,
                 "text": "The device was down. Set it up."})
 
 
@@ -204,6 +226,64 @@ def _():
     sh("ip link set out1 mtu 1500")
     equal(losses("out1"), [("dev_down", 7, 32, None), ("too_large", 5, 32, None)])
     assert "out1 lost 5 of 32 frames. The frame was larger than the device's MTU" in said("drops")
+
+
+@test("whether it goes on: what was lost while it waits comes first, and what was not")
+def _():
+    def monkey():
+        sh("ip link set out1 down")
+        forward(1)
+        sh("ip link set out1 up")
+
+    one, other = json.loads(dropped_meanwhile(monkey, "--json"))["drops"]
+    assert one["since"].pop("seconds") >= 0.1, one
+    equal([one[key] for key in ("reason", "packets", "offered", "since")],
+          ["dev_down", 14, 39, {"packets": 7, "offered": 7}])
+    other["since"].pop("seconds")
+    equal([other[key] for key in ("reason", "packets", "offered", "since")],
+          ["too_large", 5, 39, {"packets": 0, "offered": 7}])
+
+    first, second = dropped_meanwhile(monkey).splitlines()
+    assert re.fullmatch(r"out1 lost 7 of 7 frames in [\d.]+ s, 21 in all: it goes on\. The device "
+                        r"was down\. Set it up\.", first), first
+    assert re.match(r"out1 lost none in [\d.]+ s, 5 of 46 frames before: it has stopped, or waits "
+                    r"for traffic\. The frame was larger ", second), second
+    # Nothing happens.
+    for line in said("drops", "--since", "0.1").splitlines():
+        assert " lost none in " in line, line
+
+
+@test("only some: by map, target and device, as bpftool and ip write them")
+def _():
+    number = target("out1")["id"]
+    for args in (("out1",), ("dev", "out1"), ("target", str(number)), ("--target", str(number)),
+                 ("target", "id", str(number))):
+        equal(said("drops", *args), said("drops"))
+        equal(told("drops", *args), told("drops"))
+        equal(told("list", *args), {"targets": [target("out1")]})
+    equal(said("drops", "out2"), "No frame was lost there.\n")
+    equal(told("drops", "out2"), {"drops": []})
+    equal([one["target"] for one in told("drops", "out1", "dev", "out2")["drops"]], [number] * 2)
+    for args in (("--map", map_id(switch)), (map_id(switch),), ("id", map_id(switch)),
+                 ("map", map_id(switch)), ("map", "id", map_id(switch)), ("name", "rm_hash"),
+                 ("map", "name", "rm_hash")):
+        args = list(map(str, args))
+        equal(said("drops", *args), "No frame was lost there.\n")
+        equal([one["id"] for one in told("list", *args)["maps"]], [map_id(switch)])
+    # Two maps, and a device.
+    both = told("list", "name", "rm_hash", "name", "rm_array", "out2")
+    equal([one["name"] for one in both["maps"]], ["rm_hash", "rm_array"])
+    equal([one["ifname"] for one in both["targets"]], ["out2"])
+
+    for name in ("drops", "list"):
+        equal(redirmap(command, name, "in1"),
+              (1, "", "redirmap: no entry of a claimed map leads to in1 in this network "
+                      "namespace\n"))
+        equal(redirmap(command, name, "in7"),
+              (1, "", "redirmap: there is no device in7 in this network namespace\n"))
+        equal(redirmap(command, name, "name", "rm_none"),
+              (1, "", "redirmap: no claimed map is named rm_none in this network namespace\n"))
+        equal(redirmap(command, name, "id", "4000000000")[0], 1)
 
 
 @test("a veth whose peer has neither a program nor GRO")
@@ -236,34 +316,59 @@ def _():
     equal(rows["rm_hash"], "3")
 
 
-@test("what is no more has not been forgotten")
+@test("what is no more has not been forgotten, nor the device's name")
 def _():
     lost = sum(target("out3")["stats"]["drops"].values())
-    sh("ip link del out3")
-    name = "Maps and targets that are no more"
-    assert becomes(lambda: name in said("drops"))
-    one, = [one for one in told("drops")["drops"] if one["name"] == name]
-    equal((one["packets"], one["map"], one["target"]), (lost, None, None))
-    assert f"{name} lost 4 frames. " in said("drops")
-    equal(sum(told("state")["gone"]["drops"].values()), lost)
+    equal(lost, 4)
+
+    def gone():
+        return sum(told("state")["gone"]["drops"].values())
+
+    def monkey():
+        forward(3, times=2)
+        delete(switch, 3)
+        assert becomes(lambda: gone() == lost + 2)
+
+    equal(gone(), 0)
+    one = json.loads(dropped_meanwhile(monkey, "--json"))["drops"][0]
+    equal([one[key] for key in ("name", "packets", "offered", "map", "target")],
+          ["out3 (former entries)", lost + 2, lost + 2, None, None])
+    equal([one["since"][key] for key in ("packets", "offered")], [2, 2])
     equal([one["ifname"] for one in told()["targets"] if one["ifname"] == "out3"], [])
+
+    # And the device goes.
+    index = ifindex("out3")
+    sh("ip link del out3")
+    one, = told("drops", "out3")["drops"]
+    equal((one["name"], one["packets"], one["map"], one["target"]),
+          ("out3 (gone)", lost + 2, None, None))
+    assert "out3 (gone) lost 6 of 6 frames. " in said("drops"), said("drops")
+    one, = told("state")["gone_devices"]
+    equal((one["ifname"], one["ifindex"], sum(one["stats"]["drops"].values())),
+          ("out3", index, lost + 2))
+    assert "Maps and targets that are no more" not in said("drops")
+
+
+@test("of many devices that are gone the latest are named, the others added up")
+def _():
+    names = [f"many{number}" for number in range(12)]
+    for name in names:
+        testlib.add_veth(name, f"{name}p")
+        update(switch, 3, ifindex(name))
+        send("in1", frame_to(3, 100), 2)
+        assert becomes(lambda name=name: sum(target(name)["stats"]["drops"].values()) == 2)
+        before = sum(told("state")["gone"]["drops"].values())
+        sh(f"ip link del {name}")
+        assert becomes(lambda: sum(told("state")["gone"]["drops"].values()) == before + 2)
+    equal({one["ifname"] for one in told("state")["gone_devices"]}, set(names[4:]))
+    # Four of these, and out3.
+    rest = [one for one in told("drops")["drops"]
+            if one["name"] == "Maps and targets that are no more"]
+    equal(sum(one["packets"] for one in rest), 4 * 2 + 6)
+    equal(told("drops", "many11")["drops"][0]["name"], "many11 (gone)")
 
 
 # --- watch ------------------------------------------------------------------
-
-
-def while_it_waits(monkey):
-    """Replaces the time between two looks by something that happens."""
-    class Clock:
-        monotonic = staticmethod(testlib.time.monotonic)
-        strftime = staticmethod(testlib.time.strftime)
-
-        @staticmethod
-        def sleep(seconds):
-            testlib.time.sleep(seconds)
-            monkey()
-
-    return Clock
 
 
 def watched(monkey, *args):
@@ -361,10 +466,45 @@ def _():
         assert "out1 in this network namespace lost " in said("drops", "--all-netns")
 
 
+@test("what there is in other namespaces is hinted at")
+def _():
+    sh(f"ip netns add {EMPTY}")
+
+    def there(*args):
+        return sh(f"ip netns exec {EMPTY} {testlib.COMMAND} {' '.join(args)}")
+
+    maps, targets = (len(told("--all-netns")[kind]) for kind in ("maps", "targets"))
+    equal(there(), f"No claimed maps in this network namespace, {maps} in all: see --all-netns.\n"
+                   f"\nNo targets in this network namespace, {targets} in all: see --all-netns.\n")
+    lost = sum(one["packets"] for one in told("drops")["drops"]
+               if (one["map"], one["target"]) != (None, None))
+    equal(there("drops"), "No frame was lost in this network namespace; "
+                          f"{lost} frames in others: see --all-netns.\n")
+    equal(json.loads(there("-j")), {"maps": [], "targets": []})
+    equal(json.loads(there("-j", "drops")), {"drops": []})
+
+
+@test("an entry that leads into another namespace")
+def _():
+    hint = "lead to devices of other network namespaces"
+    sh(f"ip -n {EMPTY} link add far type dummy")
+    fd = make_map("rm_far")
+    assert hint not in said() + said("drops")
+    subprocess.run(
+        ["ip", "netns", "exec", EMPTY, sys.executable, "-c",
+         f"import testlib; testlib.update({fd}, 0, testlib.ifindex('far'))"],
+        pass_fds=[fd], check=True)
+    assert hint in said() and hint in said("drops")
+    assert hint not in said("--all-netns") + said("drops", "--all-netns")
+    os.close(fd)
+    assert becomes(lambda: hint not in said())
+
+
 try:
     run()
 finally:
     delete(switch, 1)
     os.close(switch)
     sh(f"rm -rf {PIN}")
-    subprocess.run(["ip", "netns", "del", OTHER], capture_output=True, check=False)
+    for name in (OTHER, EMPTY):
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)

@@ -12,10 +12,9 @@ import time
 import zlib
 
 import testlib
-from testlib import becomes, in_a_net, need_modules, refcnt, run, test
+from testlib import becomes, in_a_net, refcnt, run, test
 
 in_a_net()
-need_modules("pyroute2")
 
 from loadlib import Load, counted  # noqa: E402
 from memlib import Percpu, in_use, names  # noqa: E402

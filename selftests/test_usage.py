@@ -13,25 +13,28 @@ import tempfile
 from pathlib import Path
 
 import testlib
-from testlib import (COMMAND, TOP, equal, load_command, make_map, need_module, need_modules,
-                     redirmap, run, sh, test)
+from testlib import (COMMAND, TOP, equal, make_map, map_id, need_module, need_modules, redirmap,
+                     run, sh, test)
 
 need_module()
-need_modules("pyroute2", "docutils")
+need_modules("docutils")
 
+import redirmap_main as command  # noqa: E402
 from redirmap_reasons import REASONS  # noqa: E402
-
-command = load_command()
 
 PAGE = TOP / "Documentation/redirmap.8.rst"
 COMPLETION = TOP / "scripts/redirmap-completion.bash"
 
 
-OPTIONS = {
-    name: {option for action in parser._actions for option in action.option_strings}
-    for name, parser in command.parsers().items()
-}
-COMMANDS = set(OPTIONS) - {""}
+def names_of(options):
+    return {name for option in options for name in option.names}
+
+
+COMMANDS = set(command.COMMANDS)
+OPTIONS = {name: names_of((*command.SHARED, *one.options))
+           for name, one in command.COMMANDS.items()}
+OPTIONS[""] = names_of(command.SHARED)
+SHORT = {"-h", "-j", "-V"}
 
 
 def elsewhere(prepare, *args):
@@ -68,8 +71,9 @@ def contained():
 
 @test("options and commands are found")
 def _():
-    equal(COMMANDS, {"list", "watch", "drops", "state"})
+    equal(COMMANDS, {"list", "watch", "drops", "holders", "state", "help"})
     assert "--map" in OPTIONS["list"] and "--json" in OPTIONS["drops"], OPTIONS
+    equal({name for name in OPTIONS[""] if len(name) == 2}, SHORT)
 
 
 # --- errors -----------------------------------------------------------------
@@ -78,17 +82,52 @@ def _():
 @test("bad usage: 2, and what was bad")
 def _():
     for args, words in (
-            (("nothing",), "invalid choice: 'nothing'"),
-            (("--nothing",), "unrecognized arguments: --nothing"),
-            (("list", "--map", "x"), "argument --map: invalid number value: 'x'"),
-            (("list", "--target", "-1"), "-1 is not a number of 32 bits"),
-            (("list", "--map"), "argument --map: expected one argument"),
+            (("nothing",), "no command 'nothing'"),
+            (("--nothing",), "no option --nothing"),
+            (("--map", "1"), "no option --map"),
+            (("list", "--map", "x"), "--map: 'x' is not a number"),
+            (("list", "--map=x"), "--map: 'x' is not a number"),
+            (("list", "--target", "-1"), "--target: '-1' is not a number"),
+            (("list", "--target", "4294967296"), "4294967296 is not a number of 32 bits"),
+            (("list", "--map"), "--map wants a value: ID"),
+            (("list", "--json=1"), "--json takes no value"),
+            (("list", "id"), "'id' wants something behind it"),
+            (("list", "id", "x"), "'x' is not a number"),
+            (("list", "target", "out1"), "'out1' is not a number"),
+            (("holders", "dev", "lo"), "only maps are chosen from"),
             (("watch", "0"), "0 is not a number of seconds"),
             (("watch", "nan"), "nan is not a number of seconds"),
-            (("drops", "--map", "1"), "unrecognized arguments: --map 1")):
+            (("watch", "1", "2"), "what is '2'?"),
+            (("drops", "--since", "-1"), "--since: -1 is not a number of seconds"),
+            (("state", "--map", "1"), "no option --map"),
+            (("state", "more"), "what is 'more'?"),
+            (("help", "nothing"), "no command 'nothing'")):
         status, out, err = redirmap(command, *args)
         equal((status, out), (2, ""))
         assert words in err and "usage: redirmap" in err, err
+
+
+@test("help and versions, of all and of a command")
+def _():
+    status, out, err = redirmap(command, "help")
+    equal((status, err), (0, ""))
+    for name in ("--help", "-h"):
+        equal(redirmap(command, name), (0, out, ""))
+    equal({line.split()[0] for line in out.splitlines() if line.startswith("  ")} - SHORT
+          - {"--all-netns", *(name + "," for name in SHORT)}, COMMANDS)
+    for name in COMMANDS:
+        status, out, err = redirmap(command, "help", name)
+        equal((status, err), (0, ""))
+        equal(redirmap(command, name, "--help"), (0, out, ""))
+        assert out.startswith(f"usage: redirmap {name} "), out
+        words = set(re.findall(r"[\w-]+", out))
+        equal(OPTIONS[name] - words, set())
+    source = (TOP / "src/main.c").read_text(encoding="utf-8")
+    version, = re.findall(r'^MODULE_VERSION\("(.*)"\);', source, re.M)
+    equal(command.VERSION, version)
+    for name in ("--version", "-V"):
+        equal(redirmap(command, name),
+              (0, f"redirmap {version}; module {version} is loaded\n", ""))
 
 
 @test("what the kernel refuses: 1, with its words")
@@ -128,16 +167,22 @@ def _():
                   "namespace (EPERM)\n"))
 
 
-@test("the module is not loaded: 3, and that it is so")
+RELEASE = os.uname().release
+NOT_LOADED = (3, "", "redirmap: the module redirmap is not loaded; load it with 'insmod "
+              f"build/{RELEASE}/redirmap.ko' in its sources, when 'make' has built it there\n")
+
+
+@test("the module is not loaded: 3, and how to load it")
 def _():
     testlib.unload()
     try:
-        for args in ((), ("drops",), ("--json", "list"), ("state",), ("watch",)):
-            equal(redirmap(command, *args),
-                  (3, "", "redirmap: the module redirmap is not loaded\n"))
+        for args in ((), ("drops",), ("--json", "list"), ("state",), ("watch",), ("holders",)):
+            equal(redirmap(command, *args), NOT_LOADED)
         # To help, and to say what is wrong with arguments, it needs none.
         equal(redirmap(command, "--help")[0], 0)
         equal(redirmap(command, "nothing")[0], 2)
+        equal(redirmap(command, "--version"),
+              (0, f"redirmap {command.VERSION}; no module is loaded\n", ""))
     finally:
         testlib.load()
 
@@ -156,8 +201,7 @@ def _():
 
     clock, redirmap_watch.time = redirmap_watch.time, Clock
     try:
-        equal(redirmap(command, "watch", "--count", "2"),
-              (3, "", "redirmap: the module redirmap is not loaded\n"))
+        equal(redirmap(command, "watch", "--count", "2"), NOT_LOADED)
     finally:
         redirmap_watch.time = clock
         testlib.load()
@@ -170,12 +214,107 @@ def _():
     assert "rates of" in done, done
     for fd in fds:
         os.close(fd)
-    with subprocess.Popen([sys.executable, COMMAND, "watch", "0.1"], text=True,
+    with subprocess.Popen([COMMAND, "watch", "0.1"], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stdout.readline()
         child.send_signal(signal.SIGINT)
         _, err = child.communicate()
-        equal((child.returncode, err), (0, ""))
+        equal((child.returncode, err), (-signal.SIGINT, ""))
+
+
+PTRACE_TRACEME, PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 17, 24, 0x4200
+# Else an exec sends SIGTRAP, which is still to come at the end of that system call.
+PTRACE_O_TRACEEXEC = 0x10
+libc = testlib.ctypes.CDLL(None)
+
+
+def ptrace(request, pid, data=0):
+    assert not libc.ptrace(request, pid, None, testlib.ctypes.c_void_p(data)), request
+
+
+def interrupted_at(stop):
+    """The command gets SIGINT where it enters, or leaves, a system call, counted from
+    its exec on: its wait status, and stderr. None where it has ended before."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(theirs, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        ptrace(PTRACE_TRACEME, 0)
+        os.execv(COMMAND, [COMMAND, "state"])
+    os.close(theirs)
+    with open(ours, encoding="utf-8") as err:
+        os.waitpid(child, 0)
+        ptrace(PTRACE_SETOPTIONS, child, PTRACE_O_TRACEEXEC)
+        for _ in range(stop):
+            ptrace(PTRACE_SYSCALL, child)
+            if os.WIFEXITED(os.waitpid(child, 0)[1]):
+                return None
+        os.kill(child, signal.SIGINT)
+        ptrace(PTRACE_DETACH, child)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status), err.read()
+
+
+@test("interrupted at any moment, also while it starts: dead of SIGINT, no traceback")
+def _():
+    stop = 0
+    # Not the last one, where it enters exit_group().
+    while interrupted_at(stop + 1) is not None:
+        equal((stop, *interrupted_at(stop)), (stop, -signal.SIGINT, ""))
+        stop += 59
+    print(f"# {stop} stops")
+    assert stop > 300, stop
+
+
+# --- what it takes ----------------------------------------------------------
+
+
+@test("at its start it imports what it needs, and nothing that takes long")
+def _():
+    done = subprocess.run(["/usr/bin/python3", "-ES", "-X", "importtime", COMMAND], text=True,
+                          capture_output=True, check=True)
+    told = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert "redirmap_netlink" in told, told
+    heavy = {"argparse", "collections", "contextlib", "ctypes", "enum", "functools", "gettext",
+             "json", "pyroute2", "re", "shutil", "signal", "site", "socket", "subprocess",
+             "typing", "redirmap_drops", "redirmap_holders", "redirmap_watch"}
+    equal(told & heavy, set())
+    assert len(told) < 40, told
+    with open(COMMAND, encoding="utf-8") as file:
+        equal(file.readline(), "#!/usr/bin/env -S --block-signal=INT /usr/bin/python3 -ES\n")
+
+
+def calls(*args):
+    """How many functions are called, of Python and below, for it to answer."""
+    count = 0
+
+    def profile(_frame, event, _arg):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        result = redirmap(command, *args)
+    finally:
+        sys.setprofile(None)
+    equal(result[::2], (0, ""))
+    return count
+
+
+@test("listing is linear in the number of maps, without a process for any")
+def _():
+    fds, taken = [], {}
+    for many in (100, 1000):
+        fds += [make_map(f"rm_{number}") for number in range(len(fds), many)]
+        before = sh("sed -n 's/^processes //p' /proc/stat")
+        taken[many] = calls(), calls("--json")
+        assert int(sh("sed -n 's/^processes //p' /proc/stat")) - int(before) < 10
+    for fd in fds:
+        os.close(fd)
+    print(f"# calls: {taken}")
+    for few, many in zip(taken[100], taken[1000]):
+        assert 0 < many < 10 * few, taken
 
 
 # --- the manual page --------------------------------------------------------
@@ -221,7 +360,8 @@ def _():
             return set(told).union(*map(names, told.values()))
         return set()
 
-    for args in (("list",), ("state",), ("watch", "--count", "1", "0.1")):
+    for args in (("list",), ("state",), ("watch", "--count", "1", "0.1"), ("holders",),
+                 ("drops", "--since", "0.1")):
         told = json.loads(redirmap(command, "--json", *args)[1])
         equal(names(told) - words, set())
     os.close(fd)
@@ -235,18 +375,21 @@ def completed(*words):
     program = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); '
                '$(complete -p redirmap | sed "s/.*-F \\([^ ]*\\).*/\\1/"); '
                'printf "%s\\n" "${COMPREPLY[@]}"')
+    path = f"{TOP}/scripts:{os.environ['PATH']}"
     done = subprocess.run(["bash", "-uc", program, "bash", COMPLETION, "redirmap", *words],
-                          text=True, capture_output=True, check=True)
+                          text=True, capture_output=True, check=True,
+                          env={**os.environ, "PATH": path})
     equal(done.stderr, "")
     return set(done.stdout.split())
 
 
 @test("completion offers all commands and options, and no others")
 def _():
-    equal(completed(""), COMMANDS | OPTIONS[""] - {"-h"})
-    for name in COMMANDS:
-        equal(completed(name, ""), OPTIONS[name] - {"-h"})
-        equal(completed("--json", name, "--"), OPTIONS[name] - {"-h"})
+    equal(completed(""), COMMANDS | OPTIONS[""] - SHORT)
+    for name in COMMANDS - {"help"}:
+        equal(completed(name, "--"), OPTIONS[name] - SHORT)
+        equal(completed("--json", name, "--"), OPTIONS[name] - SHORT)
+    equal(completed("help", ""), COMMANDS)
 
 
 @test("completion of what has been begun")
@@ -259,8 +402,34 @@ def _():
 
 @test("completion knows what takes a number")
 def _():
-    equal(completed("list", "--map", ""), set())
+    equal(completed("drops", "--since", ""), set())
     equal(completed("watch", "--count", ""), set())
+
+
+@test("completion of maps, targets and devices, as those that there are")
+def _():
+    fds = [make_map(f"rm_comp{number}") for number in range(2)]
+    testlib.update(fds[0], 0, 1)
+    maps = {str(map_id(fd)) for fd in fds}
+    target, = (str(one["id"]) for one in json.loads(redirmap(command, "-j")[1])["targets"])
+    for name in ("list", "drops", "holders"):
+        equal(completed(name, "--map", ""), maps)
+        equal(completed(name, "id", ""), maps)
+        equal(completed(name, "map", "id", ""), maps)
+        equal(completed(name, "map", ""), maps | {"id", "name"})
+        equal(completed(name, "map", "name", "rm_"), {"rm_comp0", "rm_comp1"})
+    for name in ("list", "drops"):
+        equal(completed(name, "--target", ""), {target})
+        equal(completed(name, "target", "id", ""), {target})
+        equal(completed(name, "target", ""), {"id", target})
+        equal(completed(name, "dev", ""), {"lo"})
+        equal(completed(name, "l"), {"lo"})
+        # The words that it offers are such that the command takes.
+        for words in (["id", min(maps)], ["map", "name", "rm_comp0"], ["target", "id", target],
+                      ["dev", "lo"], ["lo"], [min(maps)]):
+            equal(redirmap(command, name, *words)[::2], (0, ""))
+    for fd in fds:
+        os.close(fd)
 
 
 # --- installation -----------------------------------------------------------

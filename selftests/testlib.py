@@ -20,8 +20,7 @@ import subprocess
 import sys
 import time
 import traceback
-from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_loader
+from importlib.util import find_spec
 
 sys.dont_write_bytecode = True
 
@@ -124,14 +123,6 @@ def equal(is_, want):
 sys.path.insert(0, str(TOP / "scripts"))
 # Of programs that tests start, too.
 os.environ["PYTHONPATH"] = f"{TOP}/scripts:{HERE}"
-
-
-def load_command():
-    """scripts/redirmap as a module: starting Python anew takes seconds in the VM."""
-    loader = SourceFileLoader("redirmap", COMMAND)
-    module = module_from_spec(spec_from_loader("redirmap", loader))
-    loader.exec_module(module)
-    return module
 
 
 def redirmap(command, *args):

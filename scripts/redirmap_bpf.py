@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""BPF maps, programs and links: which there are, and what they consist of.
+
+By libbpf, which ip(8) and bpftool(8) are linked with, too: no process per map.
+"""
+import ctypes
+import errno
+import os
+from struct import Struct, unpack_from
+
+from redirmap_netlink import Refused
+
+# enum bpf_map_type, bpf_prog_type, bpf_link_type: those that are looked into
+PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 3, 12, 13
+DEVMAP, CPUMAP, DEVMAP_HASH = 14, 16, 25
+MAP_TYPES = {
+    PROG_ARRAY: "prog_array", ARRAY_OF_MAPS: "array_of_maps", HASH_OF_MAPS: "hash_of_maps",
+    DEVMAP: "devmap", CPUMAP: "cpumap", DEVMAP_HASH: "devmap_hash",
+}
+SCHED_CLS, SCHED_ACT, XDP, EXT = 3, 4, 6, 28
+PROG_TYPES = {SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "ext"}
+LINK_XDP, LINK_TRACING = 6, 2
+LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
+
+# The most that a program may use.
+MAPS_OF_PROG = 64
+
+# The beginnings of struct bpf_map_info, bpf_prog_info and bpf_link_info
+MAP_INFO = Struct("=IIIIII16s")
+PROG_INFO = Struct("=II8xIIQQQIIQ16s")
+LINK_INFO = Struct("=IIIxxxxII")
+INFO_SIZE = 256
+
+# What /proc/PID/fd shows, and the line of fdinfo that has the id
+FILES = {
+    "anon_inode:bpf-map": ("map", "map_id"),
+    "anon_inode:bpf-prog": ("program", "prog_id"),
+    "anon_inode:bpf_link": ("link", "link_id"),
+    "anon_inode:bpf-link": ("link", "link_id"),
+}
+
+libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+VERBS = {"map": "map", "program": "prog", "link": "link"}
+
+
+def ids(kind):
+    """Ids of all objects of a kind."""
+    ask = getattr(libbpf, f"bpf_{VERBS[kind]}_get_next_id")
+    number = ctypes.c_uint32(0)
+    while not (result := ask(number, ctypes.byref(number))):
+        yield number.value
+    if -result != errno.ENOENT:
+        raise Refused(-result, f"Listing BPF {kind}s takes CAP_SYS_ADMIN"
+                      if -result == errno.EPERM else None)
+
+
+def info(kind, fd):
+    """What the kernel says of an object."""
+    buffer = ctypes.create_string_buffer(INFO_SIZE)
+    used = (ctypes.c_uint32 * MAPS_OF_PROG)()
+    if kind == "program":
+        PROG_INFO.pack_into(buffer, 0, 0, 0, 0, 0, 0, 0, 0, 0, MAPS_OF_PROG,
+                            ctypes.addressof(used), b"")
+    size = ctypes.c_uint32(INFO_SIZE)
+    result = libbpf.bpf_obj_get_info_by_fd(fd, buffer, ctypes.byref(size))
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    if kind == "map":
+        number, one, key, value, entries, _, name = MAP_INFO.unpack_from(buffer)
+        return {
+            "id": one, "name": text(name), "type": number, "key_size": key, "value_size": value,
+            "max_entries": entries,
+        }
+    if kind == "program":
+        number, one, _, _, _, _, _, _, count, _, name = PROG_INFO.unpack_from(buffer)
+        return {
+            "id": one, "name": text(name), "type": number,
+            "map_ids": used[:min(count, MAPS_OF_PROG)],
+        }
+    number, one, prog, first, second = LINK_INFO.unpack_from(buffer)
+    return {
+        "id": one, "name": "", "type": number, "prog_id": prog,
+        "ifindex": first if number == LINK_XDP else None,
+        "target_id": second if number == LINK_TRACING else None,
+    }
+
+
+def text(name):
+    return name.rstrip(b"\0").decode(errors="replace")
+
+
+class Opened:
+    """A descriptor of an object by its id; of None where it has gone."""
+
+    def __init__(self, kind, number):
+        self.fd = getattr(libbpf, f"bpf_{VERBS[kind]}_get_fd_by_id")(number)
+
+    def __enter__(self):
+        return self.fd if self.fd >= 0 else None
+
+    def __exit__(self, *_):
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+def everything(kind):
+    """What the kernel says of all objects of a kind, by id."""
+    found = {}
+    for number in ids(kind):
+        with Opened(kind, number) as fd:
+            if fd is not None:
+                found[number] = info(kind, fd)
+    return found
+
+
+def values(one, at=0):
+    """A number of 32 bits in each value of a map that has such."""
+    found = set()
+    with Opened("map", one["id"]) as fd:
+        if fd is None:
+            return found
+        key, value = (ctypes.create_string_buffer(one[size]) for size in ("key_size",
+                                                                          "value_size"))
+        last = None
+        # Of a hash that changes meanwhile, the walk might never end.
+        for _ in range(one["max_entries"]):
+            if libbpf.bpf_map_get_next_key(fd, last, key):
+                break
+            last = key
+            if not libbpf.bpf_map_lookup_elem(fd, key, value):
+                found.add(unpack_from("=I", value, at)[0])
+    return found - {0}
+
+
+def kind_of_pin(path, proc):
+    """What a file of a bpffs is, and its id; None where it is neither of the three."""
+    fd = libbpf.bpf_obj_get(os.fsencode(path))
+    if fd < 0:
+        return None
+    try:
+        kind, _ = FILES.get(os.readlink(f"self/fd/{fd}", dir_fd=proc), (None, None))
+        return (kind, info(kind, fd)["id"]) if kind else None
+    finally:
+        os.close(fd)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""redirmap drops: who lost how many frames, why, what to do, and whether it goes
+on."""
+import errno
+import os
+import time
+
+from redirmap_reasons import REASONS
+from redirmap_table import drops_of, frames, netns_names, print_json, this_netns
+from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, ifindex_of,
+                            leads_elsewhere)
+
+TEXTS = {reason.name: reason.text for reason in REASONS}
+NOTHING = {"packets": 0, "bytes": 0, "drops": {}, "error": None}
+
+# The thing that all become when nothing else is left of them, by its key
+GONE = ("gone",)
+GONE_NAME = "Maps and targets that are no more"
+
+
+def target_name(target):
+    name = target["ifname"]
+    if target["prog_id"] is not None:
+        name += f" behind program {target['prog_id']}"
+    return name
+
+
+def map_name(one):
+    return f"Map {one['id']}" + (f" ({one['name']})" if one["name"] else "")
+
+
+def former_name(one):
+    """Of targets that are no more; their device may have stayed."""
+    stayed = ifindex_of(one["ifname"]) == one["ifindex"]
+    return f"{one['ifname']} ({'former entries' if stayed else 'gone'})"
+
+
+def combined(one, other, sign=1):
+    """The sum of two counters, or the difference."""
+    drops = dict(one["drops"])
+    for reason, packets in other["drops"].items():
+        drops[reason] = max(drops.get(reason, 0) + sign * packets, 0)
+    return {
+        "packets": max(one["packets"] + sign * other["packets"], 0),
+        "bytes": max(one["bytes"] + sign * other["bytes"], 0),
+        "drops": {reason: packets for reason, packets in drops.items() if packets},
+        "error": one["error"] or other["error"],
+    }
+
+
+class Look:
+    """What was lost by whom, as of one moment.
+
+    Each thing has a key, which it keeps (ids are given again, so they alone are
+    not that), its counters, and an heir: the key of what its counters are added to
+    when it goes.
+    """
+
+    def __init__(self, args, family):
+        self.things = {}
+        self.maps, self.targets = [], []
+        by_map = args.maps or args.names
+        by_target = args.targets or args.devices
+        gone = self._gone(args, family) if args.devices or not args.selected() else set()
+        if by_target or not by_map:
+            self.targets = chosen_targets(args, family, gone)
+        if by_map or not by_target:
+            self.maps = chosen_maps(args, family)
+        # What is no more comes last.
+        former, self.things = self.things, {}
+        for one in self.targets:
+            self._add(
+                ("target", one["id"], one["netns"], one["ifindex"], one["prog_id"], one["entry"]),
+                ("gone", one["ifindex"], one["ifname"]),
+                target_name(one), one["stats"], one["netns"], target=one["id"],
+            )
+        for one in self.maps:
+            self._add(
+                ("map", one["id"], one["netns"], one["name"]), GONE, map_name(one),
+                one["stats"], one["netns"], map_id=one["id"],
+            )
+        self.things.update(former)
+
+    def _add(self, key, heir, name, stats, netns, map_id=None, target=None):
+        what = {"map": map_id, "target": target, "netns": netns, "name": name}
+        self.things[key] = what, stats, heir
+
+    def _gone(self, args, family):
+        """What is no more; the names of devices among that."""
+        state = family.state()
+        rest = state["gone"]
+        for one in state["gone_devices"]:
+            rest = combined(rest, one["stats"], -1)
+            if not args.devices or one["ifname"] in args.devices:
+                self._add(("gone", one["ifindex"], one["ifname"]), GONE, former_name(one),
+                          one["stats"], this_netns())
+        if not args.devices:
+            self._add(GONE, None, GONE_NAME, rest, this_netns())
+        return {one["ifname"] for one in state["gone_devices"]}
+
+
+def sum_of(stats):
+    return stats["packets"] + drops_of(stats)
+
+
+def losses(what, stats, since=None, before=None):
+    """A record for each reason that frames were lost for."""
+    for reason, packets in stats["drops"].items():
+        within = None
+        if since:
+            # An entry that is replaced counts anew; what is no more never does.
+            anew = what["target"] is not None and before and sum_of(before) > sum_of(stats)
+            old = before if before and not anew else NOTHING
+            within = {
+                "seconds": since,
+                "packets": max(packets - old["drops"].get(reason, 0), 0),
+                "offered": max(sum_of(stats) - sum_of(old), 0),
+            }
+        yield {
+            **what,
+            "reason": reason,
+            "packets": packets,
+            "error": stats["error"] if reason == "driver_error" else None,
+            "offered": sum_of(stats),
+            "since": within,
+            "text": TEXTS.get(reason, "For a reason that this version does not know."),
+        }
+
+
+def baseline(before, after):
+    """What each thing had counted before, and those that it has inherited from."""
+    counted = {key: stats for key, (_, stats, _) in before.things.items()}
+    for key, (what, stats, heir) in before.things.items():
+        # Of another namespace's things that is told there.
+        if key in after.things or not heir or what["netns"] != this_netns():
+            continue
+        heir = heir if heir in after.things else GONE
+        counted[heir] = combined(counted.get(heir, NOTHING), stats)
+    return counted
+
+
+def find_losses(before, after, since):
+    """Records of all that was lost; before is None, or what it was a while ago."""
+    counted = baseline(before, after) if before else {}
+    found = []
+    for key, (what, stats, _) in after.things.items():
+        found += losses(what, stats, since, counted.get(key))
+    if since:
+        # What goes on comes first, the most of it.
+        found.sort(key=lambda one: -one["since"]["packets"])
+    return found
+
+
+def of_frames(loss, counts):
+    """17 of 1,041 frames; what a map is offered, nobody counts."""
+    if loss["map"] is not None or loss["name"] == GONE_NAME:
+        return frames(counts["packets"])
+    return f"{counts['packets']:,} of {frames(counts['offered'])}"
+
+
+def sentence(loss, where):
+    """Who lost how many, why, and what to do."""
+    name = loss["name"] + where(loss)
+    since = loss["since"]
+    if not since:
+        said = f"{name} lost {of_frames(loss, loss)}."
+    elif since["packets"]:
+        said = (f"{name} lost {of_frames(loss, since)} in {since['seconds']:.3g} s, "
+                f"{loss['packets']:,} in all: it goes on.")
+    else:
+        said = (f"{name} lost none in {since['seconds']:.3g} s, {of_frames(loss, loss)} before: "
+                "it has stopped, or waits for traffic.")
+    said += " " + loss["text"]
+    if loss["error"]:
+        code = errno.errorcode.get(loss["error"], str(loss["error"]))
+        said += f" The last error was {code} ({os.strerror(loss['error'])})."
+    return said
+
+
+def nothing_lost(args, family):
+    """What is said when there is nothing to tell of."""
+    if args.selected():
+        return "No frame was lost there."
+    lost = sum(drops_of(one["stats"]) for kind in elsewhere(args, family) or () for one in kind)
+    if lost:
+        return (f"No frame was lost in this network namespace; {frames(lost)} in others: see "
+                "--all-netns.")
+    return "No frame was lost."
+
+
+def run(args, family, out):
+    names = netns_names() if args.all_netns else {}
+
+    def where(one):
+        if not args.all_netns:
+            return ""
+        if one["netns"] == this_netns():
+            return " in this network namespace"
+        return f" in network namespace {names.get(one['netns'], one['netns'])}"
+
+    before = since = None
+    if args.since:
+        before, begin = Look(args, family), time.monotonic()
+        time.sleep(args.since)
+    try:
+        after = Look(args, family)
+    except NotFound as error:
+        if not before:
+            raise
+        raise NotFound(f"{error}: it went away meanwhile") from None
+    if before:
+        since = time.monotonic() - begin
+    found = find_losses(before, after, since)
+
+    if args.json:
+        print_json({"drops": found}, out)
+        return
+    for loss in found:
+        print(sentence(loss, where), file=out)
+    if not found:
+        print(nothing_lost(args, family), file=out)
+    if leads_elsewhere(args, after.maps, after.targets):
+        print("Entries of maps lead to devices of other network namespaces; what was lost there "
+              "--all-netns tells.", file=out)

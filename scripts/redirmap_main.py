@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command redirmap: see redirmap(8), Documentation/redirmap.8.rst.
+
+What it takes to start is kept small: modules that one command needs are imported
+by that command.
+"""
+import errno
+import os
+import sys
+
+import redirmap_args as cli
+from redirmap_args import BadUsage, Command, Option
+from redirmap_netlink import Family, NotLoaded, Refused
+from redirmap_table import Text, drops_of, frames, netns_column, print_json, short, table
+from redirmap_which import NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere
+
+# Of the command; as MODULE_VERSION() in src/main.c.
+VERSION = "0.1"
+
+EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_LOADED, EXIT_NOT_PERMITTED = 1, 2, 3, 4
+
+ABOUT = "What claimed redirect maps do: where frames go, and where they are lost."
+EPILOG = """exit status: 0 all is well, 1 the kernel refused or there is no such thing, 2 bad
+usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
+
+
+# --- list -------------------------------------------------------------------
+
+
+def show_maps(args, maps, out, empty):
+    head, netns = netns_column(args, maps)
+    table(
+        ["MAP", "NAME", "TYPE", *head, "USED", "CAPACITY", "MEMBERS", "MEMORY", "LOST"],
+        [
+            [
+                one["id"],
+                Text(one["name"] or "-"),
+                Text(one["type"]),
+                *where,
+                one["used"],
+                one["capacity"],
+                one["members"],
+                short(one["memory"], 1024, "B"),
+                drops_of(one["stats"]),
+            ]
+            for one, where in zip(maps, netns)
+        ],
+        out,
+        empty,
+    )
+
+
+def show_targets(args, targets, out, empty):
+    head, netns = netns_column(args, targets)
+    table(
+        ["TARGET", "DEVICE", *head, "IFINDEX", "PROGRAM", "MAPS", "PACKETS", "BYTES", "LOST"],
+        [
+            [
+                one["id"],
+                Text(one["ifname"] + (" (entry)" if one["entry"] else "")),
+                *where,
+                one["ifindex"],
+                one["prog_id"],
+                one["refs"],
+                one["stats"]["packets"],
+                one["stats"]["bytes"],
+                drops_of(one["stats"]),
+            ]
+            for one, where in zip(targets, netns)
+        ],
+        out,
+        empty,
+    )
+
+
+def list_command(args, family, out):
+    maps = targets = None
+    if args.maps or args.names or not args.selected():
+        maps = chosen_maps(args, family)
+    if args.targets or args.devices or not args.selected():
+        targets = chosen_targets(args, family)
+
+    if args.json:
+        told = {"maps": maps, "targets": targets}
+        print_json({key: value for key, value in told.items() if value is not None}, out)
+        return
+
+    empty = ["No claimed maps.", "No targets."]
+    more = elsewhere(args, family) if not (maps and targets) else None
+    for i, things in enumerate(more or ()):
+        if things:
+            empty[i] = (f"{empty[i][:-1]} in this network namespace, {len(things)} in all: "
+                        "see --all-netns.")
+    if maps is not None:
+        show_maps(args, maps, out, empty[0])
+    if maps is not None and targets is not None:
+        print(file=out)
+    if targets is not None:
+        show_targets(args, targets, out, empty[1])
+    if maps and leads_elsewhere(args, maps, targets):
+        print("\nEntries of these maps lead to devices of other network namespaces: see "
+              "--all-netns.", file=out)
+
+
+# --- state ------------------------------------------------------------------
+
+
+def state_command(args, family, out):
+    state = family.state()
+    if args.json:
+        print_json(state, out)
+        return
+
+    claims = {"": "no maps", "*": "all maps"}.get(state["claim"], f"maps named {state['claim']}")
+    print(f"redirmap {state['version']}, claims {claims}\n", file=out)
+    table(
+        ["FUNCTION", "HOOK"],
+        [[Text(one["name"]), Text(one["kind"])] for one in state["hooks"]],
+        out,
+    )
+    print(file=out)
+    table(
+        ["STRUCTURE", "MEMBER", "BYTES"],
+        [
+            [Text(one["type"]), Text(one["member"] or "(size)"), one["where"]]
+            for one in state["layouts"]
+        ],
+        out,
+    )
+    gone = state["gone"]
+    print(
+        f"\nMaps and targets that are no more have sent {frames(gone['packets'])}"
+        f" ({gone['bytes']:,} bytes) and lost {drops_of(gone):,}.",
+        file=out,
+    )
+
+
+# --- what others do ---------------------------------------------------------
+
+
+def drops_command(args, family, out):
+    import redirmap_drops
+
+    redirmap_drops.run(args, family, out)
+
+
+def holders_command(args, family, out):
+    import redirmap_holders
+
+    redirmap_holders.run(args, family, out)
+
+
+def watch_command(args, family, out):
+    import redirmap_watch
+
+    redirmap_watch.run(args, family, out)
+
+
+# --- the command line -------------------------------------------------------
+
+WHICH = "[[map] ID | map name NAME | target ID | [dev] DEVICE]..."
+
+ONE_MAP = Option(["--map"], "maps", "only the map of this id", "ID", cli.number, several=True)
+ONE_TARGET = Option(
+    ["--target"], "targets", "only the target of this id", "ID", cli.number, several=True
+)
+SHARED = (
+    Option(["-j", "--json"], "json", "print JSON"),
+    Option(["--all-netns"], "all_netns", "tell of all network namespaces"),
+    Option(["-h", "--help"], "help", "print this"),
+    Option(["-V", "--version"], "version", "print the versions of command and module"),
+)
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command(
+            "list", list_command, "list maps and targets (the default)", WHICH, cli.take_which,
+            (ONE_MAP, ONE_TARGET),
+        ),
+        Command(
+            "drops", drops_command, "say who lost how many frames, why, and what to do", WHICH,
+            cli.take_which,
+            (
+                ONE_MAP,
+                ONE_TARGET,
+                Option(
+                    ["--since"], "since", "wait so long, and say what was lost meanwhile",
+                    "SECONDS", cli.seconds,
+                ),
+            ),
+        ),
+        Command(
+            "watch", watch_command, "show rates, again and again", "[SECONDS]",
+            cli.take_seconds,
+            (Option(["--count"], "count", "end after so many times", "N", cli.number),),
+        ),
+        Command(
+            "holders", holders_command, "list what keeps maps, and so the module, in use",
+            "[[map] ID | map name NAME]...", cli.take_maps, (ONE_MAP,),
+        ),
+        Command("state", state_command, "show what the module claims, hooks and relies on"),
+        Command("help", None, "explain a command", "[COMMAND]", cli.take_command),
+    )
+}
+
+
+def print_help(command, out):
+    out.write(cli.help_of(command, COMMANDS, SHARED, ABOUT, EPILOG))
+
+
+def print_version(out):
+    try:
+        with open("/sys/module/redirmap/version", encoding="ascii") as file:
+            module = f"module {file.read().strip()} is loaded"
+    except OSError:
+        module = "no module is loaded"
+    print(f"redirmap {VERSION}; {module}", file=out)
+
+
+def without_module(args, out):
+    """What needs no module: help and versions. Was that asked for?"""
+    if args.version:
+        print_version(out)
+    elif args.help:
+        print_help(COMMANDS.get(args.given), out)
+    elif args.given == "help":
+        if args.about and args.about not in COMMANDS:
+            raise BadUsage(f"no command {args.about!r}", COMMANDS["help"])
+        print_help(COMMANDS.get(args.about), out)
+    else:
+        return False
+    return True
+
+
+def fail(text, status):
+    print(f"redirmap: {text}", file=sys.stderr)
+    return status
+
+
+def bad_usage(error):
+    sys.stderr.write(cli.usage_of(error.command))
+    return fail(f"{error}; see 'redirmap help'", EXIT_USAGE)
+
+
+def not_loaded():
+    release = os.uname().release
+    how = f"'insmod build/{release}/redirmap.ko' in its sources, when 'make' has built it there"
+    try:
+        with open(f"/lib/modules/{release}/modules.dep", encoding="utf-8") as file:
+            if "/redirmap.ko" in file.read():
+                how = "'modprobe redirmap'"
+    except OSError:
+        pass
+    return fail(f"the module redirmap is not loaded; load it with {how}", EXIT_NOT_LOADED)
+
+
+def not_permitted(refused):
+    if refused.told:
+        return fail(refused, EXIT_NOT_PERMITTED)
+    who = "" if not os.geteuid() else ": you are not root"
+    return fail(
+        f"CAP_NET_ADMIN over this network namespace is needed{who}", EXIT_NOT_PERMITTED
+    )
+
+
+def main(argv=None, out=None):
+    out = out or sys.stdout
+    try:
+        args = cli.parse(sys.argv[1:] if argv is None else argv, COMMANDS, SHARED, "list")
+        if not without_module(args, out):
+            with Family() as family:
+                args.run(args, family, out)
+        out.flush()
+    except BadUsage as error:
+        return bad_usage(error)
+    except NotFound as error:
+        return fail(error, EXIT_REFUSED)
+    except NotLoaded:
+        return not_loaded()
+    except Refused as refused:
+        if refused.code == errno.EPERM:
+            return not_permitted(refused)
+        return fail(refused, EXIT_REFUSED)
+    except BrokenPipeError:
+        # Who reads has had enough; let the interpreter flush into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which maps and targets a command is about, and what lies beyond its view."""
+from _socket import if_nametoindex
+
+from redirmap_netlink import Refused
+
+
+class NotFound(Exception):
+    """There is nothing of what was asked for."""
+
+
+def here(args):
+    return "" if args.all_netns else " in this network namespace"
+
+
+def chosen_maps(args, family):
+    """Maps that were named, or all when nothing was."""
+    if not args.selected():
+        return family.maps(None, args.all_netns)
+    found = []
+    for number in args.maps:
+        found += family.maps(number, args.all_netns)
+    if args.names:
+        every = family.maps(None, args.all_netns)
+        for name in args.names:
+            named = [one for one in every if one["name"] == name]
+            if not named:
+                raise NotFound(f"no claimed map is named {name}{here(args)}")
+            found += named
+    return found
+
+
+def chosen_targets(args, family, gone=()):
+    """Targets that were named, by id or device, or all when nothing was. Devices that
+    are gone may be named without having any."""
+    if not args.selected():
+        return family.targets(None, args.all_netns)
+    found = []
+    for number in args.targets:
+        found += family.targets(number, args.all_netns)
+    if args.devices:
+        every = family.targets(None, args.all_netns)
+        for name in args.devices:
+            named = [one for one in every if one["ifname"] == name]
+            if not named and name not in gone:
+                raise NotFound(no_target(args, name))
+            found += named
+    return found
+
+
+def ifindex_of(name):
+    """That of a device of this network namespace, or 0."""
+    try:
+        return if_nametoindex(name)
+    except OSError:
+        return 0
+
+
+def no_target(args, name):
+    """Why there is no target for a device."""
+    # Not by /sys, which may be another namespace's.
+    if args.all_netns or ifindex_of(name):
+        return f"no entry of a claimed map leads to {name}{here(args)}"
+    return f"there is no device {name}{here(args)}"
+
+
+def elsewhere(args, family):
+    """Maps and targets of all namespaces, where that may say more; else None."""
+    if args.all_netns or args.selected():
+        return None
+    try:
+        return family.maps(None, True), family.targets(None, True)
+    except Refused:
+        return None
+
+
+def leads_elsewhere(args, maps, targets):
+    """Do entries of these maps lead to targets that were not told of?"""
+    return (
+        not (args.all_netns or args.selected())
+        and sum(one["members"] for one in maps) > sum(one["refs"] for one in targets)
+    )
