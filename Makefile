@@ -11,8 +11,13 @@
 # make shell      a root shell in the test machine, module loaded (KERNEL=6.12)
 # make install    install the module for KVER, and the command redirmap, its
 #                 manual page and bash completion below PREFIX (/usr/local)
-# make install-tools, uninstall-tools
-#                 all but the module (DESTDIR for packages)
+# make install-tools
+#                 all but the module
+# make uninstall, uninstall-tools
+#                 undo the same
+#
+# DESTDIR is put in front of all that install writes (packages, images);
+# INSTALL_MOD_PATH in front of the module's path alone.
 #
 # What a target needs from Debian it installs, once.
 
@@ -53,32 +58,25 @@ lint:
 shell:
 	@scripts/shell $(KERNEL)
 
-install: modules install-tools
-	$(MAKE) -s -C $(KDIR) M=$(CURDIR)/$(BUILD) modules_install
-	depmod $(KVER)
-
 PREFIX ?= /usr/local
-sbin = $(DESTDIR)$(PREFIX)/sbin
-lib = $(DESTDIR)$(PREFIX)/lib/redirmap
-man8 = $(DESTDIR)$(PREFIX)/share/man/man8
-completions = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+INSTALL_MOD_PATH ?= $(DESTDIR)
+INSTALL = scripts/install --destdir "$(DESTDIR)" --prefix "$(PREFIX)"
+MODULE = --module "$(BUILD)/redirmap.ko" --modpath "$(INSTALL_MOD_PATH)" --kernel "$(KVER)"
 
-# The command lies beside its modules; it finds them through the link.
+install: modules
+	@$(INSTALL) $(MODULE) install
+
+uninstall:
+	@$(INSTALL) $(MODULE) uninstall
+
 install-tools:
-	@scripts/deps tools
-	install -d $(sbin) $(lib) $(man8) $(completions)
-	install -m 644 scripts/redirmap_*.py $(lib)
-	install scripts/redirmap $(lib)
-	ln -sfr $(lib)/redirmap $(sbin)/redirmap
-	rst2man --strict Documentation/redirmap.8.rst > $(man8)/redirmap.8
-	install -m 644 scripts/redirmap-completion.bash $(completions)/redirmap
+	@$(INSTALL) install
 
 uninstall-tools:
-	rm -rf $(lib)
-	rm -f $(sbin)/redirmap $(man8)/redirmap.8 $(completions)/redirmap
+	@$(INSTALL) uninstall
 
 clean:
 	rm -rf build
 
 .PHONY: all modules check demo bench fuzz soak lint shell install clean
-.PHONY: install-tools uninstall-tools
+.PHONY: uninstall install-tools uninstall-tools

@@ -1,0 +1,213 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make install and make uninstall: below DESTDIR and nowhere else, all of it, and
+# no word that looks like a failure; into an image, and into this system.
+
+# Functions are called by result():
+# shellcheck disable=SC2317,SC2086,SC2115
+
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=selftests/tap.sh
+. "$here/tap.sh"
+
+top=$(cd "$here/.." && pwd)
+release=$(uname -r)
+work=/tmp/redirmap-install
+dest=$work/dest
+
+[ "$(id -u)" = 0 ] || exit 4
+for tool in make depmod rst2man; do
+	command -v $tool >/dev/null || {
+		echo "1..0 # SKIP no $tool"
+		exit 4
+	}
+done
+rm -rf $work
+mkdir -p $dest
+
+# The module is built already; what make install does with it is what is tested.
+run_make()
+{
+	make -s -C "$top" -o modules KVER="$release" "$@"
+}
+
+# Files and folders of this system that have changed since mark_system: those that
+# were written, and those that something has come into or gone from.
+mark_system()
+{
+	touch $work/mark
+	# The clock that files get their times from ticks.
+	while [ ! $work/now -nt $work/mark ]; do
+		touch $work/now
+	done
+}
+
+changed()
+{
+	find /boot /etc /opt /srv /usr /var /lib/modules/$release/ -xdev \
+		\( -path /usr/src -o -path /usr/share/doc -o -name __pycache__ \) -prune -o \
+		-cnewer $work/mark -print | sort
+}
+
+nothing_changed()
+{
+	changed | tee $work/changed
+	[ ! -s $work/changed ]
+}
+
+below()
+{
+	(cd "$1" && find . ! -type d -print | sort)
+}
+
+quiet()
+{
+	cat "$1"
+	! grep -iE 'error|fail|warning|missing|cannot|skip|ssl|sign|system\.map' "$1"
+}
+
+expected="./lib/modules/$release/updates/redirmap.ko
+./usr/lib/redirmap/folders
+./usr/lib/redirmap/redirmap
+$(cd "$top/scripts" && printf './usr/lib/redirmap/%s\n' redirmap_*.py)
+./usr/sbin/redirmap
+./usr/share/bash-completion/completions/redirmap
+./usr/share/man/man8/redirmap.8"
+
+package()
+{
+	local rc=0
+
+	mark_system
+	run_make install DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+	quiet $work/said || rc=1
+	nothing_changed || rc=1
+	diff <(echo "$expected") <(below $dest) || rc=1
+	cmp "$top/build/$release/redirmap.ko" $dest/lib/modules/"$release"/updates/redirmap.ko ||
+		modinfo -F signer $dest/lib/modules/"$release"/updates/redirmap.ko | grep . || rc=1
+	$dest/usr/sbin/redirmap --version || rc=1
+	return $rc
+}
+result "into a package's folder: nothing else has changed, no depmod, no complaint" package
+
+unpackage()
+{
+	local rc=0
+
+	mark_system
+	run_make uninstall DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+	quiet $work/said || rc=1
+	nothing_changed || rc=1
+	# Not even a folder is left.
+	find $dest -mindepth 1 | tee $work/left
+	[ ! -s $work/left ] || rc=1
+	return $rc
+}
+result "uninstall leaves nothing of it" unpackage
+
+others_stay()
+{
+	local rc=0
+
+	mkdir -p $dest/usr/sbin $dest/usr/share/man/man8
+	touch $dest/usr/share/man/man8/other.8
+	find $dest | sort >$work/before
+	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	# Once more, which must not forget what the first one has made.
+	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	find $dest | sort >$work/after
+	diff $work/before $work/after || rc=1
+	rm -r $dest/usr
+	return $rc
+}
+result "what was there stays, empty folders as well" others_stay
+
+image()
+{
+	local rc=0 tree=$dest/lib/modules/$release
+
+	mkdir -p "$tree"
+	cp /lib/modules/"$release"/modules.{order,builtin,builtin.modinfo} "$tree"
+	depmod -b $dest "$release" || rc=1
+	! grep redirmap "$tree/modules.dep" || rc=1
+	mark_system
+	run_make install DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+	quiet $work/said || rc=1
+	grep -x 'updates/redirmap.ko:' "$tree/modules.dep" || rc=1
+	[ "$(modprobe -d $dest -S "$release" --show-depends redirmap)" = \
+		"insmod $tree/updates/redirmap.ko " ] || rc=1
+	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	! grep redirmap "$tree/modules.dep" || rc=1
+	nothing_changed || rc=1
+	rm -r $dest/lib
+	return $rc
+}
+result "into an image with a kernel: depmod there" image
+
+apart()
+{
+	local rc=0
+
+	mkdir $work/modules
+	run_make install DESTDIR=$dest INSTALL_MOD_PATH=$work/modules PREFIX=/usr || rc=1
+	diff <(echo "./lib/modules/$release/updates/redirmap.ko") <(below $work/modules) || rc=1
+	diff <(grep -v redirmap.ko <<<"$expected") <(below $dest) || rc=1
+	run_make uninstall DESTDIR=$dest INSTALL_MOD_PATH=$work/modules PREFIX=/usr || rc=1
+	[ -z "$(below $work/modules)$(below $dest)" ] || rc=1
+	return $rc
+}
+result "INSTALL_MOD_PATH: the module apart from the rest" apart
+
+# In the machine that tests run in, whatever is written goes away with it.
+everything()
+{
+	find /usr/local /usr/lib/modules/"$release" \
+		! -name 'modules.*' -printf '%p %y %m %s %l\n' | sort
+}
+
+# With few modules: depmod reads them all.
+few_modules()
+{
+	local kernel=/lib/modules/$release rc=0
+
+	mkdir $work/few
+	cp $kernel/modules.{order,builtin,builtin.modinfo} $work/few
+	mount --bind $work/few $kernel || return 1
+	depmod || rc=1
+	"$@" || rc=1
+	umount $kernel || rc=1
+	return $rc
+}
+
+into_this_system()
+{
+	local rc=0
+
+	everything >$work/before
+	run_make install >$work/said 2>&1 || rc=1
+	quiet $work/said || rc=1
+	[ "$(modprobe --show-depends redirmap)" = "insmod /lib/modules/$release/updates/redirmap.ko " ] ||
+		rc=1
+	[ "$(command -v redirmap)" = /usr/local/sbin/redirmap ] || rc=1
+	rmmod redirmap || rc=1
+	# It says how to load it, and so it is loaded.
+	! redirmap 2>$work/said || rc=1
+	grep "load it with 'modprobe redirmap'" $work/said || rc=1
+	modprobe redirmap claim='rm_*' || rc=1
+	redirmap list || rc=1
+	man -P cat -w redirmap | grep -x /usr/local/share/man/man8/redirmap.8 || rc=1
+	run_make uninstall >$work/said 2>&1 || rc=1
+	quiet $work/said || rc=1
+	! modprobe --show-depends redirmap 2>/dev/null || rc=1
+	everything >$work/after
+	diff $work/before $work/after || rc=1
+	return $rc
+}
+result "into this system, and out of it again" few_modules into_this_system
+
+rm -rf $work
+finish
