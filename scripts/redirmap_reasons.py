@@ -79,4 +79,10 @@ REASONS = (
         "In generic XDP the device's transmit queue was stopped, or its driver "
         "busy. Use a longer queue, or native XDP.",
     ),
+    Reason(
+        "xmit_drop",
+        "In generic XDP the device's driver, or a queue of a device below it, "
+        "dropped the packet. The statistics of both tell which: ip -s link, "
+        "tc -s qdisc. For a veth, see that its peer is up.",
+    ),
 )

@@ -158,13 +158,12 @@ TEST_F(counters, ring_full)
 	struct env *e = &self->e;
 	int queue[1];
 
-	if (e->generic)
-		SKIP(return, "the driver drops, and says nothing");
 	ASSERT_TRUE(make_tap("tap0", queue, 1));
 	ASSERT_TRUE(ip("link set tap0 txqueuelen 40\n"));
 	ASSERT_EQ(put_entry(e, 0, "tap0", NULL), 0);
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
-	EXPECT_TRUE(counted(e, 0, 40, REDIRMAP_DROP_RING_FULL, FRAMES - 40));
+	EXPECT_TRUE(counted(e, 0, 40, e->generic ? REDIRMAP_DROP_XMIT_DROP :
+			    REDIRMAP_DROP_RING_FULL, FRAMES - 40));
 	EXPECT_EQ(drain_tap(queue[0]), 40);
 	close(queue[0]);
 }
@@ -174,13 +173,61 @@ TEST_F(counters, driver_error)
 {
 	struct env *e = &self->e;
 
-	if (e->generic)
-		SKIP(return, "the driver drops, and says nothing");
 	ASSERT_TRUE(ip("tuntap add tap1 mode tap\nlink set tap1 group %d up\n", GROUP));
 	ASSERT_EQ(put_entry(e, 0, "tap1", NULL), 0);
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
+	if (e->generic) {
+		EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, FRAMES));
+		return;
+	}
 	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_DRIVER_ERROR, FRAMES));
 	EXPECT_EQ(entry_stats(e, 0).error, ENXIO);
+}
+
+/* A veth takes frames, and drops them, when its peer is down. */
+TEST_F(counters, peer_is_down)
+{
+	struct env *e = &self->e;
+
+	if (!e->generic)
+		SKIP(return, "native XDP: see driver_error");
+	ASSERT_TRUE(ip("link set r0 down\n"));
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
+	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, FRAMES));
+	/* With a program, too, which makes another way through the port. */
+	ASSERT_EQ(put_entry(e, 0, "t0", "grow"), 0);
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
+	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, FRAMES));
+	/* Of a broadcast, the member alone. */
+	ASSERT_TRUE(make_target(e, "t1", "r1"));
+	ASSERT_EQ(put_entry(e, 1, "t1", NULL), 0);
+	set(e, "flags", BPF_F_BROADCAST);
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
+	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, 2 * FRAMES));
+	EXPECT_TRUE(counted(e, 1, FRAMES, 0, 0));
+	EXPECT_EQ(settled(e, "r1", FRAMES), FRAMES);
+}
+
+/* A queue below the device drops what it has no room for. */
+TEST_F(counters, queue_below)
+{
+	struct env *e = &self->e;
+	struct redirmap_stats stats;
+
+	if (!e->generic)
+		SKIP(return, "a VLAN transmits no XDP frames");
+	ASSERT_TRUE(ip("link add link t0 name v0 group %d type vlan id 5\nlink set v0 up\n",
+		       GROUP));
+	ASSERT_TRUE(sh("tc qdisc add dev t0 root tbf rate 8kbit burst 1540 limit 1540"));
+	ASSERT_EQ(put_entry(e, 0, "v0", NULL), 0);
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
+	ASSERT_TRUE(all_seen(e, FRAMES));
+	stats = entry_stats(e, 0);
+	EXPECT_EQ(stats.packets + stats.drops[REDIRMAP_DROP_XMIT_DROP], FRAMES);
+	EXPECT_GT(stats.packets, 0);
+	EXPECT_GT(stats.drops[REDIRMAP_DROP_XMIT_DROP], 0);
+	EXPECT_TRUE(sh("tc -s qdisc show dev t0 | grep -q 'dropped %llu,'",
+		       stats.drops[REDIRMAP_DROP_XMIT_DROP]));
 }
 
 /* One passes, and each other one is lost for a reason of its own. */

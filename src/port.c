@@ -51,8 +51,17 @@ static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
 	return netdev_cap_txqueue(real, queue);
 }
 
-/* What core does for a packet of generic XDP. False: it was not sent. */
-static bool port_xmit_real(struct net_device *real, struct sk_buff *skb)
+/* Does the stack call it sent? Below that it was dropped, by what consumed it. */
+static bool port_was_sent(int rc)
+{
+	return likely(rc == NETDEV_TX_OK || rc == NET_XMIT_CN);
+}
+
+/*
+ * What core does for a packet of generic XDP. NETDEV_TX_BUSY: it was not
+ * consumed.
+ */
+static int port_xmit_real(struct net_device *real, struct sk_buff *skb)
 {
 	int rc = NETDEV_TX_BUSY;
 	struct netdev_queue *txq;
@@ -67,7 +76,7 @@ static bool port_xmit_real(struct net_device *real, struct sk_buff *skb)
 	if (!netif_xmit_frozen_or_drv_stopped(txq))
 		rc = netdev_start_xmit(skb, real, txq, false);
 	HARD_TX_UNLOCK(real, txq);
-	return dev_xmit_complete(rc);
+	return rc;
 }
 
 /* Its program's verdict, on data that nobody else has. */
@@ -81,14 +90,24 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb)
 	return egress_run_skb(port->prog, skb, port->real, port_counters(port));
 }
 
-/* Send and count a packet; what is not sent is the caller's to count. */
+/* Count a packet that was consumed. */
+static void port_count_skb(const struct port *port, int rc, unsigned int len)
+{
+	if (port_was_sent(rc))
+		stats_sent(port_counters(port), 1, len);
+	else
+		port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
+}
+
+/* Send and count a packet; one that is not consumed is the caller's to count. */
 static bool port_send_skb(const struct port *port, struct sk_buff *skb)
 {
 	unsigned int len = skb->len;
+	int rc = port_xmit_real(port->real, skb);
 
-	if (!port_xmit_real(port->real, skb))
+	if (!dev_xmit_complete(rc))
 		return false;
-	stats_sent(port_counters(port), 1, len);
+	port_count_skb(port, rc, len);
 	return true;
 }
 
@@ -129,7 +148,7 @@ static netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	rc = real->netdev_ops->ndo_start_xmit(skb, real);
 	/* Otherwise core drops it, which probe.c sees. */
 	if (likely(dev_xmit_complete(rc)))
-		stats_sent(port_counters(port), 1, len);
+		port_count_skb(port, rc, len);
 	return rc;
 }
 

@@ -44,7 +44,8 @@ enum redirmap_cause {
 	EM(REDIRMAP_DROP_NO_HEADROOM, "no_headroom")	\
 	EM(REDIRMAP_DROP_NO_TARGET, "no_target")	\
 	EM(REDIRMAP_DROP_NO_MEMBER, "no_member")	\
-	EMe(REDIRMAP_DROP_GENERIC, "generic")
+	EM(REDIRMAP_DROP_GENERIC, "generic")		\
+	EMe(REDIRMAP_DROP_XMIT_DROP, "xmit_drop")
 
 /* For who reads the formats: values for the names, then names for the values. */
 #undef EM

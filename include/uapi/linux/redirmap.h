@@ -42,6 +42,9 @@
  *	another device than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
  *	stopped, or its driver busy. Use a longer queue, or native XDP.
+ * @REDIRMAP_DROP_XMIT_DROP: In generic XDP the device's driver, or a queue of a
+ *	device below it, dropped the packet. The statistics of both tell which:
+ *	ip -s link, tc -s qdisc. For a veth, see that its peer is up.
  * @REDIRMAP_DROP_COUNT: how many reasons there are
  * @REDIRMAP_DROP_ROOM: how many there is room for in struct redirmap_stats
  *
@@ -62,6 +65,7 @@ enum redirmap_drop {
 	REDIRMAP_DROP_NO_TARGET,
 	REDIRMAP_DROP_NO_MEMBER,
 	REDIRMAP_DROP_GENERIC,
+	REDIRMAP_DROP_XMIT_DROP,
 	REDIRMAP_DROP_COUNT,
 
 	REDIRMAP_DROP_ROOM = 16,
