@@ -11,11 +11,23 @@ from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, if
                             leads_elsewhere)
 
 TEXTS = {reason.name: reason.text for reason in REASONS}
-NOTHING = {"packets": 0, "bytes": 0, "drops": {}, "error": None}
+NOTHING = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None}
 
 # The thing that all become when nothing else is left of them, by its key
 GONE = ("gone",)
 GONE_NAME = "Maps and targets that are no more"
+# What redirected to nothing, in this network namespace
+NETNS_NAME = "This network namespace"
+
+# What a program got for a missing entry, in words, where that may be a loss
+MISSED = {
+    "aborted": "XDP_ABORTED (flags 0)",
+    "drop": "XDP_DROP",
+}
+MISSED_TEXT = (
+    "Such frames are dropped, unless the program does something else with them. Make an entry "
+    "for the key, or ask for another action in the flags of bpf_redirect_map()."
+)
 
 
 def target_name(target):
@@ -37,13 +49,18 @@ def former_name(one):
 
 def combined(one, other, sign=1):
     """The sum of two counters, or the difference."""
-    drops = dict(one["drops"])
-    for reason, packets in other["drops"].items():
-        drops[reason] = max(drops.get(reason, 0) + sign * packets, 0)
+
+    def each(kind):
+        numbers = dict(one[kind])
+        for name, number in other[kind].items():
+            numbers[name] = max(numbers.get(name, 0) + sign * number, 0)
+        return {name: number for name, number in numbers.items() if number}
+
     return {
         "packets": max(one["packets"] + sign * other["packets"], 0),
         "bytes": max(one["bytes"] + sign * other["bytes"], 0),
-        "drops": {reason: packets for reason, packets in drops.items() if packets},
+        "drops": each("drops"),
+        "missed": each("missed"),
         "error": one["error"] or other["error"],
     }
 
@@ -96,6 +113,7 @@ class Look:
                           one["stats"], this_netns())
         if not args.devices:
             self._add(GONE, None, GONE_NAME, rest, this_netns())
+            self._add(("netns",), None, NETNS_NAME, state["lost"], this_netns())
         return {one["ifname"] for one in state["gone_devices"]}
 
 
@@ -139,21 +157,33 @@ def baseline(before, after):
     return counted
 
 
+def misses(what, stats, since=None, before=None):
+    """A record for each action that look-ups without an entry have returned."""
+    for action, lookups in stats["missed"].items():
+        within = None
+        if since:
+            old = (before or NOTHING)["missed"].get(action, 0)
+            within = {"seconds": since, "lookups": max(lookups - old, 0)}
+        yield {**what, "action": action, "lookups": lookups, "since": within}
+
+
 def find_losses(before, after, since):
     """Records of all that was lost; before is None, or what it was a while ago."""
     counted = baseline(before, after) if before else {}
-    found = []
+    found, missed = [], []
     for key, (what, stats, _) in after.things.items():
         found += losses(what, stats, since, counted.get(key))
+        missed += misses(what, stats, since, counted.get(key))
     if since:
         # What goes on comes first, the most of it.
         found.sort(key=lambda one: -one["since"]["packets"])
-    return found
+        missed.sort(key=lambda one: -one["since"]["lookups"])
+    return found, missed
 
 
 def of_frames(loss, counts):
     """17 of 1,041 frames; what a map is offered, nobody counts."""
-    if loss["map"] is not None or loss["name"] == GONE_NAME:
+    if loss["map"] is not None or loss["name"] in (GONE_NAME, NETNS_NAME):
         return frames(counts["packets"])
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
 
@@ -175,6 +205,16 @@ def sentence(loss, where):
         code = errno.errorcode.get(loss["error"], str(loss["error"]))
         said += f" The last error was {code} ({os.strerror(loss['error'])})."
     return said
+
+
+def missed_sentence(miss, where):
+    """Which map has missed how often, what the program got, and what to do."""
+    name, since = miss["name"] + where(miss), miss["since"]
+    lookups = f"{miss['lookups']:,} look-up{'' if miss['lookups'] == 1 else 's'}"
+    if since:
+        lookups = f"{since['lookups']:,} look-ups in {since['seconds']:.3g} s, {lookups} in all"
+    return (f"{name} missed an entry in {lookups}, and returned {MISSED[miss['action']]}. "
+            f"{MISSED_TEXT}")
 
 
 def nothing_lost(args, family):
@@ -210,14 +250,17 @@ def run(args, family, out):
         raise NotFound(f"{error}: it went away meanwhile") from None
     if before:
         since = time.monotonic() - begin
-    found = find_losses(before, after, since)
+    found, missed = find_losses(before, after, since)
 
     if args.json:
-        print_json({"drops": found}, out)
+        print_json({"drops": found, "missed": missed}, out)
         return
     for loss in found:
         print(sentence(loss, where), file=out)
-    if not found:
+    missed = [one for one in missed if one["action"] in MISSED]
+    for miss in missed:
+        print(missed_sentence(miss, where), file=out)
+    if not (found or missed):
         print(nothing_lost(args, family), file=out)
     if leads_elsewhere(args, after.maps, after.targets):
         print("Entries of maps lead to devices of other network namespaces; what was lost there "

@@ -11,7 +11,8 @@ import sys
 import redirmap_args as cli
 from redirmap_args import BadUsage, Command, Option
 from redirmap_netlink import Family, NotLoaded, Refused
-from redirmap_table import Text, drops_of, frames, netns_column, print_json, short, table
+from redirmap_table import (Text, drops_of, frames, missed_of, netns_column, print_json, short,
+                            table)
 from redirmap_which import NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere
 
 # Of the command; as MODULE_VERSION() in src/main.c.
@@ -30,7 +31,8 @@ usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
 def show_maps(args, maps, out, empty):
     head, netns = netns_column(args, maps)
     table(
-        ["MAP", "NAME", "TYPE", *head, "USED", "CAPACITY", "MEMBERS", "MEMORY", "LOST"],
+        ["MAP", "NAME", "TYPE", *head, "USED", "CAPACITY", "MEMBERS", "MEMORY", "MISSED",
+         "LOST"],
         [
             [
                 one["id"],
@@ -41,6 +43,7 @@ def show_maps(args, maps, out, empty):
                 one["capacity"],
                 one["members"],
                 short(one["memory"], 1024, "B"),
+                missed_of(one["stats"]),
                 drops_of(one["stats"]),
             ]
             for one, where in zip(maps, netns)

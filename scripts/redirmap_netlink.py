@@ -28,6 +28,8 @@ STATE_GET, MAP_GET, TARGET_GET = 1, 2, 3
 TRIES = 5
 
 HOOK_KINDS = ("observe", "replace", "return")
+# What a look-up without an entry returns: enum xdp_action.
+ACTIONS = ("aborted", "drop", "pass", "tx")
 MAP_TYPES = {14: "devmap", 25: "devmap_hash"}
 REASON_NAMES = [reason.name for reason in REASONS]
 
@@ -141,8 +143,15 @@ class Attributes:
 
 
 drop = Attributes("REDIRMAP_A_DROP_", reason=u32, packets=u64, pad=pad)
+miss = Attributes("REDIRMAP_A_MISS_", action=u32, lookups=u64, pad=pad)
 stats = Attributes(
-    "REDIRMAP_A_STATS_", packets=u64, bytes=u64, drop=[drop], error=u32, pad=pad
+    "REDIRMAP_A_STATS_",
+    packets=u64,
+    bytes=u64,
+    drop=[drop],
+    error=u32,
+    pad=pad,
+    missed=[miss],
 )
 hook = Attributes("REDIRMAP_A_HOOK_", name=string, kind=u32)
 layout = Attributes("REDIRMAP_A_LAYOUT_", type=string, member=string, where=u32)
@@ -183,6 +192,7 @@ state_msg = Attributes(
     layout=[layout],
     gone=stats,
     gone_device=[gone_msg],
+    lost=stats,
 )
 
 
@@ -197,8 +207,10 @@ def name_of(names, number):
 def stats_of(found):
     get = found.get
     drops = {name_of(REASON_NAMES, one["reason"]): one["packets"] for one in found["drop"]}
+    missed = {name_of(ACTIONS, one["action"]): one["lookups"] for one in found["missed"]}
     return {
-        "packets": get("packets"), "bytes": get("bytes"), "drops": drops, "error": get("error"),
+        "packets": get("packets"), "bytes": get("bytes"), "drops": drops, "missed": missed,
+        "error": get("error"),
     }
 
 
@@ -248,6 +260,7 @@ def state_of(data, at, end):
             {"ifindex": one["ifindex"], "ifname": one["ifname"], "stats": stats_of(one["stats"])}
             for one in found["gone_device"]
         ],
+        "lost": stats_of(found["lost"]),
     }
 
 

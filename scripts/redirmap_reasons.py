@@ -65,9 +65,9 @@ REASONS = (
     ),
     Reason(
         "no_target",
-        "The map had no entry at the key. Make one, or let the lower bits of "
-        "bpf_redirect_map()'s flags say what becomes of such frames: they are "
-        "dropped only if those say so.",
+        "An XDP program returned XDP_REDIRECT with nothing to redirect to: it had "
+        "called no helper, or the helper had found no entry, or no such device. "
+        "Let it return what the helper returns.",
     ),
     Reason(
         "no_member",

@@ -42,6 +42,10 @@ def drops_of(stats):
     return sum(stats["drops"].values())
 
 
+def missed_of(stats):
+    return sum(stats["missed"].values())
+
+
 def this_netns():
     return os.stat("/proc/self/ns/net").st_ino
 

@@ -3,7 +3,7 @@
 import os
 import time
 
-from redirmap_table import Text, drops_of, netns_column, print_json, short, table
+from redirmap_table import Text, drops_of, missed_of, netns_column, print_json, short, table
 
 
 def identity(one):
@@ -26,23 +26,28 @@ def snapshot(args, family):
 
 def rates(before, after, seconds):
     """Each thing with what it did a second."""
-    nothing = {"packets": 0, "bytes": 0, "drops": {}}
+    nothing = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}}
     for key, one in after.items():
         old = before[key]["stats"] if key in before else nothing
         new = one["stats"]
         # Counters that begin anew, as an entry's do when it is replaced.
         if new["packets"] < old["packets"] or drops_of(new) < drops_of(old):
             old = nothing
-        drops = {
-            reason: (packets - old["drops"].get(reason, 0)) / seconds
-            for reason, packets in new["drops"].items()
-        }
+        drops, missed = (
+            {
+                name: (number - old[kind].get(name, 0)) / seconds
+                for name, number in new[kind].items()
+                if number != old[kind].get(name, 0)
+            }
+            for kind in ("drops", "missed")
+        )
         yield {
             **one,
             "rates": {
                 "packets": (new["packets"] - old["packets"]) / seconds,
                 "bytes": (new["bytes"] - old["bytes"]) / seconds,
-                "drops": {reason: rate for reason, rate in drops.items() if rate},
+                "drops": drops,
+                "missed": missed,
             },
         }
 
@@ -80,13 +85,14 @@ def show_rates(args, maps, targets, out):
     print(file=out)
     head, netns = netns_column(args, maps)
     table(
-        ["MAP", "NAME", *head, "USED", "LOST/S", "REASONS"],
+        ["MAP", "NAME", *head, "USED", "MISSED/S", "LOST/S", "REASONS"],
         [
             [
                 one["id"],
                 Text(one["name"] or "-"),
                 *where,
                 one["used"],
+                short(missed_of(one["rates"])),
                 short(drops_of(one["rates"])),
                 reasons_text(one["rates"]["drops"]),
             ]

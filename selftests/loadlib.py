@@ -66,8 +66,8 @@ class Load(threading.Thread):
 
 
 def counted():
-    """All frames that were counted: sent, and lost. What is no more gives its
-    counters back a grace period later; between the two it is not among them."""
+    """All frames that were counted: sent, and lost or missed. What is no more gives
+    its counters back a grace period later; between the two it is not among them."""
     with Family() as family:
         gone = None
         # Nothing may have gone while this asks: it would be counted twice.
@@ -75,4 +75,5 @@ def counted():
             gone = now
             stats = [one["stats"] for one in family.maps() + family.targets()]
     stats.append(gone)
-    return (sum(one["packets"] or 0 for one in stats), sum(drops_of(one) for one in stats))
+    return (sum(one["packets"] or 0 for one in stats),
+            sum(drops_of(one) + sum(one["missed"].values()) for one in stats))

@@ -101,7 +101,7 @@ def _():
     row = rows["rm_table"]
     assert re.fullmatch(r"\d+ (B|KiB)", row.pop("MEMORY")), row
     equal(row, {"MAP": str(map_id(fd)), "NAME": "rm_table", "TYPE": "devmap", "USED": "0",
-                "CAPACITY": "5", "MEMBERS": "0", "LOST": "0"})
+                "CAPACITY": "5", "MEMBERS": "0", "MISSED": "0", "LOST": "0"})
     row = rows["rm_hash"]
     equal((row["TYPE"], row["USED"], row["MEMBERS"]), ("devmap_hash", "3", "3"))
 
@@ -114,7 +114,7 @@ def _():
 
     # Columns stand below their heads: numbers end, words begin there.
     lines = text.splitlines()
-    for column in ("USED", "CAPACITY", "MEMBERS", "LOST"):
+    for column in ("USED", "CAPACITY", "MEMBERS", "MISSED", "LOST"):
         end = lines[0].index(column) + len(column)
         for line in lines[1:lines.index("")]:
             assert line[:end].rstrip()[-1].isdigit() and line[end:end + 1] in ("", " "), line
@@ -303,17 +303,19 @@ def _():
 
 @test("no entry at the key: told of the map")
 def _():
-    def drops():
-        return told("list", "--map", str(map_id(switch)))["maps"][0]["stats"]["drops"]
+    def missed():
+        return told("list", "--map", str(map_id(switch)))["maps"][0]["stats"]["missed"]
 
-    equal(drops(), {})
+    before = missed().get("drop", 0)
     send("in1", frame_to(9, 100), 3)
-    assert becomes(lambda: drops() == {"no_target": 3}), drops()
-    assert f"Map {map_id(switch)} (rm_hash) lost 3 frames. The map had no entry" in said("drops")
-    one = next(one for one in told("drops")["drops"] if one["map"] is not None)
-    equal((one["map"], one["target"], one["reason"]), (map_id(switch), None, "no_target"))
-    rows = {row["NAME"]: row["LOST"] for row in columns(said(), "MAP")}
-    equal(rows["rm_hash"], "3")
+    assert becomes(lambda: missed() == {"drop": before + 3}), missed()
+    text = said("drops")
+    assert (f"Map {map_id(switch)} (rm_hash) missed an entry in {before + 3} look-ups, and "
+            "returned XDP_DROP. ") in text, text
+    one, = told("drops")["missed"]
+    equal((one["map"], one["action"], one["lookups"]), (map_id(switch), "drop", before + 3))
+    rows = {row["NAME"]: (row["MISSED"], row["LOST"]) for row in columns(said(), "MAP")}
+    equal(rows["rm_hash"], (str(before + 3), "0"))
 
 
 @test("what is no more has not been forgotten, nor the device's name")

@@ -12,6 +12,7 @@
 static const char * const names[] = {
 	"redirmap_claim", "redirmap_release", "redirmap_target_add",
 	"redirmap_target_remove", "redirmap_flush", "redirmap_drop",
+	"redirmap_miss",
 };
 
 FIXTURE(tracepoints)
@@ -169,9 +170,13 @@ TEST_F(tracepoints, map_has_none)
 	struct env *e = &self->e;
 
 	set(e, "first_key", 5);
+	set(e, "flags", XDP_ABORTED);
 	ASSERT_EQ(send_new(e, FRAMES, 64), 0);
-	EXPECT_TRUE(traced(e, "redirmap_drop", "dev= map_id=OURS reason=no_target packets=1",
-			   FRAMES));
+	EXPECT_TRUE(traced(e, "redirmap_miss", "map_id=OURS action=aborted", FRAMES));
+	set(e, "flags", XDP_PASS);
+	ASSERT_EQ(send_new(e, 1, 64), 0);
+	EXPECT_TRUE(traced(e, "redirmap_miss", "map_id=OURS action=pass", 1));
+	EXPECT_TRUE(traced(e, "redirmap_drop", "", 0));
 	ASSERT_TRUE(del(e, 0));
 	set(e, "flags", BPF_F_BROADCAST);
 	ASSERT_EQ(send_new(e, 1, 64), 0);
@@ -181,7 +186,7 @@ TEST_F(tracepoints, map_has_none)
 /* By name, with the names of reasons in the format. */
 TEST(tools)
 {
-	EXPECT_TRUE(sh("test $(bpftrace -l 'tracepoint:redirmap:*' | wc -l) = 6"));
+	EXPECT_TRUE(sh("test $(bpftrace -l 'tracepoint:redirmap:*' | wc -l) = 7"));
 	EXPECT_TRUE(sh("perf list tracepoint 2>/dev/null | grep -q redirmap:redirmap_drop"));
 	EXPECT_TRUE(sh("grep -q '{ 3, \"ring_full\" }' "
 		       "/sys/kernel/tracing/events/redirmap/redirmap_drop/format"));

@@ -40,6 +40,7 @@ static const struct net_device_ops group_ops = {
 /**
  * group_port_alloc() - make a port that stands for all of a map's devices
  * @map: the map, for the tracepoint; NULL when it counts frames for nobody
+ * @counters: the map's, one for each possible CPU
  * @members: list of struct group_member, at least as long-lived
  * @exclude_ingress: do not send where frames have come from
  * @gfp: how to allocate; may forbid to sleep
@@ -49,6 +50,7 @@ static const struct net_device_ops group_ops = {
  * without memory.
  */
 struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
+					  struct stats_map *counters,
 					  const struct list_head *members,
 					  bool exclude_ingress, gfp_t gfp)
 {
@@ -77,6 +79,7 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 
 	group->entry.dev = dev;
 	group->map = map;
+	group->counters = counters;
 	group->members = members;
 	group->exclude_ingress = exclude_ingress;
 	return &group->entry;
@@ -100,19 +103,6 @@ void group_port_free(struct kern_dtab_netdev *entry)
 	/* Core may have hung statistics on it. */
 	free_percpu(group->dev.core_stats);
 	kfree(group);
-}
-
-/**
- * group_stats() - read a group's counters
- * @entry: a group's entry
- * @sum: what they are added to
- *
- * Context: any; the group must not be freed meanwhile.
- */
-void group_stats(const struct kern_dtab_netdev *entry,
-		 struct redirmap_stats *sum)
-{
-	bulkq_add_stats(entry->dev->xdp_bulkq, sum);
 }
 
 /**
@@ -162,7 +152,7 @@ int __init group_module_init(void)
 
 	if (err)
 		return err;
-	group_empty = group_port_alloc(NULL, &no_members, false, GFP_KERNEL);
+	group_empty = group_port_alloc(NULL, NULL, &no_members, false, GFP_KERNEL);
 	if (!group_empty)
 		goto exit_copy;
 	return 0;

@@ -11,7 +11,7 @@
 
 struct bpf_map;
 struct port;
-struct redirmap_stats;
+struct stats_map;
 struct xdp_frame;
 
 /**
@@ -32,6 +32,7 @@ struct group_member {
  * @members: list of struct group_member
  * @exclude_ingress: frames do not go where they have come from
  * @map: the map; to be named only; NULL for the group of those without entries
+ * @counters: the map's, one for each possible CPU
  * @queue: transmit queue, for generic XDP
  * @dev: what the kernel enqueues to; takes everything, ifindex 0
  */
@@ -43,6 +44,7 @@ struct group_port {
 
 	/* cold */
 	const struct bpf_map *map;
+	struct stats_map *counters;
 	struct netdev_queue queue;
 
 	/* hot: per packet; last, for it may end in a flexible array */
@@ -70,13 +72,12 @@ void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
 		u32 packets);
 
 struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
+					  struct stats_map *counters,
 					  const struct list_head *members,
 					  bool exclude_ingress, gfp_t gfp);
 void group_port_free(struct kern_dtab_netdev *entry);
 struct kern_dtab_netdev *group_empty_entry(void);
 size_t group_port_memory(void);
-void group_stats(const struct kern_dtab_netdev *entry,
-		 struct redirmap_stats *sum);
 bool group_has_dev(const struct net_device *dev);
 
 int group_module_init(void);

@@ -128,8 +128,7 @@ void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
 
 	/* What has no entries yet shares a group, and counts for itself. */
 	if (group->map)
-		stats_map_drop(bulkq_stats(entry->dev->xdp_bulkq), group->map,
-			       reason, packets);
+		stats_map_drop(group->counters, group->map, reason, packets);
 }
 
 /* The device of a flush, for the tracepoint. */

@@ -23,6 +23,7 @@
 #include "notifier.h"
 #include "policy.h"
 #include "probe.h"
+#include "stats_net.h"
 #include "trace.h"
 
 /* What the kernel must have been configured with, and why it is missed. */
@@ -75,9 +76,13 @@ static int __init main_init(void)
 	if (err)
 		return err;
 
-	err = group_module_init();
+	err = stats_net_init();
 	if (err)
 		return err;
+
+	err = group_module_init();
+	if (err)
+		goto exit_stats_net;
 
 	err = holder_module_init();
 	if (err)
@@ -115,6 +120,8 @@ exit_holder:
 	holder_module_exit();
 exit_group:
 	group_module_exit();
+exit_stats_net:
+	stats_net_exit();
 	return err;
 }
 
@@ -137,6 +144,7 @@ static void __exit main_exit(void)
 	notifier_exit();
 	holder_module_exit();
 	group_module_exit();
+	stats_net_exit();
 }
 
 module_init(main_init);

@@ -27,6 +27,7 @@
 #include "map.h"
 #include "registry.h"
 #include "stats.h"
+#include "stats_net.h"
 #include "trace.h"
 
 /* Entries with counters that there is memory for when a map is made. */
@@ -104,6 +105,12 @@ static int map_promises(const struct redir_map *rmap)
 	return groups + min(map->max_entries, MAP_PREPARED_MAX);
 }
 
+/* Bytes of a map without its table. */
+static size_t map_size(void)
+{
+	return struct_size_t(struct redir_map, counters, nr_cpu_ids);
+}
+
 /**
  * map_alloc() - make a map without a table
  * @attr: what user space asks for; BPF_F_RDONLY_PROG is added
@@ -125,7 +132,7 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 	if (!compat_map_alloc_permitted())
 		return ERR_PTR(-EPERM);
 
-	rmap = map_area_alloc(sizeof(*rmap), NUMA_NO_NODE);
+	rmap = map_area_alloc(map_size(), NUMA_NO_NODE);
 	if (!rmap)
 		return ERR_PTR(-ENOMEM);
 
@@ -161,7 +168,7 @@ free_map:
  */
 void map_free(struct redir_map *rmap)
 {
-	struct redirmap_stats stats = {};
+	struct stats_sum sum = {};
 	int i;
 
 	trace_redirmap_release(&rmap->dtab.map);
@@ -171,8 +178,8 @@ void map_free(struct redir_map *rmap)
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
 
-	map_stats(rmap, &stats);
-	stats_gone_add(rmap->gone, &stats);
+	map_stats(rmap, &sum);
+	stats_gone_add(rmap->gone, &sum);
 	stats_gone_put(rmap->gone);
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
@@ -248,24 +255,14 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 	       meta->map_flags == map->map_flags;
 }
 
-/* Count a frame that a map had nothing for. Bottom halves off. */
-static noinline void map_drop(struct bpf_map *map, enum redirmap_drop reason)
-{
-	struct redir_map *rmap = to_redir_map(map);
-
-	if (map_has_group(rmap, 0)) {
-		group_drop(rmap->group[0], reason, 1);
-		return;
-	}
-	atomic64_inc(&rmap->early_drops[reason == REDIRMAP_DROP_NO_MEMBER]);
-	trace_redirmap_drop(NULL, map->id, reason, 1);
-}
-
 /**
  * map_missed() - a redirect has found nothing
  * @map: the map
  * @verdict: what it is about to return
  * @flags: as of the helper; as its third argument, so that they stay where they are
+ *
+ * Whether the frame is lost is up to the program, which may do something else
+ * with it than what it has asked for here: so look-ups are counted, not frames.
  *
  * Runs in NAPI, bottom halves off.
  *
@@ -275,7 +272,7 @@ map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
 {
 	/* Unknown flags are the program's fault; nothing was looked up. */
 	if (!(flags & ~(u64)(MAP_REDIRECT_ACTIONS | MAP_REDIRECT_FLAGS)))
-		map_drop(map, REDIRMAP_DROP_NO_TARGET);
+		stats_map_missed(to_redir_map(map)->counters, map, verdict);
 	return verdict;
 }
 
@@ -286,23 +283,18 @@ map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
  *
  * Context: inside an RCU read section, or nobody frees the map.
  */
-void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum)
+void map_stats(const struct redir_map *rmap, struct stats_sum *sum)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
-		if (map_has_group(rmap, i))
-			group_stats(rmap->group[i], sum);
-	sum->drops[REDIRMAP_DROP_NO_TARGET] += atomic64_read(&rmap->early_drops[0]);
-	sum->drops[REDIRMAP_DROP_NO_MEMBER] += atomic64_read(&rmap->early_drops[1]);
+	stats_map_add(rmap->counters, sum);
 }
 
 static __always_inline void *map_group(struct bpf_map *map, int i)
 {
-	struct kern_dtab_netdev *group = READ_ONCE(to_redir_map(map)->group[i]);
+	struct redir_map *rmap = to_redir_map(map);
+	struct kern_dtab_netdev *group = READ_ONCE(rmap->group[i]);
 
 	if (unlikely(group == group_empty_entry()))
-		map_drop(map, REDIRMAP_DROP_NO_MEMBER);
+		stats_map_drop(rmap->counters, map, REDIRMAP_DROP_NO_MEMBER, 1);
 	return group;
 }
 
@@ -347,7 +339,7 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
  */
 u64 map_memory(const struct redir_map *rmap)
 {
-	u64 size = sizeof(*rmap) + holder_memory(&rmap->holder);
+	u64 size = map_size() + holder_memory(&rmap->holder);
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
@@ -368,7 +360,7 @@ void map_born(struct redir_map *rmap)
 
 	rmap->netns_cookie = net->net_cookie;
 	rmap->netns_ino = net->ns.inum;
-	rmap->gone = target_gone_get(net);
+	rmap->gone = stats_net_gone_get(net);
 	bulkq_promise(map_promises(rmap));
 	registry_add(rmap);
 	trace_redirmap_claim(&rmap->dtab.map);

@@ -10,6 +10,7 @@
 #include "group.h"
 #include "holder.h"
 #include "layout.h"
+#include "stats.h"
 #include "value.h"
 
 /* Flags of bpf_redirect_map() that ask for a broadcast. */
@@ -51,14 +52,14 @@ struct hash_table {
  * @netns_cookie: the network namespace that it was created in
  * @netns_ino: the same, as user space knows it
  * @gone: what keeps its counters when it goes
- * @early_drops: frames that were lost before there was a group to count them:
- *	REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER
  * @memory: bytes that the map takes, without the targets, which maps share
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
  * @lock: serializes changes of a hash, and the chunks of batches
  * @swept: target_deaths() when a hash was last swept
+ * @counters: of what is no target's, one for each possible CPU; hot where a
+ *	program leaves most of its packets to the stack
  */
 struct redir_map {
 	/* hot */
@@ -73,13 +74,15 @@ struct redir_map {
 	u64 netns_cookie;
 	unsigned int netns_ino;
 	struct stats_gone *gone;
-	atomic64_t early_drops[2];
 	bool grouped;
 	u64 (*memory)(const struct bpf_map *map);
 	struct holder holder;
 	const struct batch_ops *batch;
 	spinlock_t lock; /* see @lock above */
 	unsigned int swept;
+
+	/* hot: per look-up that finds no entry */
+	struct stats_map counters[];
 };
 
 /**
@@ -122,7 +125,7 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val);
 map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
-void map_stats(const struct redir_map *rmap, struct redirmap_stats *sum);
+void map_stats(const struct redir_map *rmap, struct stats_sum *sum);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
 /**

@@ -32,7 +32,7 @@ static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
 		if (map_has_group(rmap, i))
 			continue;
-		group = group_port_alloc(&rmap->dtab.map,
+		group = group_port_alloc(&rmap->dtab.map, rmap->counters,
 					 &rmap->holder.members, i, gfp);
 		if (!group)
 			return -ENOMEM;

@@ -17,6 +17,7 @@
 #include "netlink_msg.h"
 #include "policy.h"
 #include "stats.h"
+#include "stats_net.h"
 #include "target.h"
 
 static int nl_put_drop(struct sk_buff *skb, u32 reason, u64 packets)
@@ -31,14 +32,25 @@ static int nl_put_drop(struct sk_buff *skb, u32 reason, u64 packets)
 	return 0;
 }
 
-static int nl_put_stats(struct sk_buff *skb, int attr,
-			const struct redirmap_stats *stats)
+static int nl_put_miss(struct sk_buff *skb, u32 action, u64 lookups)
 {
-	struct nlattr *nest = nla_nest_start(skb, attr);
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATS_MISSED);
+
+	if (!nest || nla_put_u32(skb, REDIRMAP_A_MISS_ACTION, action) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_MISS_LOOKUPS, lookups,
+			      REDIRMAP_A_MISS_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/* Inside a nest that has been begun. */
+static int nl_put_counters(struct sk_buff *skb,
+			   const struct redirmap_stats *stats)
+{
 	int i;
 
-	if (!nest ||
-	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_PACKETS, stats->packets,
+	if (nla_put_u64_64bit(skb, REDIRMAP_A_STATS_PACKETS, stats->packets,
 			      REDIRMAP_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_BYTES, stats->bytes,
 			      REDIRMAP_A_STATS_PAD))
@@ -49,6 +61,31 @@ static int nl_put_stats(struct sk_buff *skb, int attr,
 	if (stats->error &&
 	    nla_put_u32(skb, REDIRMAP_A_STATS_ERROR, stats->error))
 		return -EMSGSIZE;
+	return 0;
+}
+
+static int nl_put_stats(struct sk_buff *skb, int attr,
+			const struct redirmap_stats *stats)
+{
+	struct nlattr *nest = nla_nest_start(skb, attr);
+
+	if (!nest || nl_put_counters(skb, stats))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int nl_put_sum(struct sk_buff *skb, int attr,
+		      const struct stats_sum *sum)
+{
+	struct nlattr *nest = nla_nest_start(skb, attr);
+	int i;
+
+	if (!nest || nl_put_counters(skb, &sum->stats))
+		return -EMSGSIZE;
+	for (i = 0; i < STATS_ACTIONS; i++)
+		if (sum->missed[i] && nl_put_miss(skb, i, sum->missed[i]))
+			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
 }
@@ -65,9 +102,9 @@ static int nl_put_stats(struct sk_buff *skb, int attr,
 int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
 {
 	const struct bpf_map *map = &rmap->dtab.map;
-	struct redirmap_stats stats = {};
+	struct stats_sum sum = {};
 
-	map_stats(rmap, &stats);
+	map_stats(rmap, &sum);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_ID, id) ||
 	    nla_put_string(skb, REDIRMAP_A_MAP_NAME, map->name) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_TYPE, map->map_type) ||
@@ -81,7 +118,7 @@ int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_MEMORY, rmap->memory(map),
 			      REDIRMAP_A_MAP_PAD))
 		return -EMSGSIZE;
-	return nl_put_stats(skb, REDIRMAP_A_MAP_STATS, &stats);
+	return nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
 }
 
 /**
@@ -158,7 +195,8 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 	const struct hook_info *info = NULL;
 	const struct layout_row *row;
 	struct stats_gone_device device;
-	struct redirmap_stats gone = {};
+	struct redirmap_stats lost = {};
+	struct stats_sum gone = {};
 	char claim[POLICY_TEXT_SIZE];
 	unsigned int i = 0;
 
@@ -173,11 +211,12 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 	while ((row = layout_row(i++)))
 		if (nl_put_layout(skb, row))
 			return -EMSGSIZE;
-	target_gone_stats(net, &gone);
-	if (nl_put_stats(skb, REDIRMAP_A_STATE_GONE, &gone))
+	stats_net_gone(net, &gone);
+	if (nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &gone))
 		return -EMSGSIZE;
-	for (i = 0; target_gone_device(net, i, &device); i++)
+	for (i = 0; stats_net_gone_device(net, i, &device); i++)
 		if (nl_put_gone_device(skb, &device))
 			return -EMSGSIZE;
-	return 0;
+	stats_net_lost(net, &lost);
+	return nl_put_stats(skb, REDIRMAP_A_STATE_LOST, &lost);
 }

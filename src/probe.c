@@ -19,7 +19,7 @@
 #include "log.h"
 #include "port.h"
 #include "probe.h"
-#include "stats.h"
+#include "stats_net.h"
 #include "trace.h"
 
 /* What an error of the kernel's enqueue means, or REDIRMAP_DROP_COUNT. */
@@ -39,6 +39,16 @@ static enum redirmap_drop probe_reason(int err)
 	}
 }
 
+/*
+ * Had the program nothing to redirect to? No helper was called, or the last one
+ * found no entry, or bpf_redirect() named a device that is not there.
+ */
+static bool probe_had_no_target(enum bpf_map_type map_type, int err)
+{
+	return map_type == BPF_MAP_TYPE_UNSPEC &&
+	       (err == -EBADRQC || err == -EINVAL);
+}
+
 /* Runs in NAPI, bottom halves off, per frame that could not be enqueued. */
 static void probe_redirect_err(void *data, const struct net_device *dev,
 			       const struct bpf_prog *prog, const void *tgt,
@@ -49,6 +59,10 @@ static void probe_redirect_err(void *data, const struct net_device *dev,
 	const struct kern_dtab_netdev *entry = tgt;
 	const struct port *port;
 
+	if (probe_had_no_target(map_type, err)) {
+		stats_net_no_target(dev);
+		return;
+	}
 	if (!entry || reason == REDIRMAP_DROP_COUNT ||
 	    (map_type != BPF_MAP_TYPE_DEVMAP &&
 	     map_type != BPF_MAP_TYPE_DEVMAP_HASH))

@@ -2,8 +2,9 @@
 /*
  * Counters: how many frames have left, and why the others have not.
  *
- * Each CPU has its own, beside the port's bulk queue (see bulkq.c), and writes
- * them with bottom halves off, where frames are flushed, copied, refused. They
+ * Each CPU has its own of a port, beside the port's bulk queue (see bulkq.c),
+ * and of a map, in the map's memory. It writes them with bottom halves off,
+ * where frames are redirected, flushed, copied, refused. They
  * are read at any time, from netlink, bpf(2) and XDP programs: each counter is
  * right, but they are not all of the same moment.
  *
@@ -29,8 +30,8 @@
  */
 struct stats_gone {
 	refcount_t refs;
-	spinlock_t lock; /* see @lock above */
-	struct redirmap_stats sum;
+	spinlock_t lock; /* protects the rest */
+	struct stats_sum sum;
 	struct stats_gone_device devices[STATS_GONE_DEVICES];
 	unsigned int next;
 };
@@ -52,19 +53,61 @@ void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 }
 
 /**
- * stats_map_drop() - count frames that a map had no device for
- * @stats: this CPU's counters of the map
+ * stats_map_missed() - count a look-up that found no entry
+ * @stats: the map's counters, one for each possible CPU
  * @map: the map, for the tracepoint
- * @reason: why
+ * @action: what bpf_redirect_map() returns, an enum xdp_action up to XDP_TX
+ *
+ * Context: NAPI, bottom halves off; per packet where a program leaves most of
+ * its packets to the stack.
+ */
+void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
+		      u32 action)
+{
+	u64_stats_inc(&stats[smp_processor_id()].missed[action]);
+	trace_redirmap_miss(map->id, action);
+}
+
+/**
+ * stats_map_drop() - count frames of broadcasts that a map had no device for
+ * @stats: the map's counters, one for each possible CPU
+ * @map: the map, for the tracepoint
+ * @reason: REDIRMAP_DROP_NO_MEMBER or REDIRMAP_DROP_NO_HEADROOM
  * @packets: how many, not 0
  *
  * Context: bottom halves off.
  */
-void stats_map_drop(struct stats_cpu *stats, const struct bpf_map *map,
+void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
 		    enum redirmap_drop reason, u32 packets)
 {
-	u64_stats_add(&stats->drops[reason], packets);
+	stats += smp_processor_id();
+	u64_stats_add(reason == REDIRMAP_DROP_NO_HEADROOM ? &stats->no_headroom :
+							     &stats->no_member,
+		      packets);
 	trace_redirmap_drop(NULL, map->id, reason, packets);
+}
+
+/**
+ * stats_map_add() - add up all CPUs' counters of a map
+ * @stats: the map's counters, one for each possible CPU
+ * @sum: what they are added to
+ *
+ * Context: any; the map must not be freed meanwhile.
+ */
+void stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
+{
+	u64 *drops = sum->stats.drops;
+	unsigned int cpu;
+	int i;
+
+	for_each_possible_cpu(cpu) {
+		for (i = 0; i < STATS_ACTIONS; i++)
+			sum->missed[i] += u64_stats_read(&stats[cpu].missed[i]);
+		drops[REDIRMAP_DROP_NO_MEMBER] +=
+			u64_stats_read(&stats[cpu].no_member);
+		drops[REDIRMAP_DROP_NO_HEADROOM] +=
+			u64_stats_read(&stats[cpu].no_headroom);
+	}
 }
 
 /* Counters, and an error if there was one. */
@@ -168,17 +211,27 @@ static void stats_accumulate(struct redirmap_stats *sum,
 	sum->error = stats->error ?: sum->error;
 }
 
+static void stats_accumulate_sum(struct stats_sum *to,
+				 const struct stats_sum *from)
+{
+	int i;
+
+	stats_accumulate(&to->stats, &from->stats);
+	for (i = 0; i < STATS_ACTIONS; i++)
+		to->missed[i] += from->missed[i];
+}
+
 /**
  * stats_gone_add() - keep what was counted for something that goes
  * @gone: the sums
- * @stats: its counters, in which nobody counts any more
+ * @sum: its counters, in which nobody counts any more
  *
  * Context: process context.
  */
-void stats_gone_add(struct stats_gone *gone, const struct redirmap_stats *stats)
+void stats_gone_add(struct stats_gone *gone, const struct stats_sum *sum)
 {
 	spin_lock(&gone->lock);
-	stats_accumulate(&gone->sum, stats);
+	stats_accumulate_sum(&gone->sum, sum);
 	spin_unlock(&gone->lock);
 }
 
@@ -229,7 +282,7 @@ void stats_gone_add_target(struct stats_gone *gone,
 	struct stats_gone_device *device;
 
 	spin_lock(&gone->lock);
-	stats_accumulate(&gone->sum, stats);
+	stats_accumulate(&gone->sum.stats, stats);
 	if (stats_lost_any(stats)) {
 		device = stats_gone_device(gone, ifindex, ifname);
 		stats_accumulate(&device->stats, stats);
@@ -264,9 +317,9 @@ bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
  *
  * Context: process context.
  */
-void stats_gone_read(struct stats_gone *gone, struct redirmap_stats *sum)
+void stats_gone_read(struct stats_gone *gone, struct stats_sum *sum)
 {
 	spin_lock(&gone->lock);
-	stats_accumulate(sum, &gone->sum);
+	stats_accumulate_sum(sum, &gone->sum);
 	spin_unlock(&gone->lock);
 }

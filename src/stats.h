@@ -11,6 +11,9 @@ struct bpf_map;
 struct net_device;
 struct stats_gone;
 
+/* Actions that bpf_redirect_map() may return for a missing entry. */
+#define STATS_ACTIONS (XDP_TX + 1)
+
 /**
  * struct stats_cpu - one CPU's counters of a port
  * @packets: frames that the driver has taken
@@ -57,10 +60,38 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
 	u64_stats_add(&stats->bytes, bytes);
 }
 
+/**
+ * struct stats_map - one CPU's counters of a map, of what is no target's
+ * @missed: look-ups that found no entry, by the action that they returned
+ * @no_member: frames of broadcasts that had no member
+ * @no_headroom: frames of broadcasts without room for the kernel's notes
+ *
+ * A cache line for each CPU, in memory of the map's own: an unborn map may own
+ * nothing that kvfree() does not free.
+ */
+struct stats_map {
+	u64_stats_t missed[STATS_ACTIONS];
+	u64_stats_t no_member;
+	u64_stats_t no_headroom;
+} ____cacheline_aligned;
+
+/**
+ * struct stats_sum - counters of maps and targets, added up
+ * @stats: frames that were sent or lost
+ * @missed: look-ups that found no entry, by the action that they returned
+ */
+struct stats_sum {
+	struct redirmap_stats stats;
+	u64 missed[STATS_ACTIONS];
+};
+
 void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 		enum redirmap_drop reason, u32 packets);
-void stats_map_drop(struct stats_cpu *stats, const struct bpf_map *map,
+void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
+		      u32 action);
+void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
 		    enum redirmap_drop reason, u32 packets);
+void stats_map_add(const struct stats_map *stats, struct stats_sum *sum);
 void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
 void stats_add(const struct stats_cpu __percpu *stats,
 	       struct redirmap_stats *sum);
@@ -68,12 +99,12 @@ void stats_add(const struct stats_cpu __percpu *stats,
 struct stats_gone *stats_gone_alloc(void);
 struct stats_gone *stats_gone_get(struct stats_gone *gone);
 void stats_gone_put(struct stats_gone *gone);
-void stats_gone_add(struct stats_gone *gone, const struct redirmap_stats *stats);
+void stats_gone_add(struct stats_gone *gone, const struct stats_sum *sum);
 void stats_gone_add_target(struct stats_gone *gone,
 			   const struct redirmap_stats *stats, u32 ifindex,
 			   const char *ifname);
 bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
 			    struct stats_gone_device *device);
-void stats_gone_read(struct stats_gone *gone, struct redirmap_stats *sum);
+void stats_gone_read(struct stats_gone *gone, struct stats_sum *sum);
 
 #endif /* REDIRMAP_STATS_H */

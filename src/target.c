@@ -22,6 +22,7 @@
 
 #include "bulkq.h"
 #include "stats.h"
+#include "stats_net.h"
 #include "target.h"
 #include "target_table.h"
 
@@ -193,7 +194,7 @@ static struct target *target_alloc(struct target_net *tn,
 	target->fate = TARGET_USED;
 	target->tn = tn;
 	target->net = dev_net(dev);
-	target->gone = stats_gone_get(tn->gone);
+	target->gone = stats_net_gone_get(target->net);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
 	atomic_inc(&targets_alive);

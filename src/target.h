@@ -12,7 +12,6 @@
 #include "trace.h"
 
 struct stats_gone;
-struct stats_gone_device;
 struct target_net;
 
 /**
@@ -146,10 +145,6 @@ void target_put(struct target *target);
 
 bool target_next_info(unsigned long *id, struct target_info *info);
 unsigned int target_generation(void);
-struct stats_gone *target_gone_get(const struct net *net);
-void target_gone_stats(const struct net *net, struct redirmap_stats *sum);
-bool target_gone_device(const struct net *net, unsigned int i,
-			struct stats_gone_device *device);
 
 /**
  * target_death_cause() - why a target has died

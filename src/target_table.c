@@ -283,53 +283,11 @@ unsigned int target_generation(void)
 	return READ_ONCE(target_generation_count);
 }
 
-/**
- * target_gone_get() - where counters of a namespace are kept
- * @net: the namespace
- *
- * Context: any; the namespace must not go meanwhile.
- * Return: the sums, with a reference.
- */
-struct stats_gone *target_gone_get(const struct net *net)
-{
-	return stats_gone_get(target_table_net(net)->gone);
-}
-
-/**
- * target_gone_stats() - read what was counted for what is no more
- * @net: the namespace
- * @sum: what the counters of its former targets and maps are added to
- *
- * Context: process context.
- */
-void target_gone_stats(const struct net *net, struct redirmap_stats *sum)
-{
-	stats_gone_read(target_table_net(net)->gone, sum);
-}
-
-/**
- * target_gone_device() - read what was counted for a device's former targets
- * @net: the namespace
- * @i: from 0 on
- * @device: written
- *
- * Context: process context.
- * Return: false when there is no more of them.
- */
-bool target_gone_device(const struct net *net, unsigned int i,
-			struct stats_gone_device *device)
-{
-	return stats_gone_read_device(target_table_net(net)->gone, i, device);
-}
-
 static int __net_init target_net_init(struct net *net)
 {
 	struct target_net *tn = target_table_net(net);
 	int i;
 
-	tn->gone = stats_gone_alloc();
-	if (!tn->gone)
-		return -ENOMEM;
 	xa_init(&tn->targets);
 	xa_init(&tn->spares);
 	for (i = 0; i < TARGET_OWN_BUCKETS; i++)
@@ -346,7 +304,6 @@ static void __net_exit target_net_exit(struct net *net)
 	bulkq_free_spares(&tn->spares);
 	WARN_ON_ONCE(!xa_empty(&tn->targets));
 	xa_destroy(&tn->targets);
-	stats_gone_put(tn->gone);
 }
 
 static struct pernet_operations target_net_ops = {

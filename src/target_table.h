@@ -10,7 +10,6 @@
 struct bpf_prog;
 struct net;
 struct net_device;
-struct stats_gone;
 struct target;
 
 #define TARGET_OWN_BITS 6
@@ -18,7 +17,6 @@ struct target;
 
 /**
  * struct target_net - the targets of a network namespace
- * @gone: what was counted for targets and maps that are no more
  * @targets: by ifindex, the first of a device's targets, which are linked by
  *	sibling
  * @own: targets that are one entry's own, by a hash of their ifindex
@@ -28,7 +26,6 @@ struct target;
  * target_lock, @spares under its own.
  */
 struct target_net {
-	struct stats_gone *gone;
 	struct xarray targets;
 	struct hlist_head own[TARGET_OWN_BUCKETS];
 	struct xarray spares;

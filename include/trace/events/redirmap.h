@@ -47,6 +47,12 @@ enum redirmap_cause {
 	EM(REDIRMAP_DROP_GENERIC, "generic")		\
 	EMe(REDIRMAP_DROP_XMIT_DROP, "xmit_drop")
 
+#define REDIRMAP_ACTIONS			\
+	EM(XDP_ABORTED, "aborted")		\
+	EM(XDP_DROP, "drop")			\
+	EM(XDP_PASS, "pass")			\
+	EMe(XDP_TX, "tx")
+
 /* For who reads the formats: values for the names, then names for the values. */
 #undef EM
 #undef EMe
@@ -55,6 +61,7 @@ enum redirmap_cause {
 
 REDIRMAP_CAUSES
 REDIRMAP_REASONS
+REDIRMAP_ACTIONS
 
 #undef EM
 #undef EMe
@@ -156,6 +163,22 @@ TRACE_EVENT(redirmap_drop,
 		  __entry->ifindex, __entry->dev, __entry->map_id,
 		  __print_symbolic(__entry->reason, REDIRMAP_REASONS),
 		  __entry->packets)
+);
+
+/* A look-up found no entry; the program got an action that it asked for. */
+TRACE_EVENT(redirmap_miss,
+	TP_PROTO(u32 map_id, u32 action),
+	TP_ARGS(map_id, action),
+	TP_STRUCT__entry(
+		__field(u32, map_id)
+		__field(u32, action)
+	),
+	TP_fast_assign(
+		__entry->map_id = map_id;
+		__entry->action = action;
+	),
+	TP_printk("map_id=%u action=%s", __entry->map_id,
+		  __print_symbolic(__entry->action, REDIRMAP_ACTIONS))
 );
 
 /* Frames were handed to a driver, after the egress program has seen them. */

@@ -35,9 +35,9 @@
  *	what takes it, or raise vm.min_free_kbytes.
  * @REDIRMAP_DROP_NO_HEADROOM: The frame had no room for the kernel's
  *	description of it. Let programs leave 40 bytes of headroom.
- * @REDIRMAP_DROP_NO_TARGET: The map had no entry at the key. Make one, or let
- *	the lower bits of bpf_redirect_map()'s flags say what becomes of such
- *	frames: they are dropped only if those say so.
+ * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT with nothing to
+ *	redirect to: it had called no helper, or the helper had found no entry,
+ *	or no such device. Let it return what the helper returns.
  * @REDIRMAP_DROP_NO_MEMBER: A broadcast had nobody to go to. Make an entry for
  *	another device than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
@@ -48,8 +48,12 @@
  * @REDIRMAP_DROP_COUNT: how many reasons there are
  * @REDIRMAP_DROP_ROOM: how many there is room for in struct redirmap_stats
  *
- * REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER are counted per map, all
- * others per target.
+ * REDIRMAP_DROP_NO_TARGET is counted per network namespace,
+ * REDIRMAP_DROP_NO_MEMBER per map, all others per target.
+ *
+ * A bpf_redirect_map() that finds no entry is in none of them: what becomes of
+ * the frame is up to the program. A map counts such look-ups by the action that
+ * they have returned: see REDIRMAP_A_STATS_MISSED.
  */
 enum redirmap_drop {
 	REDIRMAP_DROP_DEV_DOWN,
@@ -123,6 +127,16 @@ enum {
 	REDIRMAP_A_DROP_MAX = (__REDIRMAP_A_DROP_MAX - 1)
 };
 
+/* Look-ups that found no entry, nested; as often as there are actions */
+enum {
+	REDIRMAP_A_MISS_ACTION = 1,	/* u32, enum xdp_action, up to XDP_TX */
+	REDIRMAP_A_MISS_LOOKUPS,	/* u64 */
+	REDIRMAP_A_MISS_PAD,
+
+	__REDIRMAP_A_MISS_MAX,
+	REDIRMAP_A_MISS_MAX = (__REDIRMAP_A_MISS_MAX - 1)
+};
+
 /* struct redirmap_stats, nested */
 enum {
 	REDIRMAP_A_STATS_PACKETS = 1,	/* u64 */
@@ -130,6 +144,7 @@ enum {
 	REDIRMAP_A_STATS_DROP,		/* nest, multi: reasons with drops */
 	REDIRMAP_A_STATS_ERROR,		/* u32, only if there was one */
 	REDIRMAP_A_STATS_PAD,
+	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with look-ups */
 
 	__REDIRMAP_A_STATS_MAX,
 	REDIRMAP_A_STATS_MAX = (__REDIRMAP_A_STATS_MAX - 1)
@@ -219,6 +234,8 @@ enum {
 	REDIRMAP_A_STATE_GONE,
 	/* nest, multi: the part in that of some devices, the latest ones */
 	REDIRMAP_A_STATE_GONE_DEVICE,
+	/* nest, stats: of the namespace's frames that had no map or target */
+	REDIRMAP_A_STATE_LOST,
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Counters of network namespaces: of what is no map's and no target's.
+ *
+ * Owns, for each namespace, the sums over its maps and targets that are gone,
+ * and the number of frames whose program returned XDP_REDIRECT with nothing to
+ * redirect to. The former are kept by reference, since a map may outlive the
+ * namespace that it was created in.
+ *
+ * Frames are counted in NAPI, bottom halves off; sums are added to in work items
+ * and read in process context, under their own lock.
+ */
+#include <linux/netdevice.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+
+#include "stats.h"
+#include "stats_net.h"
+#include "trace.h"
+
+/**
+ * struct stats_net - the counters of a network namespace
+ * @gone: of its maps and targets that are gone
+ * @no_target: frames that were redirected to nothing; a program's fault, so one
+ *	counter for all CPUs
+ */
+struct stats_net {
+	struct stats_gone *gone;
+	atomic64_t no_target;
+};
+
+static unsigned int stats_net_id;
+
+static struct stats_net *stats_net_of(const struct net *net)
+{
+	return net_generic(net, stats_net_id);
+}
+
+/**
+ * stats_net_gone_get() - the sums that keep counters of a namespace
+ * @net: the namespace
+ *
+ * Context: any; the namespace must not go meanwhile.
+ * Return: the sums, with a reference.
+ */
+struct stats_gone *stats_net_gone_get(const struct net *net)
+{
+	return stats_gone_get(stats_net_of(net)->gone);
+}
+
+/**
+ * stats_net_gone() - read the sums over maps and targets that are gone
+ * @net: the namespace
+ * @sum: the sums are added to this
+ *
+ * Context: process context; the namespace must not go meanwhile.
+ */
+void stats_net_gone(const struct net *net, struct stats_sum *sum)
+{
+	stats_gone_read(stats_net_of(net)->gone, sum);
+}
+
+/**
+ * stats_net_gone_device() - read what was counted for a device's former targets
+ * @net: the namespace
+ * @i: from 0 on
+ * @device: written
+ *
+ * Context: process context; the namespace must not go meanwhile.
+ * Return: false when there are no more such devices.
+ */
+bool stats_net_gone_device(const struct net *net, unsigned int i,
+			   struct stats_gone_device *device)
+{
+	return stats_gone_read_device(stats_net_of(net)->gone, i, device);
+}
+
+/**
+ * stats_net_no_target() - count a frame that was redirected to nothing
+ * @dev: the device that it came from
+ *
+ * Context: NAPI, bottom halves off.
+ */
+void stats_net_no_target(const struct net_device *dev)
+{
+	atomic64_inc(&stats_net_of(dev_net(dev))->no_target);
+	trace_redirmap_drop(dev, 0, REDIRMAP_DROP_NO_TARGET, 1);
+}
+
+/**
+ * stats_net_lost() - read what a namespace lost that no map or target counts
+ * @net: the namespace
+ * @sum: the counters are added to this
+ *
+ * Context: any; the namespace must not go meanwhile.
+ */
+void stats_net_lost(const struct net *net, struct redirmap_stats *sum)
+{
+	sum->drops[REDIRMAP_DROP_NO_TARGET] +=
+		atomic64_read(&stats_net_of(net)->no_target);
+}
+
+static int __net_init stats_net_enter(struct net *net)
+{
+	struct stats_net *counters = stats_net_of(net);
+
+	counters->gone = stats_gone_alloc();
+	return counters->gone ? 0 : -ENOMEM;
+}
+
+static void __net_exit stats_net_leave(struct net *net)
+{
+	stats_gone_put(stats_net_of(net)->gone);
+}
+
+static struct pernet_operations stats_net_ops = {
+	.init = stats_net_enter,
+	.exit = stats_net_leave,
+	.id = &stats_net_id,
+	.size = sizeof(struct stats_net),
+};
+
+/**
+ * stats_net_init() - make the counters of all namespaces
+ *
+ * Context: insmod, sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int __init stats_net_init(void)
+{
+	return register_pernet_subsys(&stats_net_ops);
+}
+
+/**
+ * stats_net_exit() - free them
+ *
+ * Context: rmmod, sleeps, with no map, no target and no probe left.
+ */
+void stats_net_exit(void)
+{
+	unregister_pernet_subsys(&stats_net_ops);
+}
