@@ -26,38 +26,53 @@
 /* Stands for a device that is not known: programs read ifindex 0. */
 struct net_device ingress_unknown;
 
-static void *cpumap_func, *other_func;
+/*
+ * Functions of kthreads: a cpumap's, and others that have redirected; more kinds
+ * of these than there is room for are looked up each time.
+ */
+static void *cpumap_func, *other_funcs[8];
 
 /* Away from the hot path, where the compiler would clear the name first. */
 static noinline bool ingress_is_cpumap_func(void *func)
 {
 	char name[KSYM_SYMBOL_LEN];
+	unsigned int i;
 
 	sprint_symbol_no_offset(name, (unsigned long)func);
-	if (strcmp(name, "cpu_map_kthread_run")) {
-		WRITE_ONCE(other_func, func);
-		return false;
+	if (!strcmp(name, "cpu_map_kthread_run")) {
+		WRITE_ONCE(cpumap_func, func);
+		return true;
 	}
-	WRITE_ONCE(cpumap_func, func);
-	return true;
+	/* Two CPUs may take the same place: then one is looked up again. */
+	for (i = 0; i < ARRAY_SIZE(other_funcs); i++) {
+		if (READ_ONCE(other_funcs[i]))
+			continue;
+		WRITE_ONCE(other_funcs[i], func);
+		break;
+	}
+	return false;
 }
 
 /*
  * Is this a cpumap's kthread? Its function has a name, but it is not exported,
  * so the name is looked up, once: a kthread's function is compared with the one
- * that had the name, and with the last one that had not.
+ * that had the name, and while none is known, with those that had not. (The
+ * name is of the kernel's own text, so no function that a module leaves behind
+ * here can be taken for it.)
  */
 static bool ingress_in_cpumap(void)
 {
-	void *func;
+	void *func, *cpumap = READ_ONCE(cpumap_func);
+	unsigned int i;
 
 	if (!(current->flags & PF_KTHREAD))
 		return false;
 	func = kthread_func(current);
-	if (func == READ_ONCE(cpumap_func))
-		return func;
-	if (func == READ_ONCE(other_func))
-		return false;
+	if (cpumap)
+		return func == cpumap;
+	for (i = 0; i < ARRAY_SIZE(other_funcs); i++)
+		if (func == READ_ONCE(other_funcs[i]))
+			return false;
 	return ingress_is_cpumap_func(func);
 }
 
