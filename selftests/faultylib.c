@@ -73,6 +73,14 @@ bool turn(const char *dev, const char *knob, int value)
 	return write_str(path, text);
 }
 
+int knob(const char *dev, const char *name)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), SYS "/class/net/%s/faulty/%s", dev, name);
+	return read_int(path);
+}
+
 bool has_knob(const char *dev, const char *knob)
 {
 	char path[100];
@@ -98,7 +106,7 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 			sizeof(struct bpf_devmap_val);
 	if (!module_refs_become(0) || !make_net(e) || !cast_load(c, kind, 8) ||
 	    !trace_start(e) || !make_faulty("s0") ||
-	    !attach(e, "s0", "broadcast", e->generic))
+	    !attach(e, "s0", c->frags ? "broadcast_frags" : "broadcast", e->generic))
 		return false;
 	set(e, "flags", 0);
 	for (i = 0; i < n; i++) {

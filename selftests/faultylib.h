@@ -27,6 +27,9 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n);
 /* Tells a device what to do: see modules/faulty_dev.c. */
 bool turn(const char *dev, const char *knob, int value);
 
+/* What it was told, or has counted; -1 if it cannot be asked. */
+int knob(const char *dev, const char *name);
+
 /* Can a device be told that? */
 bool has_knob(const char *dev, const char *knob);
 

@@ -212,6 +212,23 @@ static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 #endif
 }
 
+/**
+ * compat_set_frags_truesize() - say what a frame's fragments take of memory
+ * @info: the frame's
+ * @size: bytes, of all fragments
+ *
+ * Since 6.14 that is beside their length.
+ *
+ * Runs as compat_fill_frag(), per frame with fragments.
+ */
+static inline void compat_set_frags_truesize(struct skb_shared_info *info,
+					     unsigned int size)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+	info->xdp_frags_truesize = size;
+#endif
+}
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #include <net/page_pool.h>
 

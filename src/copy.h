@@ -8,6 +8,7 @@ struct xdp_frame;
 
 int copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
 		bool roomy);
+u64 copy_memory(void);
 
 int copy_module_init(void);
 void copy_module_exit(void);

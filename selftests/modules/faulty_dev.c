@@ -16,6 +16,10 @@
  * hold		it keeps what it takes; written 0, it receives that: frames that
  *		have a program in bulks of up to 64
  * headroom	bytes in front of what a program of native XDP gets
+ * linear	so many bytes, at most, of what it gets are not in fragments
+ * memalloc	fragments are said to be from the reserves of memory
+ * crossed	frames that it was offered of which more than one page would have
+ *		to be mapped, though they are not longer than one
  * feature	it announces ndo_xdp_xmit() (where devices do: 6.3)
  * no_memory	no page can be had while its program of native XDP runs, and
  *		what that has redirected is sent: see hoard.c. Only while one
@@ -50,6 +54,9 @@ enum faulty_knob {
 	STOPPED,
 	HOLD,
 	HEADROOM,
+	LINEAR,
+	MEMALLOC,
+	CROSSED,
 	FEATURE,
 	NO_MEMORY,
 	KNOBS,
@@ -82,6 +89,23 @@ struct faulty {
 	struct page_pool *pool;
 	struct xdp_buff buffs[NAPI_POLL_WEIGHT];
 };
+
+/*
+ * Drivers map a frame's data, with what they put in front of it, and programs
+ * may have made it longer at both ends: do these bytes lie in one page?
+ */
+static bool faulty_crosses(const struct xdp_frame *frame)
+{
+	unsigned long begin = (unsigned long)frame->data - frame->headroom;
+	unsigned long end = begin - sizeof(*frame) + frame->frame_sz -
+			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
+
+	/* All of it has no room in a page, but the data may have. */
+	if (end - begin > PAGE_SIZE)
+		end = (unsigned long)frame->data + frame->len;
+	return end - begin <= PAGE_SIZE &&
+	       begin / PAGE_SIZE != (end - 1) / PAGE_SIZE;
+}
 
 /* Is there room for one more? Under the lock. */
 static bool faulty_has_room(struct faulty *f)
@@ -123,6 +147,8 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 		return -f->knob[ERROR];
 
 	spin_lock(&f->lock);
+	for (i = 0; i < n; i++)
+		f->knob[CROSSED] += faulty_crosses(frames[i]);
 	for (i = 0; i < most; i++)
 		if (!faulty_take_frame(f, frames[i]))
 			break;
@@ -176,6 +202,8 @@ static void faulty_add_frags(struct faulty *f, struct xdp_buff *xdp,
 	}
 	if (info->nr_frags)
 		xdp_buff_set_frags_flag(xdp);
+	if (info->nr_frags && f->knob[MEMALLOC])
+		xdp_buff_set_frag_pfmemalloc(xdp);
 }
 
 /* Frames in pages, which packets have become, come to the program. */
@@ -197,10 +225,13 @@ static int faulty_poll(struct napi_struct *napi, int budget)
 			 SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 	struct bpf_prog *prog = rcu_dereference_bh(f->prog);
 	bool no_memory = READ_ONCE(f->knob[NO_MEMORY]);
+	bool frags = prog && prog->aux->xdp_has_frags;
 	struct xdp_buff *xdp = f->buffs;
 	struct sk_buff *skb;
 	struct page *page;
 
+	if (frags)
+		most = min(most, f->knob[LINEAR]);
 	while (n < min(budget, NAPI_POLL_WEIGHT)) {
 		skb = skb_dequeue(&f->packets);
 		if (!skb)
@@ -212,7 +243,7 @@ static int faulty_poll(struct napi_struct *napi, int budget)
 			xdp_prepare_buff(&xdp[n], page_address(page),
 					 f->knob[HEADROOM], len, true);
 			skb_copy_bits(skb, 0, xdp[n].data, len);
-			if (prog && prog->aux->xdp_has_frags)
+			if (frags)
 				faulty_add_frags(f, &xdp[n], skb, most);
 			n++;
 		}
@@ -342,6 +373,9 @@ KNOB(error, ERROR);
 KNOB(stopped, STOPPED);
 KNOB(hold, HOLD);
 KNOB(headroom, HEADROOM);
+KNOB(linear, LINEAR);
+KNOB(memalloc, MEMALLOC);
+KNOB(crossed, CROSSED);
 KNOB(no_memory, NO_MEMORY);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
@@ -354,6 +388,9 @@ static struct attribute *faulty_attrs[] = {
 	&knob_stopped.attr.attr,
 	&knob_hold.attr.attr,
 	&knob_headroom.attr.attr,
+	&knob_linear.attr.attr,
+	&knob_memalloc.attr.attr,
+	&knob_crossed.attr.attr,
 	&knob_no_memory.attr.attr,
 #ifdef HAVE_XDP_FEATURES
 	&knob_feature.attr.attr,
@@ -468,6 +505,7 @@ static void faulty_setup(struct net_device *dev)
 	f->knob[TAKE] = INT_MAX;
 	f->knob[ROOM] = -1;
 	f->knob[HEADROOM] = XDP_PACKET_HEADROOM;
+	f->knob[LINEAR] = INT_MAX;
 	f->knob[FEATURE] = 1;
 	spin_lock_init(&f->lock);
 	skb_queue_head_init(&f->packets);
