@@ -136,6 +136,7 @@ def state_command(args, family, out):
         f" ({gone['bytes']:,} bytes) and lost {drops_of(gone):,}.",
         file=out,
     )
+    print(f"{state['copy_memory'] // 1024:,} KiB are kept for the copies of broadcasts.", file=out)
 
 
 # --- what others do ---------------------------------------------------------

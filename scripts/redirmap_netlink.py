@@ -193,6 +193,8 @@ state_msg = Attributes(
     gone=stats,
     gone_device=[gone_msg],
     lost=stats,
+    copy_memory=u64,
+    pad=pad,
 )
 
 
@@ -261,6 +263,7 @@ def state_of(data, at, end):
             for one in found["gone_device"]
         ],
         "lost": stats_of(found["lost"]),
+        "copy_memory": found["copy_memory"],
     }
 
 

@@ -11,6 +11,7 @@
 #include <net/netlink.h>
 #include <uapi/linux/redirmap.h>
 
+#include "copy.h"
 #include "hook.h"
 #include "layout.h"
 #include "map.h"
@@ -218,5 +219,8 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 		if (nl_put_gone_device(skb, &device))
 			return -EMSGSIZE;
 	stats_net_lost(net, &lost);
-	return nl_put_stats(skb, REDIRMAP_A_STATE_LOST, &lost);
+	if (nl_put_stats(skb, REDIRMAP_A_STATE_LOST, &lost))
+		return -EMSGSIZE;
+	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
+				 copy_memory(), REDIRMAP_A_STATE_PAD);
 }

@@ -236,6 +236,8 @@ enum {
 	REDIRMAP_A_STATE_GONE_DEVICE,
 	/* nest, stats: of the namespace's frames that had no map or target */
 	REDIRMAP_A_STATE_LOST,
+	REDIRMAP_A_STATE_COPY_MEMORY,	/* u64, bytes kept for broadcasts */
+	REDIRMAP_A_STATE_PAD,
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)

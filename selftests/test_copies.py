@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The memory that is kept for the copies of broadcasts: how it grows, what bounds
+it, and how it goes back. Stock maps keep none."""
+import os
+import socket
+import struct
+
+from testlib import (OUTPUT, add_veth, becomes, frame_to, ifindex, in_a_net, open_pinned, run,
+                     sh, test, update)
+
+in_a_net()
+
+from loadlib import offer  # noqa: E402
+from redirmap_netlink import Family  # noqa: E402
+
+PIN = "/sys/fs/bpf/redirmap-copies"
+# The last one gets the originals.
+DEVICES = ("out1", "out2", "out3")
+FRAME = frame_to(1, 64)
+FRAMES = 20000
+MIB = 1 << 20
+# Of a CPU.
+LIMIT = 4 * MIB
+SO_RCVBUFFORCE = 33
+SOL_PACKET, PACKET_STATISTICS = 263, 6
+
+sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+   f"bpftool prog loadall {OUTPUT}/tools.bpf.o {PIN}/p pinmaps {PIN}/m")
+for key, device in enumerate(DEVICES):
+    add_veth(device, f"{device}p")
+    sh(f"ethtool -K {device}p gro on")
+    update(open_pinned(f"{PIN}/m/rm_array"), key, ifindex(device))
+broadcast = open_pinned(f"{PIN}/p/all_rm_array")
+sh(f"rm -rf {PIN}")
+cpus = sorted(os.sched_getaffinity(0))
+
+
+def kept():
+    with Family() as family:
+        return family.state()["copy_memory"]
+
+
+class Unread:
+    """Sockets at the devices' peers that nobody reads."""
+
+    def __init__(self, room):
+        self.sockets = []
+        for name in DEVICES:
+            one = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            one.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, room)
+            one.bind((f"{name}p", 0x800))
+            self.sockets.append(one)
+
+    def __enter__(self):
+        return self
+
+    def packets(self):
+        """How many each of them has been given, and how many it has lost."""
+        size = struct.calcsize("II")
+        return [struct.unpack("II", one.getsockopt(SOL_PACKET, PACKET_STATISTICS, size))
+                for one in self.sockets]
+
+    def __exit__(self, *_):
+        for one in self.sockets:
+            one.close()
+
+
+def goes_back():
+    # Half of it in a second, and only while the CPU is awake.
+    assert becomes(lambda: not kept(), 12000), kept()
+
+
+@test("copies that are read at once need the memory of a poll")
+def _():
+    goes_back()
+    offer(broadcast, FRAME, FRAMES)
+    assert 0 < kept() <= MIB // 4, kept()
+
+
+@test("memory that is not needed goes back")
+def _():
+    goes_back()
+
+
+@test("packets that nobody reads are passed over")
+def _():
+    with Unread(100 << 10) as unread:
+        offer(broadcast, FRAME, FRAMES)
+        (_, lost), *_ = unread.packets()
+        assert lost, "the socket has room for all"
+        assert 0 < kept() <= MIB, kept()
+        # All but their memory goes back.
+        assert becomes(lambda: kept() <= MIB // 2, 12000), kept()
+        assert kept()
+    goes_back()
+
+
+@test("more than the limit is not kept, and not lost")
+def _():
+    with Unread(200 * MIB) as unread:
+        offer(broadcast, FRAME, FRAMES)
+        for packets, lost in unread.packets():
+            assert packets > FRAMES // 2 and not lost, (packets, lost)
+        assert LIMIT // 2 <= kept() <= LIMIT, kept()
+    goes_back()
+
+
+@test("a CPU that goes offline keeps nothing")
+def _():
+    if len(cpus) < 2:
+        print("# one CPU only")
+        return
+    cpu = cpus[-1]
+    with Unread(100 << 10):
+        os.sched_setaffinity(0, {cpu})
+        offer(broadcast, FRAME, FRAMES)
+        os.sched_setaffinity(0, {cpus[0]})
+        assert kept(), "nothing is in use"
+        sh(f"echo 0 > /sys/devices/system/cpu/cpu{cpu}/online")
+        try:
+            assert not kept(), kept()
+        finally:
+            sh(f"echo 1 > /sys/devices/system/cpu/cpu{cpu}/online")
+    os.sched_setaffinity(0, {cpu})
+    offer(broadcast, FRAME, FRAMES)
+    assert kept()
+    os.sched_setaffinity(0, set(cpus))
+    goes_back()
+
+
+run()
