@@ -128,6 +128,8 @@ GROUPS = {
         Row("bcast-poll-1", "array, 64 bytes, 4 members: NAPI polls of 1 frame", FRAME),
         Row("bcast-egress", "array, 64 bytes, 4 members: egress programs", FRAME),
         Row("bcast-exclude", "array, 64 bytes, 4 members: not to the ingress", FRAME),
+        Row("bcast-held-8of8", "array, 64 bytes, 8 members: one keeps what it gets", FRAME,
+            ratio(0.25)),
         *(Row(f"bcast-array-{n}of64", f"array, 64 bytes, 64 slots, members: {n}", FRAME,
               ratio(0.29) if n == 64 else None)
           for n in (1, 2, 4, 8, 16, 32, 64)),

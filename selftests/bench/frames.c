@@ -19,6 +19,7 @@
 #include <linux/if_link.h>
 
 #include "bench.h"
+#include "netlib.h"
 #include "testlib.h"
 
 #define LEN_MIN 64
@@ -52,6 +53,7 @@ enum keys {
  *	each key has a device of its own, and only a broadcast sends anything
  * @broadcast: each key's device gets a copy of each frame
  * @len: of a frame; LEN_MIN unless set
+ * @held: the first key's device keeps what it gets, until it is full; nobody reads
  * @ingress: frames come from the first key's device, which gets none
  * @poll: frames in a NAPI poll; POLL unless set
  * @stock_frames: in icount mode, in the long run of a stock map, which is slow;
@@ -69,6 +71,7 @@ struct traffic {
 	enum keys keys;
 	int targets;
 	bool broadcast;
+	bool held;
 	bool ingress;
 	int len;
 	int poll;
@@ -86,6 +89,7 @@ struct traffic {
  * @obj: the program under test, loaded over its map
  * @map: the map, or -1
  * @pass: passes frames to generic XDP
+ * @tap: the device that keeps what it gets, or -1
  */
 struct lane {
 	const struct traffic *t;
@@ -93,6 +97,7 @@ struct lane {
 	struct bpf_object *obj;
 	int map;
 	struct bpf_object *pass;
+	int tap;
 };
 
 static const char *prog_of(const struct traffic *t)
@@ -119,6 +124,17 @@ static __u32 key_of(const struct traffic *t, int nr)
 	}
 }
 
+/* Keeps as many frames as one poll has; the first run fills it. */
+static unsigned int make_holder(struct lane *lane)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "h%d", lane->kind);
+	if (!make_tap(name, &lane->tap, 1) || !ip("link set %s txqueuelen %d\n", name, POLL))
+		fail("%s: %s", name, strerror(errno));
+	return index_of("h%d", lane->kind);
+}
+
 static void fill(struct lane *lane)
 {
 	const struct traffic *t = lane->t;
@@ -131,6 +147,8 @@ static void fill(struct lane *lane)
 		key = key_of(t, i);
 		val.ifindex = index_of(t->dummies ? "n%d" : "d%d",
 				       t->targets ? i % t->targets : i);
+		if (t->held && !i)
+			val.ifindex = make_holder(lane);
 		if (t->egress)
 			val.bpf_prog.fd = prog_fd(lane->obj, "egress_pass");
 		if (bpf_map_update_elem(lane->map, &key, &val, BPF_ANY))
@@ -143,7 +161,7 @@ static void fill(struct lane *lane)
 
 static struct lane make_lane(const struct traffic *t, enum kind kind)
 {
-	struct lane lane = { .t = t, .kind = kind, .map = -1 };
+	struct lane lane = { .t = t, .kind = kind, .map = -1, .tap = -1 };
 	struct bpf_map *targets;
 
 	lane.obj = open_progs(prog_of(t), t->egress ? "egress_pass" : NULL);
@@ -170,6 +188,8 @@ static void close_lane(struct lane *lane)
 	bpf_object__close(lane->pass);
 	if (lane->map >= 0)
 		close(lane->map);
+	if (lane->tap >= 0)
+		close(lane->tap);
 	detach_all();
 	settle();
 }
@@ -214,7 +234,7 @@ static __u64 run(void *ctx, __u32 n)
 		fail("sending frames: %s", strerror(-err));
 
 	got = count() - before;
-	want = (__u64)n * (t->broadcast ? t->nr_keys - t->ingress : !!t->targets);
+	want = (__u64)n * (t->broadcast ? t->nr_keys - t->ingress - t->held : !!t->targets);
 	if (got != want)
 		fail("%llu of %llu frames arrived", got, want);
 	return ticks;
@@ -330,6 +350,7 @@ const struct row frame_rows[] = {
 	ROW("bcast-poll-1", ARRAY, BROADCAST(4, 4), .poll = 1),
 	ROW("bcast-egress", ARRAY, BROADCAST(4, 4), .egress = true),
 	ROW("bcast-exclude", ARRAY, BROADCAST(4, 4), .ingress = true),
+	ROW("bcast-held-8of8", ARRAY, BROADCAST(8, 8), .held = true),
 	ROW("bcast-array-1of64", ARRAY, BROADCAST(1, 64)),
 	ROW("bcast-array-2of64", ARRAY, BROADCAST(2, 64)),
 	ROW("bcast-array-4of64", ARRAY, BROADCAST(4, 64)),
