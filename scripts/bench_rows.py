@@ -104,6 +104,8 @@ GROUPS = {
         Row("unicast-hash-bucket", "hash, 1024 keys: 0, 1024, 2048...", FRAME,
             like("unicast-hash-dense", "0, 1, 2...", 0.02)),
         Row("unicast-egress", "array, an egress program", FRAME, COUNTED),
+        Row("unicast-egress-drop", "array, an egress program that drops", FRAME,
+            ratio(1.02)),
         Row("unicast-array-miss", "array, no target: XDP_DROP", FRAME, EQUAL),
         Row("unicast-hash-miss", "hash, no target: XDP_DROP", FRAME, EQUAL),
         Row("xdp-lookup-array", "XDP_DROP after a lookup in an array", FRAME, EQUAL),

@@ -79,4 +79,10 @@ int egress_pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+SEC("xdp/devmap")
+int egress_drop(struct xdp_md *ctx)
+{
+	return XDP_DROP;
+}
+
 char LICENSE[] SEC("license") = "GPL";

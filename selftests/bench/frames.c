@@ -58,7 +58,8 @@ enum keys {
  * @poll: frames in a NAPI poll; POLL unless set
  * @stock_frames: in icount mode, in the long run of a stock map, which is slow;
  *	unset: as many as a claimed one gets
- * @egress: entries have an egress program
+ * @egress: the egress program that entries have
+ * @drops: it drops all frames
  * @generic: generic XDP
  * @dummies: targets are dummy devices
  * @redraw: each round has a map of its own, for a claimed hash draws a multiplier
@@ -76,7 +77,8 @@ struct traffic {
 	int len;
 	int poll;
 	int stock_frames;
-	bool egress;
+	const char *egress;
+	bool drops;
 	bool generic;
 	bool dummies;
 	bool redraw;
@@ -150,7 +152,7 @@ static void fill(struct lane *lane)
 		if (t->held && !i)
 			val.ifindex = make_holder(lane);
 		if (t->egress)
-			val.bpf_prog.fd = prog_fd(lane->obj, "egress_pass");
+			val.bpf_prog.fd = prog_fd(lane->obj, t->egress);
 		if (bpf_map_update_elem(lane->map, &key, &val, BPF_ANY))
 			fail("cannot set key %u: %s", key, strerror(errno));
 	}
@@ -164,7 +166,7 @@ static struct lane make_lane(const struct traffic *t, enum kind kind)
 	struct lane lane = { .t = t, .kind = kind, .map = -1, .tap = -1 };
 	struct bpf_map *targets;
 
-	lane.obj = open_progs(prog_of(t), t->egress ? "egress_pass" : NULL);
+	lane.obj = open_progs(prog_of(t), t->egress);
 	if (t->type) {
 		lane.map = bench_map(kind, t->type, t->egress ? 8 : 4, t->size);
 		targets = bpf_object__find_map_by_name(lane.obj, "targets");
@@ -235,6 +237,8 @@ static __u64 run(void *ctx, __u32 n)
 
 	got = count() - before;
 	want = (__u64)n * (t->broadcast ? t->nr_keys - t->ingress - t->held : !!t->targets);
+	if (t->drops)
+		want = 0;
 	if (got != want)
 		fail("%llu of %llu frames arrived", got, want);
 	return ticks;
@@ -322,7 +326,8 @@ const struct row frame_rows[] = {
 	ROW("unicast-hash-random", HASH_1024, .keys = RANDOM),
 	ROW("unicast-hash-stride", HASH_1024, .keys = STRIDED),
 	ROW("unicast-hash-bucket", HASH_1024, .keys = ONE_BUCKET, .stock_frames = 8 * NR_KEYS),
-	ROW("unicast-egress", ARRAY, ONE, .egress = true),
+	ROW("unicast-egress", ARRAY, ONE, .egress = "egress_pass"),
+	ROW("unicast-egress-drop", ARRAY, ONE, .egress = "egress_drop", .drops = true),
 	ROW("unicast-array-miss", ARRAY, .prog = "redirect_one", .size = 4),
 	ROW("unicast-hash-miss", HASH, .prog = "redirect_one", .size = 4),
 	ROW("xdp-lookup-array", ARRAY, .prog = "lookup", .size = 4, .nr_keys = 1),
@@ -348,7 +353,7 @@ const struct row frame_rows[] = {
 	ROW("bcast-hash-4of65536", HASH, BROADCAST(4, 65536), .stock_frames = 2 * POLL),
 	ROW("bcast-1500-4of4", ARRAY, BROADCAST(4, 4), .len = LEN_MAX),
 	ROW("bcast-poll-1", ARRAY, BROADCAST(4, 4), .poll = 1),
-	ROW("bcast-egress", ARRAY, BROADCAST(4, 4), .egress = true),
+	ROW("bcast-egress", ARRAY, BROADCAST(4, 4), .egress = "egress_pass"),
 	ROW("bcast-exclude", ARRAY, BROADCAST(4, 4), .ingress = true),
 	ROW("bcast-held-8of8", ARRAY, BROADCAST(8, 8), .held = true),
 	ROW("bcast-array-1of64", ARRAY, BROADCAST(1, 64)),
