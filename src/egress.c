@@ -20,41 +20,19 @@
 #include "ingress.h"
 #include "stats.h"
 
-/* Count a frame that does not pass, and say so where the kernel would. */
-static noinline void egress_dropped(const struct bpf_prog *prog,
-				    const struct net_device *tx, u32 act,
-				    struct stats_cpu *stats)
+/* Count a frame that is not just dropped, and say so where the kernel would. */
+static noinline void egress_failed(const struct bpf_prog *prog,
+				   const struct net_device *tx, u32 act,
+				   struct stats_cpu *stats)
 {
-	enum redirmap_drop reason;
+	enum redirmap_drop reason = REDIRMAP_DROP_PROG_ABORTED;
 
-	switch (act) {
-	case XDP_DROP:
-		reason = REDIRMAP_DROP_PROG_DROP;
-		break;
-	case XDP_ABORTED:
-		reason = REDIRMAP_DROP_PROG_ABORTED;
-		trace_xdp_exception(tx, prog, act);
-		break;
-	default:
+	if (act != XDP_ABORTED) {
 		reason = REDIRMAP_DROP_PROG_INVALID;
 		bpf_warn_invalid_xdp_action(NULL, (struct bpf_prog *)prog, act);
-		trace_xdp_exception(tx, prog, act);
-		break;
 	}
+	trace_xdp_exception(tx, prog, act);
 	stats_drop(stats, tx, reason, 1);
-}
-
-/* What XDP_PASS is, is passed on; anything else is not. */
-static __always_inline bool egress_passes(const struct bpf_prog *prog,
-					  struct xdp_buff *xdp,
-					  struct stats_cpu *stats)
-{
-	u32 act = bpf_prog_run_xdp(prog, xdp);
-
-	if (likely(act == XDP_PASS))
-		return true;
-	egress_dropped(prog, xdp->txq->dev, act, stats);
-	return false;
 }
 
 /* The same device for all of them. As egress_run(). */
@@ -65,21 +43,27 @@ static int egress_run_from(const struct bpf_prog *prog,
 {
 	struct xdp_txq_info txq = { .dev = tx };
 	struct xdp_rxq_info rxq = { .dev = rx };
+	struct xdp_buff xdp = { .txq = &txq, .rxq = &rxq };
+	int i, passed = 0, dropped = 0;
 	struct xdp_frame *frame;
-	struct xdp_buff xdp;
-	int i, passed = 0;
+	u32 act;
 
 	for (i = 0; i < n; i++) {
 		frame = frames[i];
 		xdp_convert_frame_to_buff(frame, &xdp);
-		xdp.txq = &txq;
-		xdp.rxq = &rxq;
 		/* Fragments may be cut off, and are freed as it says there. */
 		if (unlikely(xdp_frame_has_frags(frame)))
 			rxq.mem = frame->mem;
 
-		if (!egress_passes(prog, &xdp, stats))
+		act = bpf_prog_run_xdp(prog, &xdp);
+		if (act == XDP_DROP) {
+			dropped++;
 			continue;
+		}
+		if (unlikely(act != XDP_PASS)) {
+			egress_failed(prog, tx, act, stats);
+			continue;
+		}
 		if (unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0)) {
 			stats_drop(stats, tx, REDIRMAP_DROP_NO_HEADROOM, 1);
 			continue;
@@ -88,6 +72,8 @@ static int egress_run_from(const struct bpf_prog *prog,
 			swap(frames[passed], frames[i]);
 		passed++;
 	}
+	if (dropped)
+		stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, dropped);
 	return passed;
 }
 
@@ -164,6 +150,22 @@ static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 	own->mem.type = skb->pp_recycle ? MEM_TYPE_PAGE_POOL :
 					  MEM_TYPE_PAGE_SHARED;
 	xdp->rxq = own;
+}
+
+/* What XDP_PASS is, is passed on; anything else is not. As egress_run_skb(). */
+static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
+			  struct stats_cpu *stats)
+{
+	const struct net_device *tx = xdp->txq->dev;
+	u32 act = bpf_prog_run_xdp(prog, xdp);
+
+	if (likely(act == XDP_PASS))
+		return true;
+	if (act == XDP_DROP)
+		stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, 1);
+	else
+		egress_failed(prog, tx, act, stats);
+	return false;
 }
 
 /* Let a packet be what its program has made of its ends. */
