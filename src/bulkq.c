@@ -264,7 +264,8 @@ void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 	if (!bulkq)
 		return;
 	for_each_possible_cpu(cpu)
-		WARN_ONCE(bulkq_cpu(bulkq, cpu)->count,
+		WARN_ONCE(bulkq_cpu(bulkq, cpu)->count ||
+			  per_cpu_ptr((struct bulkq_cpu __percpu *)bulkq, cpu)->kept,
 			  "redirmap: a bulk queue is freed with frames in it\n");
 	free_percpu(bulkq);
 }

@@ -5,6 +5,7 @@
 #include "layout.h"
 #include "stats.h"
 
+struct port;
 struct xarray;
 struct xdp_dev_bulk_queue;
 
@@ -13,11 +14,29 @@ struct xdp_dev_bulk_queue;
  * @queue: what the kernel knows of, and writes per packet
  * @stats: what has become of the frames; hot counters in the line that the
  *	kernel has just written, that of the queue's count
+ * @kept: a frame that waits for the poll's last call, or NULL: see port_xmit.c
+ * @next_keeper: the next port that a broadcast has made keep one; NULL when the
+ *	port is not listed
  */
 struct bulkq_cpu {
 	struct kern_bulkq queue ____cacheline_aligned;
 	struct stats_cpu stats;
+	struct xdp_frame *kept;
+	const struct port *next_keeper;
 };
+
+/**
+ * bulkq_this_cpu() - this CPU's part of a port
+ * @bulkq: the port's bulk queues
+ *
+ * Context: bottom halves off.
+ * Return: the part
+ */
+static inline struct bulkq_cpu *
+bulkq_this_cpu(struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	return this_cpu_ptr((struct bulkq_cpu __percpu *)bulkq);
+}
 
 /**
  * bulkq_stats() - this CPU's counters of a port
@@ -29,7 +48,7 @@ struct bulkq_cpu {
 static inline struct stats_cpu *
 bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
 {
-	return &this_cpu_ptr((struct bulkq_cpu __percpu *)bulkq)->stats;
+	return &bulkq_this_cpu(bulkq)->stats;
 }
 
 /**

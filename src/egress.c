@@ -35,73 +35,33 @@ static noinline void egress_failed(const struct bpf_prog *prog,
 	stats_drop(stats, tx, reason, 1);
 }
 
-/* The same device for all of them. As egress_run(). */
-static int egress_run_from(const struct bpf_prog *prog,
-			   struct xdp_frame **frames, int n,
-			   struct net_device *tx, struct net_device *rx,
-			   struct stats_cpu *stats)
-{
-	struct xdp_txq_info txq = { .dev = tx };
-	struct xdp_rxq_info rxq = { .dev = rx };
-	struct xdp_buff xdp = { .txq = &txq, .rxq = &rxq };
-	int i, passed = 0, dropped = 0;
-	struct xdp_frame *frame;
-	u32 act;
-
-	for (i = 0; i < n; i++) {
-		frame = frames[i];
-		xdp_convert_frame_to_buff(frame, &xdp);
-		/* Fragments may be cut off, and are freed as it says there. */
-		if (unlikely(xdp_frame_has_frags(frame)))
-			rxq.mem = frame->mem;
-
-		act = bpf_prog_run_xdp(prog, &xdp);
-		if (act == XDP_DROP) {
-			dropped++;
-			continue;
-		}
-		if (unlikely(act != XDP_PASS)) {
-			egress_failed(prog, tx, act, stats);
-			continue;
-		}
-		if (unlikely(xdp_update_frame_from_buff(&xdp, frame) < 0)) {
-			stats_drop(stats, tx, REDIRMAP_DROP_NO_HEADROOM, 1);
-			continue;
-		}
-		if (passed != i)
-			swap(frames[passed], frames[i]);
-		passed++;
-	}
-	if (dropped)
-		stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, dropped);
-	return passed;
-}
-
-/* Frames that have come by several devices: one by one. */
+/* Frames that have come by several devices: one by one. As egress_run(). */
 static noinline int egress_run_each(const struct bpf_prog *prog,
 				    struct xdp_frame **frames, int n,
+				    struct xdp_frame **passed,
 				    struct net_device *tx,
 				    struct stats_cpu *stats)
 {
-	int i, passed = 0;
+	struct xdp_frame **dropped = frames, **pass = passed, *frame;
+	int i;
 
 	for (i = 0; i < n; i++) {
-		if (!egress_run_from(prog, &frames[i], 1, tx,
-				     frames[i]->dev_rx, stats))
-			continue;
-		if (passed != i)
-			swap(frames[passed], frames[i]);
-		passed++;
+		frame = frames[i];
+		if (egress_run(prog, &frame, 1, pass, tx, frame->dev_rx, stats))
+			pass++;
+		else
+			*dropped++ = frame;
 	}
-	return passed;
+	return pass - passed;
 }
 
 /**
  * egress_run() - run a program on frames
  * @prog: the program
- * @frames: the frames; those that it passes come to the front, in their order,
- *	those that it drops behind them, for the caller to free
+ * @frames: the frames; those that it drops are at the front then, for the caller
+ *	to free
  * @n: how many there are
+ * @passed: gets those that it passes, in their order
  * @tx: the device that they leave by
  * @rx: the device that they have come by; NULL when each frame tells
  * @stats: this CPU's counters, for those that it drops
@@ -111,12 +71,46 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
  * Return: how many frames it passes.
  */
 int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
-	       struct net_device *tx, struct net_device *rx,
-	       struct stats_cpu *stats)
+	       struct xdp_frame **passed, struct net_device *tx,
+	       struct net_device *rx, struct stats_cpu *stats)
 {
+	struct xdp_frame **dropped = frames, **pass = passed;
+	struct xdp_frame **f, **end = frames + n, *frame;
+	struct xdp_txq_info txq = { .dev = tx };
+	struct xdp_rxq_info rxq = { .dev = rx };
+	struct xdp_buff xdp __uninitialized;
+	u32 act, drops, failed = 0;
+
 	if (unlikely(!rx))
-		return egress_run_each(prog, frames, n, tx, stats);
-	return egress_run_from(prog, frames, n, tx, rx, stats);
+		return egress_run_each(prog, frames, n, passed, tx, stats);
+
+	xdp.txq = &txq;
+	xdp.rxq = &rxq;
+	for (f = frames; f != end; f++) {
+		frame = *f;
+		xdp_convert_frame_to_buff(frame, &xdp);
+		/* Fragments may be cut off, and are freed as it says there. */
+		if (unlikely(xdp_frame_has_frags(frame)))
+			rxq.mem = frame->mem;
+
+		act = bpf_prog_run_xdp(prog, &xdp);
+		if (act == XDP_PASS) {
+			if (likely(!xdp_update_frame_from_buff(&xdp, frame))) {
+				*pass++ = frame;
+				continue;
+			}
+			stats_drop(stats, tx, REDIRMAP_DROP_NO_HEADROOM, 1);
+			failed++;
+		} else if (unlikely(act != XDP_DROP)) {
+			egress_failed(prog, tx, act, stats);
+			failed++;
+		}
+		*dropped++ = frame;
+	}
+	drops = dropped - frames - failed;
+	if (drops)
+		stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, drops);
+	return pass - passed;
 }
 
 /* The queue that a packet has come by, or one that stands for none. */

@@ -10,8 +10,8 @@ struct stats_cpu;
 struct xdp_frame;
 
 int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
-	       struct net_device *tx, struct net_device *rx,
-	       struct stats_cpu *stats);
+	       struct xdp_frame **passed, struct net_device *tx,
+	       struct net_device *rx, struct stats_cpu *stats);
 bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 		    struct net_device *tx, struct stats_cpu *stats);
 

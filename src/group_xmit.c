@@ -45,6 +45,7 @@
  * @frags: one of them has fragments
  * @exclude_ingress: see struct group_port
  * @rx: where they have come from; NULL when each frame tells
+ * @flags: as of ndo_xdp_xmit
  */
 struct group_batch {
 	struct xdp_frame **frame;
@@ -55,6 +56,7 @@ struct group_batch {
 	bool frags;
 	bool exclude_ingress;
 	struct net_device *rx;
+	u32 flags;
 };
 
 /* Why a member cannot have such frames, or REDIRMAP_DROP_COUNT. */
@@ -153,53 +155,62 @@ static noinline int group_copy_fitting(struct xdp_frame **copy,
 
 /* Runs in NAPI, bottom halves off, per flush and member but one. */
 static void group_xmit_copies(const struct group_batch *batch,
-			      const struct port *port, u32 fitting)
+			      const struct port *port, u32 fitting, u32 flags)
 {
-	struct xdp_frame *copy[DEV_MAP_BULK_SIZE];
-	int i, n, sent, err = 0;
+	struct port_bulk bulk __uninitialized;
+	struct xdp_frame **copy = &bulk.frame[1];
+	int i, n, sent, missing;
 
 	if (likely(fitting == batch->all))
 		n = copy_frames(copy, batch->frame, batch->count, port->prog);
 	else
 		n = group_copy_fitting(copy, batch, port, fitting);
 
-	if (unlikely(n < hweight32(fitting)))
-		port_drop(port, REDIRMAP_DROP_NO_MEMORY, hweight32(fitting) - n);
-
-	/* The member's next frames may never come, so flush it each time. */
-	sent = n ? port_xmit(port, copy, n, batch->rx, XDP_XMIT_FLUSH) : 0;
-	if (unlikely(sent < 0)) {
-		err = sent;
-		sent = 0;
+	missing = hweight32(fitting) - n;
+	if (unlikely(missing)) {
+		port_drop(port, REDIRMAP_DROP_NO_MEMORY, missing);
+		trace_devmap_xmit(group_batch_rx(batch), &port->dev, 0, missing,
+				  0);
+		if (!n)
+			return;
 	}
-	for (i = sent; unlikely(i < n); i++)
+
+	sent = port_xmit(port, &bulk, n, batch->rx, flags);
+	for (i = max(sent, 0); unlikely(i < n); i++)
 		xdp_return_frame_rx_napi(copy[i]);
-	trace_devmap_xmit(group_batch_rx(batch), &port->dev, sent,
-			  hweight32(fitting) - sent, err);
 }
 
 /* The same for the last member; returns how many frames are gone for good. */
 static int group_xmit_originals(const struct group_batch *batch,
 				const struct port *port, u32 fitting)
 {
-	struct net_device *rx = group_batch_rx(batch);
-	int i, sent, n = 0, err = 0;
+	int i, sent, n = 0, left = 0;
+	struct port_bulk bulk __uninitialized;
 
-	for (i = 0; i < batch->count; i++) {
-		if (!(fitting & BIT(i)))
-			continue;
-		if (unlikely(n != i))
-			swap(batch->frame[n], batch->frame[i]);
-		n++;
+	if (likely(fitting == batch->all)) {
+		n = batch->count;
+		/* All places at once: that is faster than to count. */
+		memcpy(&bulk.frame[1], batch->frame,
+		       DEV_MAP_BULK_SIZE * sizeof(*batch->frame));
+	} else {
+		for (i = 0; i < batch->count; i++) {
+			if (fitting & BIT(i))
+				bulk.frame[++n] = batch->frame[i];
+			else
+				batch->frame[left++] = batch->frame[i];
+		}
 	}
 
-	sent = port_xmit(port, batch->frame, n, batch->rx, XDP_XMIT_FLUSH);
-	if (unlikely(sent < 0)) {
-		err = sent;
-		sent = 0;
-	}
-	trace_devmap_xmit(rx, &port->dev, sent, n - sent, err);
-	return sent;
+	sent = port_xmit(port, &bulk, n, batch->rx, batch->flags);
+
+	/* The kernel frees what is at the end. */
+	for (i = max(sent, 0); unlikely(i < n); i++)
+		batch->frame[left++] = bulk.frame[1 + i];
+	n = batch->count - left;
+	if (unlikely(left))
+		memmove(&batch->frame[n], batch->frame,
+			left * sizeof(*batch->frame));
+	return n;
 }
 
 /**
@@ -210,7 +221,7 @@ static int group_xmit_originals(const struct group_batch *batch,
  * @flags: as of ndo_xdp_xmit
  *
  * Each member is served when the next one is known, so that the last one is
- * known to be it.
+ * known to be it, and one that is served again is not flushed before.
  *
  * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
  * halves off, once per up to 16 frames.
@@ -228,12 +239,14 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		.all = BIT(n) - 1,
 		.exclude_ingress = group->exclude_ingress,
 		.rx = ingress_of_queue(frames, n),
+		.flags = flags,
 	};
+	struct net_device *rx = group_batch_rx(&batch);
 	const struct port *last = NULL;
 	struct group_member *member;
 	u32 fitting, last_fitting = 0;
 	unsigned int uses;
-	int i;
+	int i, gone = 0;
 
 	/* There is a bit for each frame. */
 	BUILD_BUG_ON(BITS_PER_TYPE(batch.all) < DEV_MAP_BULK_SIZE);
@@ -252,17 +265,22 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		fitting = group_fitting(&batch, member->port, uses);
 		if (!fitting)
 			continue;
-		for (; uses; uses--) {
-			if (last)
-				group_xmit_copies(&batch, last, last_fitting);
-			last = member->port;
-			last_fitting = fitting;
-		}
+		if (last)
+			group_xmit_copies(&batch, last, last_fitting, flags);
+		last = member->port;
+		last_fitting = fitting;
+		while (unlikely(--uses))
+			group_xmit_copies(&batch, last, last_fitting,
+					  flags & ~XDP_XMIT_FLUSH);
 	}
 	if (unlikely(batch.wanted != batch.all))
 		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER,
 			   n - hweight32(batch.wanted));
-	return last ? group_xmit_originals(&batch, last, last_fitting) : 0;
+	if (likely(last))
+		gone = group_xmit_originals(&batch, last, last_fitting);
+	if (flags & XDP_XMIT_FLUSH)
+		port_flush_keepers(rx);
+	return gone;
 }
 
 /* Is a packet meant for a member? As group_fits_skb(). */

@@ -42,6 +42,15 @@ struct port {
 };
 
 /**
+ * struct port_bulk - frames for a port, on the stack of who sends them
+ * @frame: from the second one on; the first place is the port's, for a frame
+ *	that it has kept back
+ */
+struct port_bulk {
+	struct xdp_frame *frame[1 + DEV_MAP_BULK_SIZE];
+};
+
+/**
  * port_frame_limit() - the largest frame that a port takes
  * @dev: the pseudo device
  *
@@ -84,8 +93,9 @@ int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		  u32 flags);
 int port_xdp_xmit_prog(struct net_device *dev, int n,
 		       struct xdp_frame **frames, u32 flags);
-int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
+int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 	      struct net_device *rx, u32 flags);
+void port_flush_keepers(struct net_device *rx);
 void port_xmit_skb(const struct port *port, struct sk_buff *skb);
 void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets);
 void port_stats(const struct port *port, struct redirmap_stats *sum);

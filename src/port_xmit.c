@@ -6,8 +6,47 @@
  * they pass that first; what it drops goes to the end, where the caller frees
  * what the return value says was not taken.
  *
+ * XDP_XMIT_FLUSH is a doorbell for a NIC, so the driver gets it once a poll: with
+ * the kernel's last call, which always has a frame. But a program may drop all
+ * frames of the last call, and a member of a broadcast may get none of them
+ * (too large, no memory, no longer a member), when the driver has frames of an
+ * earlier call that wait for a flush. A call without frames is no cure: drivers
+ * may do nothing then, or worse. So of the frames of a call without the flag the
+ * last one is kept back, for each port and CPU, until it goes first in the next
+ * one. Kept, at the end of each call:
+ *
+ *	before	call		frames that pass	kept	to the driver
+ *	------	-------------	----------------	----	-------------
+ *	no	no flag		none			no	no call
+ *	no	no flag		n			last	the others, if any
+ *	no	no flag		n, driver's error	no	none waits there
+ *	yes	no flag		none			same	no call
+ *	yes	no flag		n			last	kept one, the others
+ *	no	flag		none			no	no call
+ *	no	flag		n			no	n and the flag
+ *	yes	flag		any number		no	kept one, all; the flag
+ *	any	a bond, any	any number		no	all and the flag
+ *
+ * So where a driver has got frames without the flag, one is kept, and where one
+ * is kept, a call with the flag follows in the same poll:
+ * - a queue that the kernel has flushed without the flag has got one more frame,
+ *   and stays on its list, since it flushes only to make room for that; so it
+ *   calls once more, whatever has become of the map, the target or the device,
+ *   since ports outlive the poll;
+ * - a port that a broadcast has called without it is on a list of this CPU's,
+ *   and the last call for the group, which comes for the same reason, ends with
+ *   a flush of all that still keep a frame.
+ * A driver that takes nothing, or is down by then, gets the flag all the same, as
+ * it does from the kernel. A bond chooses a device for each frame, and a flag
+ * with the last one leaves the others' waiting: so it gets it each time.
+ *
+ * Counters count the kept frame when the driver has answered. The kernel's event
+ * xdp_devmap_xmit has it among those that were sent, as what is returned says; if
+ * it is lost in the end, an event of its own tells that.
+ *
  * All runs in NAPI (or in a cpumap kthread, or in BPF_PROG_TEST_RUN) with bottom
- * halves off, per flush: counters are this CPU's, and a port outlives a grace
+ * halves off, per flush: counters and kept frames are this CPU's (on PREEMPT_RT
+ * because local_bh_disable() is a per-CPU lock), and a port outlives a grace
  * period after the last lookup that could lead here.
  */
 #include <linux/bpf.h>
@@ -137,62 +176,229 @@ static __always_inline int port_send(const struct port *port,
 	return port_send_some(port, frames, n, flags);
 }
 
+/*
+ * Send frames, after the one that was kept back, if any; or keep the last one.
+ * Those that are lost are put at the end of @frames[@n], which they may have come
+ * from. Runs as port_xmit(); returns what port_xmit() does.
+ */
+static noinline int port_send_bulk(const struct port *port,
+				   struct bulkq_cpu *cpu,
+				   struct port_bulk *bulk,
+				   struct xdp_frame **frames, int n, u32 flags)
+{
+	struct xdp_frame **first = &bulk->frame[1], *kept = cpu->kept;
+	int offered = n, sent = 0, taken = 0, lost;
+
+	if (kept) {
+		*--first = kept;
+		offered++;
+	}
+	if (flags & XDP_XMIT_FLUSH) {
+		cpu->kept = NULL;
+		if (offered > DEV_MAP_BULK_SIZE) {
+			/* Some drivers have no room for more in a call. */
+			sent = port_send_some(port, first, DEV_MAP_BULK_SIZE,
+					      flags & ~XDP_XMIT_FLUSH);
+			if (port_send_some(port, &first[DEV_MAP_BULK_SIZE], 1,
+					   flags) > 0)
+				offered--;
+		} else {
+			sent = port_send_some(port, first, offered, flags);
+		}
+	} else {
+		cpu->kept = first[--offered];
+		if (offered)
+			sent = port_send_some(port, first, offered, flags);
+		if (unlikely(sent < 0) && !kept) {
+			/* None waits at the driver: lost, as in one call. */
+			port_drop(port, REDIRMAP_DROP_DRIVER_ERROR, 1);
+			cpu->kept = NULL;
+			offered++;
+		}
+	}
+	if (likely(sent > 0))
+		taken = sent;
+	lost = offered - taken;
+	if (likely(!lost))
+		return n;
+
+	if (lost > n) {
+		/* The caller believes that the kept one is gone. */
+		xdp_return_frame_rx_napi(kept);
+		taken++;
+		lost--;
+	}
+	memmove(&frames[n - lost], &first[taken], lost * sizeof(*frames));
+	return sent < 0 && lost && lost == n ? sent : n - lost;
+}
+
+/* With a program. Runs as port_xmit(). */
 static __always_inline int port_run_and_send(const struct port *port,
 					     struct xdp_frame **frames, int n,
 					     struct net_device *rx, u32 flags)
 {
-	if (port->prog) {
-		n = egress_run(port->prog, frames, n, port->real, rx,
-			       port_counters(port));
-		if (!n)
-			return 0;
-		/* The call that would flush later may find all dropped. */
+	struct bulkq_cpu *cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
+	/* What CONFIG_INIT_STACK_ALL_ZERO would clear is written first. */
+	struct port_bulk bulk __uninitialized;
+	int passed;
+
+	passed = egress_run(port->prog, frames, n, &bulk.frame[1], port->real,
+			    rx, &cpu->stats);
+	if (!passed && !(cpu->kept && (flags & XDP_XMIT_FLUSH)))
+		return 0;
+	/* Behind those that are not dropped. */
+	if (passed != n)
+		memmove(&frames[passed], frames,
+			(n - passed) * sizeof(*frames));
+	if (netif_is_bond_master(port->real))
 		flags |= XDP_XMIT_FLUSH;
-	}
-	return port_send(port, frames, n, flags);
+	return port_send_bulk(port, cpu, &bulk, frames, passed, flags);
 }
 
-/* The same for who listens to redirmap_flush: what a flush adds to counters. */
+/* The same for broadcasts; apart, for without a program it needs no canary. */
+static noinline int port_run_and_send_bulk(const struct port *port,
+					   struct port_bulk *bulk, int n,
+					   struct net_device *rx, u32 flags)
+{
+	return port_run_and_send(port, &bulk->frame[1], n, rx, flags);
+}
+
+/* With a program or not. Runs as port_xmit(). */
+static __always_inline int port_xmit_bulk(const struct port *port,
+					  struct port_bulk *bulk, int n,
+					  struct net_device *rx, u32 flags)
+{
+	struct bulkq_cpu *cpu;
+
+	if (port->prog)
+		return port_run_and_send_bulk(port, bulk, n, rx, flags);
+	if (netif_is_bond_master(port->real))
+		flags |= XDP_XMIT_FLUSH;
+	cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
+	if ((flags & XDP_XMIT_FLUSH) && !cpu->kept)
+		return port_send(port, &bulk->frame[1], n, flags);
+	return port_send_bulk(port, cpu, bulk, &bulk->frame[1], n, flags);
+}
+
+/*
+ * What a flush adds to counters, for who listens. xdp_devmap_xmit is the kernel's
+ * for frames of its queues, and tells what we return; for those of broadcasts it
+ * is ours, with the kept frame where it is sent or lost.
+ */
 static noinline int port_xmit_traced(const struct port *port,
-				     struct xdp_frame **frames, int n,
+				     struct xdp_frame **frames,
+				     struct port_bulk *bulk, int n,
 				     struct net_device *rx, u32 flags)
 {
+	struct bulkq_cpu *cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
+	int i, sent, lost = 0, kept = !!cpu->kept;
 	struct redirmap_stats before, did;
-	int i, sent;
+	struct net_device *from = rx;
 
-	stats_read(port_counters(port), &before);
-	sent = port_run_and_send(port, frames, n, rx, flags);
-	stats_read(port_counters(port), &did);
+	if (!from)
+		from = (bulk ? bulk->frame[1] : frames[0])->dev_rx;
+	stats_read(&cpu->stats, &before);
+	if (bulk)
+		sent = port_xmit_bulk(port, bulk, n, rx, flags);
+	else if (port->prog)
+		sent = port_run_and_send(port, frames, n, rx, flags);
+	else
+		sent = port_send(port, frames, n, flags);
+	stats_read(&cpu->stats, &did);
 
 	did.packets -= before.packets;
-	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
 		did.drops[i] -= before.drops[i];
+		lost += did.drops[i];
+	}
 	did.error = sent < 0 ? -sent : 0;
+	/* With the kept one, when it is done with. */
 	trace_redirmap_flush(port->real, port->prog ? port->prog->aux->id : 0,
-			     n, &did);
+			     n + kept - !!cpu->kept, &did);
+
+	if (bulk && (did.packets || lost))
+		trace_devmap_xmit(from, &port->dev, did.packets, lost,
+				  min(sent, 0));
+	else if (!bulk && lost > n)
+		trace_devmap_xmit(from, &port->dev, 0, lost - n, min(sent, 0));
 	return sent;
+}
+
+static int port_xmit_or_trace(const struct port *port, struct port_bulk *bulk,
+			      int n, struct net_device *rx, u32 flags)
+{
+	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())
+		return port_xmit_traced(port, NULL, bulk, n, rx, flags);
+	return port_xmit_bulk(port, bulk, n, rx, flags);
+}
+
+/* The list of this CPU's ports that a broadcast has made keep a frame. */
+static DEFINE_PER_CPU(const struct port *, port_keepers);
+
+/* The last one is followed by itself. */
+static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
+{
+	if (cpu->next_keeper)
+		return;
+	cpu->next_keeper = this_cpu_read(port_keepers) ?: port;
+	this_cpu_write(port_keepers, port);
+}
+
+/**
+ * port_flush_keepers() - flush the ports that a broadcast has left without it
+ * @rx: the device that the frames have come by, for the tracepoint
+ *
+ * Runs in NAPI, bottom halves off, at the end of a call for a group with
+ * XDP_XMIT_FLUSH. Where several groups have calls in a poll, the first one does
+ * it for all; the others then keep nothing any more.
+ */
+void port_flush_keepers(struct net_device *rx)
+{
+	const struct port *next = this_cpu_read(port_keepers), *port;
+	struct port_bulk none __uninitialized;
+	struct bulkq_cpu *cpu;
+
+	if (!next)
+		return;
+	this_cpu_write(port_keepers, NULL);
+	do {
+		port = next;
+		cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
+		next = cpu->next_keeper;
+		cpu->next_keeper = NULL;
+		if (cpu->kept)
+			port_xmit_or_trace(port, &none, 0, rx, XDP_XMIT_FLUSH);
+	} while (next != port);
 }
 
 /**
  * port_xmit() - send frames to a port's device, by its program if it has one
  * @port: the port
- * @frames: at most DEV_MAP_BULK_SIZE frames, put into another order when some
- *	are dropped
- * @n: how many there are
+ * @bulk: the frames, put into another order when some are lost
+ * @n: how many there are, not 0
  * @rx: the device that they have come by; NULL when each frame tells
- * @flags: as of ndo_xdp_xmit
+ * @flags: as of ndo_xdp_xmit; without XDP_XMIT_FLUSH, port_flush_keepers() has
+ *	to follow
  *
- * Runs in NAPI, bottom halves off, per flush.
+ * Runs in NAPI, bottom halves off, per flush of a group and member. Emits
+ * xdp_devmap_xmit, as the kernel does for its queues.
  *
- * Return: how many, from the first one on, the driver has taken, or its error;
- * the others are the caller's to free, and counted.
+ * Return: how many, from the first one on, are gone: taken by the driver, or
+ * kept for the next call; or the driver's error. The others are the caller's to
+ * free, and counted.
  */
-int port_xmit(const struct port *port, struct xdp_frame **frames, int n,
+int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 	      struct net_device *rx, u32 flags)
 {
-	if (trace_redirmap_flush_enabled())
-		return port_xmit_traced(port, frames, n, rx, flags);
-	return port_run_and_send(port, frames, n, rx, flags);
+	int sent = port_xmit_or_trace(port, bulk, n, rx, flags);
+	struct bulkq_cpu *cpu;
+
+	if (flags & XDP_XMIT_FLUSH)
+		return sent;
+	cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
+	if (cpu->kept)
+		port_list_keeper(port, cpu);
+	return sent;
 }
 
 /**
@@ -214,7 +420,7 @@ int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 
 	lockdep_assert_in_softirq();
 	if (trace_redirmap_flush_enabled())
-		return port_xmit_traced(port, frames, n, NULL, flags);
+		return port_xmit_traced(port, frames, NULL, n, NULL, flags);
 	return port_send(port, frames, n, flags);
 }
 
@@ -232,7 +438,11 @@ int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 int port_xdp_xmit_prog(struct net_device *dev, int n,
 		       struct xdp_frame **frames, u32 flags)
 {
+	const struct port *port = port_of(dev);
+	struct net_device *rx = ingress_of_queue(frames, n);
+
 	lockdep_assert_in_softirq();
-	return port_xmit(port_of(dev), frames, n, ingress_of_queue(frames, n),
-			 flags);
+	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())
+		return port_xmit_traced(port, frames, NULL, n, rx, flags);
+	return port_run_and_send(port, frames, n, rx, flags);
 }

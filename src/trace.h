@@ -17,6 +17,17 @@ void trace_devmap_xmit_call(const struct net_device *from,
 int trace_module_init(void);
 
 /**
+ * trace_devmap_xmit_enabled() - does somebody listen to xdp:xdp_devmap_xmit?
+ *
+ * Context: any.
+ * Return: true when it is worth to work for its arguments.
+ */
+static inline bool trace_devmap_xmit_enabled(void)
+{
+	return static_key_enabled(&trace_devmap_xmit_tp->key);
+}
+
+/**
  * trace_devmap_xmit() - emit the kernel's xdp:xdp_devmap_xmit
  * @from: where the frames have come from
  * @to: the device that they were handed to
@@ -30,7 +41,7 @@ static inline void trace_devmap_xmit(const struct net_device *from,
 				     const struct net_device *to, int sent,
 				     int drops, int err)
 {
-	if (unlikely(static_key_enabled(&trace_devmap_xmit_tp->key)))
+	if (unlikely(trace_devmap_xmit_enabled()))
 		trace_devmap_xmit_call(from, to, sent, drops, err);
 }
 
