@@ -159,6 +159,19 @@ int even_only(struct xdp_md *ctx)
 	return nr % 2 ? XDP_DROP : XDP_PASS;
 }
 
+/* Another one: frames of numbers below a limit. */
+__u64 pass_below;
+
+SEC("xdp/devmap")
+int below(struct xdp_md *ctx)
+{
+	__u32 nr;
+
+	if (bpf_xdp_load_bytes(ctx, FRAME_NR, &nr, sizeof(nr)))
+		return XDP_ABORTED;
+	return nr < pass_below ? XDP_PASS : XDP_DROP;
+}
+
 /* What a receiver's loops over a frame have in common. */
 struct look {
 	struct xdp_md *ctx;

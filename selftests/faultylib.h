@@ -20,7 +20,8 @@ bool make_faulty(const char *dev);
 
 /*
  * A network with s0 and @n devices, and a map of values that may have programs
- * and, if it is claimed, counters. Redirects are to key 0. finish() ends it.
+ * and, if it is claimed, counters, unless @c has another value_size. Redirects
+ * are to key 0. finish() ends it.
  */
 bool faulty_begin(struct cast *c, const struct kind *kind, int n);
 

@@ -21,6 +21,13 @@
  * crossed	frames that it was offered of which more than one page would have
  *		to be mapped, though they are not longer than one
  * feature	it announces ndo_xdp_xmit() (where devices do: 6.3)
+ * spoil	what it refuses it changes first, as virtio_net does
+ * calls	how often ndo_xdp_xmit() was called
+ * flushes	how often that was with XDP_XMIT_FLUSH
+ * waiting	frames that it has taken since; for the next one a NIC would let
+ *		them wait
+ * pause	a poll stops before the frame of this number, until 0 is written
+ * paused	it does
  * no_memory	no page can be had while its program of native XDP runs, and
  *		what that has redirected is sent: see hoard.c. Only while one
  *		CPU is online
@@ -58,6 +65,12 @@ enum faulty_knob {
 	MEMALLOC,
 	CROSSED,
 	FEATURE,
+	SPOIL,
+	CALLS,
+	FLUSHES,
+	WAITING,
+	PAUSE,
+	PAUSED,
 	NO_MEMORY,
 	KNOBS,
 };
@@ -156,6 +169,39 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 	return i;
 }
 
+/* What virtio_net does before it finds its ring full. */
+static void faulty_spoil_refused(struct xdp_frame **frames, int n)
+{
+	for (; n > 0; n--, frames++) {
+		if ((*frames)->headroom < ETH_HLEN)
+			continue;
+		(*frames)->headroom -= ETH_HLEN;
+		(*frames)->data -= ETH_HLEN;
+		(*frames)->len += ETH_HLEN;
+	}
+}
+
+/* The same, with a look at flushes. */
+static int faulty_count_xmit(struct net_device *dev, int n,
+			     struct xdp_frame **frames, u32 flags)
+{
+	int sent = faulty_xdp_xmit(dev, n, frames, flags);
+	struct faulty *f = netdev_priv(dev);
+	int taken = max(sent, 0);
+
+	if (f->knob[SPOIL])
+		faulty_spoil_refused(frames + taken, n - taken);
+	spin_lock(&f->lock);
+	f->knob[CALLS]++;
+	f->knob[WAITING] += taken;
+	if (flags & XDP_XMIT_FLUSH) {
+		f->knob[FLUSHES]++;
+		f->knob[WAITING] = 0;
+	}
+	spin_unlock(&f->lock);
+	return sent;
+}
+
 static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 				     struct net_device *dev)
 {
@@ -217,6 +263,19 @@ static void faulty_run(struct faulty *f, struct bpf_prog *prog,
 	xdp_return_buff(xdp);
 }
 
+/* Let somebody do something in the middle of a poll, for some seconds. */
+static void faulty_pause(struct faulty *f, int frame)
+{
+	u64 end = ktime_get_ns() + 10ULL * NSEC_PER_SEC;
+
+	if (frame != READ_ONCE(f->knob[PAUSE]))
+		return;
+	WRITE_ONCE(f->knob[PAUSED], 1);
+	while (READ_ONCE(f->knob[PAUSE]) && ktime_get_ns() < end)
+		cpu_relax();
+	WRITE_ONCE(f->knob[PAUSED], 0);
+}
+
 /* Pages come first, for there may be no memory later. */
 static int faulty_poll(struct napi_struct *napi, int budget)
 {
@@ -251,8 +310,11 @@ static int faulty_poll(struct napi_struct *napi, int budget)
 	}
 	if (no_memory)
 		hoard_begin();
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		if (i)
+			faulty_pause(f, i);
 		faulty_run(f, prog, &xdp[i]);
+	}
 	xdp_do_flush();
 	if (no_memory)
 		hoard_end();
@@ -353,6 +415,11 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 		return err;
 	if (knob_of(attr) == NO_MEMORY && val && !hoard_possible())
 		return -EBUSY;
+	/* The poll that it ends may have been begun under RTNL. */
+	if (knob_of(attr) == PAUSE) {
+		WRITE_ONCE(f->knob[PAUSE], val);
+		return len;
+	}
 	/* Unregistration waits for this, under RTNL. */
 	if (!rtnl_trylock())
 		return restart_syscall();
@@ -376,6 +443,12 @@ KNOB(headroom, HEADROOM);
 KNOB(linear, LINEAR);
 KNOB(memalloc, MEMALLOC);
 KNOB(crossed, CROSSED);
+KNOB(spoil, SPOIL);
+KNOB(calls, CALLS);
+KNOB(flushes, FLUSHES);
+KNOB(waiting, WAITING);
+KNOB(pause, PAUSE);
+KNOB(paused, PAUSED);
 KNOB(no_memory, NO_MEMORY);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
@@ -391,6 +464,12 @@ static struct attribute *faulty_attrs[] = {
 	&knob_linear.attr.attr,
 	&knob_memalloc.attr.attr,
 	&knob_crossed.attr.attr,
+	&knob_spoil.attr.attr,
+	&knob_calls.attr.attr,
+	&knob_flushes.attr.attr,
+	&knob_waiting.attr.attr,
+	&knob_pause.attr.attr,
+	&knob_paused.attr.attr,
 	&knob_no_memory.attr.attr,
 #ifdef HAVE_XDP_FEATURES
 	&knob_feature.attr.attr,
@@ -481,8 +560,9 @@ static const struct net_device_ops faulty_ops = {
 	.ndo_open = faulty_open,
 	.ndo_stop = faulty_stop,
 	.ndo_start_xmit = faulty_start_xmit,
-	.ndo_xdp_xmit = faulty_xdp_xmit,
+	.ndo_xdp_xmit = faulty_count_xmit,
 	.ndo_bpf = faulty_bpf,
+	.ndo_set_mac_address = eth_mac_addr,
 };
 
 static void faulty_setup(struct net_device *dev)
