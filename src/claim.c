@@ -42,7 +42,7 @@
 #include "map.h"
 #include "policy.h"
 
-/* In bpf_attr.map_extra: the map is to have values with counters. */
+/* At the end of bpf_attr: the map is to have values with counters. */
 #define CLAIM_COUNTS 0x7265646972766c73ULL
 
 static bool claim_armed;
@@ -97,9 +97,22 @@ static bool claim_wants(const union bpf_attr *attr)
 }
 
 /*
- * The mark is in a field that these types do not use, and that map_create() has
- * found to be 0. Should the module go between the two functions, the kernel
- * makes a map of its own, whose values are those that it has checked.
+ * Where the mark is: behind the attributes of BPF_MAP_CREATE. map_create() begins
+ * with a look whether there is anything but zeroes, and nobody looks again. So a
+ * mark that stays, since the module has gone, means nothing.
+ */
+static u64 *claim_mark(union bpf_attr *attr)
+{
+	BUILD_BUG_ON(offsetofend(union bpf_attr, COMPAT_MAP_CREATE_LAST_FIELD) >
+		     sizeof(*attr) - sizeof(u64));
+	BUILD_BUG_ON(sizeof(*attr) % sizeof(u64));
+
+	return (u64 *)(attr + 1) - 1;
+}
+
+/*
+ * Should the module go between the two functions, the kernel makes a map of its
+ * own, whose values are those that it has checked.
  */
 static void *claim_alloc_check_entered(const unsigned long *args)
 {
@@ -108,7 +121,7 @@ static void *claim_alloc_check_entered(const unsigned long *args)
 	if (READ_ONCE(claim_armed) && value_counts(attr->value_size) &&
 	    claim_wants(attr)) {
 		attr->value_size = sizeof(struct bpf_devmap_val);
-		attr->map_extra = CLAIM_COUNTS;
+		*claim_mark(attr) = CLAIM_COUNTS;
 	}
 	return NULL;
 }
@@ -118,8 +131,8 @@ static struct bpf_map *claim_alloc(union bpf_attr *attr)
 {
 	struct bpf_map *map;
 
-	if (attr->map_extra == CLAIM_COUNTS) {
-		attr->map_extra = 0;
+	if (*claim_mark(attr) == CLAIM_COUNTS) {
+		*claim_mark(attr) = 0;
 		attr->value_size = sizeof(struct redirmap_val);
 	}
 	if (attr->map_type == BPF_MAP_TYPE_DEVMAP)
@@ -134,7 +147,7 @@ static struct bpf_map *claim_alloc(union bpf_attr *attr)
 
 static void *claim_alloc_entered(const unsigned long *args)
 {
-	const union bpf_attr *attr = (const union bpf_attr *)args[0];
+	union bpf_attr *attr = (union bpf_attr *)args[0];
 
 	if (!READ_ONCE(claim_armed))
 		return NULL;
@@ -143,7 +156,7 @@ static void *claim_alloc_entered(const unsigned long *args)
 		return NULL;
 
 	/* What has a mark is claimed, though the policy may have changed since. */
-	if ((attr->map_extra != CLAIM_COUNTS && !claim_wants(attr)) ||
+	if ((*claim_mark(attr) != CLAIM_COUNTS && !claim_wants(attr)) ||
 	    !try_module_get(THIS_MODULE))
 		return NULL;
 	return claim_alloc;

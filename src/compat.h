@@ -71,6 +71,13 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
 #endif
 
+/* Where the attributes of BPF_MAP_CREATE end. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#define COMPAT_MAP_CREATE_LAST_FIELD map_token_fd
+#else
+#define COMPAT_MAP_CREATE_LAST_FIELD map_extra
+#endif
+
 /**
  * compat_map_alloc_permitted() - the capability check that map_alloc() owes
  *
