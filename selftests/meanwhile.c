@@ -5,7 +5,10 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <linux/redirmap.h>
 
@@ -258,6 +261,134 @@ TEST_F(create, module_goes)
 	EXPECT_EQ(info.map_extra, 0);
 	EXPECT_FALSE(is_claimed(map));
 	close(map);
+}
+
+/* More than a chunk of a batch, which is what is done without a look. */
+#define BATCH 1000
+#define CHUNK 64
+
+FIXTURE(killed)
+{
+	struct meanwhile m;
+	union bpf_attr *attr;
+	__u32 *keys, *values;
+	pid_t child;
+	int map;
+};
+
+FIXTURE_VARIANT(killed)
+{
+	enum bpf_map_type type;
+	enum bpf_cmd cmd;
+};
+
+FIXTURE_VARIANT_ADD(killed, array_update) { BPF_MAP_TYPE_DEVMAP, BPF_MAP_UPDATE_BATCH };
+FIXTURE_VARIANT_ADD(killed, array_delete) { BPF_MAP_TYPE_DEVMAP, BPF_MAP_DELETE_BATCH };
+FIXTURE_VARIANT_ADD(killed, array_lookup) { BPF_MAP_TYPE_DEVMAP, BPF_MAP_LOOKUP_BATCH };
+FIXTURE_VARIANT_ADD(killed, array_take) { BPF_MAP_TYPE_DEVMAP, BPF_MAP_LOOKUP_AND_DELETE_BATCH };
+FIXTURE_VARIANT_ADD(killed, hash_update) { BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_UPDATE_BATCH };
+FIXTURE_VARIANT_ADD(killed, hash_delete) { BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_DELETE_BATCH };
+FIXTURE_VARIANT_ADD(killed, hash_lookup) { BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_LOOKUP_BATCH };
+FIXTURE_VARIANT_ADD(killed, hash_take) {
+	BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_LOOKUP_AND_DELETE_BATCH
+};
+
+static void *shared(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+FIXTURE_SETUP(killed)
+{
+	struct meanwhile *m = &self->m;
+	__u32 i;
+
+	/* The first thing that bpf(2) does. */
+	ASSERT_TRUE(setup(m, "bpf_check_uarg_tail_zero"));
+	self->attr = shared(sizeof(*self->attr));
+	self->keys = shared(BATCH * sizeof(__u32));
+	self->values = shared(BATCH * sizeof(__u32));
+	ASSERT_TRUE(self->attr && self->keys && self->values);
+	self->map = make_map(true, variant->type, BATCH);
+	ASSERT_GE(self->map, 0);
+	for (i = 0; i < BATCH; i++) {
+		self->keys[i] = i;
+		self->values[i] = if_nametoindex("lo");
+		if (variant->cmd != BPF_MAP_UPDATE_BATCH)
+			ASSERT_EQ(bpf_map_update_elem(self->map, &i, &self->values[i], 0), 0);
+	}
+}
+
+FIXTURE_TEARDOWN(killed)
+{
+	close(self->map);
+	munmap(self->attr, sizeof(*self->attr));
+	munmap(self->keys, BATCH * sizeof(__u32));
+	munmap(self->values, BATCH * sizeof(__u32));
+	teardown(&self->m);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static int live_entries(int map)
+{
+	__u32 key, value;
+	int n = 0;
+
+	for (key = 0; key < BATCH; key++)
+		n += !bpf_map_lookup_elem(map, &key, &value);
+	return n;
+}
+
+/*
+ * A task that is killed in the middle of a batch goes no further than the chunk that
+ * it is at. Here it is the first one: the call is held up before it begins.
+ */
+TEST_F(killed, stops)
+{
+	bool takes = variant->cmd == BPF_MAP_DELETE_BATCH ||
+		     variant->cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH;
+	struct meanwhile *m = &self->m;
+	union bpf_attr *attr = self->attr;
+	int go[2], status, i;
+	char byte;
+
+	attr->batch.map_fd = self->map;
+	attr->batch.keys = (unsigned long)self->keys;
+	attr->batch.values = (unsigned long)self->values;
+	attr->batch.count = BATCH;
+	if (variant->cmd == BPF_MAP_LOOKUP_BATCH ||
+	    variant->cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH)
+		/* Nobody reads it again. */
+		attr->batch.out_batch = (unsigned long)&self->values[BATCH - 1];
+	if (variant->cmd == BPF_MAP_DELETE_BATCH)
+		attr->batch.values = 0;
+
+	ASSERT_EQ(pipe(go), 0);
+	self->child = fork();
+	ASSERT_GE(self->child, 0);
+	if (!self->child) {
+		if (read(go[0], &byte, 1) == 1)
+			syscall(__NR_bpf, variant->cmd, attr, sizeof(*attr));
+		_exit(1);
+	}
+	set(&m->e, "hold_tid", self->child);
+	ASSERT_EQ(write(go[1], "", 1), 1);
+	for (i = 0; i < 20000 && !get(&m->e, "held"); i++)
+		usleep(1000);
+	EXPECT_TRUE(get(&m->e, "held"));
+	EXPECT_EQ(kill(self->child, SIGKILL), 0);
+	set(&m->e, "let_go", 1);
+	ASSERT_EQ(waitpid(self->child, &status, 0), self->child);
+	EXPECT_TRUE(WIFSIGNALED(status));
+	close(go[0]);
+	close(go[1]);
+
+	EXPECT_EQ(attr->batch.count, CHUNK);
+	EXPECT_EQ(live_entries(self->map),
+		  variant->cmd == BPF_MAP_UPDATE_BATCH ? CHUNK : takes ? BATCH - CHUNK : BATCH);
 }
 
 int main(int argc, char **argv)

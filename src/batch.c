@@ -6,8 +6,8 @@
  * buffer that a call allocates once. User memory is touched with no lock held;
  * a chunk is done in one RCU read section and under redir_map.lock, which a
  * hash needs, and which costs less per chunk than per entry. Chunks bound how
- * long that takes, and there is a chance to reschedule after each. The maps'
- * part is struct batch_ops.
+ * long that takes; after each there is a chance to reschedule, and a task that was
+ * killed goes no further. The maps' part is struct batch_ops.
  *
  * A batch is no transaction: entries are read and written one after the other,
  * and others may come between two chunks. An update finds the device and
@@ -21,7 +21,7 @@
  * once, and the walk ends, whatever others do meanwhile. Neither does the walk
  * depend on how keys share buckets: there is no ENOSPC.
  */
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -80,6 +80,13 @@ static void batch_unlock(struct redir_map *rmap)
 {
 	spin_unlock(&rmap->lock);
 	rcu_read_unlock();
+}
+
+/* Between two chunks, no lock held: 0, or -EINTR for a task that is being killed. */
+static int batch_pause(void)
+{
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /* --- lookups ---------------------------------------------------------------- */
@@ -172,8 +179,10 @@ static int batch_read(struct bpf_map *map, const union bpf_attr *attr,
 				break;
 		}
 		done += chunk.n;
-		cond_resched();
-	} while (!end && done < count);
+		if (end || done == count)
+			break;
+		err = batch_pause();
+	} while (!err);
 
 	kfree(chunk.keys);
 	if (put_user(done, &uattr->batch.count))
@@ -262,8 +271,10 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		if (!err && fault)
 			err = -EFAULT;
 		done += chunk.n;
-		cond_resched();
-	} while (!err && done < count);
+		if (err || done == count)
+			break;
+		err = batch_pause();
+	} while (!err);
 
 	kfree(chunk.keys);
 	if (put_user(done, &uattr->batch.count))
