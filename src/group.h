@@ -2,9 +2,9 @@
 #ifndef REDIRMAP_GROUP_H
 #define REDIRMAP_GROUP_H
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/netdevice.h>
-#include <linux/refcount.h>
 #include <uapi/linux/redirmap.h>
 
 #include "layout.h"
@@ -17,12 +17,13 @@ struct xdp_frame;
 /**
  * struct group_member - a port that a map's broadcasts go to
  * @port: the port
- * @uses: how many of the map's keys lead there, each for a copy
+ * @uses: how many of the map's keys lead there, each for a copy; a long, since a
+ *	map may have more keys than an int counts, but each takes a pointer
  * @node: place among the members; changed under a lock, read under RCU
  */
 struct group_member {
 	const struct port *port;
-	refcount_t uses;
+	atomic_long_t uses;
 	struct list_head node;
 };
 

@@ -75,7 +75,7 @@ static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
 /* Look at each frame's own length, fragments and ingress. */
 static noinline u32 group_fitting_frames(struct group_batch *batch,
 					 const struct port *port,
-					 unsigned int uses)
+					 unsigned long uses)
 {
 	bool ask_each = batch->exclude_ingress && !batch->rx;
 	enum redirmap_drop reason;
@@ -100,7 +100,7 @@ static noinline u32 group_fitting_frames(struct group_batch *batch,
 
 /* Which frames are for a member? Runs in NAPI, bottom halves off, per flush. */
 static u32 group_fitting(struct group_batch *batch, const struct port *port,
-			 unsigned int uses)
+			 unsigned long uses)
 {
 	if (READ_ONCE(port->gone))
 		return 0;
@@ -245,7 +245,7 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 	const struct port *last = NULL;
 	struct group_member *member;
 	u32 fitting, last_fitting = 0;
-	unsigned int uses;
+	unsigned long uses;
 	int i, gone = 0;
 
 	/* There is a bit for each frame. */
@@ -259,7 +259,7 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
-		uses = refcount_read(&member->uses);
+		uses = atomic_long_read(&member->uses);
 		if (!uses)
 			continue;
 		fitting = group_fitting(&batch, member->port, uses);
@@ -303,7 +303,7 @@ static bool group_wants_skb(const struct group_port *group,
 
 /* Can a member have it? Runs in the receive path, bottom halves off. */
 static bool group_fits_skb(const struct port *port, const struct sk_buff *skb,
-			   unsigned int uses)
+			   unsigned long uses)
 {
 	if (unlikely(!(READ_ONCE(port->dev.flags) & IFF_UP))) {
 		port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
@@ -348,12 +348,12 @@ netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	const struct port *last = NULL;
 	struct group_member *member;
 	bool wanted = false;
-	unsigned int uses;
+	unsigned long uses;
 
 	port_restore_rx_queue(skb);
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
-		uses = refcount_read(&member->uses);
+		uses = atomic_long_read(&member->uses);
 		if (!uses || !group_wants_skb(group, member->port, skb))
 			continue;
 		wanted = true;

@@ -102,13 +102,18 @@ static struct holding *holder_holding(struct holder *holder,
 	return xa_load(&holder->holdings, target->id);
 }
 
-/* A use of a holding that is in the tables. */
+/*
+ * A use of a holding that is in the tables. Uses cannot overflow: there is one for
+ * each slot, which takes the memory of a pointer, and for each update under way. (A
+ * refcount_t, of 32 bits, would saturate in an array of 2^31 slots.)
+ */
 static void holder_inc(struct holder *holder, struct holding *holding)
 {
+	static_assert(sizeof_field(struct group_member, uses) >=
+		      sizeof(struct target *));
 	lockdep_assert_held(&holder->lock);
 
-	if (!refcount_inc_not_zero(&holding->member.uses))
-		refcount_set(&holding->member.uses, 1);
+	atomic_long_inc(&holding->member.uses);
 }
 
 static noinline bool holder_use_idle(struct holder *holder,
@@ -127,7 +132,7 @@ static noinline bool holder_use_idle(struct holder *holder,
 /* A use of a holding that was found under RCU; false if it is held no more. */
 static bool holder_use(struct holder *holder, struct holding *holding)
 {
-	return likely(refcount_inc_not_zero(&holding->member.uses)) ||
+	return likely(atomic_long_inc_not_zero(&holding->member.uses)) ||
 	       holder_use_idle(holder, holding);
 }
 
@@ -153,7 +158,7 @@ static struct target *holder_add(struct holder *holder, struct net *net,
 	new->held = true;
 	INIT_LIST_HEAD(&new->idle_node);
 	new->member.port = &target->port;
-	refcount_set(&new->member.uses, 1);
+	atomic_long_set(&new->member.uses, 1);
 
 	spin_lock(&holder->lock);
 	holding = xa_load(&holder->holdings, target->id);
@@ -263,17 +268,19 @@ static void holder_free(struct holding *holding)
 void holder_detach(struct holder *holder, struct target *target, int uses)
 {
 	struct holding *holding;
+	long left;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
 
 	holding = holder_holding(holder, target);
 
 	/* The uses that are dropped here keep it until then. */
-	if (uses == 1 && refcount_dec_not_one(&holding->member.uses))
+	if (uses == 1 && atomic_long_add_unless(&holding->member.uses, -1, 1))
 		return;
 	spin_lock(&holder->lock);
-	if (!refcount_sub_and_test(uses, &holding->member.uses) ||
-	    !list_empty(&holding->idle_node)) {
+	left = atomic_long_sub_return(uses, &holding->member.uses);
+	WARN_ON_ONCE(left < 0);
+	if (left || !list_empty(&holding->idle_node)) {
 		spin_unlock(&holder->lock);
 		return;
 	}
@@ -304,7 +311,7 @@ static void holder_drop_idle(struct work_struct *work)
 	while (!list_empty(&idle)) {
 		holding = list_first_entry(&idle, struct holding, idle_node);
 		list_del_init(&holding->idle_node);
-		if (refcount_read(&holding->member.uses))
+		if (atomic_long_read(&holding->member.uses))
 			continue;
 		holder_unhold(holder, holding);
 		spin_unlock(&holder->lock);
@@ -383,17 +390,19 @@ size_t holder_memory(const struct holder *holder)
  * @holder: the map's part
  *
  * Context: process context; the time follows the number of targets.
- * Return: slots, including those that the sweep has still to empty.
+ * Return: slots, including those that the sweep has still to empty; and one
+ * more for each update under way, which has a use of its target before the slot
+ * has it.
  */
-u32 holder_used(struct holder *holder)
+u64 holder_used(struct holder *holder)
 {
 	struct holding *holding;
 	unsigned long id;
-	u32 used = 0;
+	u64 used = 0;
 
 	rcu_read_lock();
 	xa_for_each(&holder->holdings, id, holding)
-		used += refcount_read(&holding->member.uses);
+		used += atomic_long_read(&holding->member.uses);
 	rcu_read_unlock();
 	return used;
 }
@@ -410,7 +419,7 @@ static bool holder_holds(struct holder *holder, const struct target *target)
 	rcu_read_lock();
 	holding = xa_load(&holder->holdings, target->id);
 	holds = holding && READ_ONCE(holding->target) == target &&
-		refcount_read(&holding->member.uses);
+		atomic_long_read(&holding->member.uses);
 	rcu_read_unlock();
 	return holds;
 }

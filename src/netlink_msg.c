@@ -104,14 +104,17 @@ int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
 {
 	const struct bpf_map *map = &rmap->dtab.map;
 	struct stats_sum sum = {};
+	u32 used;
 
+	/* Updates under way are counted twice, but no map has more than it can. */
+	used = min_t(u64, holder_used(&rmap->holder), map->max_entries);
 	map_stats(rmap, &sum);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_ID, id) ||
 	    nla_put_string(skb, REDIRMAP_A_MAP_NAME, map->name) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_TYPE, map->map_type) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_VALUE_SIZE, map->value_size) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_CAPACITY, map->max_entries) ||
-	    nla_put_u32(skb, REDIRMAP_A_MAP_USED, holder_used(&rmap->holder)) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_USED, used) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_MEMBERS,
 			READ_ONCE(rmap->holder.count)) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_NETNS, rmap->netns_ino,
