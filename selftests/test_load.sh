@@ -325,6 +325,26 @@ no_ftrace_off_meanwhile()
 }
 result "kernel.ftrace_enabled=0 is EBUSY while loaded" no_ftrace_off_meanwhile
 
+# Hooks are set on functions of the kernel, not on all that are called so.
+namesakes()
+{
+	local rc=0
+
+	insmod "$mods/modules/namesake.ko" || return 1
+	grep -qF 'dev_map_alloc [namesake]' $tracing/available_filter_functions || rc=1
+	load || rc=1
+	grep -E '^dev_map_alloc' $tracing/enabled_functions
+	grep -qE '^dev_map_alloc \(' $tracing/enabled_functions || rc=1
+	! grep -E '\[namesake\]' $tracing/enabled_functions || rc=1
+	works || rc=1
+	# Were they hooked, this would look into attributes that are not there.
+	[ $rc = 0 ] && { echo 1 >/sys/module/namesake/parameters/call || rc=1; }
+	unload || rc=1
+	rmmod namesake || rc=1
+	return $rc
+}
+result "a module has functions of the same names: not hooked" namesakes
+
 # --- BPF programs on the hooked functions -----------------------------------
 
 start_attach()

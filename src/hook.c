@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hooks on functions of the kernel, by name.
+ * Hooks on functions of the kernel, found by name, set by address.
  *
  * Owns the way into ftrace and kprobes, and knows nothing of maps. A hook
  * either observes its function or may replace it (IPMODIFY, as livepatch
@@ -13,6 +13,7 @@
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
+#include <linux/kallsyms.h>
 #include <linux/list.h>
 #include <linux/sched.h>
 #include <linux/string.h>
@@ -72,14 +73,35 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 		instruction_pointer_set(regs, (unsigned long)instead);
 }
 
-static int hook_filter(struct ftrace_ops *ops, const char *func)
+/*
+ * The address of a function of the kernel's own. By a name ftrace would hook every
+ * function that is called so, in whichever module. kprobes look a name up in the
+ * kernel first, and then in modules, whose functions are not meant; the probe that
+ * asks is never armed.
+ */
+static int hook_find(struct hook *hook)
 {
-	char name[KSYM_NAME_LEN];	/* ftrace's parser writes into it */
-	ssize_t len = strscpy(name, func, sizeof(name));
+	struct kprobe probe = {
+		.symbol_name = hook->func,
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	char name[KSYM_SYMBOL_LEN];
+	int err;
 
-	if (len < 0)
-		return len;
-	return ftrace_set_filter(ops, (unsigned char *)name, len, 1);
+	err = register_kprobe(&probe);
+	if (err)
+		return err;
+	hook->ip = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+
+	/* "name [module]" */
+	sprint_symbol_no_offset(name, hook->ip);
+	return strchr(name, '[') ? -ENOENT : 0;
+}
+
+static int hook_filter(struct ftrace_ops *ops, const struct hook *hook)
+{
+	return ftrace_set_filter_ip(ops, hook->ip, 0, 1);
 }
 
 static void notrace hook_nothing(unsigned long ip, unsigned long parent_ip,
@@ -101,13 +123,13 @@ static void hook_init_probe(struct ftrace_ops *probe, unsigned long flags)
  * replaces the function. An observer conflicts with nobody, so where even that
  * is refused, ftrace is off.
  */
-static bool hook_ftrace_is_off(const char *func)
+static bool hook_ftrace_is_off(const struct hook *hook)
 {
 	static struct ftrace_ops probe;	/* insmod and rmmod exclude each other */
 	bool off;
 
 	hook_init_probe(&probe, FTRACE_OPS_FL_PERMANENT);
-	off = hook_filter(&probe, func) || register_ftrace_function(&probe);
+	off = hook_filter(&probe, hook) || register_ftrace_function(&probe);
 	if (!off)
 		unregister_ftrace_function(&probe);
 	ftrace_free_filter(&probe);
@@ -133,13 +155,23 @@ static int hook_register(struct hook *hook)
  *
  * Context: process context, sleeps.
  * Return: 0, also where the kernel need not have the function, and has not;
- * -EINVAL where the kernel has no such traceable function; -EBUSY
+ * -ENOENT where it must have it, -EINVAL where ftrace does not know it; -EBUSY
  * when ftrace is off, or the function is replaced by somebody else or stays
  * contended. Each failure leaves one line in the log.
  */
 int hook_add(struct hook *hook)
 {
 	int err;
+
+	err = hook_find(hook);
+	hook->missing = hook->optional && err == -ENOENT;
+	if (hook->missing)
+		return 0;
+	if (err) {
+		pr_err("%s() cannot be hooked: this kernel has no such function (%d)\n",
+		       hook->func, err);
+		return err;
+	}
 
 	memset(&hook->ops, 0, sizeof(hook->ops));
 	hook->ops.func = hook_handler;
@@ -148,14 +180,9 @@ int hook_add(struct hook *hook)
 	if (hook->replaces)
 		hook->ops.flags |= FTRACE_OPS_FL_IPMODIFY;
 
-	err = hook_filter(&hook->ops, hook->func);
-	hook->missing = hook->optional && err == -EINVAL;
-	if (hook->missing) {
-		err = 0;
-		goto free_filter;
-	}
+	err = hook_filter(&hook->ops, hook);
 	if (err) {
-		pr_err("%s() cannot be hooked: this kernel has no such function for ftrace (%d)\n",
+		pr_err("%s() cannot be hooked: ftrace does not know it (%d)\n",
 		       hook->func, err);
 		goto free_filter;
 	}
@@ -163,7 +190,7 @@ int hook_add(struct hook *hook)
 	err = hook_register(hook);
 	if (err == -EAGAIN)
 		err = -EBUSY;
-	if (err == -EBUSY && hook_ftrace_is_off(hook->func))
+	if (err == -EBUSY && hook_ftrace_is_off(hook))
 		pr_err("ftrace is switched off (sysctl kernel.ftrace_enabled=0)\n");
 	else if (err == -EBUSY)
 		pr_err("%s() is already replaced by somebody else (a livepatch, perhaps)\n",
@@ -200,13 +227,13 @@ static void __noreturn hook_stay(const char *func, int err)
  * Asked before unregistering, which on a dead ftrace may walk a list of ops of
  * which some are gone (6.1: cleanup_direct_functions_after_ipmodify()).
  */
-static bool hook_ftrace_is_dead(const char *func)
+static bool hook_ftrace_is_dead(const struct hook *hook)
 {
 	static struct ftrace_ops probe;	/* insmod and rmmod exclude each other */
 	bool dead;
 
 	hook_init_probe(&probe, 0);
-	dead = hook_filter(&probe, func) == -ENODEV;
+	dead = hook_filter(&probe, hook) == -ENODEV;
 	ftrace_free_filter(&probe);
 	return dead;
 }
@@ -227,7 +254,7 @@ void hook_remove(struct hook *hook)
 	if (hook->missing)
 		return;
 	list_del(&hook->info.node);
-	if (!hook_ftrace_is_dead(hook->func))
+	if (!hook_ftrace_is_dead(hook))
 		err = unregister_ftrace_function(&hook->ops);
 	if (err)
 		hook_stay(hook->func, err);

@@ -37,6 +37,7 @@ struct hook_info {
  * @replaces: @entry may return another function to run
  * @optional: not every kernel has the function
  * @missing: this one has not
+ * @ip: its address
  * @info: for hook_next()
  * @ops: ftrace's part
  */
@@ -46,6 +47,7 @@ struct hook {
 	bool replaces;
 	bool optional;
 	bool missing;
+	unsigned long ip;
 	struct hook_info info;
 	struct ftrace_ops ops;
 };

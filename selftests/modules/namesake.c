@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For the suite: has functions that are called as some of the kernel's are, as any
+ * module may. They are not what redirmap hooks.
+ */
+#include <linux/errno.h>
+#include <linux/module.h>
+
+struct bpf_map;
+union bpf_attr;
+
+/* What redirmap hooks in every kernel. */
+static noinline __noclone struct bpf_map *dev_map_alloc(union bpf_attr *attr)
+{
+	barrier();
+	return NULL;
+}
+
+/* What it hooks in newer kernels, which older ones do not have. */
+static noinline __noclone int dev_map_alloc_check(union bpf_attr *attr)
+{
+	barrier();
+	return 0;
+}
+
+static int call_set(const char *value, const struct kernel_param *param)
+{
+	/* Nobody looks at attributes that are not there. */
+	return dev_map_alloc(NULL) ? -EBUSY : dev_map_alloc_check(NULL);
+}
+
+static const struct kernel_param_ops call_ops = { .set = call_set };
+module_param_cb(call, &call_ops, NULL, 0200);
+MODULE_PARM_DESC(call, "write to it to call the functions");
+
+static int __init namesake_init(void)
+{
+	return 0;
+}
+
+static void __exit namesake_exit(void)
+{
+}
+
+module_init(namesake_init);
+module_exit(namesake_exit);
+
+MODULE_DESCRIPTION("redirmap selftest: functions called as the kernel's");
+MODULE_LICENSE("GPL");
