@@ -141,6 +141,76 @@ TEST_F(create, numa_node)
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 }
 
+/* Pages of a node in memory of vmalloc()'s that was allocated for device maps. */
+static int vmalloc_pages(int node)
+{
+	char line[512], name[16], *at;
+	int pages = 0, n;
+	FILE *f;
+
+	f = fopen("/proc/vmallocinfo", "r");
+	if (!f)
+		return -1;
+	snprintf(name, sizeof(name), " N%d=", node);
+	while (fgets(line, sizeof(line), f)) {
+		if (!strstr(line, " dev_map_") && !strstr(line, "[redirmap]"))
+			continue;
+		at = strstr(line, name);
+		if (at && sscanf(at + strlen(name), "%d", &n) == 1)
+			pages += n;
+	}
+	fclose(f);
+	return pages;
+}
+
+/* Maps are freed by work items, some time after the last close. */
+static bool vmalloc_pages_become(int node, int want)
+{
+	int i;
+
+	for (i = 0; i < 20000; i++) {
+		if (vmalloc_pages(node) == want)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static bool node_is_there(int node)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", node);
+	return !access(path, F_OK);
+}
+
+/*
+ * A table is vmalloc()'ed where it needs more than some pages, which need not be
+ * next to each other then, and they are of the node that was asked for. With more
+ * than one: scripts/vm --append numa=fake=2.
+ */
+TEST_F(create, numa_node_pages)
+{
+	int node, fd;
+
+	self->attr.max_entries = 1 << 16;
+	self->attr.map_flags = BPF_F_NUMA_NODE;
+	for (node = 0; node_is_there(node); node++) {
+		/* Those of the tests before this one go a little later. */
+		ASSERT_TRUE(vmalloc_pages_become(0, 0));
+		self->attr.numa_node = node;
+		fd = map_create(&self->attr);
+		ASSERT_LE(0, fd);
+		/* What a slot takes at least. */
+		EXPECT_LE((8 << 16) / sysconf(_SC_PAGESIZE), vmalloc_pages(node));
+		if (node)
+			EXPECT_EQ(0, vmalloc_pages(0));
+		close(fd);
+		EXPECT_TRUE(vmalloc_pages_become(node, 0));
+	}
+	EXPECT_LT(0, node);
+}
+
 TEST_F(create, other_attributes)
 {
 	union bpf_attr good = self->attr;

@@ -19,6 +19,7 @@
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/random.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -38,13 +39,51 @@
 /* Drawn once per load: a map of an earlier load is none of ours. */
 static u64 birthmark __ro_after_init;
 
+/*
+ * Of the exported functions for vmalloc()'ed memory those that take a node take no
+ * flags: so what they give is charged to nobody. Pages of a node do not need them.
+ */
+static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
+{
+	u64 i = 0, count = DIV_ROUND_UP_ULL(size, PAGE_SIZE);
+	struct page **pages;
+	void *area;
+
+	if (count > UINT_MAX)
+		return NULL;
+	pages = kvmalloc_array(count, sizeof(*pages), gfp);
+	if (!pages)
+		return NULL;
+
+	for (; i < count; i++) {
+		if (fatal_signal_pending(current))
+			goto free_pages;
+		pages[i] = alloc_pages_node(numa_node,
+					    gfp | __GFP_RETRY_MAYFAIL, 0);
+		if (!pages[i])
+			goto free_pages;
+		cond_resched();
+	}
+	/* From here on the pages, and the array of them, are the area's. */
+	area = vmap(pages, count, VM_MAP | VM_MAP_PUT_PAGES, PAGE_KERNEL);
+	if (area)
+		return area;
+
+free_pages:
+	while (i--)
+		__free_page(pages[i]);
+	kvfree(pages);
+	return NULL;
+}
+
 /**
  * map_area_alloc() - zeroed memory for a map, charged to the caller
  * @size: bytes
- * @numa_node: node, or NUMA_NO_NODE; areas over 2 GiB are on any node
+ * @numa_node: node to take it from, if it has some; or NUMA_NO_NODE
  *
  * Context: process context, sleeps. Too much is refused, not fought for: no
- * out-of-memory killer for the size that user space has asked for.
+ * out-of-memory killer for the size that user space has asked for, and no
+ * compaction for the sake of large pages.
  * Return: memory for kvfree(), or NULL.
  */
 void *map_area_alloc(u64 size, int numa_node)
@@ -61,8 +100,8 @@ void *map_area_alloc(u64 size, int numa_node)
 		if (area)
 			return area;
 	}
-	if (numa_node != NUMA_NO_NODE && size <= INT_MAX)
-		return kvmalloc_node(size, gfp | __GFP_RETRY_MAYFAIL, numa_node);
+	if (numa_node != NUMA_NO_NODE)
+		return map_area_alloc_node(size, gfp, numa_node);
 	return __vmalloc(size, gfp | __GFP_RETRY_MAYFAIL);
 }
 
