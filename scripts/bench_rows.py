@@ -148,6 +148,8 @@ GROUPS = {
         Row("lookup-hash", "lookup in a hash", CALL, EQUAL),
         Row("walk-array", "get_next_key in an array", CALL, EQUAL),
         Row("walk-hash", "get_next_key in a hash", CALL, EQUAL),
+        Row("walk-hash-sparse", "get_next_key in a hash of 16 entries, room for 4096", CALL,
+            EQUAL),
         Row("batch-array", "array: 4096 updates, an update (stock: single calls)",
             "instructions an update", BATCH),
         Row("batch-hash", "hash: 4096 updates, an update (stock: single calls)",

@@ -38,14 +38,47 @@
 #define HASH_SWEEP_NODES 4096
 #define HASH_UNROLL 8
 
+/*
+ * The first bucket that may have a chain: most have none, so they are looked at two
+ * at a time. (There is an even number of them, and their memory is aligned.)
+ */
+static const u32 *hash_skip_empty(const u32 *bucket, const u32 *stop)
+{
+	if (!IS_ALIGNED((unsigned long)bucket, sizeof(u64)))
+		return bucket;
+	while (bucket < stop && !READ_ONCE(*(const u64 *)bucket))
+		bucket += 2;
+	return bucket;
+}
+
+/* The smallest key of a chain, from a key on. Chains are short, and in no order. */
+static struct hash_node *hash_smallest(const struct hash_table *table,
+				       const u32 *bucket, u32 from)
+{
+	struct hash_node *node, *found = NULL;
+	struct target *target;
+	u32 link, key, min = U32_MAX;
+
+	for (link = READ_ONCE(*bucket); link; link = READ_ONCE(node->next)) {
+		node = hash_node(table, link);
+		key = READ_ONCE(node->key);
+		if (key < from || key > min)
+			continue;
+		target = rcu_dereference_check(node->target,
+					       rcu_read_lock_bh_held());
+		if (!target || !target_is_live(target))
+			continue;
+		found = node;
+		min = key;
+	}
+	return found;
+}
+
 /**
  * hash_next_live() - the first key at a place or behind it
  * @table: the table
  * @place: see hash_place()
  * @end: where to stop looking; a multiple of 2^32
- *
- * Chains are in no order. They are short, so each one is searched for the
- * smallest key that is still to come.
  *
  * Context: under redir_map.lock, or in a read loop.
  * Return: the key's node; NULL if there is none before @end.
@@ -53,28 +86,16 @@
 struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
 				 u64 end)
 {
-	struct hash_node *node, *found;
-	struct target *target;
-	u32 link, key, min;
+	const u32 *bucket = hash_nth_bucket(table, place >> 32);
+	const u32 *stop = hash_nth_bucket(table, end >> 32);
+	struct hash_node *found;
+	u32 from = place;
 
-	for (; place < end; place = (place | U32_MAX) + 1) {
-		found = NULL;
-		min = U32_MAX;
-		for (link = READ_ONCE(*hash_nth_bucket(table, place >> 32)); link;
-		     link = READ_ONCE(node->next)) {
-			node = hash_node(table, link);
-			key = READ_ONCE(node->key);
-			if (key < (u32)place || key > min)
-				continue;
-			target = rcu_dereference_check(node->target,
-						       rcu_read_lock_bh_held());
-			if (!target || !target_is_live(target))
-				continue;
-			found = node;
-			min = key;
-		}
+	for (; bucket < stop; bucket = hash_skip_empty(bucket + 1, stop)) {
+		found = hash_smallest(table, bucket, from);
 		if (found)
 			return found;
+		from = 0;
 	}
 	return NULL;
 }

@@ -11,6 +11,8 @@
 #define DEVICES 4
 /* Entries of a map that is updated, and of a batch. */
 #define ENTRIES 4096
+/* Entries of one that has room for so many, and has few. */
+#define FEW 16
 /* A key that is not among them. */
 #define OTHER_KEY 100000
 
@@ -84,17 +86,27 @@ static void lookup(int map, __u32 from, __u32 n)
 	}
 }
 
-/* N has to be a multiple of ENTRIES. */
-static void walk(int map, __u32 from, __u32 n)
+/* N has to be a multiple of the entries. */
+static void walk_entries(int map, __u32 n, __u32 entries)
 {
 	__u32 key, seen, *prev = NULL;
 
-	for (; n; n -= ENTRIES, prev = NULL) {
+	for (; n; n -= entries, prev = NULL) {
 		for (seen = 0; !bpf_map_get_next_key(map, prev, &key); seen++)
 			prev = &key;
-		if (seen != ENTRIES)
-			fail("%u of %u keys seen", seen, ENTRIES);
+		if (seen != entries)
+			fail("%u of %u keys seen", seen, entries);
 	}
+}
+
+static void walk(int map, __u32 from, __u32 n)
+{
+	walk_entries(map, n, ENTRIES);
+}
+
+static void walk_few(int map, __u32 from, __u32 n)
+{
+	walk_entries(map, n, FEW);
 }
 
 static void insert_delete(int map, __u32 from, __u32 n)
@@ -244,6 +256,7 @@ const struct row control_rows[] = {
 	CHANGE("lookup-hash", HASH, .entries = ENTRIES, .op = lookup, .many = 8192),
 	CHANGE("walk-array", ARRAY, .entries = ENTRIES, .op = walk, .many = 4 * ENTRIES),
 	CHANGE("walk-hash", HASH, .entries = ENTRIES, .op = walk, .many = 4 * ENTRIES),
+	CHANGE("walk-hash-sparse", HASH, .entries = FEW, .op = walk_few, .many = 4 * ENTRIES),
 	CHANGE("batch-array", ARRAY, .entries = ENTRIES, .op = update_batch,
 	       .many = 4 * ENTRIES, .singles = update),
 	CHANGE("batch-hash", HASH, .entries = ENTRIES, .op = update_batch,
