@@ -6,6 +6,8 @@
  * A device always has the same ifindex, in whichever namespace it is and however
  * often it was made anew, so that a value names the same device in every run.
  * That an event fails is no failure: it has then happened for neither map.
+ *
+ * The second namespace may die, with all that is in it; another one takes its place.
  */
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -18,8 +20,13 @@
 #include "netlib.h"
 
 #define FIRST_IFINDEX 200
+/* A veth from the first namespace to the second: it goes when that one dies. */
+#define CANARY_IFINDEX 190
 /* These exist when an episode begins: veth, dummy, veth, dummy. */
 #define AT_FIRST 4
+
+/* How long a namespace may take to die; in ms. */
+#define MAX_WAIT 60000
 
 enum kind { VETH, DUMMY, NR_KINDS };
 
@@ -135,6 +142,35 @@ static bool add_dev(unsigned int i, enum kind kind)
 	return true;
 }
 
+static bool add_canary(void)
+{
+	struct ifinfomsg link = { .ifi_index = CANARY_IFINDEX + 1 };
+	struct rtattr *info, *data, *peer;
+	struct request req;
+
+	begin(&req, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, CANARY_IFINDEX);
+	add_string(&req, IFLA_IFNAME, "canary");
+	info = add(&req, IFLA_LINKINFO, NULL, 0);
+	add_string(&req, IFLA_INFO_KIND, "veth");
+	data = add(&req, IFLA_INFO_DATA, NULL, 0);
+	peer = add(&req, VETH_INFO_PEER, &link, sizeof(link));
+	add_string(&req, IFLA_IFNAME, "canary");
+	add(&req, IFLA_NET_NS_FD, &nets[1], sizeof(nets[1]));
+	end_nest(&req, peer);
+	end_nest(&req, data);
+	end_nest(&req, info);
+	return send_request(&req, 0);
+}
+
+static bool canary_is_gone(void)
+{
+	struct request req;
+
+	/* All devices of a namespace go under one RTNL, which this takes. */
+	begin(&req, RTM_NEWLINK, 0, CANARY_IFINDEX);
+	return !send_request(&req, 0);
+}
+
 static bool del_dev(unsigned int i, bool end)
 {
 	struct request req;
@@ -189,6 +225,42 @@ static bool enter(unsigned int net)
 	return true;
 }
 
+static bool open_net(unsigned int net)
+{
+	nets[net] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	socks[net] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	return nets[net] >= 0 && socks[net] >= 0;
+}
+
+/*
+ * The second namespace loses its last user, and dies, with its devices and the other
+ * ends of these. What comes after it, comes after that.
+ */
+static bool net_die(void)
+{
+	unsigned int i;
+
+	if (!enter(0))
+		return false;
+	close(socks[1]);
+	close(nets[1]);
+	for (i = 0; !canary_is_gone(); i++) {
+		if (i == MAX_WAIT)
+			return failed("a namespace does not die");
+		usleep(1000);
+	}
+	for (i = 0; i < NR_DEVS; i++) {
+		if (devs[i].there && (devs[i].net[0] || devs[i].net[1])) {
+			devs[i].there = false;
+			devs[i].dirty = true;
+		}
+	}
+	if (unshare(CLONE_NEWNET) || !open_net(1) || setns(nets[0], CLONE_NEWNET) ||
+	    !add_canary())
+		return failed("no other namespace");
+	return true;
+}
+
 static bool dev_event(const struct op *op, unsigned int i)
 {
 	struct dev *dev = &devs[i];
@@ -215,16 +287,10 @@ static bool dev_event(const struct op *op, unsigned int i)
 
 void dev_step(const struct op *op)
 {
-	bool done = op->cmd == ENTER ? enter(op->net % NR_NETS) : dev_event(op, op->dev % NR_DEVS);
+	bool done = op->cmd == ENTER ? enter(op->net % NR_NETS) :
+		    op->cmd == NET_DIE ? net_die() : dev_event(op, op->dev % NR_DEVS);
 
 	note_outcome(op->cmd, done ? 0 : -ECANCELED);
-}
-
-static bool open_net(unsigned int net)
-{
-	nets[net] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	socks[net] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	return nets[net] >= 0 && socks[net] >= 0;
 }
 
 bool devs_init(void)
@@ -232,7 +298,8 @@ bool devs_init(void)
 	unsigned int i;
 
 	/* The other one first: what enter_net() mounts is of the one that it makes. */
-	if (unshare(CLONE_NEWNET) || !open_net(1) || !enter_net() || !open_net(0))
+	if (unshare(CLONE_NEWNET) || !open_net(1) || !enter_net() || !open_net(0) ||
+	    !add_canary())
 		return false;
 	for (i = 0; i < NR_DEVS; i++)
 		devs[i].dirty = true;

@@ -35,7 +35,7 @@ enum cmd {
 	LOOKUP_BATCH, TAKE_BATCH, UPDATE_BATCH, DELETE_BATCH,
 	BIND, ATTACH, DETACH, QUERY, LINK, MMAP,
 	LOAD, UNLOAD, RUN,
-	DEV_ADD, DEV_DEL, DEV_RENAME, DEV_MOVE, DEV_UP, DEV_MTU, ENTER,
+	DEV_ADD, DEV_DEL, DEV_RENAME, DEV_MOVE, DEV_UP, DEV_MTU, ENTER, NET_DIE,
 	NR_CMDS
 };
 
@@ -53,6 +53,7 @@ enum cmd {
  * @template: the pair whose maps an outer map is made for, + 1
  * @name: enum name
  * @btf: with BTF; values have this type
+ * @fail: CREATE comes so far, and then fails: enum fail
  *
  * @key: of an element; the first one of a batch
  * @ifindex: of a value; also a device event's
@@ -83,7 +84,7 @@ struct op {
 
 	__u64 map, fd, ptr, size, poke;
 	__u64 type, key_size, value_size, max_entries, numa_node, map_ifindex, extra, template,
-	      name, btf;
+	      name, btf, fail;
 	__u64 key, ifindex, prog, flags, inner, mix;
 	__u64 count, step, ifindex2, at, key2, ifindex3, eflags, token, keys, values;
 	__u64 mode, frags, dev, end, kind, net, on, mtu;
@@ -96,6 +97,11 @@ enum ptr {
 	PTR_TOKEN_BAD, NR_PTRS
 };
 enum name { NAME_GOOD, NAME_LONG, NAME_BAD, NAME_ENDLESS, NR_NAMES };
+/* In the order in which map_create() gets there. */
+enum fail {
+	FAIL_NOT, FAIL_TOKEN, FAIL_CAPABLE, FAIL_BTF_CLOSED, FAIL_BTF_KERNEL, FAIL_BTF_KEY,
+	FAIL_NO_FD, NR_FAILS
+};
 enum token { TOKEN_NONE, TOKEN_LAST, TOKEN_KEY, TOKEN_BAD, NR_TOKENS };
 enum prog {
 	PROG_NONE, PROG_A, PROG_B, PROG_FRAGS, PROG_NO_ATTACH, PROG_CPUMAP, PROG_SOCKET,

@@ -29,7 +29,7 @@ static const unsigned int weights[NR_CMDS] = {
 	[BIND] = 4, [ATTACH] = 4, [DETACH] = 4, [QUERY] = 4, [LINK] = 6, [MMAP] = 4,
 	[LOAD] = 8, [UNLOAD] = 3, [RUN] = 20,
 	[DEV_ADD] = 5, [DEV_DEL] = 3, [DEV_RENAME] = 2, [DEV_MOVE] = 4, [DEV_UP] = 2,
-	[DEV_MTU] = 2, [ENTER] = 4,
+	[DEV_MTU] = 2, [ENTER] = 4, [NET_DIE] = 1,
 };
 
 static enum cmd draw_cmd(void)
@@ -131,6 +131,21 @@ static void draw_wrong(struct op *op, unsigned int end)
 	}
 }
 
+/* How far a creation comes. Nobody gets it, so it may be large. */
+static void draw_fail(struct op *op)
+{
+	op->fail = 1 + below(NR_FAILS);
+	if (op->fail == NR_FAILS) {
+		op->fail = FAIL_NOT;
+		op->name = NAME_BAD;
+	}
+	if (op->type == BPF_MAP_TYPE_DEVMAP || op->type == BPF_MAP_TYPE_DEVMAP_HASH) {
+		if (one_in(2))
+			op->value_size = sizeof(struct redirmap_val);
+		op->max_entries = 1 + below(2048);
+	}
+}
+
 static void draw_create(struct op *op)
 {
 	static const __u64 types[] = {
@@ -158,7 +173,7 @@ static void draw_create(struct op *op)
 		op->flags = one_in(2) ? BPF_F_RDONLY : BPF_F_WRONLY;
 	if (!one_in(4))
 		return;
-	switch (below(12)) {
+	switch (below(14)) {
 	case 0:
 		op->key_size = PICK(sizes);
 		break;
@@ -193,6 +208,10 @@ static void draw_create(struct op *op)
 	case 10:
 		op->btf = one_in(4) ? below(5) : op->value_size == 4 ? 1 :
 			  op->value_size == 8 ? 2 : 3;
+		break;
+	case 11:
+	case 12:
+		draw_fail(op);
 		break;
 	default:
 		draw_wrong(op, 44);
@@ -365,7 +384,7 @@ void generate(struct op *op, __u64 *from)
 	case UNLOAD:
 		op->prog = PROG_A + below(NR_PROGS - PROG_A);
 		break;
-	case DEV_ADD ... ENTER:
+	case DEV_ADD ... NET_DIE:
 		draw_event(op);
 		break;
 	default:

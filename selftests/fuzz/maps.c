@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Operations on maps as a whole: their making, descriptors, information. */
+#include <linux/capability.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <bpf/btf.h>
 
@@ -124,6 +127,82 @@ static __u64 btf_instead(__u64 type)
 	return !type ? 0 : type == ARRAY_SIZE(btf_sizes) ? 2 : 1;
 }
 
+/* What the caller may do; what it has lost so it can take again. */
+static void set_caps(bool all)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	int i;
+
+	if (syscall(__NR_capget, &head, data))
+		failed("capget");
+	for (i = 0; i < 2; i++)
+		data[i].effective = all ? data[i].permitted : 0;
+	if (syscall(__NR_capset, &head, data))
+		failed("capset");
+}
+
+/* No descriptor is left, or as many as there were before. */
+static void limit_fds(bool none)
+{
+	static struct rlimit old;
+	struct rlimit now;
+
+	if (none)
+		getrlimit(RLIMIT_NOFILE, &old);
+	now = old;
+	if (none)
+		now.rlim_cur = 0;
+	if (setrlimit(RLIMIT_NOFILE, &now))
+		failed("setrlimit");
+}
+
+/* BTF of the kernel's, which is no map's. */
+static int kernel_btf_fd(void)
+{
+	static int fd = -1;
+
+	/* The first one that there was. */
+	if (fd < 0)
+		fd = bpf_btf_get_fd_by_id(1);
+	if (fd < 0)
+		failed("no BTF of the kernel's");
+	return fd;
+}
+
+/* An attribute that map_create() is to stumble over. */
+static void spoil(union bpf_attr *attr, __u64 fail)
+{
+	if (fail == FAIL_TOKEN)
+		/* BPF_F_TOKEN_FD, and 0 is no token. */
+		attr->map_flags |= 1U << 16;
+	if (fail < FAIL_BTF_CLOSED || fail > FAIL_BTF_KEY)
+		return;
+	attr->btf_fd = fail == FAIL_BTF_CLOSED ? (__u32)-1 :
+		       fail == FAIL_BTF_KERNEL ? kernel_btf_fd() : btf_fd();
+	/* The wrong type for a key. */
+	attr->btf_key_type_id = fail == FAIL_BTF_KEY ? 2 : 1;
+	attr->btf_value_type_id = 1;
+}
+
+/* The call, by somebody who may not make maps, or has no room for them. */
+static int create_failing(union bpf_attr *attr, const struct op *op)
+{
+	int fd;
+
+	spoil(attr, op->fail);
+	if (op->fail == FAIL_CAPABLE)
+		set_caps(false);
+	if (op->fail == FAIL_NO_FD)
+		limit_fds(true);
+	fd = bpf_call(BPF_MAP_CREATE, attr, op);
+	if (op->fail == FAIL_CAPABLE)
+		set_caps(true);
+	if (op->fail == FAIL_NO_FD)
+		limit_fds(false);
+	return fd;
+}
+
 static int create(const struct op *op, enum side side)
 {
 	const char *prefix = side == STOCK ? "st_" : "rm_";
@@ -152,7 +231,7 @@ static int create(const struct op *op, enum side side)
 		 op->name == NAME_LONG ? "0123456789.a" : op->name == NAME_BAD ? "a-b" : "fuzz");
 	if (op->name == NAME_ENDLESS)
 		memset(attr.map_name + 3, 'x', sizeof(attr.map_name) - 3);
-	return bpf_call(BPF_MAP_CREATE, &attr, op);
+	return op->fail ? create_failing(&attr, op) : bpf_call(BPF_MAP_CREATE, &attr, op);
 }
 
 static bool has_counters(const struct op *op)

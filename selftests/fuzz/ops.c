@@ -37,6 +37,12 @@ static const struct word names[] = {
 	{ "long", NAME_LONG }, { "bad", NAME_BAD }, { "endless", NAME_ENDLESS }, { }
 };
 
+static const struct word fails[] = {
+	{ "token", FAIL_TOKEN }, { "capable", FAIL_CAPABLE }, { "btf_closed", FAIL_BTF_CLOSED },
+	{ "btf_kernel", FAIL_BTF_KERNEL }, { "btf_key", FAIL_BTF_KEY }, { "no_fd", FAIL_NO_FD },
+	{ }
+};
+
 static const struct word progs[] = {
 	{ "a", PROG_A }, { "b", PROG_B }, { "frags", PROG_FRAGS }, { "no_attach", PROG_NO_ATTACH },
 	{ "cpumap", PROG_CPUMAP }, { "socket", PROG_SOCKET }, { "bound", PROG_BOUND },
@@ -69,7 +75,7 @@ static const struct field all_fields[] = {
 	FIELD(map), WORDS(fd, fds), WORDS(ptr, ptrs), FIELD(size), FIELD(poke),
 	WORDS(type, types), FIELD(key_size), FIELD(value_size), FIELD(max_entries),
 	FIELD(numa_node), FIELD(map_ifindex), FIELD(extra), FIELD(template), WORDS(name, names),
-	FIELD(btf),
+	FIELD(btf), WORDS(fail, fails),
 	FIELD(key), WORDS(ifindex, devices), WORDS(prog, progs), WORDS(flags, flags), FIELD(inner),
 	FIELD(mix), FIELD(count), FIELD(step), WORDS(ifindex2, devices), FIELD(at), FIELD(key2),
 	WORDS(ifindex3, devices), WORDS(eflags, flags), WORDS(token, tokens), FIELD(keys),
@@ -85,7 +91,7 @@ static const struct {
 } cmds[NR_CMDS] = {
 	[CREATE] = { "create", { "map", "type", "key_size", "value_size", "max_entries", "flags",
 				 "numa_node", "map_ifindex", "extra", "template", "name", "btf",
-				 "size", "poke" } },
+				 "fail", "size", "poke" } },
 	[CLOSE] = { "close", { "map", "fd" } },
 	[FREEZE] = { "freeze", { "map", "fd", "size", "poke" } },
 	[INFO] = { "info", { "map", "fd", "count", "key", "ptr", "size", "poke" } },
@@ -126,6 +132,7 @@ static const struct {
 	[DEV_UP] = { "dev_up", { "dev", "end", "on" } },
 	[DEV_MTU] = { "dev_mtu", { "dev", "end", "mtu" } },
 	[ENTER] = { "enter", { "net" } },
+	[NET_DIE] = { "net_die", { } },
 };
 
 static void name_devices(void)

@@ -66,6 +66,7 @@ static const struct handler handlers[NR_CMDS] = {
 	[DEV_UP] = { .event = dev_step, .after = ALL_PAIRS },
 	[DEV_MTU] = { .event = dev_step, .after = ALL_PAIRS },
 	[ENTER] = { .event = dev_step },
+	[NET_DIE] = { .event = dev_step, .after = ALL_PAIRS },
 };
 
 void run_side(const struct op *op, struct pair *pair, enum side side, struct result *r)
@@ -115,6 +116,8 @@ bool run_op(const struct op *op)
 		print_op(stdout, op);
 	if (handler->event) {
 		handler->event(op);
+		if (*state.failure)
+			return false;
 		return handler->after != ALL_PAIRS || compare_all(false);
 	}
 	if (op->cmd >= LOOKUP && op->cmd <= TAKE)
