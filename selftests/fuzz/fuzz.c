@@ -9,6 +9,10 @@
 #include "fuzz.h"
 
 #define MAX_REPLAY 100000
+/* After every so many episodes maps and memory are waited for. */
+#define LOOK 32
+/* What they may keep of it, in terms of what one operation may. */
+#define EPISODES_KEEP 4
 
 struct options {
 	__u64 seed;
@@ -72,12 +76,32 @@ static void report(struct op *ops, int n, const struct options *opt, __u64 episo
 	fflush(stdout);
 }
 
+/*
+ * No map is left: there may be no more memory in use than the first time. What many
+ * episodes have done is not to be shrunk.
+ */
+static bool look_at_memory(const struct options *opt, __u64 episode)
+{
+	static struct memory first;
+	static bool begun;
+
+	*state.failure = '\0';
+	if (begun ? memory_returns(&first, EPISODES_KEEP) : memory_read(&first)) {
+		begun = true;
+		return true;
+	}
+	printf("# after episode %llu: %s\n", episode, state.failure);
+	printf("# repeat it with --seed %llu --first %llu\n", opt->seed, opt->first);
+	fflush(stdout);
+	return false;
+}
+
 static bool fuzz(const struct options *opt)
 {
 	static struct op ops[EPISODE_OPS];
 	__u64 episode, done = 0, seed;
 	double start = now(), told = start;
-	bool ok = true;
+	bool ok = true, look;
 	int n = 0;
 
 	printf("# seed %llu\n", opt->seed);
@@ -93,10 +117,13 @@ static bool fuzz(const struct options *opt)
 			generate(&ops[n], &seed);
 			ok = run_op(&ops[n]);
 		}
+		look = episode == opt->first || !(episode % LOOK);
 		if (ok)
-			ok = end_episode(!(episode % 32));
+			ok = end_episode(look);
 		if (!ok)
 			report(ops, n, opt, episode);
+		else if (look)
+			ok = look_at_memory(opt, episode);
 		if (now() - told >= 10) {
 			told = now();
 			printf("# %llu operations, %.0f s, episode %llu\n", done, told - start,
@@ -108,6 +135,8 @@ static bool fuzz(const struct options *opt)
 		printf("# claimed maps live on after the last close\n");
 		ok = false;
 	}
+	if (ok)
+		ok = look_at_memory(opt, episode - 1);
 	if (opt->stats)
 		print_outcomes();
 	printf("# %llu operations in %.1f s, %.0f us each\n", done, now() - start,

@@ -54,6 +54,7 @@ enum cmd {
  * @name: enum name
  * @btf: with BTF; values have this type
  * @fail: CREATE comes so far, and then fails: enum fail
+ * @times: and does it so often again on the claimed side
  *
  * @key: of an element; the first one of a batch
  * @ifindex: of a value; also a device event's
@@ -84,7 +85,7 @@ struct op {
 
 	__u64 map, fd, ptr, size, poke;
 	__u64 type, key_size, value_size, max_entries, numa_node, map_ifindex, extra, template,
-	      name, btf, fail;
+	      name, btf, fail, times;
 	__u64 key, ifindex, prog, flags, inner, mix;
 	__u64 count, step, ifindex2, at, key2, ifindex3, eflags, token, keys, values;
 	__u64 mode, frags, dev, end, kind, net, on, mtu;
@@ -273,6 +274,17 @@ void print_outcomes(void);
 void touch(__u32 key);
 /* The keys of a map as it iterates over them; how many, or -1 after a failure. */
 int walk_keys(const struct pair *pair, enum side side, __u32 *keys, int max);
+
+/* memory.c: memory that the kernel has in use */
+#define MEMORY_KINDS 3
+
+struct memory {
+	long kib[MEMORY_KINDS];
+};
+
+bool memory_read(struct memory *memory);
+/* There is no more of it, or soon will be; but for what caches keep, so many times. */
+bool memory_returns(const struct memory *before, int many);
 
 /* diffs.c: documented differences */
 struct difference {

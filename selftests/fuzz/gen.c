@@ -143,6 +143,9 @@ static void draw_fail(struct op *op)
 		if (one_in(2))
 			op->value_size = sizeof(struct redirmap_val);
 		op->max_entries = 1 + below(2048);
+		/* What each one leaks can be seen then. */
+		if (one_in(2))
+			op->times = 16 + below(48);
 	}
 }
 
