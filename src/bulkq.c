@@ -21,6 +21,7 @@
  * Freed from work items.
  */
 #include <linux/percpu.h>
+#include <linux/rtnetlink.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -44,6 +45,9 @@ static atomic_t reserve_promised = ATOMIC_INIT(0);
 /* On system_highpri_wq: those who take from the reserve keep a CPU busy. */
 static void bulkq_refill(struct work_struct *work);
 static DECLARE_WORK(refill_work, bulkq_refill);
+
+/* The kernel's bulk queues are not as we know them. Written under RTNL. */
+static bool bulkq_layout_differs;
 
 static struct kern_bulkq *bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq,
 				    unsigned int cpu)
@@ -271,32 +275,45 @@ void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 }
 
 /**
- * bulkq_layout_is_known() - is the running kernel's bulk queue ours?
- * @real: a registered device
+ * bulkq_look_at() - are a device's bulk queues, the kernel's, as ours?
+ * @real: a device that registers, after the kernel's own notifier
  *
  * A last look before the kernel fills a queue that we laid out: in its own
  * queues, the device's address must be found where we would write it. BTF has
- * said so already; BTF can be of another build.
+ * said so already; BTF can be of another build. An update cannot look, for it
+ * may see a device whose queues are still being filled in.
  *
- * Context: inside an RCU read section that covers finding @real.
- * Return: false when the kernel's queue is not what we believe.
+ * Context: netdev notifier, under RTNL.
  */
-bool bulkq_layout_is_known(const struct net_device *real)
+void bulkq_look_at(const struct net_device *real)
 {
 	struct kern_bulkq __percpu *queue;
 	unsigned int cpu;
 
+	ASSERT_RTNL();
+
 	if (!real->xdp_bulkq)
-		return true;
+		return;
 
 	queue = (struct kern_bulkq __percpu *)real->xdp_bulkq;
 	for_each_possible_cpu(cpu) {
 		if (per_cpu_ptr(queue, cpu)->dev == real)
 			continue;
 		pr_err_once("the bulk queues of this kernel are laid out in another way\n");
-		return false;
+		WRITE_ONCE(bulkq_layout_differs, true);
+		return;
 	}
-	return true;
+}
+
+/**
+ * bulkq_layout_is_known() - is the running kernel's bulk queue ours?
+ *
+ * Context: any.
+ * Return: false when a device's was found to be another one.
+ */
+bool bulkq_layout_is_known(void)
+{
+	return !READ_ONCE(bulkq_layout_differs);
 }
 
 /**

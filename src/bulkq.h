@@ -68,7 +68,8 @@ struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp);
 void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 		struct net_device *port);
 void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
-bool bulkq_layout_is_known(const struct net_device *real);
+void bulkq_look_at(const struct net_device *real);
+bool bulkq_layout_is_known(void);
 void bulkq_promise(int count);
 void bulkq_prepare(int count);
 bool bulkq_is_low(void);

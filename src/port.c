@@ -389,7 +389,7 @@ int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 {
 	struct net_device *dev = &port->dev;
 
-	if (!bulkq_layout_is_known(real))
+	if (!bulkq_layout_is_known())
 		return -EOPNOTSUPP;
 
 	init_dummy_netdev(dev);

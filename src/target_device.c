@@ -54,6 +54,7 @@ void target_device_came(struct net_device *dev)
 
 	ASSERT_RTNL();
 
+	bulkq_look_at(dev);
 	bulkq = bulkq_alloc(GFP_KERNEL);
 	/* Without memory there is still the attempt of target_alloc(). */
 	if (bulkq)
