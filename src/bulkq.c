@@ -187,51 +187,107 @@ struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
 	return bulkq;
 }
 
-/**
- * bulkq_take_spare() - the bulk queues that a device has brought
- * @spares: of the device's namespace, by ifindex
- * @ifindex: the device
- *
- * Context: process context.
- * Return: idle bulk queues, or NULL when they have been taken.
+/*
+ * In a namespace's table, by ifindex: the device's set, in whose first queue the
+ * device is named; or, while one of the device's targets has it, a mark with the
+ * device's address. So whose it is can be told: core repeats NETDEV_UNREGISTER
+ * while somebody holds a device, and by then another one may have its ifindex.
+ * Storing one over the other allocates nothing.
  */
-struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
-						     u32 ifindex)
+static void *bulkq_spare_mark(const struct net_device *real)
 {
-	return (__force void __percpu *)xa_erase(spares, ifindex);
+	return xa_tag_pointer((void *)real, 1);
+}
+
+static bool bulkq_spare_is_of(void *spare, const struct net_device *real)
+{
+	return spare && !xa_pointer_tag(spare) &&
+	       bulkq_first((__force void __percpu *)spare)->dev == real;
 }
 
 /**
- * bulkq_put_spare() - keep bulk queues for a device's next port
- * @spares: of the device's namespace, by ifindex
- * @ifindex: the device
- * @bulkq: idle bulk queues; freed when the device has spare ones, or without
- *	   memory
- * @gfp: how to allocate; may forbid to sleep
+ * bulkq_spare_bring() - make a device's spare bulk queues
+ * @spares: of the device's namespace
+ * @real: a device that registers, or has come from another namespace
+ * @gfp: how to allocate; may sleep
  *
- * Context: process context.
+ * Without memory there is none, and its targets do without.
+ *
+ * Context: netdev notifier, under RTNL, sleeps.
  */
-void bulkq_put_spare(struct xarray *spares, u32 ifindex,
-		     struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
+void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
+		       gfp_t gfp)
 {
-	if (xa_insert(spares, ifindex, (__force void *)bulkq, gfp))
+	struct xdp_dev_bulk_queue __percpu *bulkq = bulkq_alloc(gfp);
+
+	ASSERT_RTNL();
+
+	if (!bulkq)
+		return;
+	bulkq_first(bulkq)->dev = (struct net_device *)real;
+	if (xa_insert(spares, real->ifindex, (__force void *)bulkq, GFP_KERNEL))
 		bulkq_free(bulkq);
 }
 
 /**
- * bulkq_free_spares() - free all spare bulk queues of a namespace
- * @spares: by ifindex; destroyed
+ * bulkq_spare_take() - the bulk queues that a device has brought
+ * @spares: of the device's namespace
+ * @real: the device
  *
- * Context: process context, when the namespace goes.
+ * Context: process context, inside an RCU read section that covers finding @real
+ * Return: idle bulk queues, to be returned; or NULL when a target has them.
  */
-void bulkq_free_spares(struct xarray *spares)
+struct xdp_dev_bulk_queue __percpu *
+bulkq_spare_take(struct xarray *spares, const struct net_device *real)
 {
-	unsigned long ifindex;
 	void *spare;
 
-	xa_for_each(spares, ifindex, spare)
+	xa_lock(spares);
+	spare = xa_load(spares, real->ifindex);
+	if (bulkq_spare_is_of(spare, real))
+		__xa_store(spares, real->ifindex, bulkq_spare_mark(real), 0);
+	else
+		spare = NULL;
+	xa_unlock(spares);
+	return (__force void __percpu *)spare;
+}
+
+/**
+ * bulkq_spare_return() - give a device's spare back to it
+ * @spares: of the device's namespace
+ * @real: a device that has not left
+ * @bulkq: idle bulk queues, from bulkq_spare_take()
+ *
+ * Context: process context, and the device does not leave meanwhile.
+ */
+void bulkq_spare_return(struct xarray *spares, const struct net_device *real,
+			struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	bulkq_first(bulkq)->dev = (struct net_device *)real;
+	WARN_ON_ONCE(xa_store(spares, real->ifindex, (__force void *)bulkq, 0) !=
+		     bulkq_spare_mark(real));
+}
+
+/**
+ * bulkq_spare_drop() - free a device's spare
+ * @spares: of the device's namespace
+ * @real: a device that has left, so none of its targets will return it
+ *
+ * Context: netdev notifier, under RTNL.
+ */
+void bulkq_spare_drop(struct xarray *spares, const struct net_device *real)
+{
+	void *spare;
+
+	ASSERT_RTNL();
+
+	spare = xa_load(spares, real->ifindex);
+	if (bulkq_spare_is_of(spare, real)) {
+		xa_erase(spares, real->ifindex);
 		bulkq_free((__force void __percpu *)spare);
-	xa_destroy(spares);
+	} else if (spare && spare == bulkq_spare_mark(real)) {
+		xa_erase(spares, real->ifindex);
+	}
 }
 
 /**

@@ -74,11 +74,13 @@ void bulkq_promise(int count);
 void bulkq_prepare(int count);
 bool bulkq_is_low(void);
 
-struct xdp_dev_bulk_queue __percpu *bulkq_take_spare(struct xarray *spares,
-						     u32 ifindex);
-void bulkq_put_spare(struct xarray *spares, u32 ifindex,
-		     struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
-void bulkq_free_spares(struct xarray *spares);
+void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
+		       gfp_t gfp);
+struct xdp_dev_bulk_queue __percpu *
+bulkq_spare_take(struct xarray *spares, const struct net_device *real);
+void bulkq_spare_return(struct xarray *spares, const struct net_device *real,
+			struct xdp_dev_bulk_queue __percpu *bulkq);
+void bulkq_spare_drop(struct xarray *spares, const struct net_device *real);
 
 void bulkq_module_init(void);
 void bulkq_module_exit(void);

@@ -13,6 +13,31 @@
  * find targets in slots, in NAPI or in bpf(2), under RCU. References are
  * counted under target_lock where they come from, or get to, none. Targets are
  * freed by a work item.
+ *
+ * The states of a target. "Table" means its namespace's tables, "shown" that
+ * netlink finds it by its number. All of it changes under target_lock.
+ *
+ *  table  live  refs  shown
+ *  no     yes    1    no     being made by target_get(), inside the RCU read
+ *			      section in which it has found the device; it is
+ *			      added, or freed at once
+ *  yes    yes   > 0   yes    in use: holders have the references, and the last
+ *			      target_put() makes it unused
+ *  yes    yes    0    yes    unused: target_free_work() is on its way, which
+ *			      retires it, unless target_hold() came first
+ *  no     no    > 0   no     died with its device: target_died(), then the sweep,
+ *			      and holders until that has come by
+ *  no     no     0    no     of that one, or retired: target_free_work() frees it
+ *
+ * So what is live has been published and is in the table, or else nobody has
+ * seen it. What is in the table is found by the notifier, which takes it out
+ * and marks it dead, when the device unregisters, moves to another namespace
+ * (and so before the one that it was in can die), or redirmap's notifier goes by
+ * rmmod. Hence the device is in @net, and @net and @tn are there, for whoever
+ * sees under target_lock that a target is live, and for nobody else. A
+ * reference to the device says nothing of its namespace. An ifindex is another
+ * device's as soon as core has unlisted the one, so devices are compared by
+ * their address.
  */
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
@@ -49,18 +74,36 @@ static void target_keep_stats(struct target *target)
 	stats_gone_put(target->gone);
 }
 
-/* Nobody finds the target any more, but readers may have just found it. */
-static void target_free(struct target *target, gfp_t gfp)
+/*
+ * Let a target that nobody uses have nothing to do with its namespace any more.
+ * The device may move, and the namespace die, as soon as the lock is dropped:
+ * the notifier finds no target then that it would mark. True when the target
+ * still has a reference to its device, which is dropped by target_free().
+ */
+static bool target_retire(struct target *target)
+{
+	struct port *port = &target->port;
+
+	lockdep_assert_held(&target_lock);
+
+	target_keep_stats(target);
+	if (!target_is_live(target))
+		return false;
+	if (target->spare) {
+		bulkq_spare_return(&target->tn->spares, port->real,
+				   port->dev.xdp_bulkq);
+		port->dev.xdp_bulkq = NULL;
+	}
+	WRITE_ONCE(target->entry.idx, TARGET_DEAD);
+	return true;
+}
+
+/* Free a target that was retired. Its memory readers may have just found. */
+static void target_free(struct target *target, bool attached)
 {
 	target_table_put_id(target);
-	target_keep_stats(target);
-	if (target_is_live(target)) {
-		/* The device is still held, and so is its namespace. */
-		bulkq_put_spare(&target->tn->spares, target->entry.val.ifindex,
-				target->port.dev.xdp_bulkq, gfp);
-		target->port.dev.xdp_bulkq = NULL;
+	if (attached)
 		port_detach(&target->port);
-	}
 	port_destroy(&target->port);
 	kfree(target->shown);
 	/* It was in the table until now: see target_find(). */
@@ -75,6 +118,7 @@ static void target_free_work(struct work_struct *work)
 	struct target *target = container_of(to_rcu_work(work), struct target,
 					     free_work);
 	enum target_fate fate;
+	bool attached;
 
 	spin_lock(&target_lock);
 	fate = target->fate;
@@ -92,9 +136,10 @@ static void target_free_work(struct work_struct *work)
 		return;
 	}
 	target_table_remove(target);
+	attached = target_retire(target);
 	spin_unlock(&target_lock);
 
-	target_free(target, GFP_KERNEL);
+	target_free(target, attached);
 }
 
 /**
@@ -178,7 +223,10 @@ static struct target *target_alloc(struct target_net *tn,
 	if (err)
 		goto free_shown;
 
-	bulkq = bulkq_take_spare(&tn->spares, dev->ifindex) ?: bulkq_alloc(gfp);
+	bulkq = bulkq_spare_take(&tn->spares, dev);
+	target->spare = bulkq;
+	if (!bulkq)
+		bulkq = bulkq_alloc(gfp);
 	if (!bulkq) {
 		err = -ENOMEM;
 		goto put_id;
@@ -201,7 +249,10 @@ static struct target *target_alloc(struct target_net *tn,
 	return target;
 
 free_bulkq:
-	bulkq_free(bulkq);
+	if (target->spare)
+		bulkq_spare_return(&tn->spares, dev, bulkq);
+	else
+		bulkq_free(bulkq);
 put_id:
 	target_table_put_id(target);
 free_shown:
@@ -282,11 +333,13 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 		target_hold(other);
 	else
 		err = target_table_add(tn, target, gfp & ~__GFP_ACCOUNT);
+	if (other || err)
+		target_retire(target);
 	spin_unlock(&target_lock);
 
 	if (other || err) {
 		/* Nobody has seen it, so nothing has to be waited for. */
-		target_free(target, gfp & ~__GFP_ACCOUNT);
+		target_free(target, true);
 		return other ?: ERR_PTR(err);
 	}
 

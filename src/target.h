@@ -33,12 +33,14 @@ enum target_fate {
  * @refs: one for each holder, one for the sweep while it is due
  * @fate: whether @free_work is on its way; under target_lock
  * @tn: the tables of the namespace that interns the target
- * @net: that namespace; to be compared only, a dead target may outlive it
+ * @net: that namespace. A dead target may outlive both: they are followed where
+ *	the target is known to live, and compared elsewhere
  * @sibling: the device's next target, for another program; changed under
  *	target_lock
  * @shown: of a target that is one entry's own: what lookups return, with its
  *	counters; such a target is in no table, but in its namespace's list
  * @own_node: place there, under target_lock
+ * @spare: its bulk queues are the device's: see bulkq.c
  * @moved: the device has left for another namespace
  * @gone: what keeps the counters when the target goes
  * @death: runs a grace period after the device has left; frees the memory later
@@ -62,6 +64,7 @@ struct target {
 	struct target __rcu *sibling;
 	struct redirmap_val *shown;
 	struct hlist_node own_node;
+	bool spare;
 	bool moved;
 	struct stats_gone *gone;
 	struct rcu_head death;

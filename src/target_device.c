@@ -24,6 +24,7 @@
  * Locks: target_lock and dead_lock are never taken together. Inside target_lock
  * are the ports' mirror_lock and the locks of the tables; dead_lock is innermost.
  */
+#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
@@ -50,15 +51,15 @@ static unsigned int target_death_count;
 void target_device_came(struct net_device *dev)
 {
 	struct target_net *tn = target_table_net(dev_net(dev));
-	struct xdp_dev_bulk_queue __percpu *bulkq;
+	gfp_t gfp = GFP_KERNEL;
 
 	ASSERT_RTNL();
 
 	bulkq_look_at(dev);
-	bulkq = bulkq_alloc(GFP_KERNEL);
-	/* Without memory there is still the attempt of target_alloc(). */
-	if (bulkq)
-		bulkq_put_spare(&tn->spares, dev->ifindex, bulkq, GFP_KERNEL);
+	/* Who loads the module has made none of the devices that are there. */
+	if (THIS_MODULE->state == MODULE_STATE_LIVE)
+		gfp |= __GFP_ACCOUNT;
+	bulkq_spare_bring(&tn->spares, dev, gfp);
 }
 
 /**
@@ -141,8 +142,7 @@ void target_device_left(struct net_device *dev)
 	}
 	spin_unlock(&target_lock);
 
-	/* Nobody has taken them, or the last one has given them back. */
-	bulkq_free(bulkq_take_spare(&tn->spares, dev->ifindex));
+	bulkq_spare_drop(&tn->spares, dev);
 }
 
 /**

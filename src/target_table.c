@@ -17,7 +17,6 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
-#include "bulkq.h"
 #include "stats.h"
 #include "target.h"
 #include "target_table.h"
@@ -197,16 +196,19 @@ static void target_table_unlink(struct xarray *targets, struct target *target)
  * @target: a target that was added. One that is dead has been taken out when it
  *	died, and its namespace may be gone
  *
- * Context: under target_lock.
+ * Context: under target_lock, which is kept until the target is dead.
  */
 void target_table_remove(struct target *target)
 {
 	lockdep_assert_held(&target_lock);
 
+	if (!target_is_live(target))
+		return;
 	if (target->shown)
 		hlist_del_init(&target->own_node);
-	else if (target_is_live(target))
+	else
 		target_table_unlink(&target->tn->targets, target);
+	target_table_changed();
 }
 
 /**
@@ -233,8 +235,6 @@ void target_table_put_id(struct target *target)
 {
 	spin_lock(&target_lock);
 	xa_erase(&targets_by_id, target->id);
-	if (target_is_live(target))
-		target_table_changed();
 	spin_unlock(&target_lock);
 }
 
@@ -258,7 +258,7 @@ bool target_next_info(unsigned long *id, struct target_info *info)
 		memset(info, 0, sizeof(*info));
 		info->id = target->id;
 		info->net = target->net;
-		/* The device is there, and so is its namespace. */
+		/* What lives is in its namespace's tables, so that is there. */
 		info->netns_ino = target->net->ns.inum;
 		info->ifindex = target->entry.val.ifindex;
 		strscpy(info->ifname, target->port.dev.name,
@@ -300,8 +300,8 @@ static void __net_exit target_net_exit(struct net *net)
 {
 	struct target_net *tn = target_table_net(net);
 
-	/* Left by a device that has gone while its last target was freed. */
-	bulkq_free_spares(&tn->spares);
+	WARN_ON_ONCE(!xa_empty(&tn->spares));
+	xa_destroy(&tn->spares);
 	WARN_ON_ONCE(!xa_empty(&tn->targets));
 	xa_destroy(&tn->targets);
 }

@@ -20,7 +20,7 @@ struct target;
  * @targets: by ifindex, the first of a device's targets, which are linked by
  *	sibling
  * @own: targets that are one entry's own, by a hash of their ifindex
- * @spares: by ifindex, bulk queues for devices without a target
+ * @spares: by ifindex, bulk queues of devices: see bulkq.c
  *
  * Nothing of it is looked at per packet. @targets and @own change under
  * target_lock, @spares under its own.

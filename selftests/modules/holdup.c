@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * For the suite: holds up what should be quick. By parameters, in sysfs:
+ *
+ * func		a function, at load: the next call of it waits at its beginning, where
+ *		it may sleep, once for each time that "hold" is written 1
+ * hold		1 while a call is to be held, or is; written 0, it goes on
+ * held		how many calls have come to wait
+ * device	an ifindex in the writer's network namespace: a reference to the device
+ *		is taken, or, written 0, dropped
+ * left		how often core has told since that the device leaves
+ */
+#include <linux/ftrace.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+static char *func = "";
+module_param(func, charp, 0444);
+MODULE_PARM_DESC(func, "the function to hold up");
+
+static atomic_t held = ATOMIC_INIT(0);
+module_param_named(held, held.counter, int, 0444);
+MODULE_PARM_DESC(held, "how many calls have waited");
+
+static bool holding;		/* the next call, or one that waits */
+static atomic_t armed = ATOMIC_INIT(0);
+static unsigned long func_ip;
+static DECLARE_WAIT_QUEUE_HEAD(released);
+
+static int hold_set(const char *text, const struct kernel_param *param)
+{
+	int err = param_set_bool(text, param);
+
+	if (err)
+		return err;
+	if (holding)
+		atomic_set(&armed, 1);
+	else
+		wake_up_all(&released);
+	return 0;
+}
+
+static const struct kernel_param_ops hold_ops = {
+	.set = hold_set,
+	.get = param_get_bool,
+};
+module_param_cb(hold, &hold_ops, &holding, 0644);
+MODULE_PARM_DESC(hold, "hold the next call up, or let it go on");
+
+static struct net_device *held_dev;
+
+static int left;
+module_param(left, int, 0444);
+MODULE_PARM_DESC(left, "how often the device that is held was said to leave");
+
+static int device_event(struct notifier_block *nb, unsigned long event, void *ptr)
+{
+	if (event == NETDEV_UNREGISTER &&
+	    netdev_notifier_info_to_dev(ptr) == READ_ONCE(held_dev))
+		left++;
+	return NOTIFY_DONE;
+}
+
+/* After the module under test, if that is loaded already. */
+static struct notifier_block device_notifier = {
+	.notifier_call = device_event,
+};
+
+static int device_set(const char *text, const struct kernel_param *param)
+{
+	int ifindex, err;
+
+	err = kstrtoint(text, 0, &ifindex);
+	if (err)
+		return err;
+	dev_put(held_dev);
+	held_dev = NULL;
+	left = 0;
+	if (!ifindex)
+		return 0;
+	held_dev = dev_get_by_index(current->nsproxy->net_ns, ifindex);
+	return held_dev ? 0 : -ENODEV;
+}
+
+static const struct kernel_param_ops device_ops = {
+	.set = device_set,
+};
+module_param_cb(device, &device_ops, NULL, 0200);
+MODULE_PARM_DESC(device, "the device to hold");
+
+/* In the function's place: afterwards it is called, by where ftrace is called. */
+static long held_up(unsigned long a, unsigned long b, unsigned long c)
+{
+	long (*original)(unsigned long, unsigned long, unsigned long);
+
+	atomic_inc(&held);
+	wait_event(released, !READ_ONCE(holding));
+	original = (void *)func_ip;
+	return original(a, b, c);
+}
+
+static void notrace handler(unsigned long ip, unsigned long parent_ip,
+			    struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+
+	if (!regs || atomic_cmpxchg(&armed, 1, 0) != 1)
+		return;
+	func_ip = ip;
+	instruction_pointer_set(regs, (unsigned long)held_up);
+}
+
+static struct ftrace_ops holdup_ops = {
+	.func = handler,
+	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_IPMODIFY |
+		 FTRACE_OPS_FL_RECURSION,
+};
+
+static int __init holdup_init(void)
+{
+	int err;
+
+	err = register_netdevice_notifier(&device_notifier);
+	if (err || !*func)
+		return err;
+	err = ftrace_set_filter(&holdup_ops, (unsigned char *)func, strlen(func), 1);
+	if (err)
+		goto unregister;
+	err = register_ftrace_function(&holdup_ops);
+	if (err)
+		goto free_filter;
+	return 0;
+
+free_filter:
+	ftrace_free_filter(&holdup_ops);
+unregister:
+	unregister_netdevice_notifier(&device_notifier);
+	return err;
+}
+
+static void __exit holdup_exit(void)
+{
+	unregister_netdevice_notifier(&device_notifier);
+	dev_put(held_dev);
+	if (!*func)
+		return;
+	unregister_ftrace_function(&holdup_ops);
+	ftrace_free_filter(&holdup_ops);
+	/* Who was held up has left held_up(). */
+	synchronize_rcu_tasks();
+}
+
+module_init(holdup_init);
+module_exit(holdup_exit);
+
+MODULE_DESCRIPTION("redirmap selftest: holds up functions and devices");
+MODULE_LICENSE("GPL");
