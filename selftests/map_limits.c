@@ -10,12 +10,11 @@
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <linux/redirmap.h>
 
+#include "cglib.h"
 #include "harness.h"
 #include "testlib.h"
 #include "xdplib.h"
@@ -24,71 +23,8 @@
 #define BIG (1 << 18)
 #define MANY 16384
 
-/* A cgroup for the test, and what it is charged for, in bytes. */
-#define CGROUPS SYS "/fs/cgroup"
-#define CG CGROUPS "/redirmap-limits"
-
 #define DEVS 4
 static __u32 devs[DEVS];
-
-static bool cg_write(const char *file, const char *text)
-{
-	char path[100];
-
-	snprintf(path, sizeof(path), "%s/%s", CG, file);
-	return write_str(path, text);
-}
-
-static long cg_current(void)
-{
-	return read_int(CG "/memory.current");
-}
-
-/* From here on it may have so many bytes, or any number. */
-static bool cg_limit(long bytes)
-{
-	char text[32] = "max";
-
-	if (bytes >= 0)
-		snprintf(text, sizeof(text), "%ld", bytes);
-	return cg_write("memory.max", text);
-}
-
-/* What the caller allocates from here on the cgroup pays for, or no longer. */
-static bool cg_pays(bool yes)
-{
-	return write_str(yes ? CG "/cgroup.procs" : CGROUPS "/cgroup.procs", "0");
-}
-
-/* Has nobody been killed, who is in there? */
-static bool cg_nobody_killed(void)
-{
-	char line[64];
-	bool ok = false;
-	FILE *f;
-
-	f = fopen(CG "/memory.events", "r");
-	while (f && fgets(line, sizeof(line), f))
-		ok |= !strcmp(line, "oom_kill 0\n");
-	if (f)
-		fclose(f);
-	return ok;
-}
-
-/* What is no more is given back a grace period, and perhaps more, later. */
-static bool cg_gives_back(long before)
-{
-	int i;
-
-	/* What CPUs have charged in advance is still charged. */
-	for (i = 0; i < 2000; i++) {
-		if (cg_current() <= before + 64 * 4096 * sysconf(_SC_NPROCESSORS_CONF))
-			return true;
-		usleep(5000);
-	}
-	fprintf(stderr, "# %ld bytes are charged, %ld were\n", cg_current(), before);
-	return false;
-}
 
 FIXTURE(limits)
 {
@@ -114,10 +50,7 @@ FIXTURE_SETUP(limits)
 		ASSERT_TRUE(ip("link add %s type dummy\n", name));
 		devs[i] = if_nametoindex(name);
 	}
-	ASSERT_EQ(mount("none", CGROUPS, "cgroup2", 0, NULL), 0);
-	self->cgroup = write_str(CGROUPS "/cgroup.subtree_control", "+memory") &&
-		       (!mkdir(CG, 0700) || errno == EEXIST) &&
-		       !access(CG "/memory.max", W_OK);
+	self->cgroup = cg_make();
 	/* Pages of ours that come later would be charged as well. */
 	ASSERT_EQ(mlockall(MCL_CURRENT | MCL_FUTURE), 0);
 }
@@ -126,9 +59,7 @@ FIXTURE_TEARDOWN(limits)
 {
 	EXPECT_TRUE(module_refs_become(0));
 	if (self->cgroup) {
-		EXPECT_TRUE(cg_pays(false));
-		EXPECT_TRUE(cg_nobody_killed());
-		EXPECT_EQ(rmdir(CG), 0);
+		EXPECT_TRUE(cg_remove());
 	}
 }
 

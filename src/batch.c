@@ -266,6 +266,8 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 						attr->batch.values, done,
 						chunk.n, value_size);
 		fault = chunk.n < want;
+		if (value_size)
+			map_prepare(rmap, chunk.n);
 		/* What comes before the bad address is done all the same. */
 		err = batch_apply(rmap, &chunk, attr->batch.elem_flags);
 		if (!err && fault)

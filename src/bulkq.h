@@ -2,9 +2,12 @@
 #ifndef REDIRMAP_BULKQ_H
 #define REDIRMAP_BULKQ_H
 
+#include <linux/list.h>
+
 #include "layout.h"
 #include "stats.h"
 
+struct bpf_map;
 struct port;
 struct xarray;
 struct xdp_dev_bulk_queue;
@@ -23,6 +26,39 @@ struct bulkq_cpu {
 	struct stats_cpu stats;
 	struct xdp_frame *kept;
 	const struct port *next_keeper;
+};
+
+/**
+ * struct bulkq_stock - idle bulk queues
+ * @first: one, which leads to the others: see bulkq.c; NULL if there are none
+ * @count: how many
+ */
+struct bulkq_stock {
+	struct xdp_dev_bulk_queue __percpu *first;
+	unsigned int count;
+};
+
+/**
+ * struct bulkq_reserve - bulk queues that a map has ready for its next ports
+ * @stock: those that it has
+ * @keep: how many it is to have for as long as it likes
+ * @ahead: how many more it is to have while it goes on taking them
+ * @taken: when it has taken the last one, in jiffies
+ * @starved: there was no memory for it when it was last settled
+ * @due: place among the reserves that are to be settled
+ * @map: the map, whose memory cgroup pays
+ *
+ * Nothing of it is looked at per packet, nor by most updates. Under bulkq_lock,
+ * except that @stock.count is read without it, too.
+ */
+struct bulkq_reserve {
+	struct bulkq_stock stock;
+	unsigned int keep;
+	unsigned int ahead;
+	unsigned long taken;
+	bool starved;
+	struct list_head due;
+	const struct bpf_map *map;
 };
 
 /**
@@ -64,15 +100,35 @@ static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
 	stats_add(&((struct bulkq_cpu __percpu *)bulkq)->stats, sum);
 }
 
+/**
+ * bulkq_memory() - what a port's bulk queues take
+ *
+ * Context: any.
+ * Return: bytes, those of all possible CPUs.
+ */
+static inline size_t bulkq_memory(void)
+{
+	return num_possible_cpus() * sizeof(struct bulkq_cpu);
+}
+
 struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp);
 void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 		struct net_device *port);
 void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
+
 void bulkq_look_at(const struct net_device *real);
 bool bulkq_layout_is_known(void);
-void bulkq_promise(int count);
-void bulkq_prepare(int count);
-bool bulkq_is_low(void);
+
+void bulkq_reserve_init(struct bulkq_reserve *reserve,
+			const struct bpf_map *map);
+void bulkq_reserve_exit(struct bulkq_reserve *reserve);
+void bulkq_reserve_keep(struct bulkq_reserve *reserve, unsigned int count);
+void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);
+size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve);
+struct xdp_dev_bulk_queue __percpu *
+bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp);
+
+void bulkq_pool_fill(void);
 
 void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
 		       gfp_t gfp);
@@ -82,7 +138,6 @@ void bulkq_spare_return(struct xarray *spares, const struct net_device *real,
 			struct xdp_dev_bulk_queue __percpu *bulkq);
 void bulkq_spare_drop(struct xarray *spares, const struct net_device *real);
 
-void bulkq_module_init(void);
 void bulkq_module_exit(void);
 
 #endif /* REDIRMAP_BULKQ_H */

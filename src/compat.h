@@ -340,4 +340,20 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 #endif
 }
 
+/**
+ * compat_map_memcg_get() - the same, with a reference
+ * @map: a map that has been created completely, and is not freed meanwhile
+ *
+ * Context: process context.
+ * Return: the memory cgroup, for mem_cgroup_put(), or NULL.
+ */
+static inline struct mem_cgroup *compat_map_memcg_get(const struct bpf_map *map)
+{
+#if COMPAT_MAP_HAS_OBJCG
+	return map->objcg ? get_mem_cgroup_from_objcg(map->objcg) : NULL;
+#else
+	return NULL;
+#endif
+}
+
 #endif /* REDIRMAP_COMPAT_H */

@@ -43,6 +43,7 @@ static const struct net_device_ops group_ops = {
  * @counters: the map's, one for each possible CPU
  * @members: list of struct group_member, at least as long-lived
  * @exclude_ingress: do not send where frames have come from
+ * @bulkq: idle bulk queues, which become the port's if it is made
  * @gfp: how to allocate; may forbid to sleep
  *
  * Context: process context.
@@ -52,18 +53,16 @@ static const struct net_device_ops group_ops = {
 struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 					  struct stats_map *counters,
 					  const struct list_head *members,
-					  bool exclude_ingress, gfp_t gfp)
+					  bool exclude_ingress,
+					  struct xdp_dev_bulk_queue __percpu *bulkq,
+					  gfp_t gfp)
 {
-	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct group_port *group;
 	struct net_device *dev;
 
 	group = kzalloc(sizeof(*group), gfp);
 	if (!group)
 		return NULL;
-	bulkq = bulkq_alloc(gfp);
-	if (!bulkq)
-		goto free_group;
 
 	dev = &group->dev;
 	init_dummy_netdev(dev);
@@ -83,10 +82,6 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 	group->members = members;
 	group->exclude_ingress = exclude_ingress;
 	return &group->entry;
-
-free_group:
-	kfree(group);
-	return NULL;
 }
 
 /**
@@ -136,8 +131,7 @@ struct kern_dtab_netdev *group_empty_entry(void)
  */
 size_t group_port_memory(void)
 {
-	return sizeof(struct group_port) +
-	       num_possible_cpus() * sizeof(struct bulkq_cpu);
+	return sizeof(struct group_port) + bulkq_memory();
 }
 
 /**
@@ -148,15 +142,23 @@ size_t group_port_memory(void)
  */
 int __init group_module_init(void)
 {
-	int err = copy_module_init();
+	struct xdp_dev_bulk_queue __percpu *bulkq;
+	int err;
 
+	err = copy_module_init();
 	if (err)
 		return err;
-	group_empty = group_port_alloc(NULL, NULL, &no_members, false, GFP_KERNEL);
-	if (!group_empty)
+	bulkq = bulkq_alloc(GFP_KERNEL);
+	if (!bulkq)
 		goto exit_copy;
+	group_empty = group_port_alloc(NULL, NULL, &no_members, false, bulkq,
+				       GFP_KERNEL);
+	if (!group_empty)
+		goto free_bulkq;
 	return 0;
 
+free_bulkq:
+	bulkq_free(bulkq);
 exit_copy:
 	copy_module_exit();
 	return -ENOMEM;

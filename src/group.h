@@ -12,6 +12,7 @@
 struct bpf_map;
 struct port;
 struct stats_map;
+struct xdp_dev_bulk_queue;
 struct xdp_frame;
 
 /**
@@ -75,7 +76,9 @@ void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
 struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 					  struct stats_map *counters,
 					  const struct list_head *members,
-					  bool exclude_ingress, gfp_t gfp);
+					  bool exclude_ingress,
+					  struct xdp_dev_bulk_queue __percpu *bulkq,
+					  gfp_t gfp);
 void group_port_free(struct kern_dtab_netdev *entry);
 struct kern_dtab_netdev *group_empty_entry(void);
 size_t group_port_memory(void);

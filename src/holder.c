@@ -145,7 +145,7 @@ static struct target *holder_add(struct holder *holder, struct net *net,
 	struct target *target;
 	int err;
 
-	target = target_get(net, ifindex, prog, own, gfp);
+	target = target_get(net, ifindex, prog, own, &holder->bulkqs, gfp);
 	if (IS_ERR(target))
 		return target;
 

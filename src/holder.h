@@ -7,6 +7,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
+#include "bulkq.h"
 #include "target.h"
 
 struct holding;
@@ -23,6 +24,7 @@ struct holding;
  * @idle_work: lets go of those that have got none since; due while there are any
  * @lock: protects changes of @holdings, @members, @idle and @count
  * @count: number of @holdings; read without the lock, too
+ * @bulkqs: what the map's next ports are made of
  * @sweep: let go of all uses of a dead target, or, without one, of all dead
  *	ones; called in process context, may sleep, and never runs beside
  *	holder_exit()
@@ -39,6 +41,7 @@ struct holder {
 	struct delayed_work idle_work;
 	spinlock_t lock; /* see @lock above */
 	unsigned int count;
+	struct bulkq_reserve bulkqs;
 	void (*sweep)(struct holder *holder, struct target *dead);
 };
 

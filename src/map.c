@@ -31,9 +31,6 @@
 #include "stats_net.h"
 #include "trace.h"
 
-/* Entries with counters that there is memory for when a map is made. */
-#define MAP_PREPARED_MAX 1024U
-
 #define MAP_CREATE_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY)
 
 /* Drawn once per load: a map of an earlier load is none of ours. */
@@ -130,20 +127,6 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 	map->numa_node = bpf_map_attr_numa_node(attr);
 }
 
-/*
- * How many sets of bulk queues updates will need, of which each entry with
- * counters takes one: so many more that a map is filled at once.
- */
-static int map_promises(const struct redir_map *rmap)
-{
-	const struct bpf_map *map = &rmap->dtab.map;
-	int groups = ARRAY_SIZE(rmap->group);
-
-	if (!value_counts(map->value_size))
-		return groups;
-	return groups + min(map->max_entries, MAP_PREPARED_MAX);
-}
-
 /* Bytes of a map without its table. */
 static size_t map_size(void)
 {
@@ -187,8 +170,8 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 		rmap->group[i] = group_empty_entry();
 	holder_init(&rmap->holder, sweep);
 	spin_lock_init(&rmap->lock);
-	if (map_promises(rmap) > ARRAY_SIZE(rmap->group) || bulkq_is_low())
-		bulkq_prepare(map_promises(rmap));
+	bulkq_reserve_init(&rmap->holder.bulkqs, &rmap->dtab.map);
+	bulkq_pool_fill();
 	return rmap;
 
 free_map:
@@ -212,7 +195,7 @@ void map_free(struct redir_map *rmap)
 
 	trace_redirmap_release(&rmap->dtab.map);
 	registry_remove(rmap);
-	bulkq_promise(ARRAY_SIZE(rmap->group) - map_promises(rmap));
+	bulkq_reserve_exit(&rmap->holder.bulkqs);
 
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
@@ -221,12 +204,9 @@ void map_free(struct redir_map *rmap)
 	stats_gone_add(rmap->gone, &sum);
 	stats_gone_put(rmap->gone);
 
-	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
+	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		if (map_has_group(rmap, i))
 			group_port_free(rmap->group[i]);
-		else
-			bulkq_promise(-1);
-	}
 	holder_exit(&rmap->holder);
 	kvfree(rmap->dtab.netdev_map);
 	kvfree(rmap->dtab.dev_index_head);
@@ -374,17 +354,34 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
  * @rmap: the map
  *
  * Context: any; the map must not be freed meanwhile.
- * Return: bytes, without the table, and without the targets, which maps share
+ * Return: bytes, those of all possible CPUs included; without the table, and
+ * without targets that maps share
  */
 u64 map_memory(const struct redir_map *rmap)
 {
-	u64 size = map_size() + holder_memory(&rmap->holder);
+	u64 size = map_size() + holder_memory(&rmap->holder) +
+		   bulkq_reserve_memory(&rmap->holder.bulkqs);
 	int i;
 
+	if (value_counts(rmap->dtab.map.value_size))
+		size += READ_ONCE(rmap->holder.count) * target_own_memory();
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		if (map_has_group(rmap, i))
 			size += group_port_memory();
 	return size;
+}
+
+/**
+ * map_prepare() - get ready for a batch of updates
+ * @rmap: a map that is born
+ * @entries: how many, at most, until the next call
+ *
+ * Context: bpf(2), sleeps.
+ */
+void map_prepare(struct redir_map *rmap, u32 entries)
+{
+	if (value_counts(rmap->dtab.map.value_size))
+		bulkq_reserve_fill(&rmap->holder.bulkqs, entries);
 }
 
 /**
@@ -400,7 +397,7 @@ void map_born(struct redir_map *rmap)
 	rmap->netns_cookie = net->net_cookie;
 	rmap->netns_ino = net->ns.inum;
 	rmap->gone = stats_net_gone_get(net);
-	bulkq_promise(map_promises(rmap));
+	bulkq_reserve_keep(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
 	registry_add(rmap);
 	trace_redirmap_claim(&rmap->dtab.map);
 }

@@ -52,7 +52,7 @@ struct hash_table {
  * @netns_cookie: the network namespace that it was created in
  * @netns_ino: the same, as user space knows it
  * @gone: what keeps its counters when it goes
- * @memory: bytes that the map takes, without the targets, which maps share
+ * @memory: bytes that the map takes, without targets that maps share
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
@@ -113,6 +113,7 @@ static inline bool map_has_group(const struct redir_map *rmap, int i)
 struct redir_map *map_alloc(union bpf_attr *attr,
 			    void (*sweep)(struct holder *holder,
 					  struct target *dead));
+void map_prepare(struct redir_map *rmap, u32 entries);
 void map_born(struct redir_map *rmap);
 void map_free(struct redir_map *rmap);
 u64 map_memory(const struct redir_map *rmap);

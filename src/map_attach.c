@@ -26,22 +26,27 @@
 /* Where broadcasts go, made with the first entry. As map_attach(). */
 static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 {
+	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct kern_dtab_netdev *group;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
 		if (map_has_group(rmap, i))
 			continue;
-		group = group_port_alloc(&rmap->dtab.map, rmap->counters,
-					 &rmap->holder.members, i, gfp);
-		if (!group)
+		bulkq = bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
+		if (!bulkq)
 			return -ENOMEM;
-		if (cmpxchg(&rmap->group[i], group_empty_entry(), group) ==
+		group = group_port_alloc(&rmap->dtab.map, rmap->counters,
+					 &rmap->holder.members, i, bulkq, gfp);
+		if (!group) {
+			bulkq_free(bulkq);
+			return -ENOMEM;
+		}
+		if (cmpxchg(&rmap->group[i], group_empty_entry(), group) !=
 		    group_empty_entry())
-			bulkq_promise(-1);
-		else
 			group_port_free(group);	/* somebody was faster */
 	}
+	bulkq_reserve_keep(&rmap->holder.bulkqs, 0);
 	WRITE_ONCE(rmap->grouped, true);
 	return 0;
 }

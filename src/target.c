@@ -198,7 +198,8 @@ static struct redirmap_val *target_alloc_shown(const struct target *target,
 /* A new target for a device, with one reference; target_lock is not held. */
 static struct target *target_alloc(struct target_net *tn,
 				   struct net_device *dev,
-				   struct bpf_prog *prog, bool own, gfp_t gfp)
+				   struct bpf_prog *prog, bool own,
+				   struct bulkq_reserve *bulkqs, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct target *target;
@@ -226,7 +227,7 @@ static struct target *target_alloc(struct target_net *tn,
 	bulkq = bulkq_spare_take(&tn->spares, dev);
 	target->spare = bulkq;
 	if (!bulkq)
-		bulkq = bulkq_alloc(gfp);
+		bulkq = bulkq_reserve_take(bulkqs, true, gfp);
 	if (!bulkq) {
 		err = -ENOMEM;
 		goto put_id;
@@ -297,6 +298,7 @@ struct target *target_find(struct net *net, u32 ifindex,
  * @ifindex: the device
  * @prog: the egress program, referenced by the caller, or NULL
  * @own: make one for a single entry, with counters of its own
+ * @bulkqs: of the map, for a target that cannot have the device's spare ones
  * @gfp: how to allocate; must forbid to sleep
  *
  * Core unlists a device, waits for a grace period and then notifies, so a
@@ -308,7 +310,7 @@ struct target *target_find(struct net *net, u32 ifindex,
  * is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
 struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
-			  bool own, gfp_t gfp)
+			  bool own, struct bulkq_reserve *bulkqs, gfp_t gfp)
 {
 	struct target_net *tn = target_table_net(net);
 	struct target *target, *other;
@@ -323,7 +325,7 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 	if (!dev)
 		return ERR_PTR(-EINVAL);
 
-	target = target_alloc(tn, dev, prog, own, gfp);
+	target = target_alloc(tn, dev, prog, own, bulkqs, gfp);
 	if (IS_ERR(target))
 		return target;
 
@@ -346,6 +348,18 @@ struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
 	/* The notifier sees the port from here on; catch up with before. */
 	port_mirror(&target->port);
 	return target;
+}
+
+/**
+ * target_own_memory() - what a target takes that is one entry's own
+ *
+ * Context: any.
+ * Return: bytes, those of all possible CPUs included.
+ */
+size_t target_own_memory(void)
+{
+	return sizeof(struct target) + sizeof(struct redirmap_val) +
+	       bulkq_memory();
 }
 
 /**
@@ -375,7 +389,6 @@ int __init target_module_init(struct work_struct *sweep)
 	BUILD_BUG_ON(offsetofend(struct kern_dtab_netdev, idx) > L1_CACHE_BYTES);
 
 	target_sweep = sweep;
-	bulkq_module_init();
 	target_wq = alloc_workqueue("redirmap", WQ_UNBOUND, 0);
 	if (!target_wq) {
 		err = -ENOMEM;

@@ -11,6 +11,7 @@
 #include "port.h"
 #include "trace.h"
 
+struct bulkq_reserve;
 struct stats_gone;
 struct target_net;
 
@@ -142,10 +143,11 @@ static inline bool target_is(const struct target *target,
 struct target *target_find(struct net *net, u32 ifindex,
 			   const struct bpf_prog *prog);
 struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
-			  bool own, gfp_t gfp);
+			  bool own, struct bulkq_reserve *bulkqs, gfp_t gfp);
 void target_hold(struct target *target);
 void target_put(struct target *target);
 
+size_t target_own_memory(void);
 bool target_next_info(unsigned long *id, struct target_info *info);
 unsigned int target_generation(void);
 

@@ -94,7 +94,7 @@ MODULE_PARM_DESC(device, "the device to hold");
 /* In the function's place: afterwards it is called, by where ftrace is called. */
 static long held_up(unsigned long a, unsigned long b, unsigned long c)
 {
-	long (*original)(unsigned long, unsigned long, unsigned long);
+	long (*original)(unsigned long a, unsigned long b, unsigned long c);
 
 	atomic_inc(&held);
 	wait_event(released, !READ_ONCE(holding));

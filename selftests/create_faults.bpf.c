@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* For create_faults.c: a security module that forbids maps of a certain name. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define EPERM 1
+
+struct bpf_map {
+	char name[16];
+} __attribute__((preserve_access_index));
+
+/* The hook has another name in older kernels: the test chooses. */
+SEC("lsm")
+int BPF_PROG(forbid, struct bpf_map *map)
+{
+	return map->name[3] == 'n' && map->name[4] == 'o' ? -EPERM : 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
