@@ -6,6 +6,7 @@
  * Talks to targets alone: maps learn of a device that left by looking at its
  * target.
  */
+#include <linux/limits.h>
 #include <linux/netdevice.h>
 
 #include "compat.h"
@@ -26,24 +27,27 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 	case NETDEV_UNREGISTER:
 		target_device_left(dev);
 		break;
-	case NETDEV_UP:
-	case NETDEV_GOING_DOWN:
-	case NETDEV_DOWN:
-	case NETDEV_CHANGE:
-	case NETDEV_CHANGEMTU:
-	case NETDEV_CHANGENAME:
-	case NETDEV_FEAT_CHANGE:
-	case NETDEV_XDP_FEAT_CHANGE:
-	case NETDEV_CHANGEUPPER:
-	case NETDEV_POST_TYPE_CHANGE:
+	case NETDEV_PRE_UP:
+	case NETDEV_PRE_TYPE_CHANGE:
+	case NETDEV_PRE_CHANGEADDR:
+	case NETDEV_PRECHANGEMTU:
+	case NETDEV_PRECHANGEUPPER:
+		break;	/* nothing has changed yet */
+	default:
+		/* Cheaper than to know which event may change what. */
 		target_device_changed(dev);
 		break;
 	}
 	return NOTIFY_DONE;
 }
 
+/*
+ * The last of all: others change the devices above one that they are told of,
+ * without an event for these.
+ */
 static struct notifier_block notifier_block = {
 	.notifier_call = notifier_event,
+	.priority = INT_MIN,
 };
 
 /**

@@ -19,10 +19,10 @@
  * device, whose core_stats the port shares.
  *
  * port_init() runs in bpf(2) inside an RCU read section and may not sleep;
- * port_mirror() in the netdev notifier under RTNL, and once after a port has
- * been made visible to it; the ndo_* and port_xmit_skb() in NAPI; port_detach() in
- * an RCU callback and port_destroy() in a work item, a grace period after the
- * last lookup that could lead here.
+ * port_mirror() in the netdev notifier under RTNL, once after a port has been
+ * made visible to it, and where a frame is refused; the ndo_* and port_xmit_skb()
+ * in NAPI; port_detach() in an RCU callback and port_destroy() in a work item, a
+ * grace period after the last lookup that could lead here.
  */
 #include <linux/bpf.h>
 #include <linux/lockdep.h>
@@ -274,16 +274,44 @@ const struct port *port_of_dev(const struct net_device *dev)
 	return NULL;
 }
 
+static const struct net_device_ops *port_choose_ops(const struct port *port)
+{
+	if (port->real->netdev_ops->ndo_xdp_xmit)
+		return port->prog ? &port_prog_ops : &port_ops;
+	return port->prog ? &port_prog_ops_no_xdp : &port_ops_no_xdp;
+}
+
+/* Has the device changed without an event? Away from the hot path. */
+static bool port_is_stale(const struct port *port)
+{
+	const struct net_device *real = port->real, *dev = &port->dev;
+
+	return READ_ONCE(dev->mtu) != READ_ONCE(real->mtu) ||
+	       READ_ONCE(dev->hard_header_len) !=
+	       READ_ONCE(real->hard_header_len) ||
+	       ((READ_ONCE(dev->flags) ^ READ_ONCE(real->flags)) & IFF_UP) ||
+	       READ_ONCE(dev->netdev_ops) != port_choose_ops(port) ||
+	       compat_takes_frames(dev) != compat_takes_frames(real) ||
+	       compat_takes_frags(dev) != compat_takes_frags(real);
+}
+
 /**
  * port_drop() - count frames that a port has not got
  * @port: the port
  * @reason: why
  * @packets: how many, not 0
  *
- * Context: bottom halves off.
+ * When the reason is the device's state, it is looked at again: not every driver
+ * says what it changes.
+ *
+ * Context: bottom halves off, inside an RCU read section.
  */
 void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets)
 {
+	if ((reason == REDIRMAP_DROP_DEV_DOWN ||
+	     reason == REDIRMAP_DROP_TOO_LARGE ||
+	     reason == REDIRMAP_DROP_NO_XMIT) && unlikely(port_is_stale(port)))
+		port_mirror(port_of(&port->dev));
 	stats_drop(port_counters(port), port->real, reason, packets);
 }
 
@@ -299,13 +327,6 @@ void port_stats(const struct port *port, struct redirmap_stats *sum)
 	bulkq_add_stats(port->dev.xdp_bulkq, sum);
 }
 
-static const struct net_device_ops *port_choose_ops(const struct port *port)
-{
-	if (port->real->netdev_ops->ndo_xdp_xmit)
-		return port->prog ? &port_prog_ops : &port_ops;
-	return port->prog ? &port_prog_ops_no_xdp : &port_ops_no_xdp;
-}
-
 /**
  * port_mirror() - make a port show its device's present state
  * @port: the port; its device must be held, or known to be registered
@@ -314,22 +335,22 @@ static const struct net_device_ops *port_choose_ops(const struct port *port)
  * the device as well: of two callers the later one writes, and it has seen
  * what the event that called it has changed.
  *
- * Context: process context: under RTNL, or right after the port was made
- * visible to the notifier.
+ * Context: under RTNL; right after the port was made visible to the notifier;
+ * or with bottom halves off, inside an RCU read section that keeps the port.
  */
 void port_mirror(struct port *port)
 {
 	struct net_device *real = port->real;
 	struct net_device *dev = &port->dev;
 
-	spin_lock(&port->mirror_lock);
+	spin_lock_bh(&port->mirror_lock);
 	WRITE_ONCE(dev->flags, READ_ONCE(real->flags));
 	WRITE_ONCE(dev->mtu, READ_ONCE(real->mtu));
 	WRITE_ONCE(dev->hard_header_len, READ_ONCE(real->hard_header_len));
 	WRITE_ONCE(dev->netdev_ops, port_choose_ops(port));
 	compat_copy_xdp_features(dev, real);
 	strscpy(dev->name, real->name, sizeof(dev->name));
-	spin_unlock(&port->mirror_lock);
+	spin_unlock_bh(&port->mirror_lock);
 }
 
 /*

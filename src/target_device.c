@@ -62,18 +62,12 @@ void target_device_came(struct net_device *dev)
 	bulkq_spare_bring(&tn->spares, dev, gfp);
 }
 
-/**
- * target_device_changed() - pass on a change of a device
- * @dev: the device, in its new state
- *
- * Context: netdev notifier, under RTNL.
- */
-void target_device_changed(struct net_device *dev)
+/* Let the ports of a device show its present state. */
+static int target_device_mirror(struct net_device *dev,
+				struct netdev_nested_priv *unused)
 {
 	struct target_net *tn = target_table_net(dev_net(dev));
 	struct target *target;
-
-	ASSERT_RTNL();
 
 	/* The lock keeps the target in the table, and so from being freed. */
 	spin_lock(&target_lock);
@@ -84,6 +78,28 @@ void target_device_changed(struct net_device *dev)
 		if (target->port.real == dev)
 			port_mirror(&target->port);
 	spin_unlock(&target_lock);
+	return 0;
+}
+
+/**
+ * target_device_changed() - pass on a change of a device
+ * @dev: the device, in its new state
+ *
+ * Drivers of devices above it (VLANs, ipvlans, HSR rings, bonds) follow some of
+ * its changes without a word: see "Changes of devices" in design.rst.
+ *
+ * Context: netdev notifier, under RTNL, behind all others.
+ */
+void target_device_changed(struct net_device *dev)
+{
+	struct netdev_nested_priv unused = {};
+
+	ASSERT_RTNL();
+
+	target_device_mirror(dev, NULL);
+	rcu_read_lock();
+	netdev_walk_all_upper_dev_rcu(dev, target_device_mirror, &unused);
+	rcu_read_unlock();
 }
 
 /* RCU callback, in softirq: step 3 of the head comment. */
