@@ -265,6 +265,46 @@ int looks_up(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* What asks_fib() asks, and what it is told. */
+__u64 fib_from;
+__u64 fib_told[16];
+
+/* Asks the namespace that the frame is in where it would go. */
+SEC("xdp/devmap")
+int asks_fib(struct xdp_md *ctx)
+{
+	struct bpf_fib_lookup fib = {
+		.family = 2,	/* AF_INET */
+		.ifindex = fib_from,
+		.ipv4_dst = __builtin_bswap32(0x0a090001),
+	};
+	struct frame *frame = frame_of(ctx);
+	long told;
+
+	if (!frame)
+		return XDP_PASS;
+	note_run(ctx, frame);
+	told = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	__sync_fetch_and_add(&fib_told[told & 15], 1);
+	return XDP_PASS;
+}
+
+/* What has come, with or without prepend()'s bytes. */
+__u64 tc_metas;
+__u64 tc_others;
+
+SEC("tc")
+int look_tc(struct __sk_buff *skb)
+{
+	__u32 *meta = (void *)(long)skb->data_meta;
+
+	if ((void *)(meta + 1) <= (void *)(long)skb->data && *meta == 0x3e7a3e7a)
+		__sync_fetch_and_add(&tc_metas, 1);
+	else
+		__sync_fetch_and_add(&tc_others, 1);
+	return 2;	/* TC_ACT_SHOT */
+}
+
 /* The receiver. */
 SEC("xdp")
 int look(struct xdp_md *ctx)

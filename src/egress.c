@@ -113,25 +113,6 @@ int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
 	return pass - passed;
 }
 
-/* The queue that a packet has come by, or one that stands for none. */
-static struct xdp_rxq_info *egress_rxq(const struct sk_buff *skb,
-				       struct net_device *rx,
-				       struct xdp_rxq_info *none)
-{
-	u16 queue = 0;
-
-	if (rx == &ingress_unknown) {
-		memset(none, 0, sizeof(*none));
-		none->dev = rx;
-		return none;
-	}
-	if (skb_rx_queue_recorded(skb))
-		queue = skb_get_rx_queue(skb);
-	if (unlikely(queue >= rx->real_num_rx_queues))
-		queue = 0;
-	return &rx->_rx[queue].xdp_rxq;
-}
-
 /*
  * The helper that cuts off fragments frees their pages as those of the queue are
  * freed. But these are the packet's, whichever queue it has come by. Runs as
@@ -165,7 +146,7 @@ static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
 /* Let a packet be what its program has made of its ends. */
 static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 {
-	int off;
+	int off, meta;
 
 	off = xdp->data - (void *)skb->data;
 	if (off) {
@@ -185,6 +166,10 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 	skb->data_len = xdp_buff_has_frags((struct xdp_buff *)xdp) ?
 			skb_shinfo(skb)->xdp_frags_size : 0;
 	skb->len += skb->data_len;
+
+	meta = xdp->data - xdp->data_meta;
+	if (meta)
+		skb_metadata_set(skb, meta);
 }
 
 /**
@@ -192,6 +177,7 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
  * @prog: the program
  * @skb: the packet, its data private to it, from the MAC header on
  * @tx: the device that it leaves by
+ * @rxq: the queue that it has come by; NULL when that is not known
  * @stats: this CPU's counters, for a packet that it drops
  *
  * Runs in the receive path (generic XDP), bottom halves off, per packet.
@@ -199,22 +185,27 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
  * Return: does the program pass it? If not, it is the caller's to free.
  */
 bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
-		    struct net_device *tx, struct stats_cpu *stats)
+		    struct net_device *tx, struct xdp_rxq_info *rxq,
+		    struct stats_cpu *stats)
 {
 	struct xdp_txq_info txq = { .dev = tx };
 	bool to_host, to_many, passes;
 	const struct ethhdr *eth;
-	struct xdp_rxq_info none, own;
+	struct xdp_rxq_info none = {}, own;
 	struct net_device *rx;
 	struct xdp_buff xdp;
 	__be16 proto;
 
 	rcu_read_lock();
-	rx = ingress_of_skb(skb, tx);
+	if (unlikely(!rxq)) {
+		none.dev = ingress_unknown(tx);
+		rxq = &none;
+	}
+	rx = rxq->dev;
 
 	xdp_init_buff(&xdp, skb_end_offset(skb) +
 			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info)),
-		      egress_rxq(skb, rx, &none));
+		      rxq);
 	xdp_prepare_buff(&xdp, skb->head, skb_headroom(skb), skb_headlen(skb),
 			 true);
 	xdp.txq = &txq;

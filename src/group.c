@@ -77,6 +77,9 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 	strscpy(dev->name, "redirmap", sizeof(dev->name));
 
 	group->entry.dev = dev;
+	ingress_watch_init(&group->watch, dev, &group->entry.xdp_prog);
+	if (exclude_ingress)
+		ingress_want(&group->watch);
 	group->map = map;
 	group->counters = counters;
 	group->members = members;
@@ -98,6 +101,17 @@ void group_port_free(struct kern_dtab_netdev *entry)
 	/* Core may have hung statistics on it. */
 	free_percpu(group->dev.core_stats);
 	kfree(group);
+}
+
+/**
+ * group_want_ingress() - let members' programs see where packets come from
+ * @entry: a group's entry, which is going to have a member with a program
+ *
+ * Context: process context.
+ */
+void group_want_ingress(struct kern_dtab_netdev *entry)
+{
+	ingress_want(&container_of(entry, struct group_port, entry)->watch);
 }
 
 /**

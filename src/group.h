@@ -7,6 +7,7 @@
 #include <linux/netdevice.h>
 #include <uapi/linux/redirmap.h>
 
+#include "ingress.h"
 #include "layout.h"
 
 struct bpf_map;
@@ -35,6 +36,7 @@ struct group_member {
  * @exclude_ingress: frames do not go where they have come from
  * @map: the map; to be named only; NULL for the group of those without entries
  * @counters: the map's, one for each possible CPU
+ * @watch: see ingress.c
  * @queue: transmit queue, for generic XDP
  * @dev: what the kernel enqueues to; takes everything, ifindex 0
  */
@@ -47,6 +49,7 @@ struct group_port {
 	/* cold */
 	const struct bpf_map *map;
 	struct stats_map *counters;
+	struct ingress_watch watch;
 	struct netdev_queue queue;
 
 	/* hot: per packet; last, for it may end in a flexible array */
@@ -81,6 +84,7 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 					  gfp_t gfp);
 void group_port_free(struct kern_dtab_netdev *entry);
 struct kern_dtab_netdev *group_empty_entry(void);
+void group_want_ingress(struct kern_dtab_netdev *entry);
 size_t group_port_memory(void);
 bool group_has_dev(const struct net_device *dev);
 

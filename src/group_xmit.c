@@ -285,20 +285,14 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 
 /* Is a packet meant for a member? As group_fits_skb(). */
 static bool group_wants_skb(const struct group_port *group,
-			    const struct port *port, const struct sk_buff *skb)
+			    const struct port *port,
+			    const struct xdp_rxq_info *rxq)
 {
-	bool excluded;
-
 	if (READ_ONCE(port->gone))
 		return false;
-	if (!group->exclude_ingress)
+	if (!group->exclude_ingress || !rxq)
 		return true;
-
-	rcu_read_lock();
-	excluded = ingress_is_below(ingress_of_skb(skb, port->real),
-				    port->real);
-	rcu_read_unlock();
-	return !excluded;
+	return !ingress_is_below(rxq->dev, port->real);
 }
 
 /* Can a member have it? Runs in the receive path, bottom halves off. */
@@ -317,7 +311,8 @@ static bool group_fits_skb(const struct port *port, const struct sk_buff *skb,
 }
 
 /* Fragments are not shared, for those who get them may write to them. */
-static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb)
+static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
+				struct xdp_rxq_info *rxq)
 {
 	struct sk_buff *copy;
 
@@ -326,7 +321,7 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb)
 	else
 		copy = skb_clone(skb, GFP_ATOMIC);
 	if (likely(copy)) {
-		port_xmit_skb(port, copy);
+		port_xmit_skb(port, copy, rxq);
 		return;
 	}
 	dev_core_stats_tx_dropped_inc(port->real);
@@ -344,31 +339,33 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb)
  */
 netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
-	const struct group_port *group = group_of(dev);
+	struct group_port *group = group_of(dev);
 	const struct port *last = NULL;
 	struct group_member *member;
+	struct xdp_rxq_info *rxq;
 	bool wanted = false;
 	unsigned long uses;
 
+	rxq = ingress_take(skb, &group->watch);
 	port_restore_rx_queue(skb);
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
 		uses = atomic_long_read(&member->uses);
-		if (!uses || !group_wants_skb(group, member->port, skb))
+		if (!uses || !group_wants_skb(group, member->port, rxq))
 			continue;
 		wanted = true;
 		if (!group_fits_skb(member->port, skb, uses))
 			continue;
 		for (; uses; uses--) {
 			if (last)
-				group_xmit_skb_copy(last, skb);
+				group_xmit_skb_copy(last, skb, rxq);
 			last = member->port;
 		}
 	}
 	if (unlikely(!wanted))
 		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER, 1);
 	if (last)
-		port_xmit_skb(last, skb);
+		port_xmit_skb(last, skb, rxq);
 	else
 		consume_skb(skb);
 	return NETDEV_TX_OK;

@@ -1,20 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where frames have come from.
+ * Where frames and packets have come from.
  *
- * Egress programs may ask for it, and BPF_F_EXCLUDE_INGRESS needs it. A driver
- * redirects frames of one device per poll, so the kernel notes the device once,
- * in the bulk queue. A cpumap's kthread redirects frames of several devices in
- * one batch; there each frame has its own note, a field that is stale anywhere
- * else. An skb tells the ifindex, once the receive path has seen it; tun runs
- * generic XDP before that.
+ * Egress programs may ask for it, helpers work in the ingress's namespace, and
+ * BPF_F_EXCLUDE_INGRESS needs it. A driver redirects frames of one device per
+ * poll, so the kernel notes the device once, in the bulk queue. A cpumap's
+ * kthread redirects frames of several devices in one batch; there each frame has
+ * its own note, a field that is stale anywhere else.
  *
- * All of this runs where frames are flushed: in NAPI, in a cpumap's kthread, in
- * BPF_PROG_TEST_RUN; bottom halves off.
+ * In generic XDP core writes the port over skb->dev before anything of ours is
+ * called, and the ifindex that the packet may still tell is that of an unknown
+ * namespace. But where an entry has an egress program, core runs it first, with
+ * the receive queue in its hands. So entries of ports with a program, and of
+ * groups that have such members or exclude the ingress, name a program whose
+ * function is ours: it notes the queue for this CPU, ndo_start_xmit takes the
+ * note, and runs the real program.
+ *
+ * In native XDP core runs the same function, for each frame of a flush, before
+ * ndo_xdp_xmit. The first time tells that the entry is used natively: the entry
+ * names no program from then on, until a packet of generic XDP comes without a
+ * note. The states of an entry:
+ *
+ *	has seen	xdp_prog	left by
+ *	nothing		ours		the first frame or packet
+ *	frames		NULL		a packet, whose ingress stays unknown
+ *	packets		ours		a frame
+ *	both		ours		nothing
+ *
+ * What is not known is in the namespace of the device that the packet goes to,
+ * the one that both who has filled the map and the program are about.
+ *
+ * All of this runs where frames are flushed (in NAPI, in a cpumap's kthread, in
+ * BPF_PROG_TEST_RUN) or in the receive path; bottom halves off, which is what
+ * protects a CPU's note.
  */
 #include <linux/bpf.h>
+#include <linux/filter.h>
 #include <linux/kallsyms.h>
 #include <linux/kthread.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <net/xdp.h>
@@ -23,8 +47,19 @@
 #include "ingress.h"
 #include "layout.h"
 
-/* Stands for a device that is not known: programs read ifindex 0. */
-struct net_device ingress_unknown;
+/*
+ * A packet of generic XDP between core's call of our program and ndo_start_xmit,
+ * which follows at once, on the same CPU.
+ */
+struct ingress_note {
+	const void *head;
+	struct xdp_rxq_info *rxq;
+};
+
+static DEFINE_PER_CPU(struct ingress_note, ingress_note);
+
+/* Stand for a device that is not known: programs read ifindex 0. */
+static struct net_device __percpu *unknown_devs;
 
 /*
  * Functions of kthreads: a cpumap's, and others that have redirected; more kinds
@@ -79,6 +114,7 @@ static bool ingress_in_cpumap(void)
 /* Let each frame's own note be right; away from the hot path. */
 static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 {
+	struct net_device *to = ((struct kern_bulkq *)frames)->dev;
 	const struct xdp_frame *noted;
 	int i;
 
@@ -86,7 +122,7 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 		noted = frames[i];
 		if (compat_frame_is_second(noted))
 			noted--;
-		frames[i]->dev_rx = noted->dev_rx ?: &ingress_unknown;
+		frames[i]->dev_rx = noted->dev_rx ?: ingress_unknown(to);
 	}
 }
 
@@ -111,21 +147,138 @@ struct net_device *ingress_of_queue(struct xdp_frame **frames, int n)
 }
 
 /**
- * ingress_of_skb() - the device that a packet has come from
- * @skb: the packet, in generic XDP
- * @near: a device of the namespace to look into
+ * ingress_unknown() - what stands for a device that is not known
+ * @near: a device of the namespace that it is to be in
  *
- * Context: inside an RCU read section, which keeps the result.
- * Return: the device, or ingress_unknown.
+ * Context: bottom halves off, which keeps others from the result.
+ * Return: a pseudo device of this CPU's, with ifindex 0.
  */
-struct net_device *ingress_of_skb(const struct sk_buff *skb,
-				  const struct net_device *near)
+struct net_device *ingress_unknown(const struct net_device *near)
 {
-	struct net_device *dev = NULL;
+	struct net_device *dev = this_cpu_ptr(unknown_devs);
 
-	if (skb->skb_iif)
-		dev = dev_get_by_index_rcu(dev_net(near), skb->skb_iif);
-	return dev ?: &ingress_unknown;
+	dev_net_set(dev, dev_net(near));
+	return dev;
+}
+
+/* Is it the queue of a device, which generic XDP shows? Else core made it up. */
+static bool ingress_is_generic(const struct xdp_rxq_info *rxq)
+{
+	return rxq->dev && rxq->dev->_rx &&
+	       rxq == &rxq->dev->_rx[rxq->queue_index].xdp_rxq;
+}
+
+static struct bpf_prog ingress_prog;
+
+/* Let the entry name a program, or none, by what is known of it. */
+static void ingress_update(struct ingress_watch *watch)
+{
+	bool named = watch->wanted && (watch->generic || !watch->native);
+
+	lockdep_assert_held(&watch->lock);
+
+	/* Core may be reading it. */
+	WRITE_ONCE(*watch->slot, named ? &ingress_prog : NULL);
+}
+
+/* An entry is used in one of the two ways for the first time. */
+static noinline void ingress_learn(struct ingress_watch *watch, bool generic)
+{
+	spin_lock(&watch->lock);
+	if (generic)
+		WRITE_ONCE(watch->generic, true);
+	else
+		watch->native = true;
+	ingress_update(watch);
+	spin_unlock(&watch->lock);
+}
+
+/*
+ * What core calls as an egress program. Runs in the receive path, per packet; in
+ * NAPI, per frame, for as long as the entry names us. Bottom halves off.
+ */
+static unsigned int ingress_see(const void *ctx, const struct bpf_insn *insn)
+{
+	const struct xdp_buff *xdp = ctx;
+	struct ingress_watch *watch = xdp->txq->dev->ml_priv;
+
+	if (likely(ingress_is_generic(xdp->rxq))) {
+		this_cpu_write(ingress_note.head, xdp->data_hard_start);
+		this_cpu_write(ingress_note.rxq, xdp->rxq);
+		if (unlikely(!READ_ONCE(watch->generic)))
+			ingress_learn(watch, true);
+	} else if (!READ_ONCE(watch->generic)) {
+		ingress_learn(watch, false);
+	}
+	return XDP_PASS;
+}
+
+/*
+ * All that core reads of a program that passes everything. It is in no table, has
+ * no id, and nobody counts its runs.
+ */
+static struct bpf_prog ingress_prog = {
+	.type = BPF_PROG_TYPE_XDP,
+	.expected_attach_type = BPF_XDP_DEVMAP,
+	.bpf_func = ingress_see,
+};
+
+/**
+ * ingress_watch_init() - get ready to see where packets come from
+ * @watch: zeroed memory, part of what @dev is part of
+ * @dev: the pseudo device that an entry leads to
+ * @slot: xdp_prog of the entry, which lives as long as @dev
+ *
+ * Context: any; nobody else can reach the entry yet.
+ */
+void ingress_watch_init(struct ingress_watch *watch, struct net_device *dev,
+			struct bpf_prog **slot)
+{
+	spin_lock_init(&watch->lock);
+	watch->slot = slot;
+	dev->ml_priv = watch;
+}
+
+/**
+ * ingress_want() - begin to see where packets come from
+ * @watch: that of the pseudo device
+ *
+ * Context: any but hard interrupts, before what asks can be reached.
+ */
+void ingress_want(struct ingress_watch *watch)
+{
+	spin_lock_bh(&watch->lock);
+	if (!watch->wanted) {
+		WRITE_ONCE(watch->wanted, true);
+		ingress_update(watch);
+	}
+	spin_unlock_bh(&watch->lock);
+}
+
+/**
+ * ingress_take() - the receive queue that a packet has come by
+ * @skb: a packet in ndo_start_xmit, as core has handed it over
+ * @watch: that of the pseudo device
+ *
+ * Runs in the receive path, bottom halves off, per packet.
+ *
+ * Return: the queue, valid inside the RCU read section of the receive path; NULL
+ * when it is not known.
+ */
+struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
+				  struct ingress_watch *watch)
+{
+	bool noted;
+
+	if (!READ_ONCE(watch->wanted))
+		return NULL;
+
+	noted = this_cpu_read(ingress_note.head) == skb->head;
+	this_cpu_write(ingress_note.head, NULL);
+	if (likely(noted))
+		return this_cpu_read(ingress_note.rxq);
+	ingress_learn(watch, true);
+	return NULL;
 }
 
 /**
@@ -157,13 +310,33 @@ bool ingress_is_below(struct net_device *ingress, struct net_device *dev)
  * ingress_module_init() - get ready for frames
  *
  * Context: insmod.
+ * Return: 0 or -ENOMEM.
  */
-void __init ingress_module_init(void)
+int __init ingress_module_init(void)
 {
 	/* As long as what compares addresses reads at once. */
 	static const u8 no_address[8];
+	struct net_device *dev;
+	int cpu;
 
-	init_dummy_netdev(&ingress_unknown);
-	ingress_unknown.dev_addr = no_address;
-	INIT_LIST_HEAD(&ingress_unknown.adj_list.upper);
+	unknown_devs = __alloc_percpu(sizeof(*dev), SMP_CACHE_BYTES);
+	if (!unknown_devs)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu) {
+		dev = per_cpu_ptr(unknown_devs, cpu);
+		init_dummy_netdev(dev);
+		dev->dev_addr = no_address;
+		INIT_LIST_HEAD(&dev->adj_list.upper);
+	}
+	return 0;
+}
+
+/**
+ * ingress_module_exit() - undo ingress_module_init()
+ *
+ * Context: rmmod, or insmod that has failed; no program of ours can run.
+ */
+void ingress_module_exit(void)
+{
+	free_percpu(unknown_devs);
 }

@@ -4,17 +4,41 @@
 
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
+#include <linux/spinlock.h>
 
+struct bpf_prog;
 struct xdp_frame;
+struct xdp_rxq_info;
+
+/**
+ * struct ingress_watch - how packets of generic XDP tell where they come from
+ * @slot: xdp_prog of the entry that leads to the pseudo device
+ * @lock: makes noting a use and writing @slot one step; innermost
+ * @wanted: somebody will ask; never unset
+ * @native: frames have come
+ * @generic: packets have come
+ *
+ * All of it is cold. See the head of ingress.c.
+ */
+struct ingress_watch {
+	struct bpf_prog **slot;
+	spinlock_t lock; /* see @lock above */
+	bool wanted;
+	bool native;
+	bool generic;
+};
 
 struct net_device *ingress_of_queue(struct xdp_frame **frames, int n);
-struct net_device *ingress_of_skb(const struct sk_buff *skb,
-				  const struct net_device *near);
+struct net_device *ingress_unknown(const struct net_device *near);
 bool ingress_is_below(struct net_device *ingress, struct net_device *dev);
 
-void ingress_module_init(void);
+void ingress_watch_init(struct ingress_watch *watch, struct net_device *dev,
+			struct bpf_prog **slot);
+void ingress_want(struct ingress_watch *watch);
+struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
+				  struct ingress_watch *watch);
 
-/* What ingress_of_skb() returns when the kernel has left no trace. */
-extern struct net_device ingress_unknown;
+int ingress_module_init(void);
+void ingress_module_exit(void);
 
 #endif /* REDIRMAP_INGRESS_H */

@@ -21,7 +21,7 @@
 
 /*
  * struct bpf_dtab_netdev, the entry that a redirect leads to. The kernel reads
- * dev, and xdp_prog, which stays NULL: our port runs the program.
+ * dev, and xdp_prog, which is NULL or ingress.c's: our port runs the program.
  */
 struct kern_dtab_netdev {
 	struct net_device *dev;

@@ -70,15 +70,17 @@ static int __init main_init(void)
 		return err;
 
 	map_module_init();
-	ingress_module_init();
+	err = ingress_module_init();
+	if (err)
+		return err;
 
 	err = trace_module_init();
 	if (err)
-		return err;
+		goto exit_ingress;
 
 	err = stats_net_init();
 	if (err)
-		return err;
+		goto exit_ingress;
 
 	err = group_module_init();
 	if (err)
@@ -122,6 +124,8 @@ exit_group:
 	group_module_exit();
 exit_stats_net:
 	stats_net_exit();
+exit_ingress:
+	ingress_module_exit();
 	return err;
 }
 
@@ -145,6 +149,7 @@ static void __exit main_exit(void)
 	holder_module_exit();
 	group_module_exit();
 	stats_net_exit();
+	ingress_module_exit();
 }
 
 module_init(main_init);

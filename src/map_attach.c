@@ -135,7 +135,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	struct net *net = current->nsproxy->net_ns;
 	struct target *target;
 	struct bpf_prog *prog;
-	int err;
+	int err, i;
 
 	prog = map_get_prog(&rmap->dtab.map, net, val);
 	if (IS_ERR(prog))
@@ -148,6 +148,8 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 			goto put_prog;
 		}
 	}
+	for (i = 0; prog && i < ARRAY_SIZE(rmap->group); i++)
+		group_want_ingress(rmap->group[i]);
 	target = holder_attach(&rmap->holder, net, val->ifindex, prog,
 			       value_counts(rmap->dtab.map.value_size), gfp);
 put_prog:

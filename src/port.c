@@ -33,6 +33,7 @@
 #include "bulkq.h"
 #include "compat.h"
 #include "egress.h"
+#include "ingress.h"
 #include "port.h"
 #include "stats.h"
 
@@ -80,14 +81,16 @@ static int port_xmit_real(struct net_device *real, struct sk_buff *skb)
 }
 
 /* Its program's verdict, on data that nobody else has. */
-static bool port_prog_passes(const struct port *port, struct sk_buff *skb)
+static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
+			     struct xdp_rxq_info *rxq)
 {
 	if (skb_cloned(skb) && skb_linearize_cow(skb)) {
 		dev_core_stats_tx_dropped_inc(port->real);
 		port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
 		return false;
 	}
-	return egress_run_skb(port->prog, skb, port->real, port_counters(port));
+	return egress_run_skb(port->prog, skb, port->real, rxq,
+			      port_counters(port));
 }
 
 /* Count a packet that was consumed. */
@@ -115,13 +118,15 @@ static bool port_send_skb(const struct port *port, struct sk_buff *skb)
  * port_xmit_skb() - send a packet to a port's device, by its program if any
  * @port: the port
  * @skb: the packet, in generic XDP, from the MAC header on; consumed
+ * @rxq: the queue that it has come by; NULL when that is not known
  *
  * Runs in the receive path, bottom halves off. What cannot be sent is counted as
  * dropped on the device, too.
  */
-void port_xmit_skb(const struct port *port, struct sk_buff *skb)
+void port_xmit_skb(const struct port *port, struct sk_buff *skb,
+		   struct xdp_rxq_info *rxq)
 {
-	if (port->prog && !port_prog_passes(port, skb)) {
+	if (port->prog && !port_prog_passes(port, skb, rxq)) {
 		kfree_skb(skb);
 		return;
 	}
@@ -162,7 +167,7 @@ static netdev_tx_t port_start_xmit_prog(struct sk_buff *skb,
 	struct port *port = port_of(dev);
 
 	port_restore_rx_queue(skb);
-	if (!port_prog_passes(port, skb)) {
+	if (!port_prog_passes(port, skb, ingress_take(skb, &port->watch))) {
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}
@@ -397,6 +402,7 @@ static void port_set_queues(struct port *port)
  * @port: zeroed memory for it, aligned as kmalloc() aligns
  * @real: the device; a reference to it is taken
  * @prog: the egress program, or NULL; a reference to it is taken
+ * @slot: xdp_prog of the entry that leads to the port
  * @bulkq: idle bulk queues, which are the port's from now on
  * @gfp: how to allocate; may forbid to sleep
  *
@@ -406,7 +412,8 @@ static void port_set_queues(struct port *port)
  * than we know them.
  */
 int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
-	      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
+	      struct bpf_prog **slot, struct xdp_dev_bulk_queue __percpu *bulkq,
+	      gfp_t gfp)
 {
 	struct net_device *dev = &port->dev;
 
@@ -414,6 +421,12 @@ int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 		return -EOPNOTSUPP;
 
 	init_dummy_netdev(dev);
+	/*
+	 * Not a reference: the namespace outlives the device's stay in it, and
+	 * its end waits for port_detach(), an RCU callback of the device's
+	 * leaving. See cleanup_net().
+	 */
+	dev_net_set(dev, dev_net(real));
 	bulkq_bind(bulkq, dev);
 	dev->xdp_bulkq = bulkq;
 
@@ -423,6 +436,8 @@ int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 	if (prog) {
 		bpf_prog_inc(prog);
 		port->prog = prog;
+		ingress_watch_init(&port->watch, dev, slot);
+		ingress_want(&port->watch);
 	}
 
 	dev->ifindex = real->ifindex;
@@ -451,7 +466,8 @@ void port_leave(struct port *port)
  */
 void port_detach(struct port *port)
 {
-	/* The shared statistics go with the device. */
+	/* The namespace may go from here on, and the statistics go with the device. */
+	dev_net_set(&port->dev, &init_net);
 	if (!port->own_stats)
 		port->dev.core_stats = NULL;
 	netdev_put(port->real, &port->tracker);

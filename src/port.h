@@ -8,8 +8,10 @@
 #include <uapi/linux/redirmap.h>
 
 #include "bulkq.h"
+#include "ingress.h"
 
 struct bpf_prog;
+struct xdp_rxq_info;
 struct redirmap_stats;
 
 /**
@@ -19,6 +21,7 @@ struct redirmap_stats;
  * @gone: the device has left, so broadcasts go elsewhere
  * @tracker: accounts for the reference to @real
  * @mirror_lock: makes looking at @real and writing @dev one step
+ * @watch: of a port with a program: see ingress.c
  * @own_stats: @dev.core_stats is not @real's
  * @queue: the transmit queue of a port with a program: see port.c
  * @dev: what the kernel enqueues to; never registered. Per packet it reads
@@ -32,6 +35,7 @@ struct port {
 	bool gone;
 
 	/* cold */
+	struct ingress_watch watch;
 	bool own_stats;
 	netdevice_tracker tracker;
 	spinlock_t mirror_lock; /* see @mirror_lock above */
@@ -96,7 +100,8 @@ int port_xdp_xmit_prog(struct net_device *dev, int n,
 int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 	      struct net_device *rx, u32 flags);
 void port_flush_keepers(struct net_device *rx);
-void port_xmit_skb(const struct port *port, struct sk_buff *skb);
+void port_xmit_skb(const struct port *port, struct sk_buff *skb,
+		   struct xdp_rxq_info *rxq);
 void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets);
 void port_stats(const struct port *port, struct redirmap_stats *sum);
 const struct port *port_of_dev(const struct net_device *dev);
@@ -105,7 +110,8 @@ void port_save_rx_queue(struct sk_buff *skb);
 void port_restore_rx_queue(struct sk_buff *skb);
 
 int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
-	      struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
+	      struct bpf_prog **slot, struct xdp_dev_bulk_queue __percpu *bulkq,
+	      gfp_t gfp);
 void port_mirror(struct port *port);
 void port_leave(struct port *port);
 void port_detach(struct port *port);

@@ -233,7 +233,8 @@ static struct target *target_alloc(struct target_net *tn,
 		goto put_id;
 	}
 
-	err = port_init(&target->port, dev, prog, bulkq, gfp);
+	err = port_init(&target->port, dev, prog, &target->entry.xdp_prog,
+			bulkq, gfp);
 	if (err)
 		goto free_bulkq;
 

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Egress programs in generic XDP, and the namespaces: the ingress that they see
+ * is the true one, wherever it is, and helpers work where the frame is, not where
+ * the target or the machine is. And what they put before a packet stays with it.
+ *
+ * Every test runs on maps of the kernel's and on claimed ones, and expects the
+ * same of both.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+
+#include "harness.h"
+#include "egresslib.h"
+
+#define FRAMES 20
+
+/* What bpf_fib_lookup() may say: see enum in linux/bpf.h. */
+#define TOLD_MAX 16
+
+FIXTURE(origin)
+{
+	struct env e;
+	int own, other;	/* namespaces */
+};
+
+FIXTURE_VARIANT(origin)
+{
+	struct kind kind;
+};
+
+GENERIC_KINDS(origin);
+
+FIXTURE_SETUP(origin)
+{
+	self->other = -1;
+	ASSERT_TRUE(start_egress(&self->e, variant->kind));
+	self->own = open("/proc/thread-self/ns/net", O_RDONLY);
+	ASSERT_GE(self->own, 0);
+}
+
+FIXTURE_TEARDOWN(origin)
+{
+	ASSERT_EQ(setns(self->own, CLONE_NEWNET), 0);
+	close(self->own);
+	if (self->other >= 0)
+		close(self->other);
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/* The namespace forwards, and knows a way to where asks_fib() asks for. */
+static bool know_way(const char *in, const char *out)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", in);
+	return write_str(path, "1") &&
+	       ip("addr add 10.9.0.2/24 dev %s\n"
+		  "neigh add 10.9.0.1 lladdr 02:00:00:00:00:09 dev %s\n", out, out);
+}
+
+/*
+ * A second namespace, which key 0 leads to by @prog. There is a device with the
+ * ifindex of the frames' ingress, and no way to anywhere.
+ */
+static bool lead_elsewhere(FIXTURE_DATA(origin) *self, const char *in, const char *prog)
+{
+	struct env *e = &self->e;
+	int twin = if_nametoindex(in);
+
+	if (unshare(CLONE_NEWNET))
+		return false;
+	self->other = open("/proc/thread-self/ns/net", O_RDONLY);
+	return self->other >= 0 &&
+	       ip("link add twin index %d type dummy\nlink set twin up\n"
+		  "link add far0 index 901 type veth peer name far1 index 902\n"
+		  "link set far0 up\nlink set far1 up\n", twin) &&
+	       put_prog(e, 0, "far0", prog) && !setns(self->own, CLONE_NEWNET);
+}
+
+/* Forgets the other namespace, after what leads there. */
+static bool forget_elsewhere(FIXTURE_DATA(origin) *self)
+{
+	return del(&self->e, 0) && !setns(self->other, CLONE_NEWNET) &&
+	       ip("link del far0\nlink del twin\n") && !setns(self->own, CLONE_NEWNET);
+}
+
+/* All runs have seen a device; the FIB has said to all of them "here is a way". */
+static bool all_from(struct env *e, const char *in, int n)
+{
+	__u64 *told = global(e, "fib_told");
+	int i, odd = 0;
+
+	if (get(e, "nr_runs") != (__u64)n) {
+		fprintf(stderr, "# %llu runs, not %d\n", get(e, "nr_runs"), n);
+		return false;
+	}
+	for (i = 0; i < n; i++) {
+		if (run_of(e, i)->ingress == if_nametoindex(in))
+			continue;
+		fprintf(stderr, "# run %d: ingress %u, not %u\n", i, run_of(e, i)->ingress,
+			if_nametoindex(in));
+		odd++;
+	}
+	for (i = 1; i < TOLD_MAX; i++) {
+		if (!told[i])
+			continue;
+		fprintf(stderr, "# the FIB says %d to %llu\n", i, told[i]);
+		odd++;
+	}
+	return !odd && told[0] == (__u64)n;
+}
+
+static void ask_from(struct env *e, const char *in)
+{
+	forget_logs(e);
+	memset(global(e, "fib_told"), 0, TOLD_MAX * sizeof(__u64));
+	set(e, "fib_from", if_nametoindex(in));
+}
+
+static bool write_frames(struct env *e, int n)
+{
+	unsigned char frame[64];
+	int i;
+
+	for (i = 0; i < n; i++) {
+		make_frame(frame, i, sizeof(frame));
+		if (write(e->tap[0], frame, sizeof(frame)) != sizeof(frame))
+			return false;
+	}
+	return true;
+}
+
+TEST_F(origin, same_namespace)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(know_way("g1", "t0"));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "asks_fib"));
+	ask_from(e, "g1");
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_TRUE(all_from(e, "g1", FRAMES));
+}
+
+/* tun runs native programs as generic XDP when it may block. */
+TEST_F(origin, tap_that_may_block)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(make_tap("tap", e->tap, 1));
+	ASSERT_EQ(fcntl(e->tap[0], F_SETFL, 0), 0);
+	ASSERT_TRUE(know_way("tap", "t0"));
+	ASSERT_TRUE(put_prog(e, 0, "t0", "asks_fib"));
+	ASSERT_TRUE(attach(e, "tap", "redirect", false));
+	ask_from(e, "tap");
+	ASSERT_TRUE(write_frames(e, FRAMES));
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_TRUE(all_from(e, "tap", FRAMES));
+}
+
+/* The frames stay where they are, in all that a program can see. */
+TEST_F(origin, target_elsewhere)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(know_way("g1", "t0"));
+	ASSERT_TRUE(lead_elsewhere(self, "g1", "asks_fib"));
+	ask_from(e, "g1");
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
+	ASSERT_TRUE(all_seen(e, FRAMES));
+	EXPECT_TRUE(all_from(e, "g1", FRAMES));
+	EXPECT_TRUE(forget_elsewhere(self));
+}
+
+/* Members of a broadcast, here and elsewhere. */
+TEST_F(origin, broadcast_elsewhere)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(know_way("g1", "t0"));
+	ASSERT_TRUE(lead_elsewhere(self, "g1", "asks_fib"));
+	ASSERT_TRUE(put_prog(e, 1, "t0", "asks_fib"));
+	set(e, "flags", BPF_F_BROADCAST);
+	ask_from(e, "g1");
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_TRUE(all_from(e, "g1", 2 * FRAMES));
+	EXPECT_TRUE(forget_elsewhere(self));
+}
+
+/*
+ * An entry that native XDP has used before.
+ *
+ * INTENDED DIFFERENCE: a claimed map learns by the first packet that generic XDP
+ * uses the entry, too; that one's ingress it does not know. The namespace is the
+ * target's then.
+ */
+TEST_F(origin, after_native)
+{
+	struct env *e = &self->e;
+	int unknown = variant->kind.claimed ? 1 : 0, i;
+
+	ASSERT_TRUE(put_prog(e, 0, "t0", "asks_fib"));
+	ASSERT_TRUE(make_veth("n0", "n1", ""));
+	ASSERT_TRUE(attach(e, "r0", NULL, true));
+	ASSERT_TRUE(attach(e, "r0", "look", false));
+	ask_from(e, "g1");
+	ASSERT_EQ(send_live_from(e, "redirect", "n0", FRAMES, 64), 0);
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_EQ(get(e, "nr_runs"), FRAMES);
+
+	ASSERT_TRUE(know_way("g1", "t0"));
+	ask_from(e, "g1");
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_EQ(get(e, "nr_runs"), FRAMES);
+	for (i = 0; i < FRAMES; i++)
+		EXPECT_EQ(run_of(e, i)->ingress, i < unknown ? 0 : if_nametoindex("g1"));
+	EXPECT_EQ(*(__u64 *)global(e, "fib_told"), FRAMES);
+
+	/* and natively it still does what it has done */
+	ask_from(e, "g1");
+	ASSERT_EQ(send_live_from(e, "redirect", "n0", FRAMES, 64), 0);
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_EQ(get(e, "nr_runs"), FRAMES);
+	for (i = 0; i < FRAMES; i++)
+		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("n0"));
+	ask_from(e, "g1");
+	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
+	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
+	EXPECT_TRUE(all_from(e, "g1", FRAMES));
+}
+
+static bool attach_tc(struct env *e, const char *dev)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook,
+		.ifindex = if_nametoindex(dev),
+		.attach_point = BPF_TC_INGRESS,
+	);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog(e, "look_tc"));
+
+	return !bpf_tc_hook_create(&hook) && !bpf_tc_attach(&hook, &opts);
+}
+
+/* What a program puts before a packet, the stack behind a veth can read. */
+TEST_F(origin, metadata)
+{
+	struct env *e = &self->e;
+	int round;
+
+	ASSERT_TRUE(make_veth("m0", "m1", "mtu 1500"));
+	ASSERT_TRUE(attach_tc(e, "m1"));
+	ASSERT_TRUE(put_prog(e, 0, "m0", "prepend"));
+	/* to one, and as the only member of a broadcast */
+	for (round = 0; round < 2; round++) {
+		set(e, "tc_metas", 0);
+		ASSERT_EQ(send_new(e, FRAMES, 64), 0);
+		settled(e, "r0", 0);
+		EXPECT_EQ(get(e, "tc_metas"), FRAMES);
+		EXPECT_EQ(get(e, "tc_others"), 0);
+		set(e, "flags", BPF_F_BROADCAST);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
