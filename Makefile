@@ -3,7 +3,8 @@
 # make            build the module for the running kernel (or KVER=<release>)
 # make demo       see it at work, in a virtual machine
 # make check      the test suite, in virtual machines (KERNELS="6.1 6.12")
-# make bench      what claimed and stock maps cost (KERNELS, ROWS="hash*", REAL=1)
+# make bench      what claimed and stock maps cost (KERNELS, ROWS="hash*", REAL=1,
+#                 CPUS=64)
 # make fuzz       random operations on claimed and stock maps (KERNELS, SEED, OPS,
 #                 REPLAY=file)
 # make soak       everything at once, at random, for MINUTES (KERNELS, SEED)
@@ -42,7 +43,8 @@ demo:
 	@scripts/demo $(KERNEL)
 
 bench:
-	@scripts/bench $(if $(REAL),--real "$(REAL)") $(if $(ROWS),--rows "$(ROWS)") $(KERNELS)
+	@scripts/bench $(if $(REAL),--real "$(REAL)") $(if $(ROWS),--rows "$(ROWS)") \
+		$(if $(CPUS),--cpus $(CPUS)) $(KERNELS)
 
 fuzz:
 	@scripts/fuzz $(if $(SEED),--seed $(SEED)) $(if $(OPS),--ops $(OPS)) \

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which functions a row's instructions are spent in.
 
-For scripts/bench --profile: reads what profile-plugin.c has counted in each
-measurement, and the guest's symbols.
+For scripts/bench: reads what profile-plugin.c has counted in each measurement, and
+the guest's symbols.
 """
 import bisect
 import collections
+
+import bench_lines
 
 
 class Symbols:
@@ -42,7 +44,10 @@ def read_counts(path):
                 measurements.append({})
                 continue
             address, count, text = line.rstrip("\n").split(" ", 2)
-            measurements[-1][int(address, 16)] = int(count), text
+            address = int(address, 16)
+            # It may be in several blocks.
+            before = measurements[-1].get(address, (0,))[0]
+            measurements[-1][address] = before + int(count), text
     return measurements
 
 
@@ -50,7 +55,8 @@ def per_unit(lines, counts):
     """What one frame, or call, costs: {kind: {address: (count, text)}}.
 
     LINES are those of bench that say which measurement was of what: a long run
-    and a short one, whose difference counts; or single ones, averaged.
+    and a short one, whose difference counts; or single ones, of which the smallest
+    counts: an interrupt makes some more than they are.
     """
     by_kind = collections.defaultdict(list)
     for line in lines:
@@ -62,29 +68,49 @@ def per_unit(lines, counts):
             (many, long_run), (few, short_run) = runs[0], runs[1]
             units = many - few
         else:
-            long_run, short_run, units = runs[-1][1], {}, 1
+            sums = [sum(count for count, _ in run.values()) for _, run in runs]
+            units, long_run = runs[sums.index(min(sums))]
+            short_run = {}
         result[kind] = {
             address: ((count - short_run.get(address, (0,))[0]) / units, text)
             for address, (count, text) in long_run.items()}
     return result
 
 
-def print_functions(costs, symbols, out):
-    """A table of functions, by what they cost, for each kind of map."""
-    sums = collections.defaultdict(dict)
-    for kind, cost in costs.items():
-        for address, (count, _) in cost.items():
-            name = symbols.find(address)[0]
-            sums[name][kind] = sums[name].get(kind, 0) + count
+def by_function(cost, symbols):
+    """The same as {function: instructions}."""
+    sums = collections.Counter()
+    for address, (count, _) in cost.items():
+        sums[symbols.find(address)[0]] += count
+    return sums
 
-    kinds = list(costs)
-    print("".join(f"{kind:>12}" for kind in kinds) + "  function", file=out)
-    for name, by_kind in sorted(sums.items(), key=lambda s: -max(s[1].values())):
-        if max(by_kind.values()) < 0.05:
+
+def all_of_kernel(counts, _symbols, _kind):
+    """Instructions of a measurement, but for those of user space."""
+    return sum(count for address, (count, _) in counts.items() if address >= 1 << 63)
+
+
+def own_of_devmap(counts, symbols, kind):
+    """Instructions of devmap's own functions: the kernel's; claimed, the module's, too.
+
+    For what goes on for long, and elsewhere: so nothing else comes in between.
+    """
+    return sum(count for name, count in by_function(counts, symbols).items()
+               if bench_lines.matches(name, bench_lines.SLOW) and
+               (kind == "claimed" or not name.endswith("[redirmap]")))
+
+
+def print_functions(columns, out):
+    """A table of functions, by what they cost: {column: {function: instructions}}."""
+    names = set().union(*columns.values())
+    width = max(12, *(len(column) + 2 for column in columns))
+    print("".join(f"{column:>{width}}" for column in columns) + "  function", file=out)
+    for name in sorted(names, key=lambda n: -max(c[n] for c in columns.values())):
+        if max(column[name] for column in columns.values()) < 0.05:
             continue
-        print("".join(f"{by_kind.get(kind, 0):12.2f}" for kind in kinds),
+        print("".join(f"{column[name]:{width}.2f}" for column in columns.values()),
               f" {name}", file=out)
-    print("".join(f"{sum(c for c, _ in costs[kind].values()):12.2f}" for kind in kinds),
+    print("".join(f"{sum(column.values()):{width}.2f}" for column in columns.values()),
           " all", file=out)
 
 

@@ -7,17 +7,24 @@ A result is what scripts/bench stores in build/bench/bench-<kernel>.json:
     machine			what has measured
     unit			"instructions" or "ns"
     rounds			how often each row was measured
-    runs			{CPU: {row: {kind: {median, min, max, ...}}}}
-    errors			{CPU: {row: [text]}}
+    runs			{run: {row: {kind: {median, min, max, ...}}}}
+    errors			{run: {row: [text]}}
+
+What runs there are is in bench_machine.
 """
 import os
 import subprocess
 
-from bench_rows import GROUPS, FRAME, BYTES
+from bench_rows import GROUPS, FRAME, FIGURES, COUNTED_RUNS, runs_of
 
-# The runs, in the order they are shown; goals judge the first one there is.
-CPUS = {"max,-erms": "no ERMS", "max": "ERMS", "real": ""}
+# What runs are called.
+TITLES = {"max,-erms": "no ERMS", "max": "ERMS", "real": "", "lines": ""}
 KINDS = ("stock", "claimed")
+
+
+def title_of(run):
+    """What a run is called."""
+    return TITLES.get(run, run)
 
 
 def medians(rows):
@@ -27,12 +34,12 @@ def medians(rows):
 
 
 def number(value):
-    """Four digits, or as many as an integer has."""
+    """Four digits, or as many as an integer has; two of them behind the point."""
     if value is None:
         return "-"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
 def times(figures):
@@ -50,36 +57,33 @@ def spread(figure):
     return f" ±{(figure['q3'] - figure['q1']) / 2 / abs(figure['median']):.1%}"
 
 
-class Table:
-    """A result as lines of cells, under a head, in groups."""
+class Group:
+    """Some rows of a result as lines of cells, under a head."""
 
-    def __init__(self, result):
+    def __init__(self, result, title, rows):
         self.result = result
+        self.title = title
         self.counted = result["unit"] == "instructions"
-        self.cpus = [cpu for cpu in CPUS if cpu in result["runs"]]
+        self.runs = runs_of(title, result["runs"])
         self.head = [""]
-        for cpu in self.cpus:
-            self.head += [" ".join([kind, CPUS[cpu]]).strip() for kind in KINDS]
+        for run in self.runs:
+            self.head += [" ".join([kind, title_of(run)]).strip() for kind in KINDS]
             self.head.append("ratio")
         self.head += ["goal", "reached"]
-        self.groups = []
         self.short = []
-        for title, rows in GROUPS.items():
-            lines = [self.line(row) for row in rows if self.has(row)]
-            if lines:
-                self.groups.append((title, lines))
+        self.lines = [self.line(row) for row in rows if self.has(row)]
 
     def has(self, row):
         """Was the row to be measured?"""
         base = row.name.split("/")[0]
-        return any(row.name in self.result["runs"][cpu] or
-                   base in self.result["errors"].get(cpu, {}) for cpu in self.cpus)
+        return any(row.name in self.result["runs"][run] or
+                   base in self.result["errors"].get(run, {}) for run in self.runs)
 
-    def cells(self, row, cpu):
+    def cells(self, row, run):
         """Stock, claimed, ratio."""
-        kinds = self.result["runs"][cpu].get(row.name, {})
+        kinds = self.result["runs"][run].get(row.name, {})
         figures = medians({row.name: kinds})[row.name]
-        if self.counted or row.unit == BYTES:
+        if self.counted or row.unit in FIGURES:
             texts = [number(figures.get(kind)) for kind in KINDS]
         elif row.unit == FRAME:
             texts = [f"{1000 / figures[kind]:.3f} Mpps{spread(kinds[kind])}"
@@ -87,17 +91,26 @@ class Table:
         else:
             texts = [f"{number(figures[kind])} ns{spread(kinds[kind])}"
                      if kind in figures else "-" for kind in KINDS]
-        errors = self.result["errors"].get(cpu, {})
+        errors = self.result["errors"].get(run, {})
         if row.name.split("/")[0] in errors:
             texts = ["failed" if text == "-" else text for text in texts]
         return texts + [times(figures)]
 
+    def judged(self):
+        """The figures that goals judge; of few CPUs as well, where there are many."""
+        few, run = self.runs[0], self.runs[0]
+        if run not in COUNTED_RUNS:
+            run = self.runs[-1]
+        rows = {f"few/{name}": kinds
+                for name, kinds in medians(self.result["runs"][few]).items()}
+        return {**rows, **medians(self.result["runs"][run])}
+
     def line(self, row):
         """A row's cells."""
         cells = [row.title]
-        for cpu in self.cpus:
-            cells += self.cells(row, cpu)
-        rows = medians(self.result["runs"][self.cpus[0]])
+        for run in self.runs:
+            cells += self.cells(row, run)
+        rows = self.judged()
         reached = row.goal and row.goal.reached(rows.get(row.name, {}), rows,
                                                 self.result["kernel"], self.counted)
         if reached is False:
@@ -105,6 +118,16 @@ class Table:
         cells += [row.goal.text if row.goal else "",
                   {True: "yes", False: "NO", None: ""}[reached]]
         return cells
+
+
+class Table:
+    """A result in groups."""
+
+    def __init__(self, result):
+        self.result = result
+        groups = (Group(result, title, rows) for title, rows in GROUPS.items())
+        self.groups = [group for group in groups if group.lines]
+        self.short = [title for group in self.groups for title in group.short]
 
     def title(self):
         """What was measured."""
@@ -115,18 +138,19 @@ class Table:
         return (f"redirmap {self.result['revision']}, {self.result['machine']}, "
                 f"median of {self.result['rounds']} rounds")
 
-    def widths(self):
-        """Of the columns."""
-        lines = [self.head] + [line for _, lines in self.groups for line in lines]
-        return [max(len(line[i]) for line in lines) for i in range(len(self.head))]
+    def widths(self, head):
+        """Of the columns of groups with such a head."""
+        lines = [head] + [line for group in self.groups if group.head == head
+                          for line in group.lines]
+        return [max(len(line[i]) for line in lines) for i in range(len(head))]
 
     def text(self):
         """For a terminal."""
-        widths = self.widths()
         out = [self.title()]
-        for title, lines in self.groups:
-            out += ["", title]
-            for line in [self.head] + lines:
+        for group in self.groups:
+            widths = self.widths(group.head)
+            out += ["", group.title]
+            for line in [group.head] + group.lines:
                 cells = [line[0].ljust(widths[0])]
                 cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
                 out.append("  " + "  ".join(cells).rstrip())
@@ -134,13 +158,13 @@ class Table:
 
     def rst(self):
         """For the documentation."""
-        widths = self.widths()
-        bar = "  ".join("=" * width for width in widths)
         out = []
-        for title, lines in self.groups:
-            head = [title if len(title) <= widths[0] else ""] + self.head[1:]
+        for group in self.groups:
+            widths = self.widths(group.head)
+            bar = "  ".join("=" * width for width in widths)
+            head = [group.title if len(group.title) <= widths[0] else ""] + group.head[1:]
             out += ["", bar, self.rst_line(head, widths), bar]
-            out += [self.rst_line(line, widths) for line in lines]
+            out += [self.rst_line(line, widths) for line in group.lines]
             out.append(bar)
         return "\n".join(out)
 
@@ -159,9 +183,9 @@ STYLE = {"stock": "lc rgb '#c44e52'", "claimed": "lc rgb '#2a6f97'"}
 
 def figure_of(result, name, kind):
     """A row's median, in the run that goals judge; None if there is none."""
-    for cpu in CPUS:
-        if cpu in result["runs"]:
-            return result["runs"][cpu].get(name, {}).get(kind, {}).get("median")
+    for run in (*COUNTED_RUNS, "real"):
+        if run in result["runs"]:
+            return result["runs"][run].get(name, {}).get(kind, {}).get("median")
     return None
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The rows of the benchmark: how they are called, and what is to be reached.
 
-What a row measures is in selftests/bench/, under the same name. Goals judge the
-run without ERMS, in which copies and zeroing are counted as what they cost.
+What a row measures is in selftests/bench/, under the same name; a row's parts are
+behind a slash. Goals judge the run without ERMS, in which copies and zeroing are
+counted as what they cost; in groups that are measured otherwise, the last run.
 """
 import dataclasses
 import typing
@@ -11,6 +12,15 @@ FRAME = "instructions a frame"
 CALL = "instructions a call"
 ALL = "instructions"
 BYTES = "bytes a slot"
+LINES = "lines a frame"
+EACH = "a frame"
+POLL = "a poll"
+MEMORY = "bytes"
+# Of these the table shows what they are, whatever is measured.
+FIGURES = (BYTES, LINES, EACH, POLL, MEMORY)
+
+# With icount: CPU models.
+COUNTED_RUNS = ("max,-erms", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +62,27 @@ def like(other, name, tolerance):
     return Goal(f"{name} + {tolerance:.0%}", limit)
 
 
+def more(amount):
+    """At most so many more than the stock map's."""
+    def limit(figures, _rows, _kernel):
+        stock = figures.get("stock")
+        return None if stock is None else stock + amount
+    return Goal(f"stock + {amount}", limit)
+
+
+def flat(name):
+    """As on few CPUs, whose rows are called so."""
+    return like(f"few/{name}", "2 CPUs", 0.02)
+
+
+def as_large(name):
+    """As many bytes as on few CPUs; others allocate some, too."""
+    def limit(_figures, rows, _kernel):
+        reference = rows.get(f"few/{name}", {}).get("claimed")
+        return None if reference is None else reference * 1.05 + 64
+    return Goal("2 CPUs + 5% + 64", limit)
+
+
 def most(amount, counted=False):
     """At most so many, whatever the stock map costs."""
     return Goal(f"{amount:,}", lambda *_: amount, counted)
@@ -88,6 +119,30 @@ def broadcasts(kind):
     for size in (4, 256, 4096, 65536):
         yield Row(f"bcast-{kind}-4of{size}",
                   f"{kind}, 64 bytes, 4 members, {size} slots", FRAME, BROADCAST)
+
+
+# Programs that the frames of these rows meet.
+PROGRAM = {
+    "lines-array": "redirect_one",
+    "lines-hash": "redirect_turn",
+    "lines-egress": "redirect_one",
+    "lines-64-targets": "redirect_turn",
+    "lines-bcast": "broadcast",
+    "lines-bcast-egress": "broadcast",
+}
+# Rows of which devmap's own functions count, whoever runs them, and no others.
+OWN = ("cpus-remove",)
+
+
+def lines(name, title, unicast=True):
+    """What instruction counts do not show of a row's frames."""
+    goal = more(1) if unicast else EQUAL
+    yield Row(f"{name}/read", f"{title}: lines read", LINES, goal)
+    yield Row(f"{name}/written", f"{title}: lines written", LINES, goal)
+    yield Row(f"{name}/poll", f"{title}: lines in a poll of 64, a frame", LINES, goal)
+    yield Row(f"{name}/atomic", f"{title}: atomic operations", EACH, EQUAL)
+    yield Row(f"{name}/calls", f"{title}: driver calls a poll", POLL, EQUAL)
+    yield Row(f"{name}/flushes", f"{title}: of them with XDP_XMIT_FLUSH", POLL, EQUAL)
 
 
 GROUPS = {
@@ -180,6 +235,47 @@ GROUPS = {
         Row("full-array/free", "free the full array", ALL, FREE),
         Row("full-hash/free", "free the full hash", ALL, FREE),
     ),
+    "What instruction counts do not show": (
+        *lines("lines-array", "array, 1 target"),
+        *lines("lines-hash", "hash, 1024 keys, 4 targets"),
+        *lines("lines-egress", "array, an egress program"),
+        *lines("lines-64-targets", "array, 64 targets in turn"),
+        *lines("lines-bcast", "broadcast, 4 members", unicast=False),
+        *lines("lines-bcast-egress", "broadcast, 4 members, egress programs",
+               unicast=False),
+    ),
+    "Many CPUs": (
+        Row("cpus-create-array", "create an array of 4 slots", CALL,
+            flat("cpus-create-array")),
+        Row("cpus-create-hash", "create a hash of 4 slots", CALL, flat("cpus-create-hash")),
+        Row("cpus-first", "update: the first entry of a device", CALL),
+        Row("cpus-first-of-map", "update: a map's first entry", CALL),
+        Row("cpus-update-array", "update of an array's slot", CALL,
+            flat("cpus-update-array")),
+        Row("cpus-update-hash", "update of a hash's key", CALL, flat("cpus-update-hash")),
+        Row("cpus-remove", "a device leaves: devmap's own functions", ALL),
+        *(Row(f"cpus-memory/{name}-{what}", f"{title}: {words}", MEMORY,
+              as_large(f"cpus-memory/{name}-{what}"))
+          for name, title in (("map", "an empty map"), ("entry", "a map's first entry"),
+                              ("device", "a device (stock: without the module)"),
+                              ("target", "the first entry of a device"))
+          for what, words in (("percpu", "bytes for each CPU"), ("slab", "bytes of slab"))),
+    ),
 }
 
 ROWS = {row.name: row for rows in GROUPS.values() for row in rows}
+
+
+def runs_of(group, runs):
+    """Which of some runs measure a group."""
+    if group == "What instruction counts do not show":
+        return [run for run in runs if run == "lines"]
+    if group == "Many CPUs":
+        return [run for run in runs if run.endswith(" CPUs")]
+    return [run for run in runs if run in COUNTED_RUNS or run == "real"]
+
+
+def names_in(run):
+    """The rows that a run measures."""
+    return [row.name for group, rows in GROUPS.items() if runs_of(group, [run])
+            for row in rows]

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A QEMU plugin that counts how often each guest instruction is executed
- * between two marks. scripts/bench --profile builds and uses it.
+ * between two marks, and can note each access to memory. scripts/bench builds and
+ * uses it.
  *
  * The marks are no-ops with a constant of their own (selftests/bench/bench.h).
  * At each end mark the counts since the start mark are appended to the file
  * given by out=: a line "end", then "ADDRESS COUNT INSTRUCTION" for each
- * instruction, in no order.
+ * instruction, in no order, perhaps several times. Counts of all CPUs are added up.
+ * Instructions are counted in blocks, as QEMU translates them; a block that an
+ * exception ends early counts whole. So a mark has nothing to clear or to sum up,
+ * and takes no time in which interrupts would become due.
+ *
+ * With accesses=FILE as well, the accesses to memory are appended to that file, in
+ * the order in which they were made: the number of them, 64 bits, then as many
+ * struct access. scripts/bench_lines.py reads them.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,15 +31,61 @@ __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 static const unsigned char mark_start[] = { 0x0f, 0x1f, 0x80, 'r', 'm', 'b', '1' };
 static const unsigned char mark_end[] = { 0x0f, 0x1f, 0x80, 'r', 'm', 'b', '0' };
 
-/* By address. TCG is single-threaded in icount mode, so nothing is locked. */
+/**
+ * struct access - what an instruction has read or written
+ * @insn: the instruction's address
+ * @addr: of the memory
+ * @size: in bytes
+ * @flags: ACCESS_*
+ */
+struct access {
+	__u64 insn;
+	__u64 addr;
+	__u32 size;
+	__u32 flags;
+};
+
+/* It writes. What reads and writes makes two accesses. */
+#define ACCESS_STORE 1
+/* The instruction is atomic. */
+#define ACCESS_ATOMIC 2
+/* The instruction pushes, calls or returns: the memory is a stack. */
+#define ACCESS_STACK 4
+
+/* By address. TCG is single-threaded here, so nothing is locked. */
 #define TABLE (1u << 21)
 static struct insn {
 	__u64 addr;
-	__u64 count;
+	__u32 flags;
 	char *text;
 } table[TABLE];
 
+/**
+ * struct block - instructions that are executed one after the other
+ * @measurement: the one that @count is of
+ * @count: how often
+ * @n: how many
+ * @insns: the instructions
+ */
+struct block {
+	__u64 measurement;
+	__u64 count;
+	size_t n;
+	struct insn *insns[];
+};
+
+/* Those of the present measurement. */
+static struct block **blocks;
+static size_t nr_blocks, blocks_room;
+static __u64 measurement;
+
 static FILE *out;
+
+/* Of the present measurement, if accesses are noted. */
+static FILE *accesses_out;
+static bool measuring;
+static struct access *accesses;
+static size_t nr_accesses, room;
 
 static struct insn *find(__u64 addr)
 {
@@ -42,24 +96,80 @@ static struct insn *find(__u64 addr)
 	return &table[i];
 }
 
+/* More room for what there is N of. */
+static void *grow(void *array, size_t n, size_t *room, size_t size)
+{
+	if (n < *room)
+		return array;
+	*room = *room ? 2 * *room : 1 << 16;
+	array = realloc(array, *room * size);
+	if (!array) {
+		perror("profile-plugin");
+		exit(1);
+	}
+	return array;
+}
+
 static void start(unsigned int cpu, void *data)
 {
-	__u32 i;
+	measurement++;
+	nr_blocks = 0;
+	nr_accesses = 0;
+	measuring = true;
+}
 
-	for (i = 0; i < TABLE; i++)
-		table[i].count = 0;
+static void executed(unsigned int cpu, void *data)
+{
+	struct block *block = data;
+
+	if (!measuring)
+		return;
+	if (block->measurement != measurement) {
+		blocks = grow(blocks, nr_blocks, &blocks_room, sizeof(*blocks));
+		blocks[nr_blocks++] = block;
+		block->measurement = measurement;
+		block->count = 0;
+	}
+	block->count++;
+}
+
+static void accessed(unsigned int cpu, __u32 info, __u64 addr, void *data)
+{
+	const struct insn *insn = data;
+
+	if (!measuring)
+		return;
+	accesses = grow(accesses, nr_accesses, &room, sizeof(*accesses));
+	accesses[nr_accesses++] = (struct access) {
+		.insn = insn->addr,
+		.addr = addr,
+		.size = 1u << qemu_plugin_mem_size_shift(info),
+		.flags = insn->flags |
+			 (qemu_plugin_mem_is_store(info) ? ACCESS_STORE : 0),
+	};
 }
 
 static void end(unsigned int cpu, void *data)
 {
-	__u32 i;
+	struct block *block;
+	size_t i, k;
 
+	if (!measuring)
+		return;
+	measuring = false;
 	fprintf(out, "end\n");
-	for (i = 0; i < TABLE; i++)
-		if (table[i].count)
-			fprintf(out, "%llx %llu %s\n", table[i].addr, table[i].count,
-				table[i].text);
+	for (i = 0; i < nr_blocks; i++) {
+		block = blocks[i];
+		for (k = 0; k < block->n; k++)
+			fprintf(out, "%llx %llu %s\n", block->insns[k]->addr, block->count,
+				block->insns[k]->text);
+	}
 	fflush(out);
+	if (accesses_out) {
+		fwrite(&nr_accesses, sizeof(nr_accesses), 1, accesses_out);
+		fwrite(accesses, sizeof(*accesses), nr_accesses, accesses_out);
+		fflush(accesses_out);
+	}
 }
 
 static bool is(const struct qemu_plugin_insn *insn, const unsigned char *mark)
@@ -68,10 +178,42 @@ static bool is(const struct qemu_plugin_insn *insn, const unsigned char *mark)
 	       !memcmp(qemu_plugin_insn_data(insn), mark, sizeof(mark_start));
 }
 
+/* The prefix LOCK, or XCHG, which needs none where it accesses memory. */
+static bool is_atomic(const struct qemu_plugin_insn *insn)
+{
+	const unsigned char *byte = qemu_plugin_insn_data(insn);
+	const unsigned char *end = byte + qemu_plugin_insn_size(insn);
+	static const unsigned char prefixes[] = {
+		0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3,
+	};
+
+	for (; byte < end && memchr(prefixes, *byte, sizeof(prefixes)); byte++)
+		;
+	if (byte < end && *byte == 0xf0)
+		return true;
+	if (byte < end && (*byte & 0xf0) == 0x40)	/* REX */
+		byte++;
+	return byte < end && (*byte & 0xfe) == 0x86;
+}
+
+static bool is_stack(const char *text)
+{
+	return !strncmp(text, "push", 4) || !strncmp(text, "call", 4) ||
+	       !strncmp(text, "ret", 3);
+}
+
 static void translated(__u64 id, struct qemu_plugin_tb *tb)
 {
 	size_t i, n = qemu_plugin_tb_n_insns(tb);
+	/* Kept: QEMU does not tell when it forgets a block. */
+	struct block *block = calloc(1, sizeof(*block) + n * sizeof(block->insns[0]));
 
+	if (!block) {
+		perror("profile-plugin");
+		exit(1);
+	}
+	block->n = n;
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, executed, CB_NO_REGS, block);
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		struct insn *entry = find(qemu_plugin_insn_vaddr(insn));
@@ -82,10 +224,14 @@ static void translated(__u64 id, struct qemu_plugin_tb *tb)
 			free(entry->text);
 			entry->text = strdup(text);
 		}
+		entry->flags = (is_atomic(insn) ? ACCESS_ATOMIC : 0) |
+			       (is_stack(text) ? ACCESS_STACK : 0);
 		free(text);
 		entry->addr = qemu_plugin_insn_vaddr(insn);
-		qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64,
-							   &entry->count, 1);
+		block->insns[i] = entry;
+		if (accesses_out)
+			qemu_plugin_register_vcpu_mem_cb(insn, accessed, CB_NO_REGS,
+							 MEM_RW, entry);
 		if (is(insn, mark_start))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, start, CB_NO_REGS, NULL);
 		else if (is(insn, mark_end))
@@ -93,16 +239,36 @@ static void translated(__u64 id, struct qemu_plugin_tb *tb)
 	}
 }
 
+static FILE *create(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	if (!file)
+		perror(path);
+	return file;
+}
+
 __attribute__((visibility("default")))
 int qemu_plugin_install(__u64 id, const void *info, int argc, char **argv)
 {
-	if (argc != 1 || strncmp(argv[0], "out=", 4)) {
-		fprintf(stderr, "profile-plugin: out=FILE is missing\n");
-		return -1;
+	FILE **file;
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (!strncmp(argv[i], "out=", 4)) {
+			file = &out;
+		} else if (!strncmp(argv[i], "accesses=", 9)) {
+			file = &accesses_out;
+		} else {
+			fprintf(stderr, "profile-plugin: what is %s?\n", argv[i]);
+			return -1;
+		}
+		*file = create(strchr(argv[i], '=') + 1);
+		if (!*file)
+			return -1;
 	}
-	out = fopen(argv[0] + 4, "w");
 	if (!out) {
-		perror(argv[0]);
+		fprintf(stderr, "profile-plugin: out=FILE is missing\n");
 		return -1;
 	}
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);

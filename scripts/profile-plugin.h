@@ -6,12 +6,13 @@
 #ifndef REDIRMAP_PROFILE_PLUGIN_H
 #define REDIRMAP_PROFILE_PLUGIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <linux/types.h>
 
-#define INLINE_ADD_U64 0
 #define CB_NO_REGS 0
+#define MEM_RW 3
 
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
@@ -23,11 +24,18 @@ __u64 qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *insn);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn,
-						int op, void *ptr, __u64 imm);
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
+					  void (*cb)(unsigned int cpu, void *data),
+					  int flags, void *data);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
 					    void (*cb)(unsigned int cpu, void *data),
 					    int flags, void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
+				      void (*cb)(unsigned int cpu, __u32 info,
+						 __u64 addr, void *data),
+				      int flags, int rw, void *data);
+unsigned int qemu_plugin_mem_size_shift(__u32 info);
+bool qemu_plugin_mem_is_store(__u32 info);
 void qemu_plugin_register_vcpu_tb_trans_cb(__u64 id,
 					   void (*cb)(__u64 id,
 						      struct qemu_plugin_tb *tb));

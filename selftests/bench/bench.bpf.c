@@ -6,6 +6,7 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 #include "bench.bpf.h"
 
@@ -83,6 +84,19 @@ SEC("xdp/devmap")
 int egress_drop(struct xdp_md *ctx)
 {
 	return XDP_DROP;
+}
+
+/* As in <net/xdp.h>. */
+#define XDP_XMIT_FLUSH 1
+
+/* What all targets' driver is asked to transmit. */
+SEC("fentry/veth_ndo_xdp_xmit")
+int BPF_PROG(driver_calls, void *dev, int n, void *frames, __u32 flags)
+{
+	vars.calls++;
+	if (flags & XDP_XMIT_FLUSH)
+		vars.flushes++;
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

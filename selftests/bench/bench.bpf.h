@@ -10,10 +10,14 @@
  * struct bench_vars - what programs read and write
  * @keys: the keys that redirect_turn() uses, one after the other
  * @turn: how many it has used
+ * @calls: of the driver that driver_calls() has seen
+ * @flushes: those of them that tell the driver to go ahead
  */
 struct bench_vars {
 	__u32 keys[NR_KEYS];
 	__u32 turn;
+	__u32 calls;
+	__u32 flushes;
 };
 
 #endif /* REDIRMAP_BENCH_BPF_H */

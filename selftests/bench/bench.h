@@ -103,13 +103,22 @@ static inline __u64 clock_ticks(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/*
- * What is measured lies between these two; end() returns the ticks. They execute
- * the marks that scripts/profile-plugin.c knows.
- */
-static inline __u64 begin(void)
+/* The marks that scripts/profile-plugin.c knows; what it looks at lies between. */
+static inline void mark_begin(void)
 {
 	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb1\"" ::: "memory");
+}
+
+static inline void mark_end(void)
+{
+	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb0\"" ::: "memory");
+	++*measurements;
+}
+
+/* What is measured lies between these two; end() returns the ticks. */
+static inline __u64 begin(void)
+{
+	mark_begin();
 	return clock_ticks();
 }
 
@@ -117,8 +126,7 @@ static inline __u64 end(__u64 start)
 {
 	__u64 ticks = clock_ticks() - start;
 
-	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb0\"" ::: "memory");
-	++*measurements;
+	mark_end();
 	return ticks;
 }
 
@@ -156,6 +164,7 @@ struct bpf_object *open_progs(const char *prog, const char *extra);
 void load_progs(struct bpf_object *obj);
 int prog_fd(struct bpf_object *obj, const char *name);
 void set_variables(struct bpf_object *obj, const struct bench_vars *vars);
+void get_variables(struct bpf_object *obj, struct bench_vars *vars);
 /* For the program redirect_ifindex(), before it is loaded. */
 void set_ifindex(struct bpf_object *obj, __u32 ifindex);
 void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
@@ -172,7 +181,12 @@ __u64 kworkers_ns(void);
 /* Until they have been quiet for a while, whatever they wait for. */
 void settle(void);
 
-/* frames.c, control.c, devices.c */
-extern const struct row frame_rows[], control_rows[], device_rows[];
+/* devices.c */
+
+/* Lets the module be there, or not. */
+void set_module(bool loaded);
+
+/* frames.c, control.c, devices.c, cpus.c */
+extern const struct row frame_rows[], control_rows[], device_rows[], cpus_rows[];
 
 #endif /* REDIRMAP_BENCH_H */

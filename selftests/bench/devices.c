@@ -289,7 +289,7 @@ static void measure_full(const struct row *row)
 	report_kinds(row, "free", full.freeing);
 }
 
-static void set_module(bool loaded)
+void set_module(bool loaded)
 {
 	if (loaded == !access(MODULE_DIR, F_OK))
 		return;

@@ -26,6 +26,8 @@
 #define LEN_MAX 1500
 /* A NAPI poll of the generator's. */
 #define POLL 64
+/* Of a run whose every access to memory is looked at. */
+#define WATCHED_FRAMES 1024
 /* What takes so long can be timed. */
 #define LONG_NS 40000000
 
@@ -261,15 +263,21 @@ static __u32 enough(struct lane *lane)
 	return n > 2 * POLL ? n : 2 * POLL;
 }
 
-static double cost(struct lane *lane)
+static void attach_lane(struct lane *lane)
 {
 	const struct traffic *t = lane->t;
-	__u32 many, few;
 
 	attach(t->generic ? lane->pass : lane->obj, t->generic ? "pass" : prog_of(t),
 	       "keep", 0, XDP_FLAGS_DRV_MODE);
 	if (t->generic)
 		attach(lane->obj, prog_of(t), "src", 0, XDP_FLAGS_SKB_MODE);
+}
+
+static double cost(struct lane *lane)
+{
+	__u32 many, few;
+
+	attach_lane(lane);
 	many = enough(lane);
 	few = many / 4 / POLL * POLL ?: POLL;
 	/* The first frames may have to fetch pages for the receivers' pools. */
@@ -299,11 +307,68 @@ static void run_traffic(const struct row *row)
 	report_kinds(row, "", s);
 }
 
+/* How often a poll of N frames calls the driver, and lets it go ahead. */
+static void count_calls(struct lane *lane, __u32 n, struct series *calls,
+			struct series *flushes)
+{
+	struct bpf_object *obj = open_progs("driver_calls", NULL);
+	struct bench_vars before, after;
+	struct bpf_link *link;
+
+	load_progs(obj);
+	link = bpf_program__attach(bpf_object__find_program_by_name(obj, "driver_calls"));
+	if (!link)
+		fail("driver_calls: %s", strerror(errno));
+	get_variables(obj, &before);
+	run(lane, n);
+	get_variables(obj, &after);
+	add(calls, (after.calls - before.calls) * (double)POLL / n);
+	add(flushes, (after.flushes - before.flushes) * (double)POLL / n);
+	bpf_link__destroy(link);
+	bpf_object__close(obj);
+}
+
+/*
+ * What instruction counts do not show. The accesses to memory of a run are for
+ * scripts/bench_lines.py, which knows what is devmap's part of them.
+ */
+static void watch_traffic(const struct row *row)
+{
+	const struct traffic *t = row->arg;
+	struct series calls[NR_KINDS] = {}, flushes[NR_KINDS] = {};
+	__u32 n = WATCHED_FRAMES / (t->broadcast ? t->nr_keys : 1);
+	struct lane lanes[NR_KINDS];
+	enum kind kind;
+	int round;
+
+	for (kind = STOCK; kind < NR_KINDS; kind++) {
+		if (!try_kind(kind))
+			continue;
+		lanes[kind] = make_lane(t, kind);
+		attach_lane(&lanes[kind]);
+		run(&lanes[kind], n);
+		for (round = 0; round < opt.rounds; round++) {
+			run(&lanes[kind], n);
+			measured(n);
+		}
+		count_calls(&lanes[kind], n, &calls[kind], &flushes[kind]);
+	}
+	report_kinds(row, "calls", calls);
+	report_kinds(row, "flushes", flushes);
+}
+
 /* A row; what is not said in the rest is 0. */
 #define ROW(row_name, ...)						\
 	{								\
 		.name = row_name,					\
 		.run = run_traffic,					\
+		.arg = &(const struct traffic){ __VA_ARGS__ },		\
+	}
+
+#define WATCH(row_name, ...)						\
+	{								\
+		.name = row_name,					\
+		.run = watch_traffic,					\
 		.arg = &(const struct traffic){ __VA_ARGS__ },		\
 	}
 
@@ -363,5 +428,12 @@ const struct row frame_rows[] = {
 	ROW("bcast-array-16of64", ARRAY, BROADCAST(16, 64)),
 	ROW("bcast-array-32of64", ARRAY, BROADCAST(32, 64)),
 	ROW("bcast-array-64of64", ARRAY, BROADCAST(64, 64)),
+
+	WATCH("lines-array", ARRAY, ONE),
+	WATCH("lines-hash", HASH_1024, .keys = DENSE),
+	WATCH("lines-egress", ARRAY, ONE, .egress = true),
+	WATCH("lines-64-targets", ARRAY, TURN, .size = 64, .nr_keys = 64, .targets = 64),
+	WATCH("lines-bcast", ARRAY, BROADCAST(4, 4)),
+	WATCH("lines-bcast-egress", ARRAY, BROADCAST(4, 4), .egress = true),
 	{}
 };

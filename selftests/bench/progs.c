@@ -41,19 +41,33 @@ int prog_fd(struct bpf_object *obj, const char *name)
 }
 
 /* The programs' only variable that is not constant. */
-void set_variables(struct bpf_object *obj, const struct bench_vars *vars)
+static int variables_fd(struct bpf_object *obj)
 {
 	struct bpf_map *map;
-	__u32 zero = 0;
 
 	bpf_object__for_each_map(map, obj) {
 		if (strstr(bpf_map__name(map), ".bss"))
 			break;
 	}
-	if (!map || bpf_map__value_size(map) != sizeof(*vars))
+	if (!map || bpf_map__value_size(map) != sizeof(struct bench_vars))
 		fail("the programs have no variables");
-	if (bpf_map_update_elem(bpf_map__fd(map), &zero, vars, BPF_ANY))
+	return bpf_map__fd(map);
+}
+
+void set_variables(struct bpf_object *obj, const struct bench_vars *vars)
+{
+	__u32 zero = 0;
+
+	if (bpf_map_update_elem(variables_fd(obj), &zero, vars, BPF_ANY))
 		fail("setting variables: %s", strerror(errno));
+}
+
+void get_variables(struct bpf_object *obj, struct bench_vars *vars)
+{
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(variables_fd(obj), &zero, vars))
+		fail("reading variables: %s", strerror(errno));
 }
 
 void set_ifindex(struct bpf_object *obj, __u32 ifindex)
