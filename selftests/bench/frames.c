@@ -431,9 +431,9 @@ const struct row frame_rows[] = {
 
 	WATCH("lines-array", ARRAY, ONE),
 	WATCH("lines-hash", HASH_1024, .keys = DENSE),
-	WATCH("lines-egress", ARRAY, ONE, .egress = true),
+	WATCH("lines-egress", ARRAY, ONE, .egress = "egress_pass"),
 	WATCH("lines-64-targets", ARRAY, TURN, .size = 64, .nr_keys = 64, .targets = 64),
 	WATCH("lines-bcast", ARRAY, BROADCAST(4, 4)),
-	WATCH("lines-bcast-egress", ARRAY, BROADCAST(4, 4), .egress = true),
+	WATCH("lines-bcast-egress", ARRAY, BROADCAST(4, 4), .egress = "egress_pass"),
 	{}
 };

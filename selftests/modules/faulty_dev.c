@@ -20,7 +20,10 @@
  * memalloc	fragments are said to be from the reserves of memory
  * crossed	frames that it was offered of which more than one page would have
  *		to be mapped, though they are not longer than one
+ * wants	bytes of headroom that frames must have that it is to send
  * feature	it announces ndo_xdp_xmit() (where devices do: 6.3)
+ * provoke	it looks at a call that breaks an assertion, by its number: see
+ *		faulty_provoke.c
  * spoil	what it refuses it changes first, as virtio_net does
  * calls	how often ndo_xdp_xmit() was called
  * flushes	how often that was with XDP_XMIT_FLUSH
@@ -31,6 +34,9 @@
  * no_memory	no page can be had while its program of native XDP runs, and
  *		what that has redirected is sent: see hoard.c. Only while one
  *		CPU is online
+ *
+ * It asserts what the drivers of the kernel assume of each frame: see
+ * faulty_check.c. Frames that it refuses it changes, as virtio_net may.
  */
 #include <linux/bpf.h>
 #include <linux/etherdevice.h>
@@ -49,10 +55,14 @@
 #include <net/page_pool.h>
 #endif
 
+#include "faulty_check.h"
 #include "hoard.h"
 
 /* Frames that a device can hold. */
 #define HELD_MAX 8192
+
+/* dpaa2 takes more headroom than any other driver. */
+#define HEADROOM_WANTED 128
 
 enum faulty_knob {
 	TAKE,
@@ -64,7 +74,9 @@ enum faulty_knob {
 	LINEAR,
 	MEMALLOC,
 	CROSSED,
+	WANTS,
 	FEATURE,
+	PROVOKE,
 	SPOIL,
 	CALLS,
 	FLUSHES,
@@ -79,6 +91,7 @@ enum faulty_knob {
  * struct faulty - a device
  * @dev: itself
  * @knob: what was written to its files
+ * @check: what it knows of the frames that it was given
  * @lock: protects @frames, @nr_frames and the room that is left
  * @frames: XDP frames that it holds
  * @nr_frames: how many
@@ -92,6 +105,7 @@ enum faulty_knob {
 struct faulty {
 	struct net_device *dev;
 	int knob[KNOBS];
+	struct faulty_check *check;
 	spinlock_t lock; /* see @lock above */
 	struct xdp_frame **frames;
 	int nr_frames;
@@ -154,19 +168,19 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 			   struct xdp_frame **frames, u32 flags)
 {
 	struct faulty *f = netdev_priv(dev);
-	int i, most = min(n, f->knob[TAKE]);
+	int most = f->knob[ERROR] ? 0 : min(n, f->knob[TAKE]);
+	int taken;
 
-	if (f->knob[ERROR])
-		return -f->knob[ERROR];
-
+	faulty_check_call(f->check, n, frames, flags, f->knob[WANTS], _RET_IP_);
 	spin_lock(&f->lock);
-	for (i = 0; i < n; i++)
-		f->knob[CROSSED] += faulty_crosses(frames[i]);
-	for (i = 0; i < most; i++)
-		if (!faulty_take_frame(f, frames[i]))
+	for (taken = 0; taken < n; taken++)
+		f->knob[CROSSED] += faulty_crosses(frames[taken]);
+	for (taken = 0; taken < most; taken++)
+		if (!faulty_take_frame(f, frames[taken]))
 			break;
 	spin_unlock(&f->lock);
-	return i;
+	faulty_check_taken(f->check, taken, flags, _RET_IP_);
+	return f->knob[ERROR] ? -f->knob[ERROR] : taken;
 }
 
 /* What virtio_net does before it finds its ring full. */
@@ -420,6 +434,8 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 		WRITE_ONCE(f->knob[PAUSE], val);
 		return len;
 	}
+	if (knob_of(attr) == PROVOKE)
+		return faulty_provoke(f->check, val) ?: len;
 	/* Unregistration waits for this, under RTNL. */
 	if (!rtnl_trylock())
 		return restart_syscall();
@@ -449,6 +465,8 @@ KNOB(flushes, FLUSHES);
 KNOB(waiting, WAITING);
 KNOB(pause, PAUSE);
 KNOB(paused, PAUSED);
+KNOB(wants, WANTS);
+KNOB(provoke, PROVOKE);
 KNOB(no_memory, NO_MEMORY);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
@@ -470,6 +488,8 @@ static struct attribute *faulty_attrs[] = {
 	&knob_waiting.attr.attr,
 	&knob_pause.attr.attr,
 	&knob_paused.attr.attr,
+	&knob_wants.attr.attr,
+	&knob_provoke.attr.attr,
 	&knob_no_memory.attr.attr,
 #ifdef HAVE_XDP_FEATURES
 	&knob_feature.attr.attr,
@@ -542,8 +562,17 @@ static int faulty_init(struct net_device *dev)
 {
 	struct faulty *f = netdev_priv(dev);
 
+	f->check = faulty_check_new(dev);
+	if (!f->check)
+		return -ENOMEM;
 	f->frames = vcalloc(HELD_MAX, sizeof(*f->frames));
-	return f->frames ? 0 : -ENOMEM;
+	if (!f->frames)
+		goto free_check;
+	return 0;
+
+free_check:
+	faulty_check_free(f->check);
+	return -ENOMEM;
 }
 
 static void faulty_uninit(struct net_device *dev)
@@ -552,6 +581,7 @@ static void faulty_uninit(struct net_device *dev)
 
 	faulty_drop_held(f);
 	vfree(f->frames);
+	faulty_check_free(f->check);
 }
 
 static const struct net_device_ops faulty_ops = {
@@ -586,6 +616,7 @@ static void faulty_setup(struct net_device *dev)
 	f->knob[ROOM] = -1;
 	f->knob[HEADROOM] = XDP_PACKET_HEADROOM;
 	f->knob[LINEAR] = INT_MAX;
+	f->knob[WANTS] = HEADROOM_WANTED;
 	f->knob[FEATURE] = 1;
 	spin_lock_init(&f->lock);
 	skb_queue_head_init(&f->packets);

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What drivers assume of the frames that they are given, asserted.
+ *
+ * Documentation/drivers.rst has what each driver of the kernel's assumes, and
+ * redirmap keeps for them. Few of them can be run by the suite, so devices of
+ * faulty_dev.c look at each frame for all of them. What does not hold is a line
+ * of the kernel's log that begins with "WARNING: faulty", which fails the test
+ * that runs, and names the assertion:
+ *
+ * context	bottom halves are off
+ * count	1 to 16 frames in a call
+ * flags	no flags but XDP_XMIT_FLUSH
+ * place	struct xdp_frame lies in front of the headroom
+ * align	it is at an address that has bits to spare
+ * len		there is an Ethernet header
+ * meta		metadata lie in the headroom, and are whole words
+ * headroom	there is as much as the most demanding driver takes
+ * memory	the memory is of a type that a driver can return, and in use
+ * frame_sz	struct skb_shared_info fits behind the data, and all into the pages
+ * frags	fragments: number, sizes, their sum, in pages that are in use
+ * shared	no frame of a call shares memory with another one
+ * flush	where frames were taken without a flush, one follows in the same poll
+ *
+ * The flush is looked for by a tasklet. Frames are redirected with bottom halves
+ * off, on the CPU that receives them, until they are flushed, and softirqs do not
+ * nest: so a tasklet of that CPU runs when the poll is over, wherever that ran (in
+ * net_rx_action(), in a thread of NAPI's or a cpumap's, in BPF_PROG_TEST_RUN).
+ *
+ * The kernel's own device maps miss a flush where a program drops the last frames
+ * of a poll, so this one is asserted for callers that are a module.
+ */
+#include <linux/etherdevice.h>
+#include <linux/filter.h>
+#include <linux/interrupt.h>
+#include <linux/mm.h>
+#include <linux/netdevice.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/ratelimit.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+#include <net/xdp.h>
+
+#ifdef HAVE_PAGE_POOL_HELPERS
+#include <net/page_pool/helpers.h>
+#else
+#include <net/page_pool.h>
+#endif
+
+#include "faulty_check.h"
+
+/* DEV_MAP_BULK_SIZE, which is not for drivers. */
+#define FRAMES_MAX 16
+
+/* What virtio_net puts in front of a frame. */
+#define VIRTIO_HEADER 12
+
+#define SHINFO SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
+
+/**
+ * struct faulty_cpu - what a CPU has handed to a device
+ * @name: the device's name
+ * @waiting: frames that were taken without a flush
+ * @tasklet: looks whether they still wait
+ */
+struct faulty_cpu {
+	const char *name;
+	unsigned int waiting;
+	struct tasklet_struct tasklet;
+};
+
+/**
+ * struct faulty_check - a device
+ * @dev: the device
+ * @cpu: what each CPU has handed to it
+ */
+struct faulty_check {
+	const struct net_device *dev;
+	struct faulty_cpu __percpu *cpu;
+};
+
+static DEFINE_RATELIMIT_STATE(complaints, 5 * HZ, 100);
+
+/* The name of the assertion comes first, and then what was found. */
+#define complain(name, what, fmt, ...) do {				\
+	if (__ratelimit(&complaints))					\
+		pr_err("WARNING: faulty: " what ": %s: " fmt "\n",	\
+		       name, ##__VA_ARGS__);				\
+} while (0)
+
+/* Core's devmap.c is built in, claimed maps are not. */
+static bool caller_is_module(unsigned long caller)
+{
+	return caller >= MODULES_VADDR && caller < MODULES_END;
+}
+
+static void *frame_start(const struct xdp_frame *frame)
+{
+	return frame->data - frame->headroom - sizeof(*frame);
+}
+
+/*
+ * Before 6.3, live frames of BPF_PROG_TEST_RUN are described in front of their
+ * memory.
+ */
+static bool frame_is_in_front(const struct xdp_frame *frame)
+{
+#ifdef HAVE_XDP_FEATURES
+	return false;
+#else
+	return frame->mem.type == MEM_TYPE_PAGE_POOL &&
+	       (void *)(frame + 1) == frame_start(frame);
+#endif
+}
+
+static void check_place(const char *name, const struct xdp_frame *frame)
+{
+	if (frame_start(frame) != frame && !frame_is_in_front(frame))
+		complain(name, "place", "%ld bytes off",
+			 (long)((void *)frame - frame_start(frame)));
+	if (!IS_ALIGNED((unsigned long)frame, sizeof(long)))
+		complain(name, "align", "at %lu",
+			 (unsigned long)frame % PAGE_SIZE);
+}
+
+static void check_ends(const char *name, const struct xdp_frame *frame,
+		       int headroom)
+{
+	if (frame->len < ETH_HLEN)
+		complain(name, "len", "%u", frame->len);
+	if (frame->metasize > frame->headroom ||
+	    xdp_metalen_invalid(frame->metasize))
+		complain(name, "meta", "%u of %u", frame->metasize,
+			 frame->headroom);
+	if (frame->headroom < headroom)
+		complain(name, "headroom", "%u, not %d", frame->headroom,
+			 headroom);
+}
+
+static bool in_page_pool(struct page *page)
+{
+	return (page->pp_magic & ~0x3UL) == PP_SIGNATURE && page->pp;
+}
+
+static void check_memory(const char *name, const struct xdp_frame *frame)
+{
+	struct page *page = virt_to_head_page(frame->data);
+	u32 from = frame_start(frame) - page_address(page);
+
+	if (!page_count(page))
+		complain(name, "memory", "of a page that is free");
+	switch (frame->mem.type) {
+	case MEM_TYPE_PAGE_SHARED:
+		if (PageSlab(page) || in_page_pool(page))
+			complain(name, "memory", "is no fragment");
+		break;
+	case MEM_TYPE_PAGE_ORDER0:
+		if (PageSlab(page) || in_page_pool(page))
+			complain(name, "memory", "is no page");
+		break;
+	case MEM_TYPE_PAGE_POOL:
+		if (!in_page_pool(page))
+			complain(name, "memory", "is in no pool");
+		break;
+	default:
+		complain(name, "memory", "type %u", frame->mem.type);
+		break;
+	}
+
+	if (frame->headroom + sizeof(*frame) + frame->len + SHINFO >
+	    frame->frame_sz)
+		complain(name, "frame_sz", "%u + %u in %u", frame->headroom,
+			 frame->len, frame->frame_sz);
+	if (from + frame->frame_sz > page_size(page))
+		complain(name, "frame_sz", "%u at %u of %lu", frame->frame_sz,
+			 from, page_size(page));
+}
+
+static void check_frags(const char *name, struct xdp_frame *frame)
+{
+	struct skb_shared_info *info = xdp_get_shared_info_from_frame(frame);
+	const skb_frag_t *frag = info->frags;
+	bool pool = frame->mem.type == MEM_TYPE_PAGE_POOL;
+	unsigned int i, sum = 0;
+	struct page *page;
+
+	if (!info->nr_frags || info->nr_frags > MAX_SKB_FRAGS) {
+		complain(name, "frags", "%u of them", info->nr_frags);
+		return;
+	}
+	for (i = 0; i < info->nr_frags; i++, frag++) {
+		page = compound_head(skb_frag_page(frag));
+		if (!page_count(page))
+			complain(name, "frags", "in a page that is free");
+		if (!skb_frag_size(frag) ||
+		    skb_frag_address(frag) + skb_frag_size(frag) >
+		    page_address(page) + page_size(page))
+			complain(name, "frags", "%u at %u", skb_frag_size(frag),
+				 skb_frag_off(frag));
+		if (in_page_pool(page) != pool)
+			complain(name, "frags", "of another type of memory");
+		sum += skb_frag_size(frag);
+	}
+	if (sum != info->xdp_frags_size)
+		complain(name, "frags", "%u bytes, not %u", sum,
+			 info->xdp_frags_size);
+}
+
+/* Do two pieces of memory overlap? */
+static bool overlap(const void *a, size_t a_size, const void *b, size_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/* Is a piece of memory part of a frame? */
+static bool frame_shares(struct xdp_frame *frame, const void *start,
+			 size_t size)
+{
+	struct skb_shared_info *info;
+	int i;
+
+	if (overlap(frame_start(frame), frame->frame_sz, start, size))
+		return true;
+	if (!xdp_frame_has_frags(frame))
+		return false;
+	info = xdp_get_shared_info_from_frame(frame);
+	for (i = 0; i < info->nr_frags; i++)
+		if (overlap(skb_frag_address(&info->frags[i]),
+			    skb_frag_size(&info->frags[i]), start, size))
+			return true;
+	return false;
+}
+
+static void check_shared(const char *name, struct xdp_frame *frame,
+			 struct xdp_frame *other)
+{
+	struct skb_shared_info *info;
+	bool shares;
+	int i;
+
+	shares = frame_shares(other, frame_start(frame), frame->frame_sz);
+	if (xdp_frame_has_frags(frame)) {
+		info = xdp_get_shared_info_from_frame(frame);
+		for (i = 0; i < info->nr_frags && !shares; i++)
+			shares = frame_shares(other,
+					      skb_frag_address(&info->frags[i]),
+					      skb_frag_size(&info->frags[i]));
+	}
+	if (shares)
+		complain(name, "shared", "two frames share memory");
+}
+
+/**
+ * faulty_check_call() - assert what drivers assume of a call of ndo_xdp_xmit()
+ * @check: the device
+ * @n: how many frames there are
+ * @frames: the frames
+ * @flags: the flags
+ * @headroom: bytes that frames must have in front of their data
+ * @caller: where the caller is
+ *
+ * Context: bottom halves off, asserted as well.
+ */
+void faulty_check_call(const struct faulty_check *check, int n,
+		       struct xdp_frame **frames, u32 flags, int headroom,
+		       unsigned long caller)
+{
+	const char *name = check->dev->name;
+	int i, j;
+
+	if (!in_softirq())
+		complain(name, "context", "bottom halves are on");
+	if (flags & ~XDP_XMIT_FLAGS_MASK)
+		complain(name, "flags", "%#x", flags);
+	if (n < 1 || n > FRAMES_MAX) {
+		complain(name, "count", "%d frames", n);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		check_place(name, frames[i]);
+		check_ends(name, frames[i], headroom);
+		check_memory(name, frames[i]);
+		if (xdp_frame_has_frags(frames[i]))
+			check_frags(name, frames[i]);
+		for (j = 0; j < i; j++)
+			check_shared(name, frames[i], frames[j]);
+	}
+}
+
+static void faulty_look(struct tasklet_struct *tasklet)
+{
+	struct faulty_cpu *cpu = from_tasklet(cpu, tasklet, tasklet);
+
+	if (cpu->waiting)
+		complain(cpu->name, "flush", "%u frames wait for one",
+			 cpu->waiting);
+	cpu->waiting = 0;
+}
+
+/**
+ * faulty_check_taken() - assert that a flush follows
+ * @check: the device
+ * @taken: how many frames it has taken
+ * @flags: of the call
+ * @caller: where the caller is
+ *
+ * Context: bottom halves off.
+ */
+void faulty_check_taken(struct faulty_check *check, int taken, u32 flags,
+			unsigned long caller)
+{
+	struct faulty_cpu *cpu = this_cpu_ptr(check->cpu);
+
+	if (flags & XDP_XMIT_FLUSH) {
+		cpu->waiting = 0;
+	} else if (taken && caller_is_module(caller)) {
+		if (!cpu->waiting)
+			tasklet_schedule(&cpu->tasklet);
+		cpu->waiting += taken;
+	}
+}
+
+/**
+ * faulty_spoil() - do to frames that are refused what virtio_net may do
+ * @frames: the frames
+ * @n: how many there are
+ *
+ * A header of the driver's comes in front of the data. They can be freed as
+ * before, but have another length.
+ *
+ * Context: bottom halves off.
+ */
+void faulty_spoil(struct xdp_frame **frames, int n)
+{
+	struct xdp_frame *frame;
+
+	for (; n > 0; n--) {
+		frame = *frames++;
+		if (frame->headroom < VIRTIO_HEADER)
+			continue;
+		frame->headroom -= VIRTIO_HEADER;
+		frame->data -= VIRTIO_HEADER;
+		memset(frame->data, 0, VIRTIO_HEADER);
+		frame->len += VIRTIO_HEADER;
+	}
+}
+
+/**
+ * faulty_check_new() - get ready to look at what a device is given
+ * @dev: the device; has its name already
+ *
+ * Context: process context.
+ * Return: for the other functions; NULL without memory.
+ */
+struct faulty_check *faulty_check_new(const struct net_device *dev)
+{
+	struct faulty_check *check = kzalloc(sizeof(*check), GFP_KERNEL);
+	struct faulty_cpu *cpu;
+	int i;
+
+	if (!check)
+		return NULL;
+	check->dev = dev;
+	check->cpu = alloc_percpu(struct faulty_cpu);
+	if (!check->cpu)
+		goto free_check;
+	for_each_possible_cpu(i) {
+		cpu = per_cpu_ptr(check->cpu, i);
+		cpu->name = dev->name;
+		tasklet_setup(&cpu->tasklet, faulty_look);
+	}
+	return check;
+
+free_check:
+	kfree(check);
+	return NULL;
+}
+
+/**
+ * faulty_check_free() - the device gets no more
+ * @check: the device
+ *
+ * Context: process context; a grace period after the last frame may have come.
+ */
+void faulty_check_free(struct faulty_check *check)
+{
+	int i;
+
+	for_each_possible_cpu(i)
+		tasklet_kill(&per_cpu_ptr(check->cpu, i)->tasklet);
+	free_percpu(check->cpu);
+	kfree(check);
+}

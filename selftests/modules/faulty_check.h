@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FAULTY_CHECK_H
+#define FAULTY_CHECK_H
+
+#include <linux/types.h>
+
+struct net_device;
+struct xdp_frame;
+struct faulty_check;
+
+struct faulty_check *faulty_check_new(const struct net_device *dev);
+void faulty_check_free(struct faulty_check *check);
+
+void faulty_check_call(const struct faulty_check *check, int n,
+		       struct xdp_frame **frames, u32 flags, int headroom,
+		       unsigned long caller);
+void faulty_check_taken(struct faulty_check *check, int taken, u32 flags,
+			unsigned long caller);
+void faulty_spoil(struct xdp_frame **frames, int n);
+
+/* faulty_provoke.c */
+int faulty_provoke(struct faulty_check *check, int fault);
+
+#endif /* FAULTY_CHECK_H */
