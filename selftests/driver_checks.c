@@ -15,7 +15,7 @@
 /* In the order of modules/faulty_provoke.c: the first complaint of each. */
 static const char * const complaints[] = {
 	"", "context", "count", "count", "flags", "place", "align", "len", "meta",
-	"headroom", "memory", "memory", "frame_sz", "frame_sz", "frags", "frags", "frags",
+	"headroom", "page", "memory", "memory", "frame_sz", "frame_sz", "frags", "frags", "frags",
 	"shared", "shared", "flush",
 };
 

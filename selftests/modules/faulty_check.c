@@ -16,6 +16,7 @@
  * len		there is an Ethernet header
  * meta		metadata lie in the headroom, and are whole words
  * headroom	there is as much as the most demanding driver takes
+ * page		headroom and data lie in one page of 4 KiB, unless they are longer
  * memory	the memory is of a type that a driver can return, and in use
  * frame_sz	struct skb_shared_info fits behind the data, and all into the pages
  * frags	fragments: number, sizes, their sum, in pages that are in use
@@ -38,6 +39,7 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
+#include <linux/sizes.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
 #include <net/xdp.h>
@@ -136,6 +138,17 @@ static void check_ends(const char *name, const struct xdp_frame *frame,
 	if (frame->headroom < headroom)
 		complain(name, "headroom", "%u, not %d", frame->headroom,
 			 headroom);
+}
+
+/* What a driver may map at once, whatever a page's size is. */
+static void check_page(const char *name, const struct xdp_frame *frame)
+{
+	unsigned long from = (unsigned long)frame_start(frame);
+	unsigned long to = (unsigned long)frame->data + frame->len - 1;
+
+	if (to - from < SZ_4K && (from ^ to) & ~(SZ_4K - 1UL))
+		complain(name, "page", "%lu bytes at %lu", to - from + 1,
+			 from % SZ_4K);
 }
 
 static bool in_page_pool(struct page *page)
@@ -280,6 +293,7 @@ void faulty_check_call(const struct faulty_check *check, int n,
 	for (i = 0; i < n; i++) {
 		check_place(name, frames[i]);
 		check_ends(name, frames[i], headroom);
+		check_page(name, frames[i]);
 		check_memory(name, frames[i]);
 		if (xdp_frame_has_frags(frames[i]))
 			check_frags(name, frames[i]);

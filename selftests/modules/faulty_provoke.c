@@ -3,7 +3,7 @@
  * Calls that break the assertions of faulty_check.c, one after the other, to
  * show that each of them finds what it is there for.
  *
- * A call has two frames in pages of their own, as a driver may make them, and
+ * A call has two frames in two pages each, as a driver may make them, and
  * one thing is wrong. No device gets them.
  */
 #include <linux/bottom_half.h>
@@ -18,6 +18,7 @@
 #include "faulty_check.h"
 
 #define FRAMES 2
+#define ORDER 1
 #define HEADROOM 128
 #define LEN 200
 
@@ -33,6 +34,7 @@ enum faulty_fault {
 	FAULT_LEN,
 	FAULT_META,
 	FAULT_HEADROOM,
+	FAULT_PAGE,
 	FAULT_MEMORY,
 	FAULT_POOL,
 	FAULT_TAILROOM,
@@ -46,9 +48,9 @@ enum faulty_fault {
 	FAULTS,
 };
 
-static struct xdp_frame *provoke_frame(struct page *page)
+static struct xdp_frame *provoke_frame(void *memory)
 {
-	struct xdp_frame *frame = page_address(page);
+	struct xdp_frame *frame = memory;
 
 	memset(frame, 0, sizeof(*frame));
 	frame->headroom = HEADROOM;
@@ -59,7 +61,7 @@ static struct xdp_frame *provoke_frame(struct page *page)
 	return frame;
 }
 
-/* One fragment, in the frame's own page, behind its data. */
+/* One fragment, in the frame's own pages, behind its data. */
 static struct skb_shared_info *provoke_frag(struct xdp_frame *frame)
 {
 	struct skb_shared_info *info;
@@ -101,6 +103,9 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 		frame->headroom--;
 		frame->data--;
 		break;
+	case FAULT_PAGE:
+		frames[0] = provoke_frame((void *)frame + PAGE_SIZE - LEN);
+		break;
 	case FAULT_MEMORY:
 		frame->mem.type = MEM_TYPE_XSK_BUFF_POOL;
 		break;
@@ -112,14 +117,14 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 			     sizeof(struct skb_shared_info) + 1;
 		break;
 	case FAULT_FRAME_SZ:
-		frame->frame_sz = PAGE_SIZE + 1;
+		frame->frame_sz = (PAGE_SIZE << ORDER) + 1;
 		break;
 	case FAULT_FRAGS_NONE:
 		provoke_frag(frame)->nr_frags = 0;
 		break;
 	case FAULT_FRAGS_END:
 		skb_frag_off_set(&provoke_frag(frame)->frags[0],
-				 PAGE_SIZE - LEN + 1);
+				 (PAGE_SIZE << ORDER) - LEN + 1);
 		break;
 	case FAULT_FRAGS_SUM:
 		provoke_frag(frame)->xdp_frags_size++;
@@ -154,10 +159,10 @@ int faulty_provoke(struct faulty_check *check, int fault)
 	if (fault < 0 || fault >= FAULTS)
 		return -EINVAL;
 	for (i = 0; i < FRAMES; i++) {
-		pages[i] = alloc_page(GFP_KERNEL);
+		pages[i] = alloc_pages(GFP_KERNEL | __GFP_COMP, ORDER);
 		if (!pages[i])
 			goto free_pages;
-		frames[i] = provoke_frame(pages[i]);
+		frames[i] = provoke_frame(page_address(pages[i]));
 	}
 	provoke_spoil(frames, fault);
 	if (fault == FAULT_COUNT_NONE)
@@ -181,6 +186,6 @@ int faulty_provoke(struct faulty_check *check, int fault)
 free_pages:
 	for (i = 0; i < FRAMES; i++)
 		if (pages[i])
-			__free_page(pages[i]);
+			__free_pages(pages[i], ORDER);
 	return err;
 }
