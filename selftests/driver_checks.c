@@ -16,10 +16,8 @@
 static const char * const complaints[] = {
 	"", "context", "count", "count", "flags", "place", "align", "len", "meta",
 	"headroom", "page", "memory", "memory", "frame_sz", "frame_sz", "frags", "frags", "frags",
-	"shared", "shared", "flush",
+	"truesize", "pfmemalloc", "shared", "shared", "flush",
 };
-
-#define FAULTS (int)(sizeof(complaints) / sizeof(complaints[0]))
 
 FIXTURE(checks)
 {
@@ -67,7 +65,7 @@ TEST_F(checks, each_one)
 {
 	int i, tries, found;
 
-	for (i = 0; i < FAULTS; i++) {
+	for (i = 0; i < ARRAY_SIZE(complaints); i++) {
 		lseek(self->log, 0, SEEK_END);
 		ASSERT_TRUE(turn("f0", "provoke", i));
 		/* On PREEMPT_RT the tasklet may be another thread's. */
@@ -81,7 +79,7 @@ TEST_F(checks, each_one)
 			TH_LOG("fault %d: %s", i, complaints[i]);
 		}
 	}
-	EXPECT_FALSE(turn("f0", "provoke", FAULTS));
+	EXPECT_FALSE(turn("f0", "provoke", i));
 	EXPECT_EQ(errno, EINVAL);
 }
 

@@ -20,6 +20,8 @@
  * memory	the memory is of a type that a driver can return, and in use
  * frame_sz	struct skb_shared_info fits behind the data, and all into the pages
  * frags	fragments: number, sizes, their sum, in pages that are in use
+ * truesize	a packet of the frame would account for all bytes of the fragments
+ * pfmemalloc	fragments from the reserves are there, if the frame says so
  * shared	no frame of a call shares memory with another one
  * flush	where frames were taken without a flush, one follows in the same poll
  *
@@ -29,7 +31,8 @@
  * net_rx_action(), in a thread of NAPI's or a cpumap's, in BPF_PROG_TEST_RUN).
  *
  * The kernel's own device maps miss a flush where a program drops the last frames
- * of a poll, so this one is asserted for callers that are a module.
+ * of a poll, and frames that a driver has made are as it likes: so the flush, and
+ * truesize and pfmemalloc, are asserted for callers that are a module.
  */
 #include <linux/etherdevice.h>
 #include <linux/filter.h>
@@ -220,6 +223,25 @@ static void check_frags(const char *name, struct xdp_frame *frame)
 			 info->xdp_frags_size);
 }
 
+/*
+ * What core takes for a packet's truesize before 6.14, one frame_sz for each
+ * fragment, is compared with their length where packets are coalesced.
+ */
+static void check_frags_account(const char *name, struct xdp_frame *frame)
+{
+	struct skb_shared_info *info = xdp_get_shared_info_from_frame(frame);
+	bool reserve = false;
+	int i;
+
+	if (info->nr_frags * frame->frame_sz < info->xdp_frags_size)
+		complain(name, "truesize", "%u times %u for %u bytes",
+			 info->nr_frags, frame->frame_sz, info->xdp_frags_size);
+	for (i = 0; i < info->nr_frags && i < MAX_SKB_FRAGS; i++)
+		reserve |= page_is_pfmemalloc(skb_frag_page(&info->frags[i]));
+	if (xdp_frame_is_frag_pfmemalloc(frame) && !reserve)
+		complain(name, "pfmemalloc", "of no fragment");
+}
+
 /* Do two pieces of memory overlap? */
 static bool overlap(const void *a, size_t a_size, const void *b, size_t b_size)
 {
@@ -297,6 +319,8 @@ void faulty_check_call(const struct faulty_check *check, int n,
 		check_memory(name, frames[i]);
 		if (xdp_frame_has_frags(frames[i]))
 			check_frags(name, frames[i]);
+		if (xdp_frame_has_frags(frames[i]) && caller_is_module(caller))
+			check_frags_account(name, frames[i]);
 		for (j = 0; j < i; j++)
 			check_shared(name, frames[i], frames[j]);
 	}

@@ -42,6 +42,8 @@ enum faulty_fault {
 	FAULT_FRAGS_NONE,
 	FAULT_FRAGS_END,
 	FAULT_FRAGS_SUM,
+	FAULT_TRUESIZE,
+	FAULT_PFMEMALLOC,
 	FAULT_SHARED,
 	FAULT_SHARED_FRAG,
 	FAULT_FLUSH,
@@ -128,6 +130,17 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 		break;
 	case FAULT_FRAGS_SUM:
 		provoke_frag(frame)->xdp_frags_size++;
+		break;
+	case FAULT_TRUESIZE:
+		__skb_fill_page_desc_noacc(provoke_frag(frame), 0,
+					   virt_to_page(frame), PAGE_SIZE,
+					   PAGE_SIZE);
+		xdp_get_shared_info_from_frame(frame)->xdp_frags_size =
+			PAGE_SIZE;
+		break;
+	case FAULT_PFMEMALLOC:
+		provoke_frag(frame);
+		frame->flags |= XDP_FLAGS_FRAGS_PF_MEMALLOC;
 		break;
 	case FAULT_SHARED:
 		frames[1] = frame;
