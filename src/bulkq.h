@@ -62,6 +62,35 @@ struct bulkq_reserve {
 };
 
 /**
+ * bulkq_cpu() - a CPU's bulk queue of a port
+ * @bulkq: the port's bulk queues
+ * @cpu: a possible CPU
+ *
+ * Context: any.
+ * Return: the queue.
+ */
+static inline struct kern_bulkq *
+bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq, unsigned int cpu)
+{
+	struct bulkq_cpu __percpu *all = (struct bulkq_cpu __percpu *)bulkq;
+
+	return &per_cpu_ptr(all, cpu)->queue;
+}
+
+/**
+ * bulkq_first() - the first CPU's bulk queue: where idle ones have notes
+ * @bulkq: idle bulk queues
+ *
+ * Context: any.
+ * Return: the queue.
+ */
+static inline struct kern_bulkq *
+bulkq_first(struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	return bulkq_cpu(bulkq, cpumask_first(cpu_possible_mask));
+}
+
+/**
  * bulkq_this_cpu() - this CPU's part of a port
  * @bulkq: the port's bulk queues
  *
