@@ -19,25 +19,77 @@ struct {
 	__uint(max_entries, 8);
 } rm_hash SEC(".maps");
 
-#define MISS(map, name, action)						\
-	SEC("xdp")							\
-	int name(struct xdp_md *ctx)					\
-	{								\
-		return bpf_redirect_map(&map, 5, action);		\
-	}
+SEC("xdp")
+int aborted_array(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_array, 5, XDP_ABORTED);
+}
 
-MISS(rm_array, aborted_array, XDP_ABORTED)
-MISS(rm_array, drop_array, XDP_DROP)
-MISS(rm_array, pass_array, XDP_PASS)
-MISS(rm_array, tx_array, XDP_TX)
-MISS(rm_array, unknown_array, 0x100)
-MISS(rm_array, nobody_array, BPF_F_BROADCAST)
-MISS(rm_hash, aborted_hash, XDP_ABORTED)
-MISS(rm_hash, drop_hash, XDP_DROP)
-MISS(rm_hash, pass_hash, XDP_PASS)
-MISS(rm_hash, tx_hash, XDP_TX)
-MISS(rm_hash, unknown_hash, 0x100)
-MISS(rm_hash, nobody_hash, BPF_F_BROADCAST)
+SEC("xdp")
+int drop_array(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_array, 5, XDP_DROP);
+}
+
+SEC("xdp")
+int pass_array(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_array, 5, XDP_PASS);
+}
+
+SEC("xdp")
+int tx_array(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_array, 5, XDP_TX);
+}
+
+SEC("xdp")
+int unknown_array(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_array, 5, 0x100);
+}
+
+SEC("xdp")
+int nobody_array(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_array, 5, BPF_F_BROADCAST);
+}
+
+SEC("xdp")
+int aborted_hash(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_hash, 5, XDP_ABORTED);
+}
+
+SEC("xdp")
+int drop_hash(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_hash, 5, XDP_DROP);
+}
+
+SEC("xdp")
+int pass_hash(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_hash, 5, XDP_PASS);
+}
+
+SEC("xdp")
+int tx_hash(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_hash, 5, XDP_TX);
+}
+
+SEC("xdp")
+int unknown_hash(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_hash, 5, 0x100);
+}
+
+SEC("xdp")
+int nobody_hash(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_hash, 5, BPF_F_BROADCAST);
+}
 
 /* The program does something else than it has asked for. */
 SEC("xdp")
@@ -70,6 +122,10 @@ int no_device(struct xdp_md *ctx)
 }
 
 /* A map of the kernel's own: nothing of ours counts what it has not. */
-MISS(st_array, aborted_stock, XDP_ABORTED)
+SEC("xdp")
+int aborted_stock(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&st_array, 5, XDP_ABORTED);
+}
 
 char LICENSE[] SEC("license") = "GPL";

@@ -107,8 +107,8 @@ static int put_in(int map, int here, const char *netns, __u32 ifindex)
 /* A namespace with one end of a veth, the other one is here: it goes with it. */
 static bool make_netns(const char *netns, const char *sign)
 {
-	return sh("ip netns add %s && ip link add name %s type veth peer name peer netns %s", netns, sign,
-		  netns);
+	return sh("ip netns add %s && ip link add name %s type veth peer name peer netns %s",
+		  netns, sign, netns);
 }
 
 /*
