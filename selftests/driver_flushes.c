@@ -400,13 +400,20 @@ TEST_F(flushes, spoiled)
 		}
 }
 
-/* A bond chooses a device for each frame. */
+/*
+ * A bond chooses a device for each frame, and passes the flag of a call on to the
+ * devices of that call alone: so a stock map's frames wait, and the devices say so.
+ */
 TEST_F(flushes, bond)
 {
 	static const int amounts[] = { 1, 2, 16, 17, 33, 64, 100 };
 	struct cast *c = &self->c;
 	unsigned int i, to_all;
 
+	if (!self->claimed) {
+		printf("# allow-log: WARNING: faulty: flush: f[12]: [0-9]* frames wait\n");
+		fflush(stdout);
+	}
 	ASSERT_TRUE(ip("link add b0 mtu 3300 group %d type bond mode balance-rr\n"
 		       "link set f1 down\nlink set f2 down\nlink set f1 master b0\n"
 		       "link set f2 master b0\nlink set b0 up\n", GROUP));

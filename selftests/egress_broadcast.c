@@ -130,15 +130,16 @@ TEST_F(broadcast, some_and_all_dropped)
 	EXPECT_EQ(settled(e, "r1", 50), 50);
 	EXPECT_TRUE(seen_in_order(e, "r1", 0, 0, 1, 50));
 	if (!e->generic && !e->wire) {
+		/* each member's own; ours keep one frame of the first bulk for the next */
+		int full = variant->kind.claimed ? 2 : 3;
 		char text[60];
 
-		/* each member's own, as for a unicast */
 		snprintf(text, sizeof(text), "to_ifindex=%u action=REDIRECT sent=8 drops=8 err=0",
 			 if_nametoindex("t0"));
-		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", text, 3));
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", text, full));
 		snprintf(text, sizeof(text), "to_ifindex=%u action=REDIRECT sent=16 drops=0 err=0",
 			 if_nametoindex("t1"));
-		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", text, 3));
+		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", text, full));
 	}
 
 	for (i = 0; i < VERDICTS; i++)

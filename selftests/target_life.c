@@ -168,28 +168,22 @@ TEST_F(life, device_is_deleted_while_target_is_freed)
 	ASSERT_TRUE(write_str(HOLDUP "hold", "0"));
 }
 
-/* Where the module's functions are, by which per-CPU memory was allocated. */
+/* Where the module lies, whose functions allocate per-CPU memory. */
 static bool module_range(__u64 *from, __u64 *to)
 {
-	char line[256], type;
-	__u64 at;
+	unsigned long long at = 0, size = 0;
+	char line[256];
 	FILE *f;
 
-	*from = ~0ULL;
-	*to = 0;
-	f = fopen("/proc/kallsyms", "r");
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strstr(line, "\t[redirmap]") ||
-		    sscanf(line, "%llx %c", &at, &type) != 2 || (type != 't' && type != 'T'))
-			continue;
-		if (at < *from)
-			*from = at;
-		if (at > *to)
-			*to = at;
-	}
+	f = fopen("/proc/modules", "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "redirmap %llu %*s %*s %*s %llx", &size, &at) == 2)
+			break;
 	if (f)
 		fclose(f);
-	return *from < *to;
+	*from = at;
+	*to = at + size;
+	return at && size;
 }
 
 /*

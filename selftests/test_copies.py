@@ -34,6 +34,8 @@ for key, device in enumerate(DEVICES):
 broadcast = open_pinned(f"{PIN}/p/all_rm_array")
 sh(f"rm -rf {PIN}")
 cpus = sorted(os.sched_getaffinity(0))
+# Each CPU has memory of its own.
+os.sched_setaffinity(0, {cpus[0]})
 
 
 def kept():
@@ -125,7 +127,7 @@ def _():
     os.sched_setaffinity(0, {cpu})
     offer(broadcast, FRAME, FRAMES)
     assert kept()
-    os.sched_setaffinity(0, set(cpus))
+    os.sched_setaffinity(0, {cpus[0]})
     goes_back()
 
 
