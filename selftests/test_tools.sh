@@ -169,6 +169,32 @@ same()
 		diff -u "$tmp/$mode.st_$type.$1.$2" "$tmp/$mode.rm_$type.$1.$2"
 }
 
+# Events, sorted; flushes of a device added up: which frames share a call of its
+# driver is another matter, since a port keeps one for the poll's last call.
+sums()
+{
+	awk '
+		!/^xdp_devmap_xmit/ { print; next }
+		{
+			sent = drops = 0
+			for (i = 1; i <= NF; i++) {
+				if (sub(/^sent=/, "", $i))
+					sent = $i
+				else if (sub(/^drops=/, "", $i))
+					drops = $i
+				else
+					continue
+				$i = ""
+			}
+			all_sent[$0] += sent
+			all_drops[$0] += drops
+		}
+		END {
+			for (what in all_sent)
+				print what, "sent", all_sent[what], "drops", all_drops[what]
+		}' "$@" | sort
+}
+
 # With a claimed map, a broadcast has one more xdp_devmap_xmit for each flush of
 # the map's group, with to_ifindex 0. The order of members is not the same.
 #
@@ -186,7 +212,7 @@ same_but_for()
 	perf)
 		echo "$(grep -c "$flush" "$rm") flushes"
 		[ "$(grep -c "$flush" "$rm")" = $1 ] &&
-			diff -u <(sort "$st") <(grep -v "$flush" "$rm" | sort)
+			diff -u <(sums "$st") <(grep -v "$flush" "$rm" | sums)
 		;;
 	esac
 }
