@@ -238,7 +238,7 @@ def _():
     # What insmod may say: the module, and the kernel of it.
     subprocess.run(["insmod", testlib.KO, "claim=["], capture_output=True, check=False)
     testlib.load()
-    assert any("claim: a '['" in line for line in dmesg().splitlines()[-2:]), dmesg()
+    assert any("claim: a '['" in line for line in dmesg().splitlines()[-3:]), dmesg()
     clean("dmesg", dmesg())
 
 
