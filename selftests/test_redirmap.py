@@ -414,7 +414,7 @@ def _():
 def _():
     line = json.loads(said("--json", "watch", "--count", "1", "0.1"))
     for one in line["targets"] + line["maps"]:
-        equal(one["rates"], {"packets": 0, "bytes": 0, "drops": {}})
+        equal(one["rates"], {"packets": 0, "bytes": 0, "drops": {}, "missed": {}})
 
 
 @test("on a terminal it shows itself in the same place")
@@ -486,7 +486,7 @@ def _():
     equal(there("drops"), "No frame was lost in this network namespace; "
                           f"{lost} frames in others: see --all-netns.\n")
     equal(json.loads(there("-j")), {"maps": [], "targets": []})
-    equal(json.loads(there("-j", "drops")), {"drops": []})
+    equal(json.loads(there("-j", "drops")), {"drops": [], "missed": []})
 
 
 @test("an entry that leads into another namespace")
