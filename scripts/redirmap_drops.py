@@ -195,10 +195,10 @@ def sentence(loss, where):
     if not since:
         said = f"{name} lost {of_frames(loss, loss)}."
     elif since["packets"]:
-        said = (f"{name} lost {of_frames(loss, since)} in {since['seconds']:.3g} s, "
+        said = (f"{name} lost {of_frames(loss, since)} in {seconds(since)} s, "
                 f"{loss['packets']:,} in all: it goes on.")
     else:
-        said = (f"{name} lost none in {since['seconds']:.3g} s, {of_frames(loss, loss)} before: "
+        said = (f"{name} lost none in {seconds(since)} s, {of_frames(loss, loss)} before: "
                 "it has stopped, or waits for traffic.")
     said += " " + loss["text"]
     if loss["error"]:
@@ -207,12 +207,22 @@ def sentence(loss, where):
     return said
 
 
+def seconds(since):
+    """Of an interval, in three digits or whole ones."""
+    number = since["seconds"]
+    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
+
+
+def look_ups(number):
+    return f"{number:,} look-up{'' if number == 1 else 's'}"
+
+
 def missed_sentence(miss, where):
     """Which map has missed how often, what the program got, and what to do."""
     name, since = miss["name"] + where(miss), miss["since"]
-    lookups = f"{miss['lookups']:,} look-up{'' if miss['lookups'] == 1 else 's'}"
+    lookups = look_ups(miss["lookups"])
     if since:
-        lookups = f"{since['lookups']:,} look-ups in {since['seconds']:.3g} s, {lookups} in all"
+        lookups = f"{look_ups(since['lookups'])} in {seconds(since)} s, {lookups} in all"
     return (f"{name} missed an entry in {lookups}, and returned {MISSED[miss['action']]}. "
             f"{MISSED_TEXT}")
 

@@ -288,4 +288,6 @@ def main(argv=None, out=None):
     except BrokenPipeError:
         # Who reads has had enough; let the interpreter flush into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return fail(error, EXIT_REFUSED)
     return 0

@@ -262,8 +262,9 @@ def state_of(data, at, end):
             {"ifindex": one["ifindex"], "ifname": one["ifname"], "stats": stats_of(one["stats"])}
             for one in found["gone_device"]
         ],
-        "lost": stats_of(found["lost"]),
-        "copy_memory": found["copy_memory"],
+        # A module that was loaded before an upgrade does not report these.
+        "lost": stats_of(found.get("lost", {"drop": [], "missed": []})),
+        "copy_memory": found.get("copy_memory", 0),
     }
 
 

@@ -37,7 +37,7 @@ class Namespace:
         """The beginning of a command that is run there."""
         if self.pid is not None:
             return f"nsenter -t {self.pid} -{option[0]} "
-        return f"nsenter --{option}={self.path} "
+        return f"nsenter --{option}={quoted(self.path)} "
 
 
 class Machine:
@@ -200,9 +200,16 @@ class Machine:
                 continue
             self._seen.add((device, inode))
             ours = namespace.pid == os.getpid()
+            # Not the rm of whoever owns that namespace.
+            if ours:
+                command = "rm " + quoted(path)
+            elif namespace.pid is not None:
+                command = "rm " + quoted(f"/proc/{namespace.pid}/root{path}")
+            else:
+                command = namespace.nsenter("mount") + "rm " + quoted(path)
             self.pins.setdefault(tuple(found), []).append({
                 "kind": "pin", "path": path, "mount_namespace": namespace.inode,
-                "command": ("" if ours else namespace.nsenter("mount")) + "rm " + quoted(path),
+                "command": command,
             })
 
 

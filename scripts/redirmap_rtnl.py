@@ -5,7 +5,7 @@ from struct import Struct
 
 from redirmap_netlink import (NETLINK_ROUTE, U32, Netlink, Refused, each_attribute, encoded,
                               string)
-from redirmap_proc import CLONE_NEWNET, enter
+from redirmap_proc import CLONE_NEWNET, enter, quoted
 from redirmap_table import netns_names
 
 # linux/rtnetlink.h, linux/if_link.h, linux/pkt_sched.h, linux/pkt_cls.h
@@ -95,7 +95,7 @@ class Networks:
         if namespace.inode == self._own:
             return f"{tool} {words}"
         if namespace.inode in self._names:
-            return f"{tool} -n {self._names[namespace.inode]} {words}"
+            return f"{tool} -n {quoted(self._names[namespace.inode])} {words}"
         return f"{namespace.nsenter('net')}{tool} {words}"
 
     def _device(self, namespace, device, mode, command):
@@ -110,7 +110,7 @@ class Networks:
             for device in devices:
                 for mode, prog_id in device.programs.items():
                     command = self._command(
-                        namespace, "ip", f"link set dev {device.name} {mode} off"
+                        namespace, "ip", f"link set dev {quoted(device.name)} {mode} off"
                     )
                     yield prog_id, self._device(namespace, device, mode, command)
 
@@ -130,7 +130,7 @@ class Networks:
                             continue
                         command = self._command(
                             namespace, "tc",
-                            f"filter del dev {device.name} {side} pref {one.pref} "
+                            f"filter del dev {quoted(device.name)} {side} pref {one.pref} "
                             f"handle {one.handle:#x} bpf",
                         )
                         yield one.prog_id, self._device(

@@ -49,7 +49,8 @@
  * @REDIRMAP_DROP_ROOM: how many there is room for in struct redirmap_stats
  *
  * REDIRMAP_DROP_NO_TARGET is counted per network namespace,
- * REDIRMAP_DROP_NO_MEMBER per map, all others per target.
+ * REDIRMAP_DROP_NO_MEMBER, and REDIRMAP_DROP_NO_HEADROOM of broadcasts, per map,
+ * all others per target.
  *
  * A bpf_redirect_map() that finds no entry is in none of them: what becomes of
  * the frame is up to the program. A map counts such look-ups by the action that
