@@ -346,7 +346,7 @@ TEST_F(counters, many)
 
 	ASSERT_GE(map, 0);
 	for (key = 0; key < 300; key++)
-		ASSERT_EQ(bpf_map_update_elem(map, &key, &val, BPF_ANY), 0);
+		ASSERT_EQ(put_patiently(map, key, &val), 0);
 	/* Those that are replaced are there for a grace period. */
 	for (round = 0; round < 3; round++)
 		for (key = 0; key < 300; key++)
