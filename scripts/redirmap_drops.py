@@ -6,7 +6,7 @@ import os
 import time
 
 from redirmap_reasons import REASONS
-from redirmap_table import drops_of, frames, netns_names, print_json, this_netns
+from redirmap_table import drops_of, frames, netns_names, plain, print_json, this_netns
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, ifindex_of,
                             leads_elsewhere)
 
@@ -266,10 +266,10 @@ def run(args, family, out):
         print_json({"drops": found, "missed": missed}, out)
         return
     for loss in found:
-        print(sentence(loss, where), file=out)
+        print(plain(sentence(loss, where)), file=out)
     missed = [one for one in missed if one["action"] in MISSED]
     for miss in missed:
-        print(missed_sentence(miss, where), file=out)
+        print(plain(missed_sentence(miss, where)), file=out)
     if not (found or missed):
         print(nothing_lost(args, family), file=out)
     if leads_elsewhere(args, after.maps, after.targets):

@@ -9,7 +9,7 @@ there at some moment.
 import redirmap_bpf as bpf
 from redirmap_proc import Machine
 from redirmap_rtnl import Networks
-from redirmap_table import Text, print_json, table
+from redirmap_table import Text, plain, print_json, table
 from redirmap_which import chosen_maps
 
 OUTER = (bpf.ARRAY_OF_MAPS, bpf.HASH_OF_MAPS)
@@ -178,7 +178,7 @@ def show_all(told, out):
         print(f"{told['other_references']} more references to the module: maps that are being "
               "freed, or answers of netlink under way.", file=out)
     for note in told["notes"]:
-        print(note, file=out)
+        print(plain(note), file=out)
 
 
 # --- the command ------------------------------------------------------------

@@ -7,6 +7,11 @@ class Text(str):
     """A cell that begins at the left."""
 
 
+def plain(text):
+    """A text for a terminal: names that others have chosen may be anything."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
 def table(head, rows, out, empty=None):
     """Rows under a head, or what is said without any; numbers at the right."""
     if not rows and empty:
@@ -15,7 +20,7 @@ def table(head, rows, out, empty=None):
     cells = []
     for i, name in enumerate(head):
         column = [row[i] for row in rows]
-        texts = ["-" if cell is None else str(cell) for cell in column]
+        texts = ["-" if cell is None else plain(str(cell)) for cell in column]
         width = max([len(name), *map(len, texts)])
         left = not rows or any(isinstance(cell, Text) for cell in column)
         pad = str.ljust if left else str.rjust

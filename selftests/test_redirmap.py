@@ -88,7 +88,7 @@ def columns(text, head):
 @test("nothing was lost, to begin with")
 def _():
     equal(said("drops"), "No frame was lost.\n")
-    equal(told("drops"), {"drops": []})
+    equal(told("drops"), {"drops": [], "missed": []})
 
 
 @test("a table of maps and targets")
@@ -138,7 +138,7 @@ def _():
     one = next(one for one in everything["maps"] if one["id"] == number)
     equal(told("list", "--map", str(number)), {"maps": [one]})
     assert one.pop("memory") > 0
-    nothing = {"packets": 0, "bytes": 0, "drops": {}, "error": None}
+    nothing = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None}
     equal(one, {"id": number, "name": "rm_json", "type": "devmap_hash", "value_size": 8,
                 "capacity": 6, "used": 0, "members": 0, "netns": netns(), "stats": nothing})
     one = target("out1")
@@ -262,7 +262,7 @@ def _():
         equal(told("drops", *args), told("drops"))
         equal(told("list", *args), {"targets": [target("out1")]})
     equal(said("drops", "out2"), "No frame was lost there.\n")
-    equal(told("drops", "out2"), {"drops": []})
+    equal(told("drops", "out2"), {"drops": [], "missed": []})
     equal([one["target"] for one in told("drops", "out1", "dev", "out2")["drops"]], [number] * 2)
     for args in (("--map", map_id(switch)), (map_id(switch),), ("id", map_id(switch)),
                  ("map", map_id(switch)), ("map", "id", map_id(switch)), ("name", "rm_hash"),
