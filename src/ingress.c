@@ -17,15 +17,9 @@
  * note, and runs the real program.
  *
  * In native XDP core runs the same function, for each frame of a flush, before
- * ndo_xdp_xmit. The first time tells that the entry is used natively: the entry
- * names no program from then on, until a packet of generic XDP comes without a
- * note. The states of an entry:
- *
- *	has seen	xdp_prog	left by
- *	nothing		ours		the first frame or packet
- *	frames		NULL		a packet, whose ingress stays unknown
- *	packets		ours		a frame
- *	both		ours		nothing
+ * ndo_xdp_xmit, and for nothing. But an entry that has named it names it for good:
+ * core reads the pointer twice, tests what it has read first, and calls what it
+ * has read then. So it may go from NULL to a program, and never back.
  *
  * What is not known is in the namespace of the device that the packet goes to,
  * the one that both who has filled the map and the program are about.
@@ -168,47 +162,17 @@ static bool ingress_is_generic(const struct xdp_rxq_info *rxq)
 	       rxq == &rxq->dev->_rx[rxq->queue_index].xdp_rxq;
 }
 
-static struct bpf_prog ingress_prog;
-
-/* Let the entry name a program, or none, by what is known of it. */
-static void ingress_update(struct ingress_watch *watch)
-{
-	bool named = watch->wanted && (watch->generic || !watch->native);
-
-	lockdep_assert_held(&watch->lock);
-
-	/* Core may be reading it. */
-	WRITE_ONCE(*watch->slot, named ? &ingress_prog : NULL);
-}
-
-/* An entry is used in one of the two ways for the first time. */
-static noinline void ingress_learn(struct ingress_watch *watch, bool generic)
-{
-	spin_lock(&watch->lock);
-	if (generic)
-		WRITE_ONCE(watch->generic, true);
-	else
-		watch->native = true;
-	ingress_update(watch);
-	spin_unlock(&watch->lock);
-}
-
 /*
  * What core calls as an egress program. Runs in the receive path, per packet; in
- * NAPI, per frame, for as long as the entry names us. Bottom halves off.
+ * NAPI, per frame. Bottom halves off.
  */
 static unsigned int ingress_see(const void *ctx, const struct bpf_insn *insn)
 {
 	const struct xdp_buff *xdp = ctx;
-	struct ingress_watch *watch = xdp->txq->dev->ml_priv;
 
 	if (likely(ingress_is_generic(xdp->rxq))) {
 		this_cpu_write(ingress_note.head, xdp->data_hard_start);
 		this_cpu_write(ingress_note.rxq, xdp->rxq);
-		if (unlikely(!READ_ONCE(watch->generic)))
-			ingress_learn(watch, true);
-	} else if (!READ_ONCE(watch->generic)) {
-		ingress_learn(watch, false);
 	}
 	return XDP_PASS;
 }
@@ -250,7 +214,8 @@ void ingress_want(struct ingress_watch *watch)
 	spin_lock_bh(&watch->lock);
 	if (!watch->wanted) {
 		WRITE_ONCE(watch->wanted, true);
-		ingress_update(watch);
+		/* Core may be reading it. */
+		WRITE_ONCE(*watch->slot, &ingress_prog);
 	}
 	spin_unlock_bh(&watch->lock);
 }
@@ -275,10 +240,7 @@ struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
 
 	noted = this_cpu_read(ingress_note.head) == skb->head;
 	this_cpu_write(ingress_note.head, NULL);
-	if (likely(noted))
-		return this_cpu_read(ingress_note.rxq);
-	ingress_learn(watch, true);
-	return NULL;
+	return likely(noted) ? this_cpu_read(ingress_note.rxq) : NULL;
 }
 
 /**

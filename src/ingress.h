@@ -13,10 +13,8 @@ struct xdp_rxq_info;
 /**
  * struct ingress_watch - how packets of generic XDP tell where they come from
  * @slot: xdp_prog of the entry that leads to the pseudo device
- * @lock: makes noting a use and writing @slot one step; innermost
+ * @lock: makes writing @wanted and @slot one step; innermost
  * @wanted: somebody will ask; never unset
- * @native: frames have come
- * @generic: packets have come
  *
  * All of it is cold. See the head of ingress.c.
  */
@@ -24,8 +22,6 @@ struct ingress_watch {
 	struct bpf_prog **slot;
 	spinlock_t lock; /* see @lock above */
 	bool wanted;
-	bool native;
-	bool generic;
 };
 
 struct net_device *ingress_of_queue(struct xdp_frame **frames, int n);
