@@ -408,6 +408,8 @@ void bulkq_module_exit(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 
+	/* Each may queue the other. */
+	cancel_delayed_work_sync(&bulkq_work);
 	cancel_delayed_work_sync(&bulkq_idle_work);
 	cancel_delayed_work_sync(&bulkq_work);
 	do {

@@ -342,7 +342,10 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 
 /**
  * compat_map_memcg_get() - the same, with a reference
- * @map: a map that has been created completely, and is not freed meanwhile
+ * @map: a map that has been created completely, and whose memory stays meanwhile
+ *
+ * A map that is closed loses its id, and a grace period later what it is charged
+ * to.
  *
  * Context: process context.
  * Return: the memory cgroup, for mem_cgroup_put(), or NULL.
@@ -350,7 +353,13 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 static inline struct mem_cgroup *compat_map_memcg_get(const struct bpf_map *map)
 {
 #if COMPAT_MAP_HAS_OBJCG
-	return map->objcg ? get_mem_cgroup_from_objcg(map->objcg) : NULL;
+	struct mem_cgroup *memcg = NULL;
+
+	rcu_read_lock();
+	if (READ_ONCE(map->id) && map->objcg)
+		memcg = get_mem_cgroup_from_objcg(map->objcg);
+	rcu_read_unlock();
+	return memcg;
 #else
 	return NULL;
 #endif
