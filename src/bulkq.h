@@ -41,9 +41,10 @@ struct bulkq_stock {
 /**
  * struct bulkq_reserve - bulk queues that a map has ready for its next ports
  * @stock: those that it has
- * @keep: how many it is to have for as long as it likes
- * @ahead: how many more it is to have while it goes on taking them
+ * @ahead: how many it is to have
+ * @born: when the map was born, in jiffies
  * @taken: when it has taken the last one, in jiffies
+ * @fresh: it was never settled
  * @starved: there was no memory for it when it was last settled
  * @due: place among the reserves that are to be settled
  * @map: the map, whose memory cgroup pays
@@ -53,9 +54,10 @@ struct bulkq_stock {
  */
 struct bulkq_reserve {
 	struct bulkq_stock stock;
-	unsigned int keep;
 	unsigned int ahead;
+	unsigned long born;
 	unsigned long taken;
+	bool fresh;
 	bool starved;
 	struct list_head due;
 	const struct bpf_map *map;
@@ -151,7 +153,7 @@ bool bulkq_layout_is_known(void);
 void bulkq_reserve_init(struct bulkq_reserve *reserve,
 			const struct bpf_map *map);
 void bulkq_reserve_exit(struct bulkq_reserve *reserve);
-void bulkq_reserve_keep(struct bulkq_reserve *reserve, unsigned int count);
+void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int count);
 void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);
 size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve);
 struct xdp_dev_bulk_queue __percpu *

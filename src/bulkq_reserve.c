@@ -2,15 +2,18 @@
 /*
  * Reserves: bulk queues that a map has ready for the ports that updates make.
  *
- * Each map that has been born owns a reserve, charged to the map's memory cgroup:
- * for its groups until they are made, and, while it goes on taking bulk queues for
- * targets, for as many more as it has taken lately, at most BULKQ_AHEAD_MAX, and no
- * more than it may have entries.
+ * Each map that has been born owns a reserve, charged to the map's memory cgroup,
+ * of as many as it is expected to take soon, which are ahead: a new map those of
+ * its groups, and a map that goes on taking bulk queues for targets as many more as
+ * it has taken lately, at most BULKQ_AHEAD_MAX, and no more than it may have
+ * entries. A reserve of which nothing is taken for a second is empty again.
  *
- * The invariant: a reserve that is not due has what it wants, no less and no more:
- * stock.count == keep + ahead. bulkq_settle() makes it so, for all that are due, in
- * a work item that an update queues which finds its map's reserve low; and for a
- * batch before each of its chunks.
+ * The invariant: a reserve that is not due has nothing ahead and nothing in stock;
+ * one that has been settled has what it wants, no less and no more: stock.count ==
+ * ahead. bulkq_settle() makes it so, for all that are due, in a work item that an
+ * update queues which finds its map's reserve low; and for a batch before each of
+ * its chunks. So maps that are made and closed again, or never filled, cost
+ * nothing unless another map's update has run low meanwhile, and then for a second.
  *
  * What an update does not find in the reserve it allocates without sleeping. Where
  * that fails as well, for a task that makes maps and fills them where the work item
@@ -37,7 +40,7 @@
 /* The most that a reserve has ahead. */
 #define BULKQ_AHEAD_MAX 64U
 
-/* How long after the last use it still has that, in jiffies. */
+/* How long after it was last used, or first filled, it has that, in jiffies. */
 #define BULKQ_AHEAD_TIME ((unsigned long)HZ)
 
 /* Of all reserves and the pool. A raw one: maps are born with preemption off. */
@@ -122,7 +125,7 @@ static int bulkq_lacks(const struct bulkq_reserve *reserve)
 {
 	lockdep_assert_held(&bulkq_lock);
 
-	return reserve->keep + reserve->ahead - reserve->stock.count;
+	return reserve->ahead - reserve->stock.count;
 }
 
 static void bulkq_set_due(struct bulkq_reserve *reserve)
@@ -191,14 +194,31 @@ static void bulkq_settle(struct bulkq_reserve *reserve)
 		bulkq_free(bulkq);
 }
 
-/* When it has taken none for a while, it has none ahead. */
+/* When a map has taken none for a while, it has none ahead. */
 static void bulkq_forget(struct bulkq_reserve *reserve)
 {
 	raw_spin_lock(&bulkq_lock);
-	if (reserve->ahead &&
-	    time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME))
+	if (reserve->fresh) {
+		/* Its time begins when there is something to take. */
+		reserve->fresh = false;
+		reserve->taken = jiffies;
+	} else if (time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME)) {
 		reserve->ahead = 0;
+	}
 	raw_spin_unlock(&bulkq_lock);
+}
+
+/*
+ * May a reserve be filled? A map gets its id after it was born, and right after
+ * that the memory cgroup that pays, if it gets one. When it is closed it loses the
+ * id first.
+ */
+static bool bulkq_may_settle(const struct bulkq_reserve *reserve)
+{
+	if (!READ_ONCE(reserve->map->id))
+		return false;
+	return compat_map_has_memcg(reserve->map) ||
+	       time_after(jiffies, reserve->born + 1);
 }
 
 /*
@@ -208,7 +228,7 @@ static void bulkq_forget(struct bulkq_reserve *reserve)
 static bool bulkq_settle_next(struct list_head *list, unsigned long *again)
 {
 	struct bulkq_reserve *reserve;
-	bool born;
+	bool may;
 
 	/* Keeps it from being freed. */
 	mutex_lock(&bulkq_due_mutex);
@@ -220,19 +240,18 @@ static bool bulkq_settle_next(struct list_head *list, unsigned long *again)
 		return false;
 	}
 
-	/* It has no id, nor a memory cgroup that pays, until it is complete. */
-	born = READ_ONCE(reserve->map->id);
-	if (born) {
+	may = bulkq_may_settle(reserve);
+	if (may) {
 		bulkq_forget(reserve);
 		bulkq_settle(reserve);
 	}
 
 	raw_spin_lock(&bulkq_lock);
-	if (born && !reserve->ahead && !bulkq_lacks(reserve)) {
+	if (may && !reserve->ahead && !reserve->stock.count) {
 		list_del_init(&reserve->due);
 	} else {
 		list_move_tail(&reserve->due, &bulkq_due);
-		*again = min(*again, born ? BULKQ_AHEAD_TIME : 1UL);
+		*again = min(*again, may ? BULKQ_AHEAD_TIME : 1UL);
 	}
 	raw_spin_unlock(&bulkq_lock);
 	mutex_unlock(&bulkq_due_mutex);
@@ -269,9 +288,9 @@ void bulkq_reserve_init(struct bulkq_reserve *reserve,
 			const struct bpf_map *map)
 {
 	reserve->stock = (struct bulkq_stock){};
-	reserve->keep = 0;
 	reserve->ahead = 0;
 	reserve->starved = false;
+	reserve->fresh = false;
 	INIT_LIST_HEAD(&reserve->due);
 	reserve->map = map;
 }
@@ -297,28 +316,27 @@ void bulkq_reserve_exit(struct bulkq_reserve *reserve)
 		mutex_unlock(&bulkq_due_mutex);
 	}
 
-	reserve->keep = 0;
 	reserve->ahead = 0;
 	while (reserve->stock.count)
 		bulkq_free(bulkq_surplus(reserve));
 }
 
 /**
- * bulkq_reserve_keep() - say how many sets a reserve is to have for good
- * @reserve: of a map that is born
+ * bulkq_reserve_born() - say how many sets a new map is going to take first
+ * @reserve: of a map that is being born
  * @count: sets
  *
- * They are made when an update of any map needs some: of the maps that are made,
- * some are only closed again.
+ * They are made when an update of any map runs low.
  *
  * Context: any; preemption may be off.
  */
-void bulkq_reserve_keep(struct bulkq_reserve *reserve, unsigned int count)
+void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int count)
 {
 	raw_spin_lock(&bulkq_lock);
-	reserve->keep = count;
-	if (bulkq_lacks(reserve))
-		bulkq_set_due(reserve);
+	reserve->ahead = count;
+	reserve->fresh = true;
+	reserve->born = jiffies;
+	bulkq_set_due(reserve);
 	raw_spin_unlock(&bulkq_lock);
 }
 
@@ -354,7 +372,7 @@ void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 /**
  * bulkq_reserve_take() - bulk queues for a port of a map
  * @reserve: of the map
- * @more: there may be many more of the kind
+ * @more: there may be many more of the kind; else it was said at the map's birth
  * @gfp: how to allocate when the reserve has none; must forbid to sleep
  *
  * Context: process context.
@@ -370,6 +388,8 @@ bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 	bulkq = bulkq_stock_pop(&reserve->stock);
 	if (more)
 		bulkq_look_ahead(reserve, reserve->ahead + 1);
+	else if (reserve->ahead)
+		reserve->ahead--;
 	low = (!bulkq || reserve->stock.count * 2 < reserve->ahead) &&
 	      !reserve->starved;
 	raw_spin_unlock(&bulkq_lock);

@@ -325,6 +325,22 @@ static inline gfp_t compat_memcg_flags(gfp_t gfp)
 }
 
 /**
+ * compat_map_has_memcg() - is a map charged to a memory cgroup already?
+ * @map: a map, perhaps one that is still being created or freed
+ *
+ * Context: any.
+ * Return: false as well for a map that never is.
+ */
+static inline bool compat_map_has_memcg(const struct bpf_map *map)
+{
+#if COMPAT_MAP_HAS_OBJCG
+	return READ_ONCE(map->objcg);
+#else
+	return false;
+#endif
+}
+
+/**
  * compat_map_memcg() - the memory cgroup that pays for a map
  * @map: a map that has been created completely
  *

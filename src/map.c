@@ -397,7 +397,7 @@ void map_born(struct redir_map *rmap)
 	rmap->netns_cookie = net->net_cookie;
 	rmap->netns_ino = net->ns.inum;
 	rmap->gone = stats_net_gone_get(net);
-	bulkq_reserve_keep(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
+	bulkq_reserve_born(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
 	registry_add(rmap);
 	trace_redirmap_claim(&rmap->dtab.map);
 }

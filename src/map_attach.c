@@ -46,7 +46,6 @@ static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 		    group_empty_entry())
 			group_port_free(group);	/* somebody was faster */
 	}
-	bulkq_reserve_keep(&rmap->holder.bulkqs, 0);
 	WRITE_ONCE(rmap->grouped, true);
 	return 0;
 }
