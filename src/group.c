@@ -77,7 +77,7 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 	strscpy(dev->name, "redirmap", sizeof(dev->name));
 
 	group->entry.dev = dev;
-	ingress_watch_init(&group->watch, dev, &group->entry.xdp_prog);
+	ingress_watch_init(&group->watch, &group->entry.xdp_prog);
 	if (exclude_ingress)
 		ingress_want(&group->watch);
 	group->map = map;

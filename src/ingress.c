@@ -19,7 +19,10 @@
  * In native XDP core runs the same function, for each frame of a flush, before
  * ndo_xdp_xmit, and for nothing. But an entry that has named it names it for good:
  * core reads the pointer twice, tests what it has read first, and calls what it
- * has read then. So it may go from NULL to a program, and never back.
+ * has read then. So it may go from NULL to a program, and never back. The bulk
+ * queue is another matter: core copies the pointer there with the first frame of
+ * a poll, and only the CPU that polls reads it. So the first flush of a poll clears
+ * it, and core runs nothing for the other frames.
  *
  * What is not known is in the namespace of the device that the packet goes to,
  * the one that both who has filled the map and the program are about.
@@ -125,19 +128,24 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
  * @n: how many there are
  *
+ * Core runs no program on what follows in the same poll: see above.
+ *
  * Context: ndo_xdp_xmit, bottom halves off.
  * Return: the device; NULL when each frame's own dev_rx tells.
  */
 struct net_device *ingress_of_queue(struct xdp_frame **frames, int n)
 {
+	/* The frames are the first member of the kernel's bulk queue. */
+	struct kern_bulkq *queue = (struct kern_bulkq *)frames;
+
 	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
 
+	queue->xdp_prog = NULL;
 	if (unlikely(!in_serving_softirq()) && ingress_in_cpumap()) {
 		ingress_note_each(frames, n);
 		return NULL;
 	}
-	/* The frames are the first member of the kernel's bulk queue. */
-	return ((struct kern_bulkq *)frames)->dev_rx;
+	return queue->dev_rx;
 }
 
 /**
@@ -189,18 +197,15 @@ static struct bpf_prog ingress_prog = {
 
 /**
  * ingress_watch_init() - get ready to see where packets come from
- * @watch: zeroed memory, part of what @dev is part of
- * @dev: the pseudo device that an entry leads to
- * @slot: xdp_prog of the entry, which lives as long as @dev
+ * @watch: zeroed memory, part of what stands for the entry's device
+ * @slot: xdp_prog of the entry, which lives as long
  *
  * Context: any; nobody else can reach the entry yet.
  */
-void ingress_watch_init(struct ingress_watch *watch, struct net_device *dev,
-			struct bpf_prog **slot)
+void ingress_watch_init(struct ingress_watch *watch, struct bpf_prog **slot)
 {
 	spin_lock_init(&watch->lock);
 	watch->slot = slot;
-	dev->ml_priv = watch;
 }
 
 /**

@@ -28,8 +28,7 @@ struct net_device *ingress_of_queue(struct xdp_frame **frames, int n);
 struct net_device *ingress_unknown(const struct net_device *near);
 bool ingress_is_below(struct net_device *ingress, struct net_device *dev);
 
-void ingress_watch_init(struct ingress_watch *watch, struct net_device *dev,
-			struct bpf_prog **slot);
+void ingress_watch_init(struct ingress_watch *watch, struct bpf_prog **slot);
 void ingress_want(struct ingress_watch *watch);
 struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
 				  struct ingress_watch *watch);

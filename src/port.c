@@ -436,7 +436,7 @@ int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 	if (prog) {
 		bpf_prog_inc(prog);
 		port->prog = prog;
-		ingress_watch_init(&port->watch, dev, slot);
+		ingress_watch_init(&port->watch, slot);
 		ingress_want(&port->watch);
 	}
 
