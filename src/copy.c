@@ -466,7 +466,7 @@ int __init copy_module_init(void)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu)
 		timer_setup(&per_cpu_ptr(copy_rings, cpu)->timer,
-			    copy_ring_timer, TIMER_PINNED | TIMER_DEFERRABLE);
+			    copy_ring_timer, TIMER_PINNED);
 
 	state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN,
 					  "net/redirmap:dead", NULL,
