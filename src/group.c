@@ -12,11 +12,19 @@
  * bpf(2) inside an RCU read section, until the map is freed, a grace period
  * after the last lookup; and the group of those maps that have never had an
  * entry.
+ *
+ * A group is in the network namespace of the task that has made the map's first
+ * entry, for those who look at what a frame goes to. Members may be in others, and
+ * maps outlive namespaces: when that one dies, which is when its last device has
+ * left, the group is in the initial one. All groups are listed for that, under
+ * groups_lock.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <net/net_namespace.h>
 
 #include "bulkq.h"
 #include "compat.h"
@@ -31,6 +39,9 @@
 static LIST_HEAD(no_members);
 static struct kern_dtab_netdev *group_empty __read_mostly;
 
+static LIST_HEAD(groups);
+static DEFINE_SPINLOCK(groups_lock);
+
 static const struct net_device_ops group_ops = {
 	.ndo_xdp_xmit = group_xdp_xmit,
 	.ndo_start_xmit = group_start_xmit,
@@ -39,6 +50,7 @@ static const struct net_device_ops group_ops = {
 
 /**
  * group_port_alloc() - make a port that stands for all of a map's devices
+ * @net: the namespace that it is to be in; the caller keeps it meanwhile
  * @map: the map, for the tracepoint; NULL when it counts frames for nobody
  * @counters: the map's, one for each possible CPU
  * @members: list of struct group_member, at least as long-lived
@@ -50,7 +62,8 @@ static const struct net_device_ops group_ops = {
  * Return: what a redirect leads to that is to reach all of them, or NULL
  * without memory.
  */
-struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
+struct kern_dtab_netdev *group_port_alloc(struct net *net,
+					  const struct bpf_map *map,
 					  struct stats_map *counters,
 					  const struct list_head *members,
 					  bool exclude_ingress,
@@ -66,6 +79,7 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 
 	dev = &group->dev;
 	init_dummy_netdev(dev);
+	dev_net_set(dev, net);
 	bulkq_bind(bulkq, dev);
 	dev->xdp_bulkq = bulkq;
 	dev->netdev_ops = &group_ops;
@@ -84,6 +98,10 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 	group->counters = counters;
 	group->members = members;
 	group->exclude_ingress = exclude_ingress;
+
+	spin_lock(&groups_lock);
+	list_add(&group->listed, &groups);
+	spin_unlock(&groups_lock);
 	return &group->entry;
 }
 
@@ -96,6 +114,10 @@ struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
 void group_port_free(struct kern_dtab_netdev *entry)
 {
 	struct group_port *group = container_of(entry, struct group_port, entry);
+
+	spin_lock(&groups_lock);
+	list_del(&group->listed);
+	spin_unlock(&groups_lock);
 
 	bulkq_free(group->dev.xdp_bulkq);
 	/* Core may have hung statistics on it. */
@@ -148,11 +170,27 @@ size_t group_port_memory(void)
 	return sizeof(struct group_port) + bulkq_memory();
 }
 
+/* A namespace is about to die; a grace period follows. */
+static void __net_exit group_net_pre_exit(struct net *net)
+{
+	struct group_port *group;
+
+	spin_lock(&groups_lock);
+	list_for_each_entry(group, &groups, listed)
+		if (net_eq(dev_net(&group->dev), net))
+			dev_net_set(&group->dev, &init_net);
+	spin_unlock(&groups_lock);
+}
+
+static struct pernet_operations group_net_ops = {
+	.pre_exit = group_net_pre_exit,
+};
+
 /**
  * group_module_init() - get ready for broadcasts
  *
  * Context: insmod.
- * Return: 0 or -ENOMEM.
+ * Return: 0 or a negative errno.
  */
 int __init group_module_init(void)
 {
@@ -163,19 +201,27 @@ int __init group_module_init(void)
 	if (err)
 		return err;
 	bulkq = bulkq_alloc(GFP_KERNEL);
-	if (!bulkq)
+	if (!bulkq) {
+		err = -ENOMEM;
 		goto exit_copy;
-	group_empty = group_port_alloc(NULL, NULL, &no_members, false, bulkq,
-				       GFP_KERNEL);
-	if (!group_empty)
-		goto free_bulkq;
+	}
+	group_empty = group_port_alloc(&init_net, NULL, NULL, &no_members,
+				       false, bulkq, GFP_KERNEL);
+	if (!group_empty) {
+		bulkq_free(bulkq);
+		err = -ENOMEM;
+		goto exit_copy;
+	}
+	err = register_pernet_subsys(&group_net_ops);
+	if (err)
+		goto free_group_empty;
 	return 0;
 
-free_bulkq:
-	bulkq_free(bulkq);
+free_group_empty:
+	group_port_free(group_empty);
 exit_copy:
 	copy_module_exit();
-	return -ENOMEM;
+	return err;
 }
 
 /**
@@ -185,6 +231,7 @@ exit_copy:
  */
 void group_module_exit(void)
 {
+	unregister_pernet_subsys(&group_net_ops);
 	group_port_free(group_empty);
 	copy_module_exit();
 }

@@ -11,6 +11,7 @@
 #include "layout.h"
 
 struct bpf_map;
+struct net;
 struct port;
 struct stats_map;
 struct xdp_dev_bulk_queue;
@@ -37,6 +38,7 @@ struct group_member {
  * @map: the map; to be named only; NULL for the group of those without entries
  * @counters: the map's, one for each possible CPU
  * @watch: see ingress.c
+ * @listed: place among all groups
  * @queue: transmit queue, for generic XDP
  * @dev: what the kernel enqueues to; takes everything, ifindex 0
  */
@@ -50,6 +52,7 @@ struct group_port {
 	const struct bpf_map *map;
 	struct stats_map *counters;
 	struct ingress_watch watch;
+	struct list_head listed;
 	struct netdev_queue queue;
 
 	/* hot: per packet; last, for it may end in a flexible array */
@@ -76,7 +79,8 @@ u16 group_select_queue(struct net_device *dev, struct sk_buff *skb,
 void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
 		u32 packets);
 
-struct kern_dtab_netdev *group_port_alloc(const struct bpf_map *map,
+struct kern_dtab_netdev *group_port_alloc(struct net *net,
+					  const struct bpf_map *map,
 					  struct stats_map *counters,
 					  const struct list_head *members,
 					  bool exclude_ingress,

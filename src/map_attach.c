@@ -24,7 +24,7 @@
 #include "value.h"
 
 /* Where broadcasts go, made with the first entry. As map_attach(). */
-static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
+static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct kern_dtab_netdev *group;
@@ -36,7 +36,7 @@ static int map_make_groups(struct redir_map *rmap, gfp_t gfp)
 		bulkq = bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
 		if (!bulkq)
 			return -ENOMEM;
-		group = group_port_alloc(&rmap->dtab.map, rmap->counters,
+		group = group_port_alloc(net, &rmap->dtab.map, rmap->counters,
 					 &rmap->holder.members, i, bulkq, gfp);
 		if (!group) {
 			bulkq_free(bulkq);
@@ -141,7 +141,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 		return ERR_CAST(prog);
 
 	if (unlikely(!READ_ONCE(rmap->grouped))) {
-		err = map_make_groups(rmap, gfp);
+		err = map_make_groups(rmap, net, gfp);
 		if (err) {
 			target = ERR_PTR(err);
 			goto put_prog;

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Broadcasts and namespaces: tracers that look at what frames go to find no device
+ * of another namespace than the frames', and a map keeps no namespace alive.
+ *
+ * INTENDED DIFFERENCE: for each flush of a claimed map there is one more device, the
+ * map's group. It is where the map's first entry was made, or, when that namespace
+ * is gone, in the initial one.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include <bpf/libbpf.h>
+
+#include "castlib.h"
+#include "harness.h"
+#include "testlib.h"
+
+#define FRAMES 40
+#define N 2
+
+FIXTURE(place)
+{
+	struct cast c;
+	struct bpf_object *obj;
+	struct bpf_link *link;
+	__u32 own, initial;
+};
+
+FIXTURE_VARIANT(place)
+{
+	struct kind kind;
+};
+
+NATIVE_KINDS(place);
+
+static __u32 inode(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : st.st_ino;
+}
+
+FIXTURE_SETUP(place)
+{
+	self->initial = inode("/proc/1/ns/net");
+	ASSERT_NE(self->initial, 0);
+	ASSERT_TRUE(cast_begin(&self->c, &variant->kind, CAST_LIVE, 8));
+	ASSERT_TRUE(cast_members(&self->c, 0, N));
+	self->own = inode("/proc/thread-self/ns/net");
+	ASSERT_NE(self->own, 0);
+	ASSERT_NE(self->own, self->initial);
+
+	self->obj = bpf_object__open(beside("place.bpf.o"));
+	ASSERT_NE(self->obj, NULL);
+	ASSERT_EQ(bpf_object__load(self->obj), 0);
+	self->link = bpf_program__attach(bpf_object__find_program_by_name(self->obj, "flush"));
+	ASSERT_NE(self->link, NULL);
+}
+
+FIXTURE_TEARDOWN(place)
+{
+	bpf_link__destroy(self->link);
+	bpf_object__close(self->obj);
+	EXPECT_TRUE(finish(&self->c.e));
+}
+
+/* Flushes to what is in a namespace, and to what is in any. */
+static void count(struct bpf_object *obj, const char *name, __u32 inum, __u64 *here,
+		  __u64 *anywhere)
+{
+	int map = bpf_object__find_map_fd_by_name(obj, name);
+	__u32 key, *last = NULL;
+	__u64 value;
+
+	*here = 0;
+	*anywhere = 0;
+	for (; !bpf_map_get_next_key(map, last, &key); last = &key) {
+		if (bpf_map_lookup_elem(map, &key, &value))
+			continue;
+		*anywhere += value;
+		if (key == inum)
+			*here = value;
+	}
+}
+
+/* All members get all; of the devices and of the groups, all are where they should. */
+static bool goes_to(FIXTURE_DATA(place) *self, bool claimed, __u32 group)
+{
+	__u64 here, anywhere;
+
+	if (cast_send(&self->c, FRAMES, 64) || !cast_all_got(&self->c, 0, N, FRAMES, 1))
+		return false;
+	count(self->obj, "devices", self->own, &here, &anywhere);
+	if (here < N * FRAMES / 16 || here != anywhere) {
+		fprintf(stderr, "# %llu of %llu flushes to devices were here\n", here, anywhere);
+		return false;
+	}
+	count(self->obj, "groups", group, &here, &anywhere);
+	if (here != anywhere || claimed != !!here) {
+		fprintf(stderr, "# %llu of %llu flushes to groups were there\n", here, anywhere);
+		return false;
+	}
+	return true;
+}
+
+TEST_F(place, own_namespace)
+{
+	ASSERT_TRUE(cast_put(&self->c, 0, 1, 0, N));
+	EXPECT_TRUE(goes_to(self, variant->kind.claimed, self->own));
+}
+
+/* The map's first entry was of a namespace that is gone. */
+TEST_F(place, namespace_dies)
+{
+	int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), i;
+
+	ASSERT_GE(own, 0);
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	ASSERT_TRUE(make_veth("far", "near", ""));
+	ASSERT_TRUE(put(&self->c.e, 7, "far"));
+	ASSERT_EQ(setns(own, CLONE_NEWNET), 0);
+	close(own);
+	/* ip(8) lives here again, not there. */
+	ASSERT_TRUE(ip("link set m0 up\n"));
+
+	/* The device goes with its namespace, and the entry with that. */
+	for (i = 0; i < 20000 && leads_to(&self->c.e, 7) > 0; i++)
+		usleep(1000);
+	ASSERT_EQ(leads_to(&self->c.e, 7), -ENOENT);
+
+	ASSERT_TRUE(cast_put(&self->c, 0, 1, 0, N));
+	EXPECT_TRUE(goes_to(self, variant->kind.claimed, self->initial));
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
