@@ -409,6 +409,9 @@ int hash_table_alloc(struct redir_map *rmap)
 	void *memory;
 
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
+	/* Look-ups read one cache line of it. */
+	BUILD_BUG_ON(offsetof(struct redir_map, table) % SMP_CACHE_BYTES +
+		     offsetofend(struct hash_table, recycled) > SMP_CACHE_BYTES);
 
 	if (max_entries > 1UL << 31)
 		return -EINVAL;

@@ -65,7 +65,8 @@ struct redir_map {
 	/* hot */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
-	struct hash_table table;
+	/* its hot part in one cache line */
+	struct hash_table table __aligned(32);
 
 	/* cold */
 	u64 birthmark;
