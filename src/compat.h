@@ -96,9 +96,15 @@ static inline bool compat_map_alloc_permitted(void)
 #endif
 }
 
-/* Devices tell what their XDP can do since 6.3, and when that changes. */
+/*
+ * Devices tell what their XDP can do since 6.3, and when that changes. Before, who
+ * redirects looks whether they have ndo_xdp_xmit.
+ */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define NETDEV_XDP_FEAT_CHANGE (-1UL)
+#define COMPAT_REDIRECT_ASKS_FOR_NDO 1
+#else
+#define COMPAT_REDIRECT_ASKS_FOR_NDO 0
 #endif
 
 /**

@@ -251,7 +251,10 @@ static const struct net_device_ops port_prog_ops = {
 	.ndo_select_queue = port_select_own_queue,
 };
 
-/* For a device that cannot transmit XDP frames: the kernel looks at that. */
+/*
+ * For a device that cannot transmit XDP frames, where the kernel looks at that
+ * before it enqueues.
+ */
 static const struct net_device_ops port_ops_no_xdp = {
 	.ndo_start_xmit = port_start_xmit,
 	.ndo_select_queue = port_select_queue,
@@ -279,9 +282,16 @@ const struct port *port_of_dev(const struct net_device *dev)
 	return NULL;
 }
 
+/*
+ * The kernel calls ndo_xdp_xmit of all that it has enqueued to. So a port that has
+ * had one keeps it, and refuses the frames itself if the device has lost its own.
+ */
 static const struct net_device_ops *port_choose_ops(const struct port *port)
 {
-	if (port->real->netdev_ops->ndo_xdp_xmit)
+	const struct net_device_ops *now = READ_ONCE(port->dev.netdev_ops);
+
+	if (!COMPAT_REDIRECT_ASKS_FOR_NDO || (now && now->ndo_xdp_xmit) ||
+	    READ_ONCE(port->real->netdev_ops)->ndo_xdp_xmit)
 		return port->prog ? &port_prog_ops : &port_ops;
 	return port->prog ? &port_prog_ops_no_xdp : &port_ops_no_xdp;
 }

@@ -91,9 +91,12 @@ static __always_inline int port_hand_on(const struct port *port,
 					u32 bytes, u32 flags)
 {
 	struct net_device *real = port->real;
-	int sent;
+	const struct net_device_ops *ops = READ_ONCE(real->netdev_ops);
+	int sent = -EOPNOTSUPP;
 
-	sent = real->netdev_ops->ndo_xdp_xmit(real, n, frames, flags);
+	/* Not every device has it for as long as it is there. */
+	if (likely(ops->ndo_xdp_xmit))
+		sent = ops->ndo_xdp_xmit(real, n, frames, flags);
 	if (unlikely(sent != n))
 		return port_count_part(port, n, sent, bytes);
 	stats_sent(port_counters(port), n, bytes);
