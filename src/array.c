@@ -28,28 +28,24 @@ static struct target __rcu **array_slots(const struct bpf_map *map)
 	return (struct target __rcu **)to_redir_map(map)->dtab.netdev_map;
 }
 
-/* Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). */
-static __always_inline struct target *array_lookup(struct bpf_map *map,
-						   u32 key)
+/*
+ * A slot's target, which may be dead, or NULL. Runs in NAPI, bottom halves off, or
+ * in bpf(2) under rcu_read_lock().
+ */
+static __always_inline struct target *array_get(struct bpf_map *map, u32 key)
 {
-	struct target *target;
-
 	if (unlikely(key >= map->max_entries))
 		return NULL;
-
-	target = rcu_dereference_check(array_slots(map)[key],
-				       rcu_read_lock_bh_held());
-	if (!target || !target_is_live(target))
-		return NULL;
-	return target;
+	return rcu_dereference_check(array_slots(map)[key],
+				     rcu_read_lock_bh_held());
 }
 
-/* What the kernel redirects to. As array_lookup(), in NAPI. */
+/* What the kernel redirects to. As array_get(), in NAPI. */
 static __always_inline void *array_find(struct bpf_map *map, u32 key)
 {
-	struct target *target = array_lookup(map, key);
+	struct target *target = array_get(map, key);
 
-	return target ? &target->entry : NULL;
+	return target ? target_entry(target) : NULL;
 }
 
 /* Broadcasts, and flags that do not exist. As array_redirect(). */
@@ -76,9 +72,10 @@ static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
 /* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
 static void *array_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct target *target = array_lookup(map, *(u32 *)key);
+	struct target *target = array_get(map, *(u32 *)key);
 
-	return target ? value_shown(map, target) : NULL;
+	return target && target_is_live(target) ? value_shown(map, target) :
+						  NULL;
 }
 
 static int array_get_next_key(struct bpf_map *map, void *key, void *next_key)

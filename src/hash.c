@@ -24,11 +24,11 @@
 #define HASH_READ_BUCKETS 1024
 
 /*
- * Runs in NAPI, bottom halves off, or in bpf(2) under rcu_read_lock(). A way
- * back rather than a function for the walk that was disturbed: a call would
- * make each walk save registers.
+ * A key's target, which may be dead, or NULL. Runs in NAPI, bottom halves off, or
+ * in bpf(2) under rcu_read_lock(). A way back rather than a function for the walk
+ * that was disturbed: a call would make each walk save registers.
  */
-static __always_inline struct target *hash_lookup(struct bpf_map *map, u32 key)
+static __always_inline struct target *hash_get(struct bpf_map *map, u32 key)
 {
 	const struct hash_table *table = hash_table(map);
 	struct hash_node *node;
@@ -50,8 +50,6 @@ again:
 	target = rcu_dereference_check(node->target, rcu_read_lock_bh_held());
 	if (hash_read_retry(table, begun))
 		goto again;
-	if (!target_is_live(target))
-		return NULL;
 	/* Every node leads somewhere; the compiler would ask again. */
 	if (!target)
 		__builtin_unreachable();
@@ -63,12 +61,12 @@ missing:
 	return NULL;
 }
 
-/* What the kernel redirects to. As hash_lookup(), in NAPI. */
+/* What the kernel redirects to. As hash_get(), in NAPI. */
 static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 {
-	struct target *target = hash_lookup(map, key);
+	struct target *target = hash_get(map, key);
 
-	return target ? &target->entry : NULL;
+	return target ? target_entry(target) : NULL;
 }
 
 /* Broadcasts, and flags that do not exist. As hash_redirect(). */
@@ -95,9 +93,10 @@ static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 /* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
 static void *hash_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct target *target = hash_lookup(map, *(u32 *)key);
+	struct target *target = hash_get(map, *(u32 *)key);
 
-	return target ? value_shown(map, target) : NULL;
+	return target && target_is_live(target) ? value_shown(map, target) :
+						  NULL;
 }
 
 /* Where the order of keys ends: see hash_place(). */

@@ -21,8 +21,9 @@
  * core reads the pointer twice, tests what it has read first, and calls what it
  * has read then. So it may go from NULL to a program, and never back. The bulk
  * queue is another matter: core copies the pointer there with the first frame of
- * a poll, and only the CPU that polls reads it. So the first flush of a poll clears
- * it, and core runs nothing for the other frames.
+ * a poll, and only the CPU that polls reads it, at each flush. So a look-up that
+ * finds such an entry clears it there: the poll's second one does that in time for
+ * the first flush, and core runs nothing for a poll of more than one frame.
  *
  * What is not known is in the namespace of the device that the packet goes to,
  * the one that both who has filled the map and the program are about.
@@ -128,8 +129,6 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
  * @n: how many there are
  *
- * Core runs no program on what follows in the same poll: see above.
- *
  * Context: ndo_xdp_xmit, bottom halves off.
  * Return: the device; NULL when each frame's own dev_rx tells.
  */
@@ -140,7 +139,6 @@ struct net_device *ingress_of_queue(struct xdp_frame **frames, int n)
 
 	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
 
-	queue->xdp_prog = NULL;
 	if (unlikely(!in_serving_softirq()) && ingress_in_cpumap()) {
 		ingress_note_each(frames, n);
 		return NULL;

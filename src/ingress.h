@@ -3,8 +3,11 @@
 #define REDIRMAP_INGRESS_H
 
 #include <linux/netdevice.h>
+#include <linux/percpu.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
+
+#include "layout.h"
 
 struct bpf_prog;
 struct xdp_frame;
@@ -23,6 +26,22 @@ struct ingress_watch {
 	spinlock_t lock; /* see @lock above */
 	bool wanted;
 };
+
+/**
+ * ingress_spare() - spare native frames what is for generic XDP only
+ * @dev: the pseudo device of an entry that may name our program
+ *
+ * See the head of ingress.c. Generic XDP queues nothing.
+ *
+ * Runs in NAPI, bottom halves off, per packet that such an entry is found for.
+ */
+static __always_inline void ingress_spare(const struct net_device *dev)
+{
+	struct kern_bulkq __percpu *queue;
+
+	queue = (struct kern_bulkq __percpu *)dev->xdp_bulkq;
+	this_cpu_write(queue->xdp_prog, NULL);
+}
 
 struct net_device *ingress_of_queue(struct xdp_frame **frames, int n);
 struct net_device *ingress_unknown(const struct net_device *near);

@@ -314,6 +314,8 @@ static __always_inline void *map_group(struct bpf_map *map, int i)
 
 	if (unlikely(group == group_empty_entry()))
 		stats_map_drop(rmap->counters, map, REDIRMAP_DROP_NO_MEMBER, 1);
+	else if (group->xdp_prog)
+		ingress_spare(group->dev);
 	return group;
 }
 

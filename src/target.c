@@ -239,7 +239,7 @@ static struct target *target_alloc(struct target_net *tn,
 		goto free_bulkq;
 
 	target->entry.dev = &target->port.dev;
-	target->entry.idx = TARGET_LIVE;
+	target->entry.idx = prog ? TARGET_LIVE_PROG : TARGET_LIVE;
 	refcount_set(&target->refs, 1);
 	target->fate = TARGET_USED;
 	target->tn = tn;

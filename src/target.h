@@ -99,9 +99,13 @@ struct target_info {
 	struct redirmap_stats stats;
 };
 
-/* In entry.idx. To compare with any number but 0 is one instruction on x86. */
-#define TARGET_DEAD 0
-#define TARGET_LIVE 1
+/*
+ * In entry.idx. Numbers but 0, for to compare with these is one instruction on
+ * x86, and in this order: what is above TARGET_DEAD lives.
+ */
+#define TARGET_DEAD 1
+#define TARGET_LIVE 2
+#define TARGET_LIVE_PROG 3	/* with a program */
 
 /* What has always been dead, for those who need something to point to. */
 extern struct target target_nowhere;
@@ -117,7 +121,27 @@ extern struct target target_nowhere;
 static inline bool target_is_live(const struct target *target)
 {
 	/* One load; READ_ONCE() would keep it from being part of the test. */
-	return likely(data_race(target->entry.idx) == TARGET_LIVE);
+	return likely(data_race(target->entry.idx) > TARGET_DEAD);
+}
+
+/**
+ * target_entry() - where a redirect to a target leads
+ * @target: a target found inside the present RCU read section
+ *
+ * Runs in NAPI, bottom halves off, per packet. For a target without a program it
+ * is target_is_live() and no more.
+ *
+ * Return: what the kernel enqueues to; NULL when the target has died.
+ */
+static __always_inline void *target_entry(struct target *target)
+{
+	/* As in target_is_live(): a load that is part of the test. */
+	if (likely(data_race(target->entry.idx) == TARGET_LIVE))
+		return &target->entry;
+	if (READ_ONCE(target->entry.idx) != TARGET_LIVE_PROG)
+		return NULL;
+	ingress_spare(target->entry.dev);
+	return &target->entry;
 }
 
 /**
