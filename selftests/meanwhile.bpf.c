@@ -30,6 +30,9 @@ __u64 freed_id;
 __u64 freed_by_it;
 __u64 freed_by_others;
 
+/* Of the kernel's enum netdev_cmd. */
+#define NETDEV_REGISTER 5
+
 /* What one bpf_loop() takes at most, and how many of them are enough. */
 #define TURNS (1 << 23)
 #define LOOPS 16
@@ -44,9 +47,7 @@ static long let_go_yet(__u32 i, void *ctx)
 	return *(volatile __u64 *)&let_go != 0;
 }
 
-/* On a function that the test chooses. */
-SEC("fentry")
-int hold(void *ctx)
+static __always_inline int hold_up(void)
 {
 	int i;
 
@@ -56,6 +57,20 @@ int hold(void *ctx)
 	for (i = 0; i < LOOPS && !let_go_yet(0, NULL); i++)
 		bpf_loop(TURNS, let_go_yet, NULL, 0);
 	return 0;
+}
+
+/* On a function that the test chooses. */
+SEC("fentry")
+int hold(void *ctx)
+{
+	return hold_up();
+}
+
+/* Where the kernel is about to make the bulk queues of a device that registers. */
+SEC("fentry/dev_map_notification")
+int BPF_PROG(hold_register, void *notifier, unsigned long event)
+{
+	return event == NETDEV_REGISTER ? hold_up() : 0;
 }
 
 SEC("fentry/bpf_prog_put_deferred")

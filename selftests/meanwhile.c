@@ -24,7 +24,7 @@ struct meanwhile {
 	struct bpf_link *link[2];
 	pthread_t thread;
 	bool (*act)(struct meanwhile *m);
-	int prog;
+	int prog, map, index, err;
 	bool done;
 };
 
@@ -54,16 +54,22 @@ static bool end(struct meanwhile *m)
 	return !pthread_join(m->thread, NULL) && m->done;
 }
 
-/* Puts the programs where they belong; @func is where calls are to be held up. */
+/*
+ * Puts the programs where they belong; @func is where calls are to be held up, or
+ * NULL for the registration of a device.
+ */
 static bool setup(struct meanwhile *m, const char *func)
 {
 	struct bpf_program *hold, *freed;
 
 	if (!module_refs_become(0) || !open_object(&m->e, "meanwhile.bpf.o"))
 		return false;
-	hold = bpf_object__find_program_by_name(m->e.obj, "hold");
+	hold = bpf_object__find_program_by_name(m->e.obj, func ? "hold" : "hold_register");
+	bpf_program__set_autoload(bpf_object__find_program_by_name(m->e.obj, "hold"), func);
 	freed = bpf_object__find_program_by_name(m->e.obj, "freed");
-	if (bpf_program__set_attach_target(hold, 0, func) || !load_object(&m->e))
+	if (func && bpf_program__set_attach_target(hold, 0, func))
+		return false;
+	if (!load_object(&m->e))
 		return false;
 	m->link[0] = bpf_program__attach(hold);
 	m->link[1] = bpf_program__attach(freed);
@@ -389,6 +395,58 @@ TEST_F(killed, stops)
 	EXPECT_EQ(attr->batch.count, CHUNK);
 	EXPECT_EQ(live_entries(self->map),
 		  variant->cmd == BPF_MAP_UPDATE_BATCH ? CHUNK : takes ? BATCH - CHUNK : BATCH);
+}
+
+FIXTURE(registering)
+{
+	struct meanwhile m;
+	int map, tap;
+};
+
+FIXTURE_VARIANT(registering)
+{
+	struct kind kind;
+};
+
+MAP_KINDS(registering);
+
+FIXTURE_SETUP(registering)
+{
+	ASSERT_TRUE(setup(&self->m, NULL));
+	self->map = new_map(&variant->kind, 4);
+	ASSERT_GE(self->map, 0);
+}
+
+FIXTURE_TEARDOWN(registering)
+{
+	close(self->tap);
+	close(self->map);
+	teardown(&self->m);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static bool put_early(struct meanwhile *m)
+{
+	m->index = if_nametoindex("early");
+	m->err = put_value(m->map, 0, m->index, -1);
+	return true;
+}
+
+/*
+ * A device can be found before it has the kernel's bulk queues, and a key may lead to
+ * it from then on. (While they are being filled in, nothing can be held up.)
+ */
+TEST_F(registering, device_is_found)
+{
+	struct meanwhile *m = &self->m;
+
+	m->map = self->map;
+	ASSERT_TRUE(begin(m, put_early));
+	EXPECT_TRUE(make_tap("early", &self->tap, 1));
+	EXPECT_TRUE(end(m));
+	EXPECT_EQ(m->err, 0);
+	EXPECT_GT(m->index, 0);
+	EXPECT_EQ(value_ifindex(self->map, 0), m->index);
 }
 
 int main(int argc, char **argv)

@@ -12,13 +12,11 @@ struct net {
 	struct ns_common ns;
 } __attribute__((preserve_access_index));
 
-typedef struct {
-	struct net *net;
-} __attribute__((preserve_access_index)) possible_net_t;
-
 struct net_device {
 	int ifindex;
-	possible_net_t nd_net;
+	struct {
+		struct net *net;
+	} nd_net;
 } __attribute__((preserve_access_index));
 
 /* Flushes, by inode: to devices, and to what has no ifindex, a map's group. */
