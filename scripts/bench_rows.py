@@ -16,6 +16,7 @@ LINES = "lines a frame"
 EACH = "a frame"
 POLL = "a poll"
 MEMORY = "bytes"
+ONE_MAP = "instructions a map"
 # Of these the table shows what they are, whatever is measured.
 FIGURES = (BYTES, LINES, EACH, POLL, MEMORY)
 
@@ -112,6 +113,7 @@ REMOVAL = most(20000, counted=True)
 SWEEP = most(3, counted=True)
 BATCH = ratio(0.20)
 FREE = ratio(0.10)
+LISTING = ratio(2.00)
 
 
 def broadcasts(kind):
@@ -234,6 +236,15 @@ GROUPS = {
         Row("full-hash/empty", "empty hash of 65536 slots", BYTES),
         Row("full-array/free", "free the full array", ALL, FREE),
         Row("full-hash/free", "free the full hash", ALL, FREE),
+    ),
+    "The command redirmap": (
+        Row("command-start", "redirmap, no maps (stock: python3 -c pass)", ALL,
+            ratio(1.50)),
+        Row("command-start-json", "redirmap --json, no maps (the same)", ALL),
+        Row("command-list", "redirmap, 10,000 maps, a map (stock: bpftool map show)",
+            ONE_MAP, LISTING),
+        Row("command-list-json", "redirmap --json, the same (stock: bpftool --json)",
+            ONE_MAP, LISTING),
     ),
     "What instruction counts do not show": (
         *lines("lines-array", "array, 1 target"),

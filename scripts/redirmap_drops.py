@@ -231,7 +231,8 @@ def nothing_lost(args, family):
     """What is said when there is nothing to tell of."""
     if args.selected():
         return "No frame was lost there."
-    lost = sum(drops_of(one["stats"]) for kind in elsewhere(args, family) or () for one in kind)
+    lost = sum(drops_of(one["stats"]) for ask in (family.maps, family.targets)
+               for one in elsewhere(args, ask))
     if lost:
         return (f"No frame was lost in this network namespace; {frames(lost)} in others: see "
                 "--all-netns.")

@@ -151,9 +151,9 @@ def rows_of(one, depth=0):
         text = "  " * depth + describe(holder)
         if holder.get("holders", ()) is None:
             text += " (as above)"
-        yield [Text(text), Text(holder.get("command", ""))]
+        yield [text, holder.get("command", "")]
         if holder.get("holders") == []:
-            yield [Text("  " * (depth + 1) + "nothing that can be seen"), Text("")]
+            yield ["  " * (depth + 1) + "nothing that can be seen", ""]
         elif holder.get("holders"):
             yield from rows_of(holder, depth + 1)
 
@@ -161,8 +161,8 @@ def rows_of(one, depth=0):
 def show(one, out, more=""):
     head = title(one)
     print(f"{head[0].upper()}{head[1:]}{more}", file=out)
-    rows = list(rows_of(one)) or [[Text("nothing that can be seen"), Text("")]]
-    table(["  HOLDER", "LET GO BY"], [[Text("  " + row[0]), row[1]] for row in rows], out)
+    rows = list(rows_of(one)) or [["nothing that can be seen", ""]]
+    table([Text("  HOLDER"), Text("LET GO BY")], [["  " + row[0], row[1]] for row in rows], out)
     print(file=out)
 
 

@@ -31,13 +31,13 @@ usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
 def show_maps(args, maps, out, empty):
     head, netns = netns_column(args, maps)
     table(
-        ["MAP", "NAME", "TYPE", *head, "USED", "CAPACITY", "MEMBERS", "MEMORY", "MISSED",
-         "LOST"],
+        ["MAP", Text("NAME"), Text("TYPE"), *head, "USED", "CAPACITY", "MEMBERS", "MEMORY",
+         "MISSED", "LOST"],
         [
             [
                 one["id"],
-                Text(one["name"] or "-"),
-                Text(one["type"]),
+                one["name"] or "-",
+                one["type"],
                 *where,
                 one["used"],
                 one["capacity"],
@@ -56,11 +56,12 @@ def show_maps(args, maps, out, empty):
 def show_targets(args, targets, out, empty):
     head, netns = netns_column(args, targets)
     table(
-        ["TARGET", "DEVICE", *head, "IFINDEX", "PROGRAM", "MAPS", "PACKETS", "BYTES", "LOST"],
+        ["TARGET", Text("DEVICE"), *head, "IFINDEX", "PROGRAM", "MAPS", "PACKETS", "BYTES",
+         "LOST"],
         [
             [
                 one["id"],
-                Text(one["ifname"] + (" (entry)" if one["entry"] else "")),
+                one["ifname"] + (" (entry)" if one["entry"] else ""),
                 *where,
                 one["ifindex"],
                 one["prog_id"],
@@ -88,18 +89,18 @@ def list_command(args, family, out):
         print_json({key: value for key, value in told.items() if value is not None}, out)
         return
 
-    empty = ["No claimed maps.", "No targets."]
-    more = elsewhere(args, family) if not (maps and targets) else None
-    for i, things in enumerate(more or ()):
-        if things:
-            empty[i] = (f"{empty[i][:-1]} in this network namespace, {len(things)} in all: "
-                        "see --all-netns.")
+    def empty(text, things, ask):
+        """What is said where there are none; only there it takes another dump."""
+        more = len(elsewhere(args, ask)) if things == [] else 0
+        return (f"{text} in this network namespace, {more} in all: see --all-netns." if more
+                else f"{text}.")
+
     if maps is not None:
-        show_maps(args, maps, out, empty[0])
+        show_maps(args, maps, out, empty("No claimed maps", maps, family.maps))
     if maps is not None and targets is not None:
         print(file=out)
     if targets is not None:
-        show_targets(args, targets, out, empty[1])
+        show_targets(args, targets, out, empty("No targets", targets, family.targets))
     if maps and leads_elsewhere(args, maps, targets):
         print("\nEntries of these maps lead to devices of other network namespaces: see "
               "--all-netns.", file=out)
@@ -117,15 +118,15 @@ def state_command(args, family, out):
     claims = {"": "no maps", "*": "all maps"}.get(state["claim"], f"maps named {state['claim']}")
     print(f"redirmap {state['version']}, claims {claims}\n", file=out)
     table(
-        ["FUNCTION", "HOOK"],
-        [[Text(one["name"]), Text(one["kind"])] for one in state["hooks"]],
+        [Text("FUNCTION"), Text("HOOK")],
+        [[one["name"], one["kind"]] for one in state["hooks"]],
         out,
     )
     print(file=out)
     table(
-        ["STRUCTURE", "MEMBER", "BYTES"],
+        [Text("STRUCTURE"), Text("MEMBER"), "BYTES"],
         [
-            [Text(one["type"]), Text(one["member"] or "(size)"), one["where"]]
+            [one["type"], one["member"] or "(size)", one["where"]]
             for one in state["layouts"]
         ],
         out,

@@ -93,6 +93,10 @@ def u64(data, at, _end):
     return U64.unpack_from(data, at)[0]
 
 
+# Of these, what reads them.
+FIXED = {u32: U32.unpack_from, u64: U64.unpack_from}
+
+
 def string(data, at, end):
     return data[at:end].rstrip(b"\0").decode(errors="replace")
 
@@ -113,31 +117,33 @@ class Attributes:
         self.prefix = prefix
         self.numbers = {name: number for number, name in enumerate(kinds, 1)}
         self._multi = tuple(name for name, kind in kinds.items() if isinstance(kind, list))
-        self._read = [None]
+        self._known = {}
         for name, kind in kinds.items():
             multi = isinstance(kind, list)
             kind = kind[0] if multi else kind
-            self._read.append((name, getattr(kind, "read", kind), multi))
+            known = name, FIXED.get(kind), getattr(kind, "read", kind), multi
+            self._known[self.numbers[name]] = known
 
     def read(self, data, at, end):
         """What is there, by name."""
         found = {name: [] for name in self._multi}
-        known = self._read
-        count = len(known)
-        # each_attribute() in place: this is what listing 10,000 maps consists of.
+        known = self._known
+        # each_attribute() in place, and numbers without a call of a function: this
+        # is what listing 10,000 maps consists of.
         while at + 4 <= end:
             length, number = ATTRIBUTE.unpack_from(data, at)
-            number &= NLA_TYPE_MASK
             if length < 4:
                 break
+            number &= NLA_TYPE_MASK
             # A newer module may know more.
-            if 0 < number < count:
-                name, read, multi = known[number]
-                value = read(data, at + 4, at + length)
-                if multi:
-                    found[name].append(value)
+            if number in known:
+                name, unpack, read, multi = known[number]
+                if unpack:
+                    found[name], = unpack(data, at + 4)
+                elif multi:
+                    found[name].append(read(data, at + 4, at + length))
                 else:
-                    found[name] = value
+                    found[name] = read(data, at + 4, at + length)
             at += length + 3 & ~3
         return found
 

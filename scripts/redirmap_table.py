@@ -4,7 +4,7 @@ import os
 
 
 class Text(str):
-    """A cell that begins at the left."""
+    """The head of a column whose cells begin at the left."""
 
 
 def plain(text):
@@ -12,20 +12,26 @@ def plain(text):
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
+def texts_of(cells):
+    """Cells as they are printed."""
+    # All at once: of 10,000 maps each has ten.
+    texts = list(map(str, cells))
+    if None in cells:
+        texts = ["-" if cell is None else text for cell, text in zip(cells, texts)]
+    return texts if "".join(texts).isprintable() else list(map(plain, texts))
+
+
 def table(head, rows, out, empty=None):
     """Rows under a head, or what is said without any; numbers at the right."""
     if not rows and empty:
         print(empty, file=out)
         return
-    cells = []
-    for i, name in enumerate(head):
-        column = [row[i] for row in rows]
-        texts = ["-" if cell is None else plain(str(cell)) for cell in column]
-        width = max([len(name), *map(len, texts)])
-        left = not rows or any(isinstance(cell, Text) for cell in column)
-        pad = str.ljust if left else str.rjust
-        cells.append([pad(text, width) for text in [name, *texts]])
-    out.write("".join("  ".join(line).rstrip() + "\n" for line in zip(*cells)))
+    columns = [[name, *texts_of(cells)] for name, *cells in zip(head, *rows)]
+    line = "  ".join(
+        f"%{'-' if isinstance(name, Text) else ''}{max(map(len, texts))}s"
+        for name, texts in zip(head, columns)
+    )
+    out.write("".join([(line % row).rstrip() + "\n" for row in zip(*columns)]))
 
 
 def short(number, base=1000, unit=""):
@@ -72,11 +78,13 @@ def netns_column(args, things):
     if not args.all_netns:
         return [], [[] for _ in things]
     names = {**netns_names(), this_netns(): "this one"}
-    return ["NETNS"], [[Text(names.get(one["netns"], one["netns"]))] for one in things]
+    return [Text("NETNS")], [[names.get(one["netns"], one["netns"])] for one in things]
 
 
-def print_json(told, out, indent=2):
+def print_json(told, out):
+    """In a line, as bpftool(8) and ip(8) do: indented, it takes json four times as
+    long."""
     # Not at the start: it takes as long to be imported as all else together.
     import json
 
-    print(json.dumps(told, indent=indent), file=out)
+    print(json.dumps(told), file=out)

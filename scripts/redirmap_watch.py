@@ -60,16 +60,16 @@ def busiest_first(things):
 
 def reasons_text(drops):
     names = sorted(drops, key=drops.get, reverse=True)
-    return Text(", ".join(name.replace("_", " ") for name in names))
+    return ", ".join(name.replace("_", " ") for name in names)
 
 
 def show_rates(args, maps, targets, out):
     head, netns = netns_column(args, targets)
     table(
-        ["DEVICE", *head, "PROGRAM", "PACKETS/S", "BYTES/S", "LOST/S", "REASONS"],
+        [Text("DEVICE"), *head, "PROGRAM", "PACKETS/S", "BYTES/S", "LOST/S", Text("REASONS")],
         [
             [
-                Text(one["ifname"]),
+                one["ifname"],
                 *where,
                 one["prog_id"],
                 short(one["rates"]["packets"]),
@@ -85,11 +85,11 @@ def show_rates(args, maps, targets, out):
     print(file=out)
     head, netns = netns_column(args, maps)
     table(
-        ["MAP", "NAME", *head, "USED", "MISSED/S", "LOST/S", "REASONS"],
+        ["MAP", Text("NAME"), *head, "USED", "MISSED/S", "LOST/S", Text("REASONS")],
         [
             [
                 one["id"],
-                Text(one["name"] or "-"),
+                one["name"] or "-",
                 *where,
                 one["used"],
                 short(missed_of(one["rates"])),
@@ -139,7 +139,7 @@ def run(args, family, out):
         )
         if args.json:
             told = {"seconds": now - then, "maps": maps, "targets": targets}
-            print_json(told, screen, indent=None)
+            print_json(told, screen)
         else:
             print(time.strftime("%H:%M:%S"), f"rates of {now - then:.1f} seconds\n", file=screen)
             show_rates(args, maps, targets, screen)

@@ -64,14 +64,15 @@ def no_target(args, name):
     return f"there is no device {name}{here(args)}"
 
 
-def elsewhere(args, family):
-    """Maps and targets of all namespaces, where that may say more; else None."""
+def elsewhere(args, ask):
+    """The maps of all namespaces, or the targets, where there may be more of them:
+    ask() is family.maps() or family.targets()."""
     if args.all_netns or args.selected():
-        return None
+        return []
     try:
-        return family.maps(None, True), family.targets(None, True)
+        return ask(None, True)
     except Refused:
-        return None
+        return []
 
 
 def leads_elsewhere(args, maps, targets):

@@ -317,6 +317,26 @@ def _():
         assert 0 < many < 10 * few, taken
 
 
+@test("maps are asked for once, also where there are no targets; JSON is a line")
+def _():
+    asked = []
+
+    class Watched(command.Family):
+        def maps(self, number=None, all_netns=False):
+            asked.append(all_netns)
+            return super().maps(number, all_netns)
+
+    fd = make_map()
+    family, command.Family = command.Family, Watched
+    try:
+        assert "No targets." in redirmap(command)[1]
+        equal(asked, [False])
+    finally:
+        command.Family = family
+    equal(redirmap(command, "--json")[1].count("\n"), 1)
+    os.close(fd)
+
+
 # --- the manual page --------------------------------------------------------
 
 

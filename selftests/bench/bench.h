@@ -186,7 +186,8 @@ void settle(void);
 /* Lets the module be there, or not. */
 void set_module(bool loaded);
 
-/* frames.c, control.c, devices.c, cpus.c */
-extern const struct row frame_rows[], control_rows[], device_rows[], cpus_rows[];
+/* frames.c, control.c, devices.c, cpus.c, command.c */
+extern const struct row frame_rows[], control_rows[], device_rows[], cpus_rows[],
+			command_rows[];
 
 #endif /* REDIRMAP_BENCH_H */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the command redirmap costs: rows that run it, and another one in the place
+ * of stock maps: Python alone for its start, bpftool for a list of the same maps.
+ *
+ * A command's cost is the CPU time that it takes, its own and the kernel's.
+ */
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "bench.h"
+#include "testlib.h"
+
+#define MAPS 10000
+
+/**
+ * struct commands - what is compared
+ * @argv: for each kind
+ */
+struct commands {
+	const char *argv[NR_KINDS][5];
+};
+
+/* Nanoseconds, or with icount instructions; in thousands, as precise as that is. */
+static double cost_of(const char * const argv[])
+{
+	struct rusage usage;
+	int status, out;
+	pid_t pid;
+
+	begin();
+	pid = fork();
+	if (!pid) {
+		/* All maps that the row has opened. */
+		close_range(3, ~0U, 0);
+		out = open("/dev/null", O_WRONLY);
+		if (out < 0 || dup2(out, STDOUT_FILENO) < 0)
+			_exit(126);
+		execvp(argv[0], (char **)argv);
+		_exit(127);
+	}
+	if (pid < 0 || wait4(pid, &status, 0, &usage) != pid || status)
+		fail("%s: fails", argv[0]);
+	end(0);
+	return 1e3 * (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) +
+	       1e9 * (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
+}
+
+/* What both commands cost. The first time they are read from the disk. */
+static void measure(const struct commands *commands,
+		    struct series costs[NR_KINDS])
+{
+	volatile enum kind kind;
+	volatile int round;
+
+	for (kind = STOCK; kind < NR_KINDS; kind++)
+		if (try_kind(kind))
+			cost_of(commands->argv[kind]);
+	for (round = 0; round < opt.rounds; round++) {
+		for (kind = STOCK; kind < NR_KINDS; kind++) {
+			if (!try_kind(kind))
+				continue;
+			add(&costs[kind], cost_of(commands->argv[kind]));
+			measured(1);
+		}
+	}
+}
+
+static void run_start(const struct row *row)
+{
+	static struct series costs[NR_KINDS];
+
+	measure(row->arg, costs);
+	report_kinds(row, "", costs);
+}
+
+/* Each map has an entry; all have the same. */
+static void make_maps(void)
+{
+	struct rlimit files = { .rlim_cur = MAPS + 100, .rlim_max = MAPS + 100 };
+	unsigned int target = index_of("n%d", 0);
+	int i;
+
+	trial_kind = NR_KINDS;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		fail("setrlimit: %s", strerror(errno));
+	for (i = 0; i < MAPS; i++)
+		put(bench_map(CLAIMED, BPF_MAP_TYPE_DEVMAP, 4, 4), 0, target);
+}
+
+static void run_list(const struct row *row)
+{
+	static struct series none[NR_KINDS], all[NR_KINDS];
+	enum kind kind;
+	int i;
+
+	measure(row->arg, none);
+	make_maps();
+	measure(row->arg, all);
+	for (kind = STOCK; kind < NR_KINDS; kind++)
+		for (i = 0; i < all[kind].n; i++)
+			all[kind].v[i] = (all[kind].v[i] - median(&none[kind])) / MAPS;
+	report_kinds(row, "", all);
+}
+
+static const struct commands
+	start = { { { "/usr/bin/python3", "-c", "pass" }, { "scripts/redirmap" } } },
+	start_json = { { { "/usr/bin/python3", "-c", "pass" },
+			 { "scripts/redirmap", "--json" } } },
+	list = { { { "bpftool", "map", "show" }, { "scripts/redirmap" } } },
+	list_json = { { { "bpftool", "--json", "map", "show" },
+			{ "scripts/redirmap", "--json" } } };
+
+const struct row command_rows[] = {
+	{ "command-start", run_start, &start },
+	{ "command-start-json", run_start, &start_json },
+	{ "command-list", run_list, &list },
+	{ "command-list-json", run_list, &list_json },
+	{}
+};
