@@ -120,15 +120,13 @@ def take_command(words, args):
 # --- the command line -------------------------------------------------------
 
 
-def options_of(command, shared):
-    """The options of a command by all their names."""
-    options = {}
-    for option in (*shared, *(command.options if command else ())):
-        options.update(dict.fromkeys(option.names, option))
-    return options
+def by_name(options):
+    """Options by all their names."""
+    return {name: option for option in options for name in option.names}
 
 
 def take_option(word, words, options, args):
+    """The option that a word names, with its value; what it is called there."""
     name, given, value = word.partition("=")
     option = options.get(name)
     if not option:
@@ -137,7 +135,7 @@ def take_option(word, words, options, args):
         if given:
             raise ValueError(f"{name} takes no value")
         setattr(args, option.name, True)
-        return
+        return name
     if not given:
         value = next(words, None)
         if value is None:
@@ -150,19 +148,30 @@ def take_option(word, words, options, args):
         getattr(args, option.name).append(value)
     else:
         setattr(args, option.name, value)
+    return name
+
+
+def check_options(names, command, commands, shared):
+    """Options of another command are refused."""
+    own = by_name([*shared, *command.options])
+    for name in names:
+        if name not in own:
+            others = (one.name for one in commands.values() if name in by_name(one.options))
+            raise ValueError(f"{name} is no option of {command.name}, but of {', '.join(others)}")
 
 
 def parse(argv, commands, shared, default):
     """The arguments of a command line; options stand before or behind the command."""
-    every = [option for command in commands.values() for option in command.options]
-    args = Arguments([*shared, *every])
+    every = [*shared, *(option for command in commands.values() for option in command.options)]
+    args = Arguments(every)
+    options = by_name(every)
     command = None
-    rest = []
+    named, rest = [], []
     words = iter(argv)
     try:
         for word in words:
             if word.startswith("-"):
-                take_option(word, words, options_of(command, shared), args)
+                named.append(take_option(word, words, options, args))
             elif not command:
                 if word not in commands:
                     raise ValueError(f"no command {word!r}")
@@ -171,6 +180,7 @@ def parse(argv, commands, shared, default):
             else:
                 rest.append(word)
         command = command or commands[default]
+        check_options(named, command, commands, shared)
         if rest and not command.take:
             raise ValueError(f"what is {rest[0]!r}?")
         if command.take:

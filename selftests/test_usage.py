@@ -84,7 +84,8 @@ def _():
     for args, words in (
             (("nothing",), "no command 'nothing'"),
             (("--nothing",), "no option --nothing"),
-            (("--map", "1"), "no option --map"),
+            (("--since", "1"), "--since is no option of list, but of drops"),
+            (("--map", "1", "state"), "--map is no option of state, but of list, drops, holders"),
             (("list", "--map", "x"), "--map: 'x' is not a number"),
             (("list", "--map=x"), "--map: 'x' is not a number"),
             (("list", "--target", "-1"), "--target: '-1' is not a number"),
@@ -99,12 +100,25 @@ def _():
             (("watch", "nan"), "nan is not a number of seconds"),
             (("watch", "1", "2"), "what is '2'?"),
             (("drops", "--since", "-1"), "--since: -1 is not a number of seconds"),
-            (("state", "--map", "1"), "no option --map"),
+            (("state", "--map", "1"), "--map is no option of state"),
             (("state", "more"), "what is 'more'?"),
             (("help", "nothing"), "no command 'nothing'")):
         status, out, err = redirmap(command, *args)
         equal((status, out), (2, ""))
         assert words in err and "usage: redirmap" in err, err
+
+
+@test("options before the command, as behind it")
+def _():
+    fd = make_map()
+    chosen = "--map", str(map_id(fd))
+    out = redirmap(command, "list", *chosen)[1]
+    for args in ((*chosen, "list"), chosen):
+        equal(redirmap(command, *args), (0, out, ""))
+    status, out, err = redirmap(command, "--since", "0.1", *chosen, "--json", "drops")
+    equal((status, err), (0, ""))
+    equal(json.loads(out)["drops"], [])
+    os.close(fd)
 
 
 @test("help and versions, of all and of a command")
