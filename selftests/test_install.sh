@@ -43,6 +43,10 @@ inodes()
 
 mark_system()
 {
+	# Which folders install has made is noted here, among what was built.
+	mkdir -p "$top/build/folders"
+	touch "$top/build/folders/test"
+	rm "$top/build/folders/test"
 	inodes >$work/inodes
 	touch $work/mark
 	# The clock that files get their times from ticks.
@@ -81,7 +85,6 @@ quiet()
 }
 
 expected="./lib/modules/$release/updates/redirmap.ko
-./usr/lib/redirmap/folders
 ./usr/lib/redirmap/redirmap
 $(cd "$top/scripts" && printf './usr/lib/redirmap/%s\n' redirmap_*.py)
 ./usr/sbin/redirmap
@@ -134,6 +137,49 @@ others_stay()
 }
 result "what was there stays, empty folders as well" others_stay
 
+foreign()
+{
+	local rc=0 lib=$dest/usr/lib/redirmap sbin=$dest/usr/sbin
+
+	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	mkdir $lib/__pycache__
+	touch $lib/other $lib/__pycache__/{other,redirmap_main.cpython-311}.pyc
+	rm $sbin/redirmap
+	echo other >$sbin/redirmap
+	run_make uninstall DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+	cat $work/said
+	grep "$sbin/redirmap stays" $work/said || rc=1
+	grep "$lib stays" $work/said || rc=1
+	diff <(below $dest) - <<-END || rc=1
+		./usr/lib/redirmap/__pycache__/other.pyc
+		./usr/lib/redirmap/other
+		./usr/sbin/redirmap
+	END
+	# Nor is it overwritten.
+	find $dest | sort >$work/before
+	! run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	find $dest | sort | diff $work/before - || rc=1
+	[ "$(cat $sbin/redirmap)" = other ] || rc=1
+	rm -r $dest/usr
+	return $rc
+}
+result "files of others stay, and that is said" foreign
+
+in_turn()
+{
+	local rc=0
+
+	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	run_make uninstall-tools DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+	quiet $work/said || rc=1
+	diff <(echo "./lib/modules/$release/updates/redirmap.ko") <(below $dest) || rc=1
+	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	find $dest -mindepth 1 | tee $work/left
+	[ ! -s $work/left ] || rc=1
+	return $rc
+}
+result "uninstall-tools leaves the module, and uninstall nothing" in_turn
+
 image()
 {
 	local rc=0 tree=$dest/lib/modules/$release
@@ -168,6 +214,29 @@ apart()
 }
 result "INSTALL_MOD_PATH: the module apart from the rest" apart
 result "nothing outside of these folders has changed" nothing_changed
+
+# A tool is missing: /dev/null cannot be executed.
+without()
+{
+	local tool
+
+	tool=$(readlink -f "$(command -v "$1")")
+	unshare -m sh -c "mount --bind /dev/null $tool && exec make -s -C '$top' -o modules \
+		KVER='$release' install DESTDIR=$dest PREFIX=/usr"
+}
+
+half()
+{
+	local rc=0
+
+	! without rst2man >$work/said 2>&1 || rc=1
+	cat $work/said
+	grep rst2man $work/said || rc=1
+	find $dest -mindepth 1 | tee $work/left
+	[ ! -s $work/left ] || rc=1
+	return $rc
+}
+result "nothing is installed where a tool is missing" half
 
 # In the machine that tests run in, whatever is written goes away with it.
 everything()
