@@ -148,7 +148,9 @@ class Attributes:
         return found
 
 
-drop = Attributes("REDIRMAP_A_DROP_", reason=u32, packets=u64, pad=pad)
+drop = Attributes(
+    "REDIRMAP_A_DROP_", reason=u32, packets=u64, pad=pad, age=u64, unsegmented=u64
+)
 miss = Attributes("REDIRMAP_A_MISS_", action=u32, lookups=u64, pad=pad)
 stats = Attributes(
     "REDIRMAP_A_STATS_",

@@ -128,6 +128,29 @@ TEST_F(faults, error)
 		    entry_counted(&c->e, 0, FRAMES, LEN, REDIRMAP_DROP_DRIVER_ERROR, FRAMES * i));
 }
 
+/* Of several CPUs' last errors the latest one is told, whichever CPU has met it. */
+TEST_F(faults, last_error)
+{
+	static const int errors[] = { EIO, ENXIO, ENOBUFS };
+	struct cast *c = &self->c;
+	unsigned int i;
+	int times;
+
+	if (variant->kind.generic || !self->counts)
+		SKIP(return, "native XDP through maps that count");
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		run_on_cpu(i % 2);
+		ASSERT_TRUE(turn("f0", "error", errors[i]));
+		/* What happens within a few jiffies has no order. */
+		for (times = 0; times < 1000; times++) {
+			ASSERT_EQ(faulty_send(c, 1, LEN), 0);
+			if ((int)entry_stats(&c->e, 0).error == errors[i])
+				break;
+		}
+		EXPECT_EQ(entry_stats(&c->e, 0).error, errors[i]);
+	}
+}
+
 /* XDP frames do not go by the queue that the stack sees. */
 TEST_F(faults, stopped)
 {

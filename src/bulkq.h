@@ -126,7 +126,7 @@ bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
  * Context: any; the port must not be freed meanwhile.
  */
 static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
-				   struct redirmap_stats *sum)
+				   struct stats_sum *sum)
 {
 	stats_add(&((struct bulkq_cpu __percpu *)bulkq)->stats, sum);
 }

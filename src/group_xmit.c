@@ -304,7 +304,10 @@ static bool group_fits_skb(const struct port *port, const struct sk_buff *skb,
 		return false;
 	}
 	if (unlikely(skb->len > port_frame_limit(&port->dev))) {
-		port_drop(port, REDIRMAP_DROP_TOO_LARGE, uses);
+		if (skb_is_gso(skb))
+			port_drop_unsegmented(port, uses);
+		else
+			port_drop(port, REDIRMAP_DROP_TOO_LARGE, uses);
 		return false;
 	}
 	return true;

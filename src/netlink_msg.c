@@ -21,13 +21,21 @@
 #include "stats_net.h"
 #include "target.h"
 
-static int nl_put_drop(struct sk_buff *skb, u32 reason, u64 packets)
+static int nl_put_drop(struct sk_buff *skb, u32 reason,
+		       const struct stats_sum *sum)
 {
 	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATS_DROP);
 
 	if (!nest || nla_put_u32(skb, REDIRMAP_A_DROP_REASON, reason) ||
-	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_PACKETS, packets,
+	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_PACKETS,
+			      sum->stats.drops[reason], REDIRMAP_A_DROP_PAD) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_AGE,
+			      stats_age(sum->last[reason]),
 			      REDIRMAP_A_DROP_PAD))
+		return -EMSGSIZE;
+	if (reason == REDIRMAP_DROP_TOO_LARGE && sum->unsegmented &&
+	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_UNSEGMENTED,
+			      sum->unsegmented, REDIRMAP_A_DROP_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -45,44 +53,24 @@ static int nl_put_miss(struct sk_buff *skb, u32 action, u64 lookups)
 	return 0;
 }
 
-/* Inside a nest that has been begun. */
-static int nl_put_counters(struct sk_buff *skb,
-			   const struct redirmap_stats *stats)
+static int nl_put_sum(struct sk_buff *skb, int attr,
+		      const struct stats_sum *sum)
 {
+	struct nlattr *nest = nla_nest_start(skb, attr);
+	const struct redirmap_stats *stats = &sum->stats;
 	int i;
 
-	if (nla_put_u64_64bit(skb, REDIRMAP_A_STATS_PACKETS, stats->packets,
+	if (!nest ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_PACKETS, stats->packets,
 			      REDIRMAP_A_STATS_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_BYTES, stats->bytes,
 			      REDIRMAP_A_STATS_PAD))
 		return -EMSGSIZE;
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
-		if (stats->drops[i] && nl_put_drop(skb, i, stats->drops[i]))
+		if (stats->drops[i] && nl_put_drop(skb, i, sum))
 			return -EMSGSIZE;
 	if (stats->error &&
 	    nla_put_u32(skb, REDIRMAP_A_STATS_ERROR, stats->error))
-		return -EMSGSIZE;
-	return 0;
-}
-
-static int nl_put_stats(struct sk_buff *skb, int attr,
-			const struct redirmap_stats *stats)
-{
-	struct nlattr *nest = nla_nest_start(skb, attr);
-
-	if (!nest || nl_put_counters(skb, stats))
-		return -EMSGSIZE;
-	nla_nest_end(skb, nest);
-	return 0;
-}
-
-static int nl_put_sum(struct sk_buff *skb, int attr,
-		      const struct stats_sum *sum)
-{
-	struct nlattr *nest = nla_nest_start(skb, attr);
-	int i;
-
-	if (!nest || nl_put_counters(skb, &sum->stats))
 		return -EMSGSIZE;
 	for (i = 0; i < STATS_ACTIONS; i++)
 		if (sum->missed[i] && nl_put_miss(skb, i, sum->missed[i]))
@@ -145,7 +133,7 @@ int nl_put_target(struct sk_buff *skb, const struct target_info *target)
 			      REDIRMAP_A_TARGET_PAD) ||
 	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)))
 		return -EMSGSIZE;
-	return nl_put_stats(skb, REDIRMAP_A_TARGET_STATS, &target->stats);
+	return nl_put_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
 }
 
 static int nl_put_hook(struct sk_buff *skb, const struct hook_info *info)
@@ -180,7 +168,7 @@ static int nl_put_gone_device(struct sk_buff *skb,
 	if (!nest ||
 	    nla_put_u32(skb, REDIRMAP_A_GONE_IFINDEX, device->ifindex) ||
 	    nla_put_string(skb, REDIRMAP_A_GONE_IFNAME, device->ifname) ||
-	    nl_put_stats(skb, REDIRMAP_A_GONE_STATS, &device->stats))
+	    nl_put_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -199,8 +187,7 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 	const struct hook_info *info = NULL;
 	const struct layout_row *row;
 	struct stats_gone_device device;
-	struct redirmap_stats lost = {};
-	struct stats_sum gone = {};
+	struct stats_sum gone = {}, lost = {};
 	char claim[POLICY_TEXT_SIZE];
 	unsigned int i = 0;
 
@@ -222,7 +209,7 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 		if (nl_put_gone_device(skb, &device))
 			return -EMSGSIZE;
 	stats_net_lost(net, &lost);
-	if (nl_put_stats(skb, REDIRMAP_A_STATE_LOST, &lost))
+	if (nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost))
 		return -EMSGSIZE;
 	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
 				 copy_memory(), REDIRMAP_A_STATE_PAD);

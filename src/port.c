@@ -331,13 +331,26 @@ void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets)
 }
 
 /**
+ * port_drop_unsegmented() - count packets that a port was too small for
+ * @port: the port
+ * @packets: how many packets, which are not segmented yet; not 0
+ *
+ * Context: as port_drop().
+ */
+void port_drop_unsegmented(const struct port *port, u32 packets)
+{
+	stats_unsegmented(port_counters(port), packets);
+	port_drop(port, REDIRMAP_DROP_TOO_LARGE, packets);
+}
+
+/**
  * port_stats() - read a port's counters
  * @port: a port that is not being destroyed
  * @sum: what they are added to
  *
  * Context: any.
  */
-void port_stats(const struct port *port, struct redirmap_stats *sum)
+void port_stats(const struct port *port, struct stats_sum *sum)
 {
 	bulkq_add_stats(port->dev.xdp_bulkq, sum);
 }

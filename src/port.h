@@ -12,7 +12,7 @@
 
 struct bpf_prog;
 struct xdp_rxq_info;
-struct redirmap_stats;
+struct stats_sum;
 
 /**
  * struct port - a pseudo device that stands for a real one and a program
@@ -103,7 +103,8 @@ void port_flush_keepers(struct net_device *rx);
 void port_xmit_skb(const struct port *port, struct sk_buff *skb,
 		   struct xdp_rxq_info *rxq);
 void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets);
-void port_stats(const struct port *port, struct redirmap_stats *sum);
+void port_drop_unsegmented(const struct port *port, u32 packets);
+void port_stats(const struct port *port, struct stats_sum *sum);
 const struct port *port_of_dev(const struct net_device *dev);
 void port_init_queue(struct net_device *dev, struct netdev_queue *queue);
 void port_save_rx_queue(struct sk_buff *skb);

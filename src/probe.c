@@ -49,6 +49,30 @@ static bool probe_had_no_target(enum bpf_map_type map_type, int err)
 	       (err == -EBADRQC || err == -EINVAL);
 }
 
+/*
+ * Is a packet that was too large for a port not segmented yet? The tracepoint
+ * tells nothing of it. But in generic XDP what is longer than the device that it
+ * has come by allows is a packet of a local sender with TSO or GSO, or one that
+ * GRO has made of several.
+ */
+static bool probe_is_unsegmented(const struct net_device *from,
+				 const struct port *port)
+{
+	return rcu_access_pointer(from->xdp_prog) &&
+	       port_frame_limit(from) <= port_frame_limit(&port->dev);
+}
+
+static void probe_port_drop(const struct port *port,
+			    const struct net_device *from,
+			    enum redirmap_drop reason)
+{
+	if (reason == REDIRMAP_DROP_TOO_LARGE &&
+	    probe_is_unsegmented(from, port))
+		port_drop_unsegmented(port, 1);
+	else
+		port_drop(port, reason, 1);
+}
+
 /* Runs in NAPI, bottom halves off, per frame that could not be enqueued. */
 static void probe_redirect_err(void *data, const struct net_device *dev,
 			       const struct bpf_prog *prog, const void *tgt,
@@ -71,7 +95,7 @@ static void probe_redirect_err(void *data, const struct net_device *dev,
 	/* The built-in's entries begin with a device as well. */
 	port = port_of_dev(entry->dev);
 	if (port)
-		port_drop(port, reason, 1);
+		probe_port_drop(port, dev, reason);
 	else if (group_has_dev(entry->dev))
 		group_drop(entry, reason, 1);
 }

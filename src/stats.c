@@ -25,16 +25,52 @@
  * @refs: one for each that may come to be one of them
  * @lock: protects the rest
  * @sum: over all of them
- * @devices: the part in it of devices whose targets have lost frames, the latest
- * @next: where the next device goes, over the oldest one
+ * @devices: the part in it of devices whose targets have lost frames; that of the
+ *	latest one to lose such a target comes first
  */
 struct stats_gone {
 	refcount_t refs;
 	spinlock_t lock; /* protects the rest */
 	struct stats_sum sum;
 	struct stats_gone_device devices[STATS_GONE_DEVICES];
-	unsigned int next;
 };
+
+/* The present time, which does not wrap around. */
+static u64 stats_now(void)
+{
+	return jiffies / STATS_STAMP_JIFFIES;
+}
+
+/**
+ * stats_time() - when a stamp was made
+ * @stamp: of stats_stamp(), at most some years old
+ *
+ * Context: any.
+ * Return: a time that can be compared, and is not 0.
+ */
+u64 stats_time(u32 stamp)
+{
+	u64 now = stats_now();
+	u32 age = (u32)now - stamp;
+
+	/* Another CPU may have read a later one. */
+	return age < U32_MAX - 0xffff ? now - age : now;
+}
+
+/**
+ * stats_age() - how long ago a time is
+ * @time: of stats_time()
+ *
+ * Context: any.
+ * Return: milliseconds, to a stamp.
+ */
+u64 stats_age(u64 time)
+{
+	u64 now = stats_now();
+
+	return time < now ?
+	       jiffies64_to_msecs((now - time) * STATS_STAMP_JIFFIES) : 0;
+}
 
 /**
  * stats_drop() - count frames that a device has not got
@@ -48,8 +84,24 @@ struct stats_gone {
 void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 		enum redirmap_drop reason, u32 packets)
 {
+	WRITE_ONCE(stats->last[reason], stats_stamp());
 	u64_stats_add(&stats->drops[reason], packets);
 	trace_redirmap_drop(dev, 0, reason, packets);
+}
+
+/**
+ * stats_unsegmented() - note that packets are not segmented yet
+ * @stats: this CPU's counters of a port, which counts them as too large, too
+ * @packets: how many
+ *
+ * Context: bottom halves off.
+ */
+void stats_unsegmented(struct stats_cpu *stats, u32 packets)
+{
+	u32 most = U32_MAX - stats->unsegmented;
+
+	WRITE_ONCE(stats->unsegmented,
+		   stats->unsegmented + min(packets, most));
 }
 
 /**
@@ -80,11 +132,27 @@ void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
 		    enum redirmap_drop reason, u32 packets)
 {
+	u32 now = stats_stamp();
+
 	stats += smp_processor_id();
-	u64_stats_add(reason == REDIRMAP_DROP_NO_HEADROOM ? &stats->no_headroom :
-							     &stats->no_member,
-		      packets);
+	if (reason == REDIRMAP_DROP_NO_HEADROOM) {
+		WRITE_ONCE(stats->last_no_headroom, now);
+		u64_stats_add(&stats->no_headroom, packets);
+	} else {
+		WRITE_ONCE(stats->last_no_member, now);
+		u64_stats_add(&stats->no_member, packets);
+	}
 	trace_redirmap_drop(NULL, map->id, reason, packets);
+}
+
+/* Frames that were lost for a reason, the last one at some time. */
+static void stats_add_drops(struct stats_sum *sum, enum redirmap_drop reason,
+			    u64 packets, u32 last)
+{
+	if (!packets)
+		return;
+	sum->stats.drops[reason] += packets;
+	sum->last[reason] = max(sum->last[reason], stats_time(last));
 }
 
 /**
@@ -96,44 +164,60 @@ void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
  */
 void stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 {
-	u64 *drops = sum->stats.drops;
+	const struct stats_map *one;
 	unsigned int cpu;
 	int i;
 
 	for_each_possible_cpu(cpu) {
+		one = &stats[cpu];
 		for (i = 0; i < STATS_ACTIONS; i++)
-			sum->missed[i] += u64_stats_read(&stats[cpu].missed[i]);
-		drops[REDIRMAP_DROP_NO_MEMBER] +=
-			u64_stats_read(&stats[cpu].no_member);
-		drops[REDIRMAP_DROP_NO_HEADROOM] +=
-			u64_stats_read(&stats[cpu].no_headroom);
+			sum->missed[i] += u64_stats_read(&one->missed[i]);
+		stats_add_drops(sum, REDIRMAP_DROP_NO_MEMBER,
+				u64_stats_read(&one->no_member),
+				READ_ONCE(one->last_no_member));
+		stats_add_drops(sum, REDIRMAP_DROP_NO_HEADROOM,
+				u64_stats_read(&one->no_headroom),
+				READ_ONCE(one->last_no_headroom));
 	}
 }
 
-/* Counters, and an error if there was one. */
-static void stats_add_one(const struct stats_cpu *stats,
-			  struct redirmap_stats *sum)
+/* An error, and when it was: the later one stays. Before drops are added. */
+static void stats_add_error(struct stats_sum *sum, u32 error, u64 time)
 {
+	if (error && time >= sum->last[REDIRMAP_DROP_DRIVER_ERROR])
+		sum->stats.error = error;
+}
+
+static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
+{
+	u32 last = READ_ONCE(stats->last[REDIRMAP_DROP_DRIVER_ERROR]);
 	int i;
 
-	sum->packets += u64_stats_read(&stats->packets);
-	sum->bytes += u64_stats_read(&stats->bytes);
+	sum->stats.packets += u64_stats_read(&stats->packets);
+	sum->stats.bytes += u64_stats_read(&stats->bytes);
+	stats_add_error(sum, READ_ONCE(stats->error), stats_time(last));
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
-		sum->drops[i] += u64_stats_read(&stats->drops[i]);
-	sum->error = READ_ONCE(stats->error) ?: sum->error;
+		stats_add_drops(sum, i, u64_stats_read(&stats->drops[i]),
+				READ_ONCE(stats->last[i]));
+	sum->unsegmented += READ_ONCE(stats->unsegmented);
 }
 
 /**
  * stats_read() - read one CPU's counters
  * @stats: the counters
- * @out: written
+ * @out: written, but for the error
  *
  * Context: any.
  */
 void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
 {
+	int i;
+
 	memset(out, 0, sizeof(*out));
-	stats_add_one(stats, out);
+	out->packets = u64_stats_read(&stats->packets);
+	out->bytes = u64_stats_read(&stats->bytes);
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+		out->drops[i] = u64_stats_read(&stats->drops[i]);
 }
 
 /**
@@ -143,8 +227,7 @@ void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
  *
  * Context: any.
  */
-void stats_add(const struct stats_cpu __percpu *stats,
-	       struct redirmap_stats *sum)
+void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum)
 {
 	unsigned int cpu;
 
@@ -198,27 +281,21 @@ void stats_gone_put(struct stats_gone *gone)
 		kfree(gone);
 }
 
-/* Counters, and which error was the last one. */
-static void stats_accumulate(struct redirmap_stats *sum,
-			     const struct redirmap_stats *stats)
+static void stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
 {
 	int i;
 
-	sum->packets += stats->packets;
-	sum->bytes += stats->bytes;
-	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
-		sum->drops[i] += stats->drops[i];
-	sum->error = stats->error ?: sum->error;
-}
-
-static void stats_accumulate_sum(struct stats_sum *to,
-				 const struct stats_sum *from)
-{
-	int i;
-
-	stats_accumulate(&to->stats, &from->stats);
+	to->stats.packets += from->stats.packets;
+	to->stats.bytes += from->stats.bytes;
+	stats_add_error(to, from->stats.error,
+			from->last[REDIRMAP_DROP_DRIVER_ERROR]);
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
+		to->stats.drops[i] += from->stats.drops[i];
+		to->last[i] = max(to->last[i], from->last[i]);
+	}
 	for (i = 0; i < STATS_ACTIONS; i++)
 		to->missed[i] += from->missed[i];
+	to->unsegmented += from->unsegmented;
 }
 
 /**
@@ -231,7 +308,7 @@ static void stats_accumulate_sum(struct stats_sum *to,
 void stats_gone_add(struct stats_gone *gone, const struct stats_sum *sum)
 {
 	spin_lock(&gone->lock);
-	stats_accumulate_sum(&gone->sum, sum);
+	stats_accumulate(&gone->sum, sum);
 	spin_unlock(&gone->lock);
 }
 
@@ -240,33 +317,34 @@ static bool stats_lost_any(const struct redirmap_stats *stats)
 	return memchr_inv(stats->drops, 0, sizeof(stats->drops));
 }
 
-/* The record of a device, if need be in the place of the oldest one. */
-static struct stats_gone_device *stats_gone_device(struct stats_gone *gone,
-						   u32 ifindex,
-						   const char *ifname)
+/* Add to the record of a device, which comes first then; the last one may go. */
+static void stats_gone_add_device(struct stats_gone *gone,
+				  const struct stats_sum *sum, u32 ifindex,
+				  const char *ifname)
 {
-	struct stats_gone_device *device;
+	struct stats_gone_device *devices = gone->devices, device = {
+		.ifindex = ifindex,
+	};
 	int i;
 
 	lockdep_assert_held(&gone->lock);
 
-	for (i = 0; i < STATS_GONE_DEVICES; i++) {
-		device = &gone->devices[i];
-		if (device->ifindex == ifindex &&
-		    !strcmp(device->ifname, ifname))
-			return device;
-	}
-	device = &gone->devices[gone->next++ % STATS_GONE_DEVICES];
-	memset(device, 0, sizeof(*device));
-	device->ifindex = ifindex;
-	strscpy(device->ifname, ifname, sizeof(device->ifname));
-	return device;
+	strscpy(device.ifname, ifname, sizeof(device.ifname));
+	for (i = 0; i < STATS_GONE_DEVICES - 1; i++)
+		if (devices[i].ifindex == ifindex &&
+		    !strcmp(devices[i].ifname, ifname))
+			break;
+	if (devices[i].ifindex == ifindex && !strcmp(devices[i].ifname, ifname))
+		device = devices[i];
+	memmove(&devices[1], &devices[0], i * sizeof(*devices));
+	stats_accumulate(&device.sum, sum);
+	devices[0] = device;
 }
 
 /**
  * stats_gone_add_target() - keep what was counted for a target that goes
  * @gone: the sums
- * @stats: its counters, in which nobody counts any more
+ * @sum: its counters, in which nobody counts any more
  * @ifindex: of its device
  * @ifname: of its device, as it was last called
  *
@@ -276,24 +354,20 @@ static struct stats_gone_device *stats_gone_device(struct stats_gone *gone,
  * Context: process context.
  */
 void stats_gone_add_target(struct stats_gone *gone,
-			   const struct redirmap_stats *stats, u32 ifindex,
+			   const struct stats_sum *sum, u32 ifindex,
 			   const char *ifname)
 {
-	struct stats_gone_device *device;
-
 	spin_lock(&gone->lock);
-	stats_accumulate(&gone->sum.stats, stats);
-	if (stats_lost_any(stats)) {
-		device = stats_gone_device(gone, ifindex, ifname);
-		stats_accumulate(&device->stats, stats);
-	}
+	stats_accumulate(&gone->sum, sum);
+	if (stats_lost_any(&sum->stats))
+		stats_gone_add_device(gone, sum, ifindex, ifname);
 	spin_unlock(&gone->lock);
 }
 
 /**
  * stats_gone_read_device() - read what was counted for a device's former targets
  * @gone: the sums
- * @i: from 0 on
+ * @i: from 0 on, the latest one first
  * @device: written
  *
  * Context: process context.
@@ -320,6 +394,6 @@ bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
 void stats_gone_read(struct stats_gone *gone, struct stats_sum *sum)
 {
 	spin_lock(&gone->lock);
-	stats_accumulate_sum(sum, &gone->sum);
+	stats_accumulate(sum, &gone->sum);
 	spin_unlock(&gone->lock);
 }

@@ -3,6 +3,7 @@
 #define REDIRMAP_STATS_H
 
 #include <linux/if.h>
+#include <linux/jiffies.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
 #include <uapi/linux/redirmap.h>
@@ -19,7 +20,12 @@ struct stats_gone;
  * @packets: frames that the driver has taken
  * @bytes: of those
  * @drops: frames that were lost, by reason
- * @error: the driver's last error, positive
+ * @error: the driver's last error, positive; of the time of that reason's @last
+ * @last: when the last one was lost, by reason: see stats_stamp()
+ * @unsegmented: of those that were too large, packets that were not segmented
+ *	yet; does not wrap around
+ *
+ * With what is beside it in struct bulkq_cpu six cache lines, to the byte.
  */
 struct stats_cpu {
 	/* hot: per flush */
@@ -29,22 +35,12 @@ struct stats_cpu {
 	/* cold: when frames are lost */
 	u64_stats_t drops[REDIRMAP_DROP_COUNT];
 	u32 error;
+	u32 last[REDIRMAP_DROP_COUNT];
+	u32 unsegmented;
 };
 
 /* How many devices that are no more are remembered by name, in a namespace. */
 #define STATS_GONE_DEVICES 8
-
-/**
- * struct stats_gone_device - what was counted for former targets of a device
- * @ifindex: the device; 0 where there is none
- * @ifname: as it was last called
- * @stats: of those targets that have lost frames
- */
-struct stats_gone_device {
-	u32 ifindex;
-	char ifname[IFNAMSIZ];
-	struct redirmap_stats stats;
-};
 
 /**
  * stats_sent() - count what a driver has taken
@@ -65,6 +61,8 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
  * @missed: look-ups that found no entry, by the action that they returned
  * @no_member: frames of broadcasts that had no member
  * @no_headroom: frames of broadcasts without room for the kernel's notes
+ * @last_no_member: when the last one of the former was lost: see stats_stamp()
+ * @last_no_headroom: the same of the latter
  *
  * A cache line for each CPU, in memory of the map's own: an unborn map may own
  * nothing that kvfree() does not free.
@@ -73,35 +71,73 @@ struct stats_map {
 	u64_stats_t missed[STATS_ACTIONS];
 	u64_stats_t no_member;
 	u64_stats_t no_headroom;
+	u32 last_no_member;
+	u32 last_no_headroom;
 } ____cacheline_aligned;
 
 /**
  * struct stats_sum - counters of maps and targets, added up
  * @stats: frames that were sent or lost
  * @missed: look-ups that found no entry, by the action that they returned
+ * @last: when the last frame was lost, by reason: see stats_time(); 0 for none
+ * @unsegmented: of those that were too large, packets that were not segmented
+ *	yet
  */
 struct stats_sum {
 	struct redirmap_stats stats;
 	u64 missed[STATS_ACTIONS];
+	u64 last[REDIRMAP_DROP_COUNT];
+	u64 unsegmented;
 };
+
+/**
+ * struct stats_gone_device - what was counted for former targets of a device
+ * @ifindex: the device; 0 where there is none
+ * @ifname: as it was last called
+ * @sum: of those targets that have lost frames
+ */
+struct stats_gone_device {
+	u32 ifindex;
+	char ifname[IFNAMSIZ];
+	struct stats_sum sum;
+};
+
+/*
+ * Stamps count so many jiffies: 64 ms where there are 250 a second. So 32 bits
+ * last for eight years.
+ */
+#define STATS_STAMP_JIFFIES 16
+
+/**
+ * stats_stamp() - the present time, for where frames are lost
+ *
+ * Context: any; costs a load and a shift.
+ * Return: a number that wraps around.
+ */
+static inline u32 stats_stamp(void)
+{
+	return jiffies / STATS_STAMP_JIFFIES;
+}
 
 void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 		enum redirmap_drop reason, u32 packets);
+void stats_unsegmented(struct stats_cpu *stats, u32 packets);
 void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 		      u32 action);
 void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
 		    enum redirmap_drop reason, u32 packets);
 void stats_map_add(const struct stats_map *stats, struct stats_sum *sum);
 void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
-void stats_add(const struct stats_cpu __percpu *stats,
-	       struct redirmap_stats *sum);
+void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum);
+u64 stats_time(u32 stamp);
+u64 stats_age(u64 time);
 
 struct stats_gone *stats_gone_alloc(void);
 struct stats_gone *stats_gone_get(struct stats_gone *gone);
 void stats_gone_put(struct stats_gone *gone);
 void stats_gone_add(struct stats_gone *gone, const struct stats_sum *sum);
 void stats_gone_add_target(struct stats_gone *gone,
-			   const struct redirmap_stats *stats, u32 ifindex,
+			   const struct stats_sum *sum, u32 ifindex,
 			   const char *ifname);
 bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
 			    struct stats_gone_device *device);

@@ -23,10 +23,12 @@
  * @gone: of its maps and targets that are gone
  * @no_target: frames that were redirected to nothing; a program's fault, so one
  *	counter for all CPUs
+ * @last_no_target: when the last one was: see stats_stamp()
  */
 struct stats_net {
 	struct stats_gone *gone;
 	atomic64_t no_target;
+	u32 last_no_target;
 };
 
 static unsigned int stats_net_id;
@@ -83,21 +85,30 @@ bool stats_net_gone_device(const struct net *net, unsigned int i,
  */
 void stats_net_no_target(const struct net_device *dev)
 {
-	atomic64_inc(&stats_net_of(dev_net(dev))->no_target);
+	struct stats_net *counters = stats_net_of(dev_net(dev));
+
+	WRITE_ONCE(counters->last_no_target, stats_stamp());
+	atomic64_inc(&counters->no_target);
 	trace_redirmap_drop(dev, 0, REDIRMAP_DROP_NO_TARGET, 1);
 }
 
 /**
  * stats_net_lost() - read what a namespace lost that no map or target counts
  * @net: the namespace
- * @sum: the counters are added to this
+ * @sum: zeroed; gets the counters
  *
  * Context: any; the namespace must not go meanwhile.
  */
-void stats_net_lost(const struct net *net, struct redirmap_stats *sum)
+void stats_net_lost(const struct net *net, struct stats_sum *sum)
 {
-	sum->drops[REDIRMAP_DROP_NO_TARGET] +=
-		atomic64_read(&stats_net_of(net)->no_target);
+	struct stats_net *counters = stats_net_of(net);
+	u64 lost = atomic64_read(&counters->no_target);
+
+	if (!lost)
+		return;
+	sum->stats.drops[REDIRMAP_DROP_NO_TARGET] = lost;
+	sum->last[REDIRMAP_DROP_NO_TARGET] =
+		stats_time(READ_ONCE(counters->last_no_target));
 }
 
 static int __net_init stats_net_enter(struct net *net)

@@ -6,7 +6,6 @@
 
 struct net;
 struct net_device;
-struct redirmap_stats;
 struct stats_gone;
 struct stats_gone_device;
 struct stats_sum;
@@ -16,7 +15,7 @@ void stats_net_gone(const struct net *net, struct stats_sum *sum);
 bool stats_net_gone_device(const struct net *net, unsigned int i,
 			   struct stats_gone_device *device);
 void stats_net_no_target(const struct net_device *dev);
-void stats_net_lost(const struct net *net, struct redirmap_stats *sum);
+void stats_net_lost(const struct net *net, struct stats_sum *sum);
 
 int stats_net_init(void);
 void stats_net_exit(void);

@@ -66,11 +66,11 @@ static struct work_struct *target_sweep;
 /* What is counted outlives the target. */
 static void target_keep_stats(struct target *target)
 {
-	struct redirmap_stats stats = {};
+	struct stats_sum sum = {};
 
-	port_stats(&target->port, &stats);
-	stats_gone_add_target(target->gone, &stats,
-			      target->entry.val.ifindex, target->port.dev.name);
+	port_stats(&target->port, &sum);
+	stats_gone_add_target(target->gone, &sum, target->entry.val.ifindex,
+			      target->port.dev.name);
 	stats_gone_put(target->gone);
 }
 

@@ -9,6 +9,7 @@
 
 #include "layout.h"
 #include "port.h"
+#include "stats.h"
 #include "trace.h"
 
 struct bulkq_reserve;
@@ -85,7 +86,7 @@ struct target {
  * @prog_id: the egress program, or 0
  * @refs: how many maps hold the target
  * @own: it is one entry's own
- * @stats: its counters
+ * @sum: its counters
  */
 struct target_info {
 	u32 id;
@@ -96,7 +97,7 @@ struct target_info {
 	u32 prog_id;
 	u32 refs;
 	bool own;
-	struct redirmap_stats stats;
+	struct stats_sum sum;
 };
 
 /*

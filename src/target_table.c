@@ -266,7 +266,7 @@ bool target_next_info(unsigned long *id, struct target_info *info)
 		info->prog_id = target->entry.val.bpf_prog.id;
 		info->refs = refcount_read(&target->refs);
 		info->own = target->shown;
-		port_stats(&target->port, &info->stats);
+		port_stats(&target->port, &info->sum);
 	}
 	spin_unlock(&target_lock);
 	return target;

@@ -49,14 +49,16 @@ int value_parse(const struct bpf_map *map, const void *value,
 void *value_refresh(struct target *target)
 {
 	struct redirmap_val *shown = target->shown;
-	struct redirmap_stats now = {};
+	const struct redirmap_stats *now;
+	struct stats_sum sum = {};
 	int i;
 
-	port_stats(&target->port, &now);
-	WRITE_ONCE(shown->stats.packets, now.packets);
-	WRITE_ONCE(shown->stats.bytes, now.bytes);
+	port_stats(&target->port, &sum);
+	now = &sum.stats;
+	WRITE_ONCE(shown->stats.packets, now->packets);
+	WRITE_ONCE(shown->stats.bytes, now->bytes);
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
-		WRITE_ONCE(shown->stats.drops[i], now.drops[i]);
-	WRITE_ONCE(shown->stats.error, now.error);
+		WRITE_ONCE(shown->stats.drops[i], now->drops[i]);
+	WRITE_ONCE(shown->stats.error, now->error);
 	return shown;
 }

@@ -123,6 +123,9 @@ enum {
 	REDIRMAP_A_DROP_REASON = 1,	/* u32, enum redirmap_drop */
 	REDIRMAP_A_DROP_PACKETS,	/* u64 */
 	REDIRMAP_A_DROP_PAD,
+	REDIRMAP_A_DROP_AGE,		/* u64, ms since the last one was lost */
+	/* u64, of too large ones: packets that were not segmented yet */
+	REDIRMAP_A_DROP_UNSEGMENTED,
 
 	__REDIRMAP_A_DROP_MAX,
 	REDIRMAP_A_DROP_MAX = (__REDIRMAP_A_DROP_MAX - 1)
@@ -233,7 +236,7 @@ enum {
 	REDIRMAP_A_STATE_LAYOUT,	/* nest, multi */
 	/* nest, stats: of the namespace's maps and targets that are no more */
 	REDIRMAP_A_STATE_GONE,
-	/* nest, multi: the part in that of some devices, the latest ones */
+	/* nest, multi: the part in that of some devices, the latest first */
 	REDIRMAP_A_STATE_GONE_DEVICE,
 	/* nest, stats: of the namespace's frames that had no map or target */
 	REDIRMAP_A_STATE_LOST,
