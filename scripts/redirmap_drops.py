@@ -5,13 +5,17 @@ import errno
 import os
 import time
 
+from redirmap_netlink import Refused
 from redirmap_reasons import REASONS
 from redirmap_table import drops_of, frames, netns_names, plain, print_json, this_netns
-from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, ifindex_of,
-                            leads_elsewhere)
+from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
+                            name_of_ifindex)
 
 TEXTS = {reason.name: reason.text for reason in REASONS}
-NOTHING = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None}
+NOTHING = {
+    "packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None, "ages": {},
+    "unsegmented": 0,
+}
 
 # The thing that all become when nothing else is left of them, by its key
 GONE = ("gone",)
@@ -29,6 +33,13 @@ MISSED_TEXT = (
     "for the key, or ask for another action in the flags of bpf_redirect_map()."
 )
 
+# Of what is too large, packets that were not segmented yet
+UNSEGMENTED = (
+    "not segmented yet: generic XDP sees what a sender leaves to hardware (TSO, GSO), and what "
+    "GRO has merged. A larger MTU is no cure: ethtool -K SENDER tso off gso off, or ethtool -K "
+    "INGRESS gro off."
+)
+
 
 def target_name(target):
     name = target["ifname"]
@@ -42,9 +53,12 @@ def map_name(one):
 
 
 def former_name(one):
-    """Of targets that are no more; their device may have stayed."""
-    stayed = ifindex_of(one["ifname"]) == one["ifindex"]
-    return f"{one['ifname']} ({'former entries' if stayed else 'gone'})"
+    """Of targets that are no more; their device may have stayed, by another name."""
+    now = name_of_ifindex(one["ifindex"])
+    if now is None:
+        return f"{one['ifname']} (gone)"
+    renamed = "" if now == one["ifname"] else f"now {now}, "
+    return f"{one['ifname']} ({renamed}former entries)"
 
 
 def combined(one, other, sign=1):
@@ -56,12 +70,21 @@ def combined(one, other, sign=1):
             numbers[name] = max(numbers.get(name, 0) + sign * number, 0)
         return {name: number for name, number in numbers.items() if number}
 
+    # When the last one of a difference was, nobody knows.
+    ages = {name: age for name, age in one["ages"].items() if name not in other["drops"]}
+    if sign > 0:
+        for kind in (one["ages"], other["ages"]):
+            for name, age in kind.items():
+                ages[name] = min(age, ages.get(name, age))
     return {
-        "packets": max(one["packets"] + sign * other["packets"], 0),
-        "bytes": max(one["bytes"] + sign * other["bytes"], 0),
+        **{
+            name: max(one[name] + sign * other[name], 0)
+            for name in ("packets", "bytes", "unsegmented")
+        },
         "drops": each("drops"),
         "missed": each("missed"),
         "error": one["error"] or other["error"],
+        "ages": ages,
     }
 
 
@@ -90,6 +113,7 @@ class Look:
                 ("target", one["id"], one["netns"], one["ifindex"], one["prog_id"], one["entry"]),
                 ("gone", one["ifindex"], one["ifname"]),
                 target_name(one), one["stats"], one["netns"], target=one["id"],
+                ifindex=one["ifindex"],
             )
         for one in self.maps:
             self._add(
@@ -98,8 +122,10 @@ class Look:
             )
         self.things.update(former)
 
-    def _add(self, key, heir, name, stats, netns, map_id=None, target=None):
-        what = {"map": map_id, "target": target, "netns": netns, "name": name}
+    def _add(self, key, heir, name, stats, netns, map_id=None, target=None, ifindex=None):
+        what = {
+            "map": map_id, "target": target, "ifindex": ifindex, "netns": netns, "name": name,
+        }
         self.things[key] = what, stats, heir
 
     def _gone(self, args, family):
@@ -110,7 +136,7 @@ class Look:
             rest = combined(rest, one["stats"], -1)
             if not args.devices or one["ifname"] in args.devices:
                 self._add(("gone", one["ifindex"], one["ifname"]), GONE, former_name(one),
-                          one["stats"], this_netns())
+                          one["stats"], this_netns(), ifindex=one["ifindex"])
         if not args.devices:
             self._add(GONE, None, GONE_NAME, rest, this_netns())
             self._add(("netns",), None, NETNS_NAME, state["lost"], this_netns())
@@ -119,6 +145,18 @@ class Look:
 
 def sum_of(stats):
     return stats["packets"] + drops_of(stats)
+
+
+def text_of(reason, packets, stats):
+    """What has happened, and what helps, as far as the counters tell."""
+    text = TEXTS.get(reason, "For a reason that this version does not know.")
+    if reason != "too_large" or not stats["unsegmented"]:
+        return text
+    if stats["unsegmented"] >= packets:
+        return f"{'The packet was' if packets == 1 else 'The packets were'} {UNSEGMENTED}"
+    number = stats["unsegmented"]
+    return (f"Of all these {number:,} {'was' if number == 1 else 'were'} {UNSEGMENTED} Of the "
+            f"others: {text}")
 
 
 def losses(what, stats, since=None, before=None):
@@ -139,9 +177,11 @@ def losses(what, stats, since=None, before=None):
             "reason": reason,
             "packets": packets,
             "error": stats["error"] if reason == "driver_error" else None,
+            "age": stats["ages"].get(reason),
+            "unsegmented": stats["unsegmented"] if reason == "too_large" else 0,
             "offered": sum_of(stats),
             "since": within,
-            "text": TEXTS.get(reason, "For a reason that this version does not know."),
+            "text": text_of(reason, packets, stats),
         }
 
 
@@ -164,7 +204,10 @@ def misses(what, stats, since=None, before=None):
         if since:
             old = (before or NOTHING)["missed"].get(action, 0)
             within = {"seconds": since, "lookups": max(lookups - old, 0)}
-        yield {**what, "action": action, "lookups": lookups, "since": within}
+        yield {
+            **{name: what[name] for name in ("map", "target", "netns", "name")},
+            "action": action, "lookups": lookups, "since": within,
+        }
 
 
 def find_losses(before, after, since):
@@ -188,18 +231,33 @@ def of_frames(loss, counts):
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
 
 
+def ago(loss):
+    """When the last one was lost, behind how many were."""
+    age = loss["age"]
+    if age is None:
+        return ""
+    words = "just now"
+    for most, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h"),
+                             (age + 1, 86400, "days")):
+        if age < most:
+            if age >= 1:
+                words = f"{age // unit:.0f} {name} ago"
+            break
+    return f", {'' if loss['packets'] == 1 else 'the last one '}{words}"
+
+
 def sentence(loss, where):
-    """Who lost how many, why, and what to do."""
+    """Who lost how many, when, why, and what to do."""
     name = loss["name"] + where(loss)
     since = loss["since"]
     if not since:
-        said = f"{name} lost {of_frames(loss, loss)}."
+        said = f"{name} lost {of_frames(loss, loss)}{ago(loss)}."
     elif since["packets"]:
         said = (f"{name} lost {of_frames(loss, since)} in {seconds(since)} s, "
                 f"{loss['packets']:,} in all: it goes on.")
     else:
-        said = (f"{name} lost none in {seconds(since)} s, {of_frames(loss, loss)} before: "
-                "it has stopped, or waits for traffic.")
+        said = (f"{name} lost none in {seconds(since)} s, {of_frames(loss, loss)} before"
+                f"{ago(loss)}: it has stopped, or waits for traffic.")
     said += " " + loss["text"]
     if loss["error"]:
         code = errno.errorcode.get(loss["error"], str(loss["error"]))
@@ -239,6 +297,19 @@ def nothing_lost(args, family):
     return "No frame was lost."
 
 
+def gone_meanwhile(args, family):
+    """Which of the ids that were named are no more."""
+    gone = []
+    for kind, ask, numbers in (("map", family.maps, args.maps),
+                               ("target", family.targets, args.targets)):
+        for number in numbers:
+            try:
+                ask(number, args.all_netns)
+            except Refused:
+                gone.append(f"{kind} {number}")
+    return " and ".join(gone)
+
+
 def run(args, family, out):
     names = netns_names() if args.all_netns else {}
 
@@ -255,10 +326,13 @@ def run(args, family, out):
         time.sleep(args.since)
     try:
         after = Look(args, family)
-    except NotFound as error:
-        if not before:
+    except (NotFound, Refused) as error:
+        gone = error
+        if isinstance(error, Refused):
+            gone = gone_meanwhile(args, family) if error.code == errno.ENOENT else ""
+        if not (before and gone):
             raise
-        raise NotFound(f"{error}: it went away meanwhile") from None
+        raise NotFound(f"{gone}: it went away meanwhile") from None
     if before:
         since = time.monotonic() - begin
     found, missed = find_losses(before, after, since)

@@ -216,11 +216,18 @@ def name_of(names, number):
 
 def stats_of(found):
     get = found.get
-    drops = {name_of(REASON_NAMES, one["reason"]): one["packets"] for one in found["drop"]}
+    drops, ages, unsegmented = {}, {}, 0
+    for one in found["drop"]:
+        name = name_of(REASON_NAMES, one["reason"])
+        drops[name] = one["packets"]
+        # A module that was loaded before an upgrade reports neither of these.
+        if "age" in one:
+            ages[name] = one["age"] / 1000
+        unsegmented += one.get("unsegmented", 0)
     missed = {name_of(ACTIONS, one["action"]): one["lookups"] for one in found["missed"]}
     return {
         "packets": get("packets"), "bytes": get("bytes"), "drops": drops, "missed": missed,
-        "error": get("error"),
+        "error": get("error"), "ages": ages, "unsegmented": unsegmented,
     }
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which maps and targets a command is about, and what lies beyond its view."""
-from _socket import if_nametoindex
+from _socket import if_indextoname, if_nametoindex
 
 from redirmap_netlink import Refused
 
@@ -54,6 +54,14 @@ def ifindex_of(name):
         return if_nametoindex(name)
     except OSError:
         return 0
+
+
+def name_of_ifindex(ifindex):
+    """That of a device of this network namespace, or None."""
+    try:
+        return if_indextoname(ifindex)
+    except OSError:
+        return None
 
 
 def no_target(args, name):

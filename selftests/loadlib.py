@@ -71,7 +71,7 @@ def counted():
     with Family() as family:
         gone = None
         # Nothing may have gone while this asks: it would be counted twice.
-        while gone != (now := family.state()["gone"]):
+        while gone != (now := {**family.state()["gone"], "ages": None}):
             gone = now
             stats = [one["stats"] for one in family.maps() + family.targets()]
     stats.append(gone)

@@ -1,0 +1,339 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is told of losses besides their number: when the last one was, whether
+packets were not segmented yet, and what has gone or was renamed since."""
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import testlib
+from testlib import (OUTPUT, becomes, delete, equal, ifindex, in_a_net, make_map, map_id,
+                     open_pinned, redirmap, run, sh, test, update)
+
+in_a_net()
+
+import redirmap_drops  # noqa: E402
+import redirmap_main as command  # noqa: E402
+from loadlib import offer  # noqa: E402
+from redirmap_netlink import Family  # noqa: E402
+
+PIN = "/sys/fs/bpf/redirmap-losses"
+SENDER, RECEIVER = "rmsender", "rmreceiver"
+UDP_SEGMENT = 103
+# Of what the kernel rounds ages to, and more.
+STEP = 0.2
+
+sh(f"rm -rf {PIN}; mkdir -p {PIN}/hosts {PIN}/missed; "
+   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/hosts pinmaps {PIN}/hosts; "
+   f"bpftool prog loadall {OUTPUT}/missed.bpf.o {PIN}/missed pinmaps {PIN}/missed; "
+   f"bpftool prog loadall {OUTPUT}/tools.bpf.o {PIN}/tools pinmaps {PIN}/tools")
+missed = open_pinned(f"{PIN}/missed/rm_array")
+
+
+def said(*args):
+    status, out, err = redirmap(command, "drops", *args)
+    equal((status, err), (0, ""))
+    return out
+
+
+def through(name, times=1):
+    prog = open_pinned(f"{PIN}/missed/{name}")
+    try:
+        offer(prog, bytes(64), times)
+    finally:
+        os.close(prog)
+
+
+def target(device):
+    with Family() as family:
+        found, = [one for one in family.targets() if one["ifname"] == device]
+    return found["stats"]
+
+
+def state():
+    with Family() as family:
+        return family.state()
+
+
+# --- when -------------------------------------------------------------------
+
+
+def age_is_right(lose, stats, reason):
+    """Ages count from the last loss on."""
+    def age():
+        return stats()["ages"][reason]
+
+    before = time.monotonic()
+    lose()
+    assert becomes(lambda: reason in stats()["drops"]), stats()
+    for _ in range(2):
+        was = age()
+        assert 0 <= was <= time.monotonic() - before + STEP, (was, time.monotonic() - before)
+        # It grows, as time does,
+        since = time.monotonic()
+        assert becomes(lambda: age() > 1)
+        assert was + time.monotonic() - since + STEP >= age()
+        # until one more is lost.
+        count = stats()["drops"][reason]
+        before = time.monotonic()
+        lose()
+        assert becomes(lambda count=count: stats()["drops"][reason] > count)
+        assert age() <= time.monotonic() - before + STEP, age()
+
+
+@test("when the last frame was lost: a target's, a map's, a namespace's")
+def _():
+    sh("ip link add du type dummy; ip link set du up")
+    prog = open_pinned(f"{PIN}/tools/to_rm_array")
+    tools = open_pinned(f"{PIN}/tools/rm_array")
+    update(tools, 1, ifindex("du"), -1)
+    age_is_right(lambda: offer(prog, bytes(64), 1), lambda: target("du"), "no_xmit")
+    for fd in (prog, tools):
+        os.close(fd)
+
+    def stats():
+        with Family() as family:
+            return family.maps(map_id(missed))[0]["stats"]
+
+    age_is_right(lambda: through("nobody_array"), stats, "no_member")
+    age_is_right(lambda: through("no_helper"), lambda: state()["lost"], "no_target")
+
+
+@test("in words")
+def _():
+    one, = [one for one in re.findall("^du .*", said(), re.M)]
+    assert re.match(r"du lost 3 of 3 frames, the last one (just now|\d+ s ago)\. ", one), one
+    for age, words in ((0, "just now"), (0.9, "just now"), (1, "1 s ago"), (119.9, "119 s ago"),
+                       (120, "2 min ago"), (7199, "119 min ago"), (7200, "2 h ago"),
+                       (172800, "2 days ago"), (86400 * 400, "400 days ago")):
+        equal(redirmap_drops.ago({"age": age, "packets": 2}), f", the last one {words}")
+        equal(redirmap_drops.ago({"age": age, "packets": 1}), f", {words}")
+    # A module that was loaded before an upgrade does not know.
+    equal(redirmap_drops.ago({"age": None, "packets": 2}), "")
+
+
+@test("what is gone keeps its time, the latest device comes first")
+def _():
+    tools = open_pinned(f"{PIN}/tools/rm_array")
+    prog = open_pinned(f"{PIN}/tools/to_rm_array")
+    sh("ip link del du")
+    assert becomes(lambda: state()["gone_devices"])
+    assert state()["gone_devices"][0]["stats"]["ages"]["no_xmit"] > 0
+    # Two go by turns; the third one in between.
+    for name in ("da", "db", "da", "dc", "db"):
+        if not os.path.exists(f"/proc/sys/net/ipv4/conf/{name}"):
+            sh(f"ip link add {name} type dummy")
+        sh(f"ip link set {name} up")
+        update(tools, 1, ifindex(name), -1)
+        offer(prog, bytes(64), 1)
+        assert becomes(lambda name=name: target(name)["drops"] == {"no_xmit": 1})
+        lost = state()["gone"]["drops"]["no_xmit"]
+        delete(tools, 1)
+        assert becomes(lambda lost=lost: state()["gone"]["drops"]["no_xmit"] == lost + 1)
+    equal([(one["ifname"], one["stats"]["drops"]) for one in state()["gone_devices"]],
+          [("db", {"no_xmit": 2}), ("dc", {"no_xmit": 1}), ("da", {"no_xmit": 2}),
+           ("du", {"no_xmit": 3})])
+    equal(re.findall(r"^(\w+ \(.*?\)) lost", said(), re.M),
+          ["db (former entries)", "dc (former entries)", "da (former entries)", "du (gone)"])
+
+    # A device that has another name now is not gone.
+    sh("ip link set dc down; ip link set dc name dd")
+    assert "dc (now dd, former entries) lost 1 of 1 frame, " in said(), said()
+    sh("ip link del dd")
+    assert "dc (gone) lost 1 of 1 frame, " in said(), said()
+    for fd in (prog, tools):
+        os.close(fd)
+    sh("ip link del da; ip link del db")
+
+
+@test("of a map, or target, that goes while it waits, it says so")
+def _():
+    clock = redirmap_drops.time
+
+    class Clock:
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def sleep(_):
+            os.close(fd)
+            assert becomes(lambda: redirmap(command, "list", "--map", str(number))[0] == 1)
+
+    fd = make_map("rm_gone")
+    number = map_id(fd)
+    redirmap_drops.time = Clock
+    try:
+        equal(redirmap(command, "drops", "--since", "0.1", "--map", str(number)),
+              (1, "", f"redirmap: map {number}: it went away meanwhile\n"))
+    finally:
+        redirmap_drops.time = clock
+
+
+# --- packets that are not segmented yet -------------------------------------
+
+
+def make_hosts(kind):
+    """Two hosts behind in1 and in2, which a map of a kind switches between, in generic
+    XDP; all MTUs are 1500."""
+    switch = open_pinned(f"{PIN}/hosts/{kind}_hash")
+    for number, name in ((1, SENDER), (2, RECEIVER)):
+        sh(f"ip netns add {name}; ip link add in{number} type veth peer name eth0 netns {name}; "
+           f"ip link set in{number} up; ip -n {name} addr add 10.9.0.{number}/24 dev eth0; "
+           f"ip -n {name} link set eth0 up; "
+           f"bpftool net attach xdpgeneric pinned {PIN}/hosts/to_{kind}_hash dev in{number}")
+        update(switch, number, ifindex(f"in{number}"))
+    for number, name, other in ((2, SENDER, RECEIVER), (1, RECEIVER, SENDER)):
+        address = sh(f"ip netns exec {other} cat /sys/class/net/eth0/address").strip()
+        sh(f"ip -n {name} neigh add 10.9.0.{number} lladdr {address} dev eth0")
+    return switch
+
+
+@contextlib.contextmanager
+def hosts(kind):
+    switch = make_hosts(kind)
+    try:
+        yield switch
+    finally:
+        for number in (1, 2):
+            delete(switch, number)
+        os.close(switch)
+        sh(f"ip link del in1; ip link del in2; ip netns del {SENDER}; ip netns del {RECEIVER}")
+
+
+def within(name, make):
+    """What make() returns in a thread that is in another namespace: a socket."""
+    made = []
+
+    def there():
+        with open(f"/run/netns/{name}", encoding="ascii") as file:
+            assert not testlib.libbpf.setns(file.fileno(), 0x40000000)
+        made.append(make())
+
+    thread = threading.Thread(target=there)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def listener():
+    sock = socket.socket()
+    sock.bind(("10.9.0.2", 5001))
+    sock.listen()
+    return sock
+
+
+def connect():
+    sock = socket.socket()
+    sock.connect(("10.9.0.2", 5001))
+    return sock
+
+
+class Refused:
+    """What the kernel's tracepoint tells: frames that were too large."""
+
+    def __enter__(self):
+        self.folder = "/sys/kernel/tracing/instances/redirmap-losses"
+        os.mkdir(self.folder)
+        testlib.pathlib.Path(self.folder, "events/xdp/xdp_redirect_err/enable").write_text("1")
+        return self
+
+    def __exit__(self, *_):
+        os.rmdir(self.folder)
+
+    def too_large(self):
+        return testlib.pathlib.Path(self.folder, "trace").read_text().count("err=-90")
+
+
+SENT = 300000
+
+
+def tcp_over(refused):
+    """TCP between the hosts: when packets were lost that are not segmented, the sender
+    begins to do that. How many were lost, then and in the end."""
+    server = within(RECEIVER, listener)
+    with within(SENDER, connect) as sender:
+        receiver, _ = server.accept()
+        with server, receiver:
+            data = threading.Thread(target=sender.sendall, args=[bytes(SENT)], daemon=True)
+            data.start()
+            assert becomes(lambda: refused.too_large()), "nothing was lost"
+            sh(f"ip netns exec {SENDER} ethtool -K eth0 tso off gso off")
+            got = 0
+            while got < SENT:
+                got += len(receiver.recv(1 << 16))
+            data.join()
+            lost = refused.too_large()
+            # What is sent from now on is segmented.
+            sender.sendall(bytes(SENT))
+            while got < 2 * SENT:
+                got += len(receiver.recv(1 << 16))
+            return lost, refused.too_large()
+
+
+for kind in ("rm", "st"):
+    @test(f"{kind}: TCP in generic XDP, all MTUs 1500: it is the sender who has to segment")
+    def _(kind=kind):
+        with hosts(kind), Refused() as refused:
+            lost, now = tcp_over(refused)
+            assert lost > 0
+            equal(now, lost)
+            if kind == "st":
+                return
+            stats = target("in2")
+            equal((stats["drops"], stats["unsegmented"]), ({"too_large": lost}, lost))
+            text = said("in2").splitlines()[0]
+            assert re.match(
+                rf"in2 lost {lost} of \d+ frames, .*(just now|ago)\. The packets? (was|were) not "
+                r"segmented yet: generic XDP sees what a sender leaves to hardware \(TSO, GSO\), "
+                r"and what GRO has merged\. A larger MTU is no cure: ethtool -K SENDER tso off "
+                r"gso off, or ethtool -K INGRESS gro off\.$", text), text
+
+
+def send_udp(times, segment):
+    """Packets of ten segments, from the first host to the second one."""
+    with within(SENDER, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+        sock.setsockopt(socket.SOL_UDP, UDP_SEGMENT, segment)
+        for _ in range(times):
+            sock.sendto(bytes(10 * segment), ("10.9.0.2", 5001))
+
+
+@test("those and frames that are too large are told apart; members of broadcasts, too")
+def _():
+    with hosts("rm"):
+        send_udp(5, 1000)
+        assert becomes(lambda: target("in2")["drops"] == {"too_large": 5}), target("in2")
+        equal(target("in2")["unsegmented"], 5)
+        # An MTU smaller than the ingress's: that is to be mended first.
+        sh("ip link set in2 mtu 1000")
+        send_udp(2, 1100)
+        assert becomes(lambda: target("in2")["drops"] == {"too_large": 7}), target("in2")
+        equal(target("in2")["unsegmented"], 5)
+        text = said("in2").splitlines()[0]
+        assert " Of all these 5 were not segmented yet: " in text, text
+        assert text.endswith(" Of the others: The frame was larger than the device's MTU allows. "
+                             "Raise that, or lower the MTU of where the frames come from."), text
+        sh("ip link set in2 mtu 1500")
+
+        sh(f"ip link set in1 xdpgeneric off; "
+           f"bpftool net attach xdpgeneric pinned {PIN}/tools/all_rm_array dev in1")
+        tools = open_pinned(f"{PIN}/tools/rm_array")
+        update(tools, 2, ifindex("in2"), -1)
+        send_udp(3, 1000)
+        assert becomes(lambda: target("in2")["drops"] == {"too_large": 10}), target("in2")
+        equal(target("in2")["unsegmented"], 8)
+        delete(tools, 2)
+        os.close(tools)
+
+
+try:
+    run()
+finally:
+    os.close(missed)
+    sh(f"rm -rf {PIN}")
+    for name in (SENDER, RECEIVER):
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    sys.stdout.flush()
