@@ -39,6 +39,8 @@ UNSEGMENTED = (
     "GRO has merged. A larger MTU is no cure: ethtool -K SENDER tso off gso off, or ethtool -K "
     "INGRESS gro off."
 )
+# Reasons where a device's kind says what helps
+ADVISED = ("no_xmit", "driver_error", "xmit_drop")
 
 
 def target_name(target):
@@ -210,6 +212,19 @@ def misses(what, stats, since=None, before=None):
         }
 
 
+def advise(found):
+    """Say what helps devices of their kinds."""
+    found = [one for one in found if one["reason"] in ADVISED and one["target"] is not None]
+    if not found:
+        return
+    # Seldom needed, so it is imported only then.
+    from redirmap_advice import Adviser
+
+    with Adviser() as adviser:
+        for loss in found:
+            loss["text"] = adviser.text(loss) or loss["text"]
+
+
 def find_losses(before, after, since):
     """Records of all that was lost; before is None, or what it was a while ago."""
     counted = baseline(before, after) if before else {}
@@ -336,6 +351,7 @@ def run(args, family, out):
     if before:
         since = time.monotonic() - begin
     found, missed = find_losses(before, after, since)
+    advise(found)
 
     if args.json:
         print_json({"drops": found, "missed": missed}, out)
