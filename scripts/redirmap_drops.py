@@ -363,6 +363,6 @@ def run(args, family, out):
         print(plain(missed_sentence(miss, where)), file=out)
     if not (found or missed):
         print(nothing_lost(args, family), file=out)
-    if leads_elsewhere(args, after.maps, after.targets):
+    if leads_elsewhere(args, after.maps):
         print("Entries of maps lead to devices of other network namespaces; what was lost there "
               "--all-netns tells.", file=out)

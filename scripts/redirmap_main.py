@@ -101,7 +101,7 @@ def list_command(args, family, out):
         print(file=out)
     if targets is not None:
         show_targets(args, targets, out, empty("No targets", targets, family.targets))
-    if maps and leads_elsewhere(args, maps, targets):
+    if maps and leads_elsewhere(args, maps):
         print("\nEntries of these maps lead to devices of other network namespaces: see "
               "--all-netns.", file=out)
 

@@ -177,6 +177,7 @@ map_msg = Attributes(
     stats=stats,
     all_netns=flag,
     pad=pad,
+    elsewhere=u32,
 )
 target_msg = Attributes(
     "REDIRMAP_A_TARGET_",
@@ -243,6 +244,7 @@ def map_of(data, at, end):
         "capacity": get("capacity"),
         "used": get("used"),
         "members": get("members"),
+        "elsewhere": get("elsewhere", 0),
         "netns": get("netns"),
         "memory": get("memory"),
         "stats": stats_of(found["stats"]),

@@ -83,9 +83,6 @@ def elsewhere(args, ask):
         return []
 
 
-def leads_elsewhere(args, maps, targets):
+def leads_elsewhere(args, maps):
     """Do entries of these maps lead to targets that were not told of?"""
-    return (
-        not (args.all_netns or args.selected())
-        and sum(one["members"] for one in maps) > sum(one["refs"] for one in targets)
-    )
+    return not args.all_netns and any(one["elsewhere"] for one in maps)

@@ -145,7 +145,8 @@ def _():
     nothing = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None,
                "unsegmented": 0}
     equal(one, {"id": number, "name": "rm_json", "type": "devmap_hash", "value_size": 8,
-                "capacity": 6, "used": 0, "members": 0, "netns": netns(), "stats": nothing})
+                "capacity": 6, "used": 0, "members": 0, "elsewhere": 0, "netns": netns(),
+                "stats": nothing})
     one = target("out1")
     equal(told("list", "--target", str(one["id"])), {"targets": [one]})
     equal({key: one[key] for key in ("ifindex", "prog_id", "refs", "netns", "entry")},
@@ -501,12 +502,31 @@ def _():
     sh(f"ip -n {EMPTY} link add far type dummy")
     fd = make_map("rm_far")
     assert hint not in said() + said("drops")
+    # A map of theirs that leads to a device here is no reason to be silent.
+    with open("/proc/self/ns/net", "rb") as home:
+        program = (f"import testlib; fd = testlib.make_map('rm_theirs'); "
+                   f"assert not testlib.libbpf.setns({home.fileno()}, 0x40000000); "
+                   f"testlib.update(fd, 0, {ifindex('out2')}); print('made', flush=True); "
+                   "import sys; sys.stdin.read()")
+        theirs = subprocess.Popen(
+            ["ip", "netns", "exec", EMPTY, sys.executable, "-c", program], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[home.fileno()])
+    equal(theirs.stdout.readline(), "made\n")
+    equal([one["elsewhere"] for one in told("--all-netns")["maps"] if one["name"] == "rm_theirs"],
+          [1])
     subprocess.run(
         ["ip", "netns", "exec", EMPTY, sys.executable, "-c",
          f"import testlib; testlib.update({fd}, 0, testlib.ifindex('far'))"],
         pass_fds=[fd], check=True)
-    assert hint in said() and hint in said("drops")
-    assert hint not in said("--all-netns") + said("drops", "--all-netns")
+    number = str(map_id(fd))
+    for args in ((), ("drops",), ("list", "--map", number), ("drops", "--map", number)):
+        assert hint in said(*args), said(*args)
+        assert hint not in said(*args, "--all-netns"), args
+    # With what else there is to be said.
+    assert "No frame was lost there." in said("drops", "--map", number)
+    equal([one["elsewhere"] for one in told()["maps"] if one["name"] == "rm_far"], [1])
+    with theirs:
+        theirs.stdin.close()
     os.close(fd)
     assert becomes(lambda: hint not in said())
 

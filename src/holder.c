@@ -40,6 +40,7 @@
  * @member: what broadcasts see; its uses count the holder's slots that point
  *	to @target
  * @target: the target, referenced
+ * @netns_cookie: the network namespace that its device is in
  * @held: the holder's tables have it; under the holder's lock
  * @idle_node: while held, place among those that have been idle lately; under
  *	the lock
@@ -51,6 +52,7 @@ struct holding {
 
 	/* cold */
 	struct target *target;
+	u64 netns_cookie;
 	bool held;
 	union {
 		struct list_head idle_node;
@@ -155,6 +157,7 @@ static struct target *holder_add(struct holder *holder, struct net *net,
 		goto put_target;
 	}
 	new->target = target;
+	new->netns_cookie = net->net_cookie;
 	new->held = true;
 	INIT_LIST_HEAD(&new->idle_node);
 	new->member.port = &target->port;
@@ -388,21 +391,27 @@ size_t holder_memory(const struct holder *holder)
 /**
  * holder_used() - how many slots of a map lead somewhere
  * @holder: the map's part
+ * @netns_cookie: a network namespace
+ * @elsewhere: set to the number of targets whose device is in another one
  *
  * Context: process context; the time follows the number of targets.
  * Return: slots, including those that the sweep has still to empty; and one
  * more for each update under way, which has a use of its target before the slot
  * has it.
  */
-u64 holder_used(struct holder *holder)
+u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere)
 {
 	struct holding *holding;
-	unsigned long id;
+	unsigned long id, uses;
 	u64 used = 0;
 
+	*elsewhere = 0;
 	rcu_read_lock();
-	xa_for_each(&holder->holdings, id, holding)
-		used += atomic_long_read(&holding->member.uses);
+	xa_for_each(&holder->holdings, id, holding) {
+		uses = atomic_long_read(&holding->member.uses);
+		used += uses;
+		*elsewhere += uses && holding->netns_cookie != netns_cookie;
+	}
 	rcu_read_unlock();
 	return used;
 }

@@ -53,7 +53,7 @@ size_t holder_memory(const struct holder *holder);
 struct target *holder_attach(struct holder *holder, struct net *net,
 			     u32 ifindex, struct bpf_prog *prog, bool own,
 			     gfp_t gfp);
-u64 holder_used(struct holder *holder);
+u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere);
 void holder_detach(struct holder *holder, struct target *target, int uses);
 
 int holder_module_init(void);

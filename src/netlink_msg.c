@@ -92,10 +92,12 @@ int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
 {
 	const struct bpf_map *map = &rmap->dtab.map;
 	struct stats_sum sum = {};
-	u32 used;
+	u32 used, elsewhere;
 
 	/* Updates under way are counted twice, but no map has more than it can. */
-	used = min_t(u64, holder_used(&rmap->holder), map->max_entries);
+	used = min_t(u64, holder_used(&rmap->holder, rmap->netns_cookie,
+				      &elsewhere),
+		     map->max_entries);
 	map_stats(rmap, &sum);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_ID, id) ||
 	    nla_put_string(skb, REDIRMAP_A_MAP_NAME, map->name) ||
@@ -108,7 +110,9 @@ int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id)
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_NETNS, rmap->netns_ino,
 			      REDIRMAP_A_MAP_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_MEMORY, rmap->memory(map),
-			      REDIRMAP_A_MAP_PAD))
+			      REDIRMAP_A_MAP_PAD) ||
+	    (elsewhere &&
+	     nla_put_u32(skb, REDIRMAP_A_MAP_ELSEWHERE, elsewhere)))
 		return -EMSGSIZE;
 	return nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
 }

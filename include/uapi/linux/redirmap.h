@@ -167,6 +167,7 @@ enum {
 	REDIRMAP_A_MAP_STATS,		/* nest: drops that are no target's */
 	REDIRMAP_A_MAP_ALL_NETNS,	/* flag, in requests: of all namespaces */
 	REDIRMAP_A_MAP_PAD,
+	REDIRMAP_A_MAP_ELSEWHERE,	/* u32, of members: in other namespaces */
 
 	__REDIRMAP_A_MAP_MAX,
 	REDIRMAP_A_MAP_MAX = (__REDIRMAP_A_MAP_MAX - 1)
