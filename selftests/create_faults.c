@@ -149,6 +149,7 @@ FIXTURE_VARIANT_ADD(faults, claimed_hash_counters) {
 FIXTURE_SETUP(faults)
 {
 	ASSERT_TRUE(module_refs_become(0));
+	hurry(true);
 	ASSERT_TRUE(enter_net());
 	ASSERT_TRUE(ip("link add d0 type dummy\n"));
 	self->dev = if_nametoindex("d0");
@@ -163,6 +164,7 @@ FIXTURE_TEARDOWN(faults)
 		EXPECT_TRUE(cg_remove());
 	}
 	EXPECT_TRUE(module_refs_become(0));
+	hurry(false);
 }
 
 static void fail_all(struct __test_metadata *_metadata, const struct kind *kind,

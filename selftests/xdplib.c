@@ -8,11 +8,7 @@
 #include "testlib.h"
 #include "xdplib.h"
 
-/*
- * Whenever a program of native XDP begins or ends to run, the kernel patches
- * text and waits for a grace period, which is most of the time that a test takes.
- */
-static void hurry(bool on)
+void hurry(bool on)
 {
 	write_str("/sys/kernel/rcu_expedited", on ? "1" : "0");
 }

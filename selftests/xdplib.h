@@ -79,6 +79,13 @@ bool make_net(struct env *e);
 bool del_net(struct env *e);
 
 /*
+ * Grace periods are expedited, or no longer; in a test's network they are. Whenever
+ * a program of native XDP begins or ends to run, the kernel patches text and waits
+ * for one, and so it does for a map that goes: most of the time that a test takes.
+ */
+void hurry(bool on);
+
+/*
  * Programs. Maps are given to the object, which unload() closes, before it is
  * loaded; an fd below 0 is an error, so make_map() can stand there.
  */
