@@ -159,6 +159,12 @@ static bool in_page_pool(struct page *page)
 	return (page->pp_magic & ~0x3UL) == PP_SIGNATURE && page->pp;
 }
 
+/* veth takes references of its own to pages of its pool: these are like others. */
+static bool only_in_page_pool(struct page *page)
+{
+	return in_page_pool(page) && page_count(page) < 2;
+}
+
 static void check_memory(const char *name, const struct xdp_frame *frame)
 {
 	struct page *page = virt_to_head_page(frame->data);
@@ -168,7 +174,7 @@ static void check_memory(const char *name, const struct xdp_frame *frame)
 		complain(name, "memory", "of a page that is free");
 	switch (frame->mem.type) {
 	case MEM_TYPE_PAGE_SHARED:
-		if (PageSlab(page) || in_page_pool(page))
+		if (PageSlab(page) || only_in_page_pool(page))
 			complain(name, "memory", "is no fragment");
 		break;
 	case MEM_TYPE_PAGE_ORDER0:
@@ -214,7 +220,7 @@ static void check_frags(const char *name, struct xdp_frame *frame)
 		    page_address(page) + page_size(page))
 			complain(name, "frags", "%u at %u", skb_frag_size(frag),
 				 skb_frag_off(frag));
-		if (in_page_pool(page) != pool)
+		if (pool ? !in_page_pool(page) : only_in_page_pool(page))
 			complain(name, "frags", "of another type of memory");
 		sum += skb_frag_size(frag);
 	}
@@ -365,7 +371,8 @@ void faulty_check_taken(struct faulty_check *check, int taken, u32 flags,
  * @n: how many there are
  *
  * A header of the driver's comes in front of the data. They can be freed as
- * before, but have another length.
+ * before, but have another length. Frames that are described in front of their
+ * memory stay as they are: their generator sends them again as they were left.
  *
  * Context: bottom halves off.
  */
@@ -375,7 +382,7 @@ void faulty_spoil(struct xdp_frame **frames, int n)
 
 	for (; n > 0; n--) {
 		frame = *frames++;
-		if (frame->headroom < VIRTIO_HEADER)
+		if (frame->headroom < VIRTIO_HEADER || frame_is_in_front(frame))
 			continue;
 		frame->headroom -= VIRTIO_HEADER;
 		frame->data -= VIRTIO_HEADER;

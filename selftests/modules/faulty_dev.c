@@ -21,10 +21,11 @@
  * crossed	frames that it was offered of which more than one page would have
  *		to be mapped, though they are not longer than one
  * wants	bytes of headroom that frames must have that it is to send
- * feature	it announces ndo_xdp_xmit() (where devices do: 6.3)
+ * feature	it announces ndo_xdp_xmit(), with fragments (where devices do: 6.3)
  * provoke	it looks at a call that breaks an assertion, by its number: see
  *		faulty_provoke.c
- * spoil	what it refuses it changes first, as virtio_net does
+ * spoil	frames that it refuses it changes first, as virtio_net does; it does
+ *		so unless 0 is written
  * calls	how often ndo_xdp_xmit() was called
  * flushes	how often that was with XDP_XMIT_FLUSH
  * waiting	frames that it has taken since; for the next one a NIC would let
@@ -36,7 +37,7 @@
  *		CPU is online
  *
  * It asserts what the drivers of the kernel assume of each frame: see
- * faulty_check.c. Frames that it refuses it changes, as virtio_net may.
+ * faulty_check.c.
  */
 #include <linux/bpf.h>
 #include <linux/etherdevice.h>
@@ -144,6 +145,12 @@ static bool faulty_has_room(struct faulty *f)
 	return true;
 }
 
+static void faulty_count(struct faulty *f, unsigned int len)
+{
+	f->dev->stats.tx_packets++;
+	f->dev->stats.tx_bytes += len;
+}
+
 static bool faulty_receive_frame(struct faulty *f, struct xdp_frame *frame)
 {
 	struct sk_buff *skb = xdp_build_skb_from_frame(frame, f->dev);
@@ -158,6 +165,7 @@ static bool faulty_take_frame(struct faulty *f, struct xdp_frame *frame)
 {
 	if (f->nr_frames == HELD_MAX || !faulty_has_room(f))
 		return false;
+	faulty_count(f, xdp_get_frame_len(frame));
 	if (!f->knob[HOLD])
 		return faulty_receive_frame(f, frame);
 	f->frames[f->nr_frames++] = frame;
@@ -183,19 +191,7 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 	return f->knob[ERROR] ? -f->knob[ERROR] : taken;
 }
 
-/* What virtio_net does before it finds its ring full. */
-static void faulty_spoil_refused(struct xdp_frame **frames, int n)
-{
-	for (; n > 0; n--, frames++) {
-		if ((*frames)->headroom < ETH_HLEN)
-			continue;
-		(*frames)->headroom -= ETH_HLEN;
-		(*frames)->data -= ETH_HLEN;
-		(*frames)->len += ETH_HLEN;
-	}
-}
-
-/* The same, with a look at flushes. */
+/* The same, with a look at flushes; and frames that are refused change. */
 static int faulty_count_xmit(struct net_device *dev, int n,
 			     struct xdp_frame **frames, u32 flags)
 {
@@ -204,7 +200,7 @@ static int faulty_count_xmit(struct net_device *dev, int n,
 	int taken = max(sent, 0);
 
 	if (f->knob[SPOIL])
-		faulty_spoil_refused(frames + taken, n - taken);
+		faulty_spoil(frames + taken, n - taken);
 	spin_lock(&f->lock);
 	f->knob[CALLS]++;
 	f->knob[WAITING] += taken;
@@ -224,6 +220,8 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 
 	spin_lock(&f->lock);
 	room = faulty_has_room(f);
+	if (room)
+		faulty_count(f, skb->len);
 	spin_unlock(&f->lock);
 	if (!room)
 		return NETDEV_TX_BUSY;
@@ -395,7 +393,7 @@ static void faulty_turned(struct faulty *f, enum faulty_knob knob)
 #ifdef HAVE_XDP_FEATURES
 	case FEATURE:
 		if (f->knob[FEATURE])
-			xdp_features_set_redirect_target(f->dev, false);
+			xdp_features_set_redirect_target(f->dev, true);
 		else
 			xdp_features_clear_redirect_target(f->dev);
 		break;
@@ -608,7 +606,7 @@ static void faulty_setup(struct net_device *dev)
 	dev->sysfs_groups[0] = &faulty_group;
 #ifdef HAVE_XDP_FEATURES
 	dev->xdp_features = NETDEV_XDP_ACT_BASIC | NETDEV_XDP_ACT_REDIRECT |
-			    NETDEV_XDP_ACT_NDO_XMIT;
+			    NETDEV_XDP_ACT_NDO_XMIT | NETDEV_XDP_ACT_NDO_XMIT_SG;
 #endif
 
 	f->dev = dev;
@@ -618,6 +616,7 @@ static void faulty_setup(struct net_device *dev)
 	f->knob[LINEAR] = INT_MAX;
 	f->knob[WANTS] = HEADROOM_WANTED;
 	f->knob[FEATURE] = 1;
+	f->knob[SPOIL] = 1;
 	spin_lock_init(&f->lock);
 	skb_queue_head_init(&f->packets);
 	netif_napi_add(dev, &f->napi, faulty_poll);
