@@ -94,6 +94,21 @@ bool make_faulty(const char *dev)
 	return ip("link add %s mtu 3300 group %d type faulty\nlink set %s up\n", dev, GROUP, dev);
 }
 
+bool make_faulty_pair(const char *dev, const char *peer, const char *args)
+{
+	return ip("link add %s group %d %s type faulty\n"
+		  "link property add dev %s altname %s\nlink set %s up\n",
+		  dev, GROUP, args, dev, peer, dev);
+}
+
+/* The device is known by its other name. */
+bool is_faulty_peer(const char *dev)
+{
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(if_nametoindex(dev), name) && strcmp(name, dev);
+}
+
 bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 {
 	struct env *e = &c->e;

@@ -19,6 +19,13 @@ int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv);
 bool make_faulty(const char *dev);
 
 /*
+ * The same, for a test that has a veth otherwise: @peer is another name of it, for
+ * where its frames come out. There they are the stack's, for generic XDP.
+ */
+bool make_faulty_pair(const char *dev, const char *peer, const char *args);
+bool is_faulty_peer(const char *dev);
+
+/*
  * A network with s0 and @n devices, and a map of values that may have programs
  * and, if it is claimed, counters, unless @c has another value_size. Redirects
  * are to key 0. finish() ends it.

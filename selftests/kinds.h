@@ -11,6 +11,7 @@ struct kind {
 	bool claimed;
 	enum bpf_map_type type;
 	bool generic;
+	bool faulty;
 };
 
 /* The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind". */
@@ -44,6 +45,15 @@ struct kind {
 
 #define NATIVE_KINDS(fixture) KINDS_OF_MODE(fixture, native, false)
 #define GENERIC_KINDS(fixture) KINDS_OF_MODE(fixture, generic, true)
+
+/* Targets of native XDP are devices that look at each frame: see faultylib.h. */
+#define FAULTY_KINDS(fixture)							\
+	FIXTURE_VARIANT_ADD(fixture, stock_faulty) {				\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP, .faulty = true },		\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_faulty) {				\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP, .faulty = true },		\
+	}
 
 #define ALL_KINDS(fixture)							\
 	NATIVE_KINDS(fixture);							\

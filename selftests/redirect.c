@@ -9,9 +9,12 @@
  *
  * Native XDP is fed by BPF_F_TEST_XDP_LIVE_FRAMES, generic XDP by a packet
  * socket on the peer of a veth. Each test has a network namespace of its own.
+ * Targets are veths or, in variants, devices that look at each frame.
  */
 #define _GNU_SOURCE
 
+#include "countlib.h"
+#include "faultylib.h"
 #include "harness.h"
 #include "redirect.h"
 #include "testlib.h"
@@ -28,6 +31,7 @@ FIXTURE_VARIANT(redirect)
 };
 
 ALL_KINDS(redirect);
+FAULTY_KINDS(redirect);
 
 /* The map's key 0 leads to t0, whose peer r0 counts. */
 static bool start(struct env *e, const struct kind *kind)
@@ -35,6 +39,7 @@ static bool start(struct env *e, const struct kind *kind)
 	int map;
 
 	e->generic = kind->generic;
+	e->faulty = kind->faulty;
 	if (!module_refs_become(0) || !make_net(e))
 		return false;
 	map = make_map(kind->claimed, kind->type, MAP_SIZE);
@@ -171,6 +176,8 @@ TEST_F(redirect, two_hops)
 /* Back to where they came from: r0's frames leave through r0. */
 TEST_F(redirect, to_ingress_device)
 {
+	if (variant->kind.faulty)
+		SKIP(return, "a device that is its own peer");
 	ASSERT_TRUE(put(&self->e, 1, "r0"));
 	ASSERT_TRUE(attach(&self->e, "t0", "receive", variant->kind.generic));
 	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->kind.generic));
@@ -355,7 +362,84 @@ TEST_F(native, partial_bulk)
 	EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=1 drops=0 err=0", 1));
 }
 
+/*
+ * Frames that a driver refuses, and that it has made longer before: what was sent
+ * and what was lost, for which reason, are all frames and bytes that there were.
+ */
+FIXTURE(refused)
+{
+	struct env e;
+};
+
+FIXTURE_VARIANT(refused)
+{
+	struct kind kind;
+};
+
+FAULTY_KINDS(refused);
+
+/* Frames come from s0, in one poll. */
+FIXTURE_SETUP(refused)
+{
+	bool claimed = variant->kind.claimed;
+	struct env *e = &self->e;
+	int map;
+
+	e->faulty = true;
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(make_net(e));
+	map = make_map_flags(claimed, variant->kind.type, claimed ? sizeof(struct redirmap_val) :
+			     sizeof(struct bpf_devmap_val), MAP_SIZE, 0);
+	ASSERT_TRUE(load(e, map));
+	set(e, "nr_keys", 1);
+	ASSERT_TRUE(make_faulty("s0"));
+	ASSERT_TRUE(attach(e, "s0", "redirect", false));
+	ASSERT_TRUE(make_target(e, "t0", "r0"));
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+TEST_F(refused, offered_is_sent_and_lost)
+{
+	static const struct {
+		const char *knob;
+		int value, before, sent, reason;
+	} faults[] = {
+		{ "room", 0, -1, 0, REDIRMAP_DROP_RING_FULL },
+		{ "room", 1, -1, 1, REDIRMAP_DROP_RING_FULL },
+		{ "room", 15, -1, 15, REDIRMAP_DROP_RING_FULL },
+		{ "room", 17, -1, 17, REDIRMAP_DROP_RING_FULL },
+		{ "room", 39, -1, 39, REDIRMAP_DROP_RING_FULL },
+		{ "take", 5, 1000, 15, REDIRMAP_DROP_RING_FULL },
+		{ "error", EIO, 0, 0, REDIRMAP_DROP_DRIVER_ERROR },
+	};
+	struct env *e = &self->e;
+	unsigned int i;
+	int n = 40;
+
+	/* bulks of 16, 16 and 8 */
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		ASSERT_EQ(put_entry(e, 0, "t0", NULL), 0);
+		forget_received(e);
+		ASSERT_TRUE(turn("t0", faults[i].knob, faults[i].value));
+		ASSERT_TRUE(turn("s0", "hold", 1));
+		ASSERT_EQ(send_on(e->sock, "s0", 0, n, 700), 0);
+		ASSERT_TRUE(turn("s0", "hold", 0));
+		ASSERT_TRUE(all_seen(e, n));
+		EXPECT_EQ(settled(e, "r0", faults[i].sent), faults[i].sent);
+		ASSERT_TRUE(turn("t0", faults[i].knob, faults[i].before));
+		EXPECT_TRUE(!variant->kind.claimed ||
+			    entry_counted(e, 0, faults[i].sent, 700, faults[i].reason,
+					  n - faults[i].sent)) {
+			TH_LOG("%s %d", faults[i].knob, faults[i].value);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }

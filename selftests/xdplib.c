@@ -5,6 +5,7 @@
 
 #include <bpf/btf.h>
 
+#include "faultylib.h"
 #include "testlib.h"
 #include "xdplib.h"
 
@@ -105,13 +106,19 @@ int prog(struct env *e, const char *name)
 
 bool attach(struct env *e, const char *dev, const char *name, bool generic)
 {
-	return !bpf_xdp_attach(if_nametoindex(dev), name ? prog(e, name) : -1,
-			       generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE, NULL);
+	__u32 mode = generic || is_faulty_peer(dev) ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+
+	return !bpf_xdp_attach(if_nametoindex(dev), name ? prog(e, name) : -1, mode, NULL);
+}
+
+bool make_pair(struct env *e, const char *dev, const char *peer, const char *args)
+{
+	return e->faulty ? make_faulty_pair(dev, peer, args) : make_veth(dev, peer, args);
 }
 
 bool make_target(struct env *e, const char *dev, const char *peer)
 {
-	return make_veth(dev, peer, "mtu 1500") && attach(e, peer, "receive", e->generic);
+	return make_pair(e, dev, peer, "mtu 1500") && attach(e, peer, "receive", e->generic);
 }
 
 void *global(struct env *e, const char *name)

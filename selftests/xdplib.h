@@ -49,6 +49,7 @@ struct bpf_object;
  * @generic: generic XDP, else native
  * @wire: native XDP, but frames come by a device, one by one, not from the
  *	kernel's generator, whose frames older kernels do not copy correctly
+ * @faulty: targets are devices of faultylib.h
  * @live: live frames have been sent
  * @tracing: traces have been started
  * @trace_dir: the instance, if there is one
@@ -65,6 +66,7 @@ struct env {
 	int tap[QUEUES];
 	bool generic;
 	bool wire;
+	bool faulty;
 	bool live;
 	bool tracing;
 	char trace_dir[64];
@@ -97,10 +99,17 @@ void unload(struct env *e);
 /* A program's fd. */
 int prog(struct env *e, const char *name);
 
-/* Attaches a program by its name, or none. */
+/*
+ * Attaches a program by its name, or none; generic XDP, too, where @dev is the end
+ * of a faulty device.
+ */
 bool attach(struct env *e, const char *dev, const char *name, bool generic);
 
-/* A veth pair whose end @peer runs "receive". */
+/*
+ * A target and what it leads to: a veth pair or, if @e->faulty, a device that is
+ * its own peer; and the same with "receive" on @peer.
+ */
+bool make_pair(struct env *e, const char *dev, const char *peer, const char *args);
 bool make_target(struct env *e, const char *dev, const char *peer);
 
 /* Variables of the programs, by their names. */
