@@ -163,6 +163,7 @@ FIXTURE_SETUP(fragments)
 		SKIP(return, "this kernel redirects no frames with fragments natively");
 	self->members = variant->kind.claimed ? 4 : 1;
 	c->frags = true;
+	c->veths = true;
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, 0));
 	ASSERT_TRUE(ip("link set s0 mtu 9000\n"));
 	ASSERT_TRUE(cast_members(c, 0, self->members));

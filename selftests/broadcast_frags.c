@@ -12,6 +12,7 @@
  */
 #define _GNU_SOURCE
 #include "castlib.h"
+#include "faultylib.h"
 #include "harness.h"
 #include "testlib.h"
 
@@ -181,5 +182,5 @@ TEST_F(frags, too_small)
 
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }

@@ -10,6 +10,8 @@
  */
 #define _GNU_SOURCE
 #include "castlib.h"
+#include "countlib.h"
+#include "faultylib.h"
 #include "harness.h"
 #include "testlib.h"
 
@@ -182,6 +184,8 @@ TEST_F(members, peer_without_program)
 	for (i = 0; i < N; i++) {
 		snprintf(dev, sizeof(dev), "m%d", i);
 		snprintf(peer, sizeof(peer), "p%d", i);
+		if (cast_is_faulty(c, i))
+			continue;
 		ASSERT_TRUE(attach(&c->e, peer, NULL, variant->kind.generic));
 		EXPECT_TRUE(others_get(c, i, false, 0, 64));
 		if (!variant->kind.generic) {
@@ -191,7 +195,17 @@ TEST_F(members, peer_without_program)
 	}
 }
 
-/* A driver that takes nothing, for its peer is down: the copies are freed. */
+/* Lets a driver take nothing, or all again: a veth, while its peer is down. */
+static bool let_fail(struct cast *c, int member, bool fail)
+{
+	char dev[16];
+
+	snprintf(dev, sizeof(dev), "m%d", member);
+	return cast_is_faulty(c, member) ? turn(dev, "error", fail ? ENXIO : 0) :
+	       ip("link set p%d %s\n", member, fail ? "down" : "up");
+}
+
+/* A driver that takes nothing: the copies are freed. */
 TEST_F(members, driver_fails)
 {
 	struct cast *c = &self->c;
@@ -199,13 +213,13 @@ TEST_F(members, driver_fails)
 	int i;
 
 	for (i = 0; i < N; i++) {
-		ASSERT_TRUE(ip("link set p%d down\n", i));
+		ASSERT_TRUE(let_fail(c, i, true));
 		EXPECT_TRUE(others_get(c, i, false, 0, 64));
 		if (!variant->kind.generic) {
 			snprintf(dev, sizeof(dev), "m%d", i);
 			EXPECT_EQ(cast_drops(c, dev, -6), FRAMES);
 		}
-		ASSERT_TRUE(ip("link set p%d up\n", i));
+		ASSERT_TRUE(let_fail(c, i, false));
 	}
 }
 
@@ -288,7 +302,8 @@ TEST_F(members, memory_does_not_grow)
 	ASSERT_TRUE(put(&c->e, 4, "m0"));
 	ASSERT_TRUE(put(&c->e, 5, "tap"));
 	ASSERT_TRUE(put(&c->e, 6, "m3"));
-	ASSERT_TRUE(ip("link set p1 down\nlink set m2 down\nlink set tap txqueuelen 10\n"));
+	ASSERT_TRUE(ip("link set m2 down\nlink set tap txqueuelen 10\n"));
+	ASSERT_TRUE(let_fail(c, 1, true));
 	/* Where stock stops there would not be much to see. */
 	if (self->stops) {
 		ASSERT_TRUE(del(&c->e, 2));
@@ -312,7 +327,64 @@ TEST_F(members, memory_does_not_grow)
 	       received(&c->e, "p0"), 2 * frames);
 }
 
+/*
+ * A member that refuses some of its frames, natively, and that has made them longer
+ * before: its entry has counted all, as the others' have, by frames and bytes.
+ */
+FIXTURE(refused)
+{
+	struct cast c;
+};
+
+FIXTURE_VARIANT(refused)
+{
+	struct kind kind;
+};
+
+NATIVE_KINDS(refused);
+
+FIXTURE_SETUP(refused)
+{
+	ASSERT_TRUE(faulty_begin(&self->c, &variant->kind, N));
+	set(&self->c.e, "flags", BPF_F_BROADCAST);
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	EXPECT_TRUE(finish(&self->c.e));
+}
+
+TEST_F(refused, offered_is_sent_and_lost)
+{
+	static const int room[] = { 0, 1, 15, 16, 17, 63, FRAMES };
+	struct cast *c = &self->c;
+	int member, i, k;
+	char dev[16];
+
+	for (member = 0; member < N; member++)
+		for (i = 0; i < ARRAY_SIZE(room); i++) {
+			for (k = 0; k < N; k++) {
+				snprintf(dev, sizeof(dev), "f%d", k);
+				ASSERT_EQ(put_entry(&c->e, k, dev, NULL), 0);
+				ASSERT_TRUE(turn(dev, "room", k == member ? room[i] : -1));
+			}
+			ASSERT_EQ(faulty_send(c, FRAMES, 300), 0);
+			for (k = 0; k < N; k++) {
+				int sent = k == member ? room[i] : FRAMES;
+
+				snprintf(dev, sizeof(dev), "f%d", k);
+				EXPECT_TRUE(cast_got(c, dev, sent, 1));
+				EXPECT_TRUE(!variant->kind.claimed ||
+					    entry_counted(&c->e, k, sent, 300,
+							  REDIRMAP_DROP_RING_FULL,
+							  FRAMES - sent)) {
+					TH_LOG("room for %d at f%d", room[i], member);
+				}
+			}
+		}
+}
+
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }

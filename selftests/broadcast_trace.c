@@ -14,6 +14,7 @@
  */
 #define _GNU_SOURCE
 #include "castlib.h"
+#include "faultylib.h"
 #include "harness.h"
 #include "testlib.h"
 
@@ -179,7 +180,7 @@ static bool send_all(struct cast *c)
 
 	set(e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
 	return !send_live_from(e, "broadcast", "m1", 30, 64) &&
-	       !send_live_from(e, "broadcast", "p1", 30, 64) &&
+	       !send_live_from(e, "broadcast", "p3", 30, 64) &&
 	       cast_got(c, "p2", 100, 1) && settled(e, "p1", 70) == 70;
 }
 
@@ -248,5 +249,5 @@ TEST_F(trace, key)
 
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the tests of broadcasts have in common: see castlib.h. */
 #include "castlib.h"
+#include "faultylib.h"
 #include "testlib.h"
 
 bool cast_load(struct cast *c, const struct kind *kind, __u32 capacity)
@@ -64,23 +65,29 @@ bool cast_look(struct cast *c, const char *dev)
 	return attach(&c->e, dev, c->frags ? "look_at_frags" : "look_at", c->e.generic);
 }
 
+bool cast_is_faulty(struct cast *c, int member)
+{
+	return !c->e.generic && !c->veths && member % 4 == 1;
+}
+
+static bool make_member(struct cast *c, int member)
+{
+	char dev[16], peer[16], mtu[16];
+
+	snprintf(dev, sizeof(dev), "m%d", member);
+	snprintf(peer, sizeof(peer), "p%d", member);
+	snprintf(mtu, sizeof(mtu), "mtu %d", c->frags ? 9000 : 3300);
+	return (cast_is_faulty(c, member) ? make_faulty_pair(dev, peer, mtu) :
+		make_veth(dev, peer, mtu)) && cast_look(c, peer);
+}
+
 bool cast_members(struct cast *c, int first, int n)
 {
-	int i, len = 0, mtu = c->frags ? 9000 : 3300;
-	char lines[MEMBERS * 160], peer[16];
+	int i;
 
 	for (i = first; i < first + n; i++)
-		len += snprintf(lines + len, sizeof(lines) - len,
-				"link add m%d mtu %d group %d type veth peer name p%d mtu %d\n"
-				"link set m%d up\nlink set p%d up\n",
-				i, mtu, GROUP, i, mtu, i, i);
-	if (!ip("%s", lines))
-		return false;
-	for (i = first; i < first + n; i++) {
-		snprintf(peer, sizeof(peer), "p%d", i);
-		if (!cast_look(c, peer))
+		if (!make_member(c, i))
 			return false;
-	}
 	return true;
 }
 

@@ -3,6 +3,9 @@
  * What the tests of broadcasts have in common, on top of xdplib.h: members m0,
  * m1 and so on, veths whose peers p0, p1 and so on look at all of each frame
  * that they get; and who has got what.
+ *
+ * In native XDP m1 and each fourth one after it are devices of faultylib.h, which
+ * look at what drivers assume of frames, unless the test wants veths alone.
  */
 #ifndef REDIRMAP_CASTLIB_H
 #define REDIRMAP_CASTLIB_H
@@ -27,12 +30,14 @@ enum cast_from { CAST_LIVE, CAST_WIRE };
  * @e: its network, map and programs
  * @from: how frames come
  * @frags: programs are those for frames with fragments
+ * @veths: all members are veths
  * @value_size: of the map; 0 for that of an ifindex
  */
 struct cast {
 	struct env e;
 	enum cast_from from;
 	bool frags;
+	bool veths;
 	__u32 value_size;
 };
 
@@ -48,6 +53,9 @@ bool cast_load(struct cast *c, const struct kind *kind, __u32 capacity);
 
 /* Makes members m@first to m@first + @n - 1, in no map yet. */
 bool cast_members(struct cast *c, int first, int n);
+
+/* Is it one of those that are not veths? */
+bool cast_is_faulty(struct cast *c, int member);
 
 /*
  * Puts the programs that were loaded last in the place of those before: the
