@@ -13,8 +13,10 @@
  * same of both; where a difference is intended, the test says so.
  */
 #define _GNU_SOURCE
+#include "countlib.h"
 #include "harness.h"
 #include "egresslib.h"
+#include "faultylib.h"
 
 FIXTURE(broadcast)
 {
@@ -35,7 +37,7 @@ FIXTURE_SETUP(broadcast)
 
 	e->wire = !kind->claimed && !kind->generic && !live_frames_in_place();
 	ASSERT_TRUE(start_egress(e, *kind));
-	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(make_checker(e, "t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(make_looker(e, "t2", "r2", "mtu 1500"));
 	set(e, "flags", BPF_F_BROADCAST);
 }
@@ -257,7 +259,73 @@ TEST_F(broadcast, program_comes_and_goes)
 	EXPECT_EQ(get(e, "nr_runs"), 0);
 }
 
+/*
+ * A driver that refuses copies of which a program has made another length, and makes
+ * it yet another one before: counters know the program's.
+ */
+FIXTURE(refused)
+{
+	struct env e;
+};
+
+FIXTURE_VARIANT(refused)
+{
+	struct kind kind;
+};
+
+FAULTY_KINDS(refused);
+
+FIXTURE_SETUP(refused)
+{
+	bool claimed = variant->kind.claimed;
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(start_egress_over(e, variant->kind, make_map_flags(claimed,
+		variant->kind.type, claimed ? sizeof(struct redirmap_val) :
+		sizeof(struct bpf_devmap_val), 8, 0)));
+	ASSERT_TRUE(make_faulty("s0"));
+	ASSERT_TRUE(attach(e, "s0", "redirect", false));
+	ASSERT_TRUE(make_looker(e, "t0", "r0", "mtu 1500"));
+	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	set(e, "flags", BPF_F_BROADCAST);
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	EXPECT_TRUE(finish(&self->e));
+}
+
+TEST_F(refused, offered_is_sent_and_lost)
+{
+	static const struct { int head, tail; } by[] = { { -64, 0 }, { 20, 100 }, { 0, -100 } };
+	static const int room[] = { 0, 1, 16, 17, 39 };
+	struct env *e = &self->e;
+	int i, k, n = 40, len;
+
+	for (i = 0; i < ARRAY_SIZE(by); i++)
+		for (k = 0; k < ARRAY_SIZE(room); k++) {
+			len = 300 - by[i].head + by[i].tail;
+			set(e, "head_by", by[i].head);
+			set(e, "tail_by", by[i].tail);
+			ASSERT_EQ(put_entry(e, 0, "t0", "reshape"), 0);
+			ASSERT_EQ(put_entry(e, 1, "t1", NULL), 0);
+			forget_logs(e);
+			ASSERT_TRUE(turn("t0", "room", room[k]));
+			ASSERT_TRUE(turn("s0", "hold", 1));
+			ASSERT_EQ(send_on(e->sock, "s0", 0, n, 300), 0);
+			ASSERT_TRUE(turn("s0", "hold", 0));
+			EXPECT_EQ(settled(e, "r1", n), n);
+			EXPECT_EQ(settled(e, "r0", room[k]), room[k]);
+			EXPECT_EQ(get(e, "unshaped"), 0);
+			if (!variant->kind.claimed)
+				continue;
+			EXPECT_TRUE(entry_counted(e, 0, room[k], len, REDIRMAP_DROP_RING_FULL,
+						  n - room[k]));
+			EXPECT_TRUE(entry_counted(e, 1, n, 300, REDIRMAP_DROP_RING_FULL, 0));
+		}
+}
+
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }

@@ -34,12 +34,14 @@ FIXTURE_VARIANT(frags)
 };
 
 ALL_KINDS(frags);
+FAULTY_KINDS(frags);
 
 FIXTURE_SETUP(frags)
 {
 	struct env *e = &self->e;
 
 	e->generic = variant->kind.generic;
+	e->faulty = variant->kind.faulty;
 	self->works = e->generic || have_peer_feature();
 	ASSERT_TRUE(module_refs_become(0));
 	ASSERT_TRUE(make_net(e));
@@ -48,8 +50,7 @@ FIXTURE_SETUP(frags)
 	ASSERT_TRUE(load_object(e));
 	ASSERT_TRUE(make_veth("f0", "f1", "mtu 9000"));
 	ASSERT_TRUE(attach(e, "f1", "redirect", e->generic));
-	ASSERT_TRUE(make_veth("t0", "r0", "mtu 9000"));
-	ASSERT_TRUE(attach(e, "r0", "look", e->generic));
+	ASSERT_TRUE(make_looker(e, "t0", "r0", "mtu 9000"));
 	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
 	set(e, "flags", XDP_DROP);
 }

@@ -16,6 +16,7 @@
 
 #include "harness.h"
 #include "egresslib.h"
+#include "faultylib.h"
 
 FIXTURE(multi)
 {
@@ -167,7 +168,7 @@ TEST_F(multi, two_devices_one_program)
 	struct env *e = &self->e;
 	int i;
 
-	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(make_checker(e, "t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(put_prog(e, 1, "t1", "mark_a"));
 	set(e, "nr_keys", 2);
@@ -193,7 +194,7 @@ TEST_F(multi, all_sorts)
 {
 	struct env *e = &self->e;
 
-	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
+	ASSERT_TRUE(make_checker(e, "t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(put_prog(e, 1, "t1", "mark_b"));
 	ASSERT_TRUE(put_prog(e, 2, "t0", NULL));
@@ -400,5 +401,5 @@ TEST_F(cpumap, ingress_of_live_frames)
 
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Egress programs for tests: see egresslib.h. */
 #include "egresslib.h"
+#include "faultylib.h"
 
 #define MAP_SIZE 8
 
@@ -95,27 +96,45 @@ bool prog_stays(__u32 id, int map, __u32 spare_key, __u32 ifindex)
 	return ok && prog_goes(other) && prog_lives(id);
 }
 
+/* Programs take headroom that drivers might want. */
 bool make_looker(struct env *e, const char *dev, const char *peer, const char *args)
 {
-	return make_veth(dev, peer, args) && attach(e, peer, "look", e->generic);
+	return make_pair(e, dev, peer, args) && (!e->faulty || turn(dev, "wants", 0)) &&
+	       attach(e, peer, "look", e->generic);
 }
 
-bool start_egress(struct env *e, struct kind kind)
+bool make_checker(struct env *e, const char *dev, const char *peer, const char *args)
+{
+	bool was = e->faulty, ok;
+
+	e->faulty = !e->generic;
+	ok = make_looker(e, dev, peer, args);
+	e->faulty = was;
+	return ok;
+}
+
+bool start_egress_over(struct env *e, struct kind kind, int map)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
-	int map, outer;
+	int outer;
 
 	e->generic = kind.generic;
-	if (!module_refs_become(0) || !make_net(e) || !open_object(e, "egress.bpf.o"))
+	e->faulty = kind.faulty;
+	if (!module_refs_become(kind.claimed) || !make_net(e) || !open_object(e, "egress.bpf.o"))
 		return false;
-	map = new_map(&kind, MAP_SIZE);
 	opts.inner_map_fd = map;
 	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 2, &opts);
 	if (!use_map(e, "targets", map) || !use_map(e, "outer", outer) || !load_object(e))
 		return false;
 	set(e, "nr_keys", 1);
 	set(e, "flags", XDP_DROP);
-	return make_looker(e, "t0", "r0", "mtu 1500") && put_prog(e, 0, "t0", NULL);
+	return true;
+}
+
+bool start_egress(struct env *e, struct kind kind)
+{
+	return start_egress_over(e, kind, new_map(&kind, MAP_SIZE)) &&
+	       make_looker(e, "t0", "r0", "mtu 1500") && put_prog(e, 0, "t0", NULL);
 }
 
 bool put_prog(struct env *e, __u32 key, const char *dev, const char *name)

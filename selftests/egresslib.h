@@ -63,10 +63,15 @@ bool prog_stays(__u32 id, int map, __u32 spare_key, __u32 ifindex);
 /*
  * A network with egress.bpf.c loaded over a map of a kind, whose key 0 leads
  * to t0 without a program; frames go to "redirect" and use key 0 alone. The
- * peer of a device tN is rN, and keeps the log.
+ * peer of a device tN is rN, and keeps the log. In native XDP make_checker() makes
+ * a device that looks at what drivers assume of frames.
  */
 bool start_egress(struct env *e, struct kind kind);
+
+/* The same over a map of other values, which is empty, and without t0. */
+bool start_egress_over(struct env *e, struct kind kind, int map);
 bool make_looker(struct env *e, const char *dev, const char *peer, const char *args);
+bool make_checker(struct env *e, const char *dev, const char *peer, const char *args);
 
 /* Lets a key lead to a device, through a program of egress.bpf.c, or none. */
 bool put_prog(struct env *e, __u32 key, const char *dev, const char *name);
