@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import pathlib
 import struct
 import subprocess
 
@@ -75,7 +76,9 @@ class Place:
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self.pin = f"{PIN}/{name}"
         self.devices = {}
+        self.sys = f"/run/redirmap-{name}-sys"
         with self:
+            sh(f"mkdir -p {self.sys}; mount -t sysfs sysfs {self.sys}")
             sh(f"mkdir -p {self.pin}; bpftool prog loadall {OUTPUT}/soak.bpf.o {self.pin}/p "
                f"pinmaps {self.pin}/m")
         for one in maps:
@@ -114,6 +117,17 @@ class Place:
     def attach(self, device, name, mode):
         with self, self.prog(name) as fd:
             checked(libbpf.bpf_xdp_attach(ifindex(device), fd, mode, None))
+
+    def turn(self, device, knob, value):
+        """Tells a faulty device what to do; not all of them have every knob."""
+        path = pathlib.Path(f"{self.sys}/class/net/{device}/faulty/{knob}")
+        if path.exists():
+            path.write_text(f"{value}\n")
+
+    def close(self):
+        sh(f"umount {self.sys}; rmdir {self.sys}")
+        os.close(self.net)
+        os.close(self.home)
 
     def offers(self):
         """How many frames were offered, of each kind."""

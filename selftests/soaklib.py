@@ -31,6 +31,11 @@ SIDE_MAPS = 6
 EGRESS = ("out_all", "out_short", "out_back")
 XDP_GENERIC, XDP_NATIVE = 2, 4
 
+# How a driver fails, by modules/faulty_dev.c, and that it no longer does.
+TROUBLES = (("room", 0), ("room", 1000), ("room", -1), ("room", -1), ("take", 3), ("take", 16),
+            ("error", errno.EIO), ("error", 0), ("error", 0), ("stopped", 1), ("stopped", 0),
+            ("stopped", 0), ("feature", 0), ("feature", 1), ("feature", 1))
+
 
 def switch_cpu(online):
     """If there is one to switch."""
@@ -51,6 +56,7 @@ class World:
         self.claim = CLAIM
         self.side = {}
         self.pinned = []
+        self.faulty = set()
         sh(f"rm -rf {PIN}; ip netns add soak-wild")
         self.home = Place("home", os.open("/proc/self/ns/net", os.O_RDONLY),
                           ("rm_array", "rm_hash", "rm_counted", "rm_all_array",
@@ -68,11 +74,15 @@ class World:
         """What is there to the end: the members, and the way to generic XDP."""
         self.members = [f"member{number}" for number in range(MEMBERS)]
         names = [*self.members, "to-generic"]
-        ip(*(line for name in names for line in (
+        # One looks at what it gets, and may fail.
+        self.faulty.add(names[1])
+        ip(f"link add {names[1]} type faulty", f"link set {names[1]} up")
+        veths = [name for name in names if name not in self.faulty]
+        ip(*(line for name in veths for line in (
             f"link add {name} type veth peer name {name}p",
             f"link set {name} up", f"link set {name}p up")))
         # The last one is for those that cannot transmit XDP frames.
-        for name in (*names[:MEMBERS - 1], names[MEMBERS]):
+        for name in (names[0], names[MEMBERS]):
             sh(f"ethtool -K {name}p gro on")
         for key, name in enumerate(self.members):
             for one in ("rm_all_array", "rm_all_hash"):
@@ -119,8 +129,7 @@ class World:
                 ip(*(f"link del {name}" for name in self.wild.devices))
         for place in self.places:
             place.devices.clear()
-            os.close(place.net)
-            os.close(place.home)
+            place.close()
 
     # --- choices ---
 
@@ -302,7 +311,7 @@ class World:
         if len(place.devices) == DEVICES:
             return self.delete_device(place)
         name = self.new_name("dev")
-        kind = self.dice.choice(("veth", "veth", "veth", "veth", "dummy"))
+        kind = self.dice.choice(("veth", "veth", "veth", "faulty", "dummy"))
         peer = self.dice.choice(("sink", "sink", None)) if kind == "veth" else None
         lines = [f"link add {name} type {kind}", f"link set {name} up"]
         if kind == "veth":
@@ -312,6 +321,8 @@ class World:
             ip(*lines)
         if peer:
             place.attach(f"{name}p", peer, XDP_NATIVE)
+        elif kind == "faulty":
+            self.faulty.add(name)
         # Where the peer is
         place.devices[name] = place if kind == "veth" else None
         return f"{place.name}: new {name}, {kind}, peer runs {peer}"
@@ -369,13 +380,24 @@ class World:
                 ip(f"link set {name} mtu {mtu}")
         return f"{place.name}: {name}: MTU {mtu}"
 
+    def trouble(self):
+        """A driver fails, or no longer does."""
+        place, (knob, value) = self.place(), self.dice.choice(TROUBLES)
+        names = [name for name in (*place.devices, *(self.members if place is self.home else ()))
+                 if name in self.faulty]
+        if not names:
+            return "nobody fails"
+        name = self.dice.choice(names)
+        place.turn(name, knob, value)
+        return f"{place.name}: {name}: {knob} {value}"
+
     # --- programs ---
 
     def replace_peer(self):
         place = self.place()
         name = self.device(place)
         prog = self.dice.choice(("sink", None))
-        home = place.devices.get(name, place)
+        home = None if name in self.faulty else place.devices.get(name, place)
         if name and home:
             home.attach(f"{name}p", prog, XDP_NATIVE)
         return f"{place.name}: peer of {name} runs {prog}"
@@ -409,7 +431,7 @@ class World:
         "make_map": 5, "free_map": 3, "pin_map": 2, "unpin_map": 2, "nest_map": 2,
         "put_inner": 4,
         "add_device": 5, "delete_device": 4, "move_device": 3, "bury_device": 1,
-        "switch_device": 4, "set_mtu": 4,
+        "switch_device": 4, "set_mtu": 4, "trouble": 5,
         "replace_peer": 3, "replace_generic": 2,
         "switch_cpu": 2, "set_claim": 3, "unload": 1,
     }

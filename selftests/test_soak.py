@@ -37,6 +37,7 @@ if os.path.exists("/sys/kernel/debug/kmemleak"):
 # Growth that stops is no leak: if there is any, so many more episodes show.
 MORE = 4
 
+testlib.load_faulty()
 begin = time.monotonic()
 done = {"actions": 0, "packets": 0}
 percpu = Percpu()
@@ -184,5 +185,6 @@ try:
     run()
 finally:
     switch_cpu(True)
-    testlib.sh(f"rm -rf {PIN}; ip netns del soak-wild 2>/dev/null || :")
+    testlib.sh(f"rm -rf {PIN}; umount /run/redirmap-*-sys 2>/dev/null; "
+               "ip netns del soak-wild 2>/dev/null; rmmod faulty")
     sys.stdout.flush()

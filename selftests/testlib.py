@@ -232,5 +232,11 @@ def load():
     sh(f"insmod {KO} claim='{CLAIM}'")
 
 
+def load_faulty():
+    """Devices that look at what they get, and fail: see modules/faulty_dev.c."""
+    if not os.path.isdir("/sys/module/faulty"):
+        sh(f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/faulty.ko")
+
+
 def kernel_source():
     return pathlib.Path(sh(f"{TOP}/scripts/kernel source 6.12").strip())
