@@ -20,7 +20,7 @@ fuzz=$REDIRMAP_TEST_OUTPUT/fuzz/fuzz
 [ -d /sys/module/redirmap ] || exit 4
 
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+trap 'rm -rf "$tmp"; rmmod faulty 2>/dev/null' EXIT
 
 short_round()
 {

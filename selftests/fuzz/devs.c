@@ -22,13 +22,17 @@
 #define FIRST_IFINDEX 200
 /* A veth from the first namespace to the second: it goes when that one dies. */
 #define CANARY_IFINDEX 190
-/* These exist when an episode begins: veth, dummy, veth, dummy. */
+/* These exist when an episode begins: see at_first. */
 #define AT_FIRST 4
 
 /* How long a namespace may take to die; in ms. */
 #define MAX_WAIT 60000
 
-enum kind { VETH, DUMMY, NR_KINDS };
+/* FAULTY looks at what it gets, natively: see modules/faulty_dev.c. */
+enum kind { VETH, DUMMY, FAULTY, NR_KINDS };
+
+static const char * const kinds[] = { "veth", "dummy", "faulty" };
+static const enum kind at_first[AT_FIRST] = { VETH, DUMMY, FAULTY, FAULTY };
 
 static struct dev {
 	bool there, dirty;
@@ -125,7 +129,7 @@ static bool add_dev(unsigned int i, enum kind kind)
 	begin(&req, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, dev_ifindex(i, false));
 	add_string(&req, IFLA_IFNAME, dev_name(i, false, false));
 	info = add(&req, IFLA_LINKINFO, NULL, 0);
-	add_string(&req, IFLA_INFO_KIND, kind == VETH ? "veth" : "dummy");
+	add_string(&req, IFLA_INFO_KIND, kinds[kind]);
 	if (kind == VETH) {
 		data = add(&req, IFLA_INFO_DATA, NULL, 0);
 		peer = add(&req, VETH_INFO_PEER, &link, sizeof(link));
@@ -293,6 +297,21 @@ void dev_step(const struct op *op)
 	note_outcome(op->cmd, done ? 0 : -ECANCELED);
 }
 
+void devs_sent(__u32 sent[2 * NR_DEVS])
+{
+	struct rtnl_link_stats stats;
+	unsigned int i, was = state.net;
+
+	for (i = 0; i < NR_DEVS; i++) {
+		memset(&stats, 0, sizeof(stats));
+		if (devs[i].there && devs[i].kind == FAULTY && enter(devs[i].net[0]))
+			link_stats(dev_name(i, false, devs[i].renamed[0]), &stats);
+		sent[2 * i] = stats.tx_packets;
+		sent[2 * i + 1] = stats.tx_bytes;
+	}
+	enter(was);
+}
+
 bool devs_init(void)
 {
 	unsigned int i;
@@ -318,7 +337,7 @@ bool devs_reset(void)
 		if (devs[i].there && !del_dev(i, false))
 			return false;
 		if (i < AT_FIRST) {
-			if (!add_dev(i, i % 2 ? DUMMY : VETH) || !set_up(i, false, true) ||
+			if (!add_dev(i, at_first[i]) || !set_up(i, false, true) ||
 			    (devs[i].kind == VETH && !set_up(i, true, true)))
 				return false;
 		}

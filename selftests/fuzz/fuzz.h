@@ -72,7 +72,8 @@ enum cmd {
  * @keys: how many keys there is memory for, + 1
  * @values: the same for values
  *
- * @mode: RUN: redirects instead of looking up; other commands: see other.c
+ * @mode: RUN: redirects instead of looking up, or 2: and so do @count + 1 frames of
+ *	64 + @step bytes; other commands: see other.c
  * @frags: RUN: the program takes fragments
  * @dev: which device
  * @end: of a veth, the other end
@@ -151,6 +152,7 @@ struct result {
  * @thorough: compare all of the contents after every step
  * @verbose: print each operation and its results
  * @strict: the name of a documented difference that is to be a failure
+ * @frames: that have run through maps in this episode
  * @failure: what has gone wrong, or empty
  * @touched: keys that a step has to do with
  */
@@ -159,6 +161,7 @@ struct state {
 	unsigned int net;
 	bool thorough, verbose;
 	const char *strict;
+	__u64 frames;
 	char failure[400];
 	__u32 touched[1024];
 	unsigned int nr_touched;
@@ -234,8 +237,8 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 /* By the unlimited descriptor: the value, or -errno. */
 int peek(const struct pair *pair, enum side side, __u32 key, __u64 *value);
 int peek_next(const struct pair *pair, enum side side, const __u32 *key, __u32 *next);
-/* In a value with counters; no frame goes anywhere. */
-bool counters_are_zero(const void *value);
+/* In a value with counters: each frame was counted once at most. */
+bool counters_are_right(const void *value);
 /*
  * An update of values with counters may meet ENOMEM, "and succeed a moment later", as
  * counters.rst says: waits for that moment.
@@ -256,6 +259,12 @@ int prog_fd(const struct op *op, const struct pair *pair, enum side side);
 void prog_step(const struct op *op);
 void prog_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
 
+/* frames.c: frames that run through a map, by a program that redirects; their lengths */
+#define LEN_MIN 64
+#define LEN_MAX 499
+bool frames_init(void);
+void frames_run(const struct op *op, int prog, enum side side, struct result *r);
+
 /* other.c: commands that take any map */
 void other_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
 
@@ -264,6 +273,8 @@ bool devs_init(void);
 bool devs_reset(void);
 void dev_step(const struct op *op);
 __u32 dev_ifindex(unsigned int dev, bool end);
+/* Packets and bytes that those devices have sent which look at them. */
+void devs_sent(__u32 sent[2 * NR_DEVS]);
 
 /* compare.c: contents */
 bool compare_results(const struct op *op, const struct result *r);

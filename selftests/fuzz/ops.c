@@ -124,7 +124,7 @@ static const struct {
 	[MMAP] = { "mmap", { "map", "fd", "mode" } },
 	[LOAD] = { "load", { "prog" } },
 	[UNLOAD] = { "unload", { "prog" } },
-	[RUN] = { "run", { "map", "fd", "mode", "key", "flags", "frags" } },
+	[RUN] = { "run", { "map", "fd", "mode", "key", "flags", "frags", "count", "step" } },
 	[DEV_ADD] = { "dev_add", { "dev", "kind" } },
 	[DEV_DEL] = { "dev_del", { "dev", "end" } },
 	[DEV_RENAME] = { "dev_rename", { "dev", "end" } },

@@ -146,6 +146,11 @@ void prog_run(const struct op *op, struct pair *pair, enum side side, struct res
 		r->ret = fd;
 		return;
 	}
+	if (op->mode == 2) {
+		frames_run(op, fd, side, r);
+		close(fd);
+		return;
+	}
 	r->ret = bpf_prog_test_run_opts(fd, &opts);
 	memcpy(r->out, &opts.retval, sizeof(opts.retval));
 	r->len = sizeof(opts.retval);

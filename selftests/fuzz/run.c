@@ -92,7 +92,7 @@ static bool run_pair(const struct op *op, struct pair *pair)
 	if (handler->step)
 		return handler->step(op, pair);
 	run_both(op, pair, r);
-	return compare_results(op, r);
+	return compare_results(op, r) && !*state.failure;
 }
 
 /* What events may change: device maps. In the end: all. */
@@ -129,12 +129,13 @@ bool run_op(const struct op *op)
 
 bool fuzz_init(void)
 {
-	return call_init() && batch_init() && devs_init();
+	return call_init() && batch_init() && frames_init() && devs_init();
 }
 
 bool begin_episode(void)
 {
 	*state.failure = '\0';
+	state.frames = 0;
 	state.nr_touched = 0;
 	maps_reset();
 	if (!progs_reset())

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames that run through maps. Devices of modules/faulty_dev.c look at those that
+ * they get, and count them: from a stock and a claimed map as many, of as many bytes.
+ * What a device complains of in the kernel's log is a failure of the operation, to be
+ * shrunk like others.
+ */
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <sys/utsname.h>
+
+#include "fuzz.h"
+
+#define MAX_FRAMES 64
+#define MARK "WARNING: faulty: "
+
+static int log_fd;
+
+/* Who was killed has left the module there. */
+bool frames_init(void)
+{
+	struct utsname name;
+	char file[200];
+
+	uname(&name);
+	snprintf(file, sizeof(file), "../../%s-selftests/modules/faulty.ko", name.release);
+	if (access("/sys/module/faulty", F_OK) && !sh("insmod %s", beside(file)))
+		return false;
+	log_fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	return log_fd >= 0 && lseek(log_fd, 0, SEEK_END) >= 0;
+}
+
+/* What has come into the log since this was called last. */
+static void read_log(enum side side)
+{
+	char record[1024], *at;
+	ssize_t n;
+
+	while ((n = read(log_fd, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
+		record[n > 0 ? n : 0] = '\0';
+		at = strstr(record, MARK);
+		if (!at)
+			continue;
+		at[strcspn(at, "\n")] = '\0';
+		failed("frames of a %s map: %s", side == STOCK ? "stock" : "claimed",
+		       at + strlen(MARK));
+	}
+}
+
+void frames_run(const struct op *op, int prog, enum side side, struct result *r)
+{
+	__u32 before[2 * NR_DEVS], after[2 * NR_DEVS];
+	__u8 frame[LEN_MAX] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts,
+		.data_in = frame,
+		.data_size_in = LEN_MIN + op->step % (LEN_MAX + 1 - LEN_MIN),
+		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+		.repeat = 1 + op->count % MAX_FRAMES,
+	);
+	int i;
+
+	if (side == CLAIMED)
+		state.frames += opts.repeat;
+	devs_sent(before);
+	r->ret = bpf_prog_test_run_opts(prog, &opts);
+	devs_sent(after);
+	for (i = 0; i < 2 * NR_DEVS; i++)
+		after[i] -= before[i];
+	memcpy(r->out, after, sizeof(after));
+	r->len = sizeof(after);
+	read_log(side);
+}
