@@ -30,7 +30,7 @@ cleanup()
 		ip netns del host$n 2>/dev/null
 		ip link del port$n 2>/dev/null
 	done
-	rm -rf "$tmp" /sys/fs/bpf/hub /sys/fs/bpf/hub-maps
+	rm -rf "$tmp" /sys/fs/bpf/hub /sys/fs/bpf/hub-maps /sys/fs/bpf/many
 }
 trap cleanup EXIT
 
@@ -160,6 +160,21 @@ wire_without_device()
 	diff "$tmp/wire" <(echo "wire: nosuch: Invalid argument")
 }
 
+# 256 keys, each of which leads to port1; the kernel's own maps know no batches.
+batch()
+{
+	local status=0
+
+	bash -e batch-start.sh >"$tmp/batch" 2>&1 || status=$?
+	rm -f /sys/fs/bpf/many
+	sort -n "$tmp/batch" >"$tmp/said"
+	if [ $claimed = 1 ]; then
+		seq 0 255 | sed "s/$/ leads to $(cat /sys/class/net/port1/ifindex)/"
+	else
+		echo "batch: Unknown error 524"
+	fi | diff -u - "$tmp/said" && [ $status = $((!claimed)) ]
+}
+
 # --- drops.bt -------------------------------------------------------------
 
 bpftrace_is_ready()
@@ -211,7 +226,7 @@ result "they build without a warning" test -e built -a ! -s warnings
 counted=
 for claimed in 0 1; do
 	if [ $claimed = 1 ]; then
-		echo 'ports,other_end' >$claim
+		echo 'ports,other_end,many' >$claim
 		name=claimed
 	else
 		name=stock
@@ -221,6 +236,7 @@ for claimed in 0 1; do
 		result "$name, $mode: it is a hub" hub
 		result "$name, $mode: its end" stop_hub
 	done
+	result "$name: batches" batch
 	result "$name: the wire is set up" start_wire
 	result "$name: it is a wire" wire
 	result "$name: it counts" stop_wire 6 9
