@@ -1,0 +1,381 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Each command that the documents show is run, where a reader would run it; what
+they show below it is what it prints, but for numbers. scripts/examples finds the
+commands, and says how a document names the place (PLACES) where each is run.
+
+Devices, maps and programs have the names that the documents use: port1 and port2,
+and DEV, PEER, PROGRAM, where these leave the name to the reader. An ID is put in the
+place of that word alone."""
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import testlib
+from testlib import (KO, OUTPUT, SPEC, TOP, becomes, equal, ifindex, need_module, need_modules,
+                     redirmap, refcnt, run, sh, test)
+
+need_module()
+need_modules("docutils", "yaml", "jsonschema")
+
+import redirmap_main as command_main  # noqa: E402
+
+BPFFS = Path("/sys/fs/bpf")
+CLAIM = Path("/sys/module/redirmap/parameters/claim")
+EXAMPLES = OUTPUT / "examples"
+SHOWN = json.loads((EXAMPLES / "commands.json").read_text(encoding="utf-8"))
+tmp = Path(tempfile.mkdtemp())
+
+
+# --- places -----------------------------------------------------------------
+
+
+class Place:
+    """Where commands are run: as root, in a folder."""
+    folder = tmp
+
+    def enter(self):
+        """Once, before its first command."""
+
+    def before(self):
+        """Before each block."""
+
+    def meanwhile(self):
+        """Again and again while a command runs."""
+
+    def leave(self):
+        """After its last command."""
+
+
+def unload_if_loaded():
+    if CLAIM.exists():
+        testlib.unload()
+
+
+class Sources(Place):
+    """The sources, and the module not loaded yet."""
+    folder = TOP
+
+    def before(self):
+        unload_if_loaded()
+
+    def leave(self):
+        unload_if_loaded()
+        testlib.load()
+
+
+class Folder(Sources):
+    """The module's own folder."""
+    folder = Path(KO).parent
+
+
+class Losses(Place):
+    """Program forward redirects what comes in by port1 to port2, which is down."""
+    prepare = "ip link set port2 down"
+    length = 100
+
+    def enter(self):
+        CLAIM.write_text("tx_ports", encoding="ascii")
+        # CLONE_NEWNET: devices and counters of its own
+        testlib.checked(testlib.ctypes.CDLL(None).unshare(0x40000000))
+        testlib.no_ipv6()
+        for one, other in (("port1", "host1"), ("port2", "host2"), ("DEV", "PEER"),
+                           ("SENDER", "INGRESS"), ("TARGET", "behind")):
+            testlib.add_veth(one, other)
+        sh(f"ethtool -K host2 gro on; ethtool -K INGRESS gro on; rm -rf {BPFFS}/documents && "
+           f"bpftool prog loadall {OUTPUT}/documents.bpf.o {BPFFS}/documents pinmaps {BPFFS} && "
+           f"bpftool net attach xdpdrv pinned {BPFFS}/documents/forward dev port1 && "
+           f"bpftool net attach xdpdrv pinned {BPFFS}/documents/PROGRAM dev DEV && "
+           f"bpftool map update name tx_ports key 0 0 0 0 value {ifindex('port2')} 0 0 0 && "
+           f"mv {BPFFS}/documents/PROGRAM {BPFFS}/pass && rm -r {BPFFS}/documents && "
+           + self.prepare)
+        self.meanwhile()
+        assert becomes(lambda: "port2 lost" in redirmap(command_main, "drops")[1])
+
+    def meanwhile(self):
+        testlib.send("host1", testlib.frame_to(1, self.length), 3)
+        testlib.send("PEER", testlib.frame_to(1, 100), 3)
+
+    def leave(self):
+        sh(f"rm -f {BPFFS}/pass {BPFFS}/tx_ports; sysctl -qw kernel.bpf_stats_enabled=0")
+        for device in ("port1", "DEV", "TARGET"):
+            sh(f"ip link del {device}")
+        assert becomes(lambda: not refcnt())
+        CLAIM.write_text(testlib.CLAIM, encoding="ascii")
+
+
+class TooLarge(Losses):
+    """Frames are larger than the MTU of port2."""
+    prepare = "ip link set port2 mtu 200"
+    length = 300
+
+
+PLACES = {"module": Sources(), "folder": Folder(), "too_large": TooLarge(), "down": Losses(),
+          "losses": Losses()}
+
+
+# --- what has to be the outcome, besides an exit status of 0 ----------------
+
+
+def claims(policy):
+    equal(CLAIM.read_text(encoding="ascii"), policy + "\n")
+
+
+def has_feature(device, words):
+    """ethtool -k says of a device what ethtool -K was asked for."""
+    names = {"gro": "generic-receive-offload", "gso": "generic-segmentation-offload",
+             "tso": "tcp-segmentation-offload", "tx": "tx-checksumming"}
+    features = sh(f"ethtool -k {device}")
+    words = words.split()
+    for name, state in zip(words[::2], words[1::2], strict=True):
+        assert f"{names[name]}: {state}" in features, features
+
+
+def says(*words):
+    def check(output, *_):
+        for one in words:
+            assert one in output, output
+
+    return check
+
+
+# Of the first one that matches.
+OUTCOMES = (
+    (r"make && .*insmod .*", lambda output: claims("*")),
+    (r"cat /sys/module/redirmap/parameters/claim", lambda output: equal(output, "*\n")),
+    (r"insmod redirmap.ko claim='(.*?)'", lambda output, policy: claims(policy)),
+    (r"insmod redirmap.ko", lambda output: claims("*")),
+    (r"echo '' > \S+/claim", lambda output: claims("")),
+    (r"redirmap( list)?", says("tx_ports", "port2")),
+    (r"redirmap list --map ID", says("tx_ports")),
+    (r"redirmap drops", says("port2 lost")),
+    (r"redirmap drops --since 5( port2)?", says("port2 lost", "it goes on")),
+    (r"redirmap watch", says("PACKETS/S", "port2")),
+    (r"redirmap holders", says("tx_ports", "port1")),
+    (r"redirmap state", says("claims maps named tx_ports")),
+    (r"redirmap help", says("usage:")),
+    (r"redirmap --version", says("is loaded")),
+    (r"redirmap --json .*jq .*", says('"ifname": "port2"')),
+    (r"man redirmap", says("SYNOPSIS", "EXIT STATUS")),
+    (r"cli.py .*", says("'ifname': 'port2'")),
+    (r"ethtool -K (\S+) (.*)", lambda output, device, words: has_feature(device, words)),
+    (r"ethtool -S DEV", says("rx_queue_0_xdp_drops")),
+    (r"ip -s link( show DEV)?", says("DEV", "RX:")),
+    (r"ip link show DEV", says("DEV", "xdp")),
+    (r"ip link set (\S+) up", lambda output, device: says("UP")(sh(f"ip link show {device}"))),
+    (r"bpftool net attach .* dev TARGET", lambda output: says("xdp")(sh("ip link show TARGET"))),
+    (r"bpftool net", says("port1", "DEV")),
+    (r"bpftool prog show name PROGRAM", says("run_cnt")),
+    (r"bpftool prog show", says("forward", "map_ids")),
+    (r"bpftool map", says("tx_ports")),
+    (r"bpftool -j map", says("tx_ports", "bytes_memlock")),
+    (r"bpftool map show id ID", says("tx_ports")),
+    (r"bpftool map dump id ID", says("<no entry>", "Found 1 element")),
+    (r"bpftrace .*", lambda output: says("@[")(output)),
+    (r"perf record -e 'redirmap:\*' -a", says(" samples)")),
+    (r"nstat .*", says("TcpInCsumErrors")),
+    (r"errno -l", says("EOPNOTSUPP 95")),
+    (r"sysctl (.*)=(.*)",
+     lambda output, name, value: equal(sh(f"sysctl -n {name}"), value + "\n")),
+    (r"rmmod redirmap", says("in use")),
+    (r"bpftool map freeze id ID", lambda output: says("frozen")(sh("bpftool map"))),
+)
+
+
+def check_outcome(command, output):
+    for pattern, check in OUTCOMES:
+        match = re.fullmatch(pattern, command, re.S)
+        if match:
+            check(output, *match.groups("")[:check.__code__.co_argcount - 1])
+            return
+    raise AssertionError(f"nobody has said what comes out of: {command}")
+
+
+def plain(text):
+    """Without what differs from run to run: numbers, but those in names; blanks."""
+    return " ".join(re.sub(r"(?<!\w)\d+([.,]\d+)*", "N", text).split())
+
+
+# --- to run a command -------------------------------------------------------
+
+
+LASTING = re.compile("redirmap watch$|bpftrace |perf record ")
+
+
+def is_ready(command, process, output):
+    """A command that lasts does what it is for."""
+    if command.startswith("redirmap"):
+        return output.stat().st_size > 0
+    if command.startswith("bpftrace"):
+        return f"pid {process.pid} " in sh("bpftool perf show")
+    # It polls its buffers.
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{process.pid}/syscall").read_text(encoding="ascii").startswith("7 "):
+            links = [os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
+            return any("perf_event" in one for one in links)
+    return False
+
+
+def interrupt(process):
+    """Ctrl-C; bpftrace, now and then, does not hear the first."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1)
+
+
+def run_command(place, command):
+    """Its exit status, and what it prints."""
+    output = tmp / "output"
+    lasts = LASTING.match(command)
+    if "ID" in command.split():
+        number = json.loads(sh("bpftool -j map show name tx_ports"))["id"]
+        command = re.sub(r"\bID\b", str(number), command)
+    with output.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            ["bash", "-o", "pipefail", "-c", ("exec " if lasts else "") + command],
+            cwd=place.folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        try:
+            if lasts:
+                assert becomes(lambda: process.poll() is not None or
+                               is_ready(command, process, output), 6000), command
+                for _ in range(5):
+                    place.meanwhile()
+                    time.sleep(0.1)
+                interrupt(process)
+            while process.poll() is None:
+                place.meanwhile()
+                time.sleep(0.1)
+        finally:
+            process.kill()
+    status = 0 if lasts and process.returncode == -signal.SIGINT else process.returncode
+    return status, output.read_text(encoding="utf-8")
+
+
+def without_comment(command):
+    """Without the remark at its end."""
+    return re.sub(r"\s+#[^'\"]*$", "", command)
+
+
+def commands(text):
+    """Those of a block, each with what is shown below it."""
+    found = []
+    if text.startswith("# "):
+        for line in text.splitlines():
+            if line.startswith("# "):
+                found.append([line[2:], ""])
+            else:
+                found[-1][1] += line + "\n"
+        return found
+    whole = ""
+    for line in text.splitlines():
+        whole += line + "\n"
+        try:
+            shlex.split(whole, comments=True)
+        except ValueError:  # a quotation goes on
+            continue
+        if whole.strip():
+            found.append([without_comment(whole.strip()), ""])
+        whole = ""
+    return found
+
+
+def try_command(place, command, shown=""):
+    status, output = run_command(place, command)
+    if shown:
+        equal(plain(output), plain(shown))
+    # One that is shown to fail has to.
+    assert bool(status) == ("ERROR" in shown), f"{command}: {status}\n{output}"
+    check_outcome(command, output)
+
+
+# --- the tests --------------------------------------------------------------
+
+
+done = set()
+
+
+def add_tests(name, place):
+    test(f"{name}: the place is made")(place.enter)
+    for block in SHOWN["blocks"]:
+        if block["where"] == name:
+            def run_block(block=block):
+                place.before()
+                for command, shown in commands(block["text"]):
+                    try_command(place, command, shown)
+
+            title = commands(block["text"])[0][0].splitlines()[0]
+            test(f"{name}: {block['document']}: {title}")(run_block)
+            done.update(command for command, _ in commands(block["text"]))
+    for one in SHOWN["sentences"]:
+        where = "losses" if one["where"] == "sentence" else one["where"]
+        if one["kind"] == "run" and where == name and one["text"] not in done:
+            def run_sentence(command=one["text"]):
+                place.before()
+                try_command(place, command)
+
+            test(f"{name}: {one['document']}: {one['text']}")(run_sentence)
+            done.add(one["text"])
+    test(f"{name}: the place is left")(place.leave)
+
+
+@test("all places are known, and all commands are found")
+def _():
+    for one in SHOWN["blocks"] + SHOWN["sentences"]:
+        if one["kind"] == "run" and not one["where"].startswith("test_"):
+            assert one["where"] in (*PLACES, "sentence"), one
+        word, *rest = one["text"].split()
+        # In sentences, words that are no command are none of a program.
+        assert one["kind"] != "words" or not rest or not shutil.which(word), one
+
+
+@test("what make demo does in its machine")
+def _():
+    testlib.unload()
+    sh(f"mkdir -p {TOP}/build/demo && cp {OUTPUT}/demo.bpf.o {TOP}/build/demo")
+    try:
+        said = sh(f"cd {TOP} && REDIRMAP_DEMO_PLAIN=1 scripts/demo --inside 2>&1")
+    finally:
+        sh("for n in 1 2 3 4; do ip link del port$n; ip netns del host$n; done 2>/dev/null || :")
+        testlib.load()
+    failed = [command.splitlines()[0] for command in said.split("\n# ")[1:]
+              if "(exit status" in command]
+    equal(failed, ["ip netns exec host1 ping -q -c 1 -W 1 10.0.0.3",
+                   "ip netns exec host1 ping -q -c 3 -i 0.2 -w 1 -s 1200 10.0.0.2",
+                   "ip netns exec host1 ping -q -c 1 -w 1 10.0.0.4",
+                   "rmmod redirmap", "ls -d /sys/module/redirmap"])
+    for words in ("port2 lost ", "port4 lost ", "Module redirmap is in use"):
+        assert words in said, said
+
+
+@test("the command is installed, and so is what others bring")
+def _():
+    sh(f"{TOP}/scripts/install --destdir {tmp} --prefix /usr install")
+    source = testlib.kernel_source()
+    os.symlink(SPEC, tmp / "redirmap.yaml")
+    os.symlink(source / "Documentation/netlink/genetlink-legacy.yaml",
+               tmp / "genetlink-legacy.yaml")
+    # The module is built, by the same script: make need not see that again, which takes
+    # long in an emulated machine. That has no sudo, for all are root there.
+    for name, program in (("make", "/usr/bin/make -o modules"), ("sudo", "")):
+        (tmp / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n', encoding="ascii")
+        (tmp / name).chmod(0o755)
+    os.environ["PATH"] = f"{tmp}:{tmp}/usr/sbin:{source}/tools/net/ynl:" + os.environ["PATH"]
+    os.environ["MANPATH"] = f"{tmp}/usr/share/man"
+
+
+for name, place in PLACES.items():
+    add_tests(name, place)
+
+try:
+    run()
+finally:
+    shutil.rmtree(tmp)
