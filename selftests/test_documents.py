@@ -200,7 +200,8 @@ def check_outcome(command, output):
 
 
 def plain(text):
-    """Without what differs from run to run: numbers, but those in names; blanks."""
+    """Without what differs from run to run: numbers, but those in names; ages; blanks."""
+    text = re.sub(r"the last one (just now|\d+ \w+ ago)", "the last one N s ago", text)
     return " ".join(re.sub(r"(?<!\w)\d+([.,]\d+)*", "N", text).split())
 
 
