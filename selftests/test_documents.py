@@ -147,6 +147,12 @@ def says(*words):
     return check
 
 
+def named_namespaces():
+    """Those that ip netns has made."""
+    folder = Path("/run/netns")
+    return {one.name for one in folder.iterdir()} if folder.exists() else set()
+
+
 # Of the first one that matches.
 OUTCOMES = (
     (r"make && .*insmod .*", lambda output: claims("*")),
@@ -163,19 +169,22 @@ OUTCOMES = (
     (r"redirmap state", says("claims maps named tx_ports")),
     (r"redirmap help", says("usage:")),
     (r"redirmap --version", says("is loaded")),
+    (r"redirmap --json", says('"name": "tx_ports"')),
     (r"redirmap --json .*jq .*", says('"ifname": "port2"')),
     (r"man redirmap", says("SYNOPSIS", "EXIT STATUS")),
     (r"cli.py .*", says("'ifname': 'port2'")),
     (r"ethtool -K (\S+) (.*)", lambda output, device, words: has_feature(device, words)),
     (r"ethtool -S DEV", says("rx_queue_0_xdp_drops")),
     (r"ip -s link( show DEV)?", says("DEV", "RX:")),
+    (r"ip netns", lambda output: equal({line.split()[0] for line in output.splitlines()},
+                                       named_namespaces())),
     (r"ip link show DEV", says("DEV", "xdp")),
     (r"ip link set (\S+) up", lambda output, device: says("UP")(sh(f"ip link show {device}"))),
     (r"bpftool net attach .* dev TARGET", lambda output: says("xdp")(sh("ip link show TARGET"))),
     (r"bpftool net", says("port1", "DEV")),
     (r"bpftool prog show name PROGRAM", says("run_cnt")),
     (r"bpftool prog show", says("forward", "map_ids")),
-    (r"bpftool map", says("tx_ports")),
+    (r"bpftool map( show)?", says("tx_ports")),
     (r"bpftool -j map", says("tx_ports", "bytes_memlock")),
     (r"bpftool map show id ID", says("tx_ports")),
     (r"bpftool map dump id ID", says("<no entry>", "Found 1 element")),
