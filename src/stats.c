@@ -166,17 +166,19 @@ void stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 {
 	const struct stats_map *one;
 	unsigned int cpu;
+	u64 packets;
 	int i;
 
 	for_each_possible_cpu(cpu) {
 		one = &stats[cpu];
 		for (i = 0; i < STATS_ACTIONS; i++)
 			sum->missed[i] += u64_stats_read(&one->missed[i]);
-		stats_add_drops(sum, REDIRMAP_DROP_NO_MEMBER,
-				u64_stats_read(&one->no_member),
+		/* The time after the number, for it is written before. */
+		packets = u64_stats_read(&one->no_member);
+		stats_add_drops(sum, REDIRMAP_DROP_NO_MEMBER, packets,
 				READ_ONCE(one->last_no_member));
-		stats_add_drops(sum, REDIRMAP_DROP_NO_HEADROOM,
-				u64_stats_read(&one->no_headroom),
+		packets = u64_stats_read(&one->no_headroom);
+		stats_add_drops(sum, REDIRMAP_DROP_NO_HEADROOM, packets,
 				READ_ONCE(one->last_no_headroom));
 	}
 }
@@ -191,14 +193,16 @@ static void stats_add_error(struct stats_sum *sum, u32 error, u64 time)
 static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
 {
 	u32 last = READ_ONCE(stats->last[REDIRMAP_DROP_DRIVER_ERROR]);
+	u64 packets;
 	int i;
 
 	sum->stats.packets += u64_stats_read(&stats->packets);
 	sum->stats.bytes += u64_stats_read(&stats->bytes);
 	stats_add_error(sum, READ_ONCE(stats->error), stats_time(last));
-	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
-		stats_add_drops(sum, i, u64_stats_read(&stats->drops[i]),
-				READ_ONCE(stats->last[i]));
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
+		packets = u64_stats_read(&stats->drops[i]);
+		stats_add_drops(sum, i, packets, READ_ONCE(stats->last[i]));
+	}
 	sum->unsegmented += READ_ONCE(stats->unsegmented);
 }
 
