@@ -141,6 +141,11 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 		return ERR_CAST(prog);
 
 	if (unlikely(!READ_ONCE(rmap->grouped))) {
+		/* An entry that is refused makes none, nor says where they are. */
+		if (!dev_get_by_index_rcu(net, val->ifindex)) {
+			target = ERR_PTR(-EINVAL);
+			goto put_prog;
+		}
 		err = map_make_groups(rmap, net, gfp);
 		if (err) {
 			target = ERR_PTR(err);
