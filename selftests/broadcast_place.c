@@ -12,9 +12,11 @@
 #include <sched.h>
 #include <sys/stat.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "castlib.h"
+#include "faultylib.h"
 #include "harness.h"
 #include "testlib.h"
 
@@ -137,5 +139,5 @@ TEST_F(place, namespace_dies)
 
 int main(int argc, char **argv)
 {
-	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+	return with_faulty(test_harness_run, argc, argv);
 }
