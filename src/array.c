@@ -40,7 +40,7 @@ static __always_inline struct target *array_get(struct bpf_map *map, u32 key)
 				     rcu_read_lock_bh_held());
 }
 
-/* What the kernel redirects to. As array_get(), in NAPI. */
+/* The entry that the kernel redirects to, or NULL. As array_get(), in NAPI. */
 static __always_inline void *array_find(struct bpf_map *map, u32 key)
 {
 	struct target *target = array_get(map, key);

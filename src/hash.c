@@ -61,7 +61,7 @@ missing:
 	return NULL;
 }
 
-/* What the kernel redirects to. As hash_get(), in NAPI. */
+/* The entry that the kernel redirects to, or NULL. As hash_get(), in NAPI. */
 static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 {
 	struct target *target = hash_get(map, key);
