@@ -101,10 +101,14 @@ class Place:
         return f"{link.name} (in network namespace {self.name})"
 
     def ip(self, words):
-        return f"ip -n {quoted(self.name)} {words}" if self.name else f"ip {words}"
+        return f"ip -n {quoted(self.name)} {words}" if self.name else self._there(f"ip {words}")
 
     def tool(self, words):
-        return f"ip netns exec {quoted(self.name)} {words}" if self.name else words
+        return f"ip netns exec {quoted(self.name)} {words}" if self.name else self._there(words)
+
+    def _there(self, command):
+        """Where no name leads; here it would be for another device of the same name."""
+        return f"inside that namespace, {command}" if self.name is None else command
 
 
 class Network:

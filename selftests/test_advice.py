@@ -147,7 +147,8 @@ def _():
         sh(f"ip link add ve type veth peer name vep netns {pid}; ip link set ve up; "
            f"nsenter -t {pid} -n ip link set vep up")
         equal(advised("ve"), f"{READY}Its peer vep (in a network namespace without a name) needs "
-                             f"an XDP program or GRO: ethtool -K vep gro on.{ASKED}")
+                             f"an XDP program or GRO: inside that "
+                             f"namespace, ethtool -K vep gro on.{ASKED}")
         remove("ve")
 
 
