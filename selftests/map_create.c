@@ -193,6 +193,8 @@ TEST_F(create, numa_node_pages)
 {
 	int node, fd;
 
+	if (!node_is_there(0))
+		SKIP(return, "a kernel without CONFIG_NUMA");
 	self->attr.max_entries = 1 << 16;
 	self->attr.map_flags = BPF_F_NUMA_NODE;
 	for (node = 0; node_is_there(node); node++) {
@@ -208,7 +210,6 @@ TEST_F(create, numa_node_pages)
 		close(fd);
 		EXPECT_TRUE(vmalloc_pages_become(node, 0));
 	}
-	EXPECT_LT(0, node);
 }
 
 TEST_F(create, other_attributes)
