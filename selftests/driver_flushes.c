@@ -15,8 +15,6 @@
  * goes to the members of the time when a bulk is flushed.
  */
 #define _GNU_SOURCE
-#include <pthread.h>
-
 #include "countlib.h"
 #include "faultylib.h"
 #include "harness.h"
@@ -217,41 +215,6 @@ TEST_F(flushes, member_too_small)
 	}
 }
 
-/* On another CPU: there it stays in softirqs until the poll goes on. */
-static void *release(void *arg)
-{
-	run_on_cpu(1);
-	return turn("s0", "hold", 0) ? arg : NULL;
-}
-
-/* Sends frames in one poll, which stops before one of them; ends with go_on(). */
-static bool send_until(struct cast *c, pthread_t *thread, int n, int stop)
-{
-	int i;
-
-	cast_forget(c);
-	set(&c->e, "want_len", LEN);
-	if (!turn("s0", "pause", stop) || !turn("s0", "hold", 1) ||
-	    send_on(c->e.sock, "s0", 0, n, LEN) ||
-	    pthread_create(thread, NULL, release, c))
-		return false;
-	for (i = 0; i < 5000 && knob("s0", "paused") != 1; i++)
-		usleep(1000);
-	return knob("s0", "paused") == 1;
-}
-
-static bool go_on(struct cast *c, pthread_t thread, int n)
-{
-	void *ok;
-	int i;
-
-	if (!turn("s0", "pause", 0) || pthread_join(thread, &ok) || !ok)
-		return false;
-	for (i = 0; i < 20000 && get(&c->e, "seen") < (__u64)n; i++)
-		usleep(1000);
-	return get(&c->e, "seen") == (__u64)n;
-}
-
 /* Members leave the map, or come into it, between two calls of a poll. */
 TEST_F(flushes, members_change)
 {
@@ -270,10 +233,10 @@ TEST_F(flushes, members_change)
 				ASSERT_EQ(put_entry(&c->e, i, dev, i % 2 ? "below" : NULL), 0);
 			}
 			ASSERT_TRUE(forget_calls());
-			ASSERT_TRUE(send_until(c, &thread, POLL, stop));
+			ASSERT_TRUE(faulty_send_until(c, &thread, POLL, LEN, stop));
 			for (i = member % N; i <= last; i++)
 				EXPECT_TRUE(del(&c->e, i));
-			ASSERT_TRUE(go_on(c, thread, POLL));
+			ASSERT_TRUE(faulty_go_on(c, thread, POLL));
 			/* The kernel's: frames up to then; ours: bulks. */
 			got = self->claimed ? (stop - 1) / BULK * BULK : stop;
 			for (i = 0; i < N; i++) {
@@ -299,7 +262,7 @@ TEST_F(flushes, entry_changes)
 		for (stop = 20; stop < POLL; stop += 20) {
 			ASSERT_EQ(put_entry(&c->e, 0, "f0", "below"), 0);
 			ASSERT_TRUE(forget_calls());
-			ASSERT_TRUE(send_until(c, &thread, POLL, stop));
+			ASSERT_TRUE(faulty_send_until(c, &thread, POLL, LEN, stop));
 			if (how == 0) {
 				EXPECT_TRUE(del(&c->e, 0));
 			} else if (how == 1) {
@@ -307,7 +270,7 @@ TEST_F(flushes, entry_changes)
 			} else {
 				EXPECT_EQ(put_entry(&c->e, 0, "f0", "even_only"), 0);
 			}
-			ASSERT_TRUE(go_on(c, thread, POLL));
+			ASSERT_TRUE(faulty_go_on(c, thread, POLL));
 			if (how < 2) {
 				EXPECT_TRUE(some_got(c, "f0", stop));
 			}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Devices that fail: see faultylib.h. */
+#include <pthread.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -148,6 +149,40 @@ int faulty_send(struct cast *c, int n, int len)
 	for (i = 0; i < 20000 && !err && get(&c->e, "seen") < (__u64)n; i++)
 		usleep(1000);
 	return err ?: get(&c->e, "seen") == (__u64)n ? 0 : -ETIMEDOUT;
+}
+
+/* On another CPU: there it stays in softirqs until the poll goes on. */
+static void *release(void *arg)
+{
+	run_on_cpu(1);
+	return turn("s0", "hold", 0) ? arg : NULL;
+}
+
+bool faulty_send_until(struct cast *c, pthread_t *thread, int n, int len, int stop)
+{
+	int i;
+
+	cast_forget(c);
+	set(&c->e, "want_len", len);
+	if (!turn("s0", "pause", stop) || !turn("s0", "hold", 1) ||
+	    send_on(c->e.sock, "s0", 0, n, len) ||
+	    pthread_create(thread, NULL, release, c))
+		return false;
+	for (i = 0; i < 5000 && knob("s0", "paused") != 1; i++)
+		usleep(1000);
+	return knob("s0", "paused") == 1;
+}
+
+bool faulty_go_on(struct cast *c, pthread_t thread, int n)
+{
+	void *ok;
+	int i;
+
+	if (!turn("s0", "pause", 0) || pthread_join(thread, &ok) || !ok)
+		return false;
+	for (i = 0; i < 20000 && get(&c->e, "seen") < (__u64)n; i++)
+		usleep(1000);
+	return get(&c->e, "seen") == (__u64)n;
 }
 
 bool some_got(struct cast *c, const char *dev, __u64 n)

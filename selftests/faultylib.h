@@ -10,6 +10,8 @@
 #ifndef REDIRMAP_FAULTYLIB_H
 #define REDIRMAP_FAULTYLIB_H
 
+#include <pthread.h>
+
 #include "castlib.h"
 
 /* For main(): runs the tests with the module loaded; returns the exit status. */
@@ -43,6 +45,13 @@ bool has_knob(const char *dev, const char *knob);
 
 /* Sends frames number 0 to @n - 1, after all before are forgotten. 0 or -errno. */
 int faulty_send(struct cast *c, int n, int len);
+
+/*
+ * The same in one poll, of which @stop is a frame: what was done before that is,
+ * and the others wait until faulty_go_on().
+ */
+bool faulty_send_until(struct cast *c, pthread_t *thread, int n, int len, int stop);
+bool faulty_go_on(struct cast *c, pthread_t thread, int n);
 
 /* So many frames have come to a device, with the right bytes, and no more. */
 bool some_got(struct cast *c, const char *dev, __u64 n);

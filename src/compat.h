@@ -123,6 +123,27 @@ static inline void compat_copy_xdp_features(struct net_device *to,
 }
 
 /**
+ * compat_xdp_features_differ() - has a device other abilities than it shows?
+ * @dev: the pseudo device that shows them
+ * @real: the device
+ *
+ * Before 6.3 it is &net_device_ops.ndo_xdp_xmit alone that says so, which a pseudo
+ * device keeps when the device has lost its own.
+ *
+ * Context: any.
+ * Return: true when compat_copy_xdp_features() would change @dev.
+ */
+static inline bool compat_xdp_features_differ(const struct net_device *dev,
+					      const struct net_device *real)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	return READ_ONCE(dev->xdp_features) != READ_ONCE(real->xdp_features);
+#else
+	return false;
+#endif
+}
+
+/**
  * compat_copy_lltx() - lock a pseudo device's transmit queues as a device's
  * @to: the pseudo device
  * @from: the device, whose driver may lock them by itself

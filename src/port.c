@@ -306,8 +306,7 @@ static bool port_is_stale(const struct port *port)
 	       READ_ONCE(real->hard_header_len) ||
 	       ((READ_ONCE(dev->flags) ^ READ_ONCE(real->flags)) & IFF_UP) ||
 	       READ_ONCE(dev->netdev_ops) != port_choose_ops(port) ||
-	       compat_takes_frames(dev) != compat_takes_frames(real) ||
-	       compat_takes_frags(dev) != compat_takes_frags(real);
+	       compat_xdp_features_differ(dev, real);
 }
 
 /**

@@ -86,17 +86,27 @@ static noinline int port_count_part(const struct port *port, int n, int sent,
 	return sent;
 }
 
+/*
+ * The device has had ndo_xdp_xmit, and has it no more. No driver was called, so
+ * there is no errno of one: none of the frames is taken.
+ */
+static noinline int port_count_no_xmit(const struct port *port, int n)
+{
+	port_drop(port, REDIRMAP_DROP_NO_XMIT, n);
+	return 0;
+}
+
 static __always_inline int port_hand_on(const struct port *port,
 					struct xdp_frame **frames, int n,
 					u32 bytes, u32 flags)
 {
 	struct net_device *real = port->real;
 	const struct net_device_ops *ops = READ_ONCE(real->netdev_ops);
-	int sent = -EOPNOTSUPP;
+	int sent;
 
-	/* Not every device has it for as long as it is there. */
-	if (likely(ops->ndo_xdp_xmit))
-		sent = ops->ndo_xdp_xmit(real, n, frames, flags);
+	if (unlikely(!ops->ndo_xdp_xmit))
+		return port_count_no_xmit(port, n);
+	sent = ops->ndo_xdp_xmit(real, n, frames, flags);
 	if (unlikely(sent != n))
 		return port_count_part(port, n, sent, bytes);
 	stats_sent(port_counters(port), n, bytes);

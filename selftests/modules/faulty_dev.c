@@ -22,6 +22,8 @@
  *		to be mapped, though they are not longer than one
  * wants	bytes of headroom that frames must have that it is to send
  * feature	it announces ndo_xdp_xmit(), with fragments (where devices do: 6.3)
+ * no_ndo	it has no ndo_xdp_xmit() any more: 1, without an event; 3, with one. It
+ *		has it again: 0, without; 2, with one
  * provoke	it looks at a call that breaks an assertion, by its number: see
  *		faulty_provoke.c
  * spoil	frames that it refuses it changes first, as virtio_net does; it does
@@ -85,6 +87,7 @@ enum faulty_knob {
 	PAUSE,
 	PAUSED,
 	NO_MEMORY,
+	NO_NDO,
 	KNOBS,
 };
 
@@ -376,6 +379,15 @@ static void faulty_drop_held(struct faulty *f)
 	skb_queue_purge(&f->packets);
 }
 
+static const struct net_device_ops faulty_ops, faulty_ops_no_xdp;
+
+/* As drivers do that change their operations at run time. */
+static void faulty_swap_ops(struct faulty *f, int val)
+{
+	WRITE_ONCE(f->knob[NO_NDO], val);
+	WRITE_ONCE(f->dev->netdev_ops, val & 1 ? &faulty_ops_no_xdp : &faulty_ops);
+}
+
 /* A file was written. Under RTNL. */
 static void faulty_turned(struct faulty *f, enum faulty_knob knob)
 {
@@ -398,6 +410,10 @@ static void faulty_turned(struct faulty *f, enum faulty_knob knob)
 			xdp_features_clear_redirect_target(f->dev);
 		break;
 #endif
+	case NO_NDO:
+		faulty_swap_ops(f, f->knob[NO_NDO]);
+		netdev_state_change(f->dev);
+		break;
 	default:
 		break;
 	}
@@ -430,6 +446,10 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 	/* The poll that it ends may have been begun under RTNL. */
 	if (knob_of(attr) == PAUSE) {
 		WRITE_ONCE(f->knob[PAUSE], val);
+		return len;
+	}
+	if (knob_of(attr) == NO_NDO && !(val & 2)) {
+		faulty_swap_ops(f, val);
 		return len;
 	}
 	if (knob_of(attr) == PROVOKE)
@@ -466,6 +486,7 @@ KNOB(paused, PAUSED);
 KNOB(wants, WANTS);
 KNOB(provoke, PROVOKE);
 KNOB(no_memory, NO_MEMORY);
+KNOB(no_ndo, NO_NDO);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
 #endif
@@ -489,6 +510,7 @@ static struct attribute *faulty_attrs[] = {
 	&knob_wants.attr.attr,
 	&knob_provoke.attr.attr,
 	&knob_no_memory.attr.attr,
+	&knob_no_ndo.attr.attr,
 #ifdef HAVE_XDP_FEATURES
 	&knob_feature.attr.attr,
 #endif
@@ -589,6 +611,17 @@ static const struct net_device_ops faulty_ops = {
 	.ndo_stop = faulty_stop,
 	.ndo_start_xmit = faulty_start_xmit,
 	.ndo_xdp_xmit = faulty_count_xmit,
+	.ndo_bpf = faulty_bpf,
+	.ndo_set_mac_address = eth_mac_addr,
+};
+
+/* Without ndo_xdp_xmit. */
+static const struct net_device_ops faulty_ops_no_xdp = {
+	.ndo_init = faulty_init,
+	.ndo_uninit = faulty_uninit,
+	.ndo_open = faulty_open,
+	.ndo_stop = faulty_stop,
+	.ndo_start_xmit = faulty_start_xmit,
 	.ndo_bpf = faulty_bpf,
 	.ndo_set_mac_address = eth_mac_addr,
 };
