@@ -15,9 +15,11 @@
  *
  * A group is in the network namespace of the task that has made the map's first
  * entry, for those who look at what a frame goes to. Members may be in others, and
- * maps outlive namespaces: when that one dies, which is when its last device has
- * left, the group is in the initial one. All groups are listed for that, under
- * groups_lock.
+ * maps outlive namespaces: when that one is about to die, which is when no task and
+ * no file keeps it any more, the group moves to the initial one. That is before the
+ * namespace's devices leave, so what these get of the group's frames is for that
+ * short time in another namespace than the group. Each namespace lists its groups
+ * for that; groups_lock protects all the lists, and where a group is.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -25,6 +27,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <net/net_namespace.h>
+#include <net/netns/generic.h>
 
 #include "bulkq.h"
 #include "compat.h"
@@ -39,8 +42,23 @@
 static LIST_HEAD(no_members);
 static struct kern_dtab_netdev *group_empty __read_mostly;
 
-static LIST_HEAD(groups);
+/**
+ * struct group_net - a namespace's part
+ * @groups: the groups that are there
+ */
+struct group_net {
+	struct list_head groups;
+};
+
+static unsigned int group_net_id __ro_after_init;
 static DEFINE_SPINLOCK(groups_lock);
+
+static struct list_head *group_list(struct net *net)
+{
+	struct group_net *here = net_generic(net, group_net_id);
+
+	return &here->groups;
+}
 
 static const struct net_device_ops group_ops = {
 	.ndo_xdp_xmit = group_xdp_xmit,
@@ -100,7 +118,7 @@ struct kern_dtab_netdev *group_port_alloc(struct net *net,
 	group->exclude_ingress = exclude_ingress;
 
 	spin_lock(&groups_lock);
-	list_add(&group->listed, &groups);
+	list_add(&group->listed, group_list(net));
 	spin_unlock(&groups_lock);
 	return &group->entry;
 }
@@ -170,20 +188,32 @@ size_t group_port_memory(void)
 	return sizeof(struct group_port) + bulkq_memory();
 }
 
-/* A namespace is about to die; a grace period follows. */
+static int __net_init group_net_init(struct net *net)
+{
+	INIT_LIST_HEAD(group_list(net));
+	return 0;
+}
+
+/*
+ * A namespace is about to die: nobody is in it any more, who could make a group
+ * there. A grace period follows, for those who have seen where a group is.
+ */
 static void __net_exit group_net_pre_exit(struct net *net)
 {
 	struct group_port *group;
 
 	spin_lock(&groups_lock);
-	list_for_each_entry(group, &groups, listed)
-		if (net_eq(dev_net(&group->dev), net))
-			dev_net_set(&group->dev, &init_net);
+	list_for_each_entry(group, group_list(net), listed)
+		dev_net_set(&group->dev, &init_net);
+	list_splice_init(group_list(net), group_list(&init_net));
 	spin_unlock(&groups_lock);
 }
 
 static struct pernet_operations group_net_ops = {
+	.init = group_net_init,
 	.pre_exit = group_net_pre_exit,
+	.id = &group_net_id,
+	.size = sizeof(struct group_net),
 };
 
 /**
@@ -200,25 +230,25 @@ int __init group_module_init(void)
 	err = copy_module_init();
 	if (err)
 		return err;
+	err = register_pernet_subsys(&group_net_ops);
+	if (err)
+		goto exit_copy;
 	bulkq = bulkq_alloc(GFP_KERNEL);
 	if (!bulkq) {
 		err = -ENOMEM;
-		goto exit_copy;
+		goto unregister;
 	}
 	group_empty = group_port_alloc(&init_net, NULL, NULL, &no_members,
 				       false, bulkq, GFP_KERNEL);
 	if (!group_empty) {
 		bulkq_free(bulkq);
 		err = -ENOMEM;
-		goto exit_copy;
+		goto unregister;
 	}
-	err = register_pernet_subsys(&group_net_ops);
-	if (err)
-		goto free_group_empty;
 	return 0;
 
-free_group_empty:
-	group_port_free(group_empty);
+unregister:
+	unregister_pernet_subsys(&group_net_ops);
 exit_copy:
 	copy_module_exit();
 	return err;
@@ -231,7 +261,7 @@ exit_copy:
  */
 void group_module_exit(void)
 {
-	unregister_pernet_subsys(&group_net_ops);
 	group_port_free(group_empty);
+	unregister_pernet_subsys(&group_net_ops);
 	copy_module_exit();
 }

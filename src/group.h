@@ -38,7 +38,7 @@ struct group_member {
  * @map: the map; to be named only; NULL for the group of those without entries
  * @counters: the map's, one for each possible CPU
  * @watch: see ingress.c
- * @listed: place among all groups
+ * @listed: place among the groups of its namespace
  * @queue: transmit queue, for generic XDP
  * @dev: what the kernel enqueues to; takes everything, ifindex 0
  */
