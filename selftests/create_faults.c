@@ -238,6 +238,8 @@ static int put_patiently(int fd, __u32 key, __u32 ifindex)
 }
 
 #define EMPTY 400
+/* Maps get ready 64 at a time, with the one that is filled. */
+#define SOME 60
 
 /*
  * Per-CPU memory that there is more than before, @percpu in KiB, is charged, and
@@ -268,7 +270,7 @@ static long cpus(void)
 /* Empty ones take little, and nothing that nobody pays for. */
 TEST_F(faults, empty_maps_are_paid_for)
 {
-	int fds[EMPTY], fd, i, n = fewer(EMPTY);
+	int fds[EMPTY], fd, i, n = fewer(EMPTY), some = n < SOME ? n : SOME;
 	long percpu, charged;
 
 	if (!self->cgroup)
@@ -285,7 +287,7 @@ TEST_F(faults, empty_maps_are_paid_for)
 	}
 	ASSERT_TRUE(cg_pays(false));
 
-	/* Somebody begins to fill maps: all of them get ready for that. */
+	/* Somebody begins to fill maps: some of them get ready for that. */
 	for (i = 0; i < 4; i++) {
 		fd = bpf_map_create(variant->kind.type,
 				    variant->kind.claimed ? "rm_other" : "st_other", 4,
@@ -295,7 +297,7 @@ TEST_F(faults, empty_maps_are_paid_for)
 		close(fd);
 	}
 	EXPECT_TRUE(percpu_is_charged(percpu, charged,
-				      variant->kind.claimed ? n * 2 * 256 * cpus() : 0));
+				      variant->kind.claimed ? some * 2 * 256 * cpus() : 0));
 	for (i = 0; i < n; i++)
 		close(fds[i]);
 }

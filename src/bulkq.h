@@ -41,12 +41,16 @@ struct bulkq_stock {
 /**
  * struct bulkq_reserve - bulk queues that a map has ready for its next ports
  * @stock: those that it has
- * @ahead: how many it is to have
- * @born: when the map was born, in jiffies
- * @taken: when it has taken the last one, in jiffies
- * @fresh: it was never settled
+ * @ahead: how many it is to have for targets
+ * @groups: and for the map's groups, as long as the map has none
+ * @taken: when the last one was taken, or it was first filled, in jiffies
+ * @seen: when the map was first seen with an id, in jiffies
+ * @was_seen: it was
+ * @made: all of the map is made, since somebody updates it
+ * @idle: nothing was taken for a while, so it is to have none
+ * @low: it is to be settled soon
  * @starved: there was no memory for it when it was last settled
- * @due: place among the reserves that are to be settled
+ * @place: in one of the lists of bulkq_reserve.c, or in none
  * @map: the map, whose memory cgroup pays
  *
  * Nothing of it is looked at per packet, nor by most updates. Under bulkq_lock,
@@ -55,11 +59,15 @@ struct bulkq_stock {
 struct bulkq_reserve {
 	struct bulkq_stock stock;
 	unsigned int ahead;
-	unsigned long born;
+	unsigned int groups;
 	unsigned long taken;
-	bool fresh;
+	unsigned long seen;
+	bool was_seen;
+	bool made;
+	bool idle;
+	bool low;
 	bool starved;
-	struct list_head due;
+	struct list_head place;
 	const struct bpf_map *map;
 };
 
@@ -153,7 +161,9 @@ bool bulkq_layout_is_known(void);
 void bulkq_reserve_init(struct bulkq_reserve *reserve,
 			const struct bpf_map *map);
 void bulkq_reserve_exit(struct bulkq_reserve *reserve);
-void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int count);
+void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int groups);
+void bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
+			       unsigned int groups);
 void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);
 size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve);
 struct xdp_dev_bulk_queue __percpu *

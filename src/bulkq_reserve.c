@@ -2,18 +2,27 @@
 /*
  * Reserves: bulk queues that a map has ready for the ports that updates make.
  *
- * Each map that has been born owns a reserve, charged to the map's memory cgroup,
- * of as many as it is expected to take soon, which are ahead: a new map those of
- * its groups, and a map that goes on taking bulk queues for targets as many more as
- * it has taken lately, at most BULKQ_AHEAD_MAX, and no more than it may have
- * entries. A reserve of which nothing is taken for a second is empty again.
+ * Each map that has been born owns a reserve, charged to the map's memory cgroup.
+ * It wants as many as the map is expected to take soon: those of its groups, as
+ * long as it has none; and a map that goes on taking bulk queues for targets wants
+ * as many more as it has taken lately, at most BULKQ_AHEAD_MAX, and no more than it
+ * may have entries. A reserve of which nothing is taken for a second wants none.
  *
- * The invariant: a reserve that is not due has nothing ahead and nothing in stock;
- * one that has been settled has what it wants, no less and no more: stock.count ==
- * ahead. bulkq_settle() makes it so, for all that are due, in a work item that an
- * update queues which finds its map's reserve low; and for a batch before each of
- * its chunks. So maps that are made and closed again, or never filled, cost
- * nothing unless another map's update has run low meanwhile, and then for a second.
+ * A reserve is in one of three places:
+ *
+ *  none	 it wants nothing and has nothing
+ *  bulkq_due	 it may have less than it wants: it has just become low, and is in
+ *		 front; or its map is new, and it has nothing
+ *  bulkq_filled it was settled: it had what it wanted, stock.count == wants, and has
+ *		 more than half of that, unless there was no memory. It is looked at
+ *		 again after a second
+ *
+ * bulkq_settle() makes it so: in a work item that an update queues which finds its
+ * map's reserve low, and for a batch before each of its chunks. The work item begins
+ * with that map, and goes on with new ones, in the order of their births, for who
+ * fills one map often fills others next: but only with a few, however many there
+ * are. So maps that are made and closed again, or never filled, cost nothing unless
+ * another map's update has run low meanwhile, and then for a second.
  *
  * What an update does not find in the reserve it allocates without sleeping. Where
  * that fails as well, for a task that makes maps and fills them where the work item
@@ -22,7 +31,7 @@
  *
  * Updates take, inside an RCU read section, in bpf(2); maps are born with
  * preemption off; all else is in process context. One raw lock protects all
- * reserves and the pool, and a mutex those that are due from being freed.
+ * reserves and the pool, and a mutex the one that is being settled from being freed.
  */
 #include <linux/jiffies.h>
 #include <linux/memcontrol.h>
@@ -43,22 +52,34 @@
 /* How long after it was last used, or first filled, it has that, in jiffies. */
 #define BULKQ_AHEAD_TIME ((unsigned long)HZ)
 
+/* The most reserves that are settled because one of them is low. */
+#define BULKQ_AT_ONCE 64
+
+/* How long the memory cgroup of a map that has an id may take to come; in jiffies. */
+#define BULKQ_MEMCG_TIME 2
+
 /* Of all reserves and the pool. A raw one: maps are born with preemption off. */
 static DEFINE_RAW_SPINLOCK(bulkq_lock);
 
 static struct bulkq_stock bulkq_pool;
 
-/* Reserves that are to be settled; who is at it holds the mutex. */
+/* See above. Who settles a reserve of a list holds the mutex, and says which. */
 static LIST_HEAD(bulkq_due);
-static DEFINE_MUTEX(bulkq_due_mutex);
+static LIST_HEAD(bulkq_filled);
+static DEFINE_MUTEX(bulkq_settle_mutex);
+static struct bulkq_reserve *bulkq_settled_now;
+
+/* A reserve has become low since the work item has last looked. */
+static bool bulkq_some_low;
 
 /*
- * Settle what is due: now, and when it may have more than it needs. On
- * system_highpri_wq: those who take bulk queues keep a CPU busy.
+ * Settle what is due, and look at what is filled. On system_highpri_wq: those who
+ * take bulk queues keep a CPU busy.
  */
 static void bulkq_settle_due(struct work_struct *work);
-static DECLARE_DELAYED_WORK(bulkq_work, bulkq_settle_due);
-static DECLARE_DELAYED_WORK(bulkq_idle_work, bulkq_settle_due);
+static void bulkq_look_at_filled(struct work_struct *work);
+static DECLARE_DELAYED_WORK(bulkq_due_work, bulkq_settle_due);
+static DECLARE_DELAYED_WORK(bulkq_filled_work, bulkq_look_at_filled);
 
 /*
  * The next one is in q[0] of the first CPU's queue. By addresses as the allocator
@@ -120,20 +141,17 @@ void bulkq_pool_fill(void)
 
 /* --- reserves --------------------------------------------------------------- */
 
+static unsigned int bulkq_wants(const struct bulkq_reserve *reserve)
+{
+	lockdep_assert_held(&bulkq_lock);
+
+	return reserve->idle ? 0 : reserve->ahead + reserve->groups;
+}
+
 /* How many a reserve lacks; negative: has too many. */
 static int bulkq_lacks(const struct bulkq_reserve *reserve)
 {
-	lockdep_assert_held(&bulkq_lock);
-
-	return reserve->ahead - reserve->stock.count;
-}
-
-static void bulkq_set_due(struct bulkq_reserve *reserve)
-{
-	lockdep_assert_held(&bulkq_lock);
-
-	if (list_empty(&reserve->due))
-		list_add_tail(&reserve->due, &bulkq_due);
+	return bulkq_wants(reserve) - reserve->stock.count;
 }
 
 /* One of what a reserve has too many of, or NULL. */
@@ -194,92 +212,146 @@ static void bulkq_settle(struct bulkq_reserve *reserve)
 		bulkq_free(bulkq);
 }
 
-/* When a map has taken none for a while, it has none ahead. */
-static void bulkq_forget(struct bulkq_reserve *reserve)
-{
-	raw_spin_lock(&bulkq_lock);
-	if (reserve->fresh) {
-		/* Its time begins when there is something to take. */
-		reserve->fresh = false;
-		reserve->taken = jiffies;
-	} else if (time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME)) {
-		reserve->ahead = 0;
-	}
-	raw_spin_unlock(&bulkq_lock);
-}
-
 /*
  * May a reserve be filled? A map gets its id after it was born, and right after
  * that the memory cgroup that pays, if it gets one. When it is closed it loses the
- * id first.
+ * id first. @again: in a moment it may.
  */
-static bool bulkq_may_settle(const struct bulkq_reserve *reserve)
+static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 {
+	lockdep_assert_held(&bulkq_lock);
+
 	if (!READ_ONCE(reserve->map->id))
 		return false;
-	return compat_map_has_memcg(reserve->map) ||
-	       time_after(jiffies, reserve->born + 1);
+	if (reserve->made || compat_map_has_memcg(reserve->map))
+		return true;
+	if (!reserve->was_seen) {
+		reserve->was_seen = true;
+		reserve->seen = jiffies;
+	}
+	if (time_after_eq(jiffies, reserve->seen + BULKQ_MEMCG_TIME))
+		return true;
+	*again = true;
+	return false;
 }
 
-/*
- * Settle the next one of some that were due. True: there was one; @again, in
- * jiffies, becomes less if it has to be looked at again.
- */
-static bool bulkq_settle_next(struct list_head *list, unsigned long *again)
+/* One of those in front that may be settled, and has to be; or NULL. */
+static struct bulkq_reserve *bulkq_pick_due(bool *again)
+{
+	unsigned int looks = BULKQ_AT_ONCE;
+	struct bulkq_reserve *reserve;
+
+	lockdep_assert_held(&bulkq_settle_mutex);
+
+	raw_spin_lock(&bulkq_lock);
+	list_for_each_entry(reserve, &bulkq_due, place) {
+		if (!looks--)
+			break;
+		if (!bulkq_may_settle(reserve, again))
+			continue;
+		/* A new one's time begins when there is something to take. */
+		reserve->taken = jiffies;
+		reserve->low = false;
+		bulkq_settled_now = reserve;
+		break;
+	}
+	reserve = bulkq_settled_now;
+	raw_spin_unlock(&bulkq_lock);
+	return reserve;
+}
+
+/* The next one of some that were filled, or NULL. */
+static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 {
 	struct bulkq_reserve *reserve;
-	bool may;
 
-	/* Keeps it from being freed. */
-	mutex_lock(&bulkq_due_mutex);
-	raw_spin_lock(&bulkq_lock);
-	reserve = list_first_entry_or_null(list, struct bulkq_reserve, due);
-	raw_spin_unlock(&bulkq_lock);
-	if (!reserve) {
-		mutex_unlock(&bulkq_due_mutex);
-		return false;
-	}
-
-	may = bulkq_may_settle(reserve);
-	if (may) {
-		bulkq_forget(reserve);
-		bulkq_settle(reserve);
-	}
+	lockdep_assert_held(&bulkq_settle_mutex);
 
 	raw_spin_lock(&bulkq_lock);
-	if (may && !reserve->ahead && !reserve->stock.count) {
-		list_del_init(&reserve->due);
-	} else {
-		list_move_tail(&reserve->due, &bulkq_due);
-		*again = min(*again, may ? BULKQ_AHEAD_TIME : 1UL);
+	reserve = list_first_entry_or_null(list, struct bulkq_reserve, place);
+	if (reserve &&
+	    time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME)) {
+		reserve->idle = true;
+		reserve->ahead = 0;
 	}
+	bulkq_settled_now = reserve;
 	raw_spin_unlock(&bulkq_lock);
-	mutex_unlock(&bulkq_due_mutex);
-	return true;
+	return reserve;
 }
 
-/* Work item. */
+/* Settle a reserve that was picked, and put it where it belongs then. */
+static void bulkq_settle_picked(struct bulkq_reserve *reserve)
+{
+	bool filled;
+
+	lockdep_assert_held(&bulkq_settle_mutex);
+
+	bulkq_settle(reserve);
+
+	raw_spin_lock(&bulkq_lock);
+	bulkq_settled_now = NULL;
+	filled = bulkq_wants(reserve) || reserve->stock.count;
+	/* One that has become low meanwhile is due again. */
+	if (!reserve->low && filled)
+		list_move_tail(&reserve->place, &bulkq_filled);
+	else if (!reserve->low)
+		list_del_init(&reserve->place);
+	raw_spin_unlock(&bulkq_lock);
+	if (filled)
+		queue_delayed_work(system_highpri_wq, &bulkq_filled_work,
+				   BULKQ_AHEAD_TIME);
+}
+
+/* Work item: updates have found little, or nothing. */
 static void bulkq_settle_due(struct work_struct *work)
 {
-	unsigned long again = MAX_JIFFY_OFFSET;
+	struct bulkq_reserve *reserve;
+	bool some_low, again = false;
+	unsigned int n = 0;
+
+	raw_spin_lock(&bulkq_lock);
+	some_low = bulkq_some_low;
+	bulkq_some_low = false;
+	raw_spin_unlock(&bulkq_lock);
+
+	do {
+		/* Keeps it from being freed. */
+		mutex_lock(&bulkq_settle_mutex);
+		reserve = bulkq_pick_due(&again);
+		if (reserve)
+			bulkq_settle_picked(reserve);
+		mutex_unlock(&bulkq_settle_mutex);
+		cond_resched();
+	} while (reserve && ++n < BULKQ_AT_ONCE);
+	/* Once, or else there would always be some to wait for. */
+	if (again && some_low)
+		queue_delayed_work(system_highpri_wq, &bulkq_due_work,
+				   BULKQ_MEMCG_TIME);
+}
+
+/* Work item: some of what was filled may be idle, or lack a few. */
+static void bulkq_look_at_filled(struct work_struct *work)
+{
+	struct bulkq_reserve *reserve;
 	LIST_HEAD(list);
 
 	raw_spin_lock(&bulkq_lock);
-	list_splice_init(&bulkq_due, &list);
+	list_splice_init(&bulkq_filled, &list);
 	raw_spin_unlock(&bulkq_lock);
 
-	while (bulkq_settle_next(&list, &again))
+	do {
+		mutex_lock(&bulkq_settle_mutex);
+		reserve = bulkq_pick_filled(&list);
+		if (reserve)
+			bulkq_settle_picked(reserve);
+		mutex_unlock(&bulkq_settle_mutex);
 		cond_resched();
-
-	if (again == 1)
-		queue_delayed_work(system_highpri_wq, &bulkq_work, again);
-	else if (again != MAX_JIFFY_OFFSET)
-		queue_delayed_work(system_highpri_wq, &bulkq_idle_work, again);
+	} while (reserve);
 }
 
 /**
  * bulkq_reserve_init() - make a map's reserve, which wants nothing
- * @reserve: memory for it; needs no undoing while it wants nothing
+ * @reserve: zeroed memory for it; needs no undoing while it wants nothing
  * @map: the map
  *
  * Context: process context; nobody else can reach the map yet.
@@ -287,11 +359,7 @@ static void bulkq_settle_due(struct work_struct *work)
 void bulkq_reserve_init(struct bulkq_reserve *reserve,
 			const struct bpf_map *map)
 {
-	reserve->stock = (struct bulkq_stock){};
-	reserve->ahead = 0;
-	reserve->starved = false;
-	reserve->fresh = false;
-	INIT_LIST_HEAD(&reserve->due);
+	INIT_LIST_HEAD(&reserve->place);
 	reserve->map = map;
 }
 
@@ -303,20 +371,18 @@ void bulkq_reserve_init(struct bulkq_reserve *reserve,
  */
 void bulkq_reserve_exit(struct bulkq_reserve *reserve)
 {
-	bool due;
-
 	raw_spin_lock(&bulkq_lock);
-	due = !list_empty(&reserve->due);
-	raw_spin_unlock(&bulkq_lock);
-	if (due) {
-		mutex_lock(&bulkq_due_mutex);
-		raw_spin_lock(&bulkq_lock);
-		list_del_init(&reserve->due);
+	while (bulkq_settled_now == reserve) {
+		/* Wait until who settles it is done with it. */
 		raw_spin_unlock(&bulkq_lock);
-		mutex_unlock(&bulkq_due_mutex);
+		mutex_lock(&bulkq_settle_mutex);
+		mutex_unlock(&bulkq_settle_mutex);
+		raw_spin_lock(&bulkq_lock);
 	}
+	list_del_init(&reserve->place);
+	reserve->idle = true;
+	raw_spin_unlock(&bulkq_lock);
 
-	reserve->ahead = 0;
 	while (reserve->stock.count)
 		bulkq_free(bulkq_surplus(reserve));
 }
@@ -324,37 +390,51 @@ void bulkq_reserve_exit(struct bulkq_reserve *reserve)
 /**
  * bulkq_reserve_born() - say how many sets a new map is going to take first
  * @reserve: of a map that is being born
- * @count: sets
+ * @groups: sets, for its groups
  *
- * They are made when an update of any map runs low.
+ * They are made when an update of a map runs low.
  *
  * Context: any; preemption may be off.
  */
-void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int count)
+void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int groups)
 {
 	raw_spin_lock(&bulkq_lock);
-	reserve->ahead = count;
-	reserve->fresh = true;
-	reserve->born = jiffies;
-	bulkq_set_due(reserve);
+	reserve->groups = groups;
+	list_add_tail(&reserve->place, &bulkq_due);
 	raw_spin_unlock(&bulkq_lock);
 }
 
-/* Of a map that has taken so many, or is about to. */
+/**
+ * bulkq_reserve_want_groups() - say how many sets a map's groups are going to take
+ * @reserve: of a map for whose groups some were taken
+ * @groups: sets; 0 when it has its groups
+ *
+ * Context: process context.
+ */
+void bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
+			       unsigned int groups)
+{
+	raw_spin_lock(&bulkq_lock);
+	reserve->groups = groups;
+	raw_spin_unlock(&bulkq_lock);
+}
+
+/* Of a map that has taken so many for targets, or is about to. */
 static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
 {
 	lockdep_assert_held(&bulkq_lock);
 
 	reserve->ahead = min3(count, BULKQ_AHEAD_MAX,
 			      reserve->map->max_entries);
+	reserve->idle = false;
 	reserve->taken = jiffies;
-	bulkq_set_due(reserve);
 }
 
 /**
  * bulkq_reserve_fill() - let there be bulk queues, now
- * @reserve: of a map that is born
- * @count: how many targets may be made before there is another chance
+ * @reserve: of a map that is born, by a task that updates it
+ * @count: how many targets may be made before there is another chance; besides,
+ *	there are those of the map's groups
  *
  * Context: process context, sleeps. There may be less, without memory.
  */
@@ -362,17 +442,20 @@ void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 {
 	raw_spin_lock(&bulkq_lock);
 	bulkq_look_ahead(reserve, max(count, reserve->ahead));
+	reserve->made = true;
+	reserve->low = false;
+	list_move_tail(&reserve->place, &bulkq_filled);
 	raw_spin_unlock(&bulkq_lock);
 
 	bulkq_settle(reserve);
-	queue_delayed_work(system_highpri_wq, &bulkq_idle_work,
+	queue_delayed_work(system_highpri_wq, &bulkq_filled_work,
 			   BULKQ_AHEAD_TIME);
 }
 
 /**
  * bulkq_reserve_take() - bulk queues for a port of a map
  * @reserve: of the map
- * @more: there may be many more of the kind; else it was said at the map's birth
+ * @more: for a target, and there may be many more; else for one of the groups
  * @gfp: how to allocate when the reserve has none; must forbid to sleep
  *
  * Context: process context.
@@ -388,14 +471,20 @@ bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 	bulkq = bulkq_stock_pop(&reserve->stock);
 	if (more)
 		bulkq_look_ahead(reserve, reserve->ahead + 1);
-	else if (reserve->ahead)
-		reserve->ahead--;
-	low = (!bulkq || reserve->stock.count * 2 < reserve->ahead) &&
+	else if (reserve->groups)
+		reserve->groups--;
+	low = (!bulkq || reserve->stock.count * 2 < bulkq_wants(reserve)) &&
 	      !reserve->starved;
+	if (low) {
+		reserve->made = true;
+		reserve->low = true;
+		bulkq_some_low = true;
+		list_move(&reserve->place, &bulkq_due);
+	}
 	raw_spin_unlock(&bulkq_lock);
 
 	if (low)
-		mod_delayed_work(system_highpri_wq, &bulkq_work, 0);
+		mod_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
 	if (!bulkq)
 		bulkq = bulkq_alloc(gfp);
 	if (bulkq)
@@ -422,16 +511,15 @@ size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve)
 /**
  * bulkq_module_exit() - free the pool
  *
- * Context: rmmod, with no map left, so nothing is due.
+ * Context: rmmod, with no map left, so no reserve either.
  */
 void bulkq_module_exit(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 
-	/* Each may queue the other. */
-	cancel_delayed_work_sync(&bulkq_work);
-	cancel_delayed_work_sync(&bulkq_idle_work);
-	cancel_delayed_work_sync(&bulkq_work);
+	/* The first one may queue the second one, and itself. */
+	cancel_delayed_work_sync(&bulkq_due_work);
+	cancel_delayed_work_sync(&bulkq_filled_work);
 	do {
 		raw_spin_lock(&bulkq_lock);
 		bulkq = bulkq_stock_pop(&bulkq_pool);

@@ -378,12 +378,17 @@ u64 map_memory(const struct redir_map *rmap)
  * @rmap: a map that is born
  * @entries: how many, at most, until the next call
  *
+ * Of other entries than those with counters most need no bulk queues of the map's,
+ * but the first one makes the groups, which do.
+ *
  * Context: bpf(2), sleeps.
  */
 void map_prepare(struct redir_map *rmap, u32 entries)
 {
-	if (value_counts(rmap->dtab.map.value_size))
-		bulkq_reserve_fill(&rmap->holder.bulkqs, entries);
+	bool counts = value_counts(rmap->dtab.map.value_size);
+
+	if (counts || !READ_ONCE(rmap->grouped))
+		bulkq_reserve_fill(&rmap->holder.bulkqs, counts ? entries : 0);
 }
 
 /**

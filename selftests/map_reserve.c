@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What claimed maps have ready for their next entries: all that a batch needs, its
+ * map's groups included; and of many maps that are empty only a few have anything,
+ * however many there are. Told by the kernel's tracepoint for per-CPU memory.
+ */
+#define _GNU_SOURCE
+#include <linux/redirmap.h>
+#include <sys/stat.h>
+
+#include "harness.h"
+#include "testlib.h"
+#include "xdplib.h"
+
+/* A chunk of a batch. */
+#define CHUNK 64
+
+/* Empty maps; those that are filled because one of them is; what each has. */
+#define EMPTY 400
+#define AT_ONCE 64
+#define GROUPS 2
+
+#define TRACE "/sys/kernel/tracing/instances/rm_reserve"
+
+/* Bulk queues: larger than what devices have of the kind, and alike everywhere. */
+#define SETS "percpu_alloc_percpu", "size=384 "
+#define ATOMIC_SETS "percpu_alloc_percpu", "is_atomic=1 size=384 "
+
+static bool trace_on(void)
+{
+	return (!mkdir(TRACE, 0700) || errno == EEXIST) && write_str(TRACE "/trace", "") &&
+	       write_str(TRACE "/events/percpu/percpu_alloc_percpu/filter", "size==384") &&
+	       write_str(TRACE "/events/percpu/percpu_alloc_percpu/enable", "1") &&
+	       write_str(TRACE "/events/workqueue/workqueue_execute_end/enable", "1");
+}
+
+static bool trace_forget(void)
+{
+	int fd = open(TRACE "/trace", O_WRONLY | O_TRUNC);
+
+	return fd >= 0 && !close(fd);
+}
+
+/* How often an event was told with some text in it. */
+static int told(const char *event, const char *with)
+{
+	FILE *f = fopen(TRACE "/trace", "r");
+	char line[512];
+	int n = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		n += strstr(line, event) && strstr(line, with);
+	if (f)
+		fclose(f);
+	return f ? n : -1;
+}
+
+FIXTURE(reserve)
+{
+	__u32 dev;
+};
+
+FIXTURE_VARIANT(reserve)
+{
+	enum bpf_map_type type;
+	__u32 value_size;
+};
+
+FIXTURE_VARIANT_ADD(reserve, array) { BPF_MAP_TYPE_DEVMAP, 4 };
+FIXTURE_VARIANT_ADD(reserve, array_counters) {
+	BPF_MAP_TYPE_DEVMAP, sizeof(struct redirmap_val)
+};
+FIXTURE_VARIANT_ADD(reserve, hash) { BPF_MAP_TYPE_DEVMAP_HASH, 4 };
+FIXTURE_VARIANT_ADD(reserve, hash_counters) {
+	BPF_MAP_TYPE_DEVMAP_HASH, sizeof(struct redirmap_val)
+};
+
+FIXTURE_SETUP(reserve)
+{
+	ASSERT_TRUE(module_refs_become(0));
+	ASSERT_TRUE(enter_net());
+	ASSERT_TRUE(ip("link add d0 type dummy\n"));
+	self->dev = if_nametoindex("d0");
+	ASSERT_TRUE(trace_on());
+}
+
+FIXTURE_TEARDOWN(reserve)
+{
+	EXPECT_EQ(rmdir(TRACE), 0);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+#define MAKE_MAP(max_entries)							\
+	make_map_flags(true, variant->type, variant->value_size, max_entries, 0)
+
+/* All keys of a map, which is a new one, at once. */
+static int fill(int fd, __u32 value_size, __u32 n, __u32 dev)
+{
+	struct redirmap_val vals[CHUNK] = {};
+	__u32 keys[CHUNK], i, *ifindexes = (void *)vals;
+
+	for (i = 0; i < n; i++) {
+		keys[i] = i;
+		if (value_size == sizeof(*vals)) {
+			vals[i].entry.ifindex = dev;
+			vals[i].entry.bpf_prog.fd = -1;
+		} else {
+			ifindexes[i] = dev;
+		}
+	}
+	return bpf_map_update_batch(fd, keys, vals, &i, NULL) ? -errno : 0;
+}
+
+/* Nothing has to be allocated where nothing may sleep. */
+TEST_F(reserve, first_batch)
+{
+	static const int sizes[] = { 1, 2, 3, CHUNK - 1, CHUNK };
+	unsigned int i;
+	int fd;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		fd = MAKE_MAP(sizes[i]);
+		ASSERT_GE(fd, 0);
+		ASSERT_TRUE(trace_forget());
+		EXPECT_EQ(fill(fd, variant->value_size, sizes[i], self->dev), 0);
+		EXPECT_GE(told(SETS), GROUPS);
+		EXPECT_EQ(told(ATOMIC_SETS), 0) {
+			TH_LOG("%d entries", sizes[i]);
+		}
+		close(fd);
+		EXPECT_TRUE(module_refs_become(0));
+	}
+}
+
+/* One update gets a few other maps ready, those that come next. */
+TEST_F(reserve, few_at_once)
+{
+	struct redirmap_val val = { .entry.ifindex = self->dev, .entry.bpf_prog.fd = -1 };
+	int fds[EMPTY], i, sets = 0;
+	__u32 key = 0;
+
+	for (i = 0; i < EMPTY; i++) {
+		fds[i] = MAKE_MAP(CHUNK);
+		ASSERT_GE(fds[i], 0);
+	}
+	ASSERT_TRUE(trace_forget());
+	EXPECT_EQ(bpf_map_update_elem(fds[0], &key, &val, BPF_ANY), 0);
+
+	/* The work item has done it, in two goes at most. */
+	for (i = 0; i < 2000 && sets < (AT_ONCE - 1) * GROUPS; i++) {
+		usleep(10000);
+		sets = told("workqueue_execute_end", "bulkq_settle_due") ? told(SETS) : 0;
+	}
+	EXPECT_GE(sets, (AT_ONCE - 1) * GROUPS);
+	/* The one that is filled may be ahead by some. */
+	EXPECT_LE(sets, 2 * AT_ONCE * GROUPS + 8);
+	for (i = 0; i < EMPTY; i++)
+		close(fds[i]);
+}
+
+int main(int argc, char **argv)
+{
+	return can_test() ? test_harness_run(argc, argv) : KSFT_SKIP;
+}
