@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/stat.h>
 
@@ -18,6 +19,7 @@
 #include "castlib.h"
 #include "faultylib.h"
 #include "harness.h"
+#include "holdlib.h"
 #include "testlib.h"
 
 #define FRAMES 40
@@ -135,6 +137,48 @@ TEST_F(place, namespace_dies)
 
 	ASSERT_TRUE(cast_put(&self->c, 0, 1, 0, N));
 	EXPECT_TRUE(goes_to(self, variant->kind.claimed, self->initial));
+}
+
+/* Elsewhere: an entry for a device of another namespace, which goes afterwards. */
+static void *put_elsewhere(void *arg)
+{
+	struct env *e = arg;
+
+	run_on_cpu(1);
+	if (unshare(CLONE_NEWNET) || !sh("ip link add far type dummy") || !put(e, 7, "far"))
+		return NULL;
+	return arg;
+}
+
+/*
+ * Two namespaces make the first entry at once: one of them has a group ready when
+ * the other comes. Both groups are where the one is that was first to have both.
+ */
+TEST_F(place, two_first_entries)
+{
+	pthread_t thread;
+	void *ok;
+	int i;
+
+	/* Updates of a hash, and batches, are made one after the other. */
+	if (!variant->kind.claimed || variant->kind.type != BPF_MAP_TYPE_DEVMAP)
+		SKIP(return, "updates of claimed arrays run beside each other");
+	ASSERT_TRUE(load_holdup("func=bulkq_reserve_take after=1 spin=1"));
+	ASSERT_TRUE(write_str(HOLDUP "hold", "1"));
+	ASSERT_EQ(pthread_create(&thread, NULL, put_elsewhere, &self->c.e), 0);
+	EXPECT_TRUE(becomes(HOLDUP "held", 1));
+	EXPECT_TRUE(cast_put(&self->c, 0, 1, 0, N));
+	EXPECT_TRUE(write_str(HOLDUP "hold", "0"));
+	EXPECT_EQ(pthread_join(thread, &ok), 0);
+	EXPECT_NE(ok, NULL);
+	EXPECT_TRUE(sh("rmmod holdup"));
+
+	/* The device goes with its namespace, and the entry with that. */
+	for (i = 0; i < 20000 && leads_to(&self->c.e, 7) > 0; i++)
+		usleep(1000);
+	EXPECT_TRUE(goes_to(self, true, self->own));
+	set(&self->c.e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
+	EXPECT_TRUE(goes_to(self, true, self->own));
 }
 
 int main(int argc, char **argv)

@@ -7,38 +7,14 @@
  */
 #define _GNU_SOURCE
 #include <sched.h>
-#include <sys/utsname.h>
 
 #include "egresslib.h"
 #include "harness.h"
+#include "holdlib.h"
 
-#define HOLDUP "/sys/module/holdup/parameters/"
 #define A "redirmap-life-a"
 #define C "redirmap-life-c"
 #define INDEX 4711
-
-static bool load_holdup(const char *func)
-{
-	struct utsname name;
-	char file[200];
-
-	uname(&name);
-	snprintf(file, sizeof(file), "../%s-selftests/modules/holdup.ko", name.release);
-	/* Who was killed has left it there. */
-	return sh("rmmod holdup 2>/dev/null; insmod %s func=%s", beside(file), func);
-}
-
-static bool becomes(const char *path, int want)
-{
-	int i;
-
-	for (i = 0; i < 20000; i++) {
-		if (read_int(path) >= want)
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
 
 /* Until there is no such device here. */
 static bool vanishes(const char *name)
@@ -129,7 +105,7 @@ TEST_F(life, namespace_dies_while_target_is_freed)
 {
 	__u32 key = 0, index;
 
-	ASSERT_TRUE(load_holdup("target_table_put_id"));
+	ASSERT_TRUE(load_holdup("func=target_table_put_id"));
 	ASSERT_TRUE(make_netns(A, "sign_a"));
 	ASSERT_TRUE(sh("ip -n " A " link add d0 index %d type dummy", INDEX));
 	ASSERT_EQ(put_in(self->map, self->here, A, INDEX), 0);
@@ -155,7 +131,7 @@ TEST_F(life, device_is_deleted_while_target_is_freed)
 {
 	__u32 key = 0;
 
-	ASSERT_TRUE(load_holdup("target_table_put_id"));
+	ASSERT_TRUE(load_holdup("func=target_table_put_id"));
 	ASSERT_TRUE(sh("ip link add d0 type dummy"));
 	ASSERT_EQ(put_value(self->map, 0, if_nametoindex("d0"), -1), 0);
 

@@ -23,31 +23,60 @@
 #include "map.h"
 #include "value.h"
 
-/* Where broadcasts go, made with the first entry. As map_attach(). */
-static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
+/* Makes both groups of a map the same task's. Innermost but for bulkq_lock. */
+static DEFINE_SPINLOCK(map_groups_lock);
+
+static struct kern_dtab_netdev *map_make_group(struct redir_map *rmap,
+					       struct net *net, int i, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct kern_dtab_netdev *group;
+
+	bulkq = bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
+	if (!bulkq)
+		return NULL;
+	group = group_port_alloc(net, &rmap->dtab.map, rmap->counters,
+				 &rmap->holder.members, i, bulkq, gfp);
+	if (!group)
+		bulkq_free(bulkq);
+	return group;
+}
+
+/*
+ * Where broadcasts go, made with the first entry: both or none, by the task that
+ * is the first to have both, since its namespace is where they are. As map_attach().
+ */
+static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
+{
+	struct kern_dtab_netdev *group[ARRAY_SIZE(rmap->group)] = {};
+	bool grouped, made = true;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(rmap->group); i++) {
-		if (map_has_group(rmap, i))
-			continue;
-		bulkq = bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
-		if (!bulkq)
-			return -ENOMEM;
-		group = group_port_alloc(net, &rmap->dtab.map, rmap->counters,
-					 &rmap->holder.members, i, bulkq, gfp);
-		if (!group) {
-			bulkq_free(bulkq);
-			return -ENOMEM;
-		}
-		if (cmpxchg(&rmap->group[i], group_empty_entry(), group) !=
-		    group_empty_entry())
-			group_port_free(group);	/* somebody was faster */
+	for (i = 0; made && i < ARRAY_SIZE(group); i++) {
+		group[i] = map_make_group(rmap, net, i, gfp);
+		made = group[i];
 	}
-	WRITE_ONCE(rmap->grouped, true);
-	return 0;
+
+	spin_lock(&map_groups_lock);
+	grouped = rmap->grouped;
+	if (!grouped)
+		bulkq_reserve_want_groups(&rmap->holder.bulkqs,
+					  made ? 0 : ARRAY_SIZE(group));
+	if (!grouped && made) {
+		for (i = 0; i < ARRAY_SIZE(group); i++)
+			/* For map_group(), which depends on the address. */
+			smp_store_release(&rmap->group[i], group[i]);
+		/* Pairs with the acquire in map_attach_charged(). */
+		smp_store_release(&rmap->grouped, true);
+	}
+	spin_unlock(&map_groups_lock);
+	if (!grouped && made)
+		return 0;
+
+	for (i = 0; i < ARRAY_SIZE(group); i++)
+		if (group[i])
+			group_port_free(group[i]);
+	return grouped ? 0 : -ENOMEM;
 }
 
 /*
@@ -140,7 +169,8 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	if (IS_ERR(prog))
 		return ERR_CAST(prog);
 
-	if (unlikely(!READ_ONCE(rmap->grouped))) {
+	/* Pairs with the release in map_make_groups(). */
+	if (unlikely(!smp_load_acquire(&rmap->grouped))) {
 		/* An entry that is refused makes none, nor says where they are. */
 		if (!dev_get_by_index_rcu(net, val->ifindex)) {
 			target = ERR_PTR(-EINVAL);

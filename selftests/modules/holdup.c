@@ -5,6 +5,8 @@
  * func		a function, at load: the next call of it waits at its beginning, where
  *		it may sleep, once for each time that "hold" is written 1
  * hold		1 while a call is to be held, or is; written 0, it goes on
+ * after	so many calls are let pass before one is held, each time
+ * spin		it waits without sleeping, for functions that must not
  * held		how many calls have come to wait
  * device	an ifindex in the writer's network namespace: a reference to the device
  *		is taken, or, written 0, dropped
@@ -21,12 +23,21 @@ static char *func = "";
 module_param(func, charp, 0444);
 MODULE_PARM_DESC(func, "the function to hold up");
 
+static int after;
+module_param(after, int, 0644);
+MODULE_PARM_DESC(after, "how many calls to let pass before one is held up");
+
+static bool spin;
+module_param(spin, bool, 0644);
+MODULE_PARM_DESC(spin, "do not sleep while a call is held up");
+
 static atomic_t held = ATOMIC_INIT(0);
 module_param_named(held, held.counter, int, 0444);
 MODULE_PARM_DESC(held, "how many calls have waited");
 
 static bool holding;		/* the next call, or one that waits */
 static atomic_t armed = ATOMIC_INIT(0);
+static atomic_t to_pass = ATOMIC_INIT(0);
 static unsigned long func_ip;
 static DECLARE_WAIT_QUEUE_HEAD(released);
 
@@ -36,10 +47,12 @@ static int hold_set(const char *text, const struct kernel_param *param)
 
 	if (err)
 		return err;
-	if (holding)
+	if (holding) {
+		atomic_set(&to_pass, after);
 		atomic_set(&armed, 1);
-	else
+	} else {
 		wake_up_all(&released);
+	}
 	return 0;
 }
 
@@ -97,7 +110,11 @@ static long held_up(unsigned long a, unsigned long b, unsigned long c)
 	long (*original)(unsigned long a, unsigned long b, unsigned long c);
 
 	atomic_inc(&held);
-	wait_event(released, !READ_ONCE(holding));
+	if (spin)
+		while (READ_ONCE(holding))
+			cpu_relax();
+	else
+		wait_event(released, !READ_ONCE(holding));
 	original = (void *)func_ip;
 	return original(a, b, c);
 }
@@ -107,7 +124,8 @@ static void notrace handler(unsigned long ip, unsigned long parent_ip,
 {
 	struct pt_regs *regs = ftrace_get_regs(fregs);
 
-	if (!regs || atomic_cmpxchg(&armed, 1, 0) != 1)
+	if (!regs || !atomic_read(&armed) || atomic_dec_return(&to_pass) >= 0 ||
+	    atomic_cmpxchg(&armed, 1, 0) != 1)
 		return;
 	func_ip = ip;
 	instruction_pointer_set(regs, (unsigned long)held_up);
