@@ -4,6 +4,7 @@
 
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 
@@ -33,12 +34,18 @@ struct ingress_watch {
  *
  * See the head of ingress.c. Generic XDP queues nothing.
  *
- * Runs in NAPI, bottom halves off, per packet that such an entry is found for.
+ * Runs in NAPI, bottom halves off, per packet that such an entry is found for; and
+ * before 6.10 in BPF_PROG_TEST_RUN without live frames with bottom halves on. That
+ * queues nothing either, and clears what is another's: which is idle then, unless
+ * bottom halves can be preempted.
  */
 static __always_inline void ingress_spare(const struct net_device *dev)
 {
 	struct kern_bulkq __percpu *queue;
 
+	/* Core's flush may be between its test of the pointer and the use. */
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !in_softirq())
+		return;
 	queue = (struct kern_bulkq __percpu *)dev->xdp_bulkq;
 	this_cpu_write(queue->xdp_prog, NULL);
 }

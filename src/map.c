@@ -283,7 +283,8 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
  * Whether the frame is lost is up to the program, which may do something else
  * with it than what it has asked for here: so look-ups are counted, not frames.
  *
- * Runs in NAPI, bottom halves off.
+ * Runs in NAPI, bottom halves off; before 6.10 in BPF_PROG_TEST_RUN without live
+ * frames with bottom halves on, which the counters, local64_t, allow for.
  *
  * Return: @verdict
  */
@@ -337,7 +338,7 @@ static void *map_lookup_other_group(struct bpf_map *map, u32 key)
  *
  * To the kernel it is a redirect to one device.
  *
- * Runs in NAPI, bottom halves off, per packet.
+ * Runs as map_missed(), per packet.
  *
  * Return: XDP_REDIRECT, or XDP_ABORTED for unknown flags.
  */
