@@ -43,10 +43,10 @@ inodes()
 
 mark_system()
 {
-	# Which folders install has made is noted here, among what was built.
-	mkdir -p "$top/build/folders"
-	touch "$top/build/folders/test"
-	rm "$top/build/folders/test"
+	# What install has made is noted here, among what was built.
+	mkdir -p "$top/build/installed"
+	touch "$top/build/installed/test"
+	rm "$top/build/installed/test"
 	inodes >$work/inodes
 	touch $work/mark
 	# The clock that files get their times from ticks.
@@ -164,6 +164,104 @@ foreign()
 	return $rc
 }
 result "files of others stay, and that is said" foreign
+
+# Where install would write, others have a file: before the first install, and in
+# the place of what it has written.
+foreign_files()
+{
+	local rc=0 file files=(usr/share/man/man8/redirmap.8 usr/lib/redirmap/redirmap_main.py
+		usr/share/bash-completion/completions/redirmap
+		"lib/modules/$release/updates/redirmap.ko")
+
+	for file in "${files[@]}"; do
+		mkdir -p "$dest/${file%/*}"
+		echo other >"$dest/$file"
+		find $dest | sort >$work/before
+		! run_make install DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+		grep "$dest/$file is there already" $work/said || rc=1
+		find $dest | sort | diff $work/before - || rc=1
+		rm -r ${dest:?}/*
+	done
+
+	# Twice: nothing was installed, and something else stands in the place of that.
+	for _ in 1 2; do
+		for file in "${files[@]}"; do
+			mkdir -p "$dest/${file%/*}"
+			echo other >"$dest/$file"
+		done
+		! run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+		run_make uninstall DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+		for file in "${files[@]}"; do
+			grep "$dest/$file stays" $work/said || rc=1
+			[ "$(cat "$dest/$file")" = other ] || rc=1
+		done
+		diff <(printf './%s\n' "${files[@]}" | sort) <(below $dest) || rc=1
+		rm -r ${dest:?}/*
+		run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	done
+	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	[ -z "$(below $dest)" ] || rc=1
+	return $rc
+}
+result "nor are files of others overwritten or removed, whichever" foreign_files
+
+# A version that noted folders alone, there, and had other files.
+former()
+{
+	local rc=0 lib=$dest/usr/lib/redirmap
+
+	for again in install uninstall; do
+		run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
+		rm "$top"/build/installed/*
+		echo older >$lib/redirmap_older.py
+		echo older >$lib/redirmap_main.py
+		find $dest -mindepth 1 -type d >$lib/folders
+		[ $again = uninstall ] || run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+		[ $again = uninstall ] || diff <(echo "$expected") <(below $dest) || rc=1
+		run_make uninstall DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+		quiet $work/said || rc=1
+		find $dest -mindepth 1 | tee $work/left
+		[ ! -s $work/left ] || rc=1
+	done
+	return $rc
+}
+result "a former version is replaced, or removed, with its notes" former
+
+# A package's folder was removed, and another one is made there.
+stale()
+{
+	local rc=0
+
+	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	rm -r ${dest:?}/*
+	mkdir -p $dest/usr/share/man
+	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	diff <(echo $dest/usr/share/man) <(find $dest -empty) || rc=1
+	rm -r $dest/usr
+
+	mkdir $work/short
+	run_make install DESTDIR=$work/short PREFIX=/usr || rc=1
+	[ "$(find "$top/build/installed" -type f | wc -l)" = 1 ] || rc=1
+	rm -r $work/short
+	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	[ -z "$(find "$top/build/installed" -type f)" ] || rc=1
+	return $rc
+}
+result "notes of what others have removed are forgotten" stale
+
+# From one folder and from another one.
+relative()
+{
+	local rc=0
+
+	(cd $work && "$top/scripts/install" --destdir dest/./ --prefix /usr install) || rc=1
+	(cd $dest && "$top/scripts/install" --destdir ../dest --prefix /usr uninstall) || rc=1
+	find $dest -mindepth 1 | tee $work/left
+	[ ! -s $work/left ] || rc=1
+	return $rc
+}
+result "a relative DESTDIR" relative
 
 in_turn()
 {
