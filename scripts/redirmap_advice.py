@@ -1,40 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What helps a device that does not take frames: that depends on its kind.
+"""Advice for a device that does not take frames: it depends on the device's kind, on
+its present state, and on the reason and the errno of the loss.
 
-The kernel's rtnetlink tells the kind and the state; a driver's name comes from
-/sys/bus, which is the same in all network namespaces. An advice is given only where
-the present state explains the loss.
+An advice is given only where the present state explains the loss, or where nothing is
+missing any more; else the reason's own text stands: see redirmap_reasons.py.
 """
 import errno
 import os
 
-from redirmap_netlink import (NETLINK_ROUTE, U32, Netlink, Refused, each_attribute, encoded,
-                              string, u32)
-from redirmap_proc import CLONE_NEWNET, enter, quoted
-from redirmap_rtnl import LINK, RTM_GETLINK, Device
-from redirmap_table import this_netns
-
-# linux/if.h, linux/if_link.h, linux/net_namespace.h
-IFF_UP = 1
-IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO, IFLA_CARRIER, IFLA_LINK_NETNSID = 5, 10, 18, 33, 37
-IFLA_TARGET_NETNSID, IFLA_PARENT_DEV_NAME, IFLA_PARENT_DEV_BUS_NAME = 46, 56, 57
-IFLA_INFO_KIND = 1
-RTM_GETNSID, NETNSA_NSID, NETNSA_FD = 90, 1, 3
+from redirmap_links import XDP_BASIC, XDP_NDO_XMIT, XDP_NDO_XMIT_SG, Network, Place
+from redirmap_netlink import Refused
+from redirmap_proc import quoted
+from redirmap_table import named_netns, this_netns
 
 NATIVE = "xdpdrv"
 GENERIC = "attach the program in generic mode (xdpgeneric)"
+READY = "The device was not ready for XDP frames."
 
-# Drivers, as they call themselves: see Documentation/drivers.rst. Those that need a
-# program, for their transmit rings, or (igc, fec, vmxnet3) to announce them,
-WANT_PROGRAM = {
+# Drivers, as they call themselves: see Documentation/drivers.rst. Those that announce
+# that they transmit only while they have a program, or say so by an errno;
+ANNOUNCE = {
     "bnxt_en", "ena", "fec", "funeth", "gve", "i40e", "ice", "igb", "igc", "ixgbe",
     "rvu_nicpf", "rvu_nicvf", "virtio_net", "vmxnet3",
 }
-# and those that have a ring for each CPU, or answer with an error.
-WANT_RINGS = {"funeth", "i40e", "ice", "mlx5_core", "sfc", "sfc_ef100", "sfc_siena"}
+WANT_PROGRAM = {
+    errno.ENXIO: {"ena", "i40e", "ice", "igb", "ixgbe", "rvu_nicpf", "rvu_nicvf", "virtio_net"},
+    errno.EINVAL: {"bnxt_en", "gve"},
+    errno.ENETDOWN: {"funeth"},
+}
+# those of which each CPU needs a channel of its own, and others that need a carrier.
+WANT_CHANNELS = {errno.ENXIO: {"i40e", "mlx5_core"}}
+WANT_CARRIER = {errno.ENETDOWN: {"fsl_enetc", "fsl_enetc_vf", "igc"}}
 
-# What a device of a kind without ndo_xdp_xmit stands for, and what its program has
-# to do to leave it out.
+# A device of a kind without ndo_xdp_xmit that stands for another one, and what its
+# program has to do to leave it out.
 ABOVE = {
     "vlan": "let the program add the tag",
     "macvlan": None,
@@ -44,266 +43,271 @@ ABOVE = {
     "macsec": None,
 }
 
-READY = "The device was not ready for XDP frames."
+# linux/if_bonding.h
+MODES = ("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb",
+         "balance-alb")
+ROUND_ROBIN, ACTIVE_BACKUP, XOR, LACP = 0, 1, 2, 4
+VLAN_SRCMAC = 5
 
 
-class Link(Device):
-    """A device: its kind and state, and what it belongs to."""
-
-    def __init__(self, data, at, end):
-        super().__init__(data, at, end)
-        _, _, _, flags, _ = LINK.unpack_from(data, at)
-        self.up, self.carrier, self.kind = bool(flags & IFF_UP), True, None
-        # Another device, a VLAN's or a veth's, and the namespace that it is in
-        self.other = self.other_netns = None
-        bus = name = None
-        for number, start, stop in each_attribute(data, at + LINK.size, end):
-            if number == IFLA_LINK:
-                self.other = u32(data, start, stop)
-            elif number == IFLA_LINK_NETNSID:
-                self.other_netns = u32(data, start, stop)
-            elif number == IFLA_CARRIER:
-                self.carrier = bool(data[start])
-            elif number == IFLA_LINKINFO:
-                for kind, where, until in each_attribute(data, start, stop):
-                    if kind == IFLA_INFO_KIND:
-                        self.kind = string(data, where, until)
-            elif number == IFLA_PARENT_DEV_NAME:
-                name = string(data, start, stop)
-            elif number == IFLA_PARENT_DEV_BUS_NAME:
-                bus = string(data, start, stop)
-        self.parent = (bus, name) if bus and name else None
-
-    def driver(self):
-        """The name of the hardware's driver, where there is hardware."""
-        if not self.parent:
-            return None
-        bus, name = self.parent
-        try:
-            return os.path.basename(os.readlink(f"/sys/bus/{bus}/devices/{name}/driver"))
-        except OSError:
-            return None
+class Whole(str):
+    """An advice that says by itself what is the matter."""
 
 
-class Place:
-    """A network namespace, as a command reaches it: its name, "" for the present one,
-    None where it has none."""
+class Why:
+    """A loss: its reason, and the errno where a driver has given one."""
 
-    def __init__(self, name):
-        self.name = name
-
-    def of(self, link):
-        """A device by its name, and where that is."""
-        if self.name == "":
-            return link.name
-        if self.name is None:
-            return f"{link.name} (in a network namespace without a name)"
-        return f"{link.name} (in network namespace {self.name})"
-
-    def ip(self, words):
-        return f"ip -n {quoted(self.name)} {words}" if self.name else self._there(f"ip {words}")
-
-    def tool(self, words):
-        return f"ip netns exec {quoted(self.name)} {words}" if self.name else self._there(words)
-
-    def _there(self, command):
-        """Where no name leads; here it would be for another device of the same name."""
-        return f"inside that namespace, {command}" if self.name is None else command
+    def __init__(self, reason, code=None):
+        self.reason, self.code = reason, code
+        self.native = reason != "xmit_drop"
 
 
-class Network:
-    """The devices of a network namespace."""
-
-    def __init__(self, place, fd=None):
-        """fd: of the namespace, if it is not the present one."""
-        self.place = place
-        if fd is None:
-            self._socket = Netlink(NETLINK_ROUTE)
-            return
-        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            # A socket stays in the namespace that it was opened in.
-            enter(fd, CLONE_NEWNET)
-            try:
-                self._socket = Netlink(NETLINK_ROUTE)
-            finally:
-                enter(home, CLONE_NEWNET)
-        finally:
-            os.close(home)
-
-    def close(self):
-        self._socket.close()
-
-    def link(self, ifindex, netns_id=None):
-        """A device, of this namespace or one that this namespace has a number for; None
-        if it is not there, or may not be seen."""
-        request = LINK.pack(0, 0, ifindex, 0, 0)
-        if netns_id is not None:
-            request += encoded(IFLA_TARGET_NETNSID, U32.pack(netns_id))
-        try:
-            return self._socket.ask(RTM_GETLINK, request, Link)[0]
-        except (Refused, IndexError):
-            return None
-
-    def slaves(self, link):
-        request = LINK.pack(0, 0, 0, 0, 0) + encoded(IFLA_MASTER, U32.pack(link.ifindex))
-        return self._socket.ask(RTM_GETLINK, request, Link, True)
-
-    def _number_of(self, path):
-        """What this namespace calls another one."""
-        def number(data, at, end):
-            return next(u32(data, start, stop)
-                        for name, start, stop in each_attribute(data, at + 4, end)
-                        if name == NETNSA_NSID)
-
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            request = bytes(4) + encoded(NETNSA_FD, U32.pack(fd))
-            return self._socket.ask(RTM_GETNSID, request, number)[0]
-        finally:
-            os.close(fd)
-
-    def place_of(self, netns_id):
-        """A namespace that this one has a number for."""
-        if netns_id is None:
-            return self.place
-        paths = {"": "/proc/self/ns/net", **{name: path for name, path, _ in named()}}
-        for name, path in paths.items():
-            try:
-                if self._number_of(path) == netns_id:
-                    return Place(name)
-            except (OSError, Refused, IndexError, StopIteration):
-                continue
-        return Place(None)
-
-
-def named():
-    """The network namespaces that have names: name, path, inode."""
-    folder = "/run/netns"
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-        path = f"{folder}/{name}"
-        try:
-            yield name, path, os.stat(path).st_ino
-        except OSError:
-            continue
-
-
-# --- what each kind needs ---------------------------------------------------
-
-
-def set_up(network, place, link):
+def set_up(place, link):
     return place.ip(f"link set dev {quoted(link.name)} up")
 
 
-def veth(network, link, native=True):
+# --- devices made of software -----------------------------------------------
+
+
+def missing_at_peer(there, place, peer):
+    """An XDP program or GRO: a sentence, unless the peer has one of them."""
+    if NATIVE in peer.programs:
+        return None
+    wanted = there.wanted(peer) if there else None
+    if wanted is not None and "rx-gro" in wanted:
+        return None
+    gro = place.tool(f"ethtool -K {quoted(peer.name)} gro on")
+    if not peer.up:
+        return f"It also needs an XDP program or GRO: {gro}."
+    if peer.programs:
+        return (f"Its peer {place.of(peer)} runs its XDP program in generic mode: attach that "
+                f"natively ({NATIVE}), or {gro}.")
+    return f"Its peer {place.of(peer)} needs an XDP program or GRO: {gro}."
+
+
+def missing_queues(network, link, there, place, peer):
+    """When its channels change, a veth announces that it transmits only if its peer has
+    no more transmit queues than it has receive queues; else a sentence."""
+    ours = network.channels(link)
+    theirs = there.channels(peer) if there else None
+    if not (ours and theirs) or theirs["tx"] <= ours["rx"]:
+        return None
+    more = network.place.tool(f"ethtool -L {quoted(link.name)} rx {theirs['tx']}")
+    fewer = place.tool(f"ethtool -L {quoted(peer.name)} tx {ours['rx']}")
+    return (f"It has fewer receive queues ({ours['rx']}) than its peer {place.of(peer)} has "
+            f"transmit queues ({theirs['tx']}): "
+            f"{more if ours['rx_max'] >= theirs['tx'] else fewer}.")
+
+
+def veth(network, link, why):
+    if why.reason == "driver_error" and why.code != errno.ENXIO:
+        return None
     peer = network.link(link.other, link.other_netns) if link.other else None
     if not peer:
         return ("Its peer, which cannot be seen from here, has to be up, and to have an XDP "
-                "program or GRO.") if native else None
-    place = network.place_of(link.other_netns)
-    name = place.of(peer)
-    gro = place.tool(f"ethtool -K {quoted(peer.name)} gro on")
-    has_program = NATIVE in peer.programs
-    if not peer.up:
-        down = f"Its peer {name} is down: {set_up(network, place, peer)}."
-        if native and not has_program:
-            down += f" It also needs an XDP program or GRO: {gro}."
-        return down
-    if not native or has_program:
-        return None
-    if peer.programs:
-        return (f"Its peer {name} runs its XDP program in generic mode: attach that natively "
-                f"({NATIVE}), or {gro}.")
-    return f"Its peer {name} needs an XDP program or GRO: {gro}."
+                "program or GRO.") if why.native else None
+    there = network.at(link.other_netns)
+    place = there.place if there else Place(None)
+    needs = [] if peer.up else [f"Its peer {place.of(peer)} is down: {set_up(place, peer)}."]
+    missing = missing_at_peer(there, place, peer) if why.native else None
+    if not missing and why.reason == "no_xmit":
+        missing = missing_queues(network, link, there, place, peer)
+    if missing:
+        needs.append(missing)
+    if why.native and not needs and why.reason == "driver_error":
+        return Whole(f"Its peer {place.of(peer)} is up now, and has an XDP program or GRO: "
+                     "nothing is missing any more.")
+    return " ".join(needs) or None
 
 
-def bond(network, link, native=True):
+def bond_refuses(link):
+    """The way that a bond is set up, where that keeps it from native frames."""
+    if link.mode is not None and link.mode not in (ROUND_ROBIN, ACTIVE_BACKUP, XOR, LACP):
+        return Whole(f"A bond of mode {MODES[link.mode] if link.mode < len(MODES) else link.mode} "
+                     "transmits no XDP frames: use balance-rr, active-backup, balance-xor or "
+                     f"802.3ad; or {GENERIC}.")
+    if link.mode in (XOR, LACP) and link.policy == VLAN_SRCMAC:
+        return Whole("A bond whose transmit hash policy is vlan+srcmac transmits no XDP frames: "
+                     f"use another policy; or {GENERIC}.")
+    return None
+
+
+def bond(network, link, why):
+    refuses = bond_refuses(link) if why.native else None
+    if refuses:
+        return refuses
     slaves = network.slaves(link)
     if not slaves:
         words = network.place.ip(f"link set dev SLAVE master {quoted(link.name)}")
         return f"The bond has no slave: {words}."
-    down = [one for one in slaves if not one.up]
-    if len(down) == len(slaves):
-        return (f"No slave of the bond is up: {set_up(network, network.place, down[0])}.")
+    if why.code not in (None, errno.ENXIO):
+        return slave_that(network, why, slaves)
+    down = None
+    if not any(one.up for one in slaves):
+        down = f"No slave of the bond is up: {set_up(network.place, slaves[0])}."
+    if why.reason == "no_xmit":
+        # It announces that it transmits if all of them do, whatever their state.
+        text = slave_that(network, why, [
+            one for one in slaves if not (network.xdp_features(one) or 0) & XDP_NDO_XMIT])
+        return " ".join(filter(None, (down, text))) or None
+    if down:
+        return down
+    if link.mode == ACTIVE_BACKUP:
+        if not link.active:
+            return "The bond has no active slave: none of its slaves is up with a carrier."
+        slaves = [one for one in slaves if one.ifindex == link.active]
+        return slave_that(network, why, slaves, "active slave")
+    return slave_that(network, why, [one for one in slaves if one.up])
+
+
+def slave_that(network, why, slaves, name="slave"):
+    """The first one of a bond's slaves that an advice is known for."""
     for slave in slaves:
-        text = advice(network, slave, native)
+        text = advice(network, slave, why)
         if text:
-            return f"Its slave {slave.name} is the cause. {text}"
+            return f"Its {name} {slave.name} is not ready. {text}"
     return None
 
 
-def tun(network, link, native=True):
-    if link.carrier:
+def tun(network, link, why):
+    if link.carrier or why.reason == "driver_error" and why.code != errno.ENXIO:
         return None
     return f"No process has {link.name} open: start the one that reads from it."
 
 
-def above(network, link, native=True):
+def above(network, link, why):
     lower = network.link(link.other, link.other_netns) if link.other else None
-    if not native:
+    if why.reason == "xmit_drop":
         if not lower:
             return None
         place = network.place_of(link.other_netns)
         tc = place.tool(f"tc -s qdisc show dev {quoted(lower.name)}")
         ip = place.ip(f"-s link show dev {quoted(lower.name)}")
         return f"Look at {place.of(lower)} below it: {tc}; {ip}."
+    if why.reason != "no_xmit":
+        return None
     text = f"A {link.kind} transmits no XDP frames."
     if lower and link.other_netns is None:
         behind = ABOVE[link.kind]
-        return (f"{text} Redirect to {lower.name}, the device below"
-                f"{f', and {behind}' if behind else ''}; or {GENERIC}.")
-    return f"{text} Redirect to another device; or {GENERIC}."
+        return Whole(f"{text} Redirect to {lower.name}, the device below"
+                     f"{f', and {behind}' if behind else ''}; or {GENERIC}.")
+    return Whole(f"{text} Redirect to another device; or {GENERIC}.")
 
 
-def bridge(network, link, native=True):
-    if not native:
+def bridge(network, link, why):
+    if why.reason != "no_xmit":
         return None
-    return f"A bridge transmits no XDP frames. Redirect to one of its ports; or {GENERIC}."
+    return Whole("A bridge transmits no XDP frames. Redirect to one of its ports; or "
+                 f"{GENERIC}.")
 
 
-def other_kind(network, link, native=True):
-    if not native:
+def other_kind(network, link, why):
+    if why.reason != "no_xmit":
         return None
-    return f"A device of the kind {link.kind} transmits no XDP frames: {GENERIC}."
+    return Whole(f"A device of the kind {link.kind} transmits no XDP frames: {GENERIC}.")
 
 
-def hardware(network, link, native=True):
+# --- hardware ---------------------------------------------------------------
+
+
+def needs_program(driver, link):
+    return Whole(f"The driver {driver} wants an XDP program on {link.name} itself: one that "
+                 "returns XDP_PASS will do.")
+
+
+def hardware(network, link, why):
     driver = link.driver()
-    if not (native and driver):
+    if not (why.native and driver):
         return None
-    has_program = NATIVE in link.programs
-    if driver in WANT_PROGRAM and not has_program:
-        return (f"The driver {driver} wants an XDP program on {link.name} itself: one that "
-                "returns XDP_PASS will do.")
-    if driver in WANT_RINGS:
-        rings = network.place.tool(f"ethtool -L {quoted(link.name)} combined {os.cpu_count()}")
-        return f"The driver {driver} needs a transmit ring for each CPU: {rings}."
-    if has_program:
-        return None
-    return (f"The driver {driver} may want an XDP program on {link.name} itself. If that does "
-            f"not help, {GENERIC}.")
+    if why.reason == "no_xmit":
+        return no_announcement(network, link, driver)
+    if not link.up:
+        return f"It is down: {set_up(network.place, link)}."
+    if driver in WANT_PROGRAM.get(why.code, ()) and NATIVE not in link.programs:
+        return needs_program(driver, link)
+    if driver in WANT_CARRIER.get(why.code, ()) and not link.carrier:
+        return "It has no carrier: see its cable, or the device at the other end."
+    if driver in WANT_CHANNELS.get(why.code, ()):
+        return too_few_channels(network, link, driver)
+    return None
 
+
+def no_announcement(network, link, driver):
+    """For hardware that the kernel, or the driver, says does not transmit XDP frames."""
+    features = network.xdp_features(link)
+    if features is None:
+        if driver in ANNOUNCE | {"mlx5_core"}:
+            # Before 6.3 drivers that have the function always take frames of one buffer.
+            return Whole("This kernel redirects no frames of several buffers: lower the MTU of "
+                         f"the devices that they come from; or {GENERIC}.")
+        return Whole(f"The driver {driver} has no ndo_xdp_xmit, or the frames were of several "
+                     f"buffers, which this kernel does not redirect: {GENERIC}.")
+    if not features & XDP_BASIC:
+        if driver == "mlx5_core" and {"rx-lro", "rx-gro-hw"} & (network.wanted(link) or set()):
+            lro = network.place.tool(f"ethtool -K {quoted(link.name)} lro off rx-gro-hw off")
+            return Whole(f"The driver {driver} has no XDP while LRO or hardware GRO is on: {lro}.")
+        return Whole(f"The driver {driver} has no XDP of its own on {link.name}, and no program "
+                     f"there changes that: {GENERIC}.")
+    if NATIVE in link.programs:
+        return Whole(f"The driver {driver} does not transmit XDP frames: {GENERIC}.")
+    if driver in ANNOUNCE:
+        return needs_program(driver, link)
+    return Whole(f"The driver {driver} may want an XDP program on {link.name} itself. If that "
+                 f"does not help, {GENERIC}.")
+
+
+def too_few_channels(network, link, driver):
+    cpus, found = os.cpu_count(), network.channels(link)
+    if not found or found["combined"] >= cpus:
+        return None
+    text = f"The driver {driver} needs a channel for each CPU, of which there are {cpus}, and has "
+    if found["combined_max"] < cpus:
+        return Whole(f"{text}{found['combined_max']} at most: let interrupts of the devices that "
+                     f"frames come from go to the first CPUs only; or {GENERIC}.")
+    more = network.place.tool(f"ethtool -L {quoted(link.name)} combined {cpus}")
+    return Whole(f"{text}{found['combined']}: {more}.")
+
+
+# --- all --------------------------------------------------------------------
 
 KINDS = {"veth": veth, "bond": bond, "tun": tun, "bridge": bridge, **dict.fromkeys(ABOVE, above)}
-# Kinds whose driver may learn it, or that have hardware
+# Kinds that have a function for all that, or not, as they were set up
 UNSURE = {"netkit", "team", "dsa"}
 
 
-def advice(network, link, native=True):
-    """What helps a device that has refused native frames, or dropped a packet of
-    generic XDP; None where its kind and state do not tell."""
+def announced(network, link):
+    """What is said of a device that transmits XDP frames now, by what it announces."""
+    features = network.xdp_features(link)
+    if features is None:
+        if link.kind in ("veth", "bond", "tun"):
+            return Whole("This kernel redirects no frames of several buffers: lower the MTU of "
+                         f"the devices that they come from; or {GENERIC}.")
+        return None
+    if not features & XDP_NDO_XMIT:
+        return None
+    if not features & XDP_NDO_XMIT_SG:
+        return Whole("It transmits XDP frames now, but none of several buffers. If the loss goes "
+                     "on, it is of those: lower the MTU of the devices that they come from; or "
+                     f"{GENERIC}.")
+    return Whole("It transmits XDP frames now: nothing is missing any more.")
+
+
+def advice(network, link, why):
+    """A text on what helps a device that has refused native frames, or dropped a packet
+    of generic XDP; None where its kind and state do not tell."""
+    if why.reason == "no_xmit":
+        text = announced(network, link)
+        if text:
+            return text
     if link.kind is None:
-        return hardware(network, link, native)
+        return hardware(network, link, why)
     if link.kind in UNSURE:
         return None
-    return KINDS.get(link.kind, other_kind)(network, link, native)
+    return KINDS.get(link.kind, other_kind)(network, link, why)
 
 
 class Adviser:
-    """What helps the devices of losses."""
-
-    # Errors that say: not ready
-    ERRORS = (errno.ENXIO, errno.EINVAL)
+    """Advice for the devices of losses."""
 
     def __init__(self):
         # By inode; None where it cannot be looked into
@@ -326,36 +330,39 @@ class Adviser:
     def _open(inode):
         if inode == this_netns():
             return Network(Place(""))
-        for name, path, number in named():
+        for name, path, number in named_netns():
             if number != inode:
                 continue
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError:
                 return None
             try:
                 return Network(Place(name), fd)
-            except OSError:
+            except PermissionError:
                 return None
             finally:
                 os.close(fd)
         return None
 
     def text(self, loss):
-        """What to say of a target's loss, as redirmap_drops.losses() makes it; or None."""
-        reason = loss["reason"]
-        if reason == "driver_error" and loss["error"] not in self.ERRORS:
-            return None
+        """The advice for a target's loss, as redirmap_drops.losses() makes it; the loss's
+        own text where none is known, or the device may not be looked at."""
+        try:
+            return self._text(loss) or loss["text"]
+        except (OSError, Refused):
+            return loss["text"]
+
+    def _text(self, loss):
         network = self._network(loss["netns"])
         if not network:
             return (f"{loss['text']} (Its kind is not known: it is in a network namespace that "
                     "cannot be looked into.)")
+        why = Why(loss["reason"], loss["error"])
         link = network.link(loss["ifindex"])
-        text = link and advice(network, link, reason != "xmit_drop")
+        text = link and advice(network, link, why)
         if not text:
             return None
-        if reason == "xmit_drop":
+        if not why.native:
             return f"The device dropped the packet. {text}"
-        if text.startswith(("A ", "The driver ")):
-            return text
-        return f"{READY} {text}"
+        return text if isinstance(text, Whole) else f"{READY} {text}"

@@ -6,7 +6,7 @@ import os
 import time
 
 from redirmap_netlink import Refused
-from redirmap_reasons import REASONS
+from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSED
 from redirmap_table import drops_of, frames, netns_names, plain, print_json, this_netns
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
                             name_of_ifindex)
@@ -152,6 +152,9 @@ def sum_of(stats):
 def text_of(reason, packets, stats):
     """What has happened, and what helps, as far as the counters tell."""
     text = TEXTS.get(reason, "For a reason that this version does not know.")
+    if reason == "driver_error" and stats["error"]:
+        code = errno.errorcode.get(stats["error"])
+        return f"{REFUSED} {ERRORS.get(code, OTHER_ERROR)}"
     if reason != "too_large" or not stats["unsegmented"]:
         return text
     if stats["unsegmented"] >= packets:
@@ -222,7 +225,7 @@ def advise(found):
 
     with Adviser() as adviser:
         for loss in found:
-            loss["text"] = adviser.text(loss) or loss["text"]
+            loss["text"] = adviser.text(loss)
 
 
 def find_losses(before, after, since):

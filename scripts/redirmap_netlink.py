@@ -364,6 +364,20 @@ class Netlink:
         # Where that never ends: what has been there all the time is told.
         return answer
 
+    def find_family(self, name):
+        """The number of a generic netlink family; Refused with ENOENT without one."""
+        def number(data, at, end):
+            return next(
+                U16.unpack_from(data, start)[0]
+                for attribute, start, _ in each_attribute(data, at + GENERIC.size, end)
+                if attribute == CTRL_ATTR_FAMILY_ID
+            )
+
+        payload = GENERIC.pack(CTRL_CMD_GETFAMILY, 1, 0) + encoded(
+            CTRL_ATTR_FAMILY_NAME, name.encode() + b"\0"
+        )
+        return self.ask(GENL_ID_CTRL, payload, number)[0]
+
 
 class Family(Netlink):
     """The module's family."""
@@ -371,28 +385,11 @@ class Family(Netlink):
     def __init__(self, fileno=None):
         super().__init__(NETLINK_GENERIC, fileno)
         try:
-            self.number = self._find()
-        except BaseException:
+            self.number = self.find_family(NAME)
+        except BaseException as error:
             self.close()
-            raise
-
-    def _find(self):
-        def number(data, at, end):
-            found = each_attribute(data, at + GENERIC.size, end)
-            return next(
-                U16.unpack_from(data, start)[0]
-                for name, start, _ in found
-                if name == CTRL_ATTR_FAMILY_ID
-            )
-
-        payload = GENERIC.pack(CTRL_CMD_GETFAMILY, 1, 0) + encoded(
-            CTRL_ATTR_FAMILY_NAME, NAME.encode() + b"\0"
-        )
-        try:
-            return self.ask(GENL_ID_CTRL, payload, number)[0]
-        except Refused as refused:
-            if refused.code == errno.ENOENT:
-                raise NotLoaded() from refused
+            if isinstance(error, Refused) and error.code == errno.ENOENT:
+                raise NotLoaded() from error
             raise
 
     def request(self, command, attributes=b"", dump=False):

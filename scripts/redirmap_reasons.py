@@ -86,3 +86,39 @@ REASONS = (
         "tc -s qdisc. For a veth, see that its peer is up.",
     ),
 )
+
+# Of driver_error, by the errno that was the last one: see the table of them in
+# Documentation/drivers.rst. Where the device's kind and state tell more,
+# redirmap_advice.py says that instead.
+REFUSED = "The driver refused with an error."
+ERRORS = {
+    "ENXIO": (
+        "The device was not ready for XDP frames. Many drivers want an XDP program on the "
+        "device itself, or a channel for each CPU (ethtool -L); a veth's peer has to be up, "
+        "and needs an XDP program or GRO. Some drivers say so while they are reconfigured, "
+        "which passes by itself."
+    ),
+    "ENETDOWN": (
+        "The driver had stopped the device, as it does to reset or reconfigure it, even if ip "
+        "link says UP. That passes by itself. If it goes on, see the carrier (ip link) and the "
+        "kernel log."
+    ),
+    "EINVAL": (
+        "The device was not ready for XDP frames. bnxt_en and gve want an XDP program on the "
+        "device itself, sfc a transmit queue for each CPU; vmxnet3 says so while it resets, "
+        "which passes by itself."
+    ),
+    "EIO": (
+        "The transmit ring was full, or stopped. Enlarge the ring, or make the receiver "
+        "faster."
+    ),
+    "EBUSY": (
+        "The transmit ring had no room. Enlarge the ring, or make the receiver faster."
+    ),
+    "ENODEV": "The device is broken, or has gone: the kernel log says why.",
+    "EPERM": "The driver could not map a frame for DMA; ionic says so by a wrong number.",
+}
+OTHER_ERROR = (
+    "Documentation/drivers.rst, in the module's sources, does not know that errno of any "
+    "driver: the driver's own sources tell what it means."
+)

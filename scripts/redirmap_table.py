@@ -61,16 +61,28 @@ def this_netns():
     return os.stat("/proc/self/ns/net").st_ino
 
 
+def named_netns():
+    """The network namespaces that have names: name, path, inode. Opening another file
+    of that folder may wait for ever, so only files of nsfs are told of."""
+    folder = "/run/netns"
+    nsfs = os.stat("/proc/self/ns/net").st_dev
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for name in names:
+        path = f"{folder}/{name}"
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        if status.st_dev == nsfs:
+            yield name, path, status.st_ino
+
+
 def netns_names():
     """What network namespaces are called, by inode."""
-    names = {}
-    folder = "/run/netns"
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        try:
-            names[os.stat(f"{folder}/{name}").st_ino] = name
-        except OSError:
-            pass
-    return names
+    return {inode: name for name, _, inode in named_netns()}
 
 
 def netns_column(args, things):

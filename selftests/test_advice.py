@@ -3,6 +3,8 @@
 """What redirmap drops advises for a device that takes no frames: by its kind, its
 driver and its state, in native and generic XDP, here and in other namespaces."""
 import contextlib
+import errno
+import json
 import os
 import re
 import subprocess
@@ -15,6 +17,8 @@ from testlib import (OUTPUT, becomes, equal, frame_to, ifindex, in_a_net, open_p
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
+from redirmap_advice import GENERIC as IN_GENERIC, Why, hardware  # noqa: E402
+from redirmap_links import Network, Place  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 from redirmap_table import drops_of  # noqa: E402
 
@@ -25,7 +29,7 @@ FRAMES, HOST = 3, 7
 
 READY = "The device was not ready for XDP frames. "
 DROPPED = "The device dropped the packet. "
-GENERIC = "attach the program in generic mode (xdpgeneric)."
+GENERIC = f"{IN_GENERIC}."
 ENXIO = " The last error was ENXIO (No such device or address)."
 # Where 6.12 asks the device's features, 6.1 asks the driver.
 ASKED = ENXIO if OLD else ""
@@ -72,6 +76,15 @@ def advised_of_entry(device, *args, frames=FRAMES):
     before = lost_by(device)
     send("in1", frame_to(HOST, 100), frames)
     assert becomes(lambda: lost_by(device) >= before + FRAMES), said("--all-netns")
+    return told_of(device, *args)
+
+
+def told_of(device, *args, reason=None):
+    """What is said of a device's loss; of several, of the one for a reason."""
+    if reason:
+        one, = [one for one in json.loads(said("--json", device))["drops"]
+                if one["reason"] == reason and one["target"] is not None]
+        return one["text"]
     text, = [line for line in said(*args).splitlines()
              if line.startswith(device + " ") and "(gone)" not in line]
     found = re.fullmatch(
@@ -132,6 +145,41 @@ def _():
     remove("ve")
 
 
+@test("a veth whose peer has GRO: what else is missing, or nothing more")
+def _():
+    testlib.add_veth("ve", "vep")
+    refused = advised("ve")
+    assert "needs an XDP program or GRO" in refused, refused
+    sh("ethtool -K vep gro on")
+    # The loss is of a while ago; its reason is no more.
+    now = ("Its peer vep is up now, and has an XDP program or GRO: nothing is missing any more."
+           if OLD else "It transmits XDP frames now: nothing is missing any more.")
+    equal(told_of("ve"), now + ASKED)
+    remove("ve")
+
+    testlib.add_veth("ve", "vep")
+    sh("ethtool -K vep gro on; ip link set vep down")
+    equal(advised("ve"), f"{READY}Its peer vep is down: ip link set dev vep up.{ENXIO}")
+    remove("ve")
+
+
+@test("a veth that has fewer receive queues than its peer has transmit queues")
+def _():
+    for most, cure in ((4, "ethtool -L ve rx 4"), (1, "ethtool -L vep tx 1")):
+        sh(f"ip link add ve numrxqueues {most} type veth peer name vep numtxqueues 4; "
+           "ip link set ve up; ip link set vep up; ethtool -L ve rx 1; ethtool -K vep gro on; "
+           "ethtool -L vep tx 4")
+        if OLD:
+            before = lost_by("ve")
+            update(switch, HOST, ifindex("ve"))
+            send("in1", frame_to(HOST, 100), FRAMES)
+            equal(lost_by("ve"), before)
+        else:
+            equal(advised("ve"), f"{READY}It has fewer receive queues (1) than its peer vep has "
+                                 f"transmit queues (4): {cure}.")
+        remove("ve")
+
+
 @test("a veth whose peer is in another namespace, with and without a name")
 def _():
     sh(f"ip link add ve type veth peer name vep netns {NAMED}; ip link set ve up; "
@@ -180,13 +228,172 @@ def _():
     equal(advised("bo"), f"{READY}The bond has no slave: ip link set dev SLAVE master bo.{ASKED}")
     testlib.add_veth("bs", "bsp")
     sh("ip link set bs down; ip link set bs master bo; ip link set bs down")
-    equal(advised("bo"), f"{READY}No slave of the bond is up: ip link set dev bs up.{ASKED}")
+    slave = "Its slave bs is not ready. Its peer bsp needs an XDP program or GRO: "
+    slave += "ethtool -K bsp gro on."
+    # A driver that is asked sees no slave; an announcement is that of all slaves.
+    also = "" if OLD else f" {slave}"
+    equal(advised("bo"), f"{READY}No slave of the bond is up: ip link set dev bs up.{also}{ASKED}")
     sh("ip link set bs up")
     assert becomes(lambda: "UP" in sh("cat /proc/net/bonding/bo | grep -i 'MII Status: up' "
                                       "&& echo UP || true")), "the bond has no carrier"
-    equal(advised("bo"), f"{READY}Its slave bs is the cause. Its peer bsp needs an XDP program "
-                         f"or GRO: ethtool -K bsp gro on.{ASKED}")
+    equal(advised("bo"), f"{READY}{slave}{ASKED}")
     remove("bo", "bs")
+
+
+@test("a bond: its mode, its active slave, the slave that cannot")
+def _():
+    sh("ip link add bo type bond mode balance-alb; ip link set bo up")
+    testlib.add_veth("bs", "bsp")
+    sh("ethtool -K bsp gro on; ip link set bs down; ip link set bs master bo; ip link set bs up")
+    equal(advised("bo"), "A bond of mode balance-alb transmits no XDP frames: use balance-rr, "
+                         f"active-backup, balance-xor or 802.3ad; or {GENERIC}{ASKED}")
+    remove("bo", "bs")
+
+    # Two slaves; the second one's peer has no GRO.
+    sh("ip link add bo type bond mode active-backup miimon 10; ip link set bo up")
+    for slave, gro in (("bs1", "on"), ("bs2", "off")):
+        testlib.add_veth(slave, f"{slave}p")
+        sh(f"ethtool -K {slave}p gro {gro}; ip link set {slave} down; "
+           f"ip link set {slave} master bo; ip link set {slave} up")
+
+    def activate(slave):
+        """So that it stays."""
+        sh(f"ip link set bo type bond primary {slave}")
+        assert becomes(lambda: f"active_slave {slave} " in sh("ip -d link show bo"))
+
+    activate("bs2")
+    name = "active slave" if OLD else "slave"
+    equal(advised("bo"), f"{READY}Its {name} bs2 is not ready. Its peer bs2p needs an XDP program "
+                         f"or GRO: ethtool -K bs2p gro on.{ASKED}")
+    if OLD:
+        # The other one has no part in that.
+        sh("ethtool -K bs1p gro off")
+        assert "Its active slave bs2 is not ready." in told_of("bo"), told_of("bo")
+    remove("bo", "bs1", "bs2")
+
+
+@test("a driver's errno, of a device that is up")
+def _():
+    testlib.load_faulty()
+    sh("ip link add f0 type faulty; ip link set f0 up")
+    table = errnos_of_drivers()
+    assert {"ENXIO", "ENETDOWN", "EINVAL", "EIO"} <= table, table
+    seen = set()
+    for name in sorted(table | {"EFAULT"}):
+        number = getattr(errno, name)
+        knob("f0", "error", number)
+        refused = advised("f0")
+        words = f" The last error was {name} ({os.strerror(number)})."
+        assert refused.startswith("The driver refused with an error. "), refused
+        assert refused.endswith(words), refused
+        equal("does not know that errno" in refused, name == "EFAULT")
+        seen.add(refused.removesuffix(words))
+    # One sentence for each.
+    equal(len(seen), len(table) + 1)
+    knob("f0", "error", 0)
+    remove("f0")
+
+
+def errnos_of_drivers():
+    """Those that drivers return: Documentation/drivers.rst."""
+    text = (testlib.TOP / "Documentation/drivers.rst").read_text(encoding="utf-8")
+    return set(re.findall("^(E[A-Z]+) ", text[text.index("\nErrnos\n"):], re.M))
+
+
+def knob(device, name, value):
+    """Of faulty_dev.c. The sysfs that is mounted is another namespace's."""
+    sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && "
+       f"echo {value} >/sys/class/net/{device}/faulty/{name}'")
+
+
+@test("a device that may announce that it transmits, by its kind")
+def _():
+    if OLD:
+        print("# skipped: Linux 6.1 has no announcements")
+        return
+    sh("ip link add f0 type faulty; ip link set f0 up")
+    knob("f0", "feature", 0)
+    equal(advised("f0"), f"A device of the kind faulty transmits no XDP frames: {GENERIC}")
+    knob("f0", "feature", 1)
+    equal(told_of("f0"), "It transmits XDP frames now: nothing is missing any more.")
+    # It is none of a kind that transmits nothing, when it gives an errno.
+    knob("f0", "error", errno.EIO)
+    send("in1", frame_to(HOST, 100), FRAMES)
+    assert becomes(lambda: "driver_error" in said("--json", "f0"))
+    text = told_of("f0", reason="driver_error")
+    assert text.startswith("The driver refused with an error. The transmit ring "), text
+    remove("f0")
+
+
+@test("hardware: its driver has no XDP, wants a program, a carrier, channels")
+def _():
+    # A dummy, as if it were a NIC.
+    sh("ip link add du type dummy; ip link set du up")
+    network = Network(Place(""))
+
+    def nic_says(driver, reason, code=None, programs=(), **more):
+        link = network.link(ifindex("du"))
+        link.kind, link.driver, link.programs = None, lambda: driver, dict.fromkeys(programs)
+        for name, value in more.items():
+            setattr(link, name, value)
+        return hardware(network, link, Why(reason, code))
+
+    def features(number):
+        network.xdp_features = lambda link: number
+
+    def channels(combined, most):
+        network.channels = lambda link: {"combined": combined, "combined_max": most}
+
+    program = "wants an XDP program on du itself: one that returns XDP_PASS will do."
+    if OLD:
+        equal(nic_says("e1000", "no_xmit"),
+              "The driver e1000 has no ndo_xdp_xmit, or the frames were of several buffers, which "
+              f"this kernel does not redirect: {GENERIC}")
+        text = nic_says("igb", "no_xmit")
+        assert text.startswith("This kernel redirects no frames of several buffers: "), text
+    else:
+        # What the kernel really tells of a device without XDP.
+        equal(nic_says("e1000", "no_xmit"),
+              "The driver e1000 has no XDP of its own on du, and no program there changes that: "
+              f"{GENERIC}")
+        features(1)
+        equal(nic_says("igb", "no_xmit"), f"The driver igb {program}")
+        equal(nic_says("new", "no_xmit"),
+              "The driver new may want an XDP program on du itself. If that does not help, "
+              f"{GENERIC}")
+        for driver in ("igb", "new"):
+            equal(nic_says(driver, "no_xmit", programs=["xdpdrv"]),
+                  f"The driver {driver} does not transmit XDP frames: {GENERIC}")
+        # Rings are nothing that a driver which has refused no frame lacks.
+        channels(1, 64)
+        equal(nic_says("i40e", "no_xmit"), f"The driver i40e {program}")
+
+    for driver, code, needs in (
+            ("igb", errno.ENXIO, program), ("bnxt_en", errno.EINVAL, program),
+            ("funeth", errno.ENETDOWN, program), ("igb", errno.ENETDOWN, None),
+            ("bnxt_en", errno.ENXIO, None), ("mlx5_core", errno.ENETDOWN, None)):
+        equal(nic_says(driver, "driver_error", code), needs and f"The driver {driver} {needs}")
+        equal(nic_says(driver, "driver_error", code, ["xdpdrv"]), None)
+        equal(nic_says(driver, "driver_error", code, up=False),
+              "It is down: ip link set dev du up.")
+    equal(nic_says("igc", "driver_error", errno.ENETDOWN), None)
+    equal(nic_says("igc", "driver_error", errno.ENETDOWN, carrier=False),
+          "It has no carrier: see its cable, or the device at the other end.")
+
+    cpus = os.cpu_count()
+    text = ("The driver mlx5_core needs a channel for each CPU, of which there are "
+            f"{cpus}, and has ")
+    channels(cpus - 1, cpus)
+    equal(nic_says("mlx5_core", "driver_error", errno.ENXIO),
+          f"{text}{cpus - 1}: ethtool -L du combined {cpus}.")
+    channels(cpus, cpus)
+    equal(nic_says("mlx5_core", "driver_error", errno.ENXIO), None)
+    channels(1, cpus - 1)
+    equal(nic_says("mlx5_core", "driver_error", errno.ENXIO),
+          f"{text}{cpus - 1} at most: let interrupts of the devices that frames come from go to "
+          f"the first CPUs only; or {GENERIC}")
+    network.close()
+    remove("du")
 
 
 @test("a tap that nobody has open")
@@ -241,6 +448,49 @@ def _():
         assert text.startswith("The driver refused" if OLD else "The device cannot transmit"), text
         assert text.endswith(" (Its kind is not known: it is in a network namespace that cannot "
                              f"be looked into.){ASKED}"), text
+
+
+@test("a file that is no namespace, among the names of these, is left alone")
+def _():
+    # Opening a FIFO would wait for ever; a namespace's name is a file of nsfs.
+    fifo = "/run/netns/0-fifo"
+    sh(f"ip link add ve type veth peer name vep netns {NAMED}; ip link set ve up; "
+       f"ip -n {NAMED} link set vep up; mkfifo {fifo}")
+    try:
+        update(switch, HOST, ifindex("ve"))
+        send("in1", frame_to(HOST, 100), FRAMES)
+        assert becomes(lambda: lost_by("ve") >= FRAMES)
+        with subprocess.Popen([testlib.COMMAND, "drops", "ve"], stdout=subprocess.PIPE,
+                              text=True) as drops:
+            opened = []
+
+            def has_opened():
+                with contextlib.suppress(OSError):
+                    # Only where somebody reads.
+                    os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+                    opened.append(True)
+                return opened
+
+            assert becomes(lambda: drops.poll() is not None or has_opened())
+            text = drops.communicate()[0]
+        equal(opened, [])
+        assert f"Its peer vep (in network namespace {NAMED}) needs " in text, text
+    finally:
+        os.unlink(fifo)
+        remove("ve")
+
+
+@test("where a device may not be looked at, the reason's own text stands")
+def _():
+    testlib.add_veth("ve", "vep")
+    advised("ve")
+    # One descriptor for the module's family, one for another socket, none for the next.
+    done = subprocess.run(["sh", "-c", f"ulimit -n 5; exec {testlib.COMMAND} drops ve"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    equal((done.returncode, done.stderr), (0, ""))
+    assert re.match(r"ve lost \d+ of \d+ frames, .*\. The d(river refused with an error|"
+                    r"evice cannot transmit such XDP frames)\. ", done.stdout), done.stdout
+    remove("ve")
 
 
 # --- generic XDP ------------------------------------------------------------
