@@ -160,6 +160,7 @@ OUTCOMES = (
     (r"insmod redirmap.ko claim='(.*?)'", lambda output, policy: claims(policy)),
     (r"insmod redirmap.ko", lambda output: claims("*")),
     (r"echo '' > \S+/claim", lambda output: claims("")),
+    (r"printf %s '(.*?)' > \S+/claim", lambda output, policy: claims(policy)),
     (r"redirmap( list)?", says("tx_ports", "port2")),
     (r"redirmap list --map ID", says("tx_ports")),
     (r"redirmap drops", says("port2 lost")),

@@ -254,6 +254,26 @@ result "a name that cannot be: EINVAL" \
 	refused "Invalid parameters" "claim: a character that map names cannot have in \"rm_{a,b}\"" \
 	"$REDIRMAP_KO" claim='rm_{a,b}'
 
+
+# Two lines and a quotation mark are told in one line.
+lines_in_policy()
+{
+	local rc=0 claim=/sys/module/redirmap/parameters/claim
+
+	load || return 1
+	mark_log
+	# The shell itself would write line by line.
+	printf 'rm_*\nbad"' >/tmp/policy
+	! dd if=/tmp/policy of=$claim status=none || rc=1
+	rm /tmp/policy
+	said
+	[ "$(dmesg | sed "0,/$mark/d" | wc -l)" = 1 ] || rc=1
+	said | grep -F 'cannot have in "rm_*\nbad' || rc=1
+	unload || rc=1
+	return $rc
+}
+result "a policy of two lines: refused, with one line in the log" lines_in_policy
+
 result "no BTF to read: EOPNOTSUPP, and which option the kernel needs" \
 	refused "Operation not supported" \
 	"cannot read /sys/kernel/btf/vmlinux (-ENOENT): needs CONFIG_DEBUG_INFO_BTF" \
@@ -287,7 +307,7 @@ for func in dev_map_alloc bpf_map_meta_equal; do
 		said
 		grep -q "Device or resource busy" /tmp/owned.out || rc=1
 		[ "$(said | wc -l)" = 1 ] || rc=1
-		said | grep -q "$func() is already replaced" || rc=1
+		said | grep "$func() is already replaced, by another copy of redirmap" || rc=1
 		rmmod ipmodify
 		nothing_hooked || rc=1
 		load && works && unload || rc=1

@@ -193,7 +193,7 @@ int hook_add(struct hook *hook)
 	if (err == -EBUSY && hook_ftrace_is_off(hook))
 		pr_err("ftrace is switched off (sysctl kernel.ftrace_enabled=0)\n");
 	else if (err == -EBUSY)
-		pr_err("%s() is already replaced by somebody else (a livepatch, perhaps)\n",
+		pr_err("%s() is already replaced, by another copy of redirmap or a livepatch\n",
 		       hook->func);
 	else if (err)
 		pr_err("hooking %s() failed (%d)\n", hook->func, err);

@@ -151,7 +151,9 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 
 	error = policy_parse(new);
 	if (error) {
-		pr_err_ratelimited("claim: %s in \"%s\"\n", error, new->text);
+		/* A line of text may have lines in it. */
+		pr_err_ratelimited("claim: %s in \"%*pE\"\n", error,
+				   (int)len, new->text);
 		kfree(new);
 		return -EINVAL;
 	}
