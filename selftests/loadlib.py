@@ -7,7 +7,7 @@ import threading
 
 from redirmap_netlink import Family
 from redirmap_table import drops_of
-from testlib import checked, libbpf
+from testlib import checked, libbpf, open_pinned
 
 LIVE_FRAMES = 2
 BURST = 256
@@ -30,6 +30,27 @@ def offer(prog, frame, times):
     opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame, data_size_in=len(frame),
                    repeat=times, flags=LIVE_FRAMES)
     checked(libbpf.bpf_prog_test_run_opts(prog, ctypes.byref(opts)))
+
+
+def through(path, times, frame=bytes(64)):
+    """Offers a frame to a pinned program so many times."""
+    prog = open_pinned(path)
+    try:
+        offer(prog, frame, times)
+    finally:
+        os.close(prog)
+
+
+def state():
+    """That of the module."""
+    with Family() as family:
+        return family.state()
+
+
+def map_stats(number):
+    """The counters of a map."""
+    with Family() as family:
+        return family.maps(number)[0]["stats"]
 
 
 class Load(threading.Thread):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is told of losses besides their number: when the last one was, whether
+"""More about losses than their number: when the last one was, whether
 packets were not segmented yet, and what has gone or was renamed since."""
 import contextlib
 import os
@@ -19,7 +19,8 @@ in_a_net()
 
 import redirmap_drops  # noqa: E402
 import redirmap_main as command  # noqa: E402
-from loadlib import offer  # noqa: E402
+import loadlib  # noqa: E402
+from loadlib import offer, state  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-losses"
@@ -41,23 +42,14 @@ def said(*args):
     return out
 
 
-def through(name, times=1):
-    prog = open_pinned(f"{PIN}/missed/{name}")
-    try:
-        offer(prog, bytes(64), times)
-    finally:
-        os.close(prog)
+def through(name):
+    loadlib.through(f"{PIN}/missed/{name}", 1)
 
 
 def target(device):
     with Family() as family:
         found, = [one for one in family.targets() if one["ifname"] == device]
     return found["stats"]
-
-
-def state():
-    with Family() as family:
-        return family.state()
 
 
 # --- when -------------------------------------------------------------------
@@ -97,11 +89,8 @@ def _():
     for fd in (prog, tools):
         os.close(fd)
 
-    def stats():
-        with Family() as family:
-            return family.maps(map_id(missed))[0]["stats"]
-
-    age_is_right(lambda: through("nobody_array"), stats, "no_member")
+    age_is_right(lambda: through("nobody_array"), lambda: loadlib.map_stats(map_id(missed)),
+                 "no_member")
     age_is_right(lambda: through("no_helper"), lambda: state()["lost"], "no_target")
 
 

@@ -11,7 +11,8 @@ from testlib import (OUTPUT, add_veth, becomes, delete, equal, ifindex, in_a_net
 
 in_a_net()
 
-from loadlib import offer  # noqa: E402
+import loadlib  # noqa: E402
+from loadlib import map_stats as stats, state  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-missed"
@@ -20,21 +21,7 @@ ACTIONS = ("aborted", "drop", "pass", "tx")
 
 
 def through(name, times=FRAMES):
-    prog = open_pinned(f"{PIN}/p/{name}")
-    try:
-        offer(prog, bytes(64), times)
-    finally:
-        os.close(prog)
-
-
-def stats(number):
-    with Family() as family:
-        return family.maps(number)[0]["stats"]
-
-
-def state():
-    with Family() as family:
-        return family.state()
+    loadlib.through(f"{PIN}/p/{name}", times)
 
 
 sh(f"rm -rf {PIN}; mkdir -p {PIN}; "

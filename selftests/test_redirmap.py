@@ -1,89 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command redirmap: what it says of maps, targets, drops and rates, of real
-frames; as text and as JSON. Its errors, manual page, completion and installation
-are test_usage.py's."""
+"""The command redirmap: what it says of maps, targets and drops, of real frames; as
+text and as JSON. Rates, the state and other namespaces are test_watch.py's; its
+errors, manual page and completion test_usage.py's."""
 import errno
 import json
 import os
 import re
-import subprocess
-import sys
 
 import testlib
-from testlib import (DEVMAP_HASH, OUTPUT, becomes, delete, equal, frame_to, ifindex, in_a_net,
-                     make_map, map_id, netns, open_pinned, redirmap, run, send, sh, test, update)
+from commandlib import (columns, command, forward, make_switch, said, target, told,
+                        while_it_waits)
+from testlib import (DEVMAP_HASH, OUTPUT, becomes, delete, equal, frame_to, ifindex, make_map,
+                     map_id, netns, open_pinned, redirmap, run, send, sh, test, update)
 
-in_a_net()
-
-import redirmap_drops  # noqa: E402
-import redirmap_main as command  # noqa: E402
-import redirmap_watch  # noqa: E402
+import redirmap_drops
 
 PIN = "/sys/fs/bpf/redirmap-command"
-OTHER, EMPTY = "rmcmd", "rmcmd2"
-
-# in1 leads to in0, where the program is that looks at frames' hosts: 1 is behind
-# out1, 2 behind out2, and so on.
-sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
-   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
-testlib.add_veth("in0", "in1")
-sh(f"bpftool net attach xdpdrv pinned {PIN}/p/to_rm_hash dev in0")
-for host in (1, 2, 3):
-    testlib.add_veth(f"out{host}", f"peer{host}")
-for host in (1, 2):
-    sh(f"bpftool net attach xdpdrv pinned {PIN}/p/at_host dev peer{host}")
-switch = open_pinned(f"{PIN}/m/rm_hash")
-for host in (1, 2, 3):
-    update(switch, host, ifindex(f"out{host}"))
-
-
-def said(*args):
-    """What the command prints; it succeeds, and has nothing to complain about. When
-    frames were lost is for test_losses.py to look at."""
-    status, out, err = redirmap(command, *args)
-    equal((status, err), (0, ""))
-    return re.sub(r", (the last one )?(just now|\d+ (s|min) ago)", "", out)
-
-
-def told(*args):
-    def timeless(found):
-        return {name: value for name, value in found.items() if name not in ("age", "ages")}
-
-    return json.loads(said("--json", *args), object_hook=timeless)
-
-
-def target(device):
-    return next(one for one in told()["targets"] if one["ifname"] == device)
-
-
-def count(device):
-    """Frames for a device that have been sent or lost."""
-    stats = target(device)["stats"]
-    return stats["packets"] + sum(stats["drops"].values())
-
-
-def forward(host, length=100, times=7):
-    """Frames to a host, until they are counted."""
-    before = count(f"out{host}")
-    send("in1", frame_to(host, length), times)
-    assert becomes(lambda: count(f"out{host}") == before + times), target(f"out{host}")
-
-
-def columns(text, head):
-    """The cells of a table's rows, by the table's head."""
-    lines = text.splitlines()
-    # Numbers, and what is above them, are at the right of their column.
-    at = next(number for number, line in enumerate(lines) if line.split()[:1] == [head])
-    names = re.split("  +", lines[at].strip())
-    rows = []
-    for line in lines[at + 1:]:
-        if not line:
-            break
-        # Only the last cell may be empty.
-        cells = re.split("  +", line.strip())
-        rows.append(dict(zip(names, cells + [""] * (len(names) - 1 == len(cells)), strict=True)))
-    return rows
+switch = make_switch(PIN)
 
 
 # --- list -------------------------------------------------------------------
@@ -182,22 +116,8 @@ def _():
 # --- drops ------------------------------------------------------------------
 
 
-def while_it_waits(monkey):
-    """Replaces the time between two looks by something that happens."""
-    class Clock:
-        monotonic = staticmethod(testlib.time.monotonic)
-        strftime = staticmethod(testlib.time.strftime)
-
-        @staticmethod
-        def sleep(seconds):
-            testlib.time.sleep(seconds)
-            monkey()
-
-    return Clock
-
-
 def dropped_meanwhile(monkey, *args):
-    """What drops --since says when something happens while it waits."""
+    """The text of drops --since when something happens while it waits."""
     clock = redirmap_drops.time
     redirmap_drops.time = while_it_waits(monkey)
     try:
@@ -207,7 +127,7 @@ def dropped_meanwhile(monkey, *args):
 
 
 def losses(device):
-    """What JSON says of a device's drops: reason, lost, offered, error."""
+    """A device's drops as of JSON: reason, lost, offered, error."""
     return sorted((one["reason"], one["packets"], one["offered"], one["error"])
                   for one in told("drops")["drops"]
                   if one["target"] is not None and one["name"] == device)
@@ -377,165 +297,9 @@ def _():
     equal(told("drops", "many11")["drops"][0]["name"], "many11 (gone)")
 
 
-# --- watch ------------------------------------------------------------------
-
-
-def watched(monkey, *args):
-    clock = redirmap_watch.time
-    redirmap_watch.time = while_it_waits(monkey)
-    try:
-        return said("watch", *args, "0.1")
-    finally:
-        redirmap_watch.time = clock
-
-
-@test("rates are what has happened in between")
-def _():
-    def monkey():
-        forward(2, length=100, times=30)
-        sh("ip link set out1 down")
-        forward(1, times=6)
-        sh("ip link set out1 up")
-
-    # An object a line.
-    lines = [json.loads(line) for line in watched(monkey, "--json", "--count", "2").splitlines()]
-    equal(len(lines), 2)
-    for line in lines:
-        equal(sorted(line), ["maps", "seconds", "targets"])
-        # The busiest comes first.
-        equal([one["ifname"] for one in line["targets"]], ["out2", "out1"])
-        sent, lost = [one["rates"] for one in line["targets"]]
-        seconds = line["seconds"]
-        equal([round(sent[name] * seconds) for name in ("packets", "bytes")], [30, 3000])
-        equal(sent["drops"], {})
-        equal((lost["packets"], list(lost["drops"])), (0, ["dev_down"]))
-        equal(round(lost["drops"]["dev_down"] * seconds), 6)
-
-    text = watched(monkey, "--count", "1")
-    assert "\033" not in text, text
-    rows = columns(text, "DEVICE")
-    equal([(row["DEVICE"], row["REASONS"]) for row in rows], [("out2", ""), ("out1", "dev down")])
-
-
-@test("an interval without frames has no rates")
-def _():
-    line = json.loads(said("--json", "watch", "--count", "1", "0.1"))
-    for one in line["targets"] + line["maps"]:
-        equal(one["rates"], {"packets": 0, "bytes": 0, "drops": {}, "missed": {}})
-
-
-@test("on a terminal it shows itself in the same place")
-def _():
-    done = subprocess.run(
-        ["script", "-qec", f"{sys.executable} {testlib.COMMAND} watch --count 2 0.1", "/dev/null"],
-        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, check=True)
-    equal(done.stdout.count("\033[H\033[J"), 2)
-    assert "PACKETS/S" in done.stdout, done.stdout
-
-
-# --- state, namespaces ------------------------------------------------------
-
-
-@test("the state")
-def _():
-    state = told("state")
-    equal(state["claim"], testlib.CLAIM)
-    text = said("state")
-    assert text.startswith(f"redirmap {state['version']}, claims maps named {testlib.CLAIM}\n")
-    for one in state["hooks"]:
-        assert re.search(rf"^{one['name']} +{one['kind']}$", text, re.M), one
-    for one in state["layouts"]:
-        member = re.escape(one["member"] or "(size)")
-        assert re.search(rf"^{one['type']} +{member} +{one['where']}$", text, re.M), one
-    assert "Maps and targets that are no more have sent " in text, text
-    # test_copies.py sees it grow and shrink.
-    assert state["copy_memory"] % 4096 == 0, state
-    assert re.search(r"^[\d,]+ KiB are kept for the copies of broadcasts\.$", text, re.M), text
-
-
-@test("all namespaces, told apart")
-def _():
-    sh(f"ip netns add {OTHER}; ip -n {OTHER} link add there type dummy")
-    there = os.stat(f"/run/netns/{OTHER}").st_ino
-    # Of a program that stays: bpffs is another one below ip netns exec.
-    program = ("import sys, testlib; fd = testlib.make_map('rm_there'); "
-               "testlib.update(fd, 0, testlib.ifindex('there')); print('made', flush=True); "
-               "sys.stdin.read()")
-    with subprocess.Popen(["ip", "netns", "exec", OTHER, sys.executable, "-c", program], text=True,
-                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        equal(other.stdout.readline(), "made\n")
-        assert "rm_there" not in said() and "there" not in said(), said()
-        text = said("--all-netns")
-        rows = {row["NAME"]: row["NETNS"] for row in columns(text, "MAP")}
-        equal(rows["rm_there"], OTHER)
-        equal(rows["rm_hash"], "this one")
-        rows = {row["DEVICE"]: row["NETNS"] for row in columns(text, "TARGET")}
-        equal((rows["there"], rows["out1"]), (OTHER, "this one"))
-        equal([one["netns"] for one in told("--all-netns")["maps"] if one["name"] == "rm_there"],
-              [there])
-        # Options stand before or behind the command.
-        equal(said("list", "--all-netns"), text)
-        assert "out1 in this network namespace lost " in said("drops", "--all-netns")
-
-
-@test("what there is in other namespaces is hinted at")
-def _():
-    sh(f"ip netns add {EMPTY}")
-
-    def there(*args):
-        return sh(f"ip netns exec {EMPTY} {testlib.COMMAND} {' '.join(args)}")
-
-    maps, targets = (len(told("--all-netns")[kind]) for kind in ("maps", "targets"))
-    equal(there(), f"No claimed maps in this network namespace, {maps} in all: see --all-netns.\n"
-                   f"\nNo targets in this network namespace, {targets} in all: see --all-netns.\n")
-    lost = sum(one["packets"] for one in told("drops")["drops"]
-               if (one["map"], one["target"]) != (None, None))
-    equal(there("drops"), "No frame was lost in this network namespace; "
-                          f"{lost} frames in others: see --all-netns.\n")
-    equal(json.loads(there("-j")), {"maps": [], "targets": []})
-    equal(json.loads(there("-j", "drops")), {"drops": [], "missed": []})
-
-
-@test("an entry that leads into another namespace")
-def _():
-    hint = "lead to devices of other network namespaces"
-    sh(f"ip -n {EMPTY} link add far type dummy")
-    fd = make_map("rm_far")
-    assert hint not in said() + said("drops")
-    # A map of theirs that leads to a device here is no reason to be silent.
-    with open("/proc/self/ns/net", "rb") as home:
-        program = (f"import testlib; fd = testlib.make_map('rm_theirs'); "
-                   f"assert not testlib.libbpf.setns({home.fileno()}, 0x40000000); "
-                   f"testlib.update(fd, 0, {ifindex('out2')}); print('made', flush=True); "
-                   "import sys; sys.stdin.read()")
-        theirs = subprocess.Popen(
-            ["ip", "netns", "exec", EMPTY, sys.executable, "-c", program], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[home.fileno()])
-    equal(theirs.stdout.readline(), "made\n")
-    equal([one["elsewhere"] for one in told("--all-netns")["maps"] if one["name"] == "rm_theirs"],
-          [1])
-    subprocess.run(
-        ["ip", "netns", "exec", EMPTY, sys.executable, "-c",
-         f"import testlib; testlib.update({fd}, 0, testlib.ifindex('far'))"],
-        pass_fds=[fd], check=True)
-    number = str(map_id(fd))
-    for args in ((), ("drops",), ("list", "--map", number), ("drops", "--map", number)):
-        assert hint in said(*args), said(*args)
-        assert hint not in said(*args, "--all-netns"), args
-    # With what else there is to be said.
-    assert "No frame was lost there." in said("drops", "--map", number)
-    equal([one["elsewhere"] for one in told()["maps"] if one["name"] == "rm_far"], [1])
-    with theirs:
-        theirs.stdin.close()
-    os.close(fd)
-    assert becomes(lambda: hint not in said())
-
-
 try:
     run()
 finally:
     delete(switch, 1)
     os.close(switch)
     sh(f"rm -rf {PIN}")
-    for name in (OTHER, EMPTY):
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Shared by tests of the command redirmap: a network whose frames a map switches, the
+command's text and JSON, the tables that it prints.
+
+Importing this goes on in a network namespace of our own.
+"""
+import json
+import re
+
+import testlib
+from testlib import (OUTPUT, becomes, equal, frame_to, ifindex, in_a_net, open_pinned, redirmap,
+                     send, sh, update)
+
+in_a_net()
+
+import redirmap_main as command  # noqa: E402
+
+
+def make_switch(pin):
+    """in1 leads to in0, where the program is that looks at frames' hosts: 1 is behind
+    out1, 2 behind out2, and so on. Returns the map."""
+    sh(f"rm -rf {pin}; mkdir -p {pin}; "
+       f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {pin}/p pinmaps {pin}/m")
+    testlib.add_veth("in0", "in1")
+    sh(f"bpftool net attach xdpdrv pinned {pin}/p/to_rm_hash dev in0")
+    for host in (1, 2, 3):
+        testlib.add_veth(f"out{host}", f"peer{host}")
+    for host in (1, 2):
+        sh(f"bpftool net attach xdpdrv pinned {pin}/p/at_host dev peer{host}")
+    switch = open_pinned(f"{pin}/m/rm_hash")
+    for host in (1, 2, 3):
+        update(switch, host, ifindex(f"out{host}"))
+    return switch
+
+
+def said(*args):
+    """The text that the command prints; it succeeds without a complaint. The times of
+    losses are left to test_losses.py."""
+    status, out, err = redirmap(command, *args)
+    equal((status, err), (0, ""))
+    return re.sub(r", (the last one )?(just now|\d+ (s|min) ago)", "", out)
+
+
+def told(*args):
+    def timeless(found):
+        return {name: value for name, value in found.items() if name not in ("age", "ages")}
+
+    return json.loads(said("--json", *args), object_hook=timeless)
+
+
+def target(device):
+    return next(one for one in told()["targets"] if one["ifname"] == device)
+
+
+def count(device):
+    """Frames for a device that have been sent or lost."""
+    stats = target(device)["stats"]
+    return stats["packets"] + sum(stats["drops"].values())
+
+
+def forward(host, length=100, times=7):
+    """Frames to a host, until they are counted."""
+    before = count(f"out{host}")
+    send("in1", frame_to(host, length), times)
+    assert becomes(lambda: count(f"out{host}") == before + times), target(f"out{host}")
+
+
+def columns(text, head):
+    """The cells of a table's rows, by the table's head."""
+    lines = text.splitlines()
+    # Numbers, and what is above them, are at the right of their column.
+    at = next(number for number, line in enumerate(lines) if line.split()[:1] == [head])
+    names = re.split("  +", lines[at].strip())
+    rows = []
+    for line in lines[at + 1:]:
+        if not line:
+            break
+        # Only the last cell may be empty.
+        cells = re.split("  +", line.strip())
+        rows.append(dict(zip(names, cells + [""] * (len(names) - 1 == len(cells)), strict=True)))
+    return rows
+
+
+def while_it_waits(monkey):
+    """Replaces the time between two looks by something that happens."""
+    class Clock:
+        monotonic = staticmethod(testlib.time.monotonic)
+        strftime = staticmethod(testlib.time.strftime)
+
+        @staticmethod
+        def sleep(seconds):
+            testlib.time.sleep(seconds)
+            monkey()
+
+    return Clock
