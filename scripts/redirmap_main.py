@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command redirmap: see redirmap(8), Documentation/redirmap.8.rst.
 
-What it takes to start is kept small: modules that one command needs are imported
-by that command.
+The cost of a start is kept small: modules that one command needs are imported by
+that command.
 """
 import errno
 import os
@@ -10,7 +10,7 @@ import sys
 
 import redirmap_args as cli
 from redirmap_args import BadUsage, Command, Option
-from redirmap_netlink import Family, NotLoaded, Refused
+from redirmap_netlink import TRIES, Family, NotLoaded, Refused
 from redirmap_table import (Text, drops_of, frames, missed_of, netns_column, print_json, short,
                             table)
 from redirmap_which import NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere
@@ -20,7 +20,7 @@ VERSION = "0.1"
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_LOADED, EXIT_NOT_PERMITTED = 1, 2, 3, 4
 
-ABOUT = "What claimed redirect maps do: where frames go, and where they are lost."
+ABOUT = "Show claimed redirect maps: where frames go, and where they are lost."
 EPILOG = """exit status: 0 all is well, 1 the kernel refused or there is no such thing, 2 bad
 usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
 
@@ -77,20 +77,51 @@ def show_targets(args, targets, out, empty):
     )
 
 
+def show_gone(state, out):
+    """Counters of no map or target in the tables, where there are any."""
+    gone, lost = state["gone"], drops_of(state["lost"])
+    if gone["packets"] or gone["drops"] or gone["missed"]:
+        print(f"\n{text_of_gone(gone)}", file=out)
+    if lost:
+        print(f"\nRedirects to nothing have lost {frames(lost)}.", file=out)
+
+
+def text_of_gone(gone):
+    return (f"Maps and targets that are no more have sent {frames(gone['packets'])} "
+            f"({gone['bytes']:,} bytes), missed {missed_of(gone):,} and lost {drops_of(gone):,}.")
+
+
+def all_of(args, family):
+    """All maps and targets, and the state, whose sums complete theirs."""
+    state = family.state()
+    for _ in range(TRIES):
+        maps, targets = chosen_maps(args, family), chosen_targets(args, family)
+        before, state = state, family.state()
+        # Counters of a map or target that went meanwhile would be told twice, or never.
+        if all(before["gone"][name] == state["gone"][name]
+               for name in ("packets", "bytes", "drops", "missed")):
+            break
+    return maps, targets, state
+
+
 def list_command(args, family, out):
-    maps = targets = None
-    if args.maps or args.names or not args.selected():
+    maps = targets = gone = None
+    if not args.selected():
+        maps, targets, gone = all_of(args, family)
+    if args.maps or args.names:
         maps = chosen_maps(args, family)
-    if args.targets or args.devices or not args.selected():
+    if args.targets or args.devices:
         targets = chosen_targets(args, family)
 
     if args.json:
         told = {"maps": maps, "targets": targets}
+        if gone:
+            told.update(gone=gone["gone"], lost=gone["lost"])
         print_json({key: value for key, value in told.items() if value is not None}, out)
         return
 
     def empty(text, things, ask):
-        """What is said where there are none; only there it takes another dump."""
+        """The sentence where there are none; only there it takes another dump."""
         more = len(elsewhere(args, ask)) if things == [] else 0
         return (f"{text} in this network namespace, {more} in all: see --all-netns." if more
                 else f"{text}.")
@@ -101,6 +132,8 @@ def list_command(args, family, out):
         print(file=out)
     if targets is not None:
         show_targets(args, targets, out, empty("No targets", targets, family.targets))
+    if gone:
+        show_gone(gone, out)
     if maps and leads_elsewhere(args, maps):
         print("\nEntries of these maps lead to devices of other network namespaces: see "
               "--all-netns.", file=out)
@@ -131,12 +164,7 @@ def state_command(args, family, out):
         ],
         out,
     )
-    gone = state["gone"]
-    print(
-        f"\nMaps and targets that are no more have sent {frames(gone['packets'])}"
-        f" ({gone['bytes']:,} bytes) and lost {drops_of(gone):,}.",
-        file=out,
-    )
+    print(f"\n{text_of_gone(state['gone'])}", file=out)
     print(f"{state['copy_memory'] // 1024:,} KiB are kept for the copies of broadcasts.", file=out)
 
 
@@ -223,7 +251,7 @@ def print_version(out):
 
 
 def without_module(args, out):
-    """What needs no module: help and versions. Was that asked for?"""
+    """Print help or versions, which need no module. Was that asked for?"""
     if args.version:
         print_version(out)
     elif args.help:
@@ -287,7 +315,7 @@ def main(argv=None, out=None):
             return not_permitted(refused)
         return fail(refused, EXIT_REFUSED)
     except BrokenPipeError:
-        # Who reads has had enough; let the interpreter flush into nothing.
+        # The reader has had enough; let the interpreter flush into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         return fail(error, EXIT_REFUSED)

@@ -72,7 +72,7 @@ def _():
     fd = make_map("rm_json", DEVMAP_HASH, 6, 8)
     number = map_id(fd)
     everything = told()
-    equal(sorted(everything), ["maps", "targets"])
+    equal(sorted(everything), ["gone", "lost", "maps", "targets"])
     one = next(one for one in everything["maps"] if one["id"] == number)
     equal(told("list", "--map", str(number)), {"maps": [one]})
     assert one.pop("memory") > 0
@@ -276,6 +276,15 @@ def _():
     equal((one["ifname"], one["ifindex"], sum(one["stats"]["drops"].values())),
           ("out3", index, lost + 2))
     assert "Maps and targets that are no more" not in said("drops")
+
+    # With what has gone the sums are complete.
+    everything = told()
+    equal(everything["gone"], told("state")["gone"])
+    equal(everything["lost"], told("state")["lost"])
+    assert re.search(r"^Maps and targets that are no more have sent 0 frames \(0 bytes\), "
+                     rf"missed 0 and lost {lost + 2}\.$", said(), re.M), said()
+    assert "no more have sent" not in said("list", "out1")
+    equal(sorted(told("list", "out1")), ["targets"])
 
 
 @test("of many devices that are gone the latest are named, the others added up")
