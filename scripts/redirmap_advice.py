@@ -276,7 +276,7 @@ UNSURE = {"netkit", "team", "dsa"}
 
 
 def announced(network, link):
-    """What is said of a device that transmits XDP frames now, by what it announces."""
+    """An advice for a device that transmits XDP frames now, by its announcement."""
     features = network.xdp_features(link)
     if features is None:
         if link.kind in ("veth", "bond", "tun"):

@@ -31,14 +31,14 @@ class Command:
 
 
 class Arguments:
-    """What was asked for."""
+    """The wishes of a command line."""
 
     def __init__(self, options):
         self.run = self.given = None
         for option in options:
             empty = [] if option.several else None if option.metavar else False
             setattr(self, option.name, empty)
-        # What is words only: devices, names of maps, seconds, a command.
+        # Words alone: devices, names of maps, seconds, a command.
         self.devices, self.names = [], []
         self.seconds = self.about = None
 
@@ -202,7 +202,7 @@ def usage_of(command):
 
 
 def help_of(command, commands, shared, about, epilog):
-    """What --help prints, of a command or of all."""
+    """The text that --help prints, of a command or of all."""
 
     def listed(rows):
         return "".join(f"  {left:24}{right}\n" for left, right in rows)

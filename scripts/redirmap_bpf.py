@@ -31,7 +31,7 @@ PROG_INFO = Struct("=II8xIIQQQIIQ16s")
 LINK_INFO = Struct("=IIIxxxxII")
 INFO_SIZE = 256
 
-# What /proc/PID/fd shows, and the line of fdinfo that has the id
+# The names in /proc/PID/fd, and the line of fdinfo that has the id
 FILES = {
     "anon_inode:bpf-map": ("map", "map_id"),
     "anon_inode:bpf-prog": ("program", "prog_id"),
@@ -55,7 +55,7 @@ def ids(kind):
 
 
 def info(kind, fd):
-    """What the kernel says of an object."""
+    """The kernel's description of an object."""
     buffer = ctypes.create_string_buffer(INFO_SIZE)
     used = (ctypes.c_uint32 * MAPS_OF_PROG)()
     if kind == "program":
@@ -104,7 +104,7 @@ class Opened:
 
 
 def everything(kind):
-    """What the kernel says of all objects of a kind, by id."""
+    """The kernel's descriptions of all objects of a kind, by id."""
     found = {}
     for number in ids(kind):
         with Opened(kind, number) as fd:
@@ -133,7 +133,7 @@ def values(one, at=0):
 
 
 def kind_of_pin(path, proc):
-    """What a file of a bpffs is, and its id; None where it is neither of the three."""
+    """The kind of a file of a bpffs, and its id; None where it is neither of the three."""
     fd = libbpf.bpf_obj_get(os.fsencode(path))
     if fd < 0:
         return None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap drops: who lost how many frames, why, what to do, and whether it goes
-on."""
+"""redirmap drops: devices and maps that have lost frames, how many, why, the cure, and
+whether it goes on."""
 import errno
 import os
 import time
@@ -20,10 +20,10 @@ NOTHING = {
 # The thing that all become when nothing else is left of them, by its key
 GONE = ("gone",)
 GONE_NAME = "Maps and targets that are no more"
-# What redirected to nothing, in this network namespace
+# Redirects to nothing, in this network namespace
 NETNS_NAME = "This network namespace"
 
-# What a program got for a missing entry, in words, where that may be a loss
+# Actions that programs got for a missing entry, in words, where that may be a loss
 MISSED = {
     "aborted": "XDP_ABORTED (flags 0)",
     "drop": "XDP_DROP",
@@ -91,7 +91,7 @@ def combined(one, other, sign=1):
 
 
 class Look:
-    """What was lost by whom, as of one moment.
+    """Losses of all things, as of one moment.
 
     Each thing has a key, which it keeps (ids are given again, so they alone are
     not that), its counters, and an heir: the key of what its counters are added to
@@ -108,7 +108,7 @@ class Look:
             self.targets = chosen_targets(args, family, gone)
         if by_map or not by_target:
             self.maps = chosen_maps(args, family)
-        # What is no more comes last.
+        # Things that are no more come last.
         former, self.things = self.things, {}
         for one in self.targets:
             self._add(
@@ -131,7 +131,7 @@ class Look:
         self.things[key] = what, stats, heir
 
     def _gone(self, args, family):
-        """What is no more; the names of devices among that."""
+        """Things that are no more; the names of devices among them."""
         state = family.state()
         rest = state["gone"]
         for one in state["gone_devices"]:
@@ -150,7 +150,7 @@ def sum_of(stats):
 
 
 def text_of(reason, packets, stats):
-    """What has happened, and what helps, as far as the counters tell."""
+    """The cause and the cure, as far as the counters tell."""
     text = TEXTS.get(reason, "For a reason that this version does not know.")
     if reason == "driver_error" and stats["error"]:
         code = errno.errorcode.get(stats["error"])
@@ -191,7 +191,7 @@ def losses(what, stats, since=None, before=None):
 
 
 def baseline(before, after):
-    """What each thing had counted before, and those that it has inherited from."""
+    """Former counters of each thing, and of those that it has inherited from."""
     counted = {key: stats for key, (_, stats, _) in before.things.items()}
     for key, (what, stats, heir) in before.things.items():
         # Of another namespace's things that is told there.
@@ -236,7 +236,7 @@ def find_losses(before, after, since):
         found += losses(what, stats, since, counted.get(key))
         missed += misses(what, stats, since, counted.get(key))
     if since:
-        # What goes on comes first, the most of it.
+        # Losses that go on come first, the largest one at the top.
         found.sort(key=lambda one: -one["since"]["packets"])
         missed.sort(key=lambda one: -one["since"]["lookups"])
     return found, missed
@@ -265,7 +265,7 @@ def ago(loss):
 
 
 def sentence(loss, where):
-    """Who lost how many, when, why, and what to do."""
+    """A sentence on a loss: the device, how many frames, when, why, the cure."""
     name = loss["name"] + where(loss)
     since = loss["since"]
     if not since:
@@ -304,7 +304,7 @@ def missed_sentence(miss, where):
 
 
 def nothing_lost(args, family):
-    """What is said when there is nothing to tell of."""
+    """The sentence when no loss can be told of."""
     if args.selected():
         return "No frame was lost there."
     lost = sum(drops_of(one["stats"]) for ask in (family.maps, family.targets)

@@ -75,7 +75,7 @@ class World:
                 and ("program", one["id"]) not in self.holders}
 
     def _look_further(self, networks):
-        """What takes long, only where it explains something."""
+        """Slow work, only where it explains something."""
         if self._unheld(bpf.SCHED_CLS, bpf.SCHED_ACT):
             for number, device in networks.tc():
                 self._hold(("program", number), device)

@@ -171,7 +171,7 @@ class Network:
         return self._sockets[0].ask(RTM_GETLINK, request, Link, True)
 
     def _number_of(self, fd):
-        """What this namespace calls another one; None without a number."""
+        """The number that this namespace has for another one; None without one."""
         def number(data, at, end):
             return next((u32(data, start, stop)
                          for name, start, stop in each_attribute(data, at + 4, end)
@@ -183,7 +183,7 @@ class Network:
     # --- generic netlink ---
 
     def _tell(self, family, command, attributes):
-        """What a family tells of a device: (data, at, end) of the attributes; None where
+        """A family's message on a device: (data, at, end) of the attributes; None where
         the kernel has no such family or does not know that of the device."""
         sock = self._sockets[1]
         try:

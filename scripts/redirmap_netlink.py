@@ -6,7 +6,8 @@
             print(one["name"], one["stats"]["drops"])
 
 Maps, targets and the state are dictionaries, as Documentation/redirmap.8.rst
-describes them for --json. What the kernel refuses is a Refused, with its words.
+describes them for --json. A request that the kernel refuses is a Refused,
+with its words.
 
 This speaks netlink by itself: to import pyroute2 takes 17 times the instructions
 of a start of Python, all that is here a third of one. Not by "socket" either,
@@ -28,7 +29,7 @@ STATE_GET, MAP_GET, TARGET_GET = 1, 2, 3
 TRIES = 5
 
 HOOK_KINDS = ("observe", "replace", "return")
-# What a look-up without an entry returns: enum xdp_action.
+# Actions that a look-up without an entry returns: enum xdp_action.
 ACTIONS = ("aborted", "drop", "pass", "tx")
 MAP_TYPES = {14: "devmap", 25: "devmap_hash"}
 REASON_NAMES = [reason.name for reason in REASONS]
@@ -125,7 +126,7 @@ class Attributes:
             self._known[self.numbers[name]] = known
 
     def read(self, data, at, end):
-        """What is there, by name."""
+        """The attributes that are there, by name."""
         found = {name: [] for name in self._multi}
         known = self._known
         # each_attribute() in place, and numbers without a call of a function: this
@@ -320,7 +321,7 @@ class Netlink:
 
     @staticmethod
     def _check(data, at, end, kind, flags):
-        """What an NLMSG_ERROR, or the end of a dump, has to say."""
+        """Raise the error of an NLMSG_ERROR, or of the end of a dump."""
         code = -ERROR.unpack_from(data, at)[0] if at + ERROR.size <= end else 0
         if code <= 0:
             return
@@ -336,7 +337,7 @@ class Netlink:
         raise Refused(code, words)
 
     def _answer(self, read):
-        """What read() makes of each message, and whether they are of one moment."""
+        """The results of read() of each message, and whether they are of one moment."""
         answer, consistent = [], True
         while True:
             data, at = self._sock.recv(ROOM), 0
@@ -354,7 +355,7 @@ class Netlink:
                 answer.append(read(data, start, end))
 
     def ask(self, kind, payload, read, dump=False):
-        """What read() makes of each message that answers a request."""
+        """The results of read() of each message that answers a request."""
         for _ in range(TRIES):
             self.send(kind, payload, dump)
             answer, consistent = self._answer(read)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who has descriptors of BPF objects, where they are pinned, and which namespaces
-there are: of all processes that /proc shows, and of namespaces that only a file
-keeps."""
+"""Processes with descriptors of BPF objects, pins of these, and namespaces: of all
+processes that /proc shows, and of namespaces that only a file keeps."""
 import ctypes
 import marshal
 import os
@@ -41,7 +40,7 @@ class Namespace:
 
 
 class Machine:
-    """What /proc tells: descriptors, pins, namespaces."""
+    """The contents of /proc: descriptors, pins, namespaces."""
 
     def __init__(self):
         # (kind, id): records
@@ -250,7 +249,7 @@ def pins_below(path, root, proc):
 
 
 def in_child(function):
-    """What a function returns in a child, which may make something else of itself."""
+    """The result of a function in a child, which may make something else of itself."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:

@@ -81,7 +81,7 @@ def named_netns():
 
 
 def netns_names():
-    """What network namespaces are called, by inode."""
+    """The names of network namespaces, by inode."""
     return {inode: name for name, _, inode in named_netns()}
 
 

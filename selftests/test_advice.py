@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What redirmap drops advises for a device that takes no frames: by its kind, its
+"""The advice of redirmap drops for a device that takes no frames: by its kind, its
 driver and its state, in native and generic XDP, here and in other namespaces."""
 import contextlib
 import errno
@@ -66,7 +66,7 @@ def lost_by(device):
 
 
 def advised(device):
-    """What is said of a device that loses all frames."""
+    """The words on a device that loses all frames."""
     update(switch, HOST, ifindex(device))
     return advised_of_entry(device, device)
 
@@ -80,7 +80,7 @@ def advised_of_entry(device, *args, frames=FRAMES):
 
 
 def told_of(device, *args, reason=None):
-    """What is said of a device's loss; of several, of the one for a reason."""
+    """The words on a device's loss; of several, on the one for a reason."""
     if reason:
         one, = [one for one in json.loads(said("--json", device))["drops"]
                 if one["reason"] == reason and one["target"] is not None]
@@ -352,7 +352,7 @@ def _():
         text = nic_says("igb", "no_xmit")
         assert text.startswith("This kernel redirects no frames of several buffers: "), text
     else:
-        # What the kernel really tells of a device without XDP.
+        # By the features that the kernel really has for a device without XDP.
         equal(nic_says("e1000", "no_xmit"),
               "The driver e1000 has no XDP of its own on du, and no program there changes that: "
               f"{GENERIC}")
