@@ -145,6 +145,13 @@ class Look:
         return {one["ifname"] for one in state["gone_devices"]}
 
 
+def look(args, family):
+    """Of all, each thing once."""
+    if args.selected():
+        return Look(args, family)
+    return family.settled(lambda: Look(args, family))
+
+
 def sum_of(stats):
     return stats["packets"] + drops_of(stats)
 
@@ -340,10 +347,10 @@ def run(args, family, out):
 
     before = since = None
     if args.since:
-        before, begin = Look(args, family), time.monotonic()
+        before, begin = look(args, family), time.monotonic()
         time.sleep(args.since)
     try:
-        after = Look(args, family)
+        after = look(args, family)
     except (NotFound, Refused) as error:
         gone = error
         if isinstance(error, Refused):

@@ -205,6 +205,7 @@ state_msg = Attributes(
     lost=stats,
     copy_memory=u64,
     pad=pad,
+    gone_count=u64,
 )
 
 
@@ -283,6 +284,7 @@ def state_of(data, at, end):
         # A module that was loaded before an upgrade does not report these.
         "lost": stats_of(found.get("lost", {"drop": [], "missed": []})),
         "copy_memory": found.get("copy_memory", 0),
+        "gone_count": found.get("gone_count"),
     }
 
 
@@ -419,6 +421,20 @@ class Family(Netlink):
 
     def state(self):
         return self._get(STATE_GET, state_msg, None, False, state_of)[0]
+
+    def settled(self, look):
+        """What look() returns when nothing of this network namespace has gone while it
+        looked, so that counters of all that is listed, and of what is gone, have
+        each map and target once."""
+        before = self.state()["gone_count"]
+        for _ in range(TRIES):
+            found = look()
+            after = self.state()["gone_count"]
+            if after == before:
+                break
+            before = after
+        # Where that never ends, some may be in it twice, or missing.
+        return found
 
     def maps(self, number=None, all_netns=False):
         """All claimed maps, or the one of an id."""

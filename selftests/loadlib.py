@@ -86,15 +86,20 @@ class Load(threading.Thread):
         return self.offered
 
 
-def counted():
-    """All frames that were counted: sent, and lost or missed. What is no more gives
-    its counters back a grace period later; between the two it is not among them."""
+def all_stats():
+    """Counters of all that is listed, and of what is gone: each thing's once."""
     with Family() as family:
-        gone = None
-        # Nothing may have gone while this asks: it would be counted twice.
-        while gone != (now := {**family.state()["gone"], "ages": None}):
-            gone = now
+        before, after = None, family.state()
+        # Nothing may have gone while this asks: it would be in both, or in neither.
+        while before is None or before["gone_count"] != after["gone_count"]:
+            before = after
             stats = [one["stats"] for one in family.maps() + family.targets()]
-    stats.append(gone)
+            after = family.state()
+    return [*stats, after["gone"]]
+
+
+def counted():
+    """All frames that were counted: sent, and lost or missed."""
+    stats = all_stats()
     return (sum(one["packets"] or 0 for one in stats),
             sum(drops_of(one) + sum(one["missed"].values()) for one in stats))

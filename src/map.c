@@ -190,18 +190,18 @@ free_map:
  */
 void map_free(struct redir_map *rmap)
 {
-	struct stats_sum sum = {};
 	int i;
 
 	trace_redirmap_release(&rmap->dtab.map);
+	/* First, so that it is known as gone when it is found no more. */
+	stats_gone_leave(rmap->gone, &rmap->leaver);
 	registry_remove(rmap);
 	bulkq_reserve_exit(&rmap->holder.bulkqs);
 
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
 
-	map_stats(rmap, &sum);
-	stats_gone_add(rmap->gone, &sum);
+	stats_gone_keep(rmap->gone, &rmap->leaver);
 	stats_gone_put(rmap->gone);
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
@@ -308,6 +308,32 @@ void map_stats(const struct redir_map *rmap, struct stats_sum *sum)
 	stats_map_add(rmap->counters, sum);
 }
 
+static void map_read_stats(const struct stats_leaver *leaver,
+			   struct stats_gone_device *told)
+{
+	map_stats(container_of(leaver, struct redir_map, leaver), &told->sum);
+}
+
+/**
+ * map_leave_if_closed() - let a map be gone that has no id any more
+ * @rmap: a map that is born
+ *
+ * Core takes the id away with the last reference, and netlink tells of the map no
+ * more; the work item that frees it may come much later. So who reads what was
+ * counted for maps that are gone looks for such ones before: see
+ * stats_gone_leave().
+ *
+ * Context: process context, inside an RCU read section, which keeps the map.
+ */
+void map_leave_if_closed(struct redir_map *rmap)
+{
+	const struct bpf_map *map = &rmap->dtab.map;
+
+	/* One that is being created has no id either, but a reference. */
+	if (!READ_ONCE(map->id) && !atomic64_read(&map->refcnt))
+		stats_gone_leave(rmap->gone, &rmap->leaver);
+}
+
 static __always_inline void *map_group(struct bpf_map *map, int i)
 {
 	struct redir_map *rmap = to_redir_map(map);
@@ -405,6 +431,7 @@ void map_born(struct redir_map *rmap)
 	rmap->netns_cookie = net->net_cookie;
 	rmap->netns_ino = net->ns.inum;
 	rmap->gone = stats_net_gone_get(net);
+	stats_leaver_init(&rmap->leaver, map_read_stats);
 	bulkq_reserve_born(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
 	registry_add(rmap);
 	trace_redirmap_claim(&rmap->dtab.map);

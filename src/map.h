@@ -52,6 +52,7 @@ struct hash_table {
  * @netns_cookie: the network namespace that it was created in
  * @netns_ino: the same, as user space knows it
  * @gone: what keeps its counters when it goes
+ * @leaver: its part in that
  * @memory: bytes that the map takes, without targets that maps share
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
@@ -75,6 +76,7 @@ struct redir_map {
 	u64 netns_cookie;
 	unsigned int netns_ino;
 	struct stats_gone *gone;
+	struct stats_leaver leaver;
 	bool grouped;
 	u64 (*memory)(const struct bpf_map *map);
 	struct holder holder;
@@ -128,6 +130,7 @@ struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val);
 map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
 void map_stats(const struct redir_map *rmap, struct stats_sum *sum);
+void map_leave_if_closed(struct redir_map *rmap);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
 /**

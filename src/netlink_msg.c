@@ -5,9 +5,11 @@
  * Owns the way from what the module knows to attributes; what is told of, the
  * parts are asked for that own it. Who asks, and what of, is netlink.c's.
  *
- * All nl_put_*() return 0, or -EMSGSIZE: then who calls cancels the message.
+ * All nl_put_*() return 0, or an error, mostly -EMSGSIZE: then who calls cancels the
+ * message.
  */
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <net/netlink.h>
 #include <uapi/linux/redirmap.h>
 
@@ -17,6 +19,7 @@
 #include "map.h"
 #include "netlink_msg.h"
 #include "policy.h"
+#include "registry.h"
 #include "stats.h"
 #include "stats_net.h"
 #include "target.h"
@@ -178,21 +181,49 @@ static int nl_put_gone_device(struct sk_buff *skb,
 	return 0;
 }
 
+static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
+{
+	unsigned int i;
+
+	if (nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
+		return -EMSGSIZE;
+	for (i = 0; i < STATS_GONE_DEVICES && kept->devices[i].ifindex; i++)
+		if (nl_put_gone_device(skb, &kept->devices[i]))
+			return -EMSGSIZE;
+	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_GONE_COUNT, kept->count,
+				 REDIRMAP_A_STATE_PAD);
+}
+
+/* All of one moment; it is too much for the stack. */
+static int nl_put_gone(struct sk_buff *skb, struct net *net)
+{
+	struct stats_kept *kept = kmalloc(sizeof(*kept), GFP_KERNEL);
+	int err;
+
+	if (!kept)
+		return -ENOMEM;
+	registry_find_closed(net);
+	stats_net_gone(net, kept);
+	err = nl_put_kept(skb, kept);
+	kfree(kept);
+	return err;
+}
+
 /**
  * nl_put_state() - tell of the module
  * @skb: a message that has been begun, with room for NL_STATE_SIZE
  * @net: the namespace whose former maps and targets are told of
  *
- * Context: process context, while hooks stand.
- * Return: 0 or -EMSGSIZE.
+ * Context: process context, while hooks stand; sleeps.
+ * Return: 0, -EMSGSIZE or -ENOMEM.
  */
 int nl_put_state(struct sk_buff *skb, struct net *net)
 {
 	const struct hook_info *info = NULL;
 	const struct layout_row *row;
-	struct stats_gone_device device;
-	struct stats_sum gone = {}, lost = {};
+	int err;
 	char claim[POLICY_TEXT_SIZE];
+	struct stats_sum lost = {};
 	unsigned int i = 0;
 
 	policy_text(claim, sizeof(claim));
@@ -206,12 +237,9 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 	while ((row = layout_row(i++)))
 		if (nl_put_layout(skb, row))
 			return -EMSGSIZE;
-	stats_net_gone(net, &gone);
-	if (nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &gone))
-		return -EMSGSIZE;
-	for (i = 0; stats_net_gone_device(net, i, &device); i++)
-		if (nl_put_gone_device(skb, &device))
-			return -EMSGSIZE;
+	err = nl_put_gone(skb, net);
+	if (err)
+		return err;
 	stats_net_lost(net, &lost);
 	if (nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost))
 		return -EMSGSIZE;

@@ -8,6 +8,7 @@
  */
 #include <linux/rculist.h>
 #include <linux/spinlock.h>
+#include <net/net_namespace.h>
 
 #include "map.h"
 #include "registry.h"
@@ -66,6 +67,25 @@ void registry_remove(struct redir_map *rmap)
 unsigned int registry_generation(void)
 {
 	return READ_ONCE(registry_generation_count);
+}
+
+/**
+ * registry_find_closed() - look for maps that are closed, but not freed yet
+ * @net: the namespace that they were created in
+ *
+ * What they have counted is that of maps that are gone.
+ *
+ * Context: process context.
+ */
+void registry_find_closed(const struct net *net)
+{
+	struct redir_map *rmap;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(rmap, &registry, registered)
+		if (rmap->netns_cookie == net->net_cookie)
+			map_leave_if_closed(rmap);
+	rcu_read_unlock();
 }
 
 /**

@@ -9,7 +9,11 @@
  * right, but they are not all of the same moment.
  *
  * What has been counted outlives what it was counted for: a namespace keeps the
- * sum over its targets and maps that are no more.
+ * sum over its targets and maps that are no more. They are in it from the moment
+ * on at which they are listed no longer, by reference while they may still count,
+ * and then by their counters' last values. So each is in it or listed, and to be in
+ * both or neither a reader must have asked before and after that moment, which the
+ * number of them tells: see stats_gone_leave().
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -24,15 +28,14 @@
  * struct stats_gone - what was counted for things that are no more
  * @refs: one for each that may come to be one of them
  * @lock: protects the rest
- * @sum: over all of them
- * @devices: the part in it of devices whose targets have lost frames; that of the
- *	latest one to lose such a target comes first
+ * @kept: counters of those that count no more, and the number of all
+ * @leavers: those that may still count
  */
 struct stats_gone {
 	refcount_t refs;
 	spinlock_t lock; /* protects the rest */
-	struct stats_sum sum;
-	struct stats_gone_device devices[STATS_GONE_DEVICES];
+	struct stats_kept kept;
+	struct list_head leavers;
 };
 
 /* The present time, which does not wrap around. */
@@ -257,6 +260,7 @@ struct stats_gone *stats_gone_alloc(void)
 		return NULL;
 	refcount_set(&gone->refs, 1);
 	spin_lock_init(&gone->lock);
+	INIT_LIST_HEAD(&gone->leavers);
 	return gone;
 }
 
@@ -302,102 +306,121 @@ static void stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
 	to->unsegmented += from->unsegmented;
 }
 
-/**
- * stats_gone_add() - keep what was counted for something that goes
- * @gone: the sums
- * @sum: its counters, in which nobody counts any more
- *
- * Context: process context.
- */
-void stats_gone_add(struct stats_gone *gone, const struct stats_sum *sum)
-{
-	spin_lock(&gone->lock);
-	stats_accumulate(&gone->sum, sum);
-	spin_unlock(&gone->lock);
-}
-
 static bool stats_lost_any(const struct redirmap_stats *stats)
 {
 	return memchr_inv(stats->drops, 0, sizeof(stats->drops));
 }
 
-/* Add to the record of a device, which comes first then; the last one may go. */
-static void stats_gone_add_device(struct stats_gone *gone,
-				  const struct stats_sum *sum, u32 ifindex,
-				  const char *ifname)
+static bool stats_is_same_device(const struct stats_gone_device *one,
+				 const struct stats_gone_device *other)
 {
-	struct stats_gone_device *devices = gone->devices, device = {
-		.ifindex = ifindex,
-	};
+	return one->ifindex == other->ifindex &&
+	       !strcmp(one->ifname, other->ifname);
+}
+
+/* Add to the record of a device, which comes first then; the last one may go. */
+static void stats_keep_device(struct stats_gone_device *devices,
+			      const struct stats_gone_device *told)
+{
+	struct stats_gone_device device = *told;
 	int i;
 
-	lockdep_assert_held(&gone->lock);
-
-	strscpy(device.ifname, ifname, sizeof(device.ifname));
 	for (i = 0; i < STATS_GONE_DEVICES - 1; i++)
-		if (devices[i].ifindex == ifindex &&
-		    !strcmp(devices[i].ifname, ifname))
+		if (stats_is_same_device(&devices[i], told))
 			break;
-	if (devices[i].ifindex == ifindex && !strcmp(devices[i].ifname, ifname))
+	if (stats_is_same_device(&devices[i], told)) {
 		device = devices[i];
+		stats_accumulate(&device.sum, &told->sum);
+	}
 	memmove(&devices[1], &devices[0], i * sizeof(*devices));
-	stats_accumulate(&device.sum, sum);
 	devices[0] = device;
 }
 
+/*
+ * Of a target that has lost frames under the name of its device, too: so user space
+ * can name a device that is no more.
+ */
+static void stats_keep(struct stats_kept *kept,
+		       const struct stats_leaver *leaver)
+{
+	struct stats_gone_device told = {};
+
+	leaver->read(leaver, &told);
+	stats_accumulate(&kept->sum, &told.sum);
+	if (told.ifindex && stats_lost_any(&told.sum.stats))
+		stats_keep_device(kept->devices, &told);
+}
+
 /**
- * stats_gone_add_target() - keep what was counted for a target that goes
- * @gone: the sums
- * @sum: its counters, in which nobody counts any more
- * @ifindex: of its device
- * @ifname: of its device, as it was last called
+ * stats_leaver_init() - get ready for that a map or target is no more
+ * @leaver: its part in that
+ * @read: see there; called under a spinlock
  *
- * If it has lost frames, under the name of its device, too: so user space can
- * name a device that is no more.
+ * Context: any; nobody else can reach it yet.
+ */
+void stats_leaver_init(struct stats_leaver *leaver,
+		       void (*read)(const struct stats_leaver *leaver,
+				    struct stats_gone_device *told))
+{
+	INIT_LIST_HEAD(&leaver->node);
+	leaver->read = read;
+}
+
+/**
+ * stats_gone_leave() - a map or target is listed no longer
+ * @gone: the sums, in which what it counts is from here on
+ * @leaver: its part in that; nothing is done when it has left already
+ *
+ * Who reads the sums, then the lists, and then the sums again finds their number
+ * changed if it has left meanwhile. For that it is called after the lists have
+ * ceased to tell of it; or, if they cease to do so afterwards, under a lock that
+ * both the lists' reader and who calls this take.
  *
  * Context: process context.
  */
-void stats_gone_add_target(struct stats_gone *gone,
-			   const struct stats_sum *sum, u32 ifindex,
-			   const char *ifname)
+void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver)
 {
 	spin_lock(&gone->lock);
-	stats_accumulate(&gone->sum, sum);
-	if (stats_lost_any(&sum->stats))
-		stats_gone_add_device(gone, sum, ifindex, ifname);
+	if (list_empty(&leaver->node)) {
+		list_add_tail(&leaver->node, &gone->leavers);
+		gone->kept.count++;
+	}
 	spin_unlock(&gone->lock);
 }
 
 /**
- * stats_gone_read_device() - read what was counted for a device's former targets
+ * stats_gone_keep() - keep what was counted for something that is about to be freed
  * @gone: the sums
- * @i: from 0 on, the latest one first
- * @device: written
+ * @leaver: its part in that; nobody counts in it any more. If it has not left yet,
+ *	it does now: see stats_gone_leave()
  *
  * Context: process context.
- * Return: false when there is no more of them.
  */
-bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
-			    struct stats_gone_device *device)
+void stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver)
 {
-	if (i >= STATS_GONE_DEVICES)
-		return false;
 	spin_lock(&gone->lock);
-	*device = gone->devices[i];
+	if (list_empty(&leaver->node))
+		gone->kept.count++;
+	list_del_init(&leaver->node);
+	stats_keep(&gone->kept, leaver);
 	spin_unlock(&gone->lock);
-	return device->ifindex;
 }
 
 /**
  * stats_gone_read() - read what was counted for things that are no more
  * @gone: the sums
- * @sum: what they are added to
+ * @kept: written
  *
- * Context: process context.
+ * Context: process context. The time follows the number of those that have just
+ * left, most of all a device's entries with counters of their own.
  */
-void stats_gone_read(struct stats_gone *gone, struct stats_sum *sum)
+void stats_gone_read(struct stats_gone *gone, struct stats_kept *kept)
 {
+	const struct stats_leaver *leaver;
+
 	spin_lock(&gone->lock);
-	stats_accumulate(sum, &gone->sum);
+	*kept = gone->kept;
+	list_for_each_entry(leaver, &gone->leavers, node)
+		stats_keep(kept, leaver);
 	spin_unlock(&gone->lock);
 }

@@ -4,6 +4,7 @@
 
 #include <linux/if.h>
 #include <linux/jiffies.h>
+#include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
 #include <uapi/linux/redirmap.h>
@@ -92,7 +93,7 @@ struct stats_sum {
 
 /**
  * struct stats_gone_device - what was counted for former targets of a device
- * @ifindex: the device; 0 where there is none
+ * @ifindex: the device; 0 where there is none, and for a map
  * @ifname: as it was last called
  * @sum: of those targets that have lost frames
  */
@@ -100,6 +101,31 @@ struct stats_gone_device {
 	u32 ifindex;
 	char ifname[IFNAMSIZ];
 	struct stats_sum sum;
+};
+
+/**
+ * struct stats_kept - what was counted for maps and targets that are no more
+ * @count: how many these are
+ * @sum: over all of them
+ * @devices: the part in it of devices whose targets have lost frames; that of the
+ *	latest one to lose such a target comes first
+ */
+struct stats_kept {
+	u64 count;
+	struct stats_sum sum;
+	struct stats_gone_device devices[STATS_GONE_DEVICES];
+};
+
+/**
+ * struct stats_leaver - of a map or target: how it comes to be no more
+ * @node: place among those that are listed no longer, but may still count; empty
+ *	before
+ * @read: adds what was counted to the zeroed second argument, and names the device
+ */
+struct stats_leaver {
+	struct list_head node;
+	void (*read)(const struct stats_leaver *leaver,
+		     struct stats_gone_device *told);
 };
 
 /*
@@ -135,12 +161,11 @@ u64 stats_age(u64 time);
 struct stats_gone *stats_gone_alloc(void);
 struct stats_gone *stats_gone_get(struct stats_gone *gone);
 void stats_gone_put(struct stats_gone *gone);
-void stats_gone_add(struct stats_gone *gone, const struct stats_sum *sum);
-void stats_gone_add_target(struct stats_gone *gone,
-			   const struct stats_sum *sum, u32 ifindex,
-			   const char *ifname);
-bool stats_gone_read_device(struct stats_gone *gone, unsigned int i,
-			    struct stats_gone_device *device);
-void stats_gone_read(struct stats_gone *gone, struct stats_sum *sum);
+void stats_leaver_init(struct stats_leaver *leaver,
+		       void (*read)(const struct stats_leaver *leaver,
+				    struct stats_gone_device *told));
+void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver);
+void stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver);
+void stats_gone_read(struct stats_gone *gone, struct stats_kept *kept);
 
 #endif /* REDIRMAP_STATS_H */

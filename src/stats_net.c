@@ -53,28 +53,13 @@ struct stats_gone *stats_net_gone_get(const struct net *net)
 /**
  * stats_net_gone() - read the sums over maps and targets that are gone
  * @net: the namespace
- * @sum: the sums are added to this
+ * @kept: written
  *
  * Context: process context; the namespace must not go meanwhile.
  */
-void stats_net_gone(const struct net *net, struct stats_sum *sum)
+void stats_net_gone(const struct net *net, struct stats_kept *kept)
 {
-	stats_gone_read(stats_net_of(net)->gone, sum);
-}
-
-/**
- * stats_net_gone_device() - read what was counted for a device's former targets
- * @net: the namespace
- * @i: from 0 on
- * @device: written
- *
- * Context: process context; the namespace must not go meanwhile.
- * Return: false when there are no more such devices.
- */
-bool stats_net_gone_device(const struct net *net, unsigned int i,
-			   struct stats_gone_device *device)
-{
-	return stats_gone_read_device(stats_net_of(net)->gone, i, device);
+	stats_gone_read(stats_net_of(net)->gone, kept);
 }
 
 /**

@@ -7,13 +7,11 @@
 struct net;
 struct net_device;
 struct stats_gone;
-struct stats_gone_device;
+struct stats_kept;
 struct stats_sum;
 
 struct stats_gone *stats_net_gone_get(const struct net *net);
-void stats_net_gone(const struct net *net, struct stats_sum *sum);
-bool stats_net_gone_device(const struct net *net, unsigned int i,
-			   struct stats_gone_device *device);
+void stats_net_gone(const struct net *net, struct stats_kept *kept);
 void stats_net_no_target(const struct net_device *dev);
 void stats_net_lost(const struct net *net, struct stats_sum *sum);
 

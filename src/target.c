@@ -64,14 +64,15 @@ static atomic_t targets_alive = ATOMIC_INIT(0);
 static struct work_struct *target_sweep;
 
 /* What is counted outlives the target. */
-static void target_keep_stats(struct target *target)
+static void target_read_stats(const struct stats_leaver *leaver,
+			      struct stats_gone_device *told)
 {
-	struct stats_sum sum = {};
+	const struct target *target = container_of(leaver, struct target,
+						   leaver);
 
-	port_stats(&target->port, &sum);
-	stats_gone_add_target(target->gone, &sum, target->entry.val.ifindex,
-			      target->port.dev.name);
-	stats_gone_put(target->gone);
+	told->ifindex = target->entry.val.ifindex;
+	strscpy(told->ifname, target->port.dev.name, sizeof(told->ifname));
+	port_stats(&target->port, &told->sum);
 }
 
 /*
@@ -86,7 +87,8 @@ static bool target_retire(struct target *target)
 
 	lockdep_assert_held(&target_lock);
 
-	target_keep_stats(target);
+	stats_gone_keep(target->gone, &target->leaver);
+	stats_gone_put(target->gone);
 	if (!target_is_live(target))
 		return false;
 	if (target->spare) {
@@ -245,6 +247,7 @@ static struct target *target_alloc(struct target_net *tn,
 	target->tn = tn;
 	target->net = dev_net(dev);
 	target->gone = stats_net_gone_get(target->net);
+	stats_leaver_init(&target->leaver, target_read_stats);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
 	atomic_inc(&targets_alive);

@@ -45,6 +45,7 @@ enum target_fate {
  * @spare: its bulk queues are the device's: see bulkq.c
  * @moved: the device has left for another namespace
  * @gone: what keeps the counters when the target goes
+ * @leaver: its part in that
  * @death: runs a grace period after the device has left; frees the memory later
  * @free_work: frees the target, a grace period after the last reference
  * @dead_node: place among the targets that wait for the sweep
@@ -69,6 +70,7 @@ struct target {
 	bool spare;
 	bool moved;
 	struct stats_gone *gone;
+	struct stats_leaver leaver;
 	struct rcu_head death;
 	struct rcu_work free_work;
 	struct list_head dead_node;

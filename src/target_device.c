@@ -22,7 +22,8 @@
  *     target.c.
  *
  * Locks: target_lock and dead_lock are never taken together. Inside target_lock
- * are the ports' mirror_lock and the locks of the tables; dead_lock is innermost.
+ * are the ports' mirror_lock and the locks of the tables and of the namespaces' sums;
+ * dead_lock is innermost.
  */
 #include <linux/module.h>
 #include <linux/netdevice.h>
@@ -122,6 +123,7 @@ static void target_die(struct target *target, bool moved)
 	target->moved = moved;
 	WRITE_ONCE(target->entry.idx, TARGET_DEAD);
 	target_table_changed();
+	stats_gone_leave(target->gone, &target->leaver);
 	port_leave(&target->port);
 	/* Who sees the count sees the mark. */
 	smp_store_release(&target_death_count, target_death_count + 1);

@@ -243,6 +243,8 @@ enum {
 	REDIRMAP_A_STATE_LOST,
 	REDIRMAP_A_STATE_COPY_MEMORY,	/* u64, bytes kept for broadcasts */
 	REDIRMAP_A_STATE_PAD,
+	/* u64, how many maps and targets of the namespace are no more */
+	REDIRMAP_A_STATE_GONE_COUNT,
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)

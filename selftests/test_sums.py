@@ -1,0 +1,178 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Sums over all that is listed, and what is gone: they never shrink, and nothing is
+in them twice, while maps and targets that have counted something go."""
+import contextlib
+import os
+import pathlib
+import sys
+
+from testlib import (OUTPUT, becomes, delete, equal, ifindex, in_a_net, open_pinned, refcnt, run,
+                     sh, test, update)
+
+in_a_net()
+
+from loadlib import all_stats, offer  # noqa: E402
+from redirmap_netlink import Family  # noqa: E402
+
+PIN = "/sys/fs/bpf/redirmap-sums"
+HOLDUP = "/sys/module/holdup/parameters"
+DEVICES = [f"d{number}" for number in range(8)]
+# How often the sums are read behind each event, and how often there is one.
+READS, ROUNDS = 20, 20
+
+
+def load(name):
+    sh(f"mkdir -p {PIN}; bpftool prog loadall {OUTPUT}/{name}.bpf.o {PIN}/{name} "
+       f"pinmaps {PIN}/{name}")
+
+
+def through(name):
+    prog = open_pinned(f"{PIN}/{name}")
+    try:
+        offer(prog, bytes(64), 1)
+    finally:
+        os.close(prog)
+
+
+def state():
+    with Family() as family:
+        return family.state()
+
+
+def sums():
+    total = {}
+    for one in all_stats():
+        for kind in ("drops", "missed"):
+            for name, number in one[kind].items():
+                total[name] = total.get(name, 0) + number
+    return total
+
+
+def stays(before):
+    for _ in range(READS):
+        equal(sums(), before)
+
+
+@contextlib.contextmanager
+def held(func):
+    """The next call of a function waits until the end of this."""
+    sh(f"rmmod holdup 2>/dev/null; "
+       f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/holdup.ko func={func}")
+    hold, count = (pathlib.Path(HOLDUP, name) for name in ("hold", "held"))
+    hold.write_text("1")
+    try:
+        yield lambda: becomes(lambda: int(count.read_text()) == 1)
+    finally:
+        hold.write_text("0")
+        sh("rmmod holdup")
+
+
+def make_devices():
+    sh("".join(f"ip link add {name} type dummy; ip link set {name} up; " for name in DEVICES))
+
+
+load("tools")
+tools = open_pinned(f"{PIN}/tools/rm_array")
+
+
+def lose_at_all():
+    """One frame at each device, by targets that are made for that."""
+    for key, name in enumerate(DEVICES):
+        update(tools, key, ifindex(name), -1)
+    through("tools/all_rm_array")
+
+
+@test("a map that is closed, and not freed yet")
+def _():
+    load("missed")
+    through("missed/nobody_array")
+    through("missed/aborted_array")
+    before, maps = sums(), refcnt()
+    equal((before["no_member"], before["aborted"]), (1, 1))
+    with held("registry_remove") as is_held:
+        sh(f"rm -r {PIN}/missed")
+        assert is_held()
+        stays(before)
+    assert becomes(lambda: refcnt() < maps)
+    stays(before)
+
+
+@test("a target whose device has gone, and that is not freed yet")
+def _():
+    sh("ip link add du type dummy; ip link set du up")
+    index = ifindex("du")
+    update(tools, 1, index, -1)
+    through("tools/to_rm_array")
+    before, count = sums(), state()["gone_count"]
+    equal(before["no_xmit"], 1)
+    with held("target_free_work") as is_held:
+        sh("ip link del du")
+        assert is_held()
+        stays(before)
+        now = state()
+        equal(now["gone_count"], count + 1)
+        equal([(one["ifname"], one["ifindex"], one["stats"]["drops"])
+               for one in now["gone_devices"]], [("du", index, {"no_xmit": 1})])
+    stays(before)
+    equal(state()["gone_count"], count + 1)
+
+
+@test("targets that go when no map names them: by device, each is told once")
+def _():
+    def by_device():
+        """The number of those that are gone; their frames, all and by device."""
+        now = state()
+        lost = [one["stats"]["drops"]["no_xmit"] for one in now["gone_devices"]
+                if one["ifname"] in DEVICES]
+        names = [one["ifname"] for one in now["gone_devices"]]
+        equal(len(names), len(set(names)))
+        return now["gone"]["drops"]["no_xmit"], sum(lost)
+
+    make_devices()
+    before, others = sums()["no_xmit"], None
+    for number in range(1, ROUNDS + 1):
+        lose_at_all()
+        before += len(DEVICES)
+        for key in range(len(DEVICES)):
+            delete(tools, key)
+        # As soon as all have gone once there is a record for each.
+        gone = 0
+        while gone < before:
+            gone, of_these = by_device()
+            if others is not None:
+                equal(gone - of_these, others)
+        others = gone - len(DEVICES) * number
+        equal(sums()["no_xmit"], before)
+
+
+@test("targets whose devices go")
+def _():
+    for _ in range(ROUNDS // 5):
+        lose_at_all()
+        before = sums()
+        for name in DEVICES:
+            sh(f"ip link del {name}")
+            stays(before)
+        make_devices()
+
+
+@test("maps that are closed")
+def _():
+    for _ in range(ROUNDS // 5):
+        load("missed")
+        for kind in ("array", "hash"):
+            for what in ("nobody", "aborted", "pass"):
+                through(f"missed/{what}_{kind}")
+        before = sums()
+        sh(f"rm -r {PIN}/missed")
+        stays(before)
+
+
+try:
+    run()
+finally:
+    os.close(tools)
+    sh(f"rm -rf {PIN}; rmmod holdup 2>/dev/null; "
+       f"for n in {' '.join(DEVICES)}; do ip link del $n 2>/dev/null; done; true")
+    sys.stdout.flush()
