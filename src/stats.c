@@ -248,13 +248,14 @@ void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum)
 
 /**
  * stats_gone_alloc() - make sums that begin with nothing
+ * @gfp: how to allocate; may sleep
  *
  * Context: process context, sleeps.
  * Return: the sums with one reference, or NULL without memory.
  */
-struct stats_gone *stats_gone_alloc(void)
+struct stats_gone *stats_gone_alloc(gfp_t gfp)
 {
-	struct stats_gone *gone = kzalloc(sizeof(*gone), GFP_KERNEL);
+	struct stats_gone *gone = kzalloc(sizeof(*gone), gfp);
 
 	if (!gone)
 		return NULL;

@@ -158,7 +158,7 @@ void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum);
 u64 stats_time(u32 stamp);
 u64 stats_age(u64 time);
 
-struct stats_gone *stats_gone_alloc(void);
+struct stats_gone *stats_gone_alloc(gfp_t gfp);
 struct stats_gone *stats_gone_get(struct stats_gone *gone);
 void stats_gone_put(struct stats_gone *gone);
 void stats_leaver_init(struct stats_leaver *leaver,

@@ -10,6 +10,7 @@
  * Frames are counted in NAPI, bottom halves off; sums are added to in work items
  * and read in process context, under their own lock.
  */
+#include <linux/module.h>
 #include <linux/netdevice.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
@@ -99,8 +100,12 @@ void stats_net_lost(const struct net *net, struct stats_sum *sum)
 static int __net_init stats_net_enter(struct net *net)
 {
 	struct stats_net *counters = stats_net_of(net);
+	gfp_t gfp = GFP_KERNEL;
 
-	counters->gone = stats_gone_alloc();
+	/* Who loads the module has made none of the namespaces that are there. */
+	if (THIS_MODULE->state == MODULE_STATE_LIVE)
+		gfp |= __GFP_ACCOUNT;
+	counters->gone = stats_gone_alloc(gfp);
 	return counters->gone ? 0 : -ENOMEM;
 }
 
