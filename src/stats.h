@@ -5,6 +5,7 @@
 #include <linux/if.h>
 #include <linux/jiffies.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
 #include <uapi/linux/redirmap.h>
@@ -129,10 +130,14 @@ struct stats_leaver {
 };
 
 /*
- * Stamps count so many jiffies: 64 ms where there are 250 a second. So 32 bits
- * last for eight years.
+ * Stamps count so many jiffies, a power of two: 64 ms where there are 250 or 1000 a
+ * second, 80 ms with 100, 107 ms with 300. So 32 bits last for more than eight years.
  */
-#define STATS_STAMP_JIFFIES 16
+#define STATS_STAMP_JIFFIES roundup_pow_of_two(HZ / 16)
+#define STATS_STAMP_YEARS 8
+
+static_assert(((u64)STATS_STAMP_JIFFIES << 32) / HZ >
+	      STATS_STAMP_YEARS * 366ULL * 86400);
 
 /**
  * stats_stamp() - the present time, for where frames are lost
