@@ -28,17 +28,21 @@ static int nl_put_drop(struct sk_buff *skb, u32 reason,
 		       const struct stats_sum *sum)
 {
 	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATS_DROP);
+	u64 packets = sum->stats.drops[reason], unsegmented = 0;
 
+	/* A CPU may have counted one more as the latter after the former was read. */
+	if (reason == REDIRMAP_DROP_TOO_LARGE)
+		unsegmented = min(sum->unsegmented, packets);
 	if (!nest || nla_put_u32(skb, REDIRMAP_A_DROP_REASON, reason) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_PACKETS,
-			      sum->stats.drops[reason], REDIRMAP_A_DROP_PAD) ||
+			      packets, REDIRMAP_A_DROP_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_AGE,
 			      stats_age(sum->last[reason]),
 			      REDIRMAP_A_DROP_PAD))
 		return -EMSGSIZE;
-	if (reason == REDIRMAP_DROP_TOO_LARGE && sum->unsegmented &&
-	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_UNSEGMENTED,
-			      sum->unsegmented, REDIRMAP_A_DROP_PAD))
+	if (unsegmented &&
+	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_UNSEGMENTED, unsegmented,
+			      REDIRMAP_A_DROP_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
