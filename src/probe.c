@@ -50,12 +50,13 @@ static bool probe_had_no_target(enum bpf_map_type map_type, int err)
 }
 
 /*
- * Is a packet that was too large for a port not segmented yet? The tracepoint
- * tells nothing of it. But in generic XDP what is longer than the device that it
- * has come by allows is a packet of a local sender with TSO or GSO, or one that
- * GRO has made of several.
+ * Is a packet that was too large for a port probably not segmented yet? The
+ * tracepoint tells nothing of it. But in generic XDP what is longer than the device
+ * that it has come by allows is mostly a packet of a local sender with TSO or GSO, or
+ * one that GRO has made of several. Not always: what is written to a tap may be of any
+ * length, and some NICs take more than their MTU.
  */
-static bool probe_is_unsegmented(const struct net_device *from,
+static bool probe_seems_unsegmented(const struct net_device *from,
 				 const struct port *port)
 {
 	return rcu_access_pointer(from->xdp_prog) &&
@@ -67,7 +68,7 @@ static void probe_port_drop(const struct port *port,
 			    enum redirmap_drop reason)
 {
 	if (reason == REDIRMAP_DROP_TOO_LARGE &&
-	    probe_is_unsegmented(from, port))
+	    probe_seems_unsegmented(from, port))
 		port_drop_unsegmented(port, 1);
 	else
 		port_drop(port, reason, 1);

@@ -93,7 +93,7 @@ void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 }
 
 /**
- * stats_unsegmented() - note that packets are not segmented yet
+ * stats_unsegmented() - note that packets are taken for not segmented yet
  * @stats: this CPU's counters of a port, which counts them as too large, too
  * @packets: how many
  *

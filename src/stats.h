@@ -24,7 +24,7 @@ struct stats_gone;
  * @drops: frames that were lost, by reason
  * @error: the driver's last error, positive; of the time of that reason's @last
  * @last: when the last one was lost, by reason: see stats_stamp()
- * @unsegmented: of those that were too large, packets that were not segmented
+ * @unsegmented: of those that were too large, packets that are taken for not segmented
  *	yet; does not wrap around
  *
  * With what is beside it in struct bulkq_cpu six cache lines, to the byte.
@@ -82,7 +82,7 @@ struct stats_map {
  * @stats: frames that were sent or lost
  * @missed: look-ups that found no entry, by the action that they returned
  * @last: when the last frame was lost, by reason: see stats_time(); 0 for none
- * @unsegmented: of those that were too large, packets that were not segmented
+ * @unsegmented: of those that were too large, packets that are taken for not segmented
  *	yet
  */
 struct stats_sum {

@@ -124,7 +124,7 @@ enum {
 	REDIRMAP_A_DROP_PACKETS,	/* u64 */
 	REDIRMAP_A_DROP_PAD,
 	REDIRMAP_A_DROP_AGE,		/* u64, ms since the last one was lost */
-	/* u64, of too large ones: packets that were not segmented yet */
+	/* u64, of too large ones: packets taken for not segmented yet */
 	REDIRMAP_A_DROP_UNSEGMENTED,
 
 	__REDIRMAP_A_DROP_MAX,
