@@ -14,7 +14,7 @@ from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, le
 TEXTS = {reason.name: reason.text for reason in REASONS}
 NOTHING = {
     "packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None, "ages": {},
-    "unsegmented": 0,
+    "unsegmented": 0, "missed_ages": {},
 }
 
 # The thing that all become when nothing else is left of them, by its key
@@ -74,12 +74,15 @@ def combined(one, other, sign=1):
             numbers[name] = max(numbers.get(name, 0) + sign * number, 0)
         return {name: number for name, number in numbers.items() if number}
 
-    # When the last one of a difference was, nobody knows.
-    ages = {name: age for name, age in one["ages"].items() if name not in other["drops"]}
-    if sign > 0:
-        for kind in (one["ages"], other["ages"]):
-            for name, age in kind.items():
-                ages[name] = min(age, ages.get(name, age))
+    def latest(kind, counted):
+        # When the last one of a difference was, nobody knows.
+        ages = {name: age for name, age in one[kind].items() if name not in other[counted]}
+        if sign > 0:
+            for of_these in (one[kind], other[kind]):
+                for name, age in of_these.items():
+                    ages[name] = min(age, ages.get(name, age))
+        return ages
+
     return {
         **{
             name: max(one[name] + sign * other[name], 0)
@@ -88,7 +91,8 @@ def combined(one, other, sign=1):
         "drops": each("drops"),
         "missed": each("missed"),
         "error": one["error"] or other["error"],
-        "ages": ages,
+        "ages": latest("ages", "drops"),
+        "missed_ages": latest("missed_ages", "missed"),
     }
 
 
@@ -220,7 +224,8 @@ def misses(what, stats, since=None, before=None):
             within = {"seconds": since, "lookups": max(lookups - old, 0)}
         yield {
             **{name: what[name] for name in ("map", "target", "netns", "name")},
-            "action": action, "lookups": lookups, "since": within,
+            "action": action, "lookups": lookups, "age": stats["missed_ages"].get(action),
+            "since": within,
         }
 
 
@@ -258,7 +263,7 @@ def of_frames(loss, counts):
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
 
 
-def ago(loss):
+def ago(loss, what="packets"):
     """When the last one was lost, behind how many were."""
     age = loss["age"]
     if age is None:
@@ -270,7 +275,7 @@ def ago(loss):
             if age >= 1:
                 words = f"{age // unit:.0f} {name} ago"
             break
-    return f", {'' if loss['packets'] == 1 else 'the last one '}{words}"
+    return f", {'' if loss[what] == 1 else 'the last one '}{words}"
 
 
 def sentence(loss, where):
@@ -306,9 +311,12 @@ def missed_sentence(miss, where):
     """Which map has missed how often, what the program got, and what to do."""
     name, since = miss["name"] + where(miss), miss["since"]
     lookups = look_ups(miss["lookups"])
+    when = ago(miss, "lookups")
     if since:
         lookups = f"{look_ups(since['lookups'])} in {seconds(since)} s, {lookups} in all"
-    return (f"{name} missed an entry in {lookups}, and returned {MISSED[miss['action']]}. "
+        if since["lookups"]:
+            when = ""
+    return (f"{name} missed an entry in {lookups}{when}, and returned {MISSED[miss['action']]}. "
             f"{MISSED_TEXT}")
 
 

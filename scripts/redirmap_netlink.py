@@ -152,7 +152,7 @@ class Attributes:
 drop = Attributes(
     "REDIRMAP_A_DROP_", reason=u32, packets=u64, pad=pad, age=u64, unsegmented=u64
 )
-miss = Attributes("REDIRMAP_A_MISS_", action=u32, lookups=u64, pad=pad)
+miss = Attributes("REDIRMAP_A_MISS_", action=u32, lookups=u64, pad=pad, age=u64)
 stats = Attributes(
     "REDIRMAP_A_STATS_",
     packets=u64,
@@ -227,10 +227,16 @@ def stats_of(found):
         if "age" in one:
             ages[name] = one["age"] / 1000
         unsegmented += one.get("unsegmented", 0)
-    missed = {name_of(ACTIONS, one["action"]): one["lookups"] for one in found["missed"]}
+    missed, missed_ages = {}, {}
+    for one in found["missed"]:
+        name = name_of(ACTIONS, one["action"])
+        missed[name] = one["lookups"]
+        if "age" in one:
+            missed_ages[name] = one["age"] / 1000
     return {
         "packets": get("packets"), "bytes": get("bytes"), "drops": drops, "missed": missed,
         "error": get("error"), "ages": ages, "unsegmented": unsegmented,
+        "missed_ages": missed_ages,
     }
 
 

@@ -43,7 +43,8 @@ def said(*args):
 
 def told(*args):
     def timeless(found):
-        return {name: value for name, value in found.items() if name not in ("age", "ages")}
+        return {name: value for name, value in found.items()
+                if name not in ("age", "ages", "missed_ages")}
 
     return json.loads(said("--json", *args), object_hook=timeless)
 

@@ -92,8 +92,20 @@ def _():
     for fd in (prog, tools):
         os.close(fd)
 
-    age_is_right(lambda: through("nobody_array"), lambda: loadlib.map_stats(map_id(missed)),
-                 "no_member")
+    def stats():
+        return loadlib.map_stats(map_id(missed))
+
+    age_is_right(lambda: through("nobody_array"), stats, "no_member")
+    for action in ("aborted", "drop"):
+        age_is_right(lambda action=action: through(f"{action}_array"),
+                     lambda: {"drops": stats()["missed"], "ages": stats()["missed_ages"]}, action)
+    # What is no loss may be each packet: it has no age.
+    for action in ("pass", "tx"):
+        through(f"{action}_array")
+    equal(stats()["missed"], {"aborted": 3, "drop": 3, "pass": 1, "tx": 1})
+    equal(sorted(stats()["missed_ages"]), ["aborted", "drop"])
+    one, = [one for one in said().splitlines() if "XDP_ABORTED" in one]
+    assert re.search(r" in 3 look-ups, the last one (just now|\d+ s ago), and returned ", one), one
     age_is_right(lambda: through("no_helper"), lambda: state()["lost"], "no_target")
 
 

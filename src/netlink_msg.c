@@ -48,12 +48,18 @@ static int nl_put_drop(struct sk_buff *skb, u32 reason,
 	return 0;
 }
 
-static int nl_put_miss(struct sk_buff *skb, u32 action, u64 lookups)
+static int nl_put_miss(struct sk_buff *skb, u32 action,
+		       const struct stats_sum *sum)
 {
 	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATS_MISSED);
 
 	if (!nest || nla_put_u32(skb, REDIRMAP_A_MISS_ACTION, action) ||
-	    nla_put_u64_64bit(skb, REDIRMAP_A_MISS_LOOKUPS, lookups,
+	    nla_put_u64_64bit(skb, REDIRMAP_A_MISS_LOOKUPS,
+			      sum->missed[action], REDIRMAP_A_MISS_PAD))
+		return -EMSGSIZE;
+	if (action < STATS_LOSSES &&
+	    nla_put_u64_64bit(skb, REDIRMAP_A_MISS_AGE,
+			      stats_age(sum->last_missed[action]),
 			      REDIRMAP_A_MISS_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
@@ -80,7 +86,7 @@ static int nl_put_sum(struct sk_buff *skb, int attr,
 	    nla_put_u32(skb, REDIRMAP_A_STATS_ERROR, stats->error))
 		return -EMSGSIZE;
 	for (i = 0; i < STATS_ACTIONS; i++)
-		if (sum->missed[i] && nl_put_miss(skb, i, sum->missed[i]))
+		if (sum->missed[i] && nl_put_miss(skb, i, sum))
 			return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;

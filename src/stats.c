@@ -119,7 +119,11 @@ void stats_unsegmented(struct stats_cpu *stats, u32 packets)
 void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 		      u32 action)
 {
-	u64_stats_inc(&stats[smp_processor_id()].missed[action]);
+	stats += smp_processor_id();
+	/* Not for what a program leaves to the stack, which may be most of it. */
+	if (action < STATS_LOSSES)
+		WRITE_ONCE(stats->last_missed[action], stats_stamp());
+	u64_stats_inc(&stats->missed[action]);
 	trace_redirmap_miss(map->id, action);
 }
 
@@ -158,6 +162,21 @@ static void stats_add_drops(struct stats_sum *sum, enum redirmap_drop reason,
 	sum->last[reason] = max(sum->last[reason], stats_time(last));
 }
 
+static void stats_add_misses(const struct stats_map *one, struct stats_sum *sum)
+{
+	u64 lookups;
+	int i;
+
+	for (i = 0; i < STATS_ACTIONS; i++) {
+		lookups = u64_stats_read(&one->missed[i]);
+		sum->missed[i] += lookups;
+		if (lookups && i < STATS_LOSSES)
+			sum->last_missed[i] =
+				max(sum->last_missed[i],
+				    stats_time(READ_ONCE(one->last_missed[i])));
+	}
+}
+
 /**
  * stats_map_add() - add up all CPUs' counters of a map
  * @stats: the map's counters, one for each possible CPU
@@ -170,12 +189,10 @@ void stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 	const struct stats_map *one;
 	unsigned int cpu;
 	u64 packets;
-	int i;
 
 	for_each_possible_cpu(cpu) {
 		one = &stats[cpu];
-		for (i = 0; i < STATS_ACTIONS; i++)
-			sum->missed[i] += u64_stats_read(&one->missed[i]);
+		stats_add_misses(one, sum);
 		/* The time after the number, for it is written before. */
 		packets = u64_stats_read(&one->no_member);
 		stats_add_drops(sum, REDIRMAP_DROP_NO_MEMBER, packets,
@@ -304,6 +321,9 @@ static void stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
 	}
 	for (i = 0; i < STATS_ACTIONS; i++)
 		to->missed[i] += from->missed[i];
+	for (i = 0; i < STATS_LOSSES; i++)
+		to->last_missed[i] = max(to->last_missed[i],
+					 from->last_missed[i]);
 	to->unsegmented += from->unsegmented;
 }
 

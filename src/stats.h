@@ -16,6 +16,8 @@ struct stats_gone;
 
 /* Actions that bpf_redirect_map() may return for a missing entry. */
 #define STATS_ACTIONS (XDP_TX + 1)
+/* Those of them that lose the frame, as a rule: it is kept when. */
+#define STATS_LOSSES (XDP_DROP + 1)
 
 /**
  * struct stats_cpu - one CPU's counters of a port
@@ -65,6 +67,8 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
  * @no_headroom: frames of broadcasts without room for the kernel's notes
  * @last_no_member: when the last one of the former was lost: see stats_stamp()
  * @last_no_headroom: the same of the latter
+ * @last_missed: when the last look-up found nothing that then lost the frame, by
+ *	action
  *
  * A cache line for each CPU, in memory of the map's own: an unborn map may own
  * nothing that kvfree() does not free.
@@ -75,7 +79,10 @@ struct stats_map {
 	u64_stats_t no_headroom;
 	u32 last_no_member;
 	u32 last_no_headroom;
+	u32 last_missed[STATS_LOSSES];
 } ____cacheline_aligned;
+
+static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
 
 /**
  * struct stats_sum - counters of maps and targets, added up
@@ -84,12 +91,14 @@ struct stats_map {
  * @last: when the last frame was lost, by reason: see stats_time(); 0 for none
  * @unsegmented: of those that were too large, packets that are taken for not segmented
  *	yet
+ * @last_missed: when the last look-up found no entry, by action; 0 for none
  */
 struct stats_sum {
 	struct redirmap_stats stats;
 	u64 missed[STATS_ACTIONS];
 	u64 last[REDIRMAP_DROP_COUNT];
 	u64 unsegmented;
+	u64 last_missed[STATS_LOSSES];
 };
 
 /**

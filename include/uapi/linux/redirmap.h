@@ -136,6 +136,8 @@ enum {
 	REDIRMAP_A_MISS_ACTION = 1,	/* u32, enum xdp_action, up to XDP_TX */
 	REDIRMAP_A_MISS_LOOKUPS,	/* u64 */
 	REDIRMAP_A_MISS_PAD,
+	/* u64, ms since the last one; of XDP_ABORTED and XDP_DROP */
+	REDIRMAP_A_MISS_AGE,
 
 	__REDIRMAP_A_MISS_MAX,
 	REDIRMAP_A_MISS_MAX = (__REDIRMAP_A_MISS_MAX - 1)
