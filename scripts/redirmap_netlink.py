@@ -217,6 +217,10 @@ def name_of(names, number):
     return names[number] if number < len(names) else str(number)
 
 
+# What an older module does not tell of.
+NO_STATS = {"drop": [], "missed": []}
+
+
 def stats_of(found):
     get = found.get
     drops, ages, unsegmented = {}, {}, 0
@@ -255,7 +259,7 @@ def map_of(data, at, end):
         "elsewhere": get("elsewhere", 0),
         "netns": get("netns"),
         "memory": get("memory"),
-        "stats": stats_of(found["stats"]),
+        "stats": stats_of(found.get("stats", NO_STATS)),
     }
 
 
@@ -265,7 +269,7 @@ def target_of(data, at, end):
     return {
         **{name: found.get(name) for name in names},
         "entry": found.get("entry", False),
-        "stats": stats_of(found["stats"]),
+        "stats": stats_of(found.get("stats", NO_STATS)),
     }
 
 
@@ -282,13 +286,13 @@ def state_of(data, at, end):
             {name: one.get(name) for name in ("type", "member", "where")}
             for one in found["layout"]
         ],
-        "gone": stats_of(found["gone"]),
+        "gone": stats_of(found.get("gone", NO_STATS)),
         "gone_devices": [
             {"ifindex": one["ifindex"], "ifname": one["ifname"], "stats": stats_of(one["stats"])}
             for one in found["gone_device"]
         ],
         # A module that was loaded before an upgrade does not report these.
-        "lost": stats_of(found.get("lost", {"drop": [], "missed": []})),
+        "lost": stats_of(found.get("lost", NO_STATS)),
         "copy_memory": found.get("copy_memory", 0),
         "gone_count": found.get("gone_count"),
     }

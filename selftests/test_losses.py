@@ -21,6 +21,7 @@ in_a_net()
 
 import redirmap_drops  # noqa: E402
 import redirmap_main as command  # noqa: E402
+import redirmap_netlink  # noqa: E402
 import loadlib  # noqa: E402
 from loadlib import offer, state  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
@@ -120,6 +121,40 @@ def _():
         equal(redirmap_drops.ago({"age": age, "packets": 1}), f", {words}")
     # A module that was loaded before an upgrade does not know.
     equal(redirmap_drops.ago({"age": None, "packets": 2}), "")
+
+
+# What the family has got since it was first released.
+NEWER = (
+    (redirmap_netlink.drop, "age"), (redirmap_netlink.drop, "unsegmented"),
+    (redirmap_netlink.miss, "age"), (redirmap_netlink.stats, "missed"),
+    (redirmap_netlink.map_msg, "elsewhere"), (redirmap_netlink.state_msg, "gone_device"),
+    (redirmap_netlink.state_msg, "lost"), (redirmap_netlink.state_msg, "copy_memory"),
+    (redirmap_netlink.state_msg, "gone_count"),
+)
+
+
+@contextlib.contextmanager
+def without(attributes):
+    """A module that does not tell of some."""
+    taken = [(kind._known, kind.numbers[name]) for kind, name in attributes]
+    kept = [known.pop(number) for known, number in taken]
+    try:
+        yield
+    finally:
+        for (known, number), what in zip(taken, kept, strict=True):
+            known[number] = what
+
+
+@test("a module that was loaded before an upgrade tells less")
+def _():
+    for some in [NEWER, *([one] for one in NEWER)]:
+        with without(some):
+            for args in (["list"], ["drops"], ["drops", "--since", "0.01"], ["state"]):
+                for form in ([], ["--json"]):
+                    status, _, err = redirmap(command, *form, *args)
+                    equal((args, some, status, err), (args, some, 0, ""))
+    with without(NEWER):
+        assert "du lost 3 of 3 frames. " in said(), said()
 
 
 @test("what is gone keeps its time, the latest device comes first")
