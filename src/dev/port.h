@@ -23,7 +23,7 @@ struct stats_sum;
  * @mirror_lock: makes looking at @real and writing @dev one step
  * @watch: of a port with a program: see ingress.c
  * @own_stats: @dev.core_stats is not @real's
- * @queue: the transmit queue of a port with a program: see port.c
+ * @queue: the transmit queue of a port with a program: see port_skb.c
  * @dev: what the kernel enqueues to; never registered. Per packet it reads
  *	flags, mtu, hard_header_len, xdp_features, xdp_bulkq and netdev_ops,
  *	which core keeps together in net_device; per flush we add @real.
@@ -100,15 +100,23 @@ int port_xdp_xmit_prog(struct net_device *dev, int n,
 int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 	      struct net_device *rx, u32 flags);
 void port_flush_keepers(struct net_device *rx);
+
+netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev);
+netdev_tx_t port_start_xmit_prog(struct sk_buff *skb, struct net_device *dev);
+u16 port_select_queue(struct net_device *dev, struct sk_buff *skb,
+		      struct net_device *sb_dev);
+u16 port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
+			  struct net_device *sb_dev);
 void port_xmit_skb(const struct port *port, struct sk_buff *skb,
 		   struct xdp_rxq_info *rxq);
+void port_save_rx_queue(struct sk_buff *skb);
+void port_restore_rx_queue(struct sk_buff *skb);
+
 void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets);
 void port_drop_unsegmented(const struct port *port, u32 packets);
 void port_stats(const struct port *port, struct stats_sum *sum);
 const struct port *port_of_dev(const struct net_device *dev);
 void port_init_queue(struct net_device *dev, struct netdev_queue *queue);
-void port_save_rx_queue(struct sk_buff *skb);
-void port_restore_rx_queue(struct sk_buff *skb);
 
 int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 	      struct bpf_prog **slot, struct xdp_dev_bulk_queue __percpu *bulkq,

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Generic XDP through a port: the real device's queue, the egress program, the
+ * counters.
+ *
+ * Without a program a packet goes through the real device's own transmit
+ * queues: the port's _tx is the real device's. So core picks, locks and watches
+ * the queue that it would have picked, locked and watched. With a program, the
+ * packet that the queue is picked for is made by the program first: the port
+ * has one queue of its own, without a lock, and does for the real device what
+ * core does in generic_xdp_tx(). In both, what core drops it counts on the real
+ * device, whose core_stats the port shares.
+ *
+ * All runs in the receive path, bottom halves off; the port outlives a grace
+ * period after the last lookup that could lead here.
+ */
+#include <linux/bpf.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <net/xdp.h>
+
+#include "egress.h"
+#include "ingress.h"
+#include "port.h"
+#include "stats.h"
+
+/* The choice that core would make on the real device. */
+static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
+{
+	const struct net_device_ops *ops = real->netdev_ops;
+	u16 queue;
+
+	if (real->real_num_tx_queues == 1)
+		return 0;
+	if (ops->ndo_select_queue)
+		queue = ops->ndo_select_queue(real, skb, NULL);
+	else
+		queue = netdev_pick_tx(real, skb, NULL);
+	return netdev_cap_txqueue(real, queue);
+}
+
+/* Does the stack call it sent? Below that it was dropped, by what consumed it. */
+static bool port_was_sent(int rc)
+{
+	return likely(rc == NETDEV_TX_OK || rc == NET_XMIT_CN);
+}
+
+/*
+ * What core does for a packet of generic XDP. NETDEV_TX_BUSY: it was not
+ * consumed.
+ */
+static int port_xmit_real(struct net_device *real, struct sk_buff *skb)
+{
+	int rc = NETDEV_TX_BUSY;
+	struct netdev_queue *txq;
+	u16 queue;
+
+	skb->dev = real;
+	queue = port_pick_queue(real, skb);
+	skb_set_queue_mapping(skb, queue);
+	txq = netdev_get_tx_queue(real, queue);
+
+	HARD_TX_LOCK(real, txq, smp_processor_id());
+	if (!netif_xmit_frozen_or_drv_stopped(txq))
+		rc = netdev_start_xmit(skb, real, txq, false);
+	HARD_TX_UNLOCK(real, txq);
+	return rc;
+}
+
+/* Its program's verdict, on data that nobody else has. */
+static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
+			     struct xdp_rxq_info *rxq)
+{
+	if (skb_cloned(skb) && skb_linearize_cow(skb)) {
+		dev_core_stats_tx_dropped_inc(port->real);
+		port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
+		return false;
+	}
+	return egress_run_skb(port->prog, skb, port->real, rxq,
+			      port_counters(port));
+}
+
+/* Count a packet that was consumed. */
+static void port_count_skb(const struct port *port, int rc, unsigned int len)
+{
+	if (port_was_sent(rc))
+		stats_sent(port_counters(port), 1, len);
+	else
+		port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
+}
+
+/* Send and count a packet; one that is not consumed is the caller's to count. */
+static bool port_send_skb(const struct port *port, struct sk_buff *skb)
+{
+	unsigned int len = skb->len;
+	int rc = port_xmit_real(port->real, skb);
+
+	if (!dev_xmit_complete(rc))
+		return false;
+	port_count_skb(port, rc, len);
+	return true;
+}
+
+/**
+ * port_xmit_skb() - send a packet to a port's device, by its program if any
+ * @port: the port
+ * @skb: the packet, in generic XDP, from the MAC header on; consumed
+ * @rxq: the queue that it has come by; NULL when that is not known
+ *
+ * Runs in the receive path, bottom halves off. What cannot be sent is counted as
+ * dropped on the device, too.
+ */
+void port_xmit_skb(const struct port *port, struct sk_buff *skb,
+		   struct xdp_rxq_info *rxq)
+{
+	if (port->prog && !port_prog_passes(port, skb, rxq)) {
+		kfree_skb(skb);
+		return;
+	}
+	if (likely(port_send_skb(port, skb)))
+		return;
+	dev_core_stats_tx_dropped_inc(port->real);
+	port_drop(port, REDIRMAP_DROP_GENERIC, 1);
+	kfree_skb(skb);
+}
+
+/**
+ * port_start_xmit() - ndo_start_xmit of a port without a program
+ * @skb: the packet
+ * @dev: the pseudo device
+ *
+ * Runs in the receive path, bottom halves off, with the real device's queue
+ * locked by core unless the driver locks for itself.
+ *
+ * Return: what core would have got from the real device.
+ */
+netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	const struct port *port = port_of(dev);
+	struct net_device *real = port->real;
+	unsigned int len = skb->len;
+	netdev_tx_t rc;
+
+	skb->dev = real;
+	rc = real->netdev_ops->ndo_start_xmit(skb, real);
+	/* Otherwise core drops it, which probe.c sees. */
+	if (likely(dev_xmit_complete(rc)))
+		port_count_skb(port, rc, len);
+	return rc;
+}
+
+/**
+ * port_start_xmit_prog() - ndo_start_xmit of a port with a program
+ * @skb: the packet
+ * @dev: the pseudo device
+ *
+ * Runs in the receive path, bottom halves off, with no queue locked.
+ *
+ * Return: NETDEV_TX_OK; or NETDEV_TX_BUSY, and core drops the packet, counts
+ * and traces that.
+ */
+netdev_tx_t port_start_xmit_prog(struct sk_buff *skb, struct net_device *dev)
+{
+	struct port *port = port_of(dev);
+
+	port_restore_rx_queue(skb);
+	if (!port_prog_passes(port, skb, ingress_take(skb, &port->watch))) {
+		kfree_skb(skb);
+		return NETDEV_TX_OK;
+	}
+	return port_send_skb(port, skb) ? NETDEV_TX_OK : NETDEV_TX_BUSY;
+}
+
+/**
+ * port_select_queue() - ndo_select_queue of a port without a program
+ * @dev: the pseudo device
+ * @skb: the packet
+ * @sb_dev: not looked at
+ *
+ * Runs in the receive path, bottom halves off, before the queue is locked.
+ *
+ * Return: the choice that core would make on the real device, capped by the
+ * queues that it uses now; the port's own number is the most that it can have.
+ */
+u16 port_select_queue(struct net_device *dev, struct sk_buff *skb,
+		      struct net_device *sb_dev)
+{
+	struct net_device *real = port_of(dev)->real;
+
+	skb->dev = real;
+	return port_pick_queue(real, skb);
+}
+
+/**
+ * port_select_own_queue() - ndo_select_queue of a port with a program
+ * @dev: the pseudo device
+ * @skb: the packet, into which core is about to write the queue's number
+ * @sb_dev: not looked at
+ *
+ * Runs as port_select_queue().
+ *
+ * Return: 0, for there is one queue only.
+ */
+u16 port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
+			  struct net_device *sb_dev)
+{
+	port_save_rx_queue(skb);
+	return 0;
+}
+
+/**
+ * port_save_rx_queue() - note the queue that a packet has come by
+ * @skb: a packet of generic XDP, whose cb[] is nobody's at this point
+ *
+ * For ndo_select_queue, after which core writes the transmit queue there.
+ *
+ * Runs in the receive path, bottom halves off, per packet.
+ */
+void port_save_rx_queue(struct sk_buff *skb)
+{
+	*(u16 *)skb->cb = skb->queue_mapping;
+}
+
+/**
+ * port_restore_rx_queue() - undo what core has written since
+ * @skb: the packet, in ndo_start_xmit
+ *
+ * Runs in the receive path, bottom halves off, per packet.
+ */
+void port_restore_rx_queue(struct sk_buff *skb)
+{
+	skb->queue_mapping = *(u16 *)skb->cb;
+}
