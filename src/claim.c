@@ -13,25 +13,15 @@
  *  security_bpf_map_*	observed: the first point after map_create() has set
  *			the map's ops, and before anybody else can have the
  *			map. An unborn map gets our ops and is born.
- *  bpf_map_meta_equal	replaced by "no" when a map of ours is to go into an
- *			outer map that was made for another kind.
- *  bpf_map_meta_alloc	entry and return observed: an outer map keeps a
- *			pointer to its template's ops, so one that was made
- *			with a claimed map pins the module.
- *  bpf_map_meta_free	observed: it does so no longer.
  *
- * The handlers run in bpf(2), or in the kernel's map freeing work, with
- * preemption off. They do nothing until claim_arm(), the last step of insmod.
+ * The handlers run in bpf(2), with preemption off.
  *
  * Who holds the module: claim_alloc() while it runs, its reference taken in
- * the handler; a born map, until map_free(); the description of a claimed
- * inner map, until bpf_map_meta_free(). Where a reference cannot be had, since
- * rmmod has begun, the map stays the kernel's; an unborn one can do that.
+ * the handler; a born map, until map_free(). Where a reference cannot be had,
+ * since rmmod has begun, the map stays the kernel's; an unborn one can do that.
  */
 #include <linux/bpf.h>
-#include <linux/hash.h>
 #include <linux/module.h>
-#include <linux/sched.h>
 
 #include "array.h"
 #include "claim.h"
@@ -45,14 +35,19 @@
 /* At the end of bpf_attr: the map is to have values with counters. */
 #define CLAIM_COUNTS 0x7265646972766c73ULL
 
-static bool claim_armed;
-
 static struct bpf_map_ops array_ops, hash_ops;
 static bool array_ops_ready, hash_ops_ready;
 /* A raw one: the handlers run with preemption off. */
 static DEFINE_RAW_SPINLOCK(ops_lock);
 
-static bool claim_is_ours(const struct bpf_map *map)
+/**
+ * claim_is_ours() - has a map our ops?
+ * @map: any map, or the description of an inner one
+ *
+ * Context: any.
+ * Return: true for a claimed map that is born, and what describes one.
+ */
+bool claim_is_ours(const struct bpf_map *map)
 {
 	return map->ops == &array_ops || map->ops == &hash_ops;
 }
@@ -118,8 +113,7 @@ static void *claim_alloc_check_entered(const unsigned long *args)
 {
 	union bpf_attr *attr = (union bpf_attr *)args[0];
 
-	if (READ_ONCE(claim_armed) && value_counts(attr->value_size) &&
-	    claim_wants(attr)) {
+	if (value_counts(attr->value_size) && claim_wants(attr)) {
 		attr->value_size = sizeof(struct bpf_devmap_val);
 		*claim_mark(attr) = CLAIM_COUNTS;
 	}
@@ -149,8 +143,6 @@ static void *claim_alloc_entered(const unsigned long *args)
 {
 	union bpf_attr *attr = (union bpf_attr *)args[0];
 
-	if (!READ_ONCE(claim_armed))
-		return NULL;
 	if (attr->map_type != BPF_MAP_TYPE_DEVMAP &&
 	    attr->map_type != BPF_MAP_TYPE_DEVMAP_HASH)
 		return NULL;
@@ -166,8 +158,6 @@ static void *claim_map_created(const unsigned long *args)
 {
 	struct bpf_map *map = (struct bpf_map *)args[0];
 
-	if (!READ_ONCE(claim_armed))
-		return NULL;
 	if (map->map_type != BPF_MAP_TYPE_DEVMAP &&
 	    map->map_type != BPF_MAP_TYPE_DEVMAP_HASH)
 		return NULL;
@@ -180,102 +170,7 @@ static void *claim_map_created(const unsigned long *args)
 	return NULL;
 }
 
-static bool claim_meta_unequal(const struct bpf_map *meta0,
-			       const struct bpf_map *meta1)
-{
-	return false;
-}
-
-/* Called for stock outer maps; those of ours compare by map_meta_equal(). */
-static void *claim_meta_equal_entered(const unsigned long *args)
-{
-	const struct bpf_map *meta = (const struct bpf_map *)args[0];
-	const struct bpf_map *map = (const struct bpf_map *)args[1];
-
-	if (meta->ops == map->ops || !(claim_is_ours(meta) || claim_is_ours(map)))
-		return NULL;
-	if (meta->map_type == map->map_type)
-		map_report_mixed(map, claim_is_ours(map));
-	return claim_meta_unequal;
-}
-
-/*
- * Tasks inside bpf_map_meta_alloc(), each with a module reference. The return
- * finds the task and knows that there is one to drop. A return that nobody
- * sees, or a task for which there is no room, keeps the reference for good,
- * which only forbids rmmod.
- */
-#define META_TASKS_BITS 8
-static struct task_struct *meta_tasks[1 << META_TASKS_BITS];
-
-static void claim_meta_task_add(void)
-{
-	u32 i, start = hash_ptr(current, META_TASKS_BITS);
-
-	for (i = 0; i < ARRAY_SIZE(meta_tasks); i++)
-		if (!cmpxchg(&meta_tasks[(start + i) % ARRAY_SIZE(meta_tasks)],
-			     NULL, current))
-			return;
-}
-
-static bool claim_meta_task_remove(void)
-{
-	u32 i, start = hash_ptr(current, META_TASKS_BITS);
-	struct task_struct **slot;
-
-	for (i = 0; i < ARRAY_SIZE(meta_tasks); i++) {
-		slot = &meta_tasks[(start + i) % ARRAY_SIZE(meta_tasks)];
-		if (READ_ONCE(*slot) != current)
-			continue;
-		WRITE_ONCE(*slot, NULL);
-		return true;
-	}
-	return false;
-}
-
-static void *claim_meta_alloc_entered(const unsigned long *args)
-{
-	/*
-	 * The inner map may be closed, and the module unloaded, as soon as
-	 * the kernel has copied its ops: too late to look at the result only.
-	 */
-	if (READ_ONCE(claim_armed) && try_module_get(THIS_MODULE))
-		claim_meta_task_add();
-	return NULL;
-}
-
-static void claim_meta_alloc_returned(unsigned long ret)
-{
-	const struct bpf_map *meta = (const struct bpf_map *)ret;
-
-	if (claim_meta_task_remove() &&
-	    (IS_ERR_OR_NULL(meta) || !claim_is_ours(meta)))
-		module_put(THIS_MODULE);
-}
-
-static void *claim_meta_freed(const unsigned long *args)
-{
-	const struct bpf_map *meta = (const struct bpf_map *)args[0];
-
-	if (claim_is_ours(meta))
-		module_put(THIS_MODULE);
-	return NULL;
-}
-
-/*
- * In this order: whoever is seen entering bpf_map_meta_alloc() is seen
- * returning from it.
- */
-static struct hook_exit meta_alloc_exit = {
-	.func = "bpf_map_meta_alloc",
-	.exit = claim_meta_alloc_returned,
-};
-
 static struct hook claim_hooks[] = {
-	{ .func = "bpf_map_meta_alloc", .entry = claim_meta_alloc_entered },
-	{ .func = "bpf_map_meta_free", .entry = claim_meta_freed },
-	{ .func = "bpf_map_meta_equal", .entry = claim_meta_equal_entered,
-	  .replaces = true },
 	{ .func = COMPAT_SECURITY_MAP_CREATE, .entry = claim_map_created },
 	{ .func = "dev_map_alloc", .entry = claim_alloc_entered,
 	  .replaces = true },
@@ -286,41 +181,13 @@ static struct hook claim_hooks[] = {
 /**
  * claim_init() - set the hooks, still doing nothing
  *
- * Context: insmod.
+ * Context: insmod, before hook_arm().
  * Return: 0, or the error of the hook that failed, with a line in the log;
  * nothing stays hooked then.
  */
 int __init claim_init(void)
 {
-	int err, i;
-
-	err = hook_exit_add(&meta_alloc_exit);
-	if (err)
-		return err;
-
-	for (i = 0; i < ARRAY_SIZE(claim_hooks); i++) {
-		err = hook_add(&claim_hooks[i]);
-		if (err)
-			goto remove_hooks;
-	}
-	return 0;
-
-remove_hooks:
-	while (i--)
-		hook_remove(&claim_hooks[i]);
-	hook_exit_remove(&meta_alloc_exit);
-	return err;
-}
-
-/**
- * claim_arm() - begin to claim maps
- *
- * Context: the last thing that insmod does: from here on there may be maps,
- * and nothing may fail any more.
- */
-void __init claim_arm(void)
-{
-	WRITE_ONCE(claim_armed, true);
+	return hook_add_all(claim_hooks, ARRAY_SIZE(claim_hooks));
 }
 
 /**
@@ -332,10 +199,5 @@ void __init claim_arm(void)
  */
 void claim_exit(void)
 {
-	int i = ARRAY_SIZE(claim_hooks);
-
-	WRITE_ONCE(claim_armed, false);
-	while (i--)
-		hook_remove(&claim_hooks[i]);
-	hook_exit_remove(&meta_alloc_exit);
+	hook_remove_all(claim_hooks, ARRAY_SIZE(claim_hooks));
 }

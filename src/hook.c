@@ -7,6 +7,8 @@
  * does), and is permanent: while it stands, kernel.ftrace_enabled=0 fails with
  * EBUSY instead of taking it away silently.
  *
+ * No handler is called before hook_arm(), the last step of insmod.
+ *
  * hook_add() and the like run in insmod and rmmod. The handlers run wherever
  * the hooked function is called, with preemption off; ftrace keeps the handler
  * and its ftrace_ops valid until unregistering has returned.
@@ -30,6 +32,9 @@
 
 /* Hooks that stand. Changed by insmod and rmmod only, which exclude each other. */
 static LIST_HEAD(hooks);
+
+/* Handlers are called. */
+static bool hooks_armed;
 
 static void hook_list(struct hook_info *info, const char *func,
 		      enum redirmap_hook kind)
@@ -63,7 +68,7 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 	unsigned long args[2];
 	void *instead;
 
-	if (WARN_ON_ONCE(!regs))
+	if (WARN_ON_ONCE(!regs) || !READ_ONCE(hooks_armed))
 		return;
 
 	args[0] = regs_get_kernel_argument(regs, 0);
@@ -261,12 +266,48 @@ void hook_remove(struct hook *hook)
 	ftrace_free_filter(&hook->ops);
 }
 
+/**
+ * hook_add_all() - hook several functions of the kernel
+ * @all: the hooks, as for hook_add()
+ * @n: how many
+ *
+ * Context: process context, sleeps.
+ * Return: 0, or what hook_add() has failed with; nothing stays hooked then.
+ */
+int hook_add_all(struct hook *all, unsigned int n)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < n; i++) {
+		err = hook_add(&all[i]);
+		if (err) {
+			hook_remove_all(all, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/**
+ * hook_remove_all() - take several hooks away
+ * @all: hooks that hook_add_all() has set
+ * @n: how many
+ *
+ * Context: as hook_remove().
+ */
+void hook_remove_all(struct hook *all, unsigned int n)
+{
+	while (n--)
+		hook_remove(&all[n]);
+}
+
 static int hook_exit_handler(struct kretprobe_instance *ri,
 			     struct pt_regs *regs)
 {
 	struct kretprobe *probe = get_kretprobe(ri);
 
-	if (probe)
+	if (probe && READ_ONCE(hooks_armed))
 		container_of(probe, struct hook_exit, probe)->exit(regs_return_value(regs));
 	return 0;
 }
@@ -311,4 +352,25 @@ void hook_exit_remove(struct hook_exit *hook)
 		pr_warn("%d returns of %s() were missed\n",
 			hook->probe.nmissed, hook->func);
 	unregister_kretprobe(&hook->probe);
+}
+
+/**
+ * hook_arm() - call handlers from now on
+ *
+ * Context: the last thing that insmod does: from here on there may be maps,
+ * and nothing may fail any more.
+ */
+void __init hook_arm(void)
+{
+	WRITE_ONCE(hooks_armed, true);
+}
+
+/**
+ * hook_disarm() - call no handler any more
+ *
+ * Context: rmmod. Handlers may run until the hooks are removed.
+ */
+void hook_disarm(void)
+{
+	WRITE_ONCE(hooks_armed, false);
 }

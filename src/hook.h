@@ -68,8 +68,12 @@ struct hook_exit {
 
 int hook_add(struct hook *hook);
 void hook_remove(struct hook *hook);
+int hook_add_all(struct hook *all, unsigned int n);
+void hook_remove_all(struct hook *all, unsigned int n);
 int hook_exit_add(struct hook_exit *hook);
 void hook_exit_remove(struct hook_exit *hook);
+void hook_arm(void);
+void hook_disarm(void);
 const struct hook_info *hook_next(const struct hook_info *at);
 
 #endif /* REDIRMAP_HOOK_H */

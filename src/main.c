@@ -15,12 +15,14 @@
 #include "claim.h"
 #include "group.h"
 #include "holder.h"
+#include "hook.h"
 #include "ingress.h"
 #include "layout.h"
 #include "log.h"
 #include "map.h"
 #include "netlink.h"
 #include "notifier.h"
+#include "outer.h"
 #include "policy.h"
 #include "probe.h"
 #include "stats_net.h"
@@ -98,9 +100,13 @@ static int __init main_init(void)
 	if (err)
 		goto exit_notifier;
 
-	err = claim_init();
+	err = outer_init();
 	if (err)
 		goto exit_probe;
+
+	err = claim_init();
+	if (err)
+		goto exit_outer;
 
 	/* From now on user space sees what stands: all but that it claims. */
 	err = nl_init();
@@ -109,11 +115,13 @@ static int __init main_init(void)
 
 	/* Nothing can fail from here on. */
 	main_report();
-	claim_arm();
+	hook_arm();
 	return 0;
 
 exit_claim:
 	claim_exit();
+exit_outer:
+	outer_exit();
 exit_probe:
 	probe_exit();
 exit_notifier:
@@ -133,7 +141,9 @@ static void __exit main_exit(void)
 {
 	/* Nobody asks any more. */
 	nl_exit();
+	hook_disarm();
 	claim_exit();
+	outer_exit();
 
 	/*
 	 * Tasks that were preempted in a function of ours, behind its
