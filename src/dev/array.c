@@ -315,7 +315,8 @@ static void array_free(struct bpf_map *map)
  */
 struct bpf_map *array_alloc(union bpf_attr *attr)
 {
-	struct redir_map *rmap = map_alloc(attr, array_sweep);
+	struct redir_map *rmap = map_alloc(attr, sizeof(struct redir_map),
+					   array_sweep);
 	struct bpf_map *map;
 
 	if (IS_ERR(rmap))
@@ -327,13 +328,11 @@ struct bpf_map *array_alloc(union bpf_attr *attr)
 	rmap->dtab.netdev_map =
 		map_area_alloc((u64)map->max_entries * sizeof(struct target *),
 			       map->numa_node);
-	if (!rmap->dtab.netdev_map)
-		goto free_map;
+	if (!rmap->dtab.netdev_map) {
+		map_unalloc(rmap);
+		return ERR_PTR(-ENOMEM);
+	}
 	return map;
-
-free_map:
-	kvfree(rmap);
-	return ERR_PTR(-ENOMEM);
 }
 
 /**

@@ -299,7 +299,8 @@ static void hash_free(struct bpf_map *map)
  */
 struct bpf_map *hash_alloc(union bpf_attr *attr)
 {
-	struct redir_map *rmap = map_alloc(attr, hash_sweep);
+	struct redir_map *rmap = map_alloc(attr, sizeof(struct hash_map),
+					   hash_sweep);
 	int err;
 
 	if (IS_ERR(rmap))
@@ -308,13 +309,11 @@ struct bpf_map *hash_alloc(union bpf_attr *attr)
 	rmap->memory = hash_mem_usage;
 	rmap->batch = &hash_batch;
 	err = hash_table_alloc(rmap);
-	if (err)
-		goto free_map;
+	if (err) {
+		map_unalloc(rmap);
+		return ERR_PTR(err);
+	}
 	return &rmap->dtab.map;
-
-free_map:
-	kvfree(rmap);
-	return ERR_PTR(err);
 }
 
 /**

@@ -294,7 +294,7 @@ static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 void hash_sweep(struct holder *holder, struct target *dead)
 {
 	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
-	struct hash_table *table = &rmap->table;
+	struct hash_table *table = hash_table(&rmap->dtab.map);
 	u32 i, n, found;
 
 	if (!dead) {
@@ -329,11 +329,11 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
 	unsigned int deaths = target_deaths();
 	u64 b;
 
-	if (node || rmap->swept == deaths)
+	if (node || table->swept == deaths)
 		return node;
 	for (b = 0; b < hash_buckets(table); b++)
 		hash_clean_chain(rmap, hash_nth_bucket(table, b));
-	rmap->swept = deaths;
+	table->swept = deaths;
 	return hash_new_node(rmap);
 }
 
@@ -403,14 +403,14 @@ u64 hash_table_size(u32 max_entries, u64 buckets)
 int hash_table_alloc(struct redir_map *rmap)
 {
 	u32 max_entries = rmap->dtab.map.max_entries;
-	struct hash_table *table = &rmap->table;
+	struct hash_table *table = hash_table(&rmap->dtab.map);
 	struct hash_node *nowhere;
 	u64 multiplier, buckets;
 	void *memory;
 
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
 	/* Look-ups read one cache line of it. */
-	BUILD_BUG_ON(offsetof(struct redir_map, table) % SMP_CACHE_BYTES +
+	BUILD_BUG_ON(offsetof(struct hash_map, table) % SMP_CACHE_BYTES +
 		     offsetofend(struct hash_table, recycled) > SMP_CACHE_BYTES);
 
 	if (max_entries > 1UL << 31)

@@ -8,6 +8,40 @@
 #include "map.h"
 
 /**
+ * struct hash_table - the table of a hash
+ * @multiplier: random, odd
+ * @nodes: what links count from, and where the buckets end
+ * @first: the first bucket, counted from there: minus the number of buckets
+ * @recycled: how many nodes have been taken out of a chain
+ * @free: link to the first free node that has been used before
+ * @fresh: how many nodes have ever been used
+ * @swept: target_deaths() when the table was last swept
+ */
+struct hash_table {
+	/* hot: per packet, beside one bucket and one node; written by deletes */
+	u64 multiplier;
+	s64 first;
+	u64 *nodes;
+	u32 recycled;
+
+	/* cold, under redir_map.lock */
+	u32 free;
+	u32 fresh;
+	unsigned int swept;
+};
+
+/**
+ * struct hash_map - a hash
+ * @rmap: what all maps have
+ * @table: where its keys lead
+ */
+struct hash_map {
+	struct redir_map rmap;
+	/* its hot part in one cache line */
+	struct hash_table table ____cacheline_aligned;
+};
+
+/**
  * struct hash_node - an entry, or a free place for one
  * @key: the key; of a free node, the link to the next free one
  * @next: link to the next node of the chain
@@ -74,7 +108,7 @@ static inline u32 hash_link(const struct hash_table *table,
  */
 static inline struct hash_table *hash_table(const struct bpf_map *map)
 {
-	return &to_redir_map(map)->table;
+	return &container_of(map, struct hash_map, rmap.dtab.map)->table;
 }
 
 /**

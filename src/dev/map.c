@@ -127,24 +127,32 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 	map->numa_node = bpf_map_attr_numa_node(attr);
 }
 
-/* Bytes of a map without its table. */
-static size_t map_size(void)
+/* Where the counters of a map begin whose own memory is of some size. */
+static size_t map_counters_offset(size_t size)
 {
-	return struct_size_t(struct redir_map, counters, nr_cpu_ids);
+	return ALIGN(size, __alignof__(struct stats_map));
+}
+
+/* Bytes of a map without its table. */
+static size_t map_size(const struct redir_map *rmap)
+{
+	return (void *)(rmap->counters + nr_cpu_ids) - (void *)rmap;
 }
 
 /**
  * map_alloc() - make a map without a table
  * @attr: what user space asks for; BPF_F_RDONLY_PROG is added
+ * @size: bytes of the kind's struct, which begins with a struct redir_map
  * @sweep: see struct holder
  *
  * Context: bpf(2), sleeps.
  * Return: the map; or -EPERM, -ENOMEM, -EINVAL, in the built-in's order.
  */
-struct redir_map *map_alloc(union bpf_attr *attr,
+struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 			    void (*sweep)(struct holder *holder,
 					  struct target *dead))
 {
+	size_t offset = map_counters_offset(size);
 	struct redir_map *rmap;
 	int err, i;
 
@@ -154,18 +162,22 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 	if (!compat_map_alloc_permitted())
 		return ERR_PTR(-EPERM);
 
-	rmap = map_area_alloc(map_size(), NUMA_NO_NODE);
+	rmap = map_area_alloc(offset + nr_cpu_ids * sizeof(*rmap->counters),
+			      NUMA_NO_NODE);
 	if (!rmap)
 		return ERR_PTR(-ENOMEM);
 
 	err = map_check_attr(attr);
-	if (err)
-		goto free_map;
+	if (err) {
+		kvfree(rmap);
+		return ERR_PTR(err);
+	}
 
 	map_set_attr(&rmap->dtab.map, attr);
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
 	rmap->birthmark = birthmark;
+	rmap->counters = (void *)rmap + offset;
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		rmap->group[i] = group_empty_entry();
 	holder_init(&rmap->holder, sweep);
@@ -173,10 +185,18 @@ struct redir_map *map_alloc(union bpf_attr *attr,
 	bulkq_reserve_init(&rmap->holder.bulkqs, &rmap->dtab.map);
 	bulkq_pool_fill();
 	return rmap;
+}
 
-free_map:
+/**
+ * map_unalloc() - undo map_alloc()
+ * @rmap: a map that nobody else has seen, and that has no table
+ *
+ * Context: bpf(2), sleeps.
+ */
+void map_unalloc(struct redir_map *rmap)
+{
+	/* As the kernel does it with unborn ones: there is nothing else. */
 	kvfree(rmap);
-	return ERR_PTR(err);
 }
 
 /**
@@ -388,7 +408,7 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
  */
 u64 map_memory(const struct redir_map *rmap)
 {
-	u64 size = map_size() + holder_memory(&rmap->holder) +
+	u64 size = map_size(rmap) + holder_memory(&rmap->holder) +
 		   bulkq_reserve_memory(&rmap->holder.bulkqs);
 	int i;
 

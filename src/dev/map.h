@@ -5,7 +5,6 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 
-#include "batch.h"
 #include "compat.h"
 #include "group.h"
 #include "holder.h"
@@ -13,31 +12,12 @@
 #include "stats.h"
 #include "value.h"
 
+struct batch_ops;
+
 /* Flags of bpf_redirect_map() that ask for a broadcast. */
 #define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
 /* What a program may want for a missing key: all that flags mostly are. */
 #define MAP_REDIRECT_ACTIONS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
-
-/**
- * struct hash_table - the table of a hash
- * @multiplier: random, odd
- * @nodes: what links count from, and where the buckets end: see hash_table.h
- * @first: the first bucket, counted from there: minus the number of buckets
- * @recycled: how many nodes have been taken out of a chain
- * @free: link to the first free node that has been used before
- * @fresh: how many nodes have ever been used
- */
-struct hash_table {
-	/* hot: per packet, beside one bucket and one node; written by deletes */
-	u64 multiplier;
-	s64 first;
-	u64 *nodes;
-	u32 recycled;
-
-	/* cold, under redir_map.lock */
-	u32 free;
-	u32 fresh;
-};
 
 /**
  * struct redir_map - a claimed map
@@ -45,7 +25,9 @@ struct hash_table {
  *	Per packet, max_entries and the table are read from it
  * @group: where broadcasts lead, without and with BPF_F_EXCLUDE_INGRESS: to
  *	nobody until the first entry is made, and from then on to the map's own
- * @table: of a hash
+ * @counters: of what is no target's, one for each possible CPU, behind the
+ *	map's own memory; hot where a program leaves most of its packets to the
+ *	stack
  * @birthmark: says that this load of the module has made the map
  * @serial: its number among all maps: see registry.c
  * @registered: its place there
@@ -58,16 +40,13 @@ struct hash_table {
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
  * @lock: serializes changes of a hash, and the chunks of batches
- * @swept: target_deaths() when a hash was last swept
- * @counters: of what is no target's, one for each possible CPU; hot where a
- *	program leaves most of its packets to the stack
  */
 struct redir_map {
 	/* hot */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
-	/* its hot part in one cache line */
-	struct hash_table table __aligned(32);
+	/* per look-up that finds no entry */
+	struct stats_map *counters;
 
 	/* cold */
 	u64 birthmark;
@@ -82,10 +61,6 @@ struct redir_map {
 	struct holder holder;
 	const struct batch_ops *batch;
 	spinlock_t lock; /* see @lock above */
-	unsigned int swept;
-
-	/* hot: per look-up that finds no entry */
-	struct stats_map counters[];
 };
 
 /**
@@ -113,9 +88,10 @@ static inline bool map_has_group(const struct redir_map *rmap, int i)
 	return READ_ONCE(rmap->group[i]) != group_empty_entry();
 }
 
-struct redir_map *map_alloc(union bpf_attr *attr,
+struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 			    void (*sweep)(struct holder *holder,
 					  struct target *dead));
+void map_unalloc(struct redir_map *rmap);
 void map_prepare(struct redir_map *rmap, u32 entries);
 void map_born(struct redir_map *rmap);
 void map_free(struct redir_map *rmap);
