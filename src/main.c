@@ -13,20 +13,15 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
-#include "group.h"
-#include "holder.h"
+#include "dev.h"
 #include "hook.h"
-#include "ingress.h"
 #include "layout.h"
 #include "log.h"
-#include "map.h"
 #include "netlink.h"
-#include "notifier.h"
 #include "outer.h"
+#include "part.h"
 #include "policy.h"
-#include "probe.h"
 #include "stats_net.h"
-#include "trace.h"
 
 /* What the kernel must have been configured with, and why it is missed. */
 static const struct {
@@ -63,103 +58,48 @@ static void __init main_report(void)
 	pr_info("version %s loaded, claim=\"%s\"\n", THIS_MODULE->version, claim);
 }
 
+/*
+ * Between these two no map of ours is left, but there may be tasks in our text:
+ * those that were preempted in a function of ours, behind its module_put(), or on
+ * their way into one that a hook has put in. And RCU callbacks of ours, which
+ * queue work that the parts behind wait for.
+ */
+static void main_wait(void)
+{
+	synchronize_rcu_tasks();
+	synchronize_rcu();
+	rcu_barrier();
+}
+
+/* All of the module, what is needed first. */
+static const struct part main_parts[] __refconst = {
+	{ main_check_kernel, NULL },
+	{ stats_net_init, stats_net_exit },
+	{ dev_init, dev_exit },
+	{ NULL, main_wait },
+	{ outer_init, outer_exit },
+	{ claim_init, claim_exit },
+	{ NULL, hook_disarm },
+	/* From now on user space sees what stands: all but that it claims. */
+	{ nl_init, nl_exit },
+};
+
 static int __init main_init(void)
 {
-	int err;
+	int err = part_init_all(main_parts, ARRAY_SIZE(main_parts));
 
-	err = main_check_kernel();
 	if (err)
 		return err;
-
-	map_module_init();
-	err = ingress_module_init();
-	if (err)
-		return err;
-
-	err = trace_module_init();
-	if (err)
-		goto exit_ingress;
-
-	err = stats_net_init();
-	if (err)
-		goto exit_ingress;
-
-	err = group_module_init();
-	if (err)
-		goto exit_stats_net;
-
-	err = holder_module_init();
-	if (err)
-		goto exit_group;
-
-	err = notifier_init();
-	if (err)
-		goto exit_holder;
-
-	err = probe_init();
-	if (err)
-		goto exit_notifier;
-
-	err = outer_init();
-	if (err)
-		goto exit_probe;
-
-	err = claim_init();
-	if (err)
-		goto exit_outer;
-
-	/* From now on user space sees what stands: all but that it claims. */
-	err = nl_init();
-	if (err)
-		goto exit_claim;
 
 	/* Nothing can fail from here on. */
 	main_report();
 	hook_arm();
 	return 0;
-
-exit_claim:
-	claim_exit();
-exit_outer:
-	outer_exit();
-exit_probe:
-	probe_exit();
-exit_notifier:
-	notifier_exit();
-exit_holder:
-	holder_module_exit();
-exit_group:
-	group_module_exit();
-exit_stats_net:
-	stats_net_exit();
-exit_ingress:
-	ingress_module_exit();
-	return err;
 }
 
 static void __exit main_exit(void)
 {
-	/* Nobody asks any more. */
-	nl_exit();
-	hook_disarm();
-	claim_exit();
-	outer_exit();
-
-	/*
-	 * Tasks that were preempted in a function of ours, behind its
-	 * module_put(), or on their way into one that a hook has put in.
-	 */
-	synchronize_rcu_tasks();
-	synchronize_rcu();
-	/* Callbacks of ours; they queue work, which holder_module_exit() awaits. */
-	rcu_barrier();
-
-	probe_exit();
-	notifier_exit();
-	holder_module_exit();
-	group_module_exit();
-	stats_net_exit();
-	ingress_module_exit();
+	part_exit_all(main_parts, ARRAY_SIZE(main_parts));
 }
 
 module_init(main_init);

@@ -31,7 +31,6 @@
 
 #include "bulkq.h"
 #include "compat.h"
-#include "copy.h"
 #include "group.h"
 #include "port.h"
 
@@ -227,12 +226,9 @@ int __init group_module_init(void)
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	int err;
 
-	err = copy_module_init();
-	if (err)
-		return err;
 	err = register_pernet_subsys(&group_net_ops);
 	if (err)
-		goto exit_copy;
+		return err;
 	bulkq = bulkq_alloc(GFP_KERNEL);
 	if (!bulkq) {
 		err = -ENOMEM;
@@ -249,8 +245,6 @@ int __init group_module_init(void)
 
 unregister:
 	unregister_pernet_subsys(&group_net_ops);
-exit_copy:
-	copy_module_exit();
 	return err;
 }
 
@@ -263,5 +257,4 @@ void group_module_exit(void)
 {
 	group_port_free(group_empty);
 	unregister_pernet_subsys(&group_net_ops);
-	copy_module_exit();
 }

@@ -33,7 +33,7 @@
 #include "ingress.h"
 #include "port.h"
 #include "stats.h"
-#include "trace.h"
+#include "xdp_trace.h"
 
 /**
  * struct group_batch - the frames of a flush

@@ -482,19 +482,10 @@ static DECLARE_WORK(sweep_work, holder_sweep_all);
  * holder_module_init() - get ready for maps
  *
  * Context: insmod.
- * Return: 0 or -ENOMEM.
+ * Return: 0
  */
 int __init holder_module_init(void)
 {
-	return target_module_init(&sweep_work);
-}
-
-/**
- * holder_module_exit() - wait until nothing is held any more
- *
- * Context: rmmod, with no map left and the notifier unregistered.
- */
-void holder_module_exit(void)
-{
-	target_module_exit();
+	target_set_sweep(&sweep_work);
+	return 0;
 }

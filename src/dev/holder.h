@@ -57,6 +57,5 @@ u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere);
 void holder_detach(struct holder *holder, struct target *target, int uses);
 
 int holder_module_init(void);
-void holder_module_exit(void);
 
 #endif /* REDIRMAP_HOLDER_H */

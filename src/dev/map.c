@@ -461,8 +461,10 @@ void map_born(struct redir_map *rmap)
  * map_module_init() - get ready for maps
  *
  * Context: insmod.
+ * Return: 0
  */
-void __init map_module_init(void)
+int __init map_module_init(void)
 {
 	get_random_bytes(&birthmark, sizeof(birthmark));
+	return 0;
 }

@@ -137,6 +137,6 @@ map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags, u64 flag_mask,
 	return map_missed(map, verdict, flags);
 }
 
-void map_module_init(void);
+int map_module_init(void);
 
 #endif /* REDIRMAP_MAP_H */

@@ -58,6 +58,7 @@
 #include "port.h"
 #include "stats.h"
 #include "trace.h"
+#include "xdp_trace.h"
 
 /*
  * Bytes of each frame of a flush and of those behind it. A driver may change a

@@ -20,7 +20,7 @@
 #include "port.h"
 #include "probe.h"
 #include "stats_net.h"
-#include "trace.h"
+#include "xdp_trace.h"
 
 /* What an error of the kernel's enqueue means, or REDIRMAP_DROP_COUNT. */
 static enum redirmap_drop probe_reason(int err)
@@ -117,7 +117,7 @@ static void probe_exception(void *data, const struct net_device *dev,
 /**
  * probe_init() - begin to listen
  *
- * Context: insmod, after trace_module_init().
+ * Context: insmod, after xdp_trace_init().
  * Return: 0 or a negative errno.
  */
 int __init probe_init(void)

@@ -60,7 +60,7 @@ struct target target_nowhere = {
 /* Targets that are not freed yet; unloading waits for none. */
 static atomic_t targets_alive = ATOMIC_INIT(0);
 
-/* Holders' part of a device's leaving: see target_module_init(). */
+/* Holders' part of a device's leaving: see target_set_sweep(). */
 static struct work_struct *target_sweep;
 
 /* What is counted outlives the target. */
@@ -377,38 +377,31 @@ void target_queue_sweep(void)
 }
 
 /**
- * target_module_init() - get ready for maps and for the notifier
+ * target_set_sweep() - say how holders let go of what is dead
  * @sweep: work that calls target_take_dead(), lets all holders let go of what
  *	it gets, and puts it; queued a grace period after targets have died
+ *
+ * Context: insmod, before there are targets.
+ */
+void __init target_set_sweep(struct work_struct *sweep)
+{
+	target_sweep = sweep;
+}
+
+/**
+ * target_module_init() - get ready for maps and for the notifier
  *
  * Context: insmod.
  * Return: 0 or -ENOMEM.
  */
-int __init target_module_init(struct work_struct *sweep)
+int __init target_module_init(void)
 {
-	int err;
-
 	BUILD_BUG_ON(offsetof(struct target, entry));
 	BUILD_BUG_ON(offsetof(struct kern_dtab_netdev, dev));
 	BUILD_BUG_ON(offsetofend(struct kern_dtab_netdev, idx) > L1_CACHE_BYTES);
 
-	target_sweep = sweep;
 	target_wq = alloc_workqueue("redirmap", WQ_UNBOUND, 0);
-	if (!target_wq) {
-		err = -ENOMEM;
-		goto exit_bulkq;
-	}
-
-	err = target_table_init();
-	if (err)
-		goto destroy_wq;
-	return 0;
-
-destroy_wq:
-	destroy_workqueue(target_wq);
-exit_bulkq:
-	bulkq_module_exit();
-	return err;
+	return target_wq ? 0 : -ENOMEM;
 }
 
 /**
@@ -419,7 +412,5 @@ exit_bulkq:
 void target_module_exit(void)
 {
 	wait_var_event(&targets_alive, !atomic_read(&targets_alive));
-	target_table_exit();
 	destroy_workqueue(target_wq);
-	bulkq_module_exit();
 }

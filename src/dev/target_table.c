@@ -18,7 +18,6 @@
 #include <net/netns/generic.h>
 
 #include "stats.h"
-#include "target.h"
 #include "target_table.h"
 
 /*

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Tracepoints of the kernel's that are not exported but can be found by their
+ * names, at insmod.
+ *
+ * xdp_devmap_xmit is emitted for flushes that the kernel does not see: a
+ * broadcast is one flush to it. xdp_redirect_err is listened to: see probe.c.
+ * All this is where frames are redirected and flushed, bottom halves off.
+ */
+#include <linux/netdevice.h>
+#include <linux/preempt.h>
+#include <linux/rcupdate.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+
+#include "log.h"
+#include "xdp_trace.h"
+
+struct tracepoint *trace_devmap_xmit_tp __ro_after_init;
+struct tracepoint *trace_redirect_err_tp __ro_after_init;
+
+typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
+				    const struct net_device *to, int sent,
+				    int drops, int err);
+
+/**
+ * trace_devmap_xmit_call() - call who listens to xdp:xdp_devmap_xmit
+ * @from: as of trace_devmap_xmit()
+ * @to: as of trace_devmap_xmit()
+ * @sent: as of trace_devmap_xmit()
+ * @drops: as of trace_devmap_xmit()
+ * @err: as of trace_devmap_xmit()
+ *
+ * Context: bottom halves off.
+ */
+void trace_devmap_xmit_call(const struct net_device *from,
+			    const struct net_device *to, int sent, int drops,
+			    int err)
+{
+	struct tracepoint_func *func;
+
+	preempt_disable_notrace();
+	func = rcu_dereference_raw(trace_devmap_xmit_tp->funcs);
+	for (; func && func->func; func++)
+		((trace_devmap_xmit_t)func->func)(func->data, from, to, sent,
+						  drops, err);
+	preempt_enable_notrace();
+}
+
+static void __init trace_find(struct tracepoint *tp, void *priv)
+{
+	if (!strcmp(tp->name, "xdp_devmap_xmit"))
+		trace_devmap_xmit_tp = tp;
+	else if (!strcmp(tp->name, "xdp_redirect_err"))
+		trace_redirect_err_tp = tp;
+}
+
+/**
+ * xdp_trace_init() - find the kernel's tracepoints
+ *
+ * Context: insmod.
+ * Return: 0, or -EOPNOTSUPP when this kernel does not have one of them.
+ */
+int __init xdp_trace_init(void)
+{
+	for_each_kernel_tracepoint(trace_find, NULL);
+	if (trace_devmap_xmit_tp && trace_redirect_err_tp)
+		return 0;
+	pr_err("this kernel has no tracepoint %s\n",
+	       trace_devmap_xmit_tp ? "xdp_redirect_err" : "xdp_devmap_xmit");
+	return -EOPNOTSUPP;
+}
