@@ -2,12 +2,11 @@
 /*
  * Are the kernel's private structures where we believe them to be?
  *
- * Owns the table of what is believed, and compares it with the BTF of the
- * running kernel. The table has a section of its own in the module, so that
- * scripts/check-layout can hold the same rows against the BTF of the kernel
- * that is built for.
+ * Compares what families believe with the BTF of the running kernel. Their tables
+ * have a section of their own in the module, so that scripts/check-layout can
+ * hold the same rows against the BTF of the kernel that is built for.
  *
- * Called once, by insmod, in process context; nothing else runs yet.
+ * Called by insmod, in process context; nothing else runs yet.
  */
 #include <linux/btf.h>
 #include <linux/fs.h>
@@ -18,60 +17,6 @@
 #include "log.h"
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
-
-/* A test build believes something wrong, to see that insmod refuses it. */
-#ifdef REDIRMAP_TEST_BAD_LAYOUT
-#define LAYOUT_SKEW 8
-#else
-#define LAYOUT_SKEW 0
-#endif
-
-#define ROW_SIZE(kernel, ours) \
-	{ #kernel, "", sizeof(struct ours) }
-#define ROW(kernel, ours, member) \
-	{ #kernel, #member, offsetof(struct ours, member) }
-
-static const struct layout_row layout_rows[] __section("redirmap_layout") __used = {
-	ROW_SIZE(bpf_dtab, kern_dtab),
-	ROW(bpf_dtab, kern_dtab, map),
-	ROW(bpf_dtab, kern_dtab, netdev_map),
-	ROW(bpf_dtab, kern_dtab, list),
-	ROW(bpf_dtab, kern_dtab, dev_index_head),
-	ROW(bpf_dtab, kern_dtab, index_lock),
-	ROW(bpf_dtab, kern_dtab, items),
-	ROW(bpf_dtab, kern_dtab, n_buckets),
-	ROW_SIZE(bpf_dtab_netdev, kern_dtab_netdev),
-	ROW(bpf_dtab_netdev, kern_dtab_netdev, dev),
-	ROW(bpf_dtab_netdev, kern_dtab_netdev, index_hlist),
-	ROW(bpf_dtab_netdev, kern_dtab_netdev, xdp_prog),
-	ROW(bpf_dtab_netdev, kern_dtab_netdev, rcu),
-	ROW(bpf_dtab_netdev, kern_dtab_netdev, idx),
-	ROW(bpf_dtab_netdev, kern_dtab_netdev, val),
-#if COMPAT_TEST_FRAMES_IN_FRONT
-	ROW(xdp_page_head, kern_page_head, frm),
-	ROW(xdp_page_head, kern_page_head, data),
-#endif
-	ROW_SIZE(xdp_dev_bulk_queue, kern_bulkq),
-	ROW(xdp_dev_bulk_queue, kern_bulkq, q),
-	ROW(xdp_dev_bulk_queue, kern_bulkq, flush_node),
-	ROW(xdp_dev_bulk_queue, kern_bulkq, dev),
-	ROW(xdp_dev_bulk_queue, kern_bulkq, dev_rx),
-	ROW(xdp_dev_bulk_queue, kern_bulkq, xdp_prog),
-	{ "xdp_dev_bulk_queue", "count",
-	  offsetof(struct kern_bulkq, count) + LAYOUT_SKEW },
-};
-
-/**
- * layout_row() - what the module believes of the kernel, and insmod has found true
- * @i: from 0 on
- *
- * Context: any.
- * Return: a row, or NULL behind the last one.
- */
-const struct layout_row *layout_row(unsigned int i)
-{
-	return i < ARRAY_SIZE(layout_rows) ? &layout_rows[i] : NULL;
-}
 
 /* A BTF blob, checked for size as it is walked: it is only a file to us. */
 struct blob {
@@ -168,14 +113,12 @@ static s64 __init blob_where(const struct blob *blob,
 	return -1;
 }
 
-static int __init blob_check(const struct blob *blob)
+static int __init blob_check(const struct blob *blob,
+			     const struct layout_row *row)
 {
-	const struct layout_row *row;
 	s64 where;
-	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(layout_rows); i++) {
-		row = &layout_rows[i];
+	for (; row->type[0]; row++) {
 		where = blob_where(blob, row);
 		if (where == row->where)
 			continue;
@@ -257,14 +200,15 @@ close_file:
 }
 
 /**
- * layout_check() - compare our private layouts with the running kernel's BTF
+ * layout_check() - compare private layouts with the running kernel's BTF
+ * @rows: what is believed of them, ended by an empty row
  *
  * Context: process context, sleeps; reads a file of some megabytes.
  * Return: 0 when all rows agree; -EOPNOTSUPP when the kernel has no BTF to
  * read, -EINVAL when it cannot be understood, -ENOEXEC when a row differs,
  * each with a line in the log.
  */
-int __init layout_check(void)
+int __init layout_check(const struct layout_row *rows)
 {
 	struct blob blob;
 	size_t len;
@@ -283,7 +227,7 @@ int __init layout_check(void)
 	if (err)
 		pr_err(KERNEL_BTF " holds no BTF that this module can read\n");
 	else
-		err = blob_check(&blob);
+		err = blob_check(&blob, rows);
 
 	vfree(data);
 	return err;

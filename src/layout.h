@@ -2,82 +2,44 @@
 /*
  * Private layouts of the kernel that the module depends on.
  *
- * These structures are not in any header of the kernel: kernel/bpf/devmap.c
- * keeps them to itself. Each copy here carries a name of our own; layout.c
- * lists which member has to be where, and both the build (against the BTF of
- * the kernel that is built for) and insmod (against the BTF of the running
- * kernel) refuse a kernel where it is not so.
+ * Each family lists which member has to be where, in the section
+ * redirmap_layout; both the build (scripts/check-layout, against the BTF of the
+ * kernel that is built for) and insmod (layout.c, against the BTF of the
+ * running kernel) refuse a kernel where it is not so.
  */
 #ifndef REDIRMAP_LAYOUT_H
 #define REDIRMAP_LAYOUT_H
 
-#include <linux/bpf.h>
-#include <linux/list.h>
-#include <linux/netdevice.h>
-#include <linux/spinlock.h>
-#include <net/xdp.h>
+#include <linux/compiler_attributes.h>
+#include <linux/stddef.h>
+#include <linux/types.h>
 
-#include "compat.h"
-
-/*
- * struct bpf_dtab_netdev, the entry that a redirect leads to. The kernel reads
- * dev, and xdp_prog, which is NULL or ingress.c's: our port runs the program.
- */
-struct kern_dtab_netdev {
-	struct net_device *dev;
-	struct hlist_node index_hlist;
-#if COMPAT_DTAB_NETDEV_HAS_DTAB
-	struct bpf_dtab *dtab;
-#endif
-	struct bpf_prog *xdp_prog;
-	struct rcu_head rcu;
-	unsigned int idx;
-	struct bpf_devmap_val val;
-};
-
-/* struct bpf_dtab: a claimed map begins with it, and is a valid, empty one. */
-struct kern_dtab {
-	struct bpf_map map;
-	void __rcu **netdev_map;
-	struct list_head list;
-
-	/* DEVMAP_HASH only; the lock is the kernel's, for dev_index_head */
-	struct hlist_head *dev_index_head;
-	spinlock_t index_lock; /* not used by us */
-	unsigned int items;
-	u32 n_buckets;
-};
-
-/* struct xdp_dev_bulk_queue, what net_device.xdp_bulkq points to. */
-struct kern_bulkq {
-	struct xdp_frame *q[DEV_MAP_BULK_SIZE];
-	struct list_head flush_node;
-	struct net_device *dev;
-	struct net_device *dev_rx;
-	struct bpf_prog *xdp_prog;
-	unsigned int count;
-};
-
-#if COMPAT_TEST_FRAMES_IN_FRONT
-/* struct xdp_page_head, how BPF_PROG_TEST_RUN describes a page of its own. */
-struct kern_page_head {
-	struct xdp_buff orig_ctx;
-	struct xdp_buff ctx;
-	struct xdp_frame frm;
-	u8 data[];
-};
-#endif
-
-/* One row of the table that layout.c and scripts/check-layout compare. */
 #define LAYOUT_NAME_LEN 32
 
+/**
+ * struct layout_row - what is believed of a structure
+ * @type: struct, as the kernel calls it
+ * @member: a member of it; empty: the struct's own size
+ * @where: offset, or size, in bytes
+ */
 struct layout_row {
-	char type[LAYOUT_NAME_LEN];	/* struct, as the kernel calls it */
-	char member[LAYOUT_NAME_LEN];	/* empty: the struct's own size */
-	u32 where;			/* offset, or size, in bytes */
+	char type[LAYOUT_NAME_LEN];
+	char member[LAYOUT_NAME_LEN];
+	u32 where;
 };
 
-const struct layout_row *layout_row(unsigned int i);
-int layout_check(void);
+/*
+ * Where tables of rows are, each ended by an empty one: scripts/check-layout finds
+ * them there. They are __aligned(4), and so follow each other without a gap.
+ */
+#define LAYOUT_SECTION __section("redirmap_layout")
+
+/* Rows, of what the kernel and we call a struct. */
+#define LAYOUT_SIZE(kernel, ours) \
+	{ #kernel, "", sizeof(struct ours) }
+#define LAYOUT_ROW(kernel, ours, member) \
+	{ #kernel, #member, offsetof(struct ours, member) }
+
+int layout_check(const struct layout_row *rows);
 
 #endif /* REDIRMAP_LAYOUT_H */

@@ -13,8 +13,8 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
-#include "dev.h"
 #include "hook.h"
+#include "kind.h"
 #include "layout.h"
 #include "log.h"
 #include "netlink.h"
@@ -46,7 +46,7 @@ static int __init main_check_kernel(void)
 		pr_err("this kernel lacks %s\n", needs[i].option);
 		return -EOPNOTSUPP;
 	}
-	return layout_check();
+	return 0;
 }
 
 /* Which module this is, and what it will do: in the log for whoever asks later. */
@@ -71,11 +71,43 @@ static void main_wait(void)
 	rcu_barrier();
 }
 
+/* Families one after the other. */
+static int __init main_init_families(void)
+{
+	const struct family *family;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; (family = kind_family(i)); i++) {
+		if (family->layout)
+			err = layout_check(family->layout);
+		if (!err)
+			err = part_init_all(family->parts, family->n_parts);
+		if (err)
+			break;
+	}
+	while (err && i--) {
+		family = kind_family(i);
+		part_exit_all(family->parts, family->n_parts);
+	}
+	return err;
+}
+
+static void main_exit_families(void)
+{
+	const struct family *family;
+	unsigned int i;
+
+	for (i = 0; (family = kind_family(i)); i++)
+		part_exit_all(family->parts, family->n_parts);
+}
+
 /* All of the module, what is needed first. */
 static const struct part main_parts[] __refconst = {
 	{ main_check_kernel, NULL },
 	{ stats_net_init, stats_net_exit },
-	{ dev_init, dev_exit },
+	{ kind_init, kind_exit },
+	{ main_init_families, main_exit_families },
 	{ NULL, main_wait },
 	{ outer_init, outer_exit },
 	{ claim_init, claim_exit },

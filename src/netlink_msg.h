@@ -6,9 +6,8 @@
 #include <linux/types.h>
 
 struct net;
-struct redir_map;
+struct record;
 struct sk_buff;
-struct target_info;
 
 /*
  * The policy, some hooks, a row for each member of the private layouts, some
@@ -16,8 +15,7 @@ struct target_info;
  */
 #define NL_STATE_SIZE SZ_16K
 
-int nl_put_map(struct sk_buff *skb, struct redir_map *rmap, u32 id);
-int nl_put_target(struct sk_buff *skb, const struct target_info *target);
+int nl_put_map(struct sk_buff *skb, const struct record *record, u32 id);
 int nl_put_state(struct sk_buff *skb, struct net *net);
 
 #endif /* REDIRMAP_NETLINK_MSG_H */

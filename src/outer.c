@@ -24,27 +24,26 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 
-#include "claim.h"
 #include "hook.h"
-#include "map.h"
+#include "kind.h"
 #include "outer.h"
 
 static bool outer_unequal(const struct bpf_map *meta0,
-			       const struct bpf_map *meta1)
+			  const struct bpf_map *meta1)
 {
 	return false;
 }
 
-/* Called for stock outer maps; those of ours compare by map_meta_equal(). */
+/* Called for stock outer maps; those of ours may compare by themselves. */
 static void *outer_equal_entered(const unsigned long *args)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 	const struct bpf_map *map = (const struct bpf_map *)args[1];
 
-	if (meta->ops == map->ops || !(claim_is_ours(meta) || claim_is_ours(map)))
+	if (meta->ops == map->ops || !(kind_has(meta) || kind_has(map)))
 		return NULL;
 	if (meta->map_type == map->map_type)
-		map_report_mixed(map, claim_is_ours(map));
+		kind_report_mixed(map, kind_has(map));
 	return outer_unequal;
 }
 
@@ -98,7 +97,7 @@ static void outer_alloc_returned(unsigned long ret)
 	const struct bpf_map *meta = (const struct bpf_map *)ret;
 
 	if (outer_task_remove() &&
-	    (IS_ERR_OR_NULL(meta) || !claim_is_ours(meta)))
+	    (IS_ERR_OR_NULL(meta) || !kind_has(meta)))
 		module_put(THIS_MODULE);
 }
 
@@ -106,7 +105,7 @@ static void *outer_freed(const unsigned long *args)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 
-	if (claim_is_ours(meta))
+	if (kind_has(meta))
 		module_put(THIS_MODULE);
 	return NULL;
 }

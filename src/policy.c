@@ -6,6 +6,7 @@
  * module's parameters, by insmod and by writes to sysfs, and read under RCU by
  * the hook on map creation, with preemption off.
  */
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/ctype.h>
 #include <linux/glob.h>
@@ -228,4 +229,21 @@ bool policy_claims(const char *name)
 		claims = glob_match(glob, name);
 	rcu_read_unlock();
 	return claims;
+}
+
+/**
+ * policy_claims_new() - is a map that is to be made to be claimed?
+ * @attr: what user space asks for. Nobody has looked at the name yet, not even
+ *	for its end
+ *
+ * Context: any; neither sleeps nor locks.
+ * Return: true when one of the globs matches.
+ */
+bool policy_claims_new(const union bpf_attr *attr)
+{
+	char name[BPF_OBJ_NAME_LEN + 1];
+
+	memcpy(name, attr->map_name, BPF_OBJ_NAME_LEN);
+	name[BPF_OBJ_NAME_LEN] = '\0';
+	return policy_claims(name);
 }

@@ -4,10 +4,13 @@
 
 #include <linux/types.h>
 
+union bpf_attr;
+
 /* What a policy's text needs, with its NUL. */
 #define POLICY_TEXT_SIZE 256
 
 size_t policy_text(char *buf, size_t size);
 bool policy_claims(const char *name);
+bool policy_claims_new(const union bpf_attr *attr);
 
 #endif /* REDIRMAP_POLICY_H */

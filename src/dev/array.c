@@ -293,7 +293,14 @@ static void array_sweep(struct holder *holder, struct target *dead)
 	}
 }
 
-static u64 array_mem_usage(const struct bpf_map *map)
+/**
+ * array_memory() - what an array takes
+ * @map: the map, which must not be freed meanwhile
+ *
+ * Context: any.
+ * Return: bytes, those of all CPUs included, without targets that maps share.
+ */
+u64 array_memory(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
@@ -323,7 +330,6 @@ struct bpf_map *array_alloc(union bpf_attr *attr)
 		return ERR_CAST(rmap);
 
 	map = &rmap->dtab.map;
-	rmap->memory = array_mem_usage;
 	rmap->batch = &array_batch;
 	rmap->dtab.netdev_map =
 		map_area_alloc((u64)map->max_entries * sizeof(struct target *),
@@ -351,5 +357,4 @@ void array_set_ops(struct bpf_map_ops *ops)
 	ops->map_redirect = array_redirect;
 	ops->map_meta_equal = map_meta_equal;
 	batch_set_ops(ops);
-	compat_set_mem_usage(ops, array_mem_usage);
 }

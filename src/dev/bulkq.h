@@ -4,7 +4,7 @@
 
 #include <linux/list.h>
 
-#include "layout.h"
+#include "dev_layout.h"
 #include "stats.h"
 
 struct bpf_map;

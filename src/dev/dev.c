@@ -2,21 +2,26 @@
 /*
  * The family of device maps: BPF_MAP_TYPE_DEVMAP and BPF_MAP_TYPE_DEVMAP_HASH.
  *
- * Owns the order of its parts.
+ * Owns the entry that the core has of them, and the order of their parts.
  */
 #include <linux/init.h>
 #include <linux/kernel.h>
 
+#include "array.h"
 #include "bulkq.h"
 #include "copy.h"
-#include "dev.h"
+#include "create.h"
+#include "dev_layout.h"
 #include "group.h"
+#include "hash.h"
 #include "holder.h"
 #include "ingress.h"
+#include "kind.h"
 #include "map.h"
 #include "notifier.h"
 #include "part.h"
 #include "probe.h"
+#include "report.h"
 #include "target.h"
 #include "target_table.h"
 #include "xdp_trace.h"
@@ -37,23 +42,36 @@ static const struct part dev_parts[] __refconst = {
 	{ probe_init, probe_exit },
 };
 
-/**
- * dev_init() - get ready for device maps
- *
- * Context: insmod.
- * Return: 0, or the error of the part that failed.
- */
-int __init dev_init(void)
-{
-	return part_init_all(dev_parts, ARRAY_SIZE(dev_parts));
-}
+static struct kind dev_kinds[] = {
+	{
+		.type = BPF_MAP_TYPE_DEVMAP,
+		.set_ops = array_set_ops,
+		.is_unborn = map_is_unborn,
+		.record = map_record,
+		.born = map_born,
+		.memory = array_memory,
+		.report = report_map,
+	},
+	{
+		.type = BPF_MAP_TYPE_DEVMAP_HASH,
+		.set_ops = hash_set_ops,
+		.is_unborn = map_is_unborn,
+		.record = map_record,
+		.born = map_born,
+		.memory = hash_memory,
+		.report = report_map,
+	},
+};
 
-/**
- * dev_exit() - undo dev_init()
- *
- * Context: rmmod, with no map left and all RCU callbacks done.
- */
-void dev_exit(void)
-{
-	part_exit_all(dev_parts, ARRAY_SIZE(dev_parts));
-}
+const struct family dev_family = {
+	.parts = dev_parts,
+	.n_parts = ARRAY_SIZE(dev_parts),
+	.kinds = dev_kinds,
+	.n_kinds = ARRAY_SIZE(dev_kinds),
+	.hooks = create_hooks,
+	.n_hooks = CREATE_HOOKS,
+	.layout = dev_layout,
+	.requests = report_requests,
+	.n_requests = REPORT_REQUESTS,
+	.report = report_state,
+};

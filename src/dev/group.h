@@ -7,8 +7,8 @@
 #include <linux/netdevice.h>
 #include <uapi/linux/redirmap.h>
 
+#include "dev_layout.h"
 #include "ingress.h"
-#include "layout.h"
 
 struct bpf_map;
 struct net;

@@ -276,7 +276,14 @@ static const struct batch_ops hash_batch = {
 	.take = hash_take,
 };
 
-static u64 hash_mem_usage(const struct bpf_map *map)
+/**
+ * hash_memory() - what a hash takes
+ * @map: the map, which must not be freed meanwhile
+ *
+ * Context: any.
+ * Return: bytes, those of all CPUs included, without targets that maps share.
+ */
+u64 hash_memory(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
@@ -306,7 +313,6 @@ struct bpf_map *hash_alloc(union bpf_attr *attr)
 	if (IS_ERR(rmap))
 		return ERR_CAST(rmap);
 
-	rmap->memory = hash_mem_usage;
 	rmap->batch = &hash_batch;
 	err = hash_table_alloc(rmap);
 	if (err) {
@@ -332,5 +338,4 @@ void hash_set_ops(struct bpf_map_ops *ops)
 	ops->map_redirect = hash_redirect;
 	ops->map_meta_equal = map_meta_equal;
 	batch_set_ops(ops);
-	compat_set_mem_usage(ops, hash_mem_usage);
 }

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 
 struct bpf_map *hash_alloc(union bpf_attr *attr);
+u64 hash_memory(const struct bpf_map *map);
 void hash_set_ops(struct bpf_map_ops *ops);
 
 #endif /* REDIRMAP_HASH_H */

@@ -42,8 +42,8 @@
 #include <net/xdp.h>
 
 #include "compat.h"
+#include "dev_layout.h"
 #include "ingress.h"
-#include "layout.h"
 
 /*
  * A packet of generic XDP between core's call of our program and ndo_start_xmit,

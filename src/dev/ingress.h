@@ -8,7 +8,7 @@
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 
-#include "layout.h"
+#include "dev_layout.h"
 
 struct bpf_prog;
 struct xdp_frame;

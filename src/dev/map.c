@@ -17,19 +17,16 @@
 #include <linux/filter.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/nsproxy.h>
 #include <linux/random.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "bulkq.h"
-#include "log.h"
+#include "kind.h"
 #include "map.h"
-#include "registry.h"
+#include "record.h"
 #include "stats.h"
-#include "stats_net.h"
-#include "trace.h"
 
 #define MAP_CREATE_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY)
 
@@ -136,7 +133,7 @@ static size_t map_counters_offset(size_t size)
 /* Bytes of a map without its table. */
 static size_t map_size(const struct redir_map *rmap)
 {
-	return (void *)(rmap->counters + nr_cpu_ids) - (void *)rmap;
+	return (void *)(rmap->record.counters + nr_cpu_ids) - (void *)rmap;
 }
 
 /**
@@ -162,7 +159,7 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 	if (!compat_map_alloc_permitted())
 		return ERR_PTR(-EPERM);
 
-	rmap = map_area_alloc(offset + nr_cpu_ids * sizeof(*rmap->counters),
+	rmap = map_area_alloc(offset + nr_cpu_ids * sizeof(struct stats_map),
 			      NUMA_NO_NODE);
 	if (!rmap)
 		return ERR_PTR(-ENOMEM);
@@ -177,7 +174,7 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
 	rmap->birthmark = birthmark;
-	rmap->counters = (void *)rmap + offset;
+	rmap->record.counters = (void *)rmap + offset;
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		rmap->group[i] = group_empty_entry();
 	holder_init(&rmap->holder, sweep);
@@ -212,17 +209,13 @@ void map_free(struct redir_map *rmap)
 {
 	int i;
 
-	trace_redirmap_release(&rmap->dtab.map);
-	/* First, so that it is known as gone when it is found no more. */
-	stats_gone_leave(rmap->gone, &rmap->leaver);
-	registry_remove(rmap);
+	record_close(&rmap->record);
 	bulkq_reserve_exit(&rmap->holder.bulkqs);
 
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
 
-	stats_gone_keep(rmap->gone, &rmap->leaver);
-	stats_gone_put(rmap->gone);
+	record_end(&rmap->record);
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		if (map_has_group(rmap, i))
@@ -252,24 +245,6 @@ bool map_is_unborn(const struct bpf_map *map)
 }
 
 /**
- * map_report_mixed() - say in the log why an outer map refuses a map
- * @map: the map that was to go into an outer map
- * @claimed: it is a claimed one, and the outer map was made with a stock one;
- *	false for the reverse
- *
- * The EINVAL that user space gets says nothing.
- *
- * Context: bpf(2); preemption may be off.
- */
-void map_report_mixed(const struct bpf_map *map, bool claimed)
-{
-	pr_notice_ratelimited("map %u (%s) is %s, and cannot go into an outer map that was made with a %s inner map\n",
-			      map->id, map->name,
-			      claimed ? "claimed" : "the kernel's",
-			      claimed ? "stock" : "claimed");
-}
-
-/**
  * map_meta_equal() - may a map be put where another one was described?
  * @meta: the description of an inner map, which is a claimed one
  * @map: the map that is to go there
@@ -285,7 +260,7 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 {
 	if (meta->ops != map->ops) {
 		if (meta->map_type == map->map_type)
-			map_report_mixed(map, false);
+			kind_report_mixed(map, false);
 		return false;
 	}
 	return meta->map_type == map->map_type &&
@@ -312,46 +287,9 @@ map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
 {
 	/* Unknown flags are the program's fault; nothing was looked up. */
 	if (!(flags & ~(u64)(MAP_REDIRECT_ACTIONS | MAP_REDIRECT_FLAGS)))
-		stats_map_missed(to_redir_map(map)->counters, map, verdict);
+		stats_map_missed(to_redir_map(map)->record.counters, map,
+				 verdict);
 	return verdict;
-}
-
-/**
- * map_stats() - read what was lost for reasons that are no device's
- * @rmap: the map
- * @sum: what the counters are added to
- *
- * Context: inside an RCU read section, or nobody frees the map.
- */
-void map_stats(const struct redir_map *rmap, struct stats_sum *sum)
-{
-	stats_map_add(rmap->counters, sum);
-}
-
-static void map_read_stats(const struct stats_leaver *leaver,
-			   struct stats_gone_device *told)
-{
-	map_stats(container_of(leaver, struct redir_map, leaver), &told->sum);
-}
-
-/**
- * map_leave_if_closed() - let a map be gone that has no id any more
- * @rmap: a map that is born
- *
- * Core takes the id away with the last reference, and netlink tells of the map no
- * more; the work item that frees it may come much later. So who reads what was
- * counted for maps that are gone looks for such ones before: see
- * stats_gone_leave().
- *
- * Context: process context, inside an RCU read section, which keeps the map.
- */
-void map_leave_if_closed(struct redir_map *rmap)
-{
-	const struct bpf_map *map = &rmap->dtab.map;
-
-	/* One that is being created has no id either, but a reference. */
-	if (!READ_ONCE(map->id) && !atomic64_read(&map->refcnt))
-		stats_gone_leave(rmap->gone, &rmap->leaver);
 }
 
 static __always_inline void *map_group(struct bpf_map *map, int i)
@@ -360,7 +298,7 @@ static __always_inline void *map_group(struct bpf_map *map, int i)
 	struct kern_dtab_netdev *group = READ_ONCE(rmap->group[i]);
 
 	if (unlikely(group == group_empty_entry()))
-		stats_map_drop(rmap->counters, map, REDIRMAP_DROP_NO_MEMBER, 1);
+		stats_map_drop(rmap->record.counters, map, REDIRMAP_DROP_NO_MEMBER, 1);
 	else if (group->xdp_prog)
 		ingress_spare(group->dev);
 	return group;
@@ -439,22 +377,28 @@ void map_prepare(struct redir_map *rmap, u32 entries)
 }
 
 /**
+ * map_record() - a map's record
+ * @map: the map
+ *
+ * Context: any.
+ * Return: the record.
+ */
+struct record *map_record(struct bpf_map *map)
+{
+	return &to_redir_map(map)->record;
+}
+
+/**
  * map_born() - a map has got its ops
- * @rmap: the map
+ * @map: the map
  *
  * Context: bpf(2) of who creates it; preemption may be off.
  */
-void map_born(struct redir_map *rmap)
+void map_born(struct bpf_map *map)
 {
-	struct net *net = current->nsproxy->net_ns;
+	struct redir_map *rmap = to_redir_map(map);
 
-	rmap->netns_cookie = net->net_cookie;
-	rmap->netns_ino = net->ns.inum;
-	rmap->gone = stats_net_gone_get(net);
-	stats_leaver_init(&rmap->leaver, map_read_stats);
 	bulkq_reserve_born(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
-	registry_add(rmap);
-	trace_redirmap_claim(&rmap->dtab.map);
 }
 
 /**

@@ -6,9 +6,10 @@
 #include <linux/filter.h>
 
 #include "compat.h"
+#include "dev_layout.h"
 #include "group.h"
 #include "holder.h"
-#include "layout.h"
+#include "record.h"
 #include "stats.h"
 #include "value.h"
 
@@ -25,17 +26,9 @@ struct batch_ops;
  *	Per packet, max_entries and the table are read from it
  * @group: where broadcasts lead, without and with BPF_F_EXCLUDE_INGRESS: to
  *	nobody until the first entry is made, and from then on to the map's own
- * @counters: of what is no target's, one for each possible CPU, behind the
- *	map's own memory; hot where a program leaves most of its packets to the
- *	stack
+ * @record: what every claimed map has; its counters are behind the map's own
+ *	memory
  * @birthmark: says that this load of the module has made the map
- * @serial: its number among all maps: see registry.c
- * @registered: its place there
- * @netns_cookie: the network namespace that it was created in
- * @netns_ino: the same, as user space knows it
- * @gone: what keeps its counters when it goes
- * @leaver: its part in that
- * @memory: bytes that the map takes, without targets that maps share
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
@@ -45,19 +38,12 @@ struct redir_map {
 	/* hot */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
-	/* per look-up that finds no entry */
-	struct stats_map *counters;
+	/* begins with what a look-up reads that finds no entry */
+	struct record record;
 
 	/* cold */
 	u64 birthmark;
-	u64 serial;
-	struct list_head registered;
-	u64 netns_cookie;
-	unsigned int netns_ino;
-	struct stats_gone *gone;
-	struct stats_leaver leaver;
 	bool grouped;
-	u64 (*memory)(const struct bpf_map *map);
 	struct holder holder;
 	const struct batch_ops *batch;
 	spinlock_t lock; /* see @lock above */
@@ -93,20 +79,18 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 					  struct target *dead));
 void map_unalloc(struct redir_map *rmap);
 void map_prepare(struct redir_map *rmap, u32 entries);
-void map_born(struct redir_map *rmap);
+struct record *map_record(struct bpf_map *map);
+void map_born(struct bpf_map *map);
 void map_free(struct redir_map *rmap);
 u64 map_memory(const struct redir_map *rmap);
 void *map_area_alloc(u64 size, int numa_node);
 
 bool map_is_unborn(const struct bpf_map *map);
-void map_report_mixed(const struct bpf_map *map, bool claimed);
 bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val);
 map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
-void map_stats(const struct redir_map *rmap, struct stats_sum *sum);
-void map_leave_if_closed(struct redir_map *rmap);
 map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
 
 /**

@@ -35,7 +35,7 @@ static struct kern_dtab_netdev *map_make_group(struct redir_map *rmap,
 	bulkq = bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
 	if (!bulkq)
 		return NULL;
-	group = group_port_alloc(net, &rmap->dtab.map, rmap->counters,
+	group = group_port_alloc(net, &rmap->dtab.map, rmap->record.counters,
 				 &rmap->holder.members, i, bulkq, gfp);
 	if (!group)
 		bulkq_free(bulkq);

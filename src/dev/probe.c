@@ -14,8 +14,8 @@
 #include <linux/tracepoint.h>
 #include <trace/events/xdp.h>
 
+#include "dev_layout.h"
 #include "group.h"
-#include "layout.h"
 #include "log.h"
 #include "port.h"
 #include "probe.h"

@@ -10,7 +10,7 @@
 #include <linux/xarray.h>
 #include <uapi/linux/redirmap.h>
 
-#include "layout.h"
+#include "dev_layout.h"
 #include "port.h"
 #include "stats.h"
 

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What netlink tells of device maps: their targets, and what they have that other
+ * kinds of maps have not.
+ *
+ * Owns the requests about targets. They are seen in the namespace that they are
+ * in. A dump is resumed by their ids.
+ *
+ * In the process context of who asks, in parallel: see netlink_answer.c.
+ */
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <net/genetlink.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+#include <uapi/linux/redirmap.h>
+
+#include "copy.h"
+#include "holder.h"
+#include "map.h"
+#include "netlink_answer.h"
+#include "record.h"
+#include "report.h"
+#include "stats.h"
+#include "target_table.h"
+
+/* What a request may contain; all else is refused. */
+static const struct nla_policy target_policy[REDIRMAP_A_TARGET_ALL_NETNS + 1] = {
+	[REDIRMAP_A_TARGET_ID] = { .type = NLA_U32 },
+	[REDIRMAP_A_TARGET_ALL_NETNS] = NLA_POLICY_VALIDATE_FN(NLA_FLAG, nl_check_all_netns),
+};
+
+static bool report_sees_target(const struct net *net, bool all,
+			       const struct target_info *target)
+{
+	return all || target->net == net;
+}
+
+static int report_put_target(struct sk_buff *skb, const struct target_info *target)
+{
+	if (nla_put_u32(skb, REDIRMAP_A_TARGET_ID, target->id) ||
+	    nla_put_u32(skb, REDIRMAP_A_TARGET_IFINDEX, target->ifindex) ||
+	    nla_put_string(skb, REDIRMAP_A_TARGET_IFNAME, target->ifname) ||
+	    (target->prog_id &&
+	     nla_put_u32(skb, REDIRMAP_A_TARGET_PROG_ID, target->prog_id)) ||
+	    nla_put_u32(skb, REDIRMAP_A_TARGET_REFS, target->refs) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_TARGET_NETNS, target->netns_ino,
+			      REDIRMAP_A_TARGET_PAD) ||
+	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)))
+		return -EMSGSIZE;
+	return nl_put_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
+}
+
+/* The target of an id, if it may be seen. */
+static bool report_find_target(const struct net *net, bool all, u32 id,
+			       struct target_info *target)
+{
+	unsigned long at = id;
+
+	return target_next_info(&at, target) && target->id == id &&
+	       report_sees_target(net, all, target);
+}
+
+static int report_target_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *id = info->attrs[REDIRMAP_A_TARGET_ID];
+	struct target_info target;
+	struct sk_buff *msg;
+	void *hdr;
+	bool all;
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, REDIRMAP_A_TARGET_ID)) {
+		GENL_SET_ERR_MSG(info, "A single target is asked for by its id");
+		return -EINVAL;
+	}
+	msg = nl_answer_scoped(skb, info, REDIRMAP_A_TARGET_ALL_NETNS, &all, &hdr);
+	if (IS_ERR(msg))
+		return PTR_ERR(msg);
+
+	err = -ENOENT;
+	if (report_find_target(genl_info_net(info), all, nla_get_u32(id), &target))
+		err = report_put_target(msg, &target);
+	else
+		NL_SET_ERR_MSG_ATTR(info->extack, id,
+				    "No target of this network namespace has this id");
+	return nl_reply(msg, info, hdr, err);
+}
+
+static int report_target_start(struct netlink_callback *cb)
+{
+	return nl_dump_start(cb, REDIRMAP_A_TARGET_ID,
+			     REDIRMAP_A_TARGET_ALL_NETNS);
+}
+
+static bool report_dump_target(struct sk_buff *skb, struct netlink_callback *cb,
+			       const struct target_info *target)
+{
+	void *hdr = nl_dump_put(skb, cb, REDIRMAP_CMD_TARGET_GET);
+
+	return hdr && nl_dump_end(skb, cb, hdr, report_put_target(skb, target));
+}
+
+static bool report_next_target(struct netlink_callback *cb, unsigned long *id,
+			       struct target_info *target)
+{
+	cb->seq = target_generation();
+	return target_next_info(id, target);
+}
+
+static int report_target_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct nl_walk *walk = (void *)cb->ctx;
+	const struct net *net = sock_net(skb->sk);
+	unsigned long id = walk->next;
+	struct target_info target;
+	bool full = false;
+
+	while (!full && report_next_target(cb, &id, &target)) {
+		full = report_sees_target(net, walk->all, &target) &&
+		       !report_dump_target(skb, cb, &target);
+		if (!full)
+			walk->next = ++id;
+	}
+	return nl_dump_result(skb, full);
+}
+
+const struct genl_ops report_requests[REPORT_REQUESTS] = {
+	{
+		.cmd = REDIRMAP_CMD_TARGET_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.policy = target_policy,
+		.maxattr = ARRAY_SIZE(target_policy) - 1,
+		.doit = report_target_get,
+		.start = report_target_start,
+		.dumpit = report_target_dump,
+	},
+};
+
+/**
+ * report_map() - tell of a device map
+ * @skb: a message that has been begun
+ * @record: the map's record
+ *
+ * Context: inside an RCU read section, which keeps the map.
+ * Return: 0 or -EMSGSIZE.
+ */
+int report_map(struct sk_buff *skb, const struct record *record)
+{
+	struct redir_map *rmap = to_redir_map(record->map);
+	u32 used, elsewhere;
+
+	/* Updates under way are counted twice, but no map has more than it can. */
+	used = min_t(u64, holder_used(&rmap->holder, record->netns_cookie,
+				      &elsewhere),
+		     record->map->max_entries);
+	if (nla_put_u32(skb, REDIRMAP_A_MAP_USED, used) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_MEMBERS,
+			READ_ONCE(rmap->holder.count)) ||
+	    (elsewhere &&
+	     nla_put_u32(skb, REDIRMAP_A_MAP_ELSEWHERE, elsewhere)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/**
+ * report_state() - tell of what device maps have in common
+ * @skb: a message that has been begun
+ * @net: the namespace of who asks
+ *
+ * Context: process context.
+ * Return: 0 or -EMSGSIZE.
+ */
+int report_state(struct sk_buff *skb, struct net *net)
+{
+	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
+				 copy_memory(), REDIRMAP_A_STATE_PAD);
+}

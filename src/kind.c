@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Kinds: what maps are claimed, and how such maps become, and cease to be, ours.
+ *
+ * Owns the table of families, which Kbuild names, and of each kind the set of
+ * operations: the kernel's own, copied when they are first seen, with ours put
+ * over. What we do not know keeps working.
+ *
+ * A map of ours holds a reference to the module, from its birth until it is
+ * freed. Where none can be had, since rmmod has begun, the map stays the
+ * kernel's.
+ *
+ * Maps are born in bpf(2), with preemption off. Those of kinds that the kernel
+ * allocates are freed here, in a work item of the kernel.
+ */
+#include <linux/bpf.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+
+#include "compat.h"
+#include "kind.h"
+#include "log.h"
+#include "record.h"
+
+#define KIND_POINT_TO(name) (&KIND_FAMILY(name))
+
+static const struct family *const families[] = {
+	REDIRMAP_FAMILIES(KIND_POINT_TO)
+};
+
+/* A raw one: maps are born with preemption off. */
+static DEFINE_RAW_SPINLOCK(kind_lock);
+
+/**
+ * kind_family() - a family of maps
+ * @i: from 0 on
+ *
+ * Context: any.
+ * Return: the family, or NULL behind the last one.
+ */
+const struct family *kind_family(unsigned int i)
+{
+	return i < ARRAY_SIZE(families) ? families[i] : NULL;
+}
+
+/**
+ * kind_find() - the kind of a map type
+ * @type: the map type
+ *
+ * Context: any.
+ * Return: the kind, or NULL.
+ */
+struct kind *kind_find(enum bpf_map_type type)
+{
+	const struct family *family;
+	unsigned int i, j;
+
+	for (i = 0; (family = kind_family(i)); i++)
+		for (j = 0; j < family->n_kinds; j++)
+			if (family->kinds[j].type == type)
+				return &family->kinds[j];
+	return NULL;
+}
+
+/**
+ * kind_has() - is a map a claimed one?
+ * @map: any map, or the description of an inner one
+ *
+ * Context: any.
+ * Return: true for a claimed map that is born, and what describes one.
+ */
+bool kind_has(const struct bpf_map *map)
+{
+	const struct kind *kind = kind_find(map->map_type);
+
+	return kind && map->ops == &kind->ops;
+}
+
+/* The end of a map that the kernel has allocated, and of its record. */
+static void kind_free(struct bpf_map *map)
+{
+	const struct bpf_map_ops *stock = kind_find(map->map_type)->stock;
+	struct record *record;
+
+	rcu_read_lock();
+	record = record_find(map);
+	rcu_read_unlock();
+
+	record_close(record);
+	synchronize_rcu();
+	record_end(record);
+	stock->map_free(map);
+	record_free(record);
+	/* rmmod waits for tasks to leave our text: see main.c. */
+	module_put(THIS_MODULE);
+}
+
+static const struct bpf_map_ops *kind_ops(struct kind *kind,
+					  const struct bpf_map *map)
+{
+	unsigned long flags;
+
+	/* Pairs with the release below: what is set is written. */
+	if (smp_load_acquire(&kind->stock))
+		return &kind->ops;
+
+	raw_spin_lock_irqsave(&kind_lock, flags);
+	if (!kind->stock) {
+		kind->ops = *map->ops;
+		if (!kind->record)
+			kind->ops.map_free = kind_free;
+		compat_set_mem_usage(&kind->ops, kind->memory);
+		kind->set_ops(&kind->ops);
+		/* Pairs with the acquire above. */
+		smp_store_release(&kind->stock, map->ops);
+	}
+	raw_spin_unlock_irqrestore(&kind_lock, flags);
+	return &kind->ops;
+}
+
+/**
+ * kind_claim() - let a map be born as one of ours
+ * @kind: its kind
+ * @map: a map that nobody else can have yet
+ *
+ * Context: bpf(2) of who creates the map; preemption may be off.
+ * Return: false when it stays the kernel's.
+ */
+bool kind_claim(struct kind *kind, struct bpf_map *map)
+{
+	struct record *record;
+
+	if (!try_module_get(THIS_MODULE))
+		return false;
+	record = kind->record ? kind->record(map) : record_take();
+	if (!record) {
+		pr_notice_ratelimited("a map (%s) stays the kernel's: too many were made at once\n",
+				      map->name);
+		module_put(THIS_MODULE);
+		return false;
+	}
+	map->ops = kind_ops(kind, map);
+	if (kind->born)
+		kind->born(map);
+	record_open(record, map, kind);
+	return true;
+}
+
+/**
+ * kind_report_mixed() - say in the log why an outer map refuses a map
+ * @map: the map that was to go into an outer map
+ * @claimed: it is a claimed one, and the outer map was made with a stock one;
+ *	false for the reverse
+ *
+ * The EINVAL that user space gets says nothing.
+ *
+ * Context: bpf(2); preemption may be off.
+ */
+void kind_report_mixed(const struct bpf_map *map, bool claimed)
+{
+	pr_notice_ratelimited("map %u (%s) is %s, and cannot go into an outer map that was made with a %s inner map\n",
+			      map->id, map->name,
+			      claimed ? "claimed" : "the kernel's",
+			      claimed ? "stock" : "claimed");
+}
+
+/**
+ * kind_init() - get ready for maps that the kernel allocates, if a kind is so
+ *
+ * Context: insmod.
+ * Return: 0 or -ENOMEM.
+ */
+int __init kind_init(void)
+{
+	const struct family *family;
+	unsigned int i, j;
+
+	for (i = 0; (family = kind_family(i)); i++)
+		for (j = 0; j < family->n_kinds; j++)
+			if (!family->kinds[j].record)
+				return record_reserve_init();
+	return 0;
+}
+
+/**
+ * kind_exit() - undo kind_init()
+ *
+ * Context: rmmod, with no map left.
+ */
+void kind_exit(void)
+{
+	record_reserve_exit();
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_KIND_H
+#define REDIRMAP_KIND_H
+
+#include <linux/bpf.h>
+
+#include "hook.h"
+#include "layout.h"
+#include "part.h"
+#include "record.h"
+
+struct genl_ops;
+struct net;
+struct sk_buff;
+
+/**
+ * struct kind - a kind of map that is claimed
+ * @type: the map type
+ * @set_ops: put our operations over a copy of the kernel's
+ * @is_unborn: has the module made this map, of the type, and are its ops still
+ *	the kernel's? NULL where the kernel makes all such maps: then the policy
+ *	decides when one is there
+ * @record: the record in a map that is_unborn() knows; NULL likewise: then it
+ *	has memory of its own
+ * @born: get ready for a map that is being born; optional
+ * @memory: what a map takes, in bytes, those of all CPUs included
+ * @report: write what netlink tells of such maps alone; 0 or -EMSGSIZE;
+ *	optional; inside an RCU read section
+ * @stock: the kernel's operations, once such a map was born
+ * @ops: a copy of them, with ours over it
+ *
+ * @is_unborn, @record and @born are called in bpf(2), with preemption off, and
+ * @set_ops with a raw spinlock held besides.
+ */
+struct kind {
+	enum bpf_map_type type;
+	void (*set_ops)(struct bpf_map_ops *ops);
+	bool (*is_unborn)(const struct bpf_map *map);
+	struct record *(*record)(struct bpf_map *map);
+	void (*born)(struct bpf_map *map);
+	u64 (*memory)(const struct bpf_map *map);
+	int (*report)(struct sk_buff *skb, const struct record *record);
+
+	/* kind.c's */
+	const struct bpf_map_ops *stock;
+	struct bpf_map_ops ops;
+};
+
+/**
+ * struct family - kinds of maps that have something in common
+ * @parts: what they need, in the order in which it is brought up
+ * @n_parts: how many
+ * @kinds: the kinds
+ * @n_kinds: how many
+ * @hooks: on functions of the kernel, which they need besides
+ * @n_hooks: how many
+ * @layout: the private layouts that they rely on, in LAYOUT_SECTION, ended by an
+ *	empty row; optional
+ * @requests: that netlink answers besides; their handlers are built of what
+ *	netlink_msg.h has
+ * @n_requests: how many
+ * @report: write what the state of the module tells of them; 0 or -EMSGSIZE;
+ *	optional
+ */
+struct family {
+	const struct part *parts;
+	unsigned int n_parts;
+	struct kind *kinds;
+	unsigned int n_kinds;
+	struct hook *hooks;
+	unsigned int n_hooks;
+	const struct layout_row *layout;
+	const struct genl_ops *requests;
+	unsigned int n_requests;
+	int (*report)(struct sk_buff *skb, struct net *net);
+};
+
+#define KIND_FAMILY(name) name##_family
+
+#define KIND_FAMILIES REDIRMAP_FAMILIES(KIND_FAMILY)
+
+/* Kbuild tells which there are. */
+extern const struct family KIND_FAMILIES;
+
+const struct family *kind_family(unsigned int i);
+struct kind *kind_find(enum bpf_map_type type);
+bool kind_claim(struct kind *kind, struct bpf_map *map);
+bool kind_has(const struct bpf_map *map);
+void kind_report_mixed(const struct bpf_map *map, bool claimed);
+
+int kind_init(void);
+void kind_exit(void);
+
+#endif /* REDIRMAP_KIND_H */

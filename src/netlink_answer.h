@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_NETLINK_ANSWER_H
+#define REDIRMAP_NETLINK_ANSWER_H
+
+#include <net/genetlink.h>
+
+struct stats_sum;
+
+/**
+ * struct nl_walk - how far a dump has come, in netlink_callback.ctx
+ * @next: where to go on: behind this serial number of a map, or at this id of a
+ *	target
+ * @all: in all network namespaces
+ */
+struct nl_walk {
+	u64 next;
+	bool all;
+};
+
+extern struct genl_family nl_family;
+
+int nl_check_all_netns(const struct nlattr *attr,
+		       struct netlink_ext_ack *extack);
+
+struct sk_buff *nl_answer(struct genl_info *info, size_t size, void **hdr);
+struct sk_buff *nl_answer_scoped(struct sk_buff *skb, struct genl_info *info,
+				 int all_netns, bool *all, void **hdr);
+int nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr, int err);
+
+int nl_dump_start(struct netlink_callback *cb, int id, int all_netns);
+void *nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd);
+bool nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb, void *hdr,
+		 int err);
+int nl_dump_result(const struct sk_buff *skb, bool full);
+
+int nl_put_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum);
+
+#endif /* REDIRMAP_NETLINK_ANSWER_H */

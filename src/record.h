@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_RECORD_H
+#define REDIRMAP_RECORD_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "stats.h"
+
+struct bpf_map;
+struct kind;
+struct net;
+
+/**
+ * struct record - what every claimed map has
+ * @counters: of what is no target's, one for each possible CPU; hot where a
+ *	program leaves most of its packets to the stack
+ * @map: the map
+ * @kind: its kind
+ * @serial: its number among all claimed maps, by their births
+ * @listed: place among them
+ * @hashed: the same by the map's address; NULL pointers while it is unborn
+ * @netns_cookie: the network namespace that it was created in
+ * @netns_ino: the same, as user space knows it
+ * @gone: what keeps @counters when the map goes
+ * @leaver: its part in that
+ *
+ * Part of a map that the module allocates. For those that the kernel allocates
+ * it has memory of its own: see record_take().
+ */
+struct record {
+	/* hot */
+	struct stats_map *counters;
+
+	/* cold */
+	struct bpf_map *map;
+	const struct kind *kind;
+	u64 serial;
+	struct list_head listed;
+	struct hlist_node hashed;
+	u64 netns_cookie;
+	unsigned int netns_ino;
+	struct stats_gone *gone;
+	struct stats_leaver leaver;
+};
+
+void record_open(struct record *record, struct bpf_map *map,
+		 const struct kind *kind);
+void record_close(struct record *record);
+void record_end(struct record *record);
+void record_stats(const struct record *record, struct stats_sum *sum);
+
+struct record *record_find(const struct bpf_map *map);
+struct record *record_next(struct record *at, u64 serial);
+unsigned int record_generation(void);
+void record_find_closed(const struct net *net);
+
+struct record *record_take(void);
+void record_free(struct record *record);
+int record_reserve_init(void);
+void record_reserve_exit(void);
+
+#endif /* REDIRMAP_RECORD_H */
