@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A second family, for the suite alone: cpumaps, which the kernel allocates, and
+ * whose redirects that find no entry are counted.
+ *
+ * Shows that the core knows no family: it is in a build of the module with
+ * REDIRMAP_TEST_SECOND=y, and nothing else is another one. See test_second.py.
+ */
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/kernel.h>
+
+#include "compat.h"
+#include "kind.h"
+#include "record.h"
+#include "stats.h"
+
+static struct kind second_kinds[1];
+
+/* Runs in NAPI, bottom halves off, per packet. */
+static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
+				 u64 flags)
+{
+	map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key, flags);
+
+	if (verdict != XDP_REDIRECT)
+		stats_map_missed(record_find(map)->counters, map, verdict);
+	return verdict;
+}
+
+static void second_set_ops(struct bpf_map_ops *ops)
+{
+	ops->map_redirect = second_redirect;
+}
+
+static u64 second_memory(const struct bpf_map *map)
+{
+	return map->max_entries * sizeof(void *);
+}
+
+static struct kind second_kinds[] = {
+	{
+		.type = BPF_MAP_TYPE_CPUMAP,
+		.set_ops = second_set_ops,
+		.memory = second_memory,
+	},
+};
+
+const struct family second_family = {
+	.kinds = second_kinds,
+	.n_kinds = ARRAY_SIZE(second_kinds),
+};
