@@ -138,26 +138,26 @@ static bool holder_use(struct holder *holder, struct holding *holding)
 	       holder_use_idle(holder, holding);
 }
 
-/* First use of a target in a holder. Same context as holder_attach(). */
-static struct target *holder_add(struct holder *holder, struct net *net,
-				 u32 ifindex, struct bpf_prog *prog, bool own,
-				 gfp_t gfp)
+/* First use of a target in a holder, perhaps of one that was found. */
+static noinline struct target *
+holder_add(struct holder *holder, struct target_want *want,
+	   struct target *found)
 {
 	struct holding *holding, *new;
 	struct target *target;
 	int err;
 
-	target = target_get(net, ifindex, prog, own, &holder->bulkqs, gfp);
+	target = target_get(want, found, &holder->bulkqs);
 	if (IS_ERR(target))
 		return target;
 
-	new = kzalloc(sizeof(*new), gfp);
+	new = kzalloc(sizeof(*new), want->gfp);
 	if (!new) {
 		err = -ENOMEM;
 		goto put_target;
 	}
 	new->target = target;
-	new->netns_cookie = net->net_cookie;
+	new->netns_cookie = want->net->net_cookie;
 	new->held = true;
 	INIT_LIST_HEAD(&new->idle_node);
 	new->member.port = &target->port;
@@ -173,7 +173,7 @@ static struct target *holder_add(struct holder *holder, struct net *net,
 		target_put(target);
 		return target;
 	}
-	err = xa_err(xa_store(&holder->holdings, target->id, new, gfp));
+	err = xa_err(xa_store(&holder->holdings, target->id, new, want->gfp));
 	if (!err) {
 		WRITE_ONCE(holder->count, holder->count + 1);
 		list_add_tail_rcu(&new->member.node, &holder->members);
@@ -192,38 +192,53 @@ put_target:
 }
 
 /**
- * holder_attach() - use a device in a map
+ * holder_reuse() - use a device that a recent update has used
  * @holder: the map's part
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
- * @prog: the egress program, referenced by the caller, or NULL
- * @own: with a target that nobody else uses
- * @gfp: how to allocate; must forbid to sleep
+ * @prog: the egress program, or NULL
+ *
+ * Context: as holder_attach(), and needs no memory.
+ * Return: the target, with one use by @holder; NULL without a short way to it.
+ */
+struct target *holder_reuse(struct holder *holder, const struct net *net,
+			    u32 ifindex, const struct bpf_prog *prog)
+{
+	struct holding *holding;
+
+	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
+
+	holding = rcu_dereference(*holder_recent(holder, ifindex));
+	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
+		   holder_use(holder, holding)))
+		return holding->target;
+	return NULL;
+}
+
+/**
+ * holder_attach() - use a target in a map
+ * @holder: the map's part
+ * @want: the target that is asked for
  *
  * Context: process context, inside an RCU read section that lasts until the
  * slot points to the target.
  * Return: the target, with one use by @holder; an error pointer: -EINVAL when
  * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
-struct target *holder_attach(struct holder *holder, struct net *net,
-			     u32 ifindex, struct bpf_prog *prog, bool own,
-			     gfp_t gfp)
+struct target *holder_attach(struct holder *holder, struct target_want *want)
 {
-	struct holding __rcu **recent = holder_recent(holder, ifindex);
+	struct holding __rcu **recent = holder_recent(holder, want->ifindex);
 	struct holding *holding;
 	struct target *target;
 
-	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
+	if (!want->own) {
+		target = holder_reuse(holder, want->net, want->ifindex,
+				      want->prog);
+		if (target)
+			return target;
+	}
 
-	if (unlikely(own))
-		return holder_add(holder, net, ifindex, prog, own, gfp);
-
-	holding = rcu_dereference(*recent);
-	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
-		   holder_use(holder, holding)))
-		return holding->target;
-
-	target = target_find(net, ifindex, prog);
+	target = target_find(want);
 	if (target) {
 		holding = xa_load(&holder->holdings, target->id);
 		if (holding && holding->target == target &&
@@ -232,7 +247,7 @@ struct target *holder_attach(struct holder *holder, struct net *net,
 			return target;
 		}
 	}
-	return holder_add(holder, net, ifindex, prog, own, gfp);
+	return holder_add(holder, want, target);
 }
 
 /* Take a holding without uses out of the tables. Readers may still see it. */

@@ -50,9 +50,9 @@ void holder_init(struct holder *holder,
 void holder_exit(struct holder *holder);
 size_t holder_memory(const struct holder *holder);
 
-struct target *holder_attach(struct holder *holder, struct net *net,
-			     u32 ifindex, struct bpf_prog *prog, bool own,
-			     gfp_t gfp);
+struct target *holder_reuse(struct holder *holder, const struct net *net,
+			    u32 ifindex, const struct bpf_prog *prog);
+struct target *holder_attach(struct holder *holder, struct target_want *want);
 u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere);
 void holder_detach(struct holder *holder, struct target *target, int uses);
 

@@ -133,15 +133,16 @@ static void map_put_prog(struct bpf_prog *prog)
 }
 
 /* The egress program that a value names, referenced, NULL, or an error. */
-static struct bpf_prog *map_get_prog(struct bpf_map *map, struct net *net,
-				     const struct bpf_devmap_val *val)
+static struct bpf_prog *map_get_prog(struct bpf_map *map,
+				     const struct bpf_devmap_val *val,
+				     struct target_want *want)
 {
 	struct bpf_prog *prog;
 
 	if (val->bpf_prog.fd <= 0)
 		return NULL;
 	/* A value that is refused must not decide about later ones. */
-	if (!dev_get_by_index_rcu(net, val->ifindex))
+	if (!target_want_dev(want))
 		return ERR_PTR(-EINVAL);
 
 	prog = bpf_prog_get_type_dev(val->bpf_prog.fd, BPF_PROG_TYPE_XDP, false);
@@ -160,23 +161,29 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 					 const struct bpf_devmap_val *val,
 					 gfp_t gfp)
 {
-	struct net *net = current->nsproxy->net_ns;
+	struct target_want want = {
+		.net = current->nsproxy->net_ns,
+		.ifindex = val->ifindex,
+		.own = value_counts(rmap->dtab.map.value_size),
+		.gfp = gfp,
+	};
 	struct target *target;
 	struct bpf_prog *prog;
 	int err, i;
 
-	prog = map_get_prog(&rmap->dtab.map, net, val);
+	prog = map_get_prog(&rmap->dtab.map, val, &want);
 	if (IS_ERR(prog))
 		return ERR_CAST(prog);
+	want.prog = prog;
 
 	/* Pairs with the release in map_make_groups(). */
 	if (unlikely(!smp_load_acquire(&rmap->grouped))) {
 		/* An entry that is refused makes none, nor says where they are. */
-		if (!dev_get_by_index_rcu(net, val->ifindex)) {
+		if (!target_want_dev(&want)) {
 			target = ERR_PTR(-EINVAL);
 			goto put_prog;
 		}
-		err = map_make_groups(rmap, net, gfp);
+		err = map_make_groups(rmap, want.net, gfp);
 		if (err) {
 			target = ERR_PTR(err);
 			goto put_prog;
@@ -184,13 +191,26 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	}
 	for (i = 0; prog && i < ARRAY_SIZE(rmap->group); i++)
 		group_want_ingress(rmap->group[i]);
-	target = holder_attach(&rmap->holder, net, val->ifindex, prog,
-			       value_counts(rmap->dtab.map.value_size), gfp);
+	target = holder_attach(&rmap->holder, &want);
 put_prog:
 	/* The target has a reference of its own. */
 	if (prog)
 		map_put_prog(prog);
 	return target;
+}
+
+/* What most updates ask for: a device that a recent one has named, no program. */
+static struct target *map_attach_again(struct redir_map *rmap,
+				       const struct bpf_devmap_val *val)
+{
+	/* Pairs with the release in map_make_groups(). */
+	bool grouped = smp_load_acquire(&rmap->grouped);
+
+	if (unlikely(!grouped) || val->bpf_prog.fd > 0 ||
+	    value_counts(rmap->dtab.map.value_size))
+		return NULL;
+	return holder_reuse(&rmap->holder, current->nsproxy->net_ns,
+			    val->ifindex, NULL);
 }
 
 /**
@@ -208,11 +228,15 @@ put_prog:
 struct target *map_attach(struct redir_map *rmap,
 			  const struct bpf_devmap_val *val)
 {
-	struct mem_cgroup *memcg = compat_map_memcg(&rmap->dtab.map);
 	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
-	struct mem_cgroup *old_memcg;
+	struct mem_cgroup *memcg, *old_memcg;
 	struct target *target;
 
+	target = map_attach_again(rmap, val);
+	if (likely(target))
+		return target;
+
+	memcg = compat_map_memcg(&rmap->dtab.map);
 	if (!memcg)
 		return map_attach_charged(rmap, val, gfp);
 

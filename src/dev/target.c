@@ -267,43 +267,79 @@ free_target:
 	return ERR_PTR(err);
 }
 
-/* The target that is interned, with a reference, or NULL. */
-static struct target *target_find_get(struct target_net *tn, u32 ifindex,
-				      const struct bpf_prog *prog)
+/**
+ * target_want_dev() - the device that an entry asks for
+ * @want: what is asked for
+ *
+ * Context: inside one RCU read section, from the first call until the target is
+ * published.
+ * Return: the device; NULL if there is none.
+ */
+struct net_device *target_want_dev(struct target_want *want)
 {
-	struct target *target;
-
-	spin_lock(&target_lock);
-	target = target_table_find(tn, ifindex, prog);
-	if (target)
-		target_hold(target);
-	spin_unlock(&target_lock);
-	return target;
+	if (!want->dev)
+		want->dev = dev_get_by_index_rcu(want->net, want->ifindex);
+	return want->dev;
 }
 
 /**
- * target_find() - the target of a device and a program, if there is one
- * @net: the namespace that @ifindex is of
- * @ifindex: the device
- * @prog: the egress program, or NULL
+ * target_find() - the target that is asked for, if there is one
+ * @want: what is asked for
  *
  * Context: inside an RCU read section, which keeps the target.
- * Return: the target, without a reference, or NULL.
+ * Return: the target, without a reference; NULL without one, and for an entry
+ * that asks for one of its own.
  */
-struct target *target_find(struct net *net, u32 ifindex,
-			   const struct bpf_prog *prog)
+struct target *target_find(const struct target_want *want)
 {
-	return target_table_find(target_table_net(net), ifindex, prog);
+	if (unlikely(want->own))
+		return NULL;
+	return target_table_find(target_table_net(want->net), want->ifindex,
+				 want->prog);
+}
+
+/* A reference to a target that was found; false if it has died since. */
+static bool target_hold_live(struct target *target)
+{
+	bool live;
+
+	spin_lock(&target_lock);
+	/* Until it dies it is in the table. */
+	live = target_is_live(target);
+	if (live)
+		target_hold(target);
+	spin_unlock(&target_lock);
+	return live;
+}
+
+/*
+ * Publish a new target, or else retire it: @other is the one that somebody has
+ * published meanwhile, with a reference.
+ */
+static int target_publish(struct target *target, bool own, gfp_t gfp,
+			  struct target **other)
+{
+	struct target_net *tn = target->tn;
+	int err = 0;
+
+	spin_lock(&target_lock);
+	*other = own ? NULL : target_table_find(tn, target->entry.val.ifindex,
+						target->port.prog);
+	if (*other)
+		target_hold(*other);
+	else
+		err = target_table_add(tn, target, gfp);
+	if (*other || err)
+		target_retire(target);
+	spin_unlock(&target_lock);
+	return err;
 }
 
 /**
- * target_get() - the target of a device and a program, made if there is none
- * @net: the namespace that @ifindex is of
- * @ifindex: the device
- * @prog: the egress program, referenced by the caller, or NULL
- * @own: make one for a single entry, with counters of its own
+ * target_get() - the target that is asked for, made if there is none
+ * @want: what is asked for
+ * @found: what target_find() has found in the same RCU read section
  * @bulkqs: of the map, for a target that cannot have the device's spare ones
- * @gfp: how to allocate; must forbid to sleep
  *
  * Core unlists a device, waits for a grace period and then notifies, so a
  * device that is found here is notified about after the target is published.
@@ -313,36 +349,27 @@ struct target *target_find(struct net *net, u32 ifindex,
  * Return: the target, with a reference; an error pointer: -EINVAL when there
  * is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
  */
-struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
-			  bool own, struct bulkq_reserve *bulkqs, gfp_t gfp)
+struct target *target_get(struct target_want *want, struct target *found,
+			  struct bulkq_reserve *bulkqs)
 {
-	struct target_net *tn = target_table_net(net);
 	struct target *target, *other;
 	struct net_device *dev;
-	int err = 0;
+	int err;
 
-	target = own ? NULL : target_find_get(tn, ifindex, prog);
-	if (target)
-		return target;
+	if (found && target_hold_live(found))
+		return found;
 
-	dev = dev_get_by_index_rcu(net, ifindex);
+	dev = target_want_dev(want);
 	if (!dev)
 		return ERR_PTR(-EINVAL);
 
-	target = target_alloc(tn, dev, prog, own, bulkqs, gfp);
+	target = target_alloc(target_table_net(want->net), dev, want->prog,
+			      want->own, bulkqs, want->gfp);
 	if (IS_ERR(target))
 		return target;
 
-	spin_lock(&target_lock);
-	other = own ? NULL : target_table_find(tn, ifindex, prog);
-	if (other)
-		target_hold(other);
-	else
-		err = target_table_add(tn, target, gfp & ~__GFP_ACCOUNT);
-	if (other || err)
-		target_retire(target);
-	spin_unlock(&target_lock);
-
+	err = target_publish(target, want->own, want->gfp & ~__GFP_ACCOUNT,
+			     &other);
 	if (other || err) {
 		/* Nobody has seen it, so nothing has to be waited for. */
 		target_free(target, true);

@@ -35,6 +35,24 @@ static __always_inline void *target_entry(struct target *target)
 }
 
 /**
+ * struct target_want - the target that an entry asks for
+ * @net: the namespace that @ifindex is of
+ * @ifindex: the device
+ * @prog: the egress program, referenced by who asks, or NULL
+ * @dev: the device, once somebody had to look it up: see target_want_dev()
+ * @own: one that nobody else uses, with counters of its own
+ * @gfp: how to allocate; must forbid to sleep
+ */
+struct target_want {
+	struct net *net;
+	u32 ifindex;
+	struct bpf_prog *prog;
+	struct net_device *dev;
+	bool own;
+	gfp_t gfp;
+};
+
+/**
  * target_is() - is a target that of a device and a program?
  * @target: a target found inside the present RCU read section
  * @net: the namespace that @ifindex is of
@@ -54,10 +72,10 @@ static inline bool target_is(const struct target *target,
 	       target_is_live(target);
 }
 
-struct target *target_find(struct net *net, u32 ifindex,
-			   const struct bpf_prog *prog);
-struct target *target_get(struct net *net, u32 ifindex, struct bpf_prog *prog,
-			  bool own, struct bulkq_reserve *bulkqs, gfp_t gfp);
+struct target *target_find(const struct target_want *want);
+struct target *target_get(struct target_want *want, struct target *found,
+			  struct bulkq_reserve *bulkqs);
+struct net_device *target_want_dev(struct target_want *want);
 void target_hold(struct target *target);
 void target_put(struct target *target);
 
