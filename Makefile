@@ -34,35 +34,35 @@ all: modules
 # Kbuild builds beside its sources; links to them let each kernel have a
 # folder of its own.
 modules:
-	@scripts/build-module $(KVER) $(BUILD)
+	@scripts/lab/build-module $(KVER) $(BUILD)
 
 check:
-	@scripts/check $(KERNELS)
+	@scripts/lab/check $(KERNELS)
 
 demo:
-	@scripts/demo $(KERNEL)
+	@scripts/lab/demo $(KERNEL)
 
 bench:
-	@scripts/bench $(if $(REAL),--real "$(REAL)") $(if $(ROWS),--rows "$(ROWS)") \
+	@scripts/lab/bench $(if $(REAL),--real "$(REAL)") $(if $(ROWS),--rows "$(ROWS)") \
 		$(if $(CPUS),--cpus $(CPUS)) $(KERNELS)
 
 fuzz:
-	@scripts/fuzz $(if $(SEED),--seed $(SEED)) $(if $(OPS),--ops $(OPS)) \
+	@scripts/lab/fuzz $(if $(SEED),--seed $(SEED)) $(if $(OPS),--ops $(OPS)) \
 		$(if $(REPLAY),--replay "$(REPLAY)") $(KERNELS)
 
 soak:
-	@scripts/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+	@scripts/lab/soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(KERNELS)
 
 lint:
-	@scripts/lint $(KERNELS)
+	@scripts/lab/lint $(KERNELS)
 
 shell:
-	@scripts/shell $(KERNEL)
+	@scripts/lab/shell $(KERNEL)
 
 PREFIX ?= /usr/local
 INSTALL_MOD_PATH ?= $(DESTDIR)
-INSTALL = scripts/install --destdir "$(DESTDIR)" --prefix "$(PREFIX)"
+INSTALL = scripts/command/install --destdir "$(DESTDIR)" --prefix "$(PREFIX)"
 MODULE = --module "$(BUILD)/redirmap.ko" --modpath "$(INSTALL_MOD_PATH)" --kernel "$(KVER)"
 
 install: modules

@@ -187,7 +187,7 @@ static bool node_is_there(int node)
 /*
  * A table is vmalloc()'ed where it needs more than some pages, which need not be
  * next to each other then, and they are of the node that was asked for. With more
- * than one: scripts/vm --append numa=fake=2.
+ * than one: scripts/lab/vm --append numa=fake=2.
  */
 TEST_F(create, numa_node_pages)
 {

@@ -8,7 +8,7 @@
 
 #define DRIVER "virtio_net"
 
-/* As in scripts/vm, but for the last digit. */
+/* As in scripts/lab/vm, but for the last digit. */
 #define ADDRESS "02:72:6d:00:00:0"
 
 static bool fetch_nic(int nr)

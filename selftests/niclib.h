@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The two virtio_net NICs of scripts/vm --nics, joined by a cable. They are
+ * The two virtio_net NICs of scripts/lab/vm --nics, joined by a cable. They are
  * known by their addresses, and are in the machine's own namespace until a test
  * fetches them. Other machines do not have them.
  */
@@ -18,7 +18,7 @@ struct nics {
 };
 
 /* Why a test is skipped without them. */
-#define NO_NICS "no two virtio NICs: see scripts/vm --nics"
+#define NO_NICS "no two virtio NICs: see scripts/lab/vm --nics"
 
 /* Gets them into the caller's namespace, as nic0 and nic1, up. */
 bool fetch_nics(struct nics *nics);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """The netlink family's specification, against the header, the kernel's schema
-and generator, and what scripts/redirmap has of it: no test of a kernel, but what
+and generator, and what scripts/command/redirmap has of it: no test of a kernel, but what
 make lint runs."""
 import re
 import shutil

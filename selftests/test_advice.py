@@ -408,7 +408,7 @@ def _():
 def _():
     name = nic()
     if not name:
-        print("# skipped: no virtio NIC, see scripts/vm --nics")
+        print("# skipped: no virtio NIC, see scripts/lab/vm --nics")
         return
     try:
         equal(advised(name), "The driver virtio_net wants an XDP program on "

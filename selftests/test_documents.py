@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Each command that the documents show is run, where a reader would run it; what
-they show below it is what it prints, but for numbers. scripts/examples finds the
+they show below it is what it prints, but for numbers. scripts/lab/examples finds the
 commands, and says how a document names the place (PLACES) where each is run.
 
 Devices, maps and programs have the names that the documents use: port1 and port2,
@@ -356,7 +356,7 @@ def _():
        "echo link del late; done | ip -batch -")
     sh(f"mkdir -p {TOP}/build/demo && cp {OUTPUT}/demo.bpf.o {TOP}/build/demo")
     try:
-        said = sh(f"cd {TOP} && REDIRMAP_DEMO_PLAIN=1 scripts/demo --inside 2>&1")
+        said = sh(f"cd {TOP} && REDIRMAP_DEMO_PLAIN=1 scripts/lab/demo --inside 2>&1")
     finally:
         sh("for n in 1 2 3 4; do ip link del port$n; ip netns del host$n; done 2>/dev/null || :")
         testlib.load()
@@ -372,7 +372,7 @@ def _():
 
 @test("the command is installed, and so is what others bring")
 def _():
-    sh(f"{TOP}/scripts/install --destdir {tmp} --prefix /usr install")
+    sh(f"{TOP}/scripts/command/install --destdir {tmp} --prefix /usr install")
     source = testlib.kernel_source()
     os.symlink(SPEC, tmp / "redirmap.yaml")
     os.symlink(source / "Documentation/netlink/genetlink-legacy.yaml",

@@ -86,7 +86,7 @@ quiet()
 
 expected="./lib/modules/$release/updates/redirmap.ko
 ./usr/lib/redirmap/redirmap
-$(cd "$top/scripts" && printf './usr/lib/redirmap/%s\n' redirmap_*.py)
+$(cd "$top/scripts/command" && printf './usr/lib/redirmap/%s\n' redirmap_*.py)
 ./usr/sbin/redirmap
 ./usr/share/bash-completion/completions/redirmap
 ./usr/share/man/man8/redirmap.8"
@@ -255,8 +255,8 @@ relative()
 {
 	local rc=0
 
-	(cd $work && "$top/scripts/install" --destdir dest/./ --prefix /usr install) || rc=1
-	(cd $dest && "$top/scripts/install" --destdir ../dest --prefix /usr uninstall) || rc=1
+	(cd $work && "$top/scripts/command/install" --destdir dest/./ --prefix /usr install) || rc=1
+	(cd $dest && "$top/scripts/command/install" --destdir ../dest --prefix /usr uninstall) || rc=1
 	find $dest -mindepth 1 | tee $work/left
 	[ ! -s $work/left ] || rc=1
 	return $rc

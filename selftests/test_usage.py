@@ -23,7 +23,7 @@ import redirmap_main as command  # noqa: E402
 from redirmap_reasons import REASONS  # noqa: E402
 
 PAGE = TOP / "Documentation/redirmap.8.rst"
-COMPLETION = TOP / "scripts/redirmap-completion.bash"
+COMPLETION = TOP / "scripts/command/redirmap-completion.bash"
 
 
 def names_of(options):
@@ -409,7 +409,7 @@ def completed(*words):
     program = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); '
                '$(complete -p redirmap | sed "s/.*-F \\([^ ]*\\).*/\\1/"); '
                'printf "%s\\n" "${COMPREPLY[@]}"')
-    path = f"{TOP}/scripts:{os.environ['PATH']}"
+    path = f"{TOP}/scripts/command:{os.environ['PATH']}"
     done = subprocess.run(["bash", "-uc", program, "bash", COMPLETION, "redirmap", *words],
                           text=True, capture_output=True, check=True,
                           env={**os.environ, "PATH": path})

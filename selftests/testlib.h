@@ -47,7 +47,7 @@ static inline bool sh(const char *fmt, ...)
 }
 
 /*
- * How many rounds to go where a kernel that looks for faults (scripts/check) is
+ * How many rounds to go where a kernel that looks for faults (scripts/lab/check) is
  * several times as slow.
  */
 static inline int fewer(int rounds)

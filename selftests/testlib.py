@@ -29,7 +29,7 @@ TOP = HERE.parent
 OUTPUT = pathlib.Path(os.environ.get("REDIRMAP_TEST_OUTPUT", TOP / "build/selftests"))
 KO = os.environ.get("REDIRMAP_KO", f"{TOP}/build/{os.uname().release}/redirmap.ko")
 CLAIM = os.environ.get("REDIRMAP_CLAIM", "rm_*")
-COMMAND = str(TOP / "scripts/redirmap")
+COMMAND = str(TOP / "scripts/command/redirmap")
 SPEC = TOP / "Documentation/netlink/specs/redirmap.yaml"
 
 SKIP = 4
@@ -120,9 +120,9 @@ def equal(is_, want):
 
 # --- the command ------------------------------------------------------------
 
-sys.path.insert(0, str(TOP / "scripts"))
+sys.path.insert(0, str(TOP / "scripts/command"))
 # Of programs that tests start, too.
-os.environ["PYTHONPATH"] = f"{TOP}/scripts:{HERE}"
+os.environ["PYTHONPATH"] = f"{TOP}/scripts/command:{HERE}"
 
 
 def redirmap(command, *args):
@@ -239,4 +239,4 @@ def load_faulty():
 
 
 def kernel_source():
-    return pathlib.Path(sh(f"{TOP}/scripts/kernel source 6.12").strip())
+    return pathlib.Path(sh(f"{TOP}/scripts/lab/kernel source 6.12").strip())

@@ -3,7 +3,7 @@
  * Are the kernel's private structures where we believe them to be?
  *
  * Compares what families believe with the BTF of the running kernel. Their tables
- * have a section of their own in the module, so that scripts/check-layout can
+ * have a section of their own in the module, so that scripts/lab/check-layout can
  * hold the same rows against the BTF of the kernel that is built for.
  *
  * Called by insmod, in process context; nothing else runs yet.

@@ -3,7 +3,7 @@
  * Private layouts of the kernel that the module depends on.
  *
  * Each family lists which member has to be where, in the section
- * redirmap_layout; both the build (scripts/check-layout, against the BTF of the
+ * redirmap_layout; both the build (scripts/lab/check-layout, against the BTF of the
  * kernel that is built for) and insmod (layout.c, against the BTF of the
  * running kernel) refuse a kernel where it is not so.
  */
@@ -29,7 +29,7 @@ struct layout_row {
 };
 
 /*
- * Where tables of rows are, each ended by an empty one: scripts/check-layout finds
+ * Where tables of rows are, each ended by an empty one: scripts/lab/check-layout finds
  * them there. They are __aligned(4), and so follow each other without a gap.
  */
 #define LAYOUT_SECTION __section("redirmap_layout")

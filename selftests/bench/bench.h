@@ -32,7 +32,7 @@ enum kind { STOCK, CLAIMED, NR_KINDS };
 
 /**
  * struct row - a case to measure
- * @name: what scripts/bench knows it by
+ * @name: what scripts/lab/bench knows it by
  * @run: measures and reports; calls fail() when it cannot
  * @arg: for @run
  */
@@ -103,7 +103,7 @@ static inline __u64 clock_ticks(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* The marks that scripts/profile-plugin.c knows; what it looks at lies between. */
+/* The marks that scripts/lab/profile-plugin.c knows; what it looks at lies between. */
 static inline void mark_begin(void)
 {
 	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb1\"" ::: "memory");

@@ -105,12 +105,12 @@ static void run_list(const struct row *row)
 }
 
 static const struct commands
-	start = { { { "/usr/bin/python3", "-c", "pass" }, { "scripts/redirmap" } } },
+	start = { { { "/usr/bin/python3", "-c", "pass" }, { "scripts/command/redirmap" } } },
 	start_json = { { { "/usr/bin/python3", "-c", "pass" },
-			 { "scripts/redirmap", "--json" } } },
-	list = { { { "bpftool", "map", "show" }, { "scripts/redirmap" } } },
+			 { "scripts/command/redirmap", "--json" } } },
+	list = { { { "bpftool", "map", "show" }, { "scripts/command/redirmap" } } },
 	list_json = { { { "bpftool", "--json", "map", "show" },
-			{ "scripts/redirmap", "--json" } } };
+			{ "scripts/command/redirmap", "--json" } } };
 
 const struct row command_rows[] = {
 	{ "command-start", run_start, &start },

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What may grow with the CPUs of a machine: rows that scripts/bench has measured
+ * What may grow with the CPUs of a machine: rows that scripts/lab/bench has measured
  * on a few and on many of them.
  *
- * Instructions are counted by scripts/profile-plugin.c alone, one measurement for
+ * Instructions are counted by scripts/lab/profile-plugin.c alone, one measurement for
  * each call, since there is no icount with several CPUs. The least of them counts:
  * interrupts make the others more than they are. Memory is counted here.
  */

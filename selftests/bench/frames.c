@@ -330,7 +330,7 @@ static void count_calls(struct lane *lane, __u32 n, struct series *calls,
 
 /*
  * What instruction counts do not show. The accesses to memory of a run are for
- * scripts/bench_lines.py, which knows what is devmap's part of them.
+ * scripts/lab/bench_lines.py, which knows what is devmap's part of them.
  */
 static void watch_traffic(const struct row *row)
 {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The machines that measure, for scripts/bench.
+"""The machines that measure, for scripts/lab/bench.
 
 A run is what a machine measures: "max,-erms" and "max" count instructions by
 icount, on these CPU models; "lines" looks at each access to memory; "2 CPUs" and
@@ -42,7 +42,7 @@ def output_of(*command):
 def build_plugin():
     """What counts, and looks, in QEMU."""
     subprocess.run(["gcc", "-O2", "-Wall", "-fPIC", "-shared", "-o", PLUGIN,
-                    "scripts/profile-plugin.c"], check=True)
+                    "scripts/lab/profile-plugin.c"], check=True)
 
 
 def runs(args):
@@ -114,7 +114,7 @@ class Machine:
             return ["sh", "-c", self.inner().replace("exec ", "") +
                     "; status=$?; for i in 1 2 3 4 5 6 7 8 9; do "
                     "rmmod redirmap && break; sleep 1; done; exit $status"]
-        vm = ["scripts/vm", "-k", self.kernel, "-m", "4G" if self.cpus > FEW_CPUS else "2G",
+        vm = ["scripts/lab/vm", "-k", self.kernel, "-m", "4G" if self.cpus > FEW_CPUS else "2G",
               "-t", "3600", "--log", self.log]
         if self.run == "real":
             vm += ["-c", "2"]
@@ -163,7 +163,7 @@ class Machine:
             self.fail("machine", f"exit status {status}")
         if self.args.real == "host":
             return
-        judged = subprocess.run(["scripts/judge-log", self.log], stdout=subprocess.PIPE,
+        judged = subprocess.run(["scripts/lab/judge-log", self.log], stdout=subprocess.PIPE,
                                 text=True, check=False)
         if judged.returncode:
             self.fail("kernel log", judged.stdout)

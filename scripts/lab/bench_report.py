@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the benchmark's figures are shown as: tables and plots.
 
-A result is what scripts/bench stores in build/bench/bench-<kernel>.json:
+A result is what scripts/lab/bench stores in build/bench/bench-<kernel>.json:
 
     kernel, release, revision	what was measured
     machine			what has measured

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What instruction counts do not show: cache lines and atomic operations.
 
-For scripts/bench: reads the accesses to memory that profile-plugin.c has noted,
+For scripts/lab/bench: reads the accesses to memory that profile-plugin.c has noted,
 and tells which of them are devmap's part.
 
 Devmap's part is the same for stock and for claimed maps: what the functions below

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which functions a row's instructions are spent in.
 
-For scripts/bench: reads what profile-plugin.c has counted in each measurement, and
+For scripts/lab/bench: reads what profile-plugin.c has counted in each measurement, and
 the guest's symbols.
 """
 import bisect

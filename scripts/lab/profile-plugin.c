@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A QEMU plugin that counts how often each guest instruction is executed
- * between two marks, and can note each access to memory. scripts/bench builds and
+ * between two marks, and can note each access to memory. scripts/lab/bench builds and
  * uses it.
  *
  * The marks are no-ops with a constant of their own (selftests/bench/bench.h).
@@ -14,7 +14,7 @@
  *
  * With accesses=FILE as well, the accesses to memory are appended to that file, in
  * the order in which they were made: the number of them, 64 bits, then as many
- * struct access. scripts/bench_lines.py reads them.
+ * struct access. scripts/lab/bench_lines.py reads them.
  */
 #include <stdbool.h>
 #include <stdio.h>

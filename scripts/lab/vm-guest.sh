@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The guest's side of scripts/vm: what runs in it before and after the command,
+# The guest's side of scripts/lab/vm: what runs in it before and after the command,
 # and the initramfs that is made of that. Sourced.
 
 # The first stage, out of the initramfs: from the kernel's start to a root.
