@@ -36,10 +36,10 @@ MISSED_TEXT = (
 # Of what is too large, packets that are taken for not segmented yet: for most of them all
 # that is known is that they were longer than the MTU of their ingress.
 UNSEGMENTED = (
-    "probably not segmented yet, being longer than where they came from allows: generic XDP sees "
-    "what a sender leaves to hardware (TSO, GSO), and what GRO has merged. A larger MTU is no cure "
-    "for these: ethtool -K SENDER tso off gso off, or ethtool -K INGRESS gro off. If that changes "
-    "nothing, the sender's own MTU is larger than its neighbour's: lower it."
+    "probably not segmented yet, being longer than where they came from allows: generic XDP "
+    "sees what a sender leaves to hardware (TSO, GSO), and what GRO has merged. A larger MTU "
+    "is no cure for these: ethtool -K SENDER tso off gso off, or ethtool -K INGRESS gro off. If "
+    "that changes nothing, the sender's own MTU is larger than its neighbour's: lower it."
 )
 # Reasons where a device's kind says what helps
 ADVISED = ("no_xmit", "driver_error", "xmit_drop")

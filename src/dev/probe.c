@@ -57,7 +57,7 @@ static bool probe_had_no_target(enum bpf_map_type map_type, int err)
  * length, and some NICs take more than their MTU.
  */
 static bool probe_seems_unsegmented(const struct net_device *from,
-				 const struct port *port)
+				    const struct port *port)
 {
 	return rcu_access_pointer(from->xdp_prog) &&
 	       port_frame_limit(from) <= port_frame_limit(&port->dev);
