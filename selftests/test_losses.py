@@ -377,7 +377,7 @@ def _():
 @test("a plain frame that is longer than its ingress's MTU: no more is said than is known")
 def _():
     with hosts("rm") as switch:
-        sh("ip tuntap add dev tapin mode tap; ip link set tapin up; "
+        sh("modprobe tun; ip tuntap add dev tapin mode tap; ip link set tapin up; "
            f"bpftool net attach xdpgeneric pinned {PIN}/hosts/to_rm_hash dev tapin")
         tap = tap_of("tapin")
         try:
