@@ -17,7 +17,7 @@ from testlib import (OUTPUT, becomes, equal, frame_to, ifindex, in_a_net, open_p
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
-from redirmap_advice import GENERIC as IN_GENERIC, Why, hardware  # noqa: E402
+from redirmap_advice import GENERIC as IN_GENERIC, Cured, Why, advice, hardware  # noqa: E402
 from redirmap_links import Network, Place  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 from redirmap_table import drops_of  # noqa: E402
@@ -269,6 +269,30 @@ def _():
         # The other one has no part in that.
         sh("ethtool -K bs1p gro off")
         assert "Its active slave bs2 is not ready." in told_of("bo"), told_of("bo")
+    remove("bo", "bs1", "bs2")
+
+
+def advice_now(device, reason="driver_error", code=errno.ENXIO):
+    """For a loss that is thought of, of a real device in its present state."""
+    network = Network(Place(""))
+    try:
+        return advice(network, network.link(ifindex(device)), Why(reason, code))
+    finally:
+        network.close()
+
+
+@test("a bond: a slave that lacks nothing any more is not the one that is not ready")
+def _():
+    sh("ip link add bo type bond mode balance-rr; ip link set bo up")
+    for slave, gro in (("bs1", "on"), ("bs2", "off")):
+        testlib.add_veth(slave, f"{slave}p")
+        sh(f"ethtool -K {slave}p gro {gro}; ip link set {slave} down; "
+           f"ip link set {slave} master bo; ip link set {slave} up")
+    equal(advice_now("bo"), "Its slave bs2 is not ready. Its peer bs2p needs an XDP program or "
+                            "GRO: ethtool -K bs2p gro on.")
+    sh("ethtool -K bs2p gro on")
+    text = advice_now("bo")
+    equal((type(text), text), (Cured, "Nothing is missing any more."))
     remove("bo", "bs1", "bs2")
 
 

@@ -54,6 +54,10 @@ class Whole(str):
     """An advice that says by itself what is the matter."""
 
 
+class Cured(Whole):
+    """One that says that nothing is missing any more."""
+
+
 class Why:
     """A loss: its reason, and the errno where a driver has given one."""
 
@@ -115,7 +119,7 @@ def veth(network, link, why):
     if missing:
         needs.append(missing)
     if why.native and not needs and why.reason == "driver_error":
-        return Whole(f"Its peer {place.of(peer)} is up now, and has an XDP program or GRO: "
+        return Cured(f"Its peer {place.of(peer)} is up now, and has an XDP program or GRO: "
                      "nothing is missing any more.")
     return " ".join(needs) or None
 
@@ -161,12 +165,16 @@ def bond(network, link, why):
 
 
 def slave_that(network, why, slaves, name="slave"):
-    """The first one of a bond's slaves that an advice is known for."""
+    """The first one of a bond's slaves that lacks something, as far as is known."""
+    cured = 0
     for slave in slaves:
         text = advice(network, slave, why)
-        if text:
+        if isinstance(text, Cured):
+            cured += 1
+        elif text:
             return f"Its {name} {slave.name} is not ready. {text}"
-    return None
+    # Of the others nothing is known.
+    return Cured("Nothing is missing any more.") if 0 < cured == len(slaves) else None
 
 
 def tun(network, link, why):
@@ -289,7 +297,7 @@ def announced(network, link):
         return Whole("It transmits XDP frames now, but none of several buffers. If the loss goes "
                      "on, it is of those: lower the MTU of the devices that they come from; or "
                      f"{GENERIC}.")
-    return Whole("It transmits XDP frames now: nothing is missing any more.")
+    return Cured("It transmits XDP frames now: nothing is missing any more.")
 
 
 def advice(network, link, why):
