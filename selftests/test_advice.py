@@ -212,6 +212,15 @@ def _():
     remove("vl", "mv", "base")
 
 
+@test("a macsec: not the device below, which would send all in the clear")
+def _():
+    sh("modprobe macsec; ip link add base type dummy; ip link set base up; "
+       "ip link add link base name ms type macsec; ip link set ms up")
+    equal(advised("ms"), "A macsec transmits no XDP frames. The device below it would send them "
+                         f"unencrypted: {GENERIC}")
+    remove("ms", "base")
+
+
 @test("a bridge, a dummy")
 def _():
     sh("modprobe bridge; ip link add br0 type bridge; ip link set br0 up; "

@@ -195,6 +195,8 @@ def above(network, link, why):
     if why.reason != "no_xmit":
         return None
     text = f"A {link.kind} transmits no XDP frames."
+    if link.kind == "macsec":
+        return Whole(f"{text} The device below it would send them unencrypted: {GENERIC}.")
     if lower and link.other_netns is None:
         behind = ABOVE[link.kind]
         return Whole(f"{text} Redirect to {lower.name}, the device below"
