@@ -73,14 +73,28 @@ def set_up(place, link):
 # --- devices made of software -----------------------------------------------
 
 
-def missing_at_peer(there, place, peer):
+def peer_has_gro(network, link, there, peer):
+    """Of a peer without a native program; None where that cannot be seen."""
+    wanted = there.wanted(peer) if there else None
+    if wanted is not None:
+        return "rx-gro" in wanted
+    # What a veth announces is its peer's state, if that has not too many queues.
+    features = network.xdp_features(link) or 0
+    return bool(features & XDP_NDO_XMIT) if features & XDP_BASIC else None
+
+
+def missing_at_peer(network, link, there, place, peer):
     """An XDP program or GRO: a sentence, unless the peer has one of them."""
     if NATIVE in peer.programs:
         return None
-    wanted = there.wanted(peer) if there else None
-    if wanted is not None and "rx-gro" in wanted:
+    has_gro = peer_has_gro(network, link, there, peer)
+    if has_gro:
         return None
     gro = place.tool(f"ethtool -K {quoted(peer.name)} gro on")
+    if has_gro is None:
+        name = f"Its peer {place.of(peer)} needs" if peer.up else "It also needs"
+        return (f"{name} an XDP program or GRO; whether it has one of them cannot be seen from "
+                f"here: {gro}.")
     if not peer.up:
         return f"It also needs an XDP program or GRO: {gro}."
     if peer.programs:
@@ -113,7 +127,7 @@ def veth(network, link, why):
     there = network.at(link.other_netns)
     place = there.place if there else Place(None)
     needs = [] if peer.up else [f"Its peer {place.of(peer)} is down: {set_up(place, peer)}."]
-    missing = missing_at_peer(there, place, peer) if why.native else None
+    missing = missing_at_peer(network, link, there, place, peer) if why.native else None
     if not missing and why.reason == "no_xmit":
         missing = missing_queues(network, link, there, place, peer)
     if missing:
