@@ -61,9 +61,9 @@ shell:
 	@scripts/lab/shell $(KERNEL)
 
 PREFIX ?= /usr/local
-INSTALL_MOD_PATH ?= $(DESTDIR)
 INSTALL = scripts/command/install --destdir "$(DESTDIR)" --prefix "$(PREFIX)"
-MODULE = --module "$(BUILD)/redirmap.ko" --modpath "$(INSTALL_MOD_PATH)" --kernel "$(KVER)"
+MODPATH = $(or $(INSTALL_MOD_PATH),$(DESTDIR))
+MODULE = --module "$(BUILD)/redirmap.ko" --modpath "$(MODPATH)" --kernel "$(KVER)"
 
 install: modules
 	@$(INSTALL) $(MODULE) install

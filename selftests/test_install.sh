@@ -311,6 +311,141 @@ apart()
 	return $rc
 }
 result "INSTALL_MOD_PATH: the module apart from the rest" apart
+
+# Empty, or not said: DESTDIR holds for the module, too.
+no_modpath()
+{
+	local rc=0 module=$top/build/$release/redirmap.ko
+
+	run_make install DESTDIR=$dest INSTALL_MOD_PATH= PREFIX=/usr || rc=1
+	diff <(echo "$expected") <(below $dest) || rc=1
+	INSTALL_MOD_PATH='' run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+	[ -z "$(below $dest)" ] || rc=1
+	for action in install uninstall; do
+		"$top/scripts/command/install" --destdir $dest --prefix /usr --module "$module" \
+			$action || rc=1
+		[ $action = uninstall ] || diff <(echo "$expected") <(below $dest) || rc=1
+	done
+	[ -z "$(below $dest)" ] || rc=1
+	return $rc
+}
+result "an empty INSTALL_MOD_PATH is none" no_modpath
+
+# One prefix, however it is written.
+prefixes()
+{
+	local rc=0
+
+	run_make install-tools DESTDIR=$dest PREFIX=/usr/ || rc=1
+	run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
+	run_make uninstall-tools DESTDIR=$dest PREFIX=//usr/./ || rc=1
+	find $dest -mindepth 1 | tee $work/left
+	[ ! -s $work/left ] || rc=1
+	return $rc
+}
+result "a prefix with more slashes is the same" prefixes
+
+# stub TOOL N: the Nth call fails, and all that follow.
+stub()
+{
+	mkdir -p $work/stubs
+	rm -f $work/calls
+	cat >$work/stubs/"$1" <<-END
+		#!/bin/sh
+		echo >>$work/calls
+		[ \$(wc -l <$work/calls) -lt $2 ] && exec $(command -v "$1") "\$@"
+		exit 1
+	END
+	chmod +x $work/stubs/"$1"
+}
+
+fails()
+{
+	if PATH=$work/stubs:$PATH run_make "$@" DESTDIR=$dest PREFIX=/usr; then
+		echo "make $* has not failed"
+		return 1
+	fi
+}
+
+# What each file is.
+content()
+{
+	(cd $dest && find . -type f -exec sha256sum {} + | sort)
+}
+
+fails_midway()
+{
+	local rc=0 call release_tree=$dest/lib/modules/$release
+
+	for call in "install 1" "install 5" "depmod 1"; do
+		mkdir -p "$release_tree"
+		touch "$release_tree/modules.order"
+		stub $call
+		fails install || rc=1
+		run_make uninstall DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
+		cat $work/said
+		! grep stays $work/said || rc=1
+		! below $dest | grep redirmap || rc=1
+		[ ! -e $dest/usr ] || rc=1
+
+		stub $call
+		fails install || rc=1
+		rm -r $work/stubs
+		run_make install DESTDIR=$dest PREFIX=/usr || rc=1
+		diff <(echo "$expected") <(below $dest | grep redirmap) || rc=1
+
+		# A version that is there works on.
+		stub $call
+		content | grep redirmap >$work/before
+		fails install || rc=1
+		content | grep redirmap | diff $work/before - || rc=1
+		rm -r $work/stubs
+		run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
+		[ ! -e $dest/usr ] || rc=1
+		rm -r $dest/lib
+	done
+	return $rc
+}
+result "an install that has failed can be undone, and repeated" fails_midway
+
+fifo()
+{
+	local rc=0 path=$dest/usr/lib/redirmap/redirmap_main.py
+
+	run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
+	rm $path
+	mkfifo $path
+	# Somebody who reads it would wait for a writer: this one lets him go, and says so.
+	(echo read >$path && touch $work/was_read) &
+	! run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
+	run_make uninstall-tools DESTDIR=$dest PREFIX=/usr || rc=1
+	[ -p $path ] || rc=1
+	[ ! -e $work/was_read ] || rc=1
+	cat $path
+	wait $!
+	rm -r $dest/usr
+	return $rc
+}
+result "a FIFO is nothing that install has written, and is not read" fifo
+
+kernels()
+{
+	local rc=0 other=$dest/lib/modules/0.0.0/updates/redirmap.ko
+	local tool=("$top/scripts/command/install" --destdir $dest --prefix /usr
+		--module "$top/build/$release/redirmap.ko")
+
+	"${tool[@]}" install || rc=1
+	"${tool[@]}" --kernel 0.0.0 install || rc=1
+	"${tool[@]}" uninstall >$work/said 2>&1 || rc=1
+	cat $work/said
+	grep -F "$other stays; to remove it: make uninstall KVER=0.0.0 DESTDIR=$dest PREFIX=/usr" \
+		$work/said || rc=1
+	diff <(echo "$other") <(find $dest -type f) || rc=1
+	run_make uninstall KVER=0.0.0 DESTDIR=$dest PREFIX=/usr || rc=1
+	[ -z "$(find $dest -mindepth 1)" ] || rc=1
+	return $rc
+}
+result "uninstall says which other kernels' modules stay, and how they go" kernels
 result "nothing outside of these folders has changed" nothing_changed
 
 # A tool is missing: /dev/null cannot be executed.
