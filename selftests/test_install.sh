@@ -431,7 +431,7 @@ result "a FIFO is nothing that install has written, and is not read" fifo
 kernels()
 {
 	local rc=0 other=$dest/lib/modules/0.0.0/updates/redirmap.ko
-	local tool=("$top/scripts/command/install" --destdir $dest --prefix /usr
+	local tool=("$top/scripts/command/install" --destdir "$dest" --prefix /usr
 		--module "$top/build/$release/redirmap.ko")
 
 	"${tool[@]}" install || rc=1
