@@ -20,6 +20,7 @@ need_module()
 need_modules("docutils")
 
 import redirmap_main as command  # noqa: E402
+from redirmap_netlink import Refused, errno_name  # noqa: E402
 from redirmap_reasons import REASONS  # noqa: E402
 
 PAGE = TOP / "Documentation/redirmap.8.rst"
@@ -279,6 +280,13 @@ def _():
         stop += 59
     print(f"# {stop} stops")
     assert stop > 300, stop
+
+
+@test("errnos are called what the kernel calls them")
+def _():
+    equal([errno_name(code) for code in (1, 6, 11, 35, 95, 524)],
+          ["EPERM", "ENXIO", "EAGAIN", "EDEADLK", "EOPNOTSUPP", "524"])
+    equal(str(Refused(95)), "Operation not supported (EOPNOTSUPP)")
 
 
 # --- what it takes ----------------------------------------------------------

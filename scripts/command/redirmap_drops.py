@@ -5,7 +5,7 @@ import errno
 import os
 import time
 
-from redirmap_netlink import Refused
+from redirmap_netlink import Refused, errno_name
 from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSED
 from redirmap_table import drops_of, frames, netns_names, plain, print_json, this_netns
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
@@ -166,8 +166,7 @@ def text_of(reason, packets, stats):
     """The cause and the cure, as far as the counters tell."""
     text = TEXTS.get(reason, "For a reason that this version does not know.")
     if reason == "driver_error" and stats["error"]:
-        code = errno.errorcode.get(stats["error"])
-        return f"{REFUSED} {ERRORS.get(code, OTHER_ERROR)}"
+        return f"{REFUSED} {ERRORS.get(errno_name(stats['error']), OTHER_ERROR)}"
     if reason != "too_large" or not stats["unsegmented"]:
         return text
     if stats["unsegmented"] >= packets:
@@ -292,7 +291,7 @@ def sentence(loss, where):
                 f"{ago(loss)}: it has stopped, or waits for traffic.")
     said += " " + loss["text"]
     if loss["error"]:
-        code = errno.errorcode.get(loss["error"], str(loss["error"]))
+        code = errno_name(loss["error"])
         said += f" The last error was {code} ({os.strerror(loss['error'])})."
     return said
 

@@ -54,6 +54,13 @@ U16, U32, U64 = (Struct(kind) for kind in ("=H", "=I", "=Q"))
 ROOM = 1 << 16
 
 
+def errno_name(code):
+    """As the kernel calls it, which has no ENOTSUP and no EDEADLOCK in its messages."""
+    if code in (errno.EOPNOTSUPP, errno.EDEADLK):
+        return "EOPNOTSUPP" if code == errno.EOPNOTSUPP else "EDEADLK"
+    return errno.errorcode.get(code, str(code))
+
+
 class Refused(Exception):
     """The kernel's answer to a request that it does not grant."""
 
@@ -61,7 +68,7 @@ class Refused(Exception):
         self.code = code
         # Did it say more than the errno does?
         self.told = words is not None
-        super().__init__(f"{words or os.strerror(code)} ({errno.errorcode.get(code, code)})")
+        super().__init__(f"{words or os.strerror(code)} ({errno_name(code)})")
 
 
 class NotLoaded(Exception):
