@@ -237,6 +237,21 @@ def _():
         equal((child.returncode, err), (-signal.SIGINT, ""))
 
 
+@test("output that cannot be written: 1, and why; no traceback")
+def _():
+    for args in ("--version", "help", "list --help", "state", "list"):
+        for where, why in ((">&-", "standard output is closed"),
+                           (">/dev/full", "No space left on device")):
+            done = subprocess.run(["sh", "-c", f"exec {COMMAND} {args} {where}"], text=True,
+                                  capture_output=True, check=False)
+            equal((args, where, done.returncode, done.stdout), (args, where, 1, ""))
+            assert re.fullmatch(rf"redirmap: \[Errno \d+\] {why}\n", done.stderr), done.stderr
+    for where in ("2>&-", "2>/dev/full"):
+        done = subprocess.run(["sh", "-c", f"exec {COMMAND} nothing {where}"], text=True,
+                              capture_output=True, check=False)
+        equal((where, done.returncode, done.stdout, done.stderr), (where, 2, "", ""))
+
+
 PTRACE_TRACEME, PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 17, 24, 0x4200
 # Else an exec sends SIGTRAP, which is still to come at the end of that system call.
 PTRACE_O_TRACEEXEC = 0x10

@@ -265,13 +265,28 @@ def without_module(args, out):
     return True
 
 
+def complain(text):
+    """On stderr, where there is one that can be written to."""
+    try:
+        if sys.stderr:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+    except OSError:
+        let_go_of(sys.stderr)
+
+
+def let_go_of(stream):
+    """Let the interpreter flush at its end into nothing."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def fail(text, status):
-    print(f"redirmap: {text}", file=sys.stderr)
+    complain(f"redirmap: {text}\n")
     return status
 
 
 def bad_usage(error):
-    sys.stderr.write(cli.usage_of(error.command))
+    complain(cli.usage_of(error.command))
     return fail(f"{error}; see 'redirmap help'", EXIT_USAGE)
 
 
@@ -296,10 +311,22 @@ def not_permitted(refused):
     )
 
 
+def unwritable(error, out):
+    """An error that may be of the output; the rest of that would make another one."""
+    if out:
+        try:
+            out.flush()
+        except OSError:
+            let_go_of(out)
+    return fail(error, EXIT_REFUSED)
+
+
 def main(argv=None, out=None):
     out = out or sys.stdout
     try:
         args = cli.parse(sys.argv[1:] if argv is None else argv, COMMANDS, SHARED, "list")
+        if not out:
+            raise OSError(errno.EBADF, "standard output is closed")
         if not without_module(args, out):
             with Family() as family:
                 args.run(args, family, out)
@@ -315,8 +342,8 @@ def main(argv=None, out=None):
             return not_permitted(refused)
         return fail(refused, EXIT_REFUSED)
     except BrokenPipeError:
-        # The reader has had enough; let the interpreter flush into nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has had enough.
+        let_go_of(sys.stdout)
     except OSError as error:
-        return fail(error, EXIT_REFUSED)
+        return unwritable(error, out)
     return 0
