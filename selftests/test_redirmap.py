@@ -283,6 +283,9 @@ def _():
     equal(everything["lost"], told("state")["lost"])
     assert re.search(r"^Maps and targets that are no more have sent 0 frames \(0 bytes\), "
                      rf"missed 0 and lost {lost + 2}\.$", said(), re.M), said()
+    # Of all namespaces: these sums are still of one.
+    assert re.search(r"^Maps and targets that are no more in this network namespace have sent ",
+                     said("list", "--all-netns"), re.M), said("list", "--all-netns")
     assert "no more have sent" not in said("list", "out1")
     equal(sorted(told("list", "out1")), ["targets"])
 

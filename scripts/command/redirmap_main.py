@@ -77,17 +77,19 @@ def show_targets(args, targets, out, empty):
     )
 
 
-def show_gone(state, out):
+def show_gone(args, state, out):
     """Counters of no map or target in the tables, where there are any."""
+    # Also where the tables are of all namespaces, these are not.
+    where = " in this network namespace" if args.all_netns else ""
     gone, lost = state["gone"], drops_of(state["lost"])
     if gone["packets"] or gone["drops"] or gone["missed"]:
-        print(f"\n{text_of_gone(gone)}", file=out)
+        print(f"\n{text_of_gone(gone, where)}", file=out)
     if lost:
-        print(f"\nRedirects to nothing have lost {frames(lost)}.", file=out)
+        print(f"\nRedirects to nothing{where} have lost {frames(lost)}.", file=out)
 
 
-def text_of_gone(gone):
-    return (f"Maps and targets that are no more have sent {frames(gone['packets'])} "
+def text_of_gone(gone, where=""):
+    return (f"Maps and targets that are no more{where} have sent {frames(gone['packets'])} "
             f"({gone['bytes']:,} bytes), missed {missed_of(gone):,} and lost {drops_of(gone):,}.")
 
 
@@ -133,7 +135,7 @@ def list_command(args, family, out):
     if targets is not None:
         show_targets(args, targets, out, empty("No targets", targets, family.targets))
     if gone:
-        show_gone(gone, out)
+        show_gone(args, gone, out)
     if maps and leads_elsewhere(args, maps):
         print("\nEntries of these maps lead to devices of other network namespaces: see "
               "--all-netns.", file=out)
