@@ -129,7 +129,7 @@ NEWER = (
     (redirmap_netlink.miss, "age"), (redirmap_netlink.stats, "missed"),
     (redirmap_netlink.map_msg, "elsewhere"), (redirmap_netlink.state_msg, "gone_device"),
     (redirmap_netlink.state_msg, "lost"), (redirmap_netlink.state_msg, "copy_memory"),
-    (redirmap_netlink.state_msg, "gone_count"),
+    (redirmap_netlink.state_msg, "gone_count"), (redirmap_netlink.state_msg, "gone"),
 )
 
 

@@ -245,7 +245,7 @@ def stats_of(found):
         if "age" in one:
             missed_ages[name] = one["age"] / 1000
     return {
-        "packets": get("packets"), "bytes": get("bytes"), "drops": drops, "missed": missed,
+        "packets": get("packets", 0), "bytes": get("bytes", 0), "drops": drops, "missed": missed,
         "error": get("error"), "ages": ages, "unsegmented": unsegmented,
         "missed_ages": missed_ages,
     }
