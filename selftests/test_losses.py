@@ -191,6 +191,23 @@ def _():
     sh("ip link del da; ip link del db")
 
 
+@test("counters of an entry that was replaced begin anew, though their sum has grown")
+def _():
+    what = {"map": None, "target": 1}
+    before = {**redirmap_drops.NOTHING, "packets": 5, "bytes": 500, "drops": {"ring_full": 4}}
+    after = {**before, "packets": 20, "bytes": 2000, "drops": {"ring_full": 3}}
+    loss, = redirmap_drops.losses(what, after, 1, before)
+    equal(loss["since"], {"seconds": 1, "packets": 3, "offered": 23})
+    # Also where the reason's own counter has not shrunk.
+    after = {**before, "packets": 2, "bytes": 200, "drops": {"ring_full": 9}}
+    loss, = redirmap_drops.losses(what, after, 1, before)
+    equal(loss["since"], {"seconds": 1, "packets": 9, "offered": 11})
+    # And where none has.
+    after = {**before, "drops": {"ring_full": 9}}
+    loss, = redirmap_drops.losses(what, after, 1, before)
+    equal(loss["since"], {"seconds": 1, "packets": 5, "offered": 5})
+
+
 @test("of a map, or target, that goes while it waits, it says so")
 def _():
     clock = redirmap_drops.time

@@ -176,13 +176,19 @@ def text_of(reason, packets, stats):
             f"others: {text}")
 
 
+def shrank(before, after):
+    """Have counters begun anew? One may have overtaken its former self already."""
+    return any(after[name] < before[name] for name in ("packets", "bytes")) or any(
+        after["drops"].get(reason, 0) < packets for reason, packets in before["drops"].items())
+
+
 def losses(what, stats, since=None, before=None):
     """A record for each reason that frames were lost for."""
     for reason, packets in stats["drops"].items():
         within = None
         if since:
             # An entry that is replaced counts anew; what is no more never does.
-            anew = what["target"] is not None and before and sum_of(before) > sum_of(stats)
+            anew = what["target"] is not None and before and shrank(before, stats)
             old = before if before and not anew else NOTHING
             within = {
                 "seconds": since,
