@@ -329,8 +329,13 @@ def nothing_lost(args, family):
     """The sentence when no loss can be told of."""
     if args.selected():
         return "No frame was lost there."
-    lost = sum(drops_of(one["stats"]) for ask in (family.maps, family.targets)
-               for one in elsewhere(args, ask))
+    others = [one["stats"] for ask in (family.maps, family.targets)
+              for one in elsewhere(args, ask)]
+    lost = sum(map(drops_of, others))
+    missed = sum(stats["missed"].get(action, 0) for stats in others for action in MISSED)
+    if missed and not lost:
+        return (f"No frame was lost in this network namespace; {look_ups(missed)} in others "
+                "missed an entry: see --all-netns.")
     if lost:
         return (f"No frame was lost in this network namespace; {frames(lost)} in others: see "
                 "--all-netns.")
