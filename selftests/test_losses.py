@@ -208,6 +208,30 @@ def _():
     equal(loss["since"], {"seconds": 1, "packets": 5, "offered": 5})
 
 
+@test("of other namespaces' look-ups without an entry those that may be losses are hinted at")
+def _():
+    class All:
+        all_netns = False
+
+        @staticmethod
+        def selected():
+            return False
+
+    class Others:
+        missed = {"drop": 2, "pass": 5, "aborted": 1}
+
+        def maps(self, _number, _all_netns):
+            return [{"stats": {**redirmap_drops.NOTHING, "missed": self.missed}}]
+
+        def targets(self, _number, _all_netns):
+            return []
+
+    equal(redirmap_drops.nothing_lost(All, Others()), "No frame was lost in this network "
+          "namespace; 3 look-ups in others missed an entry: see --all-netns.")
+    Others.missed = {"pass": 5, "tx": 1}
+    equal(redirmap_drops.nothing_lost(All, Others()), "No frame was lost.")
+
+
 @test("of a map, or target, that goes while it waits, it says so")
 def _():
     clock = redirmap_drops.time
