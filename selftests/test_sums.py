@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Sums over all that is listed, and what is gone: they never shrink, and nothing is
 in them twice, while maps and targets that have counted something go."""
+import atexit
 import contextlib
 import os
 import pathlib
@@ -72,6 +73,13 @@ def make_devices():
     sh("".join(f"ip link add {name} type dummy; ip link set {name} up; " for name in DEVICES))
 
 
+@atexit.register
+def clean():
+    sys.stdout.flush()
+    sh(f"rm -rf {PIN}; rmmod holdup 2>/dev/null; "
+       f"for n in {' '.join(DEVICES)} du; do ip link del $n 2>/dev/null; done; true")
+
+
 load("tools")
 tools = open_pinned(f"{PIN}/tools/rm_array")
 
@@ -90,7 +98,7 @@ def _():
     through("missed/aborted_array")
     before, maps = sums(), refcnt()
     equal((before["no_member"], before["aborted"]), (1, 1))
-    with held("registry_remove") as is_held:
+    with held("record_close") as is_held:
         sh(f"rm -r {PIN}/missed")
         assert is_held()
         stays(before)
@@ -169,10 +177,4 @@ def _():
         stays(before)
 
 
-try:
-    run()
-finally:
-    os.close(tools)
-    sh(f"rm -rf {PIN}; rmmod holdup 2>/dev/null; "
-       f"for n in {' '.join(DEVICES)}; do ip link del $n 2>/dev/null; done; true")
-    sys.stdout.flush()
+run()
