@@ -36,6 +36,18 @@ static struct hook claim_hook = {
 	.entry = claim_map_created,
 };
 
+/* Of the first families, the last one first, and then ours. */
+static void claim_remove_hooks(unsigned int n)
+{
+	const struct family *family;
+
+	while (n--) {
+		family = kind_family(n);
+		hook_remove_all(family->hooks, family->n_hooks);
+	}
+	hook_remove(&claim_hook);
+}
+
 /**
  * claim_init() - set the hooks, still doing nothing
  *
@@ -60,11 +72,7 @@ int __init claim_init(void)
 	return 0;
 
 remove_hooks:
-	while (i--) {
-		family = kind_family(i);
-		hook_remove_all(family->hooks, family->n_hooks);
-	}
-	hook_remove(&claim_hook);
+	claim_remove_hooks(i);
 	return err;
 }
 
@@ -77,10 +85,5 @@ remove_hooks:
  */
 void claim_exit(void)
 {
-	const struct family *family;
-	unsigned int i;
-
-	for (i = 0; (family = kind_family(i)); i++)
-		hook_remove_all(family->hooks, family->n_hooks);
-	hook_remove(&claim_hook);
+	claim_remove_hooks(kind_families());
 }

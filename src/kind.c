@@ -45,6 +45,17 @@ const struct family *kind_family(unsigned int i)
 }
 
 /**
+ * kind_families() - how many families there are
+ *
+ * Context: any.
+ * Return: the number of the last one, and one more.
+ */
+unsigned int kind_families(void)
+{
+	return ARRAY_SIZE(families);
+}
+
+/**
  * kind_find() - the kind of a map type
  * @type: the map type
  *

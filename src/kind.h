@@ -83,6 +83,7 @@ struct family {
 extern const struct family KIND_FAMILIES;
 
 const struct family *kind_family(unsigned int i);
+unsigned int kind_families(void);
 struct kind *kind_find(enum bpf_map_type type);
 bool kind_claim(struct kind *kind, struct bpf_map *map);
 bool kind_has(const struct bpf_map *map);

@@ -71,6 +71,17 @@ static void main_wait(void)
 	rcu_barrier();
 }
 
+/* The last one first. */
+static void main_exit_first_families(unsigned int n)
+{
+	const struct family *family;
+
+	while (n--) {
+		family = kind_family(n);
+		part_exit_all(family->parts, family->n_parts);
+	}
+}
+
 /* Families one after the other. */
 static int __init main_init_families(void)
 {
@@ -86,20 +97,14 @@ static int __init main_init_families(void)
 		if (err)
 			break;
 	}
-	while (err && i--) {
-		family = kind_family(i);
-		part_exit_all(family->parts, family->n_parts);
-	}
+	if (err)
+		main_exit_first_families(i);
 	return err;
 }
 
 static void main_exit_families(void)
 {
-	const struct family *family;
-	unsigned int i;
-
-	for (i = 0; (family = kind_family(i)); i++)
-		part_exit_all(family->parts, family->n_parts);
+	main_exit_first_families(kind_families());
 }
 
 /* All of the module, what is needed first. */
