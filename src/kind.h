@@ -16,10 +16,13 @@ struct sk_buff;
 /**
  * struct kind - a kind of map that is claimed
  * @type: the map type
+ * @alloc: make a map of the type, unborn, in the place of the kernel's function;
+ *	for the family's hook on that, which may find it here. NULL where the
+ *	kernel makes all such maps
  * @set_ops: put our operations over a copy of the kernel's
  * @is_unborn: has the module made this map, of the type, and are its ops still
- *	the kernel's? NULL where the kernel makes all such maps: then the policy
- *	decides when one is there
+ *	the kernel's? NULL without @alloc: then the policy decides when a map is
+ *	there
  * @record: the record in a map that is_unborn() knows; NULL likewise: then it
  *	has memory of its own
  * @born: get ready for a map that is being born; optional
@@ -34,6 +37,7 @@ struct sk_buff;
  */
 struct kind {
 	enum bpf_map_type type;
+	struct bpf_map *(*alloc)(union bpf_attr *attr);
 	void (*set_ops)(struct bpf_map_ops *ops);
 	bool (*is_unborn)(const struct bpf_map *map);
 	struct record *(*record)(struct bpf_map *map);

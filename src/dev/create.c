@@ -14,11 +14,10 @@
 #include <linux/bpf.h>
 #include <linux/module.h>
 
-#include "array.h"
 #include "compat.h"
 #include "create.h"
-#include "hash.h"
 #include "hook.h"
+#include "kind.h"
 #include "policy.h"
 #include "value.h"
 
@@ -63,10 +62,7 @@ static struct bpf_map *create_map(union bpf_attr *attr)
 		*create_mark(attr) = 0;
 		attr->value_size = sizeof(struct redirmap_val);
 	}
-	if (attr->map_type == BPF_MAP_TYPE_DEVMAP)
-		map = array_alloc(attr);
-	else
-		map = hash_alloc(attr);
+	map = kind_find(attr->map_type)->alloc(attr);
 
 	/* rmmod waits for tasks to leave our text: see main.c. */
 	module_put(THIS_MODULE);
@@ -76,9 +72,9 @@ static struct bpf_map *create_map(union bpf_attr *attr)
 static void *create_entered(const unsigned long *args)
 {
 	union bpf_attr *attr = (union bpf_attr *)args[0];
+	const struct kind *kind = kind_find(attr->map_type);
 
-	if (attr->map_type != BPF_MAP_TYPE_DEVMAP &&
-	    attr->map_type != BPF_MAP_TYPE_DEVMAP_HASH)
+	if (!kind || !kind->alloc)
 		return NULL;
 
 	/* What has a mark is claimed, though the policy may have changed since. */

@@ -45,6 +45,7 @@ static const struct part dev_parts[] __refconst = {
 static struct kind dev_kinds[] = {
 	{
 		.type = BPF_MAP_TYPE_DEVMAP,
+		.alloc = array_alloc,
 		.set_ops = array_set_ops,
 		.is_unborn = map_is_unborn,
 		.record = map_record,
@@ -54,6 +55,7 @@ static struct kind dev_kinds[] = {
 	},
 	{
 		.type = BPF_MAP_TYPE_DEVMAP_HASH,
+		.alloc = hash_alloc,
 		.set_ops = hash_set_ops,
 		.is_unborn = map_is_unborn,
 		.record = map_record,
