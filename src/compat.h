@@ -387,8 +387,10 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
  * compat_map_memcg_get() - the same, with a reference
  * @map: a map that has been created completely, and whose memory stays meanwhile
  *
- * A map that is closed loses its id, and a grace period later what it is charged
- * to.
+ * A map that is closed loses its id first, and then, at once perhaps, its
+ * reference to the obj_cgroup; the pointer to that stays in it. Core frees the
+ * obj_cgroup with kfree_rcu(): so it is there until the end of an RCU read section
+ * that has seen the id.
  *
  * Context: process context.
  * Return: the memory cgroup, for mem_cgroup_put(), or NULL.

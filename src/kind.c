@@ -11,7 +11,8 @@
  * kernel's.
  *
  * Maps are born in bpf(2), with preemption off. Those of kinds that the kernel
- * allocates are freed here, in a work item of the kernel.
+ * allocates are freed here: in a work item of the kernel, or in bpf(2) when
+ * creation fails after they were born.
  */
 #include <linux/bpf.h>
 #include <linux/module.h>

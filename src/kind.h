@@ -61,7 +61,7 @@ struct kind {
  * @layout: the private layouts that they rely on, in LAYOUT_SECTION, ended by an
  *	empty row; optional
  * @requests: that netlink answers besides; their handlers are built of what
- *	netlink_msg.h has
+ *	netlink_answer.h has
  * @n_requests: how many
  * @report: write what the state of the module tells of them; 0 or -EMSGSIZE;
  *	optional

@@ -7,8 +7,8 @@
  * allocates. All others are part of their maps.
  *
  * Maps are born in bpf(2), with preemption off, and go in the kernel's map
- * freeing work; both change list and hash under a raw lock. Both are read under
- * RCU.
+ * freeing work, or in bpf(2) when creation fails after that; list and hash change
+ * under a raw lock. Both are read under RCU.
  *
  * A map that is born can wait for no memory. So there is a reserve of records,
  * which a work item fills up when one was taken. What is born when there is none
