@@ -108,14 +108,19 @@ static void kind_free(struct bpf_map *map)
 	module_put(THIS_MODULE);
 }
 
-static const struct bpf_map_ops *kind_ops(struct kind *kind,
-					  const struct bpf_map *map)
+/*
+ * Get our operations ready, with the kernel's of the first map. False for a map
+ * that has others than that: what they do, ours would not.
+ */
+static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 {
+	const struct bpf_map_ops *stock;
 	unsigned long flags;
 
 	/* Pairs with the release below: what is set is written. */
-	if (smp_load_acquire(&kind->stock))
-		return &kind->ops;
+	stock = smp_load_acquire(&kind->stock);
+	if (stock)
+		return map->ops == stock;
 
 	raw_spin_lock_irqsave(&kind_lock, flags);
 	if (!kind->stock) {
@@ -127,8 +132,9 @@ static const struct bpf_map_ops *kind_ops(struct kind *kind,
 		/* Pairs with the acquire above. */
 		smp_store_release(&kind->stock, map->ops);
 	}
+	stock = kind->stock;
 	raw_spin_unlock_irqrestore(&kind_lock, flags);
-	return &kind->ops;
+	return map->ops == stock;
 }
 
 /**
@@ -143,7 +149,7 @@ bool kind_claim(struct kind *kind, struct bpf_map *map)
 {
 	struct record *record;
 
-	if (!try_module_get(THIS_MODULE))
+	if (!kind_has_ops(kind, map) || !try_module_get(THIS_MODULE))
 		return false;
 	record = kind->record ? kind->record(map) : record_take();
 	if (!record) {
@@ -152,7 +158,7 @@ bool kind_claim(struct kind *kind, struct bpf_map *map)
 		module_put(THIS_MODULE);
 		return false;
 	}
-	map->ops = kind_ops(kind, map);
+	map->ops = &kind->ops;
 	if (kind->born)
 		kind->born(map);
 	record_open(record, map, kind);
@@ -178,21 +184,29 @@ void kind_report_mixed(const struct bpf_map *map, bool claimed)
 }
 
 /**
- * kind_init() - get ready for maps that the kernel allocates, if a kind is so
+ * kind_init() - look at the table; get ready for maps that the kernel allocates
  *
  * Context: insmod.
- * Return: 0 or -ENOMEM.
+ * Return: 0; -EEXIST when two kinds have one map type; or -ENOMEM.
  */
 int __init kind_init(void)
 {
+	bool needs_reserve = false;
 	const struct family *family;
+	const struct kind *kind;
 	unsigned int i, j;
 
 	for (i = 0; (family = kind_family(i)); i++)
-		for (j = 0; j < family->n_kinds; j++)
-			if (!family->kinds[j].record)
-				return record_reserve_init();
-	return 0;
+		for (j = 0; j < family->n_kinds; j++) {
+			kind = &family->kinds[j];
+			if (kind_find(kind->type) != kind) {
+				pr_err("two kinds of maps have the type %d\n",
+				       kind->type);
+				return -EEXIST;
+			}
+			needs_reserve |= !kind->record;
+		}
+	return needs_reserve ? record_reserve_init() : 0;
 }
 
 /**

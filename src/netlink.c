@@ -155,31 +155,39 @@ static struct genl_ops nl_ops[8] __ro_after_init = {
 
 #define NL_OWN_OPS 2
 
-/* What families answer. */
-static unsigned int __init nl_add_requests(unsigned int n)
+/* What families answer, too. */
+static int __init nl_add_requests(void)
 {
 	const struct family *family;
+	unsigned int n = NL_OWN_OPS;
 	unsigned int i, j;
 
 	for (i = 0; (family = kind_family(i)); i++)
-		for (j = 0; j < family->n_requests; j++)
-			if (!WARN_ON(n == ARRAY_SIZE(nl_ops)))
-				nl_ops[n++] = family->requests[j];
-	return n;
+		for (j = 0; j < family->n_requests; j++) {
+			if (n == ARRAY_SIZE(nl_ops)) {
+				pr_err("too many netlink requests of map families\n");
+				return -ENOSPC;
+			}
+			nl_ops[n++] = family->requests[j];
+		}
+	nl_family.ops = nl_ops;
+	nl_family.n_ops = n;
+	return 0;
 }
 
 /**
  * nl_init() - begin to answer
  *
  * Context: insmod, when all that is told of stands.
- * Return: 0, -ENOMEM, or -EEXIST where there is such a family already.
+ * Return: 0, -ENOMEM, -EEXIST where there is such a family already, or -ENOSPC
+ * when map families have more requests than there is room for.
  */
 int __init nl_init(void)
 {
-	int err;
+	int err = nl_add_requests();
 
-	nl_family.ops = nl_ops;
-	nl_family.n_ops = nl_add_requests(NL_OWN_OPS);
+	if (err)
+		return err;
 	err = genl_register_family(&nl_family);
 	if (err)
 		pr_err("no generic netlink family (%d)\n", err);

@@ -29,7 +29,12 @@
 #include "stats_net.h"
 #include "trace.h"
 
-#define RECORD_HASH_BITS 8
+/*
+ * For maps that the kernel allocates the hash may be read per packet, so it has
+ * a bucket for each of 1,000 maps. It does not grow, as an rhashtable does, since
+ * maps are born where nothing can be allocated, on PREEMPT_RT.
+ */
+#define RECORD_HASH_BITS 10
 
 /* How many maps may be born before the work item gets a CPU. */
 #define RECORD_RESERVE 32
