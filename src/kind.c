@@ -89,6 +89,20 @@ bool kind_has(const struct bpf_map *map)
 	return kind && map->ops == &kind->ops;
 }
 
+/**
+ * kind_memory() - what a map takes of memory
+ * @map: a claimed map
+ *
+ * Context: any that the kind's memory() may have.
+ * Return: bytes, those of all CPUs included.
+ */
+u64 kind_memory(const struct bpf_map *map)
+{
+	const struct kind *kind = kind_find(map->map_type);
+
+	return kind->memory(map) + (kind->record ? 0 : record_memory());
+}
+
 /* The end of a map that the kernel has allocated, and of its record. */
 static void kind_free(struct bpf_map *map)
 {
@@ -127,7 +141,7 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 		kind->ops = *map->ops;
 		if (!kind->record)
 			kind->ops.map_free = kind_free;
-		compat_set_mem_usage(&kind->ops, kind->memory);
+		compat_set_mem_usage(&kind->ops, kind_memory);
 		kind->set_ops(&kind->ops);
 		/* Pairs with the acquire above. */
 		smp_store_release(&kind->stock, map->ops);

@@ -26,7 +26,8 @@ struct sk_buff;
  * @record: the record in a map that is_unborn() knows; NULL likewise: then it
  *	has memory of its own
  * @born: get ready for a map that is being born; optional
- * @memory: what a map takes, in bytes, those of all CPUs included
+ * @memory: what a map takes, in bytes, those of all CPUs included; without a
+ *	record of its own memory, which kind_memory() adds
  * @report: write what netlink tells of such maps alone; 0 or -EMSGSIZE;
  *	optional; inside an RCU read section
  * @stock: the kernel's operations, once such a map was born
@@ -91,6 +92,7 @@ unsigned int kind_families(void);
 struct kind *kind_find(enum bpf_map_type type);
 bool kind_claim(struct kind *kind, struct bpf_map *map);
 bool kind_has(const struct bpf_map *map);
+u64 kind_memory(const struct bpf_map *map);
 void kind_report_mixed(const struct bpf_map *map, bool claimed);
 
 int kind_init(void);

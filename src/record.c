@@ -227,20 +227,31 @@ struct record *record_next(struct record *at, u64 serial)
 
 /* --- records of their own --------------------------------------------------- */
 
+/* Where the counters are, behind the record. */
+#define RECORD_COUNTERS ALIGN(sizeof(struct record), \
+			      __alignof__(struct stats_map))
+
+/**
+ * record_memory() - what a record takes that is not part of its map
+ *
+ * Context: any.
+ * Return: bytes, those of all CPUs included.
+ */
+size_t record_memory(void)
+{
+	return RECORD_COUNTERS + nr_cpu_ids * sizeof(struct stats_map);
+}
+
 static struct record *record_alloc(void)
 {
-	size_t offset = ALIGN(sizeof(struct record),
-			      __alignof__(struct stats_map));
-	struct record *record;
+	struct record *record = kvzalloc(record_memory(), GFP_KERNEL);
 
-	record = kvzalloc(offset + nr_cpu_ids * sizeof(*record->counters),
-			  GFP_KERNEL);
 	if (record)
-		record->counters = (void *)record + offset;
+		record->counters = (void *)record + RECORD_COUNTERS;
 	return record;
 }
 
-/* Work item. Nobody who could be charged is known here. */
+/* Work item. Nobody who could be charged is known here: see design.rst. */
 static void record_reserve_fill(struct work_struct *work)
 {
 	struct record *record;

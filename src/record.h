@@ -57,6 +57,7 @@ void record_find_closed(const struct net *net);
 
 struct record *record_take(void);
 void record_free(struct record *record);
+size_t record_memory(void);
 int record_reserve_init(void);
 void record_reserve_exit(void);
 
