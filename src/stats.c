@@ -16,8 +16,10 @@
  * number of them tells: see stats_gone_leave().
  */
 #include <linux/bpf.h>
+#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
@@ -27,15 +29,24 @@
 /**
  * struct stats_gone - what was counted for things that are no more
  * @refs: one for each that may come to be one of them
- * @lock: protects the rest
+ * @reading: held by the one reader that there is at a time
+ * @lock: protects the rest; held for one leaver at a time, whose counters are read
  * @kept: counters of those that count no more, and the number of all
- * @leavers: those that may still count
+ * @leavers: those that may still count, in the order in which they have left; while
+ *	there is a reader without those that it has read
+ * @told: those that the reader has read
+ * @reader: what the reader has added up, or NULL
+ * @round: changes with each reader; leavers of an older one are still to be read
  */
 struct stats_gone {
 	refcount_t refs;
+	struct mutex reading; /* one reader at a time */
 	spinlock_t lock; /* protects the rest */
 	struct stats_kept kept;
 	struct list_head leavers;
+	struct list_head told;
+	struct stats_kept *reader;
+	u64 round;
 };
 
 /* The present time, which does not wrap around. */
@@ -277,8 +288,10 @@ struct stats_gone *stats_gone_alloc(gfp_t gfp)
 	if (!gone)
 		return NULL;
 	refcount_set(&gone->refs, 1);
+	mutex_init(&gone->reading);
 	spin_lock_init(&gone->lock);
 	INIT_LIST_HEAD(&gone->leavers);
+	INIT_LIST_HEAD(&gone->told);
 	return gone;
 }
 
@@ -362,14 +375,11 @@ static void stats_keep_device(struct stats_gone_device *devices,
  * can name a device that is no more.
  */
 static void stats_keep(struct stats_kept *kept,
-		       const struct stats_leaver *leaver)
+		       const struct stats_gone_device *told)
 {
-	struct stats_gone_device told = {};
-
-	leaver->read(leaver, &told);
-	stats_accumulate(&kept->sum, &told.sum);
-	if (told.ifindex && stats_lost_any(&told.sum.stats))
-		stats_keep_device(kept->devices, &told);
+	stats_accumulate(&kept->sum, &told->sum);
+	if (told->ifindex && stats_lost_any(&told->sum.stats))
+		stats_keep_device(kept->devices, told);
 }
 
 /**
@@ -403,6 +413,7 @@ void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver)
 {
 	spin_lock(&gone->lock);
 	if (list_empty(&leaver->node)) {
+		leaver->round = gone->round;
 		list_add_tail(&leaver->node, &gone->leavers);
 		gone->kept.count++;
 	}
@@ -419,12 +430,39 @@ void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver)
  */
 void stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver)
 {
+	struct stats_gone_device told = {};
+
 	spin_lock(&gone->lock);
+	leaver->read(leaver, &told);
+	stats_keep(&gone->kept, &told);
 	if (list_empty(&leaver->node))
 		gone->kept.count++;
+	else if (gone->reader && leaver->round != gone->round)
+		/* The reader, who counts it, will not come by it any more. */
+		stats_keep(gone->reader, &told);
 	list_del_init(&leaver->node);
-	stats_keep(&gone->kept, leaver);
 	spin_unlock(&gone->lock);
+}
+
+/* Read one of those that had left when the reader began; false without one. */
+static bool stats_gone_read_next(struct stats_gone *gone)
+{
+	struct stats_gone_device told = {};
+	struct stats_leaver *leaver;
+	bool any;
+
+	spin_lock(&gone->lock);
+	leaver = list_first_entry_or_null(&gone->leavers, struct stats_leaver,
+					  node);
+	any = leaver && leaver->round != gone->round;
+	if (any) {
+		leaver->read(leaver, &told);
+		stats_keep(gone->reader, &told);
+		leaver->round = gone->round;
+		list_move_tail(&leaver->node, &gone->told);
+	}
+	spin_unlock(&gone->lock);
+	return any;
 }
 
 /**
@@ -432,16 +470,30 @@ void stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver)
  * @gone: the sums
  * @kept: written
  *
- * Context: process context. The time follows the number of those that have just
- * left, most of all a device's entries with counters of their own.
+ * Those are counted that had left when it began, each once: who goes through them
+ * reads one at a time, and stats_gone_keep() adds those that go before it has come
+ * to them. So nobody else waits for longer than for one of them to be read, and a
+ * sum never shrinks from one call to the next.
+ *
+ * Context: process context, sleeps. The time follows the number of those that have
+ * just left, most of all a device's entries with counters of their own, times the
+ * number of CPUs; and other readers of the same namespace wait for that.
  */
 void stats_gone_read(struct stats_gone *gone, struct stats_kept *kept)
 {
-	const struct stats_leaver *leaver;
-
+	mutex_lock(&gone->reading);
 	spin_lock(&gone->lock);
 	*kept = gone->kept;
-	list_for_each_entry(leaver, &gone->leavers, node)
-		stats_keep(kept, leaver);
+	gone->reader = kept;
+	gone->round++;
 	spin_unlock(&gone->lock);
+
+	while (stats_gone_read_next(gone))
+		cond_resched();
+
+	spin_lock(&gone->lock);
+	list_splice_init(&gone->told, &gone->leavers);
+	gone->reader = NULL;
+	spin_unlock(&gone->lock);
+	mutex_unlock(&gone->reading);
 }

@@ -130,10 +130,12 @@ struct stats_kept {
  * struct stats_leaver - of a map or target: how it comes to be no more
  * @node: place among those that are listed no longer, but may still count; empty
  *	before
+ * @round: of struct stats_gone, when it left or was last read
  * @read: adds what was counted to the zeroed second argument, and names the device
  */
 struct stats_leaver {
 	struct list_head node;
+	u64 round;
 	void (*read)(const struct stats_leaver *leaver,
 		     struct stats_gone_device *told);
 };
