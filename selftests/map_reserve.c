@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "harness.h"
+#include "netlib.h"
 #include "testlib.h"
 #include "xdplib.h"
 
@@ -155,6 +156,56 @@ TEST_F(reserve, few_at_once)
 	/* The one that is filled may be ahead by some. */
 	EXPECT_LE(sets, 2 * AT_ONCE * GROUPS + 8);
 	for (i = 0; i < EMPTY; i++)
+		close(fds[i]);
+}
+
+/* What a map takes; where the kernel asks the map itself, with its reserve. */
+static long memlock(int fd)
+{
+	char path[64], line[128];
+	long val = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %ld", &val) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return val;
+}
+
+static bool has_reserve(int fd, long empty, bool has)
+{
+	int i;
+
+	for (i = 0; i < 2000 && (memlock(fd) != empty) != has; i++)
+		usleep(10000);
+	return (memlock(fd) != empty) == has;
+}
+
+/* A map that got its sets for nothing has lost them, and gets them again. */
+TEST_F(reserve, idle_neighbour)
+{
+	struct redirmap_val val = { .entry.ifindex = self->dev, .entry.bpf_prog.fd = -1 };
+	__u32 key = 0;
+	int fds[3], i;
+	long empty;
+
+	if (!kernel_has_member("bpf_map_ops", "map_mem_usage"))
+		SKIP(return, "this kernel does not ask maps what they take");
+	for (i = 0; i < 3; i++) {
+		fds[i] = MAKE_MAP(CHUNK);
+		ASSERT_GE(fds[i], 0);
+	}
+	empty = memlock(fds[2]);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(bpf_map_update_elem(fds[i], &key, &val, BPF_ANY), 0);
+		EXPECT_TRUE(has_reserve(fds[2], empty, true));
+		EXPECT_TRUE(has_reserve(fds[2], empty, false));
+	}
+	for (i = 0; i < 3; i++)
 		close(fds[i]);
 }
 

@@ -10,19 +10,22 @@
  *
  * A reserve is in one of three places:
  *
- *  none	 it wants nothing and has nothing
+ *  none	 it has nothing, and is to have nothing unless its map is updated
  *  bulkq_due	 it may have less than it wants: it has just become low, and is in
- *		 front; or its map is new, and it has nothing
- *  bulkq_filled it was settled: it had what it wanted, stock.count == wants, and has
- *		 more than half of that, unless there was no memory. It is looked at
- *		 again after a second
+ *		 front; or its map has not been updated yet, and it has nothing
+ *  bulkq_filled it was settled, or is about to be: then it has what it wants,
+ *		 stock.count == wants, and at least half of that until it becomes
+ *		 low, unless there was no memory. It is looked at again after a
+ *		 second
  *
  * bulkq_settle() makes it so: in a work item that an update queues which finds its
  * map's reserve low, and for a batch before each of its chunks. The work item begins
  * with that map, and goes on with new ones, in the order of their births, for who
  * fills one map often fills others next: but only with a few, however many there
  * are. So maps that are made and closed again, or never filled, cost nothing unless
- * another map's update has run low meanwhile, and then for a second.
+ * another map's update has run low meanwhile, and then for a second. After that they
+ * are new ones again, behind all others: their first update finds as much as if
+ * nobody had guessed wrongly before.
  *
  * What an update does not find in the reserve it allocates without sleeping. Where
  * that fails as well, for a task that makes maps and fills them where the work item
@@ -251,6 +254,7 @@ static struct bulkq_reserve *bulkq_pick_due(bool *again)
 			continue;
 		/* A new one's time begins when there is something to take. */
 		reserve->taken = jiffies;
+		reserve->idle = false;
 		reserve->low = false;
 		bulkq_settled_now = reserve;
 		break;
@@ -291,9 +295,11 @@ static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 	raw_spin_lock(&bulkq_lock);
 	bulkq_settled_now = NULL;
 	filled = bulkq_wants(reserve) || reserve->stock.count;
-	/* One that has become low meanwhile is due again. */
+	/* One that has become low meanwhile is due again, in front. */
 	if (!reserve->low && filled)
 		list_move_tail(&reserve->place, &bulkq_filled);
+	else if (!reserve->low && reserve->groups && !reserve->made)
+		list_move_tail(&reserve->place, &bulkq_due);
 	else if (!reserve->low)
 		list_del_init(&reserve->place);
 	raw_spin_unlock(&bulkq_lock);
