@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "harness.h"
+#include "holdlib.h"
 #include "netlib.h"
 #include "testlib.h"
 #include "xdplib.h"
@@ -21,11 +22,15 @@
 #define AT_ONCE 64
 #define GROUPS 2
 
+/* Maps that run low at once: more than two goes of the work item settle. */
+#define LOW 300
+
 #define TRACE "/sys/kernel/tracing/instances/rm_reserve"
 
 /* Bulk queues: larger than what devices have of the kind, and alike everywhere. */
 #define SETS "percpu_alloc_percpu", "size=384 "
 #define ATOMIC_SETS "percpu_alloc_percpu", "is_atomic=1 size=384 "
+#define SLEEPING_SETS "percpu_alloc_percpu", "is_atomic=0 size=384 "
 
 static bool trace_on(void)
 {
@@ -206,6 +211,39 @@ TEST_F(reserve, idle_neighbour)
 		EXPECT_TRUE(has_reserve(fds[2], empty, false));
 	}
 	for (i = 0; i < 3; i++)
+		close(fds[i]);
+}
+
+/* All get what they want, also those behind more than one go of the work item. */
+TEST_F(reserve, many_are_low)
+{
+	struct redirmap_val val = { .entry.ifindex = self->dev, .entry.bpf_prog.fd = -1 };
+	int fds[LOW], i, sets = 0;
+	__u32 key = 0;
+
+	if (variant->value_size != sizeof(val))
+		SKIP(return, "the entries need no sets but the groups'");
+	for (i = 0; i < LOW; i++) {
+		fds[i] = MAKE_MAP(CHUNK);
+		ASSERT_GE(fds[i], 0);
+	}
+	ASSERT_TRUE(load_holdup("func=bulkq_settle_due"));
+	EXPECT_TRUE(write_str(HOLDUP "hold", "1"));
+	for (i = 0; i < LOW; i++) {
+		/* Some may find no memory: then, too, the reserve is low. */
+		bpf_map_update_elem(fds[i], &key, &val, BPF_ANY);
+		if (!i)
+			EXPECT_TRUE(becomes(HOLDUP "held", 1));
+	}
+	ASSERT_TRUE(trace_forget());
+	EXPECT_TRUE(write_str(HOLDUP "hold", "0"));
+	for (i = 0; i < 2000 && sets < LOW; i++) {
+		usleep(10000);
+		sets = told(SLEEPING_SETS);
+	}
+	EXPECT_GE(sets, LOW);
+	EXPECT_TRUE(sh("rmmod holdup"));
+	for (i = 0; i < LOW; i++)
 		close(fds[i]);
 }
 

@@ -55,7 +55,7 @@
 /* How long after it was last used, or first filled, it has that, in jiffies. */
 #define BULKQ_AHEAD_TIME ((unsigned long)HZ)
 
-/* The most reserves that are settled because one of them is low. */
+/* The most reserves that a work item settles, or looks at with the lock held. */
 #define BULKQ_AT_ONCE 64
 
 /* How long the memory cgroup of a map that has an id may take to come; in jiffies. */
@@ -238,18 +238,34 @@ static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 	return false;
 }
 
+/*
+ * Is a reserve's map closed? One that is being created has no id either, but a
+ * reference. Nobody updates it any more, so its reserve is of no use.
+ */
+static bool bulkq_is_closed(const struct bulkq_reserve *reserve)
+{
+	return !READ_ONCE(reserve->map->id) &&
+	       !atomic64_read(&reserve->map->refcnt);
+}
+
 /* One of those in front that may be settled, and has to be; or NULL. */
 static struct bulkq_reserve *bulkq_pick_due(bool *again)
 {
 	unsigned int looks = BULKQ_AT_ONCE;
-	struct bulkq_reserve *reserve;
+	struct bulkq_reserve *reserve, *next;
 
 	lockdep_assert_held(&bulkq_settle_mutex);
 
 	raw_spin_lock(&bulkq_lock);
-	list_for_each_entry(reserve, &bulkq_due, place) {
+	list_for_each_entry_safe(reserve, next, &bulkq_due, place) {
 		if (!looks--)
 			break;
+		if (bulkq_is_closed(reserve)) {
+			/* Out of the way of others; what it has goes with it. */
+			reserve->low = false;
+			list_del_init(&reserve->place);
+			continue;
+		}
 		if (!bulkq_may_settle(reserve, again))
 			continue;
 		/* A new one's time begins when there is something to take. */
@@ -308,6 +324,21 @@ static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 				   BULKQ_AHEAD_TIME);
 }
 
+/* Is one still low? Such are in front of those of new maps. */
+static bool bulkq_still_low(void)
+{
+	const struct bulkq_reserve *first;
+	bool low;
+
+	raw_spin_lock(&bulkq_lock);
+	first = list_first_entry_or_null(&bulkq_due, struct bulkq_reserve,
+					 place);
+	low = first && first->low;
+	bulkq_some_low |= low;
+	raw_spin_unlock(&bulkq_lock);
+	return low;
+}
+
 /* Work item: updates have found little, or nothing. */
 static void bulkq_settle_due(struct work_struct *work)
 {
@@ -329,6 +360,9 @@ static void bulkq_settle_due(struct work_struct *work)
 		mutex_unlock(&bulkq_settle_mutex);
 		cond_resched();
 	} while (reserve && ++n < BULKQ_AT_ONCE);
+	/* Those that are low are all settled, in as many goes as it takes. */
+	if (bulkq_still_low())
+		queue_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
 	/* Once, or else there would always be some to wait for. */
 	if (again && some_low)
 		queue_delayed_work(system_highpri_wq, &bulkq_due_work,
