@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import sys
+import threading
 
 from testlib import (OUTPUT, becomes, delete, equal, ifindex, in_a_net, open_pinned, refcnt, run,
                      sh, test, update)
@@ -56,10 +57,10 @@ def stays(before):
 
 
 @contextlib.contextmanager
-def held(func):
+def held(func, params=""):
     """The next call of a function waits until the end of this."""
     sh(f"rmmod holdup 2>/dev/null; "
-       f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/holdup.ko func={func}")
+       f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/holdup.ko func={func} {params}")
     hold, count = (pathlib.Path(HOLDUP, name) for name in ("hold", "held"))
     hold.write_text("1")
     try:
@@ -123,6 +124,22 @@ def _():
         equal([(one["ifname"], one["ifindex"], one["stats"]["drops"])
                for one in now["gone_devices"]], [("du", index, {"no_xmit": 1})])
     stays(before)
+    equal(state()["gone_count"], count + 1)
+
+
+@test("a target that is made twice at once counts once")
+def _():
+    sh("ip link add du type dummy; ip link set du up")
+    index, count = ifindex("du"), state()["gone_count"]
+    with held("target_table_get_id", "spin=1") as is_held:
+        # It has found no target, makes one, and is overtaken.
+        slow = threading.Thread(target=update, args=(tools, 1, index, -1))
+        slow.start()
+        assert is_held()
+        update(tools, 2, index, -1)
+    slow.join()
+    equal(state()["gone_count"], count)
+    sh("ip link del du")
     equal(state()["gone_count"], count + 1)
 
 

@@ -87,7 +87,6 @@ static bool target_retire(struct target *target)
 
 	lockdep_assert_held(&target_lock);
 
-	stats_gone_keep(target->gone, &target->leaver);
 	stats_gone_put(target->gone);
 	if (!target_is_live(target))
 		return false;
@@ -138,6 +137,8 @@ static void target_free_work(struct work_struct *work)
 		return;
 	}
 	target_table_remove(target);
+	/* One that was never added has counted nothing, and is not counted. */
+	stats_gone_keep(target->gone, &target->leaver);
 	attached = target_retire(target);
 	spin_unlock(&target_lock);
 
