@@ -30,7 +30,7 @@ struct bulkq_cpu {
 
 /**
  * struct bulkq_stock - idle bulk queues
- * @first: one, which leads to the others: see bulkq.c; NULL if there are none
+ * @first: one, which leads to the others: see bulkq_stock.c; NULL if there are none
  * @count: how many
  */
 struct bulkq_stock {
@@ -169,7 +169,13 @@ size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve);
 struct xdp_dev_bulk_queue __percpu *
 bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp);
 
+void bulkq_stock_push(struct bulkq_stock *stock,
+		      struct xdp_dev_bulk_queue __percpu *bulkq);
+struct xdp_dev_bulk_queue __percpu *bulkq_stock_pop(struct bulkq_stock *stock);
+
 void bulkq_pool_fill(void);
+struct xdp_dev_bulk_queue __percpu *bulkq_pool_take(void);
+void bulkq_pool_exit(void);
 
 void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
 		       gfp_t gfp);

@@ -28,13 +28,11 @@
  * nobody had guessed wrongly before.
  *
  * What an update does not find in the reserve it allocates without sleeping. Where
- * that fails as well, for a task that makes maps and fills them where the work item
- * gets no CPU, there is a pool for one map's groups. Whoever makes a map fills it
- * up, and pays. It is all that creations can leave behind which fail.
+ * that fails as well there is a pool: see bulkq_stock.c.
  *
  * Updates take, inside an RCU read section, in bpf(2); maps are born with
  * preemption off; all else is in process context. One raw lock protects all
- * reserves and the pool, and a mutex the one that is being settled from being freed.
+ * reserves, and a mutex the one that is being settled from being freed.
  */
 #include <linux/jiffies.h>
 #include <linux/memcontrol.h>
@@ -45,9 +43,6 @@
 
 #include "bulkq.h"
 #include "compat.h"
-
-/* What the pool has: enough for the groups of one map. */
-#define BULKQ_POOL 2
 
 /* The most that a reserve has ahead. */
 #define BULKQ_AHEAD_MAX 64U
@@ -61,10 +56,8 @@
 /* How long the memory cgroup of a map that has an id may take to come; in jiffies. */
 #define BULKQ_MEMCG_TIME 2
 
-/* Of all reserves and the pool. A raw one: maps are born with preemption off. */
+/* Of all reserves. A raw one: maps are born with preemption off. */
 static DEFINE_RAW_SPINLOCK(bulkq_lock);
-
-static struct bulkq_stock bulkq_pool;
 
 /* See above. Who settles a reserve of a list holds the mutex, and says which. */
 static LIST_HEAD(bulkq_due);
@@ -83,66 +76,6 @@ static void bulkq_settle_due(struct work_struct *work);
 static void bulkq_look_at_filled(struct work_struct *work);
 static DECLARE_DELAYED_WORK(bulkq_due_work, bulkq_settle_due);
 static DECLARE_DELAYED_WORK(bulkq_filled_work, bulkq_look_at_filled);
-
-/*
- * The next one is in q[0] of the first CPU's queue. By addresses as the allocator
- * gives them, or kmemleak takes them for lost.
- */
-static void bulkq_stock_push(struct bulkq_stock *stock,
-			     struct xdp_dev_bulk_queue __percpu *bulkq)
-{
-	lockdep_assert_held(&bulkq_lock);
-
-	bulkq_first(bulkq)->q[0] = (__force void *)stock->first;
-	stock->first = bulkq;
-	WRITE_ONCE(stock->count, stock->count + 1);
-}
-
-static struct xdp_dev_bulk_queue __percpu *
-bulkq_stock_pop(struct bulkq_stock *stock)
-{
-	struct xdp_dev_bulk_queue __percpu *bulkq = stock->first;
-	struct kern_bulkq *first;
-
-	lockdep_assert_held(&bulkq_lock);
-
-	if (!bulkq)
-		return NULL;
-	first = bulkq_first(bulkq);
-	stock->first = (__force void __percpu *)first->q[0];
-	first->q[0] = NULL;
-	WRITE_ONCE(stock->count, stock->count - 1);
-	return bulkq;
-}
-
-/**
- * bulkq_pool_fill() - see that one map's groups can be made
- *
- * Context: bpf(2) of who makes a map, and pays; sleeps. Where there is no memory,
- * there may be none when it is needed either.
- */
-void bulkq_pool_fill(void)
-{
-	struct xdp_dev_bulk_queue __percpu *bulkq;
-	bool full;
-
-	while (READ_ONCE(bulkq_pool.count) < BULKQ_POOL) {
-		bulkq = bulkq_alloc(compat_memcg_flags(GFP_KERNEL |
-						       __GFP_NORETRY |
-						       __GFP_NOWARN));
-		if (!bulkq)
-			return;
-		raw_spin_lock(&bulkq_lock);
-		full = bulkq_pool.count >= BULKQ_POOL;
-		if (!full)
-			bulkq_stock_push(&bulkq_pool, bulkq);
-		raw_spin_unlock(&bulkq_lock);
-		if (full)
-			bulkq_free(bulkq);
-	}
-}
-
-/* --- reserves --------------------------------------------------------------- */
 
 static unsigned int bulkq_wants(const struct bulkq_reserve *reserve)
 {
@@ -527,13 +460,7 @@ bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 		mod_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
 	if (!bulkq)
 		bulkq = bulkq_alloc(gfp);
-	if (bulkq)
-		return bulkq;
-
-	raw_spin_lock(&bulkq_lock);
-	bulkq = bulkq_stock_pop(&bulkq_pool);
-	raw_spin_unlock(&bulkq_lock);
-	return bulkq;
+	return bulkq ?: bulkq_pool_take();
 }
 
 /**
@@ -549,21 +476,14 @@ size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve)
 }
 
 /**
- * bulkq_module_exit() - free the pool
+ * bulkq_module_exit() - stop the work items, and free the pool
  *
  * Context: rmmod, with no map left, so no reserve either.
  */
 void bulkq_module_exit(void)
 {
-	struct xdp_dev_bulk_queue __percpu *bulkq;
-
 	/* The first one may queue the second one, and itself. */
 	cancel_delayed_work_sync(&bulkq_due_work);
 	cancel_delayed_work_sync(&bulkq_filled_work);
-	do {
-		raw_spin_lock(&bulkq_lock);
-		bulkq = bulkq_stock_pop(&bulkq_pool);
-		raw_spin_unlock(&bulkq_lock);
-		bulkq_free(bulkq);
-	} while (bulkq);
+	bulkq_pool_exit();
 }
