@@ -4,7 +4,7 @@
  *
  *  security_bpf_map_*	observed: the first point after map_create() has set
  *			the map's ops, and before anybody else can have the
- *			map. What is to be claimed gets our ops and is born.
+ *			map. What is to be claimed gets our ops here.
  *
  * Families hook besides what they need to make maps of their own: such a map is
  * known again here. Of others, which the kernel has made, the policy is asked.
@@ -26,7 +26,7 @@ static void *claim_map_created(const unsigned long *args)
 
 	if (!kind || map->ops == &kind->ops)
 		return NULL;
-	if (kind->is_unborn ? kind->is_unborn(map) : policy_claims(map->name))
+	if (kind->is_pending ? kind->is_pending(map) : policy_claims(map->name))
 		kind_claim(kind, map);
 	return NULL;
 }

@@ -6,13 +6,13 @@
  * operations: the kernel's own, copied when they are first seen, with ours put
  * over. What we do not know keeps working.
  *
- * A map of ours holds a reference to the module, from its birth until it is
+ * A map of ours holds a reference to the module, from its claim until it is
  * freed. Where none can be had, since rmmod has begun, the map stays the
  * kernel's.
  *
- * Maps are born in bpf(2), with preemption off. Those of kinds that the kernel
- * allocates are freed here: in a work item of the kernel, or in bpf(2) when
- * creation fails after they were born.
+ * Maps are claimed in bpf(2), with preemption off. Those of kinds that the
+ * kernel allocates are freed here: in a work item of the kernel, or in bpf(2)
+ * when creation fails after they were born.
  */
 #include <linux/bpf.h>
 #include <linux/module.h>
@@ -30,7 +30,7 @@ static const struct family *const families[] = {
 	REDIRMAP_FAMILIES(KIND_POINT_TO)
 };
 
-/* A raw one: maps are born with preemption off. */
+/* A raw one: maps are claimed with preemption off. */
 static DEFINE_RAW_SPINLOCK(kind_lock);
 
 /**
@@ -80,7 +80,7 @@ struct kind *kind_find(enum bpf_map_type type)
  * @map: any map, or the description of an inner one
  *
  * Context: any.
- * Return: true for a claimed map that is born, and what describes one.
+ * Return: true for a claimed map, and what describes one.
  */
 bool kind_has(const struct bpf_map *map)
 {
@@ -152,7 +152,7 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 }
 
 /**
- * kind_claim() - let a map be born as one of ours
+ * kind_claim() - make a map one of ours
  * @kind: its kind
  * @map: a map that nobody else can have yet
  *
@@ -173,8 +173,8 @@ bool kind_claim(struct kind *kind, struct bpf_map *map)
 		return false;
 	}
 	map->ops = &kind->ops;
-	if (kind->born)
-		kind->born(map);
+	if (kind->claimed)
+		kind->claimed(map);
 	record_open(record, map, kind);
 	return true;
 }

@@ -20,29 +20,30 @@ struct sk_buff;
  *	for the family's hook on that, which may find it here. NULL where the
  *	kernel makes all such maps
  * @set_ops: put our operations over a copy of the kernel's
- * @is_unborn: has the module made this map, of the type, and are its ops still
+ * @is_pending: has the module made this map, of the type, and are its ops still
  *	the kernel's? NULL without @alloc: then the policy decides when a map is
  *	there
- * @record: the record in a map that is_unborn() knows; NULL likewise: then it
+ * @record: the record in a map that is_pending() knows; NULL likewise: then it
  *	has memory of its own
- * @born: get ready for a map that is being born; optional
+ * @claimed: get ready for a map that is being claimed; optional
  * @memory: what a map takes, in bytes, those of all CPUs included; without a
  *	record of its own memory, which kind_memory() adds
  * @report: write what netlink tells of such maps alone; 0 or -EMSGSIZE;
  *	optional; inside an RCU read section
- * @stock: the kernel's operations, once such a map was born
+ * @stock: the kernel's operations, once such a map was claimed
  * @ops: a copy of them, with ours over it
  *
- * @is_unborn, @record and @born are called in bpf(2), with preemption off, and
+ * @is_pending, @record and @claimed are called in bpf(2), with preemption off,
+ * and
  * @set_ops with a raw spinlock held besides.
  */
 struct kind {
 	enum bpf_map_type type;
 	struct bpf_map *(*alloc)(union bpf_attr *attr);
 	void (*set_ops)(struct bpf_map_ops *ops);
-	bool (*is_unborn)(const struct bpf_map *map);
+	bool (*is_pending)(const struct bpf_map *map);
 	struct record *(*record)(struct bpf_map *map);
-	void (*born)(struct bpf_map *map);
+	void (*claimed)(struct bpf_map *map);
 	u64 (*memory)(const struct bpf_map *map);
 	int (*report)(struct sk_buff *skb, const struct record *record);
 

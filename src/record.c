@@ -2,17 +2,17 @@
 /*
  * Records: which claimed maps there are, and what every one of them has.
  *
- * Owns a list in the order of their births, which a serial number tells, and a
+ * Owns a list in the order of their claims, which a serial number tells, and a
  * hash by the address of the map; and records for maps that the kernel
  * allocates. All others are part of their maps.
  *
- * Maps are born in bpf(2), with preemption off, and go in the kernel's map
+ * Maps are claimed in bpf(2), with preemption off, and go in the kernel's map
  * freeing work, or in bpf(2) when creation fails after that; list and hash change
  * under a raw lock. Both are read under RCU.
  *
- * A map that is born can wait for no memory. So there is a reserve of records,
- * which a work item fills up when one was taken. What is born when there is none
- * stays the kernel's.
+ * A map that is being claimed can wait for no memory. So there is a reserve of
+ * records, which a work item fills up when one was taken. A map that comes when
+ * there is none stays the kernel's.
  */
 #include <linux/bpf.h>
 #include <linux/hashtable.h>
@@ -36,7 +36,7 @@
  */
 #define RECORD_HASH_BITS 10
 
-/* How many maps may be born before the work item gets a CPU. */
+/* How many maps may be claimed before the work item gets a CPU. */
 #define RECORD_RESERVE 32
 
 static LIST_HEAD(records);
@@ -66,7 +66,7 @@ static void record_read_stats(const struct stats_leaver *leaver,
 }
 
 /**
- * record_open() - begin the record of a map that is being born
+ * record_open() - begin the record of a map that is being claimed
  * @record: the record; its counters are set, and the rest is zeroed
  * @map: the map
  * @kind: its kind

@@ -17,9 +17,9 @@ struct net;
  *	program leaves most of its packets to the stack
  * @map: the map
  * @kind: its kind
- * @serial: its number among all claimed maps, by their births
+ * @serial: its number among all claimed maps, by their claims
  * @listed: place among them
- * @hashed: the same by the map's address; NULL pointers while it is unborn
+ * @hashed: the same by the map's address; NULL pointers while it is pending
  * @netns_cookie: the network namespace that it was created in
  * @netns_ino: the same, as user space knows it
  * @gone: what keeps @counters when the map goes

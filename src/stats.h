@@ -70,7 +70,7 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
  * @last_missed: when the last look-up found nothing that then lost the frame, by
  *	action
  *
- * A cache line for each CPU, in memory of the map's own: an unborn map may own
+ * A cache line for each CPU, in memory of the map's own: a pending map may own
  * nothing that kvfree() does not free.
  */
 struct stats_map {

@@ -314,7 +314,7 @@ static void array_free(struct bpf_map *map)
 }
 
 /**
- * array_alloc() - make an unborn array
+ * array_alloc() - make a pending array
  * @attr: what user space asks for
  *
  * Context: bpf(2), sleeps.

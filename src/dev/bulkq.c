@@ -20,7 +20,7 @@
  *  - Each device brings a set, its spare, with NETDEV_REGISTER, as it brings the
  *    kernel's. One of its targets has it, or else it lies in the namespace's
  *    table, until the device leaves. Charged to the task that makes the device.
- *  - Each map that has been born has a reserve: see bulkq_reserve.c.
+ *  - Each claimed map has a reserve: see bulkq_reserve.c.
  *
  * Freed from work items.
  */

@@ -161,7 +161,7 @@ bool bulkq_layout_is_known(void);
 void bulkq_reserve_init(struct bulkq_reserve *reserve,
 			const struct bpf_map *map);
 void bulkq_reserve_exit(struct bulkq_reserve *reserve);
-void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int groups);
+void bulkq_reserve_start(struct bulkq_reserve *reserve, unsigned int groups);
 void bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
 			       unsigned int groups);
 void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);

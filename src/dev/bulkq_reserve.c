@@ -2,7 +2,7 @@
 /*
  * Reserves: bulk queues that a map has ready for the ports that updates make.
  *
- * Each map that has been born owns a reserve, charged to the map's memory cgroup.
+ * Each claimed map owns a reserve, charged to the map's memory cgroup.
  * It wants as many as the map is expected to take soon: those of its groups, as
  * long as it has none; and a map that goes on taking bulk queues for targets wants
  * as many more as it has taken lately, at most BULKQ_AHEAD_MAX, and no more than it
@@ -20,17 +20,17 @@
  *
  * bulkq_settle() makes it so: in a work item that an update queues which finds its
  * map's reserve low, and for a batch before each of its chunks. The work item begins
- * with that map, and goes on with new ones, in the order of their births, for who
- * fills one map often fills others next: but only with a few, however many there
- * are. So maps that are made and closed again, or never filled, cost nothing unless
- * another map's update has run low meanwhile, and then for a second. After that they
- * are new ones again, behind all others: their first update finds as much as if
- * nobody had guessed wrongly before.
+ * with that map, and goes on with new ones, in the order of their claims, for
+ * who fills one map often fills others next: but only with a few, however many
+ * there are. So maps that are made and closed again, or never filled, cost
+ * nothing unless another map's update has run low meanwhile, and then for a
+ * second. After that they are new ones again, behind all others: their first
+ * update finds as much as if nobody had guessed wrongly before.
  *
  * What an update does not find in the reserve it allocates without sleeping. Where
  * that fails as well there is a pool: see bulkq_stock.c.
  *
- * Updates take, inside an RCU read section, in bpf(2); maps are born with
+ * Updates take, inside an RCU read section, in bpf(2); maps are claimed with
  * preemption off; all else is in process context. One raw lock protects all
  * reserves, and a mutex the one that is being settled from being freed.
  */
@@ -56,7 +56,7 @@
 /* How long the memory cgroup of a map that has an id may take to come; in jiffies. */
 #define BULKQ_MEMCG_TIME 2
 
-/* Of all reserves. A raw one: maps are born with preemption off. */
+/* Of all reserves. A raw one: maps are claimed with preemption off. */
 static DEFINE_RAW_SPINLOCK(bulkq_lock);
 
 /* See above. Who settles a reserve of a list holds the mutex, and says which. */
@@ -149,9 +149,9 @@ static void bulkq_settle(struct bulkq_reserve *reserve)
 }
 
 /*
- * May a reserve be filled? A map gets its id after it was born, and right after
- * that the memory cgroup that pays, if it gets one. When it is closed it loses the
- * id first. @again: in a moment it may.
+ * May a reserve be filled? A map gets its id after it was claimed, and right
+ * after that the memory cgroup that pays, if it gets one. When it is closed it
+ * loses the id first. @again: in a moment it may.
  */
 static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 {
@@ -361,15 +361,15 @@ void bulkq_reserve_exit(struct bulkq_reserve *reserve)
 }
 
 /**
- * bulkq_reserve_born() - say how many sets a new map is going to take first
- * @reserve: of a map that is being born
+ * bulkq_reserve_start() - say how many sets a new map is going to take first
+ * @reserve: of a map that is being claimed
  * @groups: sets, for its groups
  *
  * They are made when an update of a map runs low.
  *
  * Context: any; preemption may be off.
  */
-void bulkq_reserve_born(struct bulkq_reserve *reserve, unsigned int groups)
+void bulkq_reserve_start(struct bulkq_reserve *reserve, unsigned int groups)
 {
 	raw_spin_lock(&bulkq_lock);
 	reserve->groups = groups;
@@ -405,7 +405,7 @@ static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
 
 /**
  * bulkq_reserve_fill() - let there be bulk queues, now
- * @reserve: of a map that is born, by a task that updates it
+ * @reserve: of a claimed map, by a task that updates it
  * @count: how many targets may be made before there is another chance; besides,
  *	there are those of the map's groups
  *

@@ -3,7 +3,7 @@
  * Creation: how device maps are made, in the place of the kernel's.
  *
  *  dev_map_alloc()	replaced, when the policy claims the map's name:
- *			ours makes the map, unborn (see map.c).
+ *			ours makes the map, pending (see map.c).
  *  dev_map_alloc_check() where there is such a thing: it comes before, and would
  *			refuse values with counters. It gets to see a size that
  *			it knows, and dev_map_alloc() a mark.

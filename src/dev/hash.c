@@ -297,7 +297,7 @@ static void hash_free(struct bpf_map *map)
 }
 
 /**
- * hash_alloc() - make an unborn hash
+ * hash_alloc() - make a pending hash
  * @attr: what user space asks for
  *
  * Context: bpf(2), sleeps.

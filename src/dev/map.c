@@ -6,7 +6,7 @@
  * and where redirects lead that find no entry, or are to reach all of them. What
  * entries need of a map is map_attach.c's.
  *
- * An unborn map is one whose ops are still the kernel's: creation has not come
+ * A pending map is one whose ops are still the kernel's: creation has not come
  * to the point where they are swapped, or never will. It is a valid, empty
  * devmap, and the kernel's dev_map_free() frees it: all that it has is its own
  * memory and one table, both of which kvfree() takes.
@@ -31,7 +31,7 @@
 #define MAP_CREATE_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY)
 
 /* Drawn once per load: a map of an earlier load is none of ours. */
-static u64 birthmark __ro_after_init;
+static u64 load_id __ro_after_init;
 
 /*
  * Of the exported functions for vmalloc()'ed memory those that take a node take no
@@ -173,7 +173,7 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 	map_set_attr(&rmap->dtab.map, attr);
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
-	rmap->birthmark = birthmark;
+	rmap->load_id = load_id;
 	rmap->record.counters = (void *)rmap + offset;
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		rmap->group[i] = group_empty_entry();
@@ -192,13 +192,13 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
  */
 void map_unalloc(struct redir_map *rmap)
 {
-	/* As the kernel does it with unborn ones: there is nothing else. */
+	/* As the kernel does it with pending ones: there is nothing else. */
 	kvfree(rmap);
 }
 
 /**
  * map_free() - free a map and its table, and let go of the module
- * @rmap: a born map that nothing can reach any more
+ * @rmap: a claimed map that nothing can reach any more
  *
  * What slots point to is not walked: the holder knows it.
  *
@@ -228,20 +228,20 @@ void map_free(struct redir_map *rmap)
 }
 
 /**
- * map_is_unborn() - is this a map of ours with the kernel's ops?
+ * map_is_pending() - is this a map of ours with the kernel's ops?
  * @map: any map of one of the two device map types
  *
  * A devmap of the kernel's own is on its list of devmaps. One that is on no
- * list was made by this module; the birthmark tells by which load of it.
+ * list was made by this module; the load_id tells by which load of it.
  *
  * Context: any.
  * Return: true when the ops are still to be swapped.
  */
-bool map_is_unborn(const struct bpf_map *map)
+bool map_is_pending(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
-	return list_empty(&rmap->dtab.list) && rmap->birthmark == birthmark;
+	return list_empty(&rmap->dtab.list) && rmap->load_id == load_id;
 }
 
 /**
@@ -360,7 +360,7 @@ u64 map_memory(const struct redir_map *rmap)
 
 /**
  * map_prepare() - get ready for a batch of updates
- * @rmap: a map that is born
+ * @rmap: a claimed map
  * @entries: how many, at most, until the next call
  *
  * Of other entries than those with counters most need no bulk queues of the map's,
@@ -389,16 +389,16 @@ struct record *map_record(struct bpf_map *map)
 }
 
 /**
- * map_born() - a map has got its ops
+ * map_claimed() - a map has got its ops
  * @map: the map
  *
  * Context: bpf(2) of who creates it; preemption may be off.
  */
-void map_born(struct bpf_map *map)
+void map_claimed(struct bpf_map *map)
 {
 	struct redir_map *rmap = to_redir_map(map);
 
-	bulkq_reserve_born(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
+	bulkq_reserve_start(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
 }
 
 /**
@@ -409,6 +409,6 @@ void map_born(struct bpf_map *map)
  */
 int __init map_module_init(void)
 {
-	get_random_bytes(&birthmark, sizeof(birthmark));
+	get_random_bytes(&load_id, sizeof(load_id));
 	return 0;
 }

@@ -28,7 +28,7 @@ struct batch_ops;
  *	nobody until the first entry is made, and from then on to the map's own
  * @record: what every claimed map has; its counters are behind the map's own
  *	memory
- * @birthmark: says that this load of the module has made the map
+ * @load_id: says that this load of the module has made the map
  * @holder: the targets that slots point to
  * @grouped: @group is the map's own
  * @batch: what batches need of this kind of map
@@ -42,7 +42,7 @@ struct redir_map {
 	struct record record;
 
 	/* cold */
-	u64 birthmark;
+	u64 load_id;
 	bool grouped;
 	struct holder holder;
 	const struct batch_ops *batch;
@@ -80,12 +80,12 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 void map_unalloc(struct redir_map *rmap);
 void map_prepare(struct redir_map *rmap, u32 entries);
 struct record *map_record(struct bpf_map *map);
-void map_born(struct bpf_map *map);
+void map_claimed(struct bpf_map *map);
 void map_free(struct redir_map *rmap);
 u64 map_memory(const struct redir_map *rmap);
 void *map_area_alloc(u64 size, int numa_node);
 
-bool map_is_unborn(const struct bpf_map *map);
+bool map_is_pending(const struct bpf_map *map);
 bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
 struct target *map_attach(struct redir_map *rmap,
