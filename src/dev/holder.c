@@ -92,8 +92,8 @@ static struct holding __rcu **holder_recent(struct holder *holder, u32 ifindex)
 }
 
 /* The holding of a target that the holder has a use of. Under RCU. */
-static struct holding *holder_holding(struct holder *holder,
-				      const struct target *target)
+static struct holding *holder_find(struct holder *holder,
+				   const struct target *target)
 {
 	struct holding *holding;
 
@@ -109,7 +109,7 @@ static struct holding *holder_holding(struct holder *holder,
  * each slot, which takes the memory of a pointer, and for each update under way. (A
  * refcount_t, of 32 bits, would saturate in an array of 2^31 slots.)
  */
-static void holder_inc(struct holder *holder, struct holding *holding)
+static void holding_inc(struct holder *holder, struct holding *holding)
 {
 	static_assert(sizeof_field(struct group_member, uses) >=
 		      sizeof(struct target *));
@@ -118,24 +118,24 @@ static void holder_inc(struct holder *holder, struct holding *holding)
 	atomic_long_inc(&holding->member.uses);
 }
 
-static noinline bool holder_use_idle(struct holder *holder,
-				     struct holding *holding)
+static noinline bool holding_get_idle(struct holder *holder,
+				      struct holding *holding)
 {
 	bool held;
 
 	spin_lock(&holder->lock);
 	held = holding->held;
 	if (held)
-		holder_inc(holder, holding);
+		holding_inc(holder, holding);
 	spin_unlock(&holder->lock);
 	return held;
 }
 
 /* A use of a holding that was found under RCU; false if it is held no more. */
-static bool holder_use(struct holder *holder, struct holding *holding)
+static bool holding_get(struct holder *holder, struct holding *holding)
 {
 	return likely(atomic_long_inc_not_zero(&holding->member.uses)) ||
-	       holder_use_idle(holder, holding);
+	       holding_get_idle(holder, holding);
 }
 
 /* First use of a target in a holder, perhaps of one that was found. */
@@ -167,7 +167,7 @@ holder_add(struct holder *holder, struct target_want *want,
 	holding = xa_load(&holder->holdings, target->id);
 	if (holding) {
 		/* Somebody was faster. */
-		holder_inc(holder, holding);
+		holding_inc(holder, holding);
 		spin_unlock(&holder->lock);
 		kfree(new);
 		target_put(target);
@@ -210,7 +210,7 @@ struct target *holder_reuse(struct holder *holder, const struct net *net,
 
 	holding = rcu_dereference(*holder_recent(holder, ifindex));
 	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
-		   holder_use(holder, holding)))
+		   holding_get(holder, holding)))
 		return holding->target;
 	return NULL;
 }
@@ -242,7 +242,7 @@ struct target *holder_attach(struct holder *holder, struct target_want *want)
 	if (target) {
 		holding = xa_load(&holder->holdings, target->id);
 		if (holding && holding->target == target &&
-		    holder_use(holder, holding)) {
+		    holding_get(holder, holding)) {
 			rcu_assign_pointer(*recent, holding);
 			return target;
 		}
@@ -251,7 +251,7 @@ struct target *holder_attach(struct holder *holder, struct target_want *want)
 }
 
 /* Take a holding without uses out of the tables. Readers may still see it. */
-static void holder_unhold(struct holder *holder, struct holding *holding)
+static void holding_unlink(struct holder *holder, struct holding *holding)
 {
 	struct target *target = holding->target;
 
@@ -266,7 +266,7 @@ static void holder_unhold(struct holder *holder, struct holding *holding)
 }
 
 /* Free a holding that is out of the tables; readers may still see it. */
-static void holder_free(struct holding *holding)
+static void holding_free(struct holding *holding)
 {
 	struct target *target = holding->target;
 
@@ -290,7 +290,7 @@ void holder_detach(struct holder *holder, struct target *target, int uses)
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
 
-	holding = holder_holding(holder, target);
+	holding = holder_find(holder, target);
 
 	/* The uses that are dropped here keep it until then. */
 	if (uses == 1 && atomic_long_add_unless(&holding->member.uses, -1, 1))
@@ -304,9 +304,9 @@ void holder_detach(struct holder *holder, struct target *target, int uses)
 	}
 	if (target->shown) {
 		/* Nobody else will use it. */
-		holder_unhold(holder, holding);
+		holding_unlink(holder, holding);
 		spin_unlock(&holder->lock);
-		holder_free(holding);
+		holding_free(holding);
 		return;
 	}
 	if (list_empty(&holder->idle))
@@ -317,7 +317,7 @@ void holder_detach(struct holder *holder, struct target *target, int uses)
 }
 
 /* Work item: let go of what is still idle. Whoever is idle next queues it. */
-static void holder_drop_idle(struct work_struct *work)
+static void holder_free_idle(struct work_struct *work)
 {
 	struct holder *holder = container_of(to_delayed_work(work),
 					     struct holder, idle_work);
@@ -331,10 +331,10 @@ static void holder_drop_idle(struct work_struct *work)
 		list_del_init(&holding->idle_node);
 		if (atomic_long_read(&holding->member.uses))
 			continue;
-		holder_unhold(holder, holding);
+		holding_unlink(holder, holding);
 		spin_unlock(&holder->lock);
 
-		holder_free(holding);
+		holding_free(holding);
 		cond_resched();
 		spin_lock(&holder->lock);
 	}
@@ -355,7 +355,7 @@ void holder_init(struct holder *holder,
 	xa_init(&holder->holdings);
 	INIT_LIST_HEAD(&holder->members);
 	INIT_LIST_HEAD(&holder->idle);
-	INIT_DELAYED_WORK(&holder->idle_work, holder_drop_idle);
+	INIT_DELAYED_WORK(&holder->idle_work, holder_free_idle);
 	spin_lock_init(&holder->lock);
 	holder->count = 0;
 	holder->sweep = sweep;
@@ -404,7 +404,7 @@ size_t holder_memory(const struct holder *holder)
 }
 
 /**
- * holder_used() - how many slots of a map lead somewhere
+ * holder_count_uses() - how many slots of a map lead somewhere
  * @holder: the map's part
  * @netns_cookie: a network namespace
  * @elsewhere: set to the number of targets whose device is in another one
@@ -414,7 +414,7 @@ size_t holder_memory(const struct holder *holder)
  * more for each update under way, which has a use of its target before the slot
  * has it.
  */
-u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere)
+u64 holder_count_uses(struct holder *holder, u64 netns_cookie, u32 *elsewhere)
 {
 	struct holding *holding;
 	unsigned long id, uses;
@@ -435,7 +435,7 @@ u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere)
  * Do slots lead to a target that has been dead for a grace period? Updates that
  * had found it alive have used the holding since.
  */
-static bool holder_holds(struct holder *holder, const struct target *target)
+static bool holder_has_uses(struct holder *holder, const struct target *target)
 {
 	const struct holding *holding;
 	bool holds;
@@ -455,7 +455,7 @@ static void holder_sweep(struct holder *holder, const struct list_head *dead)
 	unsigned int held = 0;
 
 	list_for_each_entry(target, dead, dead_node) {
-		if (holder_holds(holder, target) &&
+		if (holder_has_uses(holder, target) &&
 		    ++held > HOLDER_SINGLE_SWEEPS) {
 			holder->sweep(holder, NULL);
 			return;
@@ -464,7 +464,7 @@ static void holder_sweep(struct holder *holder, const struct list_head *dead)
 	if (!held)
 		return;
 	list_for_each_entry(target, dead, dead_node)
-		if (holder_holds(holder, target))
+		if (holder_has_uses(holder, target))
 			holder->sweep(holder, target);
 }
 

@@ -53,7 +53,7 @@ size_t holder_memory(const struct holder *holder);
 struct target *holder_reuse(struct holder *holder, const struct net *net,
 			    u32 ifindex, const struct bpf_prog *prog);
 struct target *holder_attach(struct holder *holder, struct target_want *want);
-u64 holder_used(struct holder *holder, u64 netns_cookie, u32 *elsewhere);
+u64 holder_count_uses(struct holder *holder, u64 netns_cookie, u32 *elsewhere);
 void holder_detach(struct holder *holder, struct target *target, int uses);
 
 int holder_module_init(void);

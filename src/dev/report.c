@@ -151,8 +151,8 @@ int report_map(struct sk_buff *skb, const struct record *record)
 	u32 used, elsewhere;
 
 	/* Updates under way are counted twice, but no map has more than it can. */
-	used = min_t(u64, holder_used(&rmap->holder, record->netns_cookie,
-				      &elsewhere),
+	used = min_t(u64, holder_count_uses(&rmap->holder, record->netns_cookie,
+					    &elsewhere),
 		     record->map->max_entries);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_USED, used) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_MEMBERS,
