@@ -180,7 +180,7 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 	if (node) {
 		old = unrcu_pointer(xchg(&node->target,
 					 RCU_INITIALIZER(target)));
-		if (old == &target_nowhere)
+		if (old == &target_none)
 			rmap->dtab.items++;
 		hash_detach(rmap, key, old, REDIRMAP_CAUSE_UPDATE);
 		value_trace_add(&rmap->dtab.map, key, target);

@@ -21,7 +21,7 @@
  *
  * A dead target in a node reads as if the key were missing. When a device has
  * left, the sweep lets go of its target in one pass over the nodes, without
- * taking them out of their chains: they lead to target_nowhere then, which is
+ * taking them out of their chains: they lead to target_none then, which is
  * dead. Whoever inserts into such a chain takes them out, and so does, from all
  * chains, who finds the map full.
  */
@@ -130,7 +130,7 @@ static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 	/* ...and who sees the node written to sees the new count. */
 	smp_wmb();
 	/* The sweep looks at free nodes as well. */
-	RCU_INIT_POINTER(node->target, &target_nowhere);
+	RCU_INIT_POINTER(node->target, &target_none);
 	WRITE_ONCE(node->key, table->free);
 	table->free = hash_link(table, node);
 }
@@ -148,7 +148,7 @@ static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 					   lockdep_is_held(&rmap->lock));
 	WRITE_ONCE(*link, node->next);
 	hash_free_node(rmap, node);
-	if (target != &target_nowhere)
+	if (target != &target_none)
 		rmap->dtab.items--;
 	return target;
 }
@@ -191,7 +191,7 @@ void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
 {
 	lockdep_assert_held(&rmap->lock);
 
-	if (target == &target_nowhere)
+	if (target == &target_none)
 		return;
 	value_trace_remove(&rmap->dtab.map, key, target, cause);
 	holder_detach(&rmap->holder, target, 1);
@@ -247,7 +247,7 @@ static noinline void hash_empty_node(const struct bpf_map *map,
 				     struct hash_node *node,
 				     const struct target *dead)
 {
-	RCU_INIT_POINTER(node->target, &target_nowhere);
+	RCU_INIT_POINTER(node->target, &target_none);
 	value_trace_remove(map, node->key, dead, REDIRMAP_CAUSE_UNREGISTER);
 }
 
@@ -426,7 +426,7 @@ int hash_table_alloc(struct redir_map *rmap)
 	if (!memory)
 		return -ENOMEM;
 	nowhere = memory + hash_nodes_offset(buckets) - sizeof(*nowhere);
-	RCU_INIT_POINTER(nowhere->target, &target_nowhere);
+	RCU_INIT_POINTER(nowhere->target, &target_none);
 
 	get_random_bytes(&multiplier, sizeof(multiplier));
 	table->multiplier = multiplier | 1;

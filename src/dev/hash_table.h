@@ -45,7 +45,7 @@ struct hash_map {
  * struct hash_node - an entry, or a free place for one
  * @key: the key; of a free node, the link to the next free one
  * @next: link to the next node of the chain
- * @target: where the key leads; &target_nowhere when that has left, and nobody
+ * @target: where the key leads; &target_none when that has left, and nobody
  *	has needed the node since
  *
  * Links are 32 bits: node i has 2 * i + 2, which is its distance from

@@ -53,7 +53,7 @@
 
 static struct workqueue_struct *target_wq;
 
-struct target target_nowhere = {
+struct target target_none = {
 	.entry.idx = TARGET_DEAD,
 };
 
@@ -118,20 +118,20 @@ static void target_free_work(struct work_struct *work)
 {
 	struct target *target = container_of(to_rcu_work(work), struct target,
 					     free_work);
-	enum target_fate fate;
+	enum target_free_state free_state;
 	bool attached;
 
 	spin_lock(&target_lock);
-	fate = target->fate;
+	free_state = target->free_state;
 	if (refcount_read(&target->refs)) {
 		/* Somebody has found a use for it meanwhile... */
-		target->fate = TARGET_USED;
+		target->free_state = TARGET_USED;
 		spin_unlock(&target_lock);
 		return;
 	}
-	if (fate == TARGET_UNUSED_AGAIN) {
+	if (free_state == TARGET_UNUSED_AGAIN) {
 		/* ...and no more, so readers may still be about. */
-		target->fate = TARGET_UNUSED;
+		target->free_state = TARGET_UNUSED;
 		queue_rcu_work(target_wq, &target->free_work);
 		spin_unlock(&target_lock);
 		return;
@@ -178,11 +178,11 @@ void target_put(struct target *target)
 		spin_unlock(&target_lock);
 		return;
 	}
-	if (target->fate == TARGET_USED) {
-		target->fate = TARGET_UNUSED;
+	if (target->free_state == TARGET_USED) {
+		target->free_state = TARGET_UNUSED;
 		queue_rcu_work(target_wq, &target->free_work);
 	} else {
-		target->fate = TARGET_UNUSED_AGAIN;
+		target->free_state = TARGET_UNUSED_AGAIN;
 	}
 	spin_unlock(&target_lock);
 }
@@ -244,7 +244,7 @@ static struct target *target_alloc(struct target_net *tn,
 	target->entry.dev = &target->port.dev;
 	target->entry.idx = prog ? TARGET_LIVE_PROG : TARGET_LIVE;
 	refcount_set(&target->refs, 1);
-	target->fate = TARGET_USED;
+	target->free_state = TARGET_USED;
 	target->tn = tn;
 	target->net = dev_net(dev);
 	target->gone = stats_net_gone_get(target->net);

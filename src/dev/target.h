@@ -12,7 +12,7 @@
 struct bulkq_reserve;
 
 /* What has always been dead, for those who need something to point to. */
-extern struct target target_nowhere;
+extern struct target target_none;
 
 /**
  * target_entry() - where a redirect to a target leads

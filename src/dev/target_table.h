@@ -21,12 +21,12 @@ struct stats_gone;
 struct target_net;
 
 /**
- * enum target_fate - whether a target is about to be freed
+ * enum target_free_state - whether a target is about to be freed
  * @TARGET_USED: no, it has references
  * @TARGET_UNUSED: a grace period after it lost the last one, if it gets none
  * @TARGET_UNUSED_AGAIN: it has got one and lost it since, so one more later
  */
-enum target_fate {
+enum target_free_state {
 	TARGET_USED,
 	TARGET_UNUSED,
 	TARGET_UNUSED_AGAIN,
@@ -37,7 +37,7 @@ enum target_fate {
  * @entry: what the kernel sees; its unused idx tells whether the target lives
  * @id: index of the target in the holders' tables
  * @refs: one for each holder, one for the sweep while it is due
- * @fate: whether @free_work is on its way; under target_lock
+ * @free_state: whether @free_work is on its way; under target_lock
  * @tn: the tables of the namespace that interns the target
  * @net: that namespace. A dead target may outlive both: they are followed where
  *	the target is known to live, and compared elsewhere
@@ -65,7 +65,7 @@ struct target {
 	/* cold */
 	u32 id;
 	refcount_t refs;
-	enum target_fate fate;
+	enum target_free_state free_state;
 	struct target_net *tn;
 	const struct net *net;
 	struct target __rcu *sibling;
