@@ -73,14 +73,14 @@ static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
 }
 
 /* Look at each frame's own length, fragments and ingress. */
-static noinline u32 group_fitting_frames(struct group_batch *batch,
-					 const struct port *port,
-					 unsigned long uses)
+static noinline u32 group_frames_for_each(struct group_batch *batch,
+					  const struct port *port,
+					  unsigned long uses)
 {
 	bool ask_each = batch->exclude_ingress && !batch->rx;
 	enum redirmap_drop reason;
 	struct xdp_frame *frame;
-	u32 fitting = 0;
+	u32 to_send = 0;
 	int i;
 
 	for (i = 0; i < batch->count; i++) {
@@ -91,16 +91,16 @@ static noinline u32 group_fitting_frames(struct group_batch *batch,
 		reason = group_refusal(&port->dev, xdp_get_frame_len(frame),
 				       xdp_frame_has_frags(frame));
 		if (reason == REDIRMAP_DROP_COUNT)
-			fitting |= BIT(i);
+			to_send |= BIT(i);
 		else
 			port_drop(port, reason, uses);
 	}
-	return fitting;
+	return to_send;
 }
 
 /* Which frames are for a member? Runs in NAPI, bottom halves off, per flush. */
-static u32 group_fitting(struct group_batch *batch, const struct port *port,
-			 unsigned long uses)
+static u32 group_frames_for(struct group_batch *batch, const struct port *port,
+			    unsigned long uses)
 {
 	if (READ_ONCE(port->gone))
 		return 0;
@@ -110,7 +110,7 @@ static u32 group_fitting(struct group_batch *batch, const struct port *port,
 	if (unlikely((batch->exclude_ingress && !batch->rx) ||
 		     group_refusal(&port->dev, batch->longest, batch->frags) !=
 		     REDIRMAP_DROP_COUNT))
-		return group_fitting_frames(batch, port, uses);
+		return group_frames_for_each(batch, port, uses);
 	batch->wanted = batch->all;
 	return batch->all;
 }
@@ -140,14 +140,14 @@ static struct net_device *group_batch_rx(const struct group_batch *batch)
 }
 
 /* Not all frames are for this member. */
-static noinline int group_copy_fitting(struct xdp_frame **copy,
-				       const struct group_batch *batch,
-				       const struct port *port, u32 fitting)
+static noinline int group_copy_some(struct xdp_frame **copy,
+				    const struct group_batch *batch,
+				    const struct port *port, u32 to_send)
 {
 	int i, n = 0;
 
 	for (i = 0; i < batch->count; i++)
-		if (fitting & BIT(i))
+		if (to_send & BIT(i))
 			n += copy_frames(copy + n, batch->frame + i, 1,
 					 port->prog);
 	return n;
@@ -155,18 +155,19 @@ static noinline int group_copy_fitting(struct xdp_frame **copy,
 
 /* Runs in NAPI, bottom halves off, per flush and member but one. */
 static void group_xmit_copies(const struct group_batch *batch,
-			      const struct port *port, u32 fitting, u32 flags)
+			      const struct port *port, u32 to_send,
+			      u32 flags)
 {
 	struct port_bulk bulk __uninitialized;
 	struct xdp_frame **copy = &bulk.frame[1];
 	int i, n, sent, missing;
 
-	if (likely(fitting == batch->all))
+	if (likely(to_send == batch->all))
 		n = copy_frames(copy, batch->frame, batch->count, port->prog);
 	else
-		n = group_copy_fitting(copy, batch, port, fitting);
+		n = group_copy_some(copy, batch, port, to_send);
 
-	missing = hweight32(fitting) - n;
+	missing = hweight32(to_send) - n;
 	if (unlikely(missing)) {
 		port_drop(port, REDIRMAP_DROP_NO_MEMORY, missing);
 		trace_devmap_xmit(group_batch_rx(batch), &port->dev, 0, missing,
@@ -182,19 +183,19 @@ static void group_xmit_copies(const struct group_batch *batch,
 
 /* The same for the last member; returns how many frames are gone for good. */
 static int group_xmit_originals(const struct group_batch *batch,
-				const struct port *port, u32 fitting)
+				const struct port *port, u32 to_send)
 {
 	int i, sent, n = 0, left = 0;
 	struct port_bulk bulk __uninitialized;
 
-	if (likely(fitting == batch->all)) {
+	if (likely(to_send == batch->all)) {
 		n = batch->count;
 		/* All places at once: that is faster than to count. */
 		memcpy(&bulk.frame[1], batch->frame,
 		       DEV_MAP_BULK_SIZE * sizeof(*batch->frame));
 	} else {
 		for (i = 0; i < batch->count; i++) {
-			if (fitting & BIT(i))
+			if (to_send & BIT(i))
 				bulk.frame[++n] = batch->frame[i];
 			else
 				batch->frame[left++] = batch->frame[i];
@@ -244,7 +245,7 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 	struct net_device *rx = group_batch_rx(&batch);
 	const struct port *last = NULL;
 	struct group_member *member;
-	u32 fitting, last_fitting = 0;
+	u32 to_send, last_to_send = 0;
 	unsigned long uses;
 	int i, gone = 0;
 
@@ -262,31 +263,31 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		uses = atomic_long_read(&member->uses);
 		if (!uses)
 			continue;
-		fitting = group_fitting(&batch, member->port, uses);
-		if (!fitting)
+		to_send = group_frames_for(&batch, member->port, uses);
+		if (!to_send)
 			continue;
 		if (last)
-			group_xmit_copies(&batch, last, last_fitting, flags);
+			group_xmit_copies(&batch, last, last_to_send, flags);
 		last = member->port;
-		last_fitting = fitting;
+		last_to_send = to_send;
 		while (unlikely(--uses))
-			group_xmit_copies(&batch, last, last_fitting,
+			group_xmit_copies(&batch, last, last_to_send,
 					  flags & ~XDP_XMIT_FLUSH);
 	}
 	if (unlikely(batch.wanted != batch.all))
 		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER,
 			   n - hweight32(batch.wanted));
 	if (likely(last))
-		gone = group_xmit_originals(&batch, last, last_fitting);
+		gone = group_xmit_originals(&batch, last, last_to_send);
 	if (flags & XDP_XMIT_FLUSH)
 		port_flush_keepers(rx);
 	return gone;
 }
 
-/* Is a packet meant for a member? As group_fits_skb(). */
-static bool group_wants_skb(const struct group_port *group,
-			    const struct port *port,
-			    const struct xdp_rxq_info *rxq)
+/* Is a packet meant for a member? As group_skb_allowed(). */
+static bool group_skb_is_for(const struct group_port *group,
+			     const struct port *port,
+			     const struct xdp_rxq_info *rxq)
 {
 	if (READ_ONCE(port->gone))
 		return false;
@@ -296,8 +297,8 @@ static bool group_wants_skb(const struct group_port *group,
 }
 
 /* Can a member have it? Runs in the receive path, bottom halves off. */
-static bool group_fits_skb(const struct port *port, const struct sk_buff *skb,
-			   unsigned long uses)
+static bool group_skb_allowed(const struct port *port,
+			      const struct sk_buff *skb, unsigned long uses)
 {
 	if (unlikely(!(READ_ONCE(port->dev.flags) & IFF_UP))) {
 		port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
@@ -354,10 +355,10 @@ netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
 		uses = atomic_long_read(&member->uses);
-		if (!uses || !group_wants_skb(group, member->port, rxq))
+		if (!uses || !group_skb_is_for(group, member->port, rxq))
 			continue;
 		wanted = true;
-		if (!group_fits_skb(member->port, skb, uses))
+		if (!group_skb_allowed(member->port, skb, uses))
 			continue;
 		for (; uses; uses--) {
 			if (last)

@@ -245,8 +245,8 @@ static u64 hash_batch_place(const struct bpf_map *map, u32 key)
 	return hash_place(hash_table(map), key);
 }
 
-static int hash_read(struct redir_map *rmap, u64 *place,
-		     struct batch_chunk *chunk)
+static int hash_read_chunk(struct redir_map *rmap, u64 *place,
+			   struct batch_chunk *chunk)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 	u64 end = min((*place >> 32) + HASH_READ_BUCKETS,
@@ -270,7 +270,7 @@ static int hash_read(struct redir_map *rmap, u64 *place,
 
 static const struct batch_ops hash_batch = {
 	.place = hash_batch_place,
-	.read = hash_read,
+	.read = hash_read_chunk,
 	.update = hash_update,
 	.delete = hash_delete,
 	.take = hash_take,

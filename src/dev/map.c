@@ -309,7 +309,7 @@ static void *map_lookup_group(struct bpf_map *map, u32 key)
 	return map_group(map, 0);
 }
 
-static void *map_lookup_other_group(struct bpf_map *map, u32 key)
+static void *map_lookup_group_exclude(struct bpf_map *map, u32 key)
 {
 	return map_group(map, 1);
 }
@@ -331,7 +331,7 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
 	if (flags & BPF_F_EXCLUDE_INGRESS)
 		return __bpf_xdp_redirect_map(map, key,
 					      flags & ~MAP_REDIRECT_FLAGS, 0,
-					      map_lookup_other_group);
+					      map_lookup_group_exclude);
 	return __bpf_xdp_redirect_map(map, key, flags & ~MAP_REDIRECT_FLAGS, 0,
 				      map_lookup_group);
 }
