@@ -110,7 +110,7 @@ struct faulty {
 	struct net_device *dev;
 	int knob[KNOBS];
 	struct faulty_check *check;
-	spinlock_t lock; /* see @lock above */
+	spinlock_t lock; /* @frames, @nr_frames, room */
 	struct xdp_frame **frames;
 	int nr_frames;
 	struct sk_buff_head packets;

@@ -39,7 +39,7 @@ struct holder {
 	struct holding __rcu *recent[HOLDER_RECENT];
 	struct list_head idle;
 	struct delayed_work idle_work;
-	spinlock_t lock; /* see @lock above */
+	spinlock_t lock; /* @holdings, @members, @idle, @count */
 	unsigned int count;
 	struct bulkq_reserve bulkqs;
 	void (*sweep)(struct holder *holder, struct target *dead);

@@ -24,7 +24,7 @@ struct xdp_rxq_info;
  */
 struct ingress_watch {
 	struct bpf_prog **slot;
-	spinlock_t lock; /* see @lock above */
+	spinlock_t lock; /* writes of @wanted and @slot */
 	bool wanted;
 };
 

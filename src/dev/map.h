@@ -46,7 +46,7 @@ struct redir_map {
 	bool grouped;
 	struct holder holder;
 	const struct batch_ops *batch;
-	spinlock_t lock; /* see @lock above */
+	spinlock_t lock; /* changes of a hash, chunks of batches */
 };
 
 /**

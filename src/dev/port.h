@@ -38,7 +38,7 @@ struct port {
 	struct ingress_watch watch;
 	bool own_stats;
 	netdevice_tracker tracker;
-	spinlock_t mirror_lock; /* see @mirror_lock above */
+	spinlock_t mirror_lock; /* copying from @real to @dev */
 	struct netdev_queue queue;
 
 	/* hot: per packet; last, for it may end in a flexible array */
