@@ -163,7 +163,7 @@ TEST_F(place, two_first_entries)
 	/* Updates of a hash, and batches, are made one after the other. */
 	if (!variant->kind.claimed || variant->kind.type != BPF_MAP_TYPE_DEVMAP)
 		SKIP(return, "updates of claimed arrays run beside each other");
-	ASSERT_TRUE(load_holdup("func=bulkq_reserve_take after=1 spin=1"));
+	ASSERT_TRUE(load_holdup("func=rmap_bulkq_reserve_take after=1 spin=1"));
 	ASSERT_TRUE(write_str(HOLDUP "hold", "1"));
 	ASSERT_EQ(pthread_create(&thread, NULL, put_elsewhere, &self->c.e), 0);
 	EXPECT_TRUE(becomes(HOLDUP "held", 1));

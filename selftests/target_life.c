@@ -105,7 +105,7 @@ TEST_F(life, namespace_dies_while_target_is_freed)
 {
 	__u32 key = 0, index;
 
-	ASSERT_TRUE(load_holdup("func=target_table_put_id"));
+	ASSERT_TRUE(load_holdup("func=rmap_target_table_put_id"));
 	ASSERT_TRUE(make_netns(A, "sign_a"));
 	ASSERT_TRUE(sh("ip -n " A " link add d0 index %d type dummy", INDEX));
 	ASSERT_EQ(put_in(self->map, self->here, A, INDEX), 0);
@@ -131,7 +131,7 @@ TEST_F(life, device_is_deleted_while_target_is_freed)
 {
 	__u32 key = 0;
 
-	ASSERT_TRUE(load_holdup("func=target_table_put_id"));
+	ASSERT_TRUE(load_holdup("func=rmap_target_table_put_id"));
 	ASSERT_TRUE(sh("ip link add d0 type dummy"));
 	ASSERT_EQ(put_value(self->map, 0, if_nametoindex("d0"), -1), 0);
 

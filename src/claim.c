@@ -22,12 +22,13 @@
 static void *claim_map_created(const unsigned long *args)
 {
 	struct bpf_map *map = (struct bpf_map *)args[0];
-	struct kind *kind = kind_find(map->map_type);
+	struct kind *kind = rmap_kind_find(map->map_type);
 
 	if (!kind || map->ops == &kind->ops)
 		return NULL;
-	if (kind->is_pending ? kind->is_pending(map) : policy_claims(map->name))
-		kind_claim(kind, map);
+	if (kind->is_pending ?
+	    kind->is_pending(map) : rmap_policy_claims(map->name))
+		rmap_kind_claim(kind, map);
 	return NULL;
 }
 
@@ -42,30 +43,30 @@ static void claim_remove_hooks(unsigned int n)
 	const struct family *family;
 
 	while (n--) {
-		family = kind_family(n);
-		hook_remove_all(family->hooks, family->n_hooks);
+		family = rmap_kind_family(n);
+		rmap_hook_remove_all(family->hooks, family->n_hooks);
 	}
-	hook_remove(&claim_hook);
+	rmap_hook_remove(&claim_hook);
 }
 
 /**
- * claim_init() - set the hooks, still doing nothing
+ * rmap_claim_init() - set the hooks, still doing nothing
  *
- * Context: insmod, before hook_arm().
+ * Context: insmod, before rmap_hook_arm().
  * Return: 0, or the error of the hook that failed, with a line in the log;
  * nothing stays hooked then.
  */
-int __init claim_init(void)
+int __init rmap_claim_init(void)
 {
 	const struct family *family;
 	unsigned int i;
 	int err;
 
-	err = hook_add(&claim_hook);
+	err = rmap_hook_add(&claim_hook);
 	if (err)
 		return err;
-	for (i = 0; (family = kind_family(i)); i++) {
-		err = hook_add_all(family->hooks, family->n_hooks);
+	for (i = 0; (family = rmap_kind_family(i)); i++) {
+		err = rmap_hook_add_all(family->hooks, family->n_hooks);
 		if (err)
 			goto remove_hooks;
 	}
@@ -77,13 +78,13 @@ remove_hooks:
 }
 
 /**
- * claim_exit() - give creation back to the kernel
+ * rmap_claim_exit() - give creation back to the kernel
  *
  * Context: rmmod, so no map of ours is left, and none can come: references to
  * the module are refused. Functions that the hooks have put in the place of
  * others may still be about to return when this has.
  */
-void claim_exit(void)
+void rmap_claim_exit(void)
 {
 	claim_remove_hooks(kind_families());
 }

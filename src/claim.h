@@ -2,7 +2,7 @@
 #ifndef REDIRMAP_CLAIM_H
 #define REDIRMAP_CLAIM_H
 
-int claim_init(void);
-void claim_exit(void);
+int rmap_claim_init(void);
+void rmap_claim_exit(void);
 
 #endif /* REDIRMAP_CLAIM_H */

@@ -64,7 +64,9 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 #endif
 }
 
-/* The hook point of security modules between map_alloc() and the first fd. */
+/*
+ * The hook point of security modules between rmap_map_alloc() and the first fd.
+ */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_create"
 #else
@@ -79,10 +81,12 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 #endif
 
 /**
- * compat_map_alloc_permitted() - the capability check that map_alloc() owes
+ * compat_map_alloc_permitted() - the capability check that rmap_map_alloc()
+ * owes
  *
  * Since 6.9 map_create() has checked capabilities and BPF tokens before it
- * calls map_alloc(), and a second check here would refuse a token's holder.
+ * calls rmap_map_alloc(), and a second check here would refuse a token's
+ * holder.
  *
  * Context: bpf(2).
  * Return: true when the caller may create a device map.

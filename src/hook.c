@@ -7,11 +7,11 @@
  * does), and is permanent: while it stands, kernel.ftrace_enabled=0 fails with
  * EBUSY instead of taking it away silently.
  *
- * No handler is called before hook_arm(), the last step of insmod.
+ * No handler is called before rmap_hook_arm(), the last step of insmod.
  *
- * hook_add() and the like run in insmod and rmmod. The handlers run wherever
- * the hooked function is called, with preemption off; ftrace keeps the handler
- * and its ftrace_ops valid until unregistering has returned.
+ * rmap_hook_add() and the like run in insmod and rmmod. The handlers run
+ * wherever the hooked function is called, with preemption off; ftrace keeps the
+ * handler and its ftrace_ops valid until unregistering has returned.
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
@@ -45,13 +45,13 @@ static void hook_list(struct hook_info *info, const char *func,
 }
 
 /**
- * hook_next() - the next hook that stands
+ * rmap_hook_next() - the next hook that stands
  * @at: a hook, or NULL for the first one
  *
  * Context: while no hook is added or removed.
  * Return: the hook, or NULL at the end.
  */
-const struct hook_info *hook_next(const struct hook_info *at)
+const struct hook_info *rmap_hook_next(const struct hook_info *at)
 {
 	const struct list_head *next = at ? at->node.next : hooks.next;
 
@@ -154,7 +154,7 @@ static int hook_register(struct hook *hook)
 }
 
 /**
- * hook_add() - hook a function of the kernel
+ * rmap_hook_add() - hook a function of the kernel
  * @hook: the hook; func, entry, replaces and optional are the caller's, the
  *	rest is not
  *
@@ -164,7 +164,7 @@ static int hook_register(struct hook *hook)
  * when ftrace is off, or the function is replaced by somebody else or stays
  * contended. Each failure leaves one line in the log.
  */
-int hook_add(struct hook *hook)
+int rmap_hook_add(struct hook *hook)
 {
 	int err;
 
@@ -244,15 +244,15 @@ static bool hook_ftrace_is_dead(const struct hook *hook)
 }
 
 /**
- * hook_remove() - take a hook away
- * @hook: a hook that hook_add() has set
+ * rmap_hook_remove() - take a hook away
+ * @hook: a hook that rmap_hook_add() has set
  *
  * The handler does not run any more when this returns; a function that it
  * put in the place of the hooked one may.
  *
  * Context: process context, sleeps; never returns when ftrace has died.
  */
-void hook_remove(struct hook *hook)
+void rmap_hook_remove(struct hook *hook)
 {
 	int err = -ENODEV;
 
@@ -267,22 +267,23 @@ void hook_remove(struct hook *hook)
 }
 
 /**
- * hook_add_all() - hook several functions of the kernel
- * @all: the hooks, as for hook_add()
+ * rmap_hook_add_all() - hook several functions of the kernel
+ * @all: the hooks, as for rmap_hook_add()
  * @n: how many
  *
  * Context: process context, sleeps.
- * Return: 0, or what hook_add() has failed with; nothing stays hooked then.
+ * Return: 0, or what rmap_hook_add() has failed with; nothing stays hooked
+ * then.
  */
-int hook_add_all(struct hook *all, unsigned int n)
+int rmap_hook_add_all(struct hook *all, unsigned int n)
 {
 	unsigned int i;
 	int err;
 
 	for (i = 0; i < n; i++) {
-		err = hook_add(&all[i]);
+		err = rmap_hook_add(&all[i]);
 		if (err) {
-			hook_remove_all(all, i);
+			rmap_hook_remove_all(all, i);
 			return err;
 		}
 	}
@@ -290,16 +291,16 @@ int hook_add_all(struct hook *all, unsigned int n)
 }
 
 /**
- * hook_remove_all() - take several hooks away
- * @all: hooks that hook_add_all() has set
+ * rmap_hook_remove_all() - take several hooks away
+ * @all: hooks that rmap_hook_add_all() has set
  * @n: how many
  *
- * Context: as hook_remove().
+ * Context: as rmap_hook_remove().
  */
-void hook_remove_all(struct hook *all, unsigned int n)
+void rmap_hook_remove_all(struct hook *all, unsigned int n)
 {
 	while (n--)
-		hook_remove(&all[n]);
+		rmap_hook_remove(&all[n]);
 }
 
 static int hook_exit_handler(struct kretprobe_instance *ri,
@@ -315,13 +316,13 @@ static int hook_exit_handler(struct kretprobe_instance *ri,
 NOKPROBE_SYMBOL(hook_exit_handler);
 
 /**
- * hook_exit_add() - see the return of a function of the kernel
+ * rmap_hook_exit_add() - see the return of a function of the kernel
  * @hook: the hook; func and exit are the caller's, the rest is not
  *
  * Context: process context, sleeps.
  * Return: 0 or what register_kretprobe() failed with, with a line in the log.
  */
-int hook_exit_add(struct hook_exit *hook)
+int rmap_hook_exit_add(struct hook_exit *hook)
 {
 	int err;
 
@@ -339,13 +340,13 @@ int hook_exit_add(struct hook_exit *hook)
 }
 
 /**
- * hook_exit_remove() - stop seeing returns
- * @hook: a hook that hook_exit_add() has set
+ * rmap_hook_exit_remove() - stop seeing returns
+ * @hook: a hook that rmap_hook_exit_add() has set
  *
  * Context: process context, sleeps. The handler does not run any more when
  * this returns; calls in flight return unseen.
  */
-void hook_exit_remove(struct hook_exit *hook)
+void rmap_hook_exit_remove(struct hook_exit *hook)
 {
 	list_del(&hook->info.node);
 	if (hook->probe.nmissed)
@@ -355,22 +356,22 @@ void hook_exit_remove(struct hook_exit *hook)
 }
 
 /**
- * hook_arm() - call handlers from now on
+ * rmap_hook_arm() - call handlers from now on
  *
  * Context: the last thing that insmod does: from here on there may be maps,
  * and nothing may fail any more.
  */
-void __init hook_arm(void)
+void __init rmap_hook_arm(void)
 {
 	WRITE_ONCE(hooks_armed, true);
 }
 
 /**
- * hook_disarm() - call no handler any more
+ * rmap_hook_disarm() - call no handler any more
  *
  * Context: rmmod. Handlers may run until the hooks are removed.
  */
-void hook_disarm(void)
+void rmap_hook_disarm(void)
 {
 	WRITE_ONCE(hooks_armed, false);
 }

@@ -38,7 +38,7 @@ struct hook_info {
  * @optional: not every kernel has the function
  * @missing: this one has not
  * @ip: its address
- * @info: for hook_next()
+ * @info: for rmap_hook_next()
  * @ops: ftrace's part
  */
 struct hook {
@@ -56,7 +56,7 @@ struct hook {
  * struct hook_exit - a probe on the return of one function of the kernel
  * @func: the function's name
  * @exit: called with the return value; same context as a hook_entry_fn
- * @info: for hook_next()
+ * @info: for rmap_hook_next()
  * @probe: the kernel's part
  */
 struct hook_exit {
@@ -66,14 +66,14 @@ struct hook_exit {
 	struct kretprobe probe;
 };
 
-int hook_add(struct hook *hook);
-void hook_remove(struct hook *hook);
-int hook_add_all(struct hook *all, unsigned int n);
-void hook_remove_all(struct hook *all, unsigned int n);
-int hook_exit_add(struct hook_exit *hook);
-void hook_exit_remove(struct hook_exit *hook);
-void hook_arm(void);
-void hook_disarm(void);
-const struct hook_info *hook_next(const struct hook_info *at);
+int rmap_hook_add(struct hook *hook);
+void rmap_hook_remove(struct hook *hook);
+int rmap_hook_add_all(struct hook *all, unsigned int n);
+void rmap_hook_remove_all(struct hook *all, unsigned int n);
+int rmap_hook_exit_add(struct hook_exit *hook);
+void rmap_hook_exit_remove(struct hook_exit *hook);
+void rmap_hook_arm(void);
+void rmap_hook_disarm(void);
+const struct hook_info *rmap_hook_next(const struct hook_info *at);
 
 #endif /* REDIRMAP_HOOK_H */

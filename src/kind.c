@@ -34,13 +34,13 @@ static const struct family *const families[] = {
 static DEFINE_RAW_SPINLOCK(kind_lock);
 
 /**
- * kind_family() - a family of maps
+ * rmap_kind_family() - a family of maps
  * @i: from 0 on
  *
  * Context: any.
  * Return: the family, or NULL behind the last one.
  */
-const struct family *kind_family(unsigned int i)
+const struct family *rmap_kind_family(unsigned int i)
 {
 	return i < ARRAY_SIZE(families) ? families[i] : NULL;
 }
@@ -57,18 +57,18 @@ unsigned int kind_families(void)
 }
 
 /**
- * kind_find() - the kind of a map type
+ * rmap_kind_find() - the kind of a map type
  * @type: the map type
  *
  * Context: any.
  * Return: the kind, or NULL.
  */
-struct kind *kind_find(enum bpf_map_type type)
+struct kind *rmap_kind_find(enum bpf_map_type type)
 {
 	const struct family *family;
 	unsigned int i, j;
 
-	for (i = 0; (family = kind_family(i)); i++)
+	for (i = 0; (family = rmap_kind_family(i)); i++)
 		for (j = 0; j < family->n_kinds; j++)
 			if (family->kinds[j].type == type)
 				return &family->kinds[j];
@@ -76,15 +76,15 @@ struct kind *kind_find(enum bpf_map_type type)
 }
 
 /**
- * kind_has() - is a map a claimed one?
+ * rmap_kind_has() - is a map a claimed one?
  * @map: any map, or the description of an inner one
  *
  * Context: any.
  * Return: true for a claimed map, and what describes one.
  */
-bool kind_has(const struct bpf_map *map)
+bool rmap_kind_has(const struct bpf_map *map)
 {
-	const struct kind *kind = kind_find(map->map_type);
+	const struct kind *kind = rmap_kind_find(map->map_type);
 
 	return kind && map->ops == &kind->ops;
 }
@@ -98,7 +98,7 @@ bool kind_has(const struct bpf_map *map)
  */
 u64 kind_memory(const struct bpf_map *map)
 {
-	const struct kind *kind = kind_find(map->map_type);
+	const struct kind *kind = rmap_kind_find(map->map_type);
 
 	return kind->memory(map) + (kind->record ? 0 : record_memory());
 }
@@ -106,18 +106,18 @@ u64 kind_memory(const struct bpf_map *map)
 /* The end of a map that the kernel has allocated, and of its record. */
 static void kind_free(struct bpf_map *map)
 {
-	const struct bpf_map_ops *stock = kind_find(map->map_type)->stock;
+	const struct bpf_map_ops *stock = rmap_kind_find(map->map_type)->stock;
 	struct record *record;
 
 	rcu_read_lock();
-	record = record_find(map);
+	record = rmap_record_find(map);
 	rcu_read_unlock();
 
-	record_close(record);
+	rmap_record_close(record);
 	synchronize_rcu();
-	record_end(record);
+	rmap_record_end(record);
 	stock->map_free(map);
-	record_free(record);
+	rmap_record_free(record);
 	/* rmmod waits for tasks to leave our text: see main.c. */
 	module_put(THIS_MODULE);
 }
@@ -152,20 +152,20 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 }
 
 /**
- * kind_claim() - make a map one of ours
+ * rmap_kind_claim() - make a map one of ours
  * @kind: its kind
  * @map: a map that nobody else can have yet
  *
  * Context: bpf(2) of who creates the map; preemption may be off.
  * Return: false when it stays the kernel's.
  */
-bool kind_claim(struct kind *kind, struct bpf_map *map)
+bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 {
 	struct record *record;
 
 	if (!kind_has_ops(kind, map) || !try_module_get(THIS_MODULE))
 		return false;
-	record = kind->record ? kind->record(map) : record_take();
+	record = kind->record ? kind->record(map) : rmap_record_take();
 	if (!record) {
 		pr_notice_ratelimited("a map (%s) stays the kernel's: too many were made at once\n",
 				      map->name);
@@ -175,12 +175,12 @@ bool kind_claim(struct kind *kind, struct bpf_map *map)
 	map->ops = &kind->ops;
 	if (kind->claimed)
 		kind->claimed(map);
-	record_open(record, map, kind);
+	rmap_record_open(record, map, kind);
 	return true;
 }
 
 /**
- * kind_report_mixed() - say in the log why an outer map refuses a map
+ * rmap_kind_report_mixed() - say in the log why an outer map refuses a map
  * @map: the map that was to go into an outer map
  * @claimed: it is a claimed one, and the outer map was made with a stock one;
  *	false for the reverse
@@ -189,7 +189,7 @@ bool kind_claim(struct kind *kind, struct bpf_map *map)
  *
  * Context: bpf(2); preemption may be off.
  */
-void kind_report_mixed(const struct bpf_map *map, bool claimed)
+void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed)
 {
 	pr_notice_ratelimited("map %u (%s) is %s, and cannot go into an outer map that was made with a %s inner map\n",
 			      map->id, map->name,
@@ -198,37 +198,38 @@ void kind_report_mixed(const struct bpf_map *map, bool claimed)
 }
 
 /**
- * kind_init() - look at the table; get ready for maps that the kernel allocates
+ * rmap_kind_init() - look at the table; get ready for maps that the kernel
+ * allocates
  *
  * Context: insmod.
  * Return: 0; -EEXIST when two kinds have one map type; or -ENOMEM.
  */
-int __init kind_init(void)
+int __init rmap_kind_init(void)
 {
 	bool needs_reserve = false;
 	const struct family *family;
 	const struct kind *kind;
 	unsigned int i, j;
 
-	for (i = 0; (family = kind_family(i)); i++)
+	for (i = 0; (family = rmap_kind_family(i)); i++)
 		for (j = 0; j < family->n_kinds; j++) {
 			kind = &family->kinds[j];
-			if (kind_find(kind->type) != kind) {
+			if (rmap_kind_find(kind->type) != kind) {
 				pr_err("two kinds of maps have the type %d\n",
 				       kind->type);
 				return -EEXIST;
 			}
 			needs_reserve |= !kind->record;
 		}
-	return needs_reserve ? record_reserve_init() : 0;
+	return needs_reserve ? rmap_record_reserve_init() : 0;
 }
 
 /**
- * kind_exit() - undo kind_init()
+ * rmap_kind_exit() - undo rmap_kind_init()
  *
  * Context: rmmod, with no map left.
  */
-void kind_exit(void)
+void rmap_kind_exit(void)
 {
-	record_reserve_exit();
+	rmap_record_reserve_exit();
 }

@@ -81,22 +81,22 @@ struct family {
 	int (*report)(struct sk_buff *skb, struct net *net);
 };
 
-#define KIND_FAMILY(name) name##_family
+#define KIND_FAMILY(name) rmap_##name##_family
 
 #define KIND_FAMILIES REDIRMAP_FAMILIES(KIND_FAMILY)
 
 /* Kbuild tells which there are. */
 extern const struct family KIND_FAMILIES;
 
-const struct family *kind_family(unsigned int i);
+const struct family *rmap_kind_family(unsigned int i);
 unsigned int kind_families(void);
-struct kind *kind_find(enum bpf_map_type type);
-bool kind_claim(struct kind *kind, struct bpf_map *map);
-bool kind_has(const struct bpf_map *map);
+struct kind *rmap_kind_find(enum bpf_map_type type);
+bool rmap_kind_claim(struct kind *kind, struct bpf_map *map);
+bool rmap_kind_has(const struct bpf_map *map);
 u64 kind_memory(const struct bpf_map *map);
-void kind_report_mixed(const struct bpf_map *map, bool claimed);
+void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed);
 
-int kind_init(void);
-void kind_exit(void);
+int rmap_kind_init(void);
+void rmap_kind_exit(void);
 
 #endif /* REDIRMAP_KIND_H */

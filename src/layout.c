@@ -200,7 +200,7 @@ close_file:
 }
 
 /**
- * layout_check() - compare private layouts with the running kernel's BTF
+ * rmap_layout_check() - compare private layouts with the running kernel's BTF
  * @rows: what is believed of them, ended by an empty row
  *
  * Context: process context, sleeps; reads a file of some megabytes.
@@ -208,7 +208,7 @@ close_file:
  * read, -EINVAL when it cannot be understood, -ENOEXEC when a row differs,
  * each with a line in the log.
  */
-int __init layout_check(const struct layout_row *rows)
+int __init rmap_layout_check(const struct layout_row *rows)
 {
 	struct blob blob;
 	size_t len;

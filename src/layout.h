@@ -40,6 +40,6 @@ struct layout_row {
 #define LAYOUT_ROW(kernel, ours, member) \
 	{ #kernel, #member, offsetof(struct ours, member) }
 
-int layout_check(const struct layout_row *rows);
+int rmap_layout_check(const struct layout_row *rows);
 
 #endif /* REDIRMAP_LAYOUT_H */

@@ -54,7 +54,7 @@ static void __init main_report(void)
 {
 	char claim[POLICY_TEXT_SIZE];
 
-	policy_text(claim, sizeof(claim));
+	rmap_policy_text(claim, sizeof(claim));
 	pr_info("version %s loaded, claim=\"%s\"\n", THIS_MODULE->version, claim);
 }
 
@@ -77,8 +77,8 @@ static void main_exit_first_families(unsigned int n)
 	const struct family *family;
 
 	while (n--) {
-		family = kind_family(n);
-		part_exit_all(family->parts, family->n_parts);
+		family = rmap_kind_family(n);
+		rmap_part_exit_all(family->parts, family->n_parts);
 	}
 }
 
@@ -89,11 +89,12 @@ static int __init main_init_families(void)
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; (family = kind_family(i)); i++) {
+	for (i = 0; (family = rmap_kind_family(i)); i++) {
 		if (family->layout)
-			err = layout_check(family->layout);
+			err = rmap_layout_check(family->layout);
 		if (!err)
-			err = part_init_all(family->parts, family->n_parts);
+			err = rmap_part_init_all(family->parts,
+						 family->n_parts);
 		if (err)
 			break;
 	}
@@ -110,33 +111,33 @@ static void main_exit_families(void)
 /* All of the module, what is needed first. */
 static const struct part main_parts[] __refconst = {
 	{ main_check_kernel, NULL },
-	{ stats_net_init, stats_net_exit },
-	{ kind_init, kind_exit },
+	{ rmap_stats_net_init, rmap_stats_net_exit },
+	{ rmap_kind_init, rmap_kind_exit },
 	{ main_init_families, main_exit_families },
 	{ NULL, main_wait },
-	{ outer_init, outer_exit },
-	{ claim_init, claim_exit },
-	{ NULL, hook_disarm },
+	{ rmap_outer_init, rmap_outer_exit },
+	{ rmap_claim_init, rmap_claim_exit },
+	{ NULL, rmap_hook_disarm },
 	/* From now on user space sees what stands: all but that it claims. */
-	{ nl_init, nl_exit },
+	{ rmap_nl_init, rmap_nl_exit },
 };
 
 static int __init main_init(void)
 {
-	int err = part_init_all(main_parts, ARRAY_SIZE(main_parts));
+	int err = rmap_part_init_all(main_parts, ARRAY_SIZE(main_parts));
 
 	if (err)
 		return err;
 
 	/* Nothing can fail from here on. */
 	main_report();
-	hook_arm();
+	rmap_hook_arm();
 	return 0;
 }
 
 static void __exit main_exit(void)
 {
-	part_exit_all(main_parts, ARRAY_SIZE(main_parts));
+	rmap_part_exit_all(main_parts, ARRAY_SIZE(main_parts));
 }
 
 module_init(main_init);

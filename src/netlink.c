@@ -31,7 +31,8 @@
 /* What a request may contain; all else is refused. */
 static const struct nla_policy map_policy[REDIRMAP_A_MAP_ALL_NETNS + 1] = {
 	[REDIRMAP_A_MAP_ID] = NLA_POLICY_MIN(NLA_U32, 1),
-	[REDIRMAP_A_MAP_ALL_NETNS] = NLA_POLICY_VALIDATE_FN(NLA_FLAG, nl_check_all_netns),
+	[REDIRMAP_A_MAP_ALL_NETNS] =
+		NLA_POLICY_VALIDATE_FN(NLA_FLAG, rmap_nl_check_all_netns),
 };
 
 static bool nl_sees_map(const struct net *net, bool all,
@@ -45,10 +46,11 @@ static int nl_state_get(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *msg;
 	void *hdr;
 
-	msg = nl_answer(info, NL_STATE_SIZE, &hdr);
+	msg = rmap_nl_answer(info, NL_STATE_SIZE, &hdr);
 	if (!msg)
 		return -ENOMEM;
-	return nl_reply(msg, info, hdr, nl_put_state(msg, genl_info_net(info)));
+	return rmap_nl_reply(msg, info, hdr,
+			     rmap_nl_put_state(msg, genl_info_net(info)));
 }
 
 /* The map of an id, if it may be seen. Under RCU. */
@@ -56,7 +58,7 @@ static struct record *nl_find_map(const struct net *net, bool all, u32 id)
 {
 	struct record *record = NULL;
 
-	while ((record = record_next(record, 0)))
+	while ((record = rmap_record_next(record, 0)))
 		if (READ_ONCE(record->map->id) == id)
 			return nl_sees_map(net, all, record) ? record : NULL;
 	return NULL;
@@ -76,32 +78,35 @@ static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
 		GENL_SET_ERR_MSG(info, "A single map is asked for by its id");
 		return -EINVAL;
 	}
-	msg = nl_answer_scoped(skb, info, REDIRMAP_A_MAP_ALL_NETNS, &all, &hdr);
+	msg = rmap_nl_answer_scoped(skb, info, REDIRMAP_A_MAP_ALL_NETNS, &all,
+				    &hdr);
 	if (IS_ERR(msg))
 		return PTR_ERR(msg);
 
 	id = nla_get_u32(attr);
 	rcu_read_lock();
 	record = nl_find_map(genl_info_net(info), all, id);
-	err = record ? nl_put_map(msg, record, id) : -ENOENT;
+	err = record ? rmap_nl_put_map(msg, record, id) : -ENOENT;
 	rcu_read_unlock();
 	if (err == -ENOENT)
 		NL_SET_ERR_MSG_ATTR(info->extack, attr,
 				    "No claimed map of this network namespace has this id");
-	return nl_reply(msg, info, hdr, err);
+	return rmap_nl_reply(msg, info, hdr, err);
 }
 
 static int nl_map_start(struct netlink_callback *cb)
 {
-	return nl_dump_start(cb, REDIRMAP_A_MAP_ID, REDIRMAP_A_MAP_ALL_NETNS);
+	return rmap_nl_dump_start(cb, REDIRMAP_A_MAP_ID,
+				  REDIRMAP_A_MAP_ALL_NETNS);
 }
 
 static bool nl_dump_map(struct sk_buff *skb, struct netlink_callback *cb,
 			struct record *record, u32 id)
 {
-	void *hdr = nl_dump_put(skb, cb, REDIRMAP_CMD_MAP_GET);
+	void *hdr = rmap_nl_dump_put(skb, cb, REDIRMAP_CMD_MAP_GET);
 
-	return hdr && nl_dump_end(skb, cb, hdr, nl_put_map(skb, record, id));
+	return hdr && rmap_nl_dump_end(skb, cb, hdr,
+				       rmap_nl_put_map(skb, record, id));
 }
 
 static struct record *nl_dump_next_map(struct netlink_callback *cb,
@@ -109,8 +114,8 @@ static struct record *nl_dump_next_map(struct netlink_callback *cb,
 {
 	const struct nl_walk *walk = (void *)cb->ctx;
 
-	cb->seq = record_generation();
-	return record_next(at, walk->next);
+	cb->seq = rmap_record_generation();
+	return rmap_record_next(at, walk->next);
 }
 
 static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
@@ -131,7 +136,7 @@ static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			walk->next = record->serial;
 	}
 	rcu_read_unlock();
-	return nl_dump_result(skb, full);
+	return rmap_nl_dump_result(skb, full);
 }
 
 /* Ours; behind them is room for those of families. */
@@ -162,7 +167,7 @@ static int __init nl_add_requests(void)
 	unsigned int n = NL_OWN_OPS;
 	unsigned int i, j;
 
-	for (i = 0; (family = kind_family(i)); i++)
+	for (i = 0; (family = rmap_kind_family(i)); i++)
 		for (j = 0; j < family->n_requests; j++) {
 			if (n == ARRAY_SIZE(nl_ops)) {
 				pr_err("too many netlink requests of map families\n");
@@ -170,38 +175,38 @@ static int __init nl_add_requests(void)
 			}
 			nl_ops[n++] = family->requests[j];
 		}
-	nl_family.ops = nl_ops;
-	nl_family.n_ops = n;
+	rmap_nl_family.ops = nl_ops;
+	rmap_nl_family.n_ops = n;
 	return 0;
 }
 
 /**
- * nl_init() - begin to answer
+ * rmap_nl_init() - begin to answer
  *
  * Context: insmod, when all that is told of stands.
  * Return: 0, -ENOMEM, -EEXIST where there is such a family already, or -ENOSPC
  * when map families have more requests than there is room for.
  */
-int __init nl_init(void)
+int __init rmap_nl_init(void)
 {
 	int err = nl_add_requests();
 
 	if (err)
 		return err;
-	err = genl_register_family(&nl_family);
+	err = genl_register_family(&rmap_nl_family);
 	if (err)
 		pr_err("no generic netlink family (%d)\n", err);
 	return err;
 }
 
 /**
- * nl_exit() - answer no more
+ * rmap_nl_exit() - answer no more
  *
  * Requests under way are waited for; a dump under way forbids rmmod.
  *
  * Context: rmmod.
  */
-void nl_exit(void)
+void rmap_nl_exit(void)
 {
-	genl_unregister_family(&nl_family);
+	genl_unregister_family(&rmap_nl_family);
 }

@@ -2,7 +2,7 @@
 #ifndef REDIRMAP_NETLINK_H
 #define REDIRMAP_NETLINK_H
 
-int nl_init(void);
-void nl_exit(void);
+int rmap_nl_init(void);
+void rmap_nl_exit(void);
 
 #endif /* REDIRMAP_NETLINK_H */

@@ -28,7 +28,7 @@
 #include "stats.h"
 
 /* No alias: asking for the family must not load the module. */
-struct genl_family nl_family __ro_after_init = {
+struct genl_family rmap_nl_family __ro_after_init = {
 	.name = REDIRMAP_FAMILY_NAME,
 	.version = REDIRMAP_FAMILY_VERSION,
 	.netnsok = true,
@@ -40,7 +40,7 @@ struct genl_family nl_family __ro_after_init = {
 	"Other network namespaces take CAP_NET_ADMIN in the initial user namespace"
 
 /**
- * nl_check_all_netns() - policy of the flag that asks for all namespaces
+ * rmap_nl_check_all_netns() - policy of the flag that asks for all namespaces
  * @attr: the flag
  * @extack: gets the words
  *
@@ -49,8 +49,8 @@ struct genl_family nl_family __ro_after_init = {
  * Context: process context.
  * Return: 0 or -EPERM.
  */
-int nl_check_all_netns(const struct nlattr *attr,
-		       struct netlink_ext_ack *extack)
+int rmap_nl_check_all_netns(const struct nlattr *attr,
+			    struct netlink_ext_ack *extack)
 {
 	if (capable(CAP_NET_ADMIN))
 		return 0;
@@ -71,7 +71,7 @@ static int nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
 }
 
 /**
- * nl_answer() - begin a single answer
+ * rmap_nl_answer() - begin a single answer
  * @info: the request
  * @size: room for it
  * @hdr: set to its header
@@ -79,13 +79,13 @@ static int nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
  * Context: process context, sleeps.
  * Return: the message, or NULL without memory.
  */
-struct sk_buff *nl_answer(struct genl_info *info, size_t size, void **hdr)
+struct sk_buff *rmap_nl_answer(struct genl_info *info, size_t size, void **hdr)
 {
 	struct sk_buff *msg = genlmsg_new(size, GFP_KERNEL);
 
 	if (!msg)
 		return NULL;
-	*hdr = genlmsg_put_reply(msg, info, &nl_family, 0,
+	*hdr = genlmsg_put_reply(msg, info, &rmap_nl_family, 0,
 				 info->genlhdr->cmd);
 	if (WARN_ON_ONCE(!*hdr)) {
 		nlmsg_free(msg);
@@ -95,7 +95,8 @@ struct sk_buff *nl_answer(struct genl_info *info, size_t size, void **hdr)
 }
 
 /**
- * nl_answer_scoped() - begin a single answer about something in a namespace
+ * rmap_nl_answer_scoped() - begin a single answer about something in a
+ * namespace
  * @skb: the request
  * @info: the request
  * @all_netns: number of the flag that asks for all namespaces
@@ -105,8 +106,9 @@ struct sk_buff *nl_answer(struct genl_info *info, size_t size, void **hdr)
  * Context: process context, sleeps.
  * Return: the message; -EPERM or -ENOMEM.
  */
-struct sk_buff *nl_answer_scoped(struct sk_buff *skb, struct genl_info *info,
-				 int all_netns, bool *all, void **hdr)
+struct sk_buff *rmap_nl_answer_scoped(struct sk_buff *skb,
+				      struct genl_info *info,
+				      int all_netns, bool *all, void **hdr)
 {
 	struct sk_buff *msg;
 	int err;
@@ -114,12 +116,12 @@ struct sk_buff *nl_answer_scoped(struct sk_buff *skb, struct genl_info *info,
 	err = nl_scope(skb, info->attrs[all_netns], all, info->extack);
 	if (err)
 		return ERR_PTR(err);
-	msg = nl_answer(info, GENLMSG_DEFAULT_SIZE, hdr);
+	msg = rmap_nl_answer(info, GENLMSG_DEFAULT_SIZE, hdr);
 	return msg ?: ERR_PTR(-ENOMEM);
 }
 
 /**
- * nl_reply() - send an answer
+ * rmap_nl_reply() - send an answer
  * @msg: the message; consumed
  * @info: the request
  * @hdr: the message's header
@@ -128,7 +130,8 @@ struct sk_buff *nl_answer_scoped(struct sk_buff *skb, struct genl_info *info,
  * Context: process context.
  * Return: what the request's handler returns.
  */
-int nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr, int err)
+int rmap_nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr,
+		  int err)
 {
 	if (err) {
 		WARN_ON_ONCE(err == -EMSGSIZE);
@@ -140,7 +143,8 @@ int nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr, int err)
 }
 
 /**
- * nl_dump_start() - begin a dump: a request for all, of a scope, without an id
+ * rmap_nl_dump_start() - begin a dump: a request for all, of a scope, without
+ * an id
  * @cb: the dump
  * @id: number of the attribute with an id
  * @all_netns: number of the flag that asks for all namespaces
@@ -148,7 +152,7 @@ int nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr, int err)
  * Context: process context.
  * Return: 0, -EINVAL or -EPERM.
  */
-int nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
+int rmap_nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
 {
 	struct nlattr **attrs = compat_dump_attrs(cb);
 	struct nl_walk *walk = (void *)cb->ctx;
@@ -165,7 +169,7 @@ int nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
 }
 
 /**
- * nl_dump_put() - begin a message of a dump
+ * rmap_nl_dump_put() - begin a message of a dump
  * @skb: what it goes into
  * @cb: the dump
  * @cmd: its command
@@ -173,14 +177,15 @@ int nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
  * Context: process context.
  * Return: the message's header; NULL where there is no more room.
  */
-void *nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
+void *rmap_nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
 {
 	return genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
-			   &nl_family, NLM_F_MULTI, cmd);
+			   &rmap_nl_family, NLM_F_MULTI, cmd);
 }
 
 /**
- * nl_dump_end() - end it, or take it back where there was no room for all of it
+ * rmap_nl_dump_end() - end it, or take it back where there was no room for all
+ * of it
  * @skb: what it is in
  * @cb: the dump; cb->seq is the generation of what is told of
  * @hdr: the message's header
@@ -189,8 +194,8 @@ void *nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
  * Context: process context.
  * Return: false when it was taken back.
  */
-bool nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb, void *hdr,
-		 int err)
+bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
+		      void *hdr, int err)
 {
 	if (err) {
 		genlmsg_cancel(skb, hdr);
@@ -203,14 +208,14 @@ bool nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb, void *hdr,
 }
 
 /**
- * nl_dump_result() - what a dump returns
+ * rmap_nl_dump_result() - what a dump returns
  * @skb: what messages were put into
  * @full: not all of them
  *
  * Context: any.
  * Return: go on, or that was all; -EMSGSIZE when something never fits.
  */
-int nl_dump_result(const struct sk_buff *skb, bool full)
+int rmap_nl_dump_result(const struct sk_buff *skb, bool full)
 {
 	return full && !skb->len ? -EMSGSIZE : skb->len;
 }
@@ -228,7 +233,7 @@ static int nl_put_drop(struct sk_buff *skb, u32 reason,
 	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_PACKETS,
 			      packets, REDIRMAP_A_DROP_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_AGE,
-			      stats_age(sum->last[reason]),
+			      rmap_stats_age(sum->last[reason]),
 			      REDIRMAP_A_DROP_PAD))
 		return -EMSGSIZE;
 	if (unsegmented &&
@@ -250,7 +255,7 @@ static int nl_put_miss(struct sk_buff *skb, u32 action,
 		return -EMSGSIZE;
 	if (action < STATS_LOSSES &&
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MISS_AGE,
-			      stats_age(sum->last_missed[action]),
+			      rmap_stats_age(sum->last_missed[action]),
 			      REDIRMAP_A_MISS_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
@@ -258,7 +263,7 @@ static int nl_put_miss(struct sk_buff *skb, u32 action,
 }
 
 /**
- * nl_put_sum() - tell of counters
+ * rmap_nl_put_sum() - tell of counters
  * @skb: a message that has been begun
  * @attr: number of the attribute that they are nested in
  * @sum: the counters
@@ -266,7 +271,7 @@ static int nl_put_miss(struct sk_buff *skb, u32 action,
  * Context: any.
  * Return: 0 or -EMSGSIZE.
  */
-int nl_put_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum)
+int rmap_nl_put_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum)
 {
 	struct nlattr *nest = nla_nest_start(skb, attr);
 	const struct redirmap_stats *stats = &sum->stats;

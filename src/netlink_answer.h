@@ -17,22 +17,25 @@ struct nl_walk {
 	bool all;
 };
 
-extern struct genl_family nl_family;
+extern struct genl_family rmap_nl_family;
 
-int nl_check_all_netns(const struct nlattr *attr,
-		       struct netlink_ext_ack *extack);
+int rmap_nl_check_all_netns(const struct nlattr *attr,
+			    struct netlink_ext_ack *extack);
 
-struct sk_buff *nl_answer(struct genl_info *info, size_t size, void **hdr);
-struct sk_buff *nl_answer_scoped(struct sk_buff *skb, struct genl_info *info,
-				 int all_netns, bool *all, void **hdr);
-int nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr, int err);
+struct sk_buff *rmap_nl_answer(struct genl_info *info, size_t size, void **hdr);
+struct sk_buff *rmap_nl_answer_scoped(struct sk_buff *skb,
+				      struct genl_info *info,
+				      int all_netns, bool *all, void **hdr);
+int rmap_nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr,
+		  int err);
 
-int nl_dump_start(struct netlink_callback *cb, int id, int all_netns);
-void *nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd);
-bool nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb, void *hdr,
-		 int err);
-int nl_dump_result(const struct sk_buff *skb, bool full);
+int rmap_nl_dump_start(struct netlink_callback *cb, int id, int all_netns);
+void *rmap_nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb,
+		       u8 cmd);
+bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
+		      void *hdr, int err);
+int rmap_nl_dump_result(const struct sk_buff *skb, bool full);
 
-int nl_put_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum);
+int rmap_nl_put_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum);
 
 #endif /* REDIRMAP_NETLINK_ANSWER_H */

@@ -24,7 +24,7 @@
 #include "stats_net.h"
 
 /**
- * nl_put_map() - tell of a map
+ * rmap_nl_put_map() - tell of a map
  * @skb: a message that has been begun
  * @record: the map's record
  * @id: its id, which the map loses when it is closed
@@ -32,13 +32,13 @@
  * Context: inside an RCU read section, which keeps the map.
  * Return: 0 or -EMSGSIZE.
  */
-int nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
+int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
 {
 	const struct kind *kind = record->kind;
 	const struct bpf_map *map = record->map;
 	struct stats_sum sum = {};
 
-	record_stats(record, &sum);
+	rmap_record_stats(record, &sum);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_ID, id) ||
 	    nla_put_string(skb, REDIRMAP_A_MAP_NAME, map->name) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_TYPE, map->map_type) ||
@@ -50,7 +50,7 @@ int nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
 			      REDIRMAP_A_MAP_PAD) ||
 	    (kind->report && kind->report(skb, record)))
 		return -EMSGSIZE;
-	return nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
+	return rmap_nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
 }
 
 static int nl_put_hook(struct sk_buff *skb, const struct hook_info *info)
@@ -85,7 +85,7 @@ static int nl_put_gone_device(struct sk_buff *skb,
 	if (!nest ||
 	    nla_put_u32(skb, REDIRMAP_A_GONE_IFINDEX, device->ifindex) ||
 	    nla_put_string(skb, REDIRMAP_A_GONE_IFNAME, device->ifname) ||
-	    nl_put_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
+	    rmap_nl_put_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -95,7 +95,7 @@ static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
 {
 	unsigned int i;
 
-	if (nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
+	if (rmap_nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
 		return -EMSGSIZE;
 	for (i = 0; i < STATS_GONE_DEVICES && kept->devices[i].ifindex; i++)
 		if (nl_put_gone_device(skb, &kept->devices[i]))
@@ -112,22 +112,22 @@ static int nl_put_gone(struct sk_buff *skb, struct net *net)
 
 	if (!kept)
 		return -ENOMEM;
-	record_find_closed(net);
-	stats_net_gone(net, kept);
+	rmap_record_find_closed(net);
+	rmap_stats_net_gone(net, kept);
 	err = nl_put_kept(skb, kept);
 	kfree(kept);
 	return err;
 }
 
 /**
- * nl_put_state() - tell of the module
+ * rmap_nl_put_state() - tell of the module
  * @skb: a message that has been begun, with room for NL_STATE_SIZE
  * @net: the namespace whose former maps and targets are told of
  *
  * Context: process context, while hooks stand; sleeps.
  * Return: 0, -EMSGSIZE or -ENOMEM.
  */
-int nl_put_state(struct sk_buff *skb, struct net *net)
+int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 {
 	const struct family *family;
 	const struct hook_info *info = NULL;
@@ -137,25 +137,25 @@ int nl_put_state(struct sk_buff *skb, struct net *net)
 	unsigned int i;
 	int err;
 
-	policy_text(claim, sizeof(claim));
+	rmap_policy_text(claim, sizeof(claim));
 	if (nla_put_string(skb, REDIRMAP_A_STATE_VERSION, THIS_MODULE->version) ||
 	    nla_put_string(skb, REDIRMAP_A_STATE_CLAIM, claim))
 		return -EMSGSIZE;
 	/* Hooks stand as long as the family does. */
-	while ((info = hook_next(info)))
+	while ((info = rmap_hook_next(info)))
 		if (nl_put_hook(skb, info))
 			return -EMSGSIZE;
-	for (i = 0; (family = kind_family(i)); i++)
+	for (i = 0; (family = rmap_kind_family(i)); i++)
 		for (row = family->layout; row && row->type[0]; row++)
 			if (nl_put_layout(skb, row))
 				return -EMSGSIZE;
 	err = nl_put_gone(skb, net);
 	if (err)
 		return err;
-	stats_net_lost(net, &lost);
-	if (nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost))
+	rmap_stats_net_lost(net, &lost);
+	if (rmap_nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost))
 		return -EMSGSIZE;
-	for (i = 0; (family = kind_family(i)); i++)
+	for (i = 0; (family = rmap_kind_family(i)); i++)
 		if (family->report && family->report(skb, net))
 			return -EMSGSIZE;
 	return 0;

@@ -15,7 +15,7 @@ struct sk_buff;
  */
 #define NL_STATE_SIZE SZ_16K
 
-int nl_put_map(struct sk_buff *skb, const struct record *record, u32 id);
-int nl_put_state(struct sk_buff *skb, struct net *net);
+int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id);
+int rmap_nl_put_state(struct sk_buff *skb, struct net *net);
 
 #endif /* REDIRMAP_NETLINK_MSG_H */

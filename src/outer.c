@@ -40,10 +40,11 @@ static void *outer_equal_entered(const unsigned long *args)
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 	const struct bpf_map *map = (const struct bpf_map *)args[1];
 
-	if (meta->ops == map->ops || !(kind_has(meta) || kind_has(map)))
+	if (meta->ops == map->ops ||
+	    !(rmap_kind_has(meta) || rmap_kind_has(map)))
 		return NULL;
 	if (meta->map_type == map->map_type)
-		kind_report_mixed(map, kind_has(map));
+		rmap_kind_report_mixed(map, rmap_kind_has(map));
 	return outer_unequal;
 }
 
@@ -97,7 +98,7 @@ static void outer_alloc_returned(unsigned long ret)
 	const struct bpf_map *meta = (const struct bpf_map *)ret;
 
 	if (outer_task_remove() &&
-	    (IS_ERR_OR_NULL(meta) || !kind_has(meta)))
+	    (IS_ERR_OR_NULL(meta) || !rmap_kind_has(meta)))
 		module_put(THIS_MODULE);
 }
 
@@ -105,7 +106,7 @@ static void *outer_freed(const unsigned long *args)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
 
-	if (kind_has(meta))
+	if (rmap_kind_has(meta))
 		module_put(THIS_MODULE);
 	return NULL;
 }
@@ -127,31 +128,31 @@ static struct hook outer_hooks[] = {
 };
 
 /**
- * outer_init() - set the hooks, still doing nothing
+ * rmap_outer_init() - set the hooks, still doing nothing
  *
- * Context: insmod, before hook_arm().
+ * Context: insmod, before rmap_hook_arm().
  * Return: 0, or the error of the hook that failed, with a line in the log;
  * nothing stays hooked then.
  */
-int __init outer_init(void)
+int __init rmap_outer_init(void)
 {
-	int err = hook_exit_add(&outer_alloc_exit);
+	int err = rmap_hook_exit_add(&outer_alloc_exit);
 
 	if (err)
 		return err;
-	err = hook_add_all(outer_hooks, ARRAY_SIZE(outer_hooks));
+	err = rmap_hook_add_all(outer_hooks, ARRAY_SIZE(outer_hooks));
 	if (err)
-		hook_exit_remove(&outer_alloc_exit);
+		rmap_hook_exit_remove(&outer_alloc_exit);
 	return err;
 }
 
 /**
- * outer_exit() - remove the hooks
+ * rmap_outer_exit() - remove the hooks
  *
  * Context: rmmod, so no description of a claimed map is left.
  */
-void outer_exit(void)
+void rmap_outer_exit(void)
 {
-	hook_remove_all(outer_hooks, ARRAY_SIZE(outer_hooks));
-	hook_exit_remove(&outer_alloc_exit);
+	rmap_hook_remove_all(outer_hooks, ARRAY_SIZE(outer_hooks));
+	rmap_hook_exit_remove(&outer_alloc_exit);
 }

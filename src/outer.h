@@ -2,7 +2,7 @@
 #ifndef REDIRMAP_OUTER_H
 #define REDIRMAP_OUTER_H
 
-int outer_init(void);
-void outer_exit(void);
+int rmap_outer_init(void);
+void rmap_outer_exit(void);
 
 #endif /* REDIRMAP_OUTER_H */

@@ -10,7 +10,7 @@
 #include "part.h"
 
 /**
- * part_init_all() - bring parts up, the first one first
+ * rmap_part_init_all() - bring parts up, the first one first
  * @parts: the parts
  * @n: how many
  *
@@ -18,7 +18,7 @@
  * Return: 0, or the error of the part that failed; those before it have been
  * torn down then.
  */
-int __init part_init_all(const struct part *parts, unsigned int n)
+int __init rmap_part_init_all(const struct part *parts, unsigned int n)
 {
 	unsigned int i;
 	int err;
@@ -28,7 +28,7 @@ int __init part_init_all(const struct part *parts, unsigned int n)
 			continue;
 		err = parts[i].init();
 		if (err) {
-			part_exit_all(parts, i);
+			rmap_part_exit_all(parts, i);
 			return err;
 		}
 	}
@@ -36,13 +36,13 @@ int __init part_init_all(const struct part *parts, unsigned int n)
 }
 
 /**
- * part_exit_all() - tear parts down, the last one first
+ * rmap_part_exit_all() - tear parts down, the last one first
  * @parts: the parts, which are up
  * @n: how many
  *
  * Context: rmmod, or insmod that fails; sleeps.
  */
-void part_exit_all(const struct part *parts, unsigned int n)
+void rmap_part_exit_all(const struct part *parts, unsigned int n)
 {
 	while (n--)
 		if (parts[n].exit)

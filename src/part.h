@@ -16,7 +16,7 @@ struct part {
 	void (*exit)(void);
 };
 
-int part_init_all(const struct part *parts, unsigned int n);
-void part_exit_all(const struct part *parts, unsigned int n);
+int rmap_part_init_all(const struct part *parts, unsigned int n);
+void rmap_part_exit_all(const struct part *parts, unsigned int n);
 
 #endif /* REDIRMAP_PART_H */

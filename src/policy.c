@@ -166,14 +166,14 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 }
 
 /**
- * policy_text() - the policy as user space has written it
+ * rmap_policy_text() - the policy as user space has written it
  * @buf: gets the text, terminated
  * @size: of @buf; POLICY_TEXT_SIZE is enough for every policy
  *
  * Context: any; neither sleeps nor locks.
  * Return: characters of the text.
  */
-size_t policy_text(char *buf, size_t size)
+size_t rmap_policy_text(char *buf, size_t size)
 {
 	ssize_t len;
 
@@ -187,7 +187,7 @@ static int policy_get(char *buffer, const struct kernel_param *kp)
 {
 	char text[POLICY_TEXT_SIZE];
 
-	policy_text(text, sizeof(text));
+	rmap_policy_text(text, sizeof(text));
 	return sysfs_emit(buffer, "%s\n", text);
 }
 
@@ -210,13 +210,13 @@ module_param_cb(claim, &policy_ops, NULL, 0644);
 MODULE_PARM_DESC(claim, "globs of the names of maps to claim, with commas between; empty for none (default: *)");
 
 /**
- * policy_claims() - is a map of this name to be claimed?
+ * rmap_policy_claims() - is a map of this name to be claimed?
  * @name: the name, terminated; maps without a name have an empty one
  *
  * Context: any; neither sleeps nor locks.
  * Return: true when one of the globs matches.
  */
-bool policy_claims(const char *name)
+bool rmap_policy_claims(const char *name)
 {
 	const struct policy *p;
 	const char *glob;
@@ -232,18 +232,18 @@ bool policy_claims(const char *name)
 }
 
 /**
- * policy_claims_new() - is a map that is to be made to be claimed?
+ * rmap_policy_claims_new() - is a map that is to be made to be claimed?
  * @attr: what user space asks for. Nobody has looked at the name yet, not even
  *	for its end
  *
  * Context: any; neither sleeps nor locks.
  * Return: true when one of the globs matches.
  */
-bool policy_claims_new(const union bpf_attr *attr)
+bool rmap_policy_claims_new(const union bpf_attr *attr)
 {
 	char name[BPF_OBJ_NAME_LEN + 1];
 
 	memcpy(name, attr->map_name, BPF_OBJ_NAME_LEN);
 	name[BPF_OBJ_NAME_LEN] = '\0';
-	return policy_claims(name);
+	return rmap_policy_claims(name);
 }

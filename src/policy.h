@@ -9,8 +9,8 @@ union bpf_attr;
 /* What a policy's text needs, with its NUL. */
 #define POLICY_TEXT_SIZE 256
 
-size_t policy_text(char *buf, size_t size);
-bool policy_claims(const char *name);
-bool policy_claims_new(const union bpf_attr *attr);
+size_t rmap_policy_text(char *buf, size_t size);
+bool rmap_policy_claims(const char *name);
+bool rmap_policy_claims_new(const union bpf_attr *attr);
 
 #endif /* REDIRMAP_POLICY_H */

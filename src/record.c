@@ -62,19 +62,20 @@ static void records_changed(void)
 static void record_read_stats(const struct stats_leaver *leaver,
 			      struct stats_gone_device *told)
 {
-	record_stats(container_of(leaver, struct record, leaver), &told->sum);
+	rmap_record_stats(container_of(leaver, struct record, leaver),
+			  &told->sum);
 }
 
 /**
- * record_open() - begin the record of a map that is being claimed
+ * rmap_record_open() - begin the record of a map that is being claimed
  * @record: the record; its counters are set, and the rest is zeroed
  * @map: the map
  * @kind: its kind
  *
  * Context: bpf(2) of who creates the map; preemption may be off.
  */
-void record_open(struct record *record, struct bpf_map *map,
-		 const struct kind *kind)
+void rmap_record_open(struct record *record, struct bpf_map *map,
+		      const struct kind *kind)
 {
 	struct net *net = current->nsproxy->net_ns;
 	unsigned long flags;
@@ -83,8 +84,8 @@ void record_open(struct record *record, struct bpf_map *map,
 	record->kind = kind;
 	record->netns_cookie = net->net_cookie;
 	record->netns_ino = net->ns.inum;
-	record->gone = stats_net_gone_get(net);
-	stats_leaver_init(&record->leaver, record_read_stats);
+	record->gone = rmap_stats_net_gone_get(net);
+	rmap_stats_leaver_init(&record->leaver, record_read_stats);
 
 	raw_spin_lock_irqsave(&records_lock, flags);
 	record->serial = ++record_serial;
@@ -96,18 +97,18 @@ void record_open(struct record *record, struct bpf_map *map,
 }
 
 /**
- * record_close() - let a record be found no more
+ * rmap_record_close() - let a record be found no more
  * @record: the record of a map that is about to be freed, after a grace period
  *
  * Context: process context.
  */
-void record_close(struct record *record)
+void rmap_record_close(struct record *record)
 {
 	unsigned long flags;
 
 	trace_redirmap_release(record->map);
 	/* First, so that it is known as gone when it is found no more. */
-	stats_gone_leave(record->gone, &record->leaver);
+	rmap_stats_gone_leave(record->gone, &record->leaver);
 	raw_spin_lock_irqsave(&records_lock, flags);
 	list_del_rcu(&record->listed);
 	hash_del_rcu(&record->hashed);
@@ -116,38 +117,38 @@ void record_close(struct record *record)
 }
 
 /**
- * record_end() - keep what a map has counted
+ * rmap_record_end() - keep what a map has counted
  * @record: the record, a grace period after it was closed
  *
  * Context: process context.
  */
-void record_end(struct record *record)
+void rmap_record_end(struct record *record)
 {
-	stats_gone_keep(record->gone, &record->leaver);
-	stats_gone_put(record->gone);
+	rmap_stats_gone_keep(record->gone, &record->leaver);
+	rmap_stats_gone_put(record->gone);
 }
 
 /**
- * record_stats() - read what a map has counted that is no target's
+ * rmap_record_stats() - read what a map has counted that is no target's
  * @record: the map's record
  * @sum: what the counters are added to
  *
  * Context: inside an RCU read section, or nobody frees the map.
  */
-void record_stats(const struct record *record, struct stats_sum *sum)
+void rmap_record_stats(const struct record *record, struct stats_sum *sum)
 {
-	stats_map_add(record->counters, sum);
+	rmap_stats_map_add(record->counters, sum);
 }
 
 /**
- * record_find() - the record of a map
+ * rmap_record_find() - the record of a map
  * @map: any map
  *
  * Context: inside an RCU read section, which keeps the record; or the map is
  * claimed, and does not go meanwhile.
  * Return: the record; NULL for a map that is not claimed.
  */
-struct record *record_find(const struct bpf_map *map)
+struct record *rmap_record_find(const struct bpf_map *map)
 {
 	struct record *record;
 
@@ -159,12 +160,12 @@ struct record *record_find(const struct bpf_map *map)
 }
 
 /**
- * record_generation() - what changes when a map comes or goes
+ * rmap_record_generation() - what changes when a map comes or goes
  *
  * Context: any.
  * Return: a number other than that before the change.
  */
-unsigned int record_generation(void)
+unsigned int rmap_record_generation(void)
 {
 	return READ_ONCE(record_generation_count);
 }
@@ -180,19 +181,19 @@ static void record_leave_if_closed(struct record *record)
 
 	/* One that is being created has no id either, but a reference. */
 	if (!READ_ONCE(map->id) && !atomic64_read(&map->refcnt))
-		stats_gone_leave(record->gone, &record->leaver);
+		rmap_stats_gone_leave(record->gone, &record->leaver);
 }
 
 /**
- * record_find_closed() - look for maps that are closed, but not freed yet
+ * rmap_record_find_closed() - look for maps that are closed, but not freed yet
  * @net: the namespace that they were created in
  *
  * What they have counted is that of maps that are gone: so who reads that calls
- * this before. See stats_gone_leave().
+ * this before. See rmap_stats_gone_leave().
  *
  * Context: process context.
  */
-void record_find_closed(const struct net *net)
+void rmap_record_find_closed(const struct net *net)
 {
 	struct record *record;
 
@@ -204,7 +205,7 @@ void record_find_closed(const struct net *net)
 }
 
 /**
- * record_next() - walk over all claimed maps
+ * rmap_record_next() - walk over all claimed maps
  * @at: a record that was found in the same RCU read section, or NULL
  * @serial: where to begin without one: behind this serial number
  *
@@ -213,7 +214,7 @@ void record_find_closed(const struct net *net)
  * Context: inside an RCU read section, which keeps the record and the map.
  * Return: the next record, or NULL.
  */
-struct record *record_next(struct record *at, u64 serial)
+struct record *rmap_record_next(struct record *at, u64 serial)
 {
 	struct record *record;
 
@@ -268,13 +269,13 @@ static void record_reserve_fill(struct work_struct *work)
 }
 
 /**
- * record_take() - a record for a map that the kernel has allocated
+ * rmap_record_take() - a record for a map that the kernel has allocated
  *
  * Context: any; preemption may be off.
- * Return: the record, for record_open() and record_free(); NULL when too many
- * have been taken lately.
+ * Return: the record, for rmap_record_open() and rmap_record_free(); NULL when
+ * too many have been taken lately.
  */
-struct record *record_take(void)
+struct record *rmap_record_take(void)
 {
 	struct record *record;
 	unsigned long flags;
@@ -292,37 +293,37 @@ struct record *record_take(void)
 }
 
 /**
- * record_free() - free a record from record_take()
+ * rmap_record_free() - free a record from rmap_record_take()
  * @record: the record, a grace period after it was closed
  *
  * Context: process context.
  */
-void record_free(struct record *record)
+void rmap_record_free(struct record *record)
 {
 	kvfree(record);
 }
 
 /**
- * record_reserve_init() - get ready for record_take()
+ * rmap_record_reserve_init() - get ready for rmap_record_take()
  *
  * Context: insmod, where there is a kind of map that needs it.
  * Return: 0 or -ENOMEM.
  */
-int __init record_reserve_init(void)
+int __init rmap_record_reserve_init(void)
 {
 	record_reserve_fill(&record_reserve_work);
 	if (record_reserve_count == RECORD_RESERVE)
 		return 0;
-	record_reserve_exit();
+	rmap_record_reserve_exit();
 	return -ENOMEM;
 }
 
 /**
- * record_reserve_exit() - free the reserve
+ * rmap_record_reserve_exit() - free the reserve
  *
  * Context: rmmod, with no map left; or insmod.
  */
-void record_reserve_exit(void)
+void rmap_record_reserve_exit(void)
 {
 	struct record *record, *next;
 

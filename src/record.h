@@ -26,7 +26,7 @@ struct net;
  * @leaver: its part in that
  *
  * Part of a map that the module allocates. For those that the kernel allocates
- * it has memory of its own: see record_take().
+ * it has memory of its own: see rmap_record_take().
  */
 struct record {
 	/* hot */
@@ -44,21 +44,21 @@ struct record {
 	struct stats_leaver leaver;
 };
 
-void record_open(struct record *record, struct bpf_map *map,
-		 const struct kind *kind);
-void record_close(struct record *record);
-void record_end(struct record *record);
-void record_stats(const struct record *record, struct stats_sum *sum);
+void rmap_record_open(struct record *record, struct bpf_map *map,
+		      const struct kind *kind);
+void rmap_record_close(struct record *record);
+void rmap_record_end(struct record *record);
+void rmap_record_stats(const struct record *record, struct stats_sum *sum);
 
-struct record *record_find(const struct bpf_map *map);
-struct record *record_next(struct record *at, u64 serial);
-unsigned int record_generation(void);
-void record_find_closed(const struct net *net);
+struct record *rmap_record_find(const struct bpf_map *map);
+struct record *rmap_record_next(struct record *at, u64 serial);
+unsigned int rmap_record_generation(void);
+void rmap_record_find_closed(const struct net *net);
 
-struct record *record_take(void);
-void record_free(struct record *record);
+struct record *rmap_record_take(void);
+void rmap_record_free(struct record *record);
 size_t record_memory(void);
-int record_reserve_init(void);
-void record_reserve_exit(void);
+int rmap_record_reserve_init(void);
+void rmap_record_reserve_exit(void);
 
 #endif /* REDIRMAP_RECORD_H */

@@ -13,7 +13,7 @@
  * on at which they are listed no longer, by reference while they may still count,
  * and then by their counters' last values. So each is in it or listed, and to be in
  * both or neither a reader must have asked before and after that moment, which the
- * number of them tells: see stats_gone_leave().
+ * number of them tells: see rmap_stats_gone_leave().
  */
 #include <linux/bpf.h>
 #include <linux/mutex.h>
@@ -56,13 +56,13 @@ static u64 stats_now(void)
 }
 
 /**
- * stats_time() - when a stamp was made
+ * rmap_stats_time() - when a stamp was made
  * @stamp: of stats_stamp(), at most some years old
  *
  * Context: any.
  * Return: a time that can be compared, and is not 0.
  */
-u64 stats_time(u32 stamp)
+u64 rmap_stats_time(u32 stamp)
 {
 	u64 now = stats_now();
 	u32 age = (u32)now - stamp;
@@ -72,13 +72,13 @@ u64 stats_time(u32 stamp)
 }
 
 /**
- * stats_age() - how long ago a time is
- * @time: of stats_time()
+ * rmap_stats_age() - how long ago a time is
+ * @time: of rmap_stats_time()
  *
  * Context: any.
  * Return: milliseconds, to a stamp.
  */
-u64 stats_age(u64 time)
+u64 rmap_stats_age(u64 time)
 {
 	u64 now = stats_now();
 
@@ -87,7 +87,7 @@ u64 stats_age(u64 time)
 }
 
 /**
- * stats_drop() - count frames that a device has not got
+ * rmap_stats_drop() - count frames that a device has not got
  * @stats: this CPU's counters of the device's port
  * @dev: the device, for the tracepoint
  * @reason: why
@@ -95,8 +95,8 @@ u64 stats_age(u64 time)
  *
  * Context: bottom halves off.
  */
-void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
-		enum redirmap_drop reason, u32 packets)
+void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
+		     enum redirmap_drop reason, u32 packets)
 {
 	WRITE_ONCE(stats->last[reason], stats_stamp());
 	u64_stats_add(&stats->drops[reason], packets);
@@ -104,13 +104,13 @@ void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 }
 
 /**
- * stats_unsegmented() - note that packets are taken for not segmented yet
+ * rmap_stats_unsegmented() - note that packets are taken for not segmented yet
  * @stats: this CPU's counters of a port, which counts them as too large, too
  * @packets: how many
  *
  * Context: bottom halves off.
  */
-void stats_unsegmented(struct stats_cpu *stats, u32 packets)
+void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets)
 {
 	u32 most = U32_MAX - stats->unsegmented;
 
@@ -119,7 +119,7 @@ void stats_unsegmented(struct stats_cpu *stats, u32 packets)
 }
 
 /**
- * stats_map_missed() - count a look-up that found no entry
+ * rmap_stats_map_missed() - count a look-up that found no entry
  * @stats: the map's counters, one for each possible CPU
  * @map: the map, for the tracepoint
  * @action: what bpf_redirect_map() returns, an enum xdp_action up to XDP_TX
@@ -127,8 +127,8 @@ void stats_unsegmented(struct stats_cpu *stats, u32 packets)
  * Context: NAPI, bottom halves off; per packet where a program leaves most of
  * its packets to the stack.
  */
-void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
-		      u32 action)
+void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
+			   u32 action)
 {
 	stats += smp_processor_id();
 	/* Not for what a program leaves to the stack, which may be most of it. */
@@ -139,7 +139,8 @@ void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 }
 
 /**
- * stats_map_drop() - count frames of broadcasts that a map had no device for
+ * rmap_stats_map_drop() - count frames of broadcasts that a map had no device
+ * for
  * @stats: the map's counters, one for each possible CPU
  * @map: the map, for the tracepoint
  * @reason: REDIRMAP_DROP_NO_MEMBER or REDIRMAP_DROP_NO_HEADROOM
@@ -147,8 +148,8 @@ void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
  *
  * Context: bottom halves off.
  */
-void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
-		    enum redirmap_drop reason, u32 packets)
+void rmap_stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
+			 enum redirmap_drop reason, u32 packets)
 {
 	u32 now = stats_stamp();
 
@@ -170,7 +171,7 @@ static void stats_add_drops(struct stats_sum *sum, enum redirmap_drop reason,
 	if (!packets)
 		return;
 	sum->stats.drops[reason] += packets;
-	sum->last[reason] = max(sum->last[reason], stats_time(last));
+	sum->last[reason] = max(sum->last[reason], rmap_stats_time(last));
 }
 
 static void stats_add_misses(const struct stats_map *one, struct stats_sum *sum)
@@ -184,18 +185,18 @@ static void stats_add_misses(const struct stats_map *one, struct stats_sum *sum)
 		if (lookups && i < STATS_LOSSES)
 			sum->last_missed[i] =
 				max(sum->last_missed[i],
-				    stats_time(READ_ONCE(one->last_missed[i])));
+				    rmap_stats_time(READ_ONCE(one->last_missed[i])));
 	}
 }
 
 /**
- * stats_map_add() - add up all CPUs' counters of a map
+ * rmap_stats_map_add() - add up all CPUs' counters of a map
  * @stats: the map's counters, one for each possible CPU
  * @sum: what they are added to
  *
  * Context: any; the map must not be freed meanwhile.
  */
-void stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
+void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 {
 	const struct stats_map *one;
 	unsigned int cpu;
@@ -229,7 +230,7 @@ static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
 
 	sum->stats.packets += u64_stats_read(&stats->packets);
 	sum->stats.bytes += u64_stats_read(&stats->bytes);
-	stats_add_error(sum, READ_ONCE(stats->error), stats_time(last));
+	stats_add_error(sum, READ_ONCE(stats->error), rmap_stats_time(last));
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
 		packets = u64_stats_read(&stats->drops[i]);
 		stats_add_drops(sum, i, packets, READ_ONCE(stats->last[i]));
@@ -238,13 +239,13 @@ static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
 }
 
 /**
- * stats_read() - read one CPU's counters
+ * rmap_stats_read() - read one CPU's counters
  * @stats: the counters
  * @out: written, but for the error
  *
  * Context: any.
  */
-void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
+void rmap_stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
 {
 	int i;
 
@@ -256,13 +257,14 @@ void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
 }
 
 /**
- * stats_add() - add up all CPUs' counters
+ * rmap_stats_add() - add up all CPUs' counters
  * @stats: the counters
  * @sum: what they are added to
  *
  * Context: any.
  */
-void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum)
+void rmap_stats_add(const struct stats_cpu __percpu *stats,
+		    struct stats_sum *sum)
 {
 	unsigned int cpu;
 
@@ -275,13 +277,13 @@ void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum)
 }
 
 /**
- * stats_gone_alloc() - make sums that begin with nothing
+ * rmap_stats_gone_alloc() - make sums that begin with nothing
  * @gfp: how to allocate; may sleep
  *
  * Context: process context, sleeps.
  * Return: the sums with one reference, or NULL without memory.
  */
-struct stats_gone *stats_gone_alloc(gfp_t gfp)
+struct stats_gone *rmap_stats_gone_alloc(gfp_t gfp)
 {
 	struct stats_gone *gone = kzalloc(sizeof(*gone), gfp);
 
@@ -296,25 +298,25 @@ struct stats_gone *stats_gone_alloc(gfp_t gfp)
 }
 
 /**
- * stats_gone_get() - take a reference
+ * rmap_stats_gone_get() - take a reference
  * @gone: the sums
  *
  * Context: any; the caller knows of a reference that stays meanwhile.
  * Return: @gone
  */
-struct stats_gone *stats_gone_get(struct stats_gone *gone)
+struct stats_gone *rmap_stats_gone_get(struct stats_gone *gone)
 {
 	refcount_inc(&gone->refs);
 	return gone;
 }
 
 /**
- * stats_gone_put() - drop a reference
+ * rmap_stats_gone_put() - drop a reference
  * @gone: the sums
  *
  * Context: any.
  */
-void stats_gone_put(struct stats_gone *gone)
+void rmap_stats_gone_put(struct stats_gone *gone)
 {
 	if (refcount_dec_and_test(&gone->refs))
 		kfree(gone);
@@ -383,22 +385,22 @@ static void stats_keep(struct stats_kept *kept,
 }
 
 /**
- * stats_leaver_init() - get ready for that a map or target is no more
+ * rmap_stats_leaver_init() - get ready for that a map or target is no more
  * @leaver: its part in that
  * @read: see there; called under a spinlock
  *
  * Context: any; nobody else can reach it yet.
  */
-void stats_leaver_init(struct stats_leaver *leaver,
-		       void (*read)(const struct stats_leaver *leaver,
-				    struct stats_gone_device *told))
+void rmap_stats_leaver_init(struct stats_leaver *leaver,
+			    void (*read)(const struct stats_leaver *leaver,
+					 struct stats_gone_device *told))
 {
 	INIT_LIST_HEAD(&leaver->node);
 	leaver->read = read;
 }
 
 /**
- * stats_gone_leave() - a map or target is listed no longer
+ * rmap_stats_gone_leave() - a map or target is listed no longer
  * @gone: the sums, in which what it counts is from here on
  * @leaver: its part in that; nothing is done when it has left already
  *
@@ -409,7 +411,7 @@ void stats_leaver_init(struct stats_leaver *leaver,
  *
  * Context: process context.
  */
-void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver)
+void rmap_stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver)
 {
 	spin_lock(&gone->lock);
 	if (list_empty(&leaver->node)) {
@@ -421,14 +423,15 @@ void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver)
 }
 
 /**
- * stats_gone_keep() - keep what was counted for something that is about to be freed
+ * rmap_stats_gone_keep() - keep what was counted for something that is about to
+ * be freed
  * @gone: the sums
  * @leaver: its part in that; nobody counts in it any more. If it has not left yet,
- *	it does now: see stats_gone_leave()
+ *	it does now: see rmap_stats_gone_leave()
  *
  * Context: process context.
  */
-void stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver)
+void rmap_stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver)
 {
 	struct stats_gone_device told = {};
 
@@ -466,20 +469,20 @@ static bool stats_gone_read_next(struct stats_gone *gone)
 }
 
 /**
- * stats_gone_read() - read what was counted for things that are no more
+ * rmap_stats_gone_read() - read what was counted for things that are no more
  * @gone: the sums
  * @kept: written
  *
  * Those are counted that had left when it began, each once: who goes through them
- * reads one at a time, and stats_gone_keep() adds those that go before it has come
- * to them. So nobody else waits for longer than for one of them to be read, and a
- * sum never shrinks from one call to the next.
+ * reads one at a time, and rmap_stats_gone_keep() adds those that go before it
+ * has come to them. So nobody else waits for longer than for one of them to be
+ * read, and a sum never shrinks from one call to the next.
  *
  * Context: process context, sleeps. The time follows the number of those that have
  * just left, most of all a device's entries with counters of their own, times the
  * number of CPUs; and other readers of the same namespace wait for that.
  */
-void stats_gone_read(struct stats_gone *gone, struct stats_kept *kept)
+void rmap_stats_gone_read(struct stats_gone *gone, struct stats_kept *kept)
 {
 	mutex_lock(&gone->reading);
 	spin_lock(&gone->lock);

@@ -88,7 +88,8 @@ static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
  * struct stats_sum - counters of maps and targets, added up
  * @stats: frames that were sent or lost
  * @missed: look-ups that found no entry, by the action that they returned
- * @last: when the last frame was lost, by reason: see stats_time(); 0 for none
+ * @last: when the last frame was lost, by reason: see rmap_stats_time(); 0 for
+ *	none
  * @unsegmented: of those that were too large, packets that are taken for not segmented
  *	yet
  * @last_missed: when the last look-up found no entry, by action; 0 for none
@@ -161,27 +162,29 @@ static inline u32 stats_stamp(void)
 	return jiffies / STATS_STAMP_JIFFIES;
 }
 
-void stats_drop(struct stats_cpu *stats, const struct net_device *dev,
-		enum redirmap_drop reason, u32 packets);
-void stats_unsegmented(struct stats_cpu *stats, u32 packets);
-void stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
-		      u32 action);
-void stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
-		    enum redirmap_drop reason, u32 packets);
-void stats_map_add(const struct stats_map *stats, struct stats_sum *sum);
-void stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
-void stats_add(const struct stats_cpu __percpu *stats, struct stats_sum *sum);
-u64 stats_time(u32 stamp);
-u64 stats_age(u64 time);
+void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
+		     enum redirmap_drop reason, u32 packets);
+void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets);
+void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
+			   u32 action);
+void rmap_stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
+			 enum redirmap_drop reason, u32 packets);
+void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum);
+void rmap_stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
+void rmap_stats_add(const struct stats_cpu __percpu *stats,
+		    struct stats_sum *sum);
+u64 rmap_stats_time(u32 stamp);
+u64 rmap_stats_age(u64 time);
 
-struct stats_gone *stats_gone_alloc(gfp_t gfp);
-struct stats_gone *stats_gone_get(struct stats_gone *gone);
-void stats_gone_put(struct stats_gone *gone);
-void stats_leaver_init(struct stats_leaver *leaver,
-		       void (*read)(const struct stats_leaver *leaver,
-				    struct stats_gone_device *told));
-void stats_gone_leave(struct stats_gone *gone, struct stats_leaver *leaver);
-void stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver);
-void stats_gone_read(struct stats_gone *gone, struct stats_kept *kept);
+struct stats_gone *rmap_stats_gone_alloc(gfp_t gfp);
+struct stats_gone *rmap_stats_gone_get(struct stats_gone *gone);
+void rmap_stats_gone_put(struct stats_gone *gone);
+void rmap_stats_leaver_init(struct stats_leaver *leaver,
+			    void (*read)(const struct stats_leaver *leaver,
+					 struct stats_gone_device *told));
+void rmap_stats_gone_leave(struct stats_gone *gone,
+			   struct stats_leaver *leaver);
+void rmap_stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver);
+void rmap_stats_gone_read(struct stats_gone *gone, struct stats_kept *kept);
 
 #endif /* REDIRMAP_STATS_H */

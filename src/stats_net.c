@@ -40,36 +40,36 @@ static struct stats_net *stats_net_of(const struct net *net)
 }
 
 /**
- * stats_net_gone_get() - the sums that keep counters of a namespace
+ * rmap_stats_net_gone_get() - the sums that keep counters of a namespace
  * @net: the namespace
  *
  * Context: any; the namespace must not go meanwhile.
  * Return: the sums, with a reference.
  */
-struct stats_gone *stats_net_gone_get(const struct net *net)
+struct stats_gone *rmap_stats_net_gone_get(const struct net *net)
 {
-	return stats_gone_get(stats_net_of(net)->gone);
+	return rmap_stats_gone_get(stats_net_of(net)->gone);
 }
 
 /**
- * stats_net_gone() - read the sums over maps and targets that are gone
+ * rmap_stats_net_gone() - read the sums over maps and targets that are gone
  * @net: the namespace
  * @kept: written
  *
  * Context: process context; the namespace must not go meanwhile.
  */
-void stats_net_gone(const struct net *net, struct stats_kept *kept)
+void rmap_stats_net_gone(const struct net *net, struct stats_kept *kept)
 {
-	stats_gone_read(stats_net_of(net)->gone, kept);
+	rmap_stats_gone_read(stats_net_of(net)->gone, kept);
 }
 
 /**
- * stats_net_no_target() - count a frame that was redirected to nothing
+ * rmap_stats_net_no_target() - count a frame that was redirected to nothing
  * @dev: the device that it came from
  *
  * Context: NAPI, bottom halves off.
  */
-void stats_net_no_target(const struct net_device *dev)
+void rmap_stats_net_no_target(const struct net_device *dev)
 {
 	struct stats_net *counters = stats_net_of(dev_net(dev));
 
@@ -79,13 +79,14 @@ void stats_net_no_target(const struct net_device *dev)
 }
 
 /**
- * stats_net_lost() - read what a namespace lost that no map or target counts
+ * rmap_stats_net_lost() - read what a namespace lost that no map or target
+ * counts
  * @net: the namespace
  * @sum: zeroed; gets the counters
  *
  * Context: any; the namespace must not go meanwhile.
  */
-void stats_net_lost(const struct net *net, struct stats_sum *sum)
+void rmap_stats_net_lost(const struct net *net, struct stats_sum *sum)
 {
 	struct stats_net *counters = stats_net_of(net);
 	u64 lost = atomic64_read(&counters->no_target);
@@ -94,7 +95,7 @@ void stats_net_lost(const struct net *net, struct stats_sum *sum)
 		return;
 	sum->stats.drops[REDIRMAP_DROP_NO_TARGET] = lost;
 	sum->last[REDIRMAP_DROP_NO_TARGET] =
-		stats_time(READ_ONCE(counters->last_no_target));
+		rmap_stats_time(READ_ONCE(counters->last_no_target));
 }
 
 static int __net_init stats_net_enter(struct net *net)
@@ -105,13 +106,13 @@ static int __net_init stats_net_enter(struct net *net)
 	/* Who loads the module has made none of the namespaces that are there. */
 	if (THIS_MODULE->state == MODULE_STATE_LIVE)
 		gfp |= __GFP_ACCOUNT;
-	counters->gone = stats_gone_alloc(gfp);
+	counters->gone = rmap_stats_gone_alloc(gfp);
 	return counters->gone ? 0 : -ENOMEM;
 }
 
 static void __net_exit stats_net_leave(struct net *net)
 {
-	stats_gone_put(stats_net_of(net)->gone);
+	rmap_stats_gone_put(stats_net_of(net)->gone);
 }
 
 static struct pernet_operations stats_net_ops = {
@@ -122,22 +123,22 @@ static struct pernet_operations stats_net_ops = {
 };
 
 /**
- * stats_net_init() - make the counters of all namespaces
+ * rmap_stats_net_init() - make the counters of all namespaces
  *
  * Context: insmod, sleeps.
  * Return: 0 or -ENOMEM.
  */
-int __init stats_net_init(void)
+int __init rmap_stats_net_init(void)
 {
 	return register_pernet_subsys(&stats_net_ops);
 }
 
 /**
- * stats_net_exit() - free them
+ * rmap_stats_net_exit() - free them
  *
  * Context: rmmod, sleeps, with no map, no target and no probe left.
  */
-void stats_net_exit(void)
+void rmap_stats_net_exit(void)
 {
 	unregister_pernet_subsys(&stats_net_ops);
 }

@@ -10,12 +10,12 @@ struct stats_gone;
 struct stats_kept;
 struct stats_sum;
 
-struct stats_gone *stats_net_gone_get(const struct net *net);
-void stats_net_gone(const struct net *net, struct stats_kept *kept);
-void stats_net_no_target(const struct net_device *dev);
-void stats_net_lost(const struct net *net, struct stats_sum *sum);
+struct stats_gone *rmap_stats_net_gone_get(const struct net *net);
+void rmap_stats_net_gone(const struct net *net, struct stats_kept *kept);
+void rmap_stats_net_no_target(const struct net_device *dev);
+void rmap_stats_net_lost(const struct net *net, struct stats_sum *sum);
 
-int stats_net_init(void);
-void stats_net_exit(void);
+int rmap_stats_net_init(void);
+void rmap_stats_net_exit(void);
 
 #endif /* REDIRMAP_STATS_NET_H */

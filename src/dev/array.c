@@ -53,7 +53,7 @@ static noinline map_ret_t array_redirect_flags(struct bpf_map *map,
 					       redirect_key_t key, u64 flags)
 {
 	if (flags & BPF_F_BROADCAST)
-		return map_broadcast(map, key, flags);
+		return rmap_map_broadcast(map, key, flags);
 	return map_redirect(map, key, flags, MAP_REDIRECT_FLAGS, array_find);
 }
 
@@ -109,11 +109,11 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 	if (unlikely(flags == BPF_NOEXIST))
 		return -EEXIST;
 
-	err = value_parse(map, value, &val);
+	err = rmap_value_parse(map, value, &val);
 	if (err)
 		return err;
 	if (val.ifindex) {
-		target = map_attach(rmap, &val);
+		target = rmap_map_attach(rmap, &val);
 		if (IS_ERR(target))
 			return PTR_ERR(target);
 	}
@@ -123,7 +123,7 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 	if (old) {
 		value_trace_remove(map, index, old, target ?
 				   REDIRMAP_CAUSE_UPDATE : REDIRMAP_CAUSE_DELETE);
-		holder_detach(&rmap->holder, old, 1);
+		rmap_holder_detach(&rmap->holder, old, 1);
 	}
 	if (target)
 		value_trace_add(map, index, target);
@@ -151,7 +151,7 @@ static bool array_take(struct redir_map *rmap, u32 index, void *value)
 	if (existed && value)
 		value_read(map, old, value);
 	value_trace_remove(map, index, old, REDIRMAP_CAUSE_DELETE);
-	holder_detach(&rmap->holder, old, 1);
+	rmap_holder_detach(&rmap->holder, old, 1);
 	return existed;
 }
 
@@ -189,7 +189,7 @@ static int array_read(struct redir_map *rmap, u64 *place,
 		i = (*place)++;
 		target = rcu_dereference(slots[i]);
 		if (target && target_is_live(target))
-			batch_add(&rmap->dtab.map, chunk, i, target);
+			rmap_batch_add(&rmap->dtab.map, chunk, i, target);
 	}
 	return 0;
 }
@@ -224,7 +224,7 @@ static void array_sweep_all(struct redir_map *rmap)
 			continue;
 		value_trace_remove(&rmap->dtab.map, i, target,
 				   REDIRMAP_CAUSE_UNREGISTER);
-		holder_detach(&rmap->holder, target, 1);
+		rmap_holder_detach(&rmap->holder, target, 1);
 	}
 	rcu_read_unlock();
 }
@@ -286,7 +286,7 @@ static void array_sweep(struct holder *holder, struct target *dead)
 		found = array_sweep_slots(&rmap->dtab.map, slots + i, n, dead);
 		if (found) {
 			rcu_read_lock();
-			holder_detach(holder, dead, found);
+			rmap_holder_detach(holder, dead, found);
 			rcu_read_unlock();
 		}
 		cond_resched();
@@ -294,36 +294,36 @@ static void array_sweep(struct holder *holder, struct target *dead)
 }
 
 /**
- * array_memory() - what an array takes
+ * rmap_array_memory() - what an array takes
  * @map: the map, which must not be freed meanwhile
  *
  * Context: any.
  * Return: bytes, those of all CPUs included, without targets that maps share.
  */
-u64 array_memory(const struct bpf_map *map)
+u64 rmap_array_memory(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
-	return map_memory(rmap) +
+	return rmap_map_memory(rmap) +
 	       (u64)map->max_entries * sizeof(struct target *);
 }
 
 static void array_free(struct bpf_map *map)
 {
-	map_free(to_redir_map(map));
+	rmap_map_free(to_redir_map(map));
 }
 
 /**
- * array_alloc() - make a pending array
+ * rmap_array_alloc() - make a pending array
  * @attr: what user space asks for
  *
  * Context: bpf(2), sleeps.
- * Return: the map, or an error pointer as from map_alloc().
+ * Return: the map, or an error pointer as from rmap_map_alloc().
  */
-struct bpf_map *array_alloc(union bpf_attr *attr)
+struct bpf_map *rmap_array_alloc(union bpf_attr *attr)
 {
-	struct redir_map *rmap = map_alloc(attr, sizeof(struct redir_map),
-					   array_sweep);
+	struct redir_map *rmap = rmap_map_alloc(attr, sizeof(struct redir_map),
+						array_sweep);
 	struct bpf_map *map;
 
 	if (IS_ERR(rmap))
@@ -332,22 +332,22 @@ struct bpf_map *array_alloc(union bpf_attr *attr)
 	map = &rmap->dtab.map;
 	rmap->batch = &array_batch;
 	rmap->dtab.netdev_map =
-		map_area_alloc((u64)map->max_entries * sizeof(struct target *),
-			       map->numa_node);
+		rmap_map_area_alloc((u64)map->max_entries *
+				    sizeof(struct target *), map->numa_node);
 	if (!rmap->dtab.netdev_map) {
-		map_unalloc(rmap);
+		rmap_map_unalloc(rmap);
 		return ERR_PTR(-ENOMEM);
 	}
 	return map;
 }
 
 /**
- * array_set_ops() - put our operations over the kernel's
+ * rmap_array_set_ops() - put our operations over the kernel's
  * @ops: a copy of the built-in's
  *
  * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
  */
-void array_set_ops(struct bpf_map_ops *ops)
+void rmap_array_set_ops(struct bpf_map_ops *ops)
 {
 	ops->map_free = array_free;
 	ops->map_get_next_key = array_get_next_key;
@@ -355,6 +355,6 @@ void array_set_ops(struct bpf_map_ops *ops)
 	ops->map_update_elem = array_update_elem;
 	ops->map_delete_elem = array_delete_elem;
 	ops->map_redirect = array_redirect;
-	ops->map_meta_equal = map_meta_equal;
-	batch_set_ops(ops);
+	ops->map_meta_equal = rmap_map_meta_equal;
+	rmap_batch_set_ops(ops);
 }

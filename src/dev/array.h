@@ -4,8 +4,8 @@
 
 #include <linux/bpf.h>
 
-struct bpf_map *array_alloc(union bpf_attr *attr);
-u64 array_memory(const struct bpf_map *map);
-void array_set_ops(struct bpf_map_ops *ops);
+struct bpf_map *rmap_array_alloc(union bpf_attr *attr);
+u64 rmap_array_memory(const struct bpf_map *map);
+void rmap_array_set_ops(struct bpf_map_ops *ops);
 
 #endif /* REDIRMAP_ARRAY_H */

@@ -38,7 +38,7 @@ static void *batch_value(const struct batch_chunk *chunk, u32 i)
 }
 
 /**
- * batch_add() - add an entry to a chunk
+ * rmap_batch_add() - add an entry to a chunk
  * @map: the map
  * @chunk: has room
  * @key: the entry's key
@@ -46,8 +46,8 @@ static void *batch_value(const struct batch_chunk *chunk, u32 i)
  *
  * Context: inside the RCU read section in which @target was found.
  */
-void batch_add(const struct bpf_map *map, struct batch_chunk *chunk, u32 key,
-	       struct target *target)
+void rmap_batch_add(const struct bpf_map *map, struct batch_chunk *chunk,
+		    u32 key, struct target *target)
 {
 	chunk->keys[chunk->n] = key;
 	value_read(map, target, batch_value(chunk, chunk->n));
@@ -267,7 +267,7 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 						chunk.n, value_size);
 		fault = chunk.n < want;
 		if (value_size)
-			map_prepare(rmap, chunk.n);
+			rmap_map_prepare(rmap, chunk.n);
 		/* What comes before the bad address is done all the same. */
 		err = batch_apply(rmap, &chunk, attr->batch.elem_flags);
 		if (!err && fault)
@@ -302,12 +302,12 @@ static int batch_delete(struct bpf_map *map, const union bpf_attr *attr,
 }
 
 /**
- * batch_set_ops() - put our operations over the kernel's
+ * rmap_batch_set_ops() - put our operations over the kernel's
  * @ops: a copy of the built-in's, which knows no batches
  *
  * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
  */
-void batch_set_ops(struct bpf_map_ops *ops)
+void rmap_batch_set_ops(struct bpf_map_ops *ops)
 {
 	ops->map_lookup_batch = batch_lookup;
 	ops->map_lookup_and_delete_batch = batch_lookup_and_delete;

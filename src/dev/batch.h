@@ -46,8 +46,8 @@ struct batch_ops {
 	bool (*take)(struct redir_map *rmap, u32 key, void *value);
 };
 
-void batch_add(const struct bpf_map *map, struct batch_chunk *chunk, u32 key,
-	       struct target *target);
-void batch_set_ops(struct bpf_map_ops *ops);
+void rmap_batch_add(const struct bpf_map *map, struct batch_chunk *chunk,
+		    u32 key, struct target *target);
+void rmap_batch_set_ops(struct bpf_map_ops *ops);
 
 #endif /* REDIRMAP_BATCH_H */

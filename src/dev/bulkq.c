@@ -35,13 +35,13 @@
 static bool bulkq_layout_differs;
 
 /**
- * bulkq_alloc() - make bulk queues
+ * rmap_bulkq_alloc() - make bulk queues
  * @gfp: how to allocate; without sleeping it fails easily
  *
  * Context: as @gfp says.
  * Return: an idle queue for each possible CPU, or NULL without memory.
  */
-struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
+struct xdp_dev_bulk_queue __percpu *rmap_bulkq_alloc(gfp_t gfp)
 {
 	/* The kernel takes the whole for its own part. */
 	BUILD_BUG_ON(offsetof(struct bulkq_cpu, queue));
@@ -52,14 +52,15 @@ struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp)
 }
 
 /**
- * bulkq_bind() - let bulk queues be a port's, with counters that begin anew
+ * rmap_bulkq_bind() - let bulk queues be a port's, with counters that begin
+ * anew
  * @bulkq: idle queues
  * @port: the pseudo device whose ndo_xdp_xmit flushes them
  *
  * Context: process context; nobody else can reach the queues yet.
  */
-void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
-		struct net_device *port)
+void rmap_bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
+		     struct net_device *port)
 {
 	unsigned int cpu;
 
@@ -73,12 +74,12 @@ void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 }
 
 /**
- * bulkq_free() - free bulk queues
+ * rmap_bulkq_free() - free bulk queues
  * @bulkq: queues that nobody has been able to reach for a grace period, or NULL
  *
  * Context: process context.
  */
-void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
+void rmap_bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 {
 	unsigned int cpu;
 
@@ -94,7 +95,7 @@ void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 /* --- the running kernel's --------------------------------------------------- */
 
 /**
- * bulkq_look_at() - are a device's bulk queues, the kernel's, as ours?
+ * rmap_bulkq_look_at() - are a device's bulk queues, the kernel's, as ours?
  * @real: a device that registers, after the kernel's own notifier
  *
  * A last look before the kernel fills a queue that we laid out: in its own
@@ -104,7 +105,7 @@ void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
  *
  * Context: netdev notifier, under RTNL.
  */
-void bulkq_look_at(const struct net_device *real)
+void rmap_bulkq_look_at(const struct net_device *real)
 {
 	struct kern_bulkq __percpu *queue;
 	unsigned int cpu;
@@ -125,12 +126,12 @@ void bulkq_look_at(const struct net_device *real)
 }
 
 /**
- * bulkq_layout_is_known() - is the running kernel's bulk queue ours?
+ * rmap_bulkq_layout_is_known() - is the running kernel's bulk queue ours?
  *
  * Context: any.
  * Return: false when a device's was found to be another one.
  */
-bool bulkq_layout_is_known(void)
+bool rmap_bulkq_layout_is_known(void)
 {
 	return !READ_ONCE(bulkq_layout_differs);
 }
@@ -156,7 +157,7 @@ static bool bulkq_spare_is_of(void *spare, const struct net_device *real)
 }
 
 /**
- * bulkq_spare_bring() - make a device's spare bulk queues
+ * rmap_bulkq_spare_bring() - make a device's spare bulk queues
  * @spares: of the device's namespace
  * @real: a device that registers, or has come from another namespace
  * @gfp: how to allocate; may sleep
@@ -165,10 +166,10 @@ static bool bulkq_spare_is_of(void *spare, const struct net_device *real)
  *
  * Context: netdev notifier, under RTNL, sleeps.
  */
-void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
-		       gfp_t gfp)
+void rmap_bulkq_spare_bring(struct xarray *spares,
+			    const struct net_device *real, gfp_t gfp)
 {
-	struct xdp_dev_bulk_queue __percpu *bulkq = bulkq_alloc(gfp);
+	struct xdp_dev_bulk_queue __percpu *bulkq = rmap_bulkq_alloc(gfp);
 
 	ASSERT_RTNL();
 
@@ -176,11 +177,11 @@ void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
 		return;
 	bulkq_first(bulkq)->dev = (struct net_device *)real;
 	if (xa_insert(spares, real->ifindex, (__force void *)bulkq, GFP_KERNEL))
-		bulkq_free(bulkq);
+		rmap_bulkq_free(bulkq);
 }
 
 /**
- * bulkq_spare_take() - the bulk queues that a device has brought
+ * rmap_bulkq_spare_take() - the bulk queues that a device has brought
  * @spares: of the device's namespace
  * @real: the device
  *
@@ -188,7 +189,7 @@ void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
  * Return: idle bulk queues, to be returned; or NULL when a target has them.
  */
 struct xdp_dev_bulk_queue __percpu *
-bulkq_spare_take(struct xarray *spares, const struct net_device *real)
+rmap_bulkq_spare_take(struct xarray *spares, const struct net_device *real)
 {
 	void *spare;
 
@@ -203,15 +204,16 @@ bulkq_spare_take(struct xarray *spares, const struct net_device *real)
 }
 
 /**
- * bulkq_spare_return() - give a device's spare back to it
+ * rmap_bulkq_spare_return() - give a device's spare back to it
  * @spares: of the device's namespace
  * @real: a device that has not left
- * @bulkq: idle bulk queues, from bulkq_spare_take()
+ * @bulkq: idle bulk queues, from rmap_bulkq_spare_take()
  *
  * Context: process context, and the device does not leave meanwhile.
  */
-void bulkq_spare_return(struct xarray *spares, const struct net_device *real,
-			struct xdp_dev_bulk_queue __percpu *bulkq)
+void rmap_bulkq_spare_return(struct xarray *spares,
+			     const struct net_device *real,
+			     struct xdp_dev_bulk_queue __percpu *bulkq)
 {
 	bulkq_first(bulkq)->dev = (struct net_device *)real;
 	WARN_ON_ONCE(xa_store(spares, real->ifindex, (__force void *)bulkq, 0) !=
@@ -219,13 +221,13 @@ void bulkq_spare_return(struct xarray *spares, const struct net_device *real,
 }
 
 /**
- * bulkq_spare_drop() - free a device's spare
+ * rmap_bulkq_spare_drop() - free a device's spare
  * @spares: of the device's namespace
  * @real: a device that has left, so none of its targets will return it
  *
  * Context: netdev notifier, under RTNL.
  */
-void bulkq_spare_drop(struct xarray *spares, const struct net_device *real)
+void rmap_bulkq_spare_drop(struct xarray *spares, const struct net_device *real)
 {
 	void *spare;
 
@@ -234,7 +236,7 @@ void bulkq_spare_drop(struct xarray *spares, const struct net_device *real)
 	spare = xa_load(spares, real->ifindex);
 	if (bulkq_spare_is_of(spare, real)) {
 		xa_erase(spares, real->ifindex);
-		bulkq_free((__force void __percpu *)spare);
+		rmap_bulkq_free((__force void __percpu *)spare);
 	} else if (spare && spare == bulkq_spare_mark(real)) {
 		xa_erase(spares, real->ifindex);
 	}

@@ -136,7 +136,7 @@ bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
 static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
 				   struct stats_sum *sum)
 {
-	stats_add(&((struct bulkq_cpu __percpu *)bulkq)->stats, sum);
+	rmap_stats_add(&((struct bulkq_cpu __percpu *)bulkq)->stats, sum);
 }
 
 /**
@@ -150,41 +150,44 @@ static inline size_t bulkq_memory(void)
 	return num_possible_cpus() * sizeof(struct bulkq_cpu);
 }
 
-struct xdp_dev_bulk_queue __percpu *bulkq_alloc(gfp_t gfp);
-void bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
-		struct net_device *port);
-void bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
+struct xdp_dev_bulk_queue __percpu *rmap_bulkq_alloc(gfp_t gfp);
+void rmap_bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
+		     struct net_device *port);
+void rmap_bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq);
 
-void bulkq_look_at(const struct net_device *real);
-bool bulkq_layout_is_known(void);
+void rmap_bulkq_look_at(const struct net_device *real);
+bool rmap_bulkq_layout_is_known(void);
 
-void bulkq_reserve_init(struct bulkq_reserve *reserve,
-			const struct bpf_map *map);
-void bulkq_reserve_exit(struct bulkq_reserve *reserve);
-void bulkq_reserve_start(struct bulkq_reserve *reserve, unsigned int groups);
-void bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
-			       unsigned int groups);
-void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);
-size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve);
+void rmap_bulkq_reserve_init(struct bulkq_reserve *reserve,
+			     const struct bpf_map *map);
+void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve);
+void rmap_bulkq_reserve_start(struct bulkq_reserve *reserve,
+			      unsigned int groups);
+void rmap_bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
+				    unsigned int groups);
+void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);
+size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve);
 struct xdp_dev_bulk_queue __percpu *
-bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp);
+rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp);
 
 void bulkq_stock_push(struct bulkq_stock *stock,
 		      struct xdp_dev_bulk_queue __percpu *bulkq);
 struct xdp_dev_bulk_queue __percpu *bulkq_stock_pop(struct bulkq_stock *stock);
 
-void bulkq_pool_fill(void);
+void rmap_bulkq_pool_fill(void);
 struct xdp_dev_bulk_queue __percpu *bulkq_pool_take(void);
 void bulkq_pool_exit(void);
 
-void bulkq_spare_bring(struct xarray *spares, const struct net_device *real,
-		       gfp_t gfp);
+void rmap_bulkq_spare_bring(struct xarray *spares,
+			    const struct net_device *real, gfp_t gfp);
 struct xdp_dev_bulk_queue __percpu *
-bulkq_spare_take(struct xarray *spares, const struct net_device *real);
-void bulkq_spare_return(struct xarray *spares, const struct net_device *real,
-			struct xdp_dev_bulk_queue __percpu *bulkq);
-void bulkq_spare_drop(struct xarray *spares, const struct net_device *real);
+rmap_bulkq_spare_take(struct xarray *spares, const struct net_device *real);
+void rmap_bulkq_spare_return(struct xarray *spares,
+			     const struct net_device *real,
+			     struct xdp_dev_bulk_queue __percpu *bulkq);
+void rmap_bulkq_spare_drop(struct xarray *spares,
+			   const struct net_device *real);
 
-void bulkq_module_exit(void);
+void rmap_bulkq_module_exit(void);
 
 #endif /* REDIRMAP_BULKQ_H */

@@ -113,7 +113,7 @@ static bool bulkq_add(struct bulkq_reserve *reserve, gfp_t gfp)
 	lacks = bulkq_lacks(reserve) > 0;
 	raw_spin_unlock(&bulkq_lock);
 	if (lacks)
-		bulkq = bulkq_alloc(gfp);
+		bulkq = rmap_bulkq_alloc(gfp);
 
 	raw_spin_lock(&bulkq_lock);
 	if (bulkq)
@@ -145,7 +145,7 @@ static void bulkq_settle(struct bulkq_reserve *reserve)
 		mem_cgroup_put(memcg);
 	}
 	while ((bulkq = bulkq_surplus(reserve)))
-		bulkq_free(bulkq);
+		rmap_bulkq_free(bulkq);
 }
 
 /*
@@ -323,26 +323,26 @@ static void bulkq_look_at_filled(struct work_struct *work)
 }
 
 /**
- * bulkq_reserve_init() - make a map's reserve, which wants nothing
+ * rmap_bulkq_reserve_init() - make a map's reserve, which wants nothing
  * @reserve: zeroed memory for it; needs no undoing while it wants nothing
  * @map: the map
  *
  * Context: process context; nobody else can reach the map yet.
  */
-void bulkq_reserve_init(struct bulkq_reserve *reserve,
-			const struct bpf_map *map)
+void rmap_bulkq_reserve_init(struct bulkq_reserve *reserve,
+			     const struct bpf_map *map)
 {
 	INIT_LIST_HEAD(&reserve->place);
 	reserve->map = map;
 }
 
 /**
- * bulkq_reserve_exit() - free what a reserve has
+ * rmap_bulkq_reserve_exit() - free what a reserve has
  * @reserve: of a map that nobody updates any more
  *
  * Context: process context, sleeps.
  */
-void bulkq_reserve_exit(struct bulkq_reserve *reserve)
+void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve)
 {
 	raw_spin_lock(&bulkq_lock);
 	while (bulkq_settled_now == reserve) {
@@ -357,11 +357,12 @@ void bulkq_reserve_exit(struct bulkq_reserve *reserve)
 	raw_spin_unlock(&bulkq_lock);
 
 	while (reserve->stock.count)
-		bulkq_free(bulkq_surplus(reserve));
+		rmap_bulkq_free(bulkq_surplus(reserve));
 }
 
 /**
- * bulkq_reserve_start() - say how many sets a new map is going to take first
+ * rmap_bulkq_reserve_start() - say how many sets a new map is going to take
+ * first
  * @reserve: of a map that is being claimed
  * @groups: sets, for its groups
  *
@@ -369,7 +370,8 @@ void bulkq_reserve_exit(struct bulkq_reserve *reserve)
  *
  * Context: any; preemption may be off.
  */
-void bulkq_reserve_start(struct bulkq_reserve *reserve, unsigned int groups)
+void rmap_bulkq_reserve_start(struct bulkq_reserve *reserve,
+			      unsigned int groups)
 {
 	raw_spin_lock(&bulkq_lock);
 	reserve->groups = groups;
@@ -378,14 +380,15 @@ void bulkq_reserve_start(struct bulkq_reserve *reserve, unsigned int groups)
 }
 
 /**
- * bulkq_reserve_want_groups() - say how many sets a map's groups are going to take
+ * rmap_bulkq_reserve_want_groups() - say how many sets a map's groups are going
+ * to take
  * @reserve: of a map for whose groups some were taken
  * @groups: sets; 0 when it has its groups
  *
  * Context: process context.
  */
-void bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
-			       unsigned int groups)
+void rmap_bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
+				    unsigned int groups)
 {
 	raw_spin_lock(&bulkq_lock);
 	reserve->groups = groups;
@@ -404,14 +407,14 @@ static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
 }
 
 /**
- * bulkq_reserve_fill() - let there be bulk queues, now
+ * rmap_bulkq_reserve_fill() - let there be bulk queues, now
  * @reserve: of a claimed map, by a task that updates it
  * @count: how many targets may be made before there is another chance; besides,
  *	there are those of the map's groups
  *
  * Context: process context, sleeps. There may be less, without memory.
  */
-void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
+void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 {
 	raw_spin_lock(&bulkq_lock);
 	bulkq_look_ahead(reserve, max(count, reserve->ahead));
@@ -426,7 +429,7 @@ void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 }
 
 /**
- * bulkq_reserve_take() - bulk queues for a port of a map
+ * rmap_bulkq_reserve_take() - bulk queues for a port of a map
  * @reserve: of the map
  * @more: for a target, and there may be many more; else for one of the groups
  * @gfp: how to allocate when the reserve has none; must forbid to sleep
@@ -435,7 +438,7 @@ void bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
  * Return: an idle queue for each possible CPU, or NULL without memory.
  */
 struct xdp_dev_bulk_queue __percpu *
-bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
+rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	bool low;
@@ -459,28 +462,28 @@ bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 	if (low)
 		mod_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
 	if (!bulkq)
-		bulkq = bulkq_alloc(gfp);
+		bulkq = rmap_bulkq_alloc(gfp);
 	return bulkq ?: bulkq_pool_take();
 }
 
 /**
- * bulkq_reserve_memory() - what is in a reserve
+ * rmap_bulkq_reserve_memory() - what is in a reserve
  * @reserve: of a map
  *
  * Context: any; the map must not be freed meanwhile.
  * Return: bytes, those of all possible CPUs included.
  */
-size_t bulkq_reserve_memory(const struct bulkq_reserve *reserve)
+size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve)
 {
 	return READ_ONCE(reserve->stock.count) * bulkq_memory();
 }
 
 /**
- * bulkq_module_exit() - stop the work items, and free the pool
+ * rmap_bulkq_module_exit() - stop the work items, and free the pool
  *
  * Context: rmmod, with no map left, so no reserve either.
  */
-void bulkq_module_exit(void)
+void rmap_bulkq_module_exit(void)
 {
 	/* The first one may queue the second one, and itself. */
 	cancel_delayed_work_sync(&bulkq_due_work);

@@ -63,20 +63,20 @@ struct xdp_dev_bulk_queue __percpu *bulkq_stock_pop(struct bulkq_stock *stock)
 }
 
 /**
- * bulkq_pool_fill() - see that one map's groups can be made
+ * rmap_bulkq_pool_fill() - see that one map's groups can be made
  *
  * Context: bpf(2) of who makes a map, and pays; sleeps. Where there is no memory,
  * there may be none when it is needed either.
  */
-void bulkq_pool_fill(void)
+void rmap_bulkq_pool_fill(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	bool full;
 
 	while (READ_ONCE(bulkq_pool.count) < BULKQ_POOL) {
-		bulkq = bulkq_alloc(compat_memcg_flags(GFP_KERNEL |
-						       __GFP_NORETRY |
-						       __GFP_NOWARN));
+		bulkq = rmap_bulkq_alloc(compat_memcg_flags(GFP_KERNEL |
+							    __GFP_NORETRY |
+							    __GFP_NOWARN));
 		if (!bulkq)
 			return;
 		raw_spin_lock(&bulkq_pool_lock);
@@ -85,7 +85,7 @@ void bulkq_pool_fill(void)
 			bulkq_stock_push(&bulkq_pool, bulkq);
 		raw_spin_unlock(&bulkq_pool_lock);
 		if (full)
-			bulkq_free(bulkq);
+			rmap_bulkq_free(bulkq);
 	}
 }
 
@@ -115,5 +115,5 @@ void bulkq_pool_exit(void)
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 
 	while ((bulkq = bulkq_pool_take()))
-		bulkq_free(bulkq);
+		rmap_bulkq_free(bulkq);
 }

@@ -394,7 +394,7 @@ copy_frame(struct copy_ring *ring, struct xdp_frame *frame, bool roomy)
 }
 
 /**
- * copy_frames() - make copies of frames
+ * rmap_copy_frames() - make copies of frames
  * @copy: gets them, to be returned as frames are
  * @frame: the frames; their fragments are copied as well
  * @n: how many there are
@@ -404,8 +404,8 @@ copy_frame(struct copy_ring *ring, struct xdp_frame *frame, bool roomy)
  *
  * Return: how many it has got; less than @n without memory.
  */
-int copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
-		bool roomy)
+int rmap_copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
+		     bool roomy)
 {
 	struct copy_ring *ring = this_cpu_ptr(copy_rings);
 	struct xdp_frame **next = copy;
@@ -419,12 +419,12 @@ int copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
 }
 
 /**
- * copy_memory() - the memory that is kept to make copies of frames in
+ * rmap_copy_memory() - the memory that is kept to make copies of frames in
  *
  * Context: any.
  * Return: bytes, of all CPUs.
  */
-u64 copy_memory(void)
+u64 rmap_copy_memory(void)
 {
 	return (u64)atomic_read(&copy_blocks) * COPY_BLOCK_SIZE;
 }
@@ -442,12 +442,12 @@ static int copy_cpu_dead(unsigned int cpu)
 }
 
 /**
- * copy_module_init() - get ready for broadcasts
+ * rmap_copy_module_init() - get ready for broadcasts
  *
  * Context: insmod.
  * Return: 0 or a negative errno.
  */
-int __init copy_module_init(void)
+int __init rmap_copy_module_init(void)
 {
 	unsigned int cpu;
 	int state;
@@ -480,11 +480,11 @@ int __init copy_module_init(void)
 }
 
 /**
- * copy_module_exit() - give the pages back
+ * rmap_copy_module_exit() - give the pages back
  *
  * Context: rmmod, a grace period after the last map was freed.
  */
-void copy_module_exit(void)
+void rmap_copy_module_exit(void)
 {
 	unsigned int cpu;
 

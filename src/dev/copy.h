@@ -6,11 +6,11 @@
 
 struct xdp_frame;
 
-int copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
-		bool roomy);
-u64 copy_memory(void);
+int rmap_copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
+		     bool roomy);
+u64 rmap_copy_memory(void);
 
-int copy_module_init(void);
-void copy_module_exit(void);
+int rmap_copy_module_init(void);
+void rmap_copy_module_exit(void);
 
 #endif /* REDIRMAP_COPY_H */

@@ -46,7 +46,7 @@ static void *create_check_entered(const unsigned long *args)
 {
 	union bpf_attr *attr = (union bpf_attr *)args[0];
 
-	if (value_counts(attr->value_size) && policy_claims_new(attr)) {
+	if (value_counts(attr->value_size) && rmap_policy_claims_new(attr)) {
 		attr->value_size = sizeof(struct bpf_devmap_val);
 		*create_mark(attr) = CREATE_COUNTS;
 	}
@@ -62,7 +62,7 @@ static struct bpf_map *create_map(union bpf_attr *attr)
 		*create_mark(attr) = 0;
 		attr->value_size = sizeof(struct redirmap_val);
 	}
-	map = kind_find(attr->map_type)->alloc(attr);
+	map = rmap_kind_find(attr->map_type)->alloc(attr);
 
 	/* rmmod waits for tasks to leave our text: see main.c. */
 	module_put(THIS_MODULE);
@@ -72,19 +72,20 @@ static struct bpf_map *create_map(union bpf_attr *attr)
 static void *create_entered(const unsigned long *args)
 {
 	union bpf_attr *attr = (union bpf_attr *)args[0];
-	const struct kind *kind = kind_find(attr->map_type);
+	const struct kind *kind = rmap_kind_find(attr->map_type);
 
 	if (!kind || !kind->alloc)
 		return NULL;
 
 	/* What has a mark is claimed, though the policy may have changed since. */
-	if ((*create_mark(attr) != CREATE_COUNTS && !policy_claims_new(attr)) ||
+	if ((*create_mark(attr) != CREATE_COUNTS &&
+	     !rmap_policy_claims_new(attr)) ||
 	    !try_module_get(THIS_MODULE))
 		return NULL;
 	return create_map;
 }
 
-struct hook create_hooks[CREATE_HOOKS] = {
+struct hook rmap_create_hooks[CREATE_HOOKS] = {
 	{ .func = "dev_map_alloc", .entry = create_entered, .replaces = true },
 	{ .func = "dev_map_alloc_check", .entry = create_check_entered,
 	  .optional = true },

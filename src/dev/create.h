@@ -6,6 +6,6 @@
 
 #define CREATE_HOOKS 2
 
-extern struct hook create_hooks[CREATE_HOOKS];
+extern struct hook rmap_create_hooks[CREATE_HOOKS];
 
 #endif /* REDIRMAP_CREATE_H */

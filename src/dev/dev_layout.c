@@ -11,7 +11,7 @@
 #define LAYOUT_SKEW 0
 #endif
 
-const struct layout_row dev_layout[] LAYOUT_SECTION __aligned(4) = {
+const struct layout_row rmap_dev_layout[] LAYOUT_SECTION __aligned(4) = {
 	LAYOUT_SIZE(bpf_dtab, kern_dtab),
 	LAYOUT_ROW(bpf_dtab, kern_dtab, map),
 	LAYOUT_ROW(bpf_dtab, kern_dtab, netdev_map),

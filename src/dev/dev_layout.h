@@ -67,6 +67,6 @@ struct kern_page_head {
 };
 #endif
 
-extern const struct layout_row dev_layout[];
+extern const struct layout_row rmap_dev_layout[];
 
 #endif /* REDIRMAP_DEV_LAYOUT_H */

@@ -32,10 +32,12 @@ static noinline void egress_failed(const struct bpf_prog *prog,
 		bpf_warn_invalid_xdp_action(NULL, (struct bpf_prog *)prog, act);
 	}
 	trace_xdp_exception(tx, prog, act);
-	stats_drop(stats, tx, reason, 1);
+	rmap_stats_drop(stats, tx, reason, 1);
 }
 
-/* Frames that have come by several devices: one by one. As egress_run(). */
+/*
+ * Frames that have come by several devices: one by one. As rmap_egress_run().
+ */
 static noinline int egress_run_each(const struct bpf_prog *prog,
 				    struct xdp_frame **frames, int n,
 				    struct xdp_frame **passed,
@@ -47,7 +49,8 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 
 	for (i = 0; i < n; i++) {
 		frame = frames[i];
-		if (egress_run(prog, &frame, 1, pass, tx, frame->dev_rx, stats))
+		if (rmap_egress_run(prog, &frame, 1, pass, tx, frame->dev_rx,
+				    stats))
 			pass++;
 		else
 			*dropped++ = frame;
@@ -56,7 +59,7 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 }
 
 /**
- * egress_run() - run a program on frames
+ * rmap_egress_run() - run a program on frames
  * @prog: the program
  * @frames: the frames; those that it drops are at the front then, for the caller
  *	to free
@@ -70,9 +73,9 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
  *
  * Return: how many frames it passes.
  */
-int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
-	       struct xdp_frame **passed, struct net_device *tx,
-	       struct net_device *rx, struct stats_cpu *stats)
+int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
+		    int n, struct xdp_frame **passed, struct net_device *tx,
+		    struct net_device *rx, struct stats_cpu *stats)
 {
 	struct xdp_frame **dropped = frames, **pass = passed;
 	struct xdp_frame **f, **end = frames + n, *frame;
@@ -99,7 +102,8 @@ int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
 				*pass++ = frame;
 				continue;
 			}
-			stats_drop(stats, tx, REDIRMAP_DROP_NO_HEADROOM, 1);
+			rmap_stats_drop(stats, tx, REDIRMAP_DROP_NO_HEADROOM,
+					1);
 			failed++;
 		} else if (unlikely(act != XDP_DROP)) {
 			egress_failed(prog, tx, act, stats);
@@ -109,14 +113,14 @@ int egress_run(const struct bpf_prog *prog, struct xdp_frame **frames, int n,
 	}
 	drops = dropped - frames - failed;
 	if (drops)
-		stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, drops);
+		rmap_stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, drops);
 	return pass - passed;
 }
 
 /*
  * The helper that cuts off fragments frees their pages as those of the queue are
  * freed. But these are the packet's, whichever queue it has come by. Runs as
- * egress_run_skb(), for packets with fragments.
+ * rmap_egress_run_skb(), for packets with fragments.
  */
 static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 			     const struct sk_buff *skb)
@@ -127,7 +131,10 @@ static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 	xdp->rxq = own;
 }
 
-/* What XDP_PASS is, is passed on; anything else is not. As egress_run_skb(). */
+/*
+ * What XDP_PASS is, is passed on; anything else is not. As
+ * rmap_egress_run_skb().
+ */
 static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
 			  struct stats_cpu *stats)
 {
@@ -137,7 +144,7 @@ static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
 	if (likely(act == XDP_PASS))
 		return true;
 	if (act == XDP_DROP)
-		stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, 1);
+		rmap_stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, 1);
 	else
 		egress_failed(prog, tx, act, stats);
 	return false;
@@ -173,7 +180,7 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 }
 
 /**
- * egress_run_skb() - run a program on a packet
+ * rmap_egress_run_skb() - run a program on a packet
  * @prog: the program
  * @skb: the packet, its data private to it, from the MAC header on
  * @tx: the device that it leaves by
@@ -184,9 +191,9 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
  *
  * Return: does the program pass it? If not, it is the caller's to free.
  */
-bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
-		    struct net_device *tx, struct xdp_rxq_info *rxq,
-		    struct stats_cpu *stats)
+bool rmap_egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
+			 struct net_device *tx, struct xdp_rxq_info *rxq,
+			 struct stats_cpu *stats)
 {
 	struct xdp_txq_info txq = { .dev = tx };
 	bool to_host, to_many, passes;
@@ -198,7 +205,7 @@ bool egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 
 	rcu_read_lock();
 	if (unlikely(!rxq)) {
-		none.dev = ingress_unknown(tx);
+		none.dev = rmap_ingress_unknown(tx);
 		rxq = &none;
 	}
 	rx = rxq->dev;

@@ -60,13 +60,13 @@ static struct list_head *group_list(struct net *net)
 }
 
 static const struct net_device_ops group_ops = {
-	.ndo_xdp_xmit = group_xdp_xmit,
-	.ndo_start_xmit = group_start_xmit,
-	.ndo_select_queue = group_select_queue,
+	.ndo_xdp_xmit = rmap_group_xdp_xmit,
+	.ndo_start_xmit = rmap_group_start_xmit,
+	.ndo_select_queue = rmap_group_select_queue,
 };
 
 /**
- * group_port_alloc() - make a port that stands for all of a map's devices
+ * rmap_group_port_alloc() - make a port that stands for all of a map's devices
  * @net: the namespace that it is to be in; the caller keeps it meanwhile
  * @map: the map, for the tracepoint; NULL when it counts frames for nobody
  * @counters: the map's, one for each possible CPU
@@ -79,13 +79,14 @@ static const struct net_device_ops group_ops = {
  * Return: what a redirect leads to that is to reach all of them, or NULL
  * without memory.
  */
-struct kern_dtab_netdev *group_port_alloc(struct net *net,
-					  const struct bpf_map *map,
-					  struct stats_map *counters,
-					  const struct list_head *members,
-					  bool exclude_ingress,
-					  struct xdp_dev_bulk_queue __percpu *bulkq,
-					  gfp_t gfp)
+struct kern_dtab_netdev *
+rmap_group_port_alloc(struct net *net,
+		      const struct bpf_map *map,
+		      struct stats_map *counters,
+		      const struct list_head *members,
+		      bool exclude_ingress,
+		      struct xdp_dev_bulk_queue __percpu *bulkq,
+		      gfp_t gfp)
 {
 	struct group_port *group;
 	struct net_device *dev;
@@ -97,20 +98,20 @@ struct kern_dtab_netdev *group_port_alloc(struct net *net,
 	dev = &group->dev;
 	init_dummy_netdev(dev);
 	dev_net_set(dev, net);
-	bulkq_bind(bulkq, dev);
+	rmap_bulkq_bind(bulkq, dev);
 	dev->xdp_bulkq = bulkq;
 	dev->netdev_ops = &group_ops;
 	dev->flags = IFF_UP;
 	/* No frame is too long; what is added to it must not wrap around. */
 	dev->mtu = INT_MAX;
 	compat_take_all(dev);
-	port_init_queue(dev, &group->queue);
+	rmap_port_init_queue(dev, &group->queue);
 	strscpy(dev->name, "redirmap", sizeof(dev->name));
 
 	group->entry.dev = dev;
-	ingress_watch_init(&group->watch, &group->entry.xdp_prog);
+	rmap_ingress_watch_init(&group->watch, &group->entry.xdp_prog);
 	if (exclude_ingress)
-		ingress_want(&group->watch);
+		rmap_ingress_want(&group->watch);
 	group->map = map;
 	group->counters = counters;
 	group->members = members;
@@ -123,12 +124,12 @@ struct kern_dtab_netdev *group_port_alloc(struct net *net,
 }
 
 /**
- * group_port_free() - free such a port
+ * rmap_group_port_free() - free such a port
  * @entry: a port's entry, which no lookup has returned for a grace period
  *
  * Context: process context.
  */
-void group_port_free(struct kern_dtab_netdev *entry)
+void rmap_group_port_free(struct kern_dtab_netdev *entry)
 {
 	struct group_port *group = container_of(entry, struct group_port, entry);
 
@@ -136,53 +137,55 @@ void group_port_free(struct kern_dtab_netdev *entry)
 	list_del(&group->listed);
 	spin_unlock(&groups_lock);
 
-	bulkq_free(group->dev.xdp_bulkq);
+	rmap_bulkq_free(group->dev.xdp_bulkq);
 	/* Core may have hung statistics on it. */
 	free_percpu(group->dev.core_stats);
 	kfree(group);
 }
 
 /**
- * group_want_ingress() - let members' programs see where packets come from
+ * rmap_group_want_ingress() - let members' programs see where packets come from
  * @entry: a group's entry, which is going to have a member with a program
  *
  * Context: process context.
  */
-void group_want_ingress(struct kern_dtab_netdev *entry)
+void rmap_group_want_ingress(struct kern_dtab_netdev *entry)
 {
-	ingress_want(&container_of(entry, struct group_port, entry)->watch);
+	rmap_ingress_want(&container_of(entry, struct group_port,
+					entry)->watch);
 }
 
 /**
- * group_has_dev() - is a device a group's?
+ * rmap_group_has_dev() - is a device a group's?
  * @dev: any device
  *
  * Context: inside an RCU read section that covers finding @dev.
  * Return: true when it is a pseudo device that stands for a map's members.
  */
-bool group_has_dev(const struct net_device *dev)
+bool rmap_group_has_dev(const struct net_device *dev)
 {
 	return READ_ONCE(dev->netdev_ops) == &group_ops;
 }
 
 /**
- * group_empty_entry() - where broadcasts of maps lead that have had no entry yet
+ * rmap_group_empty_entry() - where broadcasts of maps lead that have had no
+ * entry yet
  *
  * Context: any.
  * Return: what a redirect leads to that is to reach nobody.
  */
-struct kern_dtab_netdev *group_empty_entry(void)
+struct kern_dtab_netdev *rmap_group_empty_entry(void)
 {
 	return group_empty;
 }
 
 /**
- * group_port_memory() - what a group takes
+ * rmap_group_port_memory() - what a group takes
  *
  * Context: any.
  * Return: bytes, those of all possible CPUs included.
  */
-size_t group_port_memory(void)
+size_t rmap_group_port_memory(void)
 {
 	return sizeof(struct group_port) + bulkq_memory();
 }
@@ -216,12 +219,12 @@ static struct pernet_operations group_net_ops = {
 };
 
 /**
- * group_module_init() - get ready for broadcasts
+ * rmap_group_module_init() - get ready for broadcasts
  *
  * Context: insmod.
  * Return: 0 or a negative errno.
  */
-int __init group_module_init(void)
+int __init rmap_group_module_init(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	int err;
@@ -229,15 +232,15 @@ int __init group_module_init(void)
 	err = register_pernet_subsys(&group_net_ops);
 	if (err)
 		return err;
-	bulkq = bulkq_alloc(GFP_KERNEL);
+	bulkq = rmap_bulkq_alloc(GFP_KERNEL);
 	if (!bulkq) {
 		err = -ENOMEM;
 		goto unregister;
 	}
-	group_empty = group_port_alloc(&init_net, NULL, NULL, &no_members,
-				       false, bulkq, GFP_KERNEL);
+	group_empty = rmap_group_port_alloc(&init_net, NULL, NULL, &no_members,
+					    false, bulkq, GFP_KERNEL);
 	if (!group_empty) {
-		bulkq_free(bulkq);
+		rmap_bulkq_free(bulkq);
 		err = -ENOMEM;
 		goto unregister;
 	}
@@ -249,12 +252,12 @@ unregister:
 }
 
 /**
- * group_module_exit() - undo group_module_init()
+ * rmap_group_module_exit() - undo rmap_group_module_init()
  *
  * Context: rmmod, a grace period after the last map was freed.
  */
-void group_module_exit(void)
+void rmap_group_module_exit(void)
 {
-	group_port_free(group_empty);
+	rmap_group_port_free(group_empty);
 	unregister_pernet_subsys(&group_net_ops);
 }

@@ -71,28 +71,29 @@ static inline struct group_port *group_of(const struct net_device *dev)
 	return container_of(dev, struct group_port, dev);
 }
 
-int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
-		   u32 flags);
-netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev);
-u16 group_select_queue(struct net_device *dev, struct sk_buff *skb,
-		       struct net_device *sb_dev);
-void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
-		u32 packets);
+int rmap_group_xdp_xmit(struct net_device *dev, int n,
+			struct xdp_frame **frames, u32 flags);
+netdev_tx_t rmap_group_start_xmit(struct sk_buff *skb, struct net_device *dev);
+u16 rmap_group_select_queue(struct net_device *dev, struct sk_buff *skb,
+			    struct net_device *sb_dev);
+void rmap_group_drop(const struct kern_dtab_netdev *entry,
+		     enum redirmap_drop reason, u32 packets);
 
-struct kern_dtab_netdev *group_port_alloc(struct net *net,
-					  const struct bpf_map *map,
-					  struct stats_map *counters,
-					  const struct list_head *members,
-					  bool exclude_ingress,
-					  struct xdp_dev_bulk_queue __percpu *bulkq,
-					  gfp_t gfp);
-void group_port_free(struct kern_dtab_netdev *entry);
-struct kern_dtab_netdev *group_empty_entry(void);
-void group_want_ingress(struct kern_dtab_netdev *entry);
-size_t group_port_memory(void);
-bool group_has_dev(const struct net_device *dev);
+struct kern_dtab_netdev *
+rmap_group_port_alloc(struct net *net,
+		      const struct bpf_map *map,
+		      struct stats_map *counters,
+		      const struct list_head *members,
+		      bool exclude_ingress,
+		      struct xdp_dev_bulk_queue __percpu *bulkq,
+		      gfp_t gfp);
+void rmap_group_port_free(struct kern_dtab_netdev *entry);
+struct kern_dtab_netdev *rmap_group_empty_entry(void);
+void rmap_group_want_ingress(struct kern_dtab_netdev *entry);
+size_t rmap_group_port_memory(void);
+bool rmap_group_has_dev(const struct net_device *dev);
 
-int group_module_init(void);
-void group_module_exit(void);
+int rmap_group_module_init(void);
+void rmap_group_module_exit(void);
 
 #endif /* REDIRMAP_GROUP_H */

@@ -85,7 +85,8 @@ static noinline u32 group_frames_for_each(struct group_batch *batch,
 
 	for (i = 0; i < batch->count; i++) {
 		frame = batch->frame[i];
-		if (ask_each && ingress_is_below(frame->dev_rx, port->real))
+		if (ask_each &&
+		    rmap_ingress_is_below(frame->dev_rx, port->real))
 			continue;
 		batch->wanted |= BIT(i);
 		reason = group_refusal(&port->dev, xdp_get_frame_len(frame),
@@ -93,7 +94,7 @@ static noinline u32 group_frames_for_each(struct group_batch *batch,
 		if (reason == REDIRMAP_DROP_COUNT)
 			to_send |= BIT(i);
 		else
-			port_drop(port, reason, uses);
+			rmap_port_drop(port, reason, uses);
 	}
 	return to_send;
 }
@@ -105,7 +106,7 @@ static u32 group_frames_for(struct group_batch *batch, const struct port *port,
 	if (READ_ONCE(port->gone))
 		return 0;
 	if (batch->exclude_ingress && batch->rx &&
-	    ingress_is_below(batch->rx, port->real))
+	    rmap_ingress_is_below(batch->rx, port->real))
 		return 0;
 	if (unlikely((batch->exclude_ingress && !batch->rx) ||
 		     group_refusal(&port->dev, batch->longest, batch->frags) !=
@@ -116,21 +117,22 @@ static u32 group_frames_for(struct group_batch *batch, const struct port *port,
 }
 
 /**
- * group_drop() - count frames of a map that are lost, and are no device's
+ * rmap_group_drop() - count frames of a map that are lost, and are no device's
  * @entry: a group's entry
  * @reason: why
  * @packets: how many, not 0
  *
  * Context: bottom halves off.
  */
-void group_drop(const struct kern_dtab_netdev *entry, enum redirmap_drop reason,
-		u32 packets)
+void rmap_group_drop(const struct kern_dtab_netdev *entry,
+		     enum redirmap_drop reason, u32 packets)
 {
 	const struct group_port *group = group_of(entry->dev);
 
 	/* What has no entries yet shares a group, and counts for itself. */
 	if (group->map)
-		stats_map_drop(group->counters, group->map, reason, packets);
+		rmap_stats_map_drop(group->counters, group->map, reason,
+				    packets);
 }
 
 /* The device of a flush, for the tracepoint. */
@@ -148,8 +150,8 @@ static noinline int group_copy_some(struct xdp_frame **copy,
 
 	for (i = 0; i < batch->count; i++)
 		if (to_send & BIT(i))
-			n += copy_frames(copy + n, batch->frame + i, 1,
-					 port->prog);
+			n += rmap_copy_frames(copy + n, batch->frame + i, 1,
+					      port->prog);
 	return n;
 }
 
@@ -163,20 +165,21 @@ static void group_xmit_copies(const struct group_batch *batch,
 	int i, n, sent, missing;
 
 	if (likely(to_send == batch->all))
-		n = copy_frames(copy, batch->frame, batch->count, port->prog);
+		n = rmap_copy_frames(copy, batch->frame, batch->count,
+				     port->prog);
 	else
 		n = group_copy_some(copy, batch, port, to_send);
 
 	missing = hweight32(to_send) - n;
 	if (unlikely(missing)) {
-		port_drop(port, REDIRMAP_DROP_NO_MEMORY, missing);
+		rmap_port_drop(port, REDIRMAP_DROP_NO_MEMORY, missing);
 		trace_devmap_xmit(group_batch_rx(batch), &port->dev, 0, missing,
 				  0);
 		if (!n)
 			return;
 	}
 
-	sent = port_xmit(port, &bulk, n, batch->rx, flags);
+	sent = rmap_port_xmit(port, &bulk, n, batch->rx, flags);
 	for (i = max(sent, 0); unlikely(i < n); i++)
 		xdp_return_frame_rx_napi(copy[i]);
 }
@@ -202,7 +205,7 @@ static int group_xmit_originals(const struct group_batch *batch,
 		}
 	}
 
-	sent = port_xmit(port, &bulk, n, batch->rx, batch->flags);
+	sent = rmap_port_xmit(port, &bulk, n, batch->rx, batch->flags);
 
 	/* The kernel frees what is at the end. */
 	for (i = max(sent, 0); unlikely(i < n); i++)
@@ -215,7 +218,7 @@ static int group_xmit_originals(const struct group_batch *batch,
 }
 
 /**
- * group_xdp_xmit() - flush of a group's bulk queue
+ * rmap_group_xdp_xmit() - flush of a group's bulk queue
  * @dev: the pseudo device
  * @n: how many frames there are, at most DEV_MAP_BULK_SIZE
  * @frames: the frames
@@ -230,8 +233,8 @@ static int group_xmit_originals(const struct group_batch *batch,
  * Return: how many, from the first one on, are gone for good. The kernel frees
  * the others: the last member has not taken them, or there is none.
  */
-int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
-		   u32 flags)
+int rmap_group_xdp_xmit(struct net_device *dev, int n,
+			struct xdp_frame **frames, u32 flags)
 {
 	const struct group_port *group = group_of(dev);
 	struct group_batch batch = {
@@ -239,7 +242,7 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		.count = n,
 		.all = BIT(n) - 1,
 		.exclude_ingress = group->exclude_ingress,
-		.rx = ingress_of_queue(frames, n),
+		.rx = rmap_ingress_of_queue(frames, n),
 		.flags = flags,
 	};
 	struct net_device *rx = group_batch_rx(&batch);
@@ -275,12 +278,12 @@ int group_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 					  flags & ~XDP_XMIT_FLUSH);
 	}
 	if (unlikely(batch.wanted != batch.all))
-		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER,
-			   n - hweight32(batch.wanted));
+		rmap_group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER,
+				n - hweight32(batch.wanted));
 	if (likely(last))
 		gone = group_xmit_originals(&batch, last, last_to_send);
 	if (flags & XDP_XMIT_FLUSH)
-		port_flush_keepers(rx);
+		rmap_port_flush_keepers(rx);
 	return gone;
 }
 
@@ -293,7 +296,7 @@ static bool group_skb_is_for(const struct group_port *group,
 		return false;
 	if (!group->exclude_ingress || !rxq)
 		return true;
-	return !ingress_is_below(rxq->dev, port->real);
+	return !rmap_ingress_is_below(rxq->dev, port->real);
 }
 
 /* Can a member have it? Runs in the receive path, bottom halves off. */
@@ -301,14 +304,14 @@ static bool group_skb_allowed(const struct port *port,
 			      const struct sk_buff *skb, unsigned long uses)
 {
 	if (unlikely(!(READ_ONCE(port->dev.flags) & IFF_UP))) {
-		port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
+		rmap_port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
 		return false;
 	}
 	if (unlikely(skb->len > port_frame_limit(&port->dev))) {
 		if (skb_is_gso(skb))
-			port_drop_unsegmented(port, uses);
+			rmap_port_drop_unsegmented(port, uses);
 		else
-			port_drop(port, REDIRMAP_DROP_TOO_LARGE, uses);
+			rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, uses);
 		return false;
 	}
 	return true;
@@ -325,15 +328,15 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
 	else
 		copy = skb_clone(skb, GFP_ATOMIC);
 	if (likely(copy)) {
-		port_xmit_skb(port, copy, rxq);
+		rmap_port_xmit_skb(port, copy, rxq);
 		return;
 	}
 	dev_core_stats_tx_dropped_inc(port->real);
-	port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
+	rmap_port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
 }
 
 /**
- * group_start_xmit() - a broadcast in generic XDP
+ * rmap_group_start_xmit() - a broadcast in generic XDP
  * @skb: the packet, from the MAC header on; consumed
  * @dev: the pseudo device
  *
@@ -341,7 +344,7 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
  *
  * Return: NETDEV_TX_OK: what members could not send is counted with them.
  */
-netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
+netdev_tx_t rmap_group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct group_port *group = group_of(dev);
 	const struct port *last = NULL;
@@ -350,8 +353,8 @@ netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	bool wanted = false;
 	unsigned long uses;
 
-	rxq = ingress_take(skb, &group->watch);
-	port_restore_rx_queue(skb);
+	rxq = rmap_ingress_take(skb, &group->watch);
+	rmap_port_restore_rx_queue(skb);
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
 		uses = atomic_long_read(&member->uses);
@@ -367,16 +370,16 @@ netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 		}
 	}
 	if (unlikely(!wanted))
-		group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER, 1);
+		rmap_group_drop(&group->entry, REDIRMAP_DROP_NO_MEMBER, 1);
 	if (last)
-		port_xmit_skb(last, skb, rxq);
+		rmap_port_xmit_skb(last, skb, rxq);
 	else
 		consume_skb(skb);
 	return NETDEV_TX_OK;
 }
 
 /**
- * group_select_queue() - there is one queue only
+ * rmap_group_select_queue() - there is one queue only
  * @dev: the pseudo device
  * @skb: the packet, in generic XDP
  * @sb_dev: NULL
@@ -384,13 +387,13 @@ netdev_tx_t group_start_xmit(struct sk_buff *skb, struct net_device *dev)
  * Core is about to write the queue's number into the packet, where members with
  * a program want to find the one that it has come by.
  *
- * Runs as group_start_xmit(), before it.
+ * Runs as rmap_group_start_xmit(), before it.
  *
  * Return: the queue's number.
  */
-u16 group_select_queue(struct net_device *dev, struct sk_buff *skb,
-		       struct net_device *sb_dev)
+u16 rmap_group_select_queue(struct net_device *dev, struct sk_buff *skb,
+			    struct net_device *sb_dev)
 {
-	port_save_rx_queue(skb);
+	rmap_port_save_rx_queue(skb);
 	return 0;
 }

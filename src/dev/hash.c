@@ -74,7 +74,7 @@ static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
 					      redirect_key_t key, u64 flags)
 {
 	if (flags & BPF_F_BROADCAST)
-		return map_broadcast(map, key, flags);
+		return rmap_map_broadcast(map, key, flags);
 	return map_redirect(map, key, flags, MAP_REDIRECT_FLAGS, hash_find);
 }
 
@@ -116,7 +116,7 @@ static struct hash_node *hash_next(const struct hash_table *table,
 	/* After a missing key comes the first one, as bpf(2) documents. */
 	if (target && target_is_live(target))
 		place = hash_place(table, *key) + 1;
-	return hash_next_live(table, place, hash_end(table));
+	return rmap_hash_next_live(table, place, hash_end(table));
 }
 
 /* bpf(2), under rcu_read_lock(). */
@@ -157,7 +157,7 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 
 	lockdep_assert_held(&rmap->lock);
 
-	err = value_parse(&rmap->dtab.map, value, &val);
+	err = rmap_value_parse(&rmap->dtab.map, value, &val);
 	if (err)
 		return err;
 	if (unlikely(flags > BPF_EXIST || !val.ifindex))
@@ -173,23 +173,23 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 	if (!exists && flags == BPF_EXIST)
 		return -ENOENT;
 
-	target = map_attach(rmap, &val);
+	target = rmap_map_attach(rmap, &val);
 	if (IS_ERR(target))
 		return PTR_ERR(target);
 
 	if (node) {
 		old = unrcu_pointer(xchg(&node->target,
 					 RCU_INITIALIZER(target)));
-		if (old == &target_none)
+		if (old == &rmap_target_none)
 			rmap->dtab.items++;
-		hash_detach(rmap, key, old, REDIRMAP_CAUSE_UPDATE);
+		rmap_hash_detach(rmap, key, old, REDIRMAP_CAUSE_UPDATE);
 		value_trace_add(&rmap->dtab.map, key, target);
 		return 0;
 	}
 
-	err = hash_insert(rmap, key, target);
+	err = rmap_hash_insert(rmap, key, target);
 	if (err)
-		holder_detach(&rmap->holder, target, 1);
+		rmap_holder_detach(&rmap->holder, target, 1);
 	else
 		value_trace_add(&rmap->dtab.map, key, target);
 	return err;
@@ -211,7 +211,7 @@ static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 /* Delete a key; @value, if wanted, gets where it has led. */
 static bool hash_take(struct redir_map *rmap, u32 key, void *value)
 {
-	struct target *old = hash_remove(rmap, key);
+	struct target *old = rmap_hash_remove(rmap, key);
 	bool existed;
 
 	if (!old)
@@ -219,7 +219,7 @@ static bool hash_take(struct redir_map *rmap, u32 key, void *value)
 	existed = target_is_live(old);
 	if (existed && value)
 		value_read(&rmap->dtab.map, old, value);
-	hash_detach(rmap, key, old, REDIRMAP_CAUSE_DELETE);
+	rmap_hash_detach(rmap, key, old, REDIRMAP_CAUSE_DELETE);
 	return existed;
 }
 
@@ -256,13 +256,13 @@ static int hash_read_chunk(struct redir_map *rmap, u64 *place,
 	lockdep_assert_held(&rmap->lock);
 
 	while (chunk->n < chunk->room) {
-		node = hash_next_live(table, *place, end);
+		node = rmap_hash_next_live(table, *place, end);
 		if (!node) {
 			*place = end;
 			return end == hash_end(table) ? -ENOENT : 0;
 		}
-		batch_add(&rmap->dtab.map, chunk, node->key,
-			  rcu_dereference(node->target));
+		rmap_batch_add(&rmap->dtab.map, chunk, node->key,
+			       rcu_dereference(node->target));
 		*place = hash_place(table, node->key) + 1;
 	}
 	return 0;
@@ -277,58 +277,59 @@ static const struct batch_ops hash_batch = {
 };
 
 /**
- * hash_memory() - what a hash takes
+ * rmap_hash_memory() - what a hash takes
  * @map: the map, which must not be freed meanwhile
  *
  * Context: any.
  * Return: bytes, those of all CPUs included, without targets that maps share.
  */
-u64 hash_memory(const struct bpf_map *map)
+u64 rmap_hash_memory(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
-	return map_memory(rmap) +
-	       hash_table_size(map->max_entries, hash_buckets(hash_table(map)));
+	return rmap_map_memory(rmap) +
+	       rmap_hash_table_size(map->max_entries,
+				    hash_buckets(hash_table(map)));
 }
 
 static void hash_free(struct bpf_map *map)
 {
-	map_free(to_redir_map(map));
+	rmap_map_free(to_redir_map(map));
 }
 
 /**
- * hash_alloc() - make a pending hash
+ * rmap_hash_alloc() - make a pending hash
  * @attr: what user space asks for
  *
  * Context: bpf(2), sleeps.
- * Return: the map, or an error pointer as from map_alloc() or
- * hash_table_alloc().
+ * Return: the map, or an error pointer as from rmap_map_alloc() or
+ * rmap_hash_table_alloc().
  */
-struct bpf_map *hash_alloc(union bpf_attr *attr)
+struct bpf_map *rmap_hash_alloc(union bpf_attr *attr)
 {
-	struct redir_map *rmap = map_alloc(attr, sizeof(struct hash_map),
-					   hash_sweep);
+	struct redir_map *rmap = rmap_map_alloc(attr, sizeof(struct hash_map),
+						rmap_hash_sweep);
 	int err;
 
 	if (IS_ERR(rmap))
 		return ERR_CAST(rmap);
 
 	rmap->batch = &hash_batch;
-	err = hash_table_alloc(rmap);
+	err = rmap_hash_table_alloc(rmap);
 	if (err) {
-		map_unalloc(rmap);
+		rmap_map_unalloc(rmap);
 		return ERR_PTR(err);
 	}
 	return &rmap->dtab.map;
 }
 
 /**
- * hash_set_ops() - put our operations over the kernel's
+ * rmap_hash_set_ops() - put our operations over the kernel's
  * @ops: a copy of the built-in's
  *
  * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
  */
-void hash_set_ops(struct bpf_map_ops *ops)
+void rmap_hash_set_ops(struct bpf_map_ops *ops)
 {
 	ops->map_free = hash_free;
 	ops->map_get_next_key = hash_get_next_key;
@@ -336,6 +337,6 @@ void hash_set_ops(struct bpf_map_ops *ops)
 	ops->map_update_elem = hash_update_elem;
 	ops->map_delete_elem = hash_delete_elem;
 	ops->map_redirect = hash_redirect;
-	ops->map_meta_equal = map_meta_equal;
-	batch_set_ops(ops);
+	ops->map_meta_equal = rmap_map_meta_equal;
+	rmap_batch_set_ops(ops);
 }

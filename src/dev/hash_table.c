@@ -21,7 +21,7 @@
  *
  * A dead target in a node reads as if the key were missing. When a device has
  * left, the sweep lets go of its target in one pass over the nodes, without
- * taking them out of their chains: they lead to target_none then, which is
+ * taking them out of their chains: they lead to rmap_target_none then, which is
  * dead. Whoever inserts into such a chain takes them out, and so does, from all
  * chains, who finds the map full.
  */
@@ -75,7 +75,7 @@ static struct hash_node *hash_smallest(const struct hash_table *table,
 }
 
 /**
- * hash_next_live() - the first key at a place or behind it
+ * rmap_hash_next_live() - the first key at a place or behind it
  * @table: the table
  * @place: see hash_place()
  * @end: where to stop looking; a multiple of 2^32
@@ -83,8 +83,8 @@ static struct hash_node *hash_smallest(const struct hash_table *table,
  * Context: under redir_map.lock, or in a read loop.
  * Return: the key's node; NULL if there is none before @end.
  */
-struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
-				 u64 end)
+struct hash_node *rmap_hash_next_live(const struct hash_table *table, u64 place,
+				      u64 end)
 {
 	const u32 *bucket = hash_nth_bucket(table, place >> 32);
 	const u32 *stop = hash_nth_bucket(table, end >> 32);
@@ -130,7 +130,7 @@ static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 	/* ...and who sees the node written to sees the new count. */
 	smp_wmb();
 	/* The sweep looks at free nodes as well. */
-	RCU_INIT_POINTER(node->target, &target_none);
+	RCU_INIT_POINTER(node->target, &rmap_target_none);
 	WRITE_ONCE(node->key, table->free);
 	table->free = hash_link(table, node);
 }
@@ -148,13 +148,13 @@ static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 					   lockdep_is_held(&rmap->lock));
 	WRITE_ONCE(*link, node->next);
 	hash_free_node(rmap, node);
-	if (target != &target_none)
+	if (target != &rmap_target_none)
 		rmap->dtab.items--;
 	return target;
 }
 
 /**
- * hash_remove() - take a key out
+ * rmap_hash_remove() - take a key out
  * @rmap: the map
  * @key: the key
  *
@@ -162,7 +162,7 @@ static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
  * Return: what the key led to, dead or alive, the caller's to detach; NULL if
  * there is no such key.
  */
-struct target *hash_remove(struct redir_map *rmap, u32 key)
+struct target *rmap_hash_remove(struct redir_map *rmap, u32 key)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 	u32 *link;
@@ -178,7 +178,7 @@ struct target *hash_remove(struct redir_map *rmap, u32 key)
 }
 
 /**
- * hash_detach() - let go of what a node has led to
+ * rmap_hash_detach() - let go of what a node has led to
  * @rmap: the map
  * @key: the node's key
  * @target: where it has led
@@ -186,15 +186,15 @@ struct target *hash_remove(struct redir_map *rmap, u32 key)
  *
  * Context: under redir_map.lock and rcu_read_lock().
  */
-void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
-		 enum redirmap_cause cause)
+void rmap_hash_detach(struct redir_map *rmap, u32 key, struct target *target,
+		      enum redirmap_cause cause)
 {
 	lockdep_assert_held(&rmap->lock);
 
-	if (target == &target_none)
+	if (target == &rmap_target_none)
 		return;
 	value_trace_remove(&rmap->dtab.map, key, target, cause);
-	holder_detach(&rmap->holder, target, 1);
+	rmap_holder_detach(&rmap->holder, target, 1);
 }
 
 /* Take out a node of a dead target. */
@@ -202,8 +202,8 @@ static void hash_clean_node(struct redir_map *rmap, u32 *link)
 {
 	u32 key = hash_node(hash_table(&rmap->dtab.map), *link)->key;
 
-	hash_detach(rmap, key, hash_unlink(rmap, link),
-		    REDIRMAP_CAUSE_UNREGISTER);
+	rmap_hash_detach(rmap, key, hash_unlink(rmap, link),
+			 REDIRMAP_CAUSE_UNREGISTER);
 }
 
 /* Take nodes of dead targets out of a chain. */
@@ -247,7 +247,7 @@ static noinline void hash_empty_node(const struct bpf_map *map,
 				     struct hash_node *node,
 				     const struct target *dead)
 {
-	RCU_INIT_POINTER(node->target, &target_none);
+	RCU_INIT_POINTER(node->target, &rmap_target_none);
 	value_trace_remove(map, node->key, dead, REDIRMAP_CAUSE_UNREGISTER);
 }
 
@@ -285,13 +285,13 @@ static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 }
 
 /**
- * hash_sweep() - let go of dead targets
+ * rmap_hash_sweep() - let go of dead targets
  * @holder: the map's part
  * @dead: the one to look for; NULL for all of them
  *
  * Context: work item.
  */
-void hash_sweep(struct holder *holder, struct target *dead)
+void rmap_hash_sweep(struct holder *holder, struct target *dead)
 {
 	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
 	struct hash_table *table = hash_table(&rmap->dtab.map);
@@ -310,7 +310,7 @@ void hash_sweep(struct holder *holder, struct target *dead)
 		if (found) {
 			rmap->dtab.items -= found;
 			rcu_read_lock();
-			holder_detach(holder, dead, found);
+			rmap_holder_detach(holder, dead, found);
 			rcu_read_unlock();
 		}
 		spin_unlock(&rmap->lock);
@@ -326,7 +326,7 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 	struct hash_node *node = hash_new_node(rmap);
-	unsigned int deaths = target_deaths();
+	unsigned int deaths = rmap_target_deaths();
 	u64 b;
 
 	if (node || table->swept == deaths)
@@ -338,7 +338,7 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
 }
 
 /**
- * hash_insert() - add a key that the table does not have
+ * rmap_hash_insert() - add a key that the table does not have
  * @rmap: the map
  * @key: the key
  * @target: where it is to lead
@@ -347,7 +347,7 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
  * attached in.
  * Return: 0; -E2BIG when the map is full.
  */
-int hash_insert(struct redir_map *rmap, u32 key, struct target *target)
+int rmap_hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 	u32 *bucket = hash_bucket(table, key);
@@ -380,27 +380,27 @@ static u64 hash_nodes_offset(u64 buckets)
 }
 
 /**
- * hash_table_size() - what a table takes
+ * rmap_hash_table_size() - what a table takes
  * @max_entries: entries that it can have
  * @buckets: number of buckets
  *
  * Context: any.
  * Return: bytes.
  */
-u64 hash_table_size(u32 max_entries, u64 buckets)
+u64 rmap_hash_table_size(u32 max_entries, u64 buckets)
 {
 	return hash_nodes_offset(buckets) +
 	       (u64)max_entries * sizeof(struct hash_node);
 }
 
 /**
- * hash_table_alloc() - give a map its table
- * @rmap: from map_alloc()
+ * rmap_hash_table_alloc() - give a map its table
+ * @rmap: from rmap_map_alloc()
  *
  * Context: bpf(2), sleeps.
  * Return: 0, -ENOMEM; -EINVAL when there would be more than 2^31 buckets.
  */
-int hash_table_alloc(struct redir_map *rmap)
+int rmap_hash_table_alloc(struct redir_map *rmap)
 {
 	u32 max_entries = rmap->dtab.map.max_entries;
 	struct hash_table *table = hash_table(&rmap->dtab.map);
@@ -421,12 +421,12 @@ int hash_table_alloc(struct redir_map *rmap)
 	 */
 	buckets = min(2ULL << order_base_2(max_entries), 1ULL << 31);
 
-	memory = map_area_alloc(hash_table_size(max_entries, buckets),
-				rmap->dtab.map.numa_node);
+	memory = rmap_map_area_alloc(rmap_hash_table_size(max_entries, buckets),
+				     rmap->dtab.map.numa_node);
 	if (!memory)
 		return -ENOMEM;
 	nowhere = memory + hash_nodes_offset(buckets) - sizeof(*nowhere);
-	RCU_INIT_POINTER(nowhere->target, &target_none);
+	RCU_INIT_POINTER(nowhere->target, &rmap_target_none);
 
 	get_random_bytes(&multiplier, sizeof(multiplier));
 	table->multiplier = multiplier | 1;

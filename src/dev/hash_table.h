@@ -15,7 +15,7 @@
  * @recycled: how many nodes have been taken out of a chain
  * @free: link to the first free node that has been used before
  * @fresh: how many nodes have ever been used
- * @swept: target_deaths() when the table was last swept
+ * @swept: rmap_target_deaths() when the table was last swept
  */
 struct hash_table {
 	/* hot: per packet, beside one bucket and one node; written by deletes */
@@ -45,8 +45,8 @@ struct hash_map {
  * struct hash_node - an entry, or a free place for one
  * @key: the key; of a free node, the link to the next free one
  * @next: link to the next node of the chain
- * @target: where the key leads; &target_none when that has left, and nobody
- *	has needed the node since
+ * @target: where the key leads; &rmap_target_none when that has left, and
+ *	nobody has needed the node since
  *
  * Links are 32 bits: node i has 2 * i + 2, which is its distance from
  * hash_table.nodes in units of 8 bytes, so that the processor finds a node by
@@ -228,16 +228,16 @@ static inline u64 hash_place(const struct hash_table *table, u32 key)
 	       key;
 }
 
-struct hash_node *hash_next_live(const struct hash_table *table, u64 place,
-				 u64 end);
+struct hash_node *rmap_hash_next_live(const struct hash_table *table, u64 place,
+				      u64 end);
 
-int hash_insert(struct redir_map *rmap, u32 key, struct target *target);
-struct target *hash_remove(struct redir_map *rmap, u32 key);
-void hash_detach(struct redir_map *rmap, u32 key, struct target *target,
-		 enum redirmap_cause cause);
-void hash_sweep(struct holder *holder, struct target *dead);
+int rmap_hash_insert(struct redir_map *rmap, u32 key, struct target *target);
+struct target *rmap_hash_remove(struct redir_map *rmap, u32 key);
+void rmap_hash_detach(struct redir_map *rmap, u32 key, struct target *target,
+		      enum redirmap_cause cause);
+void rmap_hash_sweep(struct holder *holder, struct target *dead);
 
-u64 hash_table_size(u32 max_entries, u64 buckets);
-int hash_table_alloc(struct redir_map *rmap);
+u64 rmap_hash_table_size(u32 max_entries, u64 buckets);
+int rmap_hash_table_alloc(struct redir_map *rmap);
 
 #endif /* REDIRMAP_HASH_TABLE_H */

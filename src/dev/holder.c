@@ -17,10 +17,11 @@
  * entry that comes and goes is often alone with its device. Broadcasts see that it
  * has no uses. A work item lets go of those that still have none.
  *
- * holder_attach() and holder_detach() run inside an RCU read section, which bpf(2)
- * has begun: that of holder_attach() lasts until the slot is published. So nothing
- * there sleeps. The sweep is a work item that a device's leaving queues: one pass
- * over the maps that hold dead targets, for all that have died meanwhile.
+ * rmap_holder_attach() and rmap_holder_detach() run inside an RCU read section,
+ * which bpf(2) has begun: that of rmap_holder_attach() lasts until the slot is
+ * published. So nothing there sleeps. The sweep is a work item that a device's
+ * leaving queues: one pass over the maps that hold dead targets, for all that
+ * have died meanwhile.
  *
  * Locks, from the outside in: holders_mutex, holder->lock, holders_lock.
  * Targets' locks are taken inside holders_mutex only.
@@ -147,7 +148,7 @@ holder_add(struct holder *holder, struct target_want *want,
 	struct target *target;
 	int err;
 
-	target = target_get(want, found, &holder->bulkqs);
+	target = rmap_target_get(want, found, &holder->bulkqs);
 	if (IS_ERR(target))
 		return target;
 
@@ -170,7 +171,7 @@ holder_add(struct holder *holder, struct target_want *want,
 		holding_inc(holder, holding);
 		spin_unlock(&holder->lock);
 		kfree(new);
-		target_put(target);
+		rmap_target_put(target);
 		return target;
 	}
 	err = xa_err(xa_store(&holder->holdings, target->id, new, want->gfp));
@@ -187,22 +188,22 @@ holder_add(struct holder *holder, struct target_want *want,
 free_holding:
 	kfree(new);
 put_target:
-	target_put(target);
+	rmap_target_put(target);
 	return ERR_PTR(err);
 }
 
 /**
- * holder_reuse() - use a device that a recent update has used
+ * rmap_holder_reuse() - use a device that a recent update has used
  * @holder: the map's part
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
  * @prog: the egress program, or NULL
  *
- * Context: as holder_attach(), and needs no memory.
+ * Context: as rmap_holder_attach(), and needs no memory.
  * Return: the target, with one use by @holder; NULL without a short way to it.
  */
-struct target *holder_reuse(struct holder *holder, const struct net *net,
-			    u32 ifindex, const struct bpf_prog *prog)
+struct target *rmap_holder_reuse(struct holder *holder, const struct net *net,
+				 u32 ifindex, const struct bpf_prog *prog)
 {
 	struct holding *holding;
 
@@ -216,29 +217,30 @@ struct target *holder_reuse(struct holder *holder, const struct net *net,
 }
 
 /**
- * holder_attach() - use a target in a map
+ * rmap_holder_attach() - use a target in a map
  * @holder: the map's part
  * @want: the target that is asked for
  *
  * Context: process context, inside an RCU read section that lasts until the
  * slot points to the target.
  * Return: the target, with one use by @holder; an error pointer: -EINVAL when
- * there is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
+ * there is no such device, -ENOMEM, -EOPNOTSUPP from rmap_port_init().
  */
-struct target *holder_attach(struct holder *holder, struct target_want *want)
+struct target *rmap_holder_attach(struct holder *holder,
+				  struct target_want *want)
 {
 	struct holding __rcu **recent = holder_recent(holder, want->ifindex);
 	struct holding *holding;
 	struct target *target;
 
 	if (!want->own) {
-		target = holder_reuse(holder, want->net, want->ifindex,
-				      want->prog);
+		target = rmap_holder_reuse(holder, want->net, want->ifindex,
+					   want->prog);
 		if (target)
 			return target;
 	}
 
-	target = target_find(want);
+	target = rmap_target_find(want);
 	if (target) {
 		holding = xa_load(&holder->holdings, target->id);
 		if (holding && holding->target == target &&
@@ -271,11 +273,11 @@ static void holding_free(struct holding *holding)
 	struct target *target = holding->target;
 
 	kfree_rcu(holding, rcu);
-	target_put(target);
+	rmap_target_put(target);
 }
 
 /**
- * holder_detach() - drop uses of a target in a map
+ * rmap_holder_detach() - drop uses of a target in a map
  * @holder: the map's part
  * @target: what slots have pointed to until now
  * @uses: how many slots
@@ -283,7 +285,7 @@ static void holding_free(struct holding *holding)
  * Context: process context, bottom halves on, inside an RCU read section.
  * Readers may still use the target until a grace period has passed.
  */
-void holder_detach(struct holder *holder, struct target *target, int uses)
+void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 {
 	struct holding *holding;
 	long left;
@@ -342,14 +344,14 @@ static void holder_free_idle(struct work_struct *work)
 }
 
 /**
- * holder_init() - make the part of a map that holds targets
+ * rmap_holder_init() - make the part of a map that holds targets
  * @holder: memory for it; needs no other undoing while it holds nothing
  * @sweep: see struct holder
  *
  * Context: process context; nobody else can reach the map yet.
  */
-void holder_init(struct holder *holder,
-		 void (*sweep)(struct holder *holder, struct target *dead))
+void rmap_holder_init(struct holder *holder,
+		      void (*sweep)(struct holder *holder, struct target *dead))
 {
 	INIT_LIST_HEAD(&holder->node);
 	xa_init(&holder->holdings);
@@ -362,14 +364,14 @@ void holder_init(struct holder *holder,
 }
 
 /**
- * holder_exit() - let go of everything
+ * rmap_holder_exit() - let go of everything
  * @holder: the part of a map that no update and no lookup can reach any more
  *
  * What the map's slots point to is not looked at: the holdings know it.
  *
  * Context: process context, sleeps.
  */
-void holder_exit(struct holder *holder)
+void rmap_holder_exit(struct holder *holder)
 {
 	struct holding *holding;
 	unsigned long id;
@@ -385,26 +387,26 @@ void holder_exit(struct holder *holder)
 	}
 
 	xa_for_each(&holder->holdings, id, holding) {
-		target_put(holding->target);
+		rmap_target_put(holding->target);
 		kfree(holding);
 	}
 	xa_destroy(&holder->holdings);
 }
 
 /**
- * holder_memory() - memory that a map needs for holding what it holds
+ * rmap_holder_memory() - memory that a map needs for holding what it holds
  * @holder: the map's part
  *
  * Context: any.
  * Return: bytes, without the targets, which maps share.
  */
-size_t holder_memory(const struct holder *holder)
+size_t rmap_holder_memory(const struct holder *holder)
 {
 	return READ_ONCE(holder->count) * sizeof(struct holding);
 }
 
 /**
- * holder_count_uses() - how many slots of a map lead somewhere
+ * rmap_holder_count_uses() - how many slots of a map lead somewhere
  * @holder: the map's part
  * @netns_cookie: a network namespace
  * @elsewhere: set to the number of targets whose device is in another one
@@ -414,7 +416,8 @@ size_t holder_memory(const struct holder *holder)
  * more for each update under way, which has a use of its target before the slot
  * has it.
  */
-u64 holder_count_uses(struct holder *holder, u64 netns_cookie, u32 *elsewhere)
+u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
+			   u32 *elsewhere)
 {
 	struct holding *holding;
 	unsigned long id, uses;
@@ -475,7 +478,7 @@ static void holder_sweep_all(struct work_struct *work)
 	struct target *target, *next;
 	LIST_HEAD(dead);
 
-	target_take_dead(&dead);
+	rmap_target_take_dead(&dead);
 
 	mutex_lock(&holders_mutex);
 	list_for_each_entry_rcu(holder, &holders, node,
@@ -487,20 +490,20 @@ static void holder_sweep_all(struct work_struct *work)
 
 	list_for_each_entry_safe(target, next, &dead, dead_node) {
 		list_del_init(&target->dead_node);
-		target_put(target);
+		rmap_target_put(target);
 	}
 }
 
 static DECLARE_WORK(sweep_work, holder_sweep_all);
 
 /**
- * holder_module_init() - get ready for maps
+ * rmap_holder_module_init() - get ready for maps
  *
  * Context: insmod.
  * Return: 0
  */
-int __init holder_module_init(void)
+int __init rmap_holder_module_init(void)
 {
-	target_set_sweep(&sweep_work);
+	rmap_target_set_sweep(&sweep_work);
 	return 0;
 }

@@ -27,7 +27,7 @@ struct holding;
  * @bulkqs: what the map's next ports are made of
  * @sweep: let go of all uses of a dead target, or, without one, of all dead
  *	ones; called in process context, may sleep, and never runs beside
- *	holder_exit()
+ *	rmap_holder_exit()
  *
  * Of this, broadcasts read @members, per flush, and nothing else is read per
  * packet; updates that name a device of late read @recent alone.
@@ -45,17 +45,20 @@ struct holder {
 	void (*sweep)(struct holder *holder, struct target *dead);
 };
 
-void holder_init(struct holder *holder,
-		 void (*sweep)(struct holder *holder, struct target *dead));
-void holder_exit(struct holder *holder);
-size_t holder_memory(const struct holder *holder);
+void rmap_holder_init(struct holder *holder,
+		      void (*sweep)(struct holder *holder,
+				    struct target *dead));
+void rmap_holder_exit(struct holder *holder);
+size_t rmap_holder_memory(const struct holder *holder);
 
-struct target *holder_reuse(struct holder *holder, const struct net *net,
-			    u32 ifindex, const struct bpf_prog *prog);
-struct target *holder_attach(struct holder *holder, struct target_want *want);
-u64 holder_count_uses(struct holder *holder, u64 netns_cookie, u32 *elsewhere);
-void holder_detach(struct holder *holder, struct target *target, int uses);
+struct target *rmap_holder_reuse(struct holder *holder, const struct net *net,
+				 u32 ifindex, const struct bpf_prog *prog);
+struct target *rmap_holder_attach(struct holder *holder,
+				  struct target_want *want);
+u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
+			   u32 *elsewhere);
+void rmap_holder_detach(struct holder *holder, struct target *target, int uses);
 
-int holder_module_init(void);
+int rmap_holder_module_init(void);
 
 #endif /* REDIRMAP_HOLDER_H */

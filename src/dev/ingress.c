@@ -120,19 +120,20 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 		noted = frames[i];
 		if (compat_frame_is_second(noted))
 			noted--;
-		frames[i]->dev_rx = noted->dev_rx ?: ingress_unknown(to);
+		frames[i]->dev_rx = noted->dev_rx ?: rmap_ingress_unknown(to);
 	}
 }
 
 /**
- * ingress_of_queue() - the device that the frames of a flush have come from
+ * rmap_ingress_of_queue() - the device that the frames of a flush have come
+ * from
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
  * @n: how many there are
  *
  * Context: ndo_xdp_xmit, bottom halves off.
  * Return: the device; NULL when each frame's own dev_rx tells.
  */
-struct net_device *ingress_of_queue(struct xdp_frame **frames, int n)
+struct net_device *rmap_ingress_of_queue(struct xdp_frame **frames, int n)
 {
 	/* The frames are the first member of the kernel's bulk queue. */
 	struct kern_bulkq *queue = (struct kern_bulkq *)frames;
@@ -147,13 +148,13 @@ struct net_device *ingress_of_queue(struct xdp_frame **frames, int n)
 }
 
 /**
- * ingress_unknown() - what stands for a device that is not known
+ * rmap_ingress_unknown() - what stands for a device that is not known
  * @near: a device of the namespace that it is to be in
  *
  * Context: bottom halves off, which keeps others from the result.
  * Return: a pseudo device of this CPU's, with ifindex 0.
  */
-struct net_device *ingress_unknown(const struct net_device *near)
+struct net_device *rmap_ingress_unknown(const struct net_device *near)
 {
 	struct net_device *dev = this_cpu_ptr(unknown_devs);
 
@@ -194,25 +195,26 @@ static struct bpf_prog ingress_prog = {
 };
 
 /**
- * ingress_watch_init() - get ready to see where packets come from
+ * rmap_ingress_watch_init() - get ready to see where packets come from
  * @watch: zeroed memory, part of what stands for the entry's device
  * @slot: xdp_prog of the entry, which lives as long
  *
  * Context: any; nobody else can reach the entry yet.
  */
-void ingress_watch_init(struct ingress_watch *watch, struct bpf_prog **slot)
+void rmap_ingress_watch_init(struct ingress_watch *watch,
+			     struct bpf_prog **slot)
 {
 	spin_lock_init(&watch->lock);
 	watch->slot = slot;
 }
 
 /**
- * ingress_want() - begin to see where packets come from
+ * rmap_ingress_want() - begin to see where packets come from
  * @watch: that of the pseudo device
  *
  * Context: any but hard interrupts, before what asks can be reached.
  */
-void ingress_want(struct ingress_watch *watch)
+void rmap_ingress_want(struct ingress_watch *watch)
 {
 	spin_lock_bh(&watch->lock);
 	if (!watch->wanted) {
@@ -224,7 +226,7 @@ void ingress_want(struct ingress_watch *watch)
 }
 
 /**
- * ingress_take() - the receive queue that a packet has come by
+ * rmap_ingress_take() - the receive queue that a packet has come by
  * @skb: a packet in ndo_start_xmit, as core has handed it over
  * @watch: that of the pseudo device
  *
@@ -233,8 +235,8 @@ void ingress_want(struct ingress_watch *watch)
  * Return: the queue, valid inside the RCU read section of the receive path; NULL
  * when it is not known.
  */
-struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
-				  struct ingress_watch *watch)
+struct xdp_rxq_info *rmap_ingress_take(const struct sk_buff *skb,
+				       struct ingress_watch *watch)
 {
 	bool noted;
 
@@ -247,7 +249,7 @@ struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
 }
 
 /**
- * ingress_is_below() - is a device the ingress or above it?
+ * rmap_ingress_is_below() - is a device the ingress or above it?
  * @ingress: where a frame has come from
  * @dev: where it may go
  *
@@ -256,7 +258,7 @@ struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
  * Context: bottom halves off.
  * Return: true when BPF_F_EXCLUDE_INGRESS excludes @dev.
  */
-bool ingress_is_below(struct net_device *ingress, struct net_device *dev)
+bool rmap_ingress_is_below(struct net_device *ingress, struct net_device *dev)
 {
 	bool below;
 
@@ -272,12 +274,12 @@ bool ingress_is_below(struct net_device *ingress, struct net_device *dev)
 }
 
 /**
- * ingress_module_init() - get ready for frames
+ * rmap_ingress_module_init() - get ready for frames
  *
  * Context: insmod.
  * Return: 0 or -ENOMEM.
  */
-int __init ingress_module_init(void)
+int __init rmap_ingress_module_init(void)
 {
 	/* As long as what compares addresses reads at once. */
 	static const u8 no_address[8];
@@ -297,11 +299,11 @@ int __init ingress_module_init(void)
 }
 
 /**
- * ingress_module_exit() - undo ingress_module_init()
+ * rmap_ingress_module_exit() - undo rmap_ingress_module_init()
  *
  * Context: rmmod, or insmod that has failed; no program of ours can run.
  */
-void ingress_module_exit(void)
+void rmap_ingress_module_exit(void)
 {
 	free_percpu(unknown_devs);
 }

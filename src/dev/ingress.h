@@ -50,16 +50,17 @@ static __always_inline void ingress_spare(const struct net_device *dev)
 	this_cpu_write(queue->xdp_prog, NULL);
 }
 
-struct net_device *ingress_of_queue(struct xdp_frame **frames, int n);
-struct net_device *ingress_unknown(const struct net_device *near);
-bool ingress_is_below(struct net_device *ingress, struct net_device *dev);
+struct net_device *rmap_ingress_of_queue(struct xdp_frame **frames, int n);
+struct net_device *rmap_ingress_unknown(const struct net_device *near);
+bool rmap_ingress_is_below(struct net_device *ingress, struct net_device *dev);
 
-void ingress_watch_init(struct ingress_watch *watch, struct bpf_prog **slot);
-void ingress_want(struct ingress_watch *watch);
-struct xdp_rxq_info *ingress_take(const struct sk_buff *skb,
-				  struct ingress_watch *watch);
+void rmap_ingress_watch_init(struct ingress_watch *watch,
+			     struct bpf_prog **slot);
+void rmap_ingress_want(struct ingress_watch *watch);
+struct xdp_rxq_info *rmap_ingress_take(const struct sk_buff *skb,
+				       struct ingress_watch *watch);
 
-int ingress_module_init(void);
-void ingress_module_exit(void);
+int rmap_ingress_module_init(void);
+void rmap_ingress_module_exit(void);
 
 #endif /* REDIRMAP_INGRESS_H */

@@ -71,7 +71,7 @@ free_pages:
 }
 
 /**
- * map_area_alloc() - zeroed memory for a map, charged to the caller
+ * rmap_map_area_alloc() - zeroed memory for a map, charged to the caller
  * @size: bytes
  * @numa_node: node to take it from, if it has some; or NUMA_NO_NODE
  *
@@ -80,7 +80,7 @@ free_pages:
  * compaction for the sake of large pages.
  * Return: memory for kvfree(), or NULL.
  */
-void *map_area_alloc(u64 size, int numa_node)
+void *rmap_map_area_alloc(u64 size, int numa_node)
 {
 	const gfp_t gfp = compat_memcg_flags(GFP_KERNEL | __GFP_ZERO |
 					     __GFP_NOWARN);
@@ -108,7 +108,7 @@ static int map_check_attr(const union bpf_attr *attr)
 	return 0;
 }
 
-/* The attributes that map_create() leaves to map_alloc(). */
+/* The attributes that map_create() leaves to rmap_map_alloc(). */
 static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 {
 	/* Values that lookups return are shared by all slots of a device. */
@@ -137,7 +137,7 @@ static size_t map_size(const struct redir_map *rmap)
 }
 
 /**
- * map_alloc() - make a map without a table
+ * rmap_map_alloc() - make a map without a table
  * @attr: what user space asks for; BPF_F_RDONLY_PROG is added
  * @size: bytes of the kind's struct, which begins with a struct redir_map
  * @sweep: see struct holder
@@ -145,9 +145,9 @@ static size_t map_size(const struct redir_map *rmap)
  * Context: bpf(2), sleeps.
  * Return: the map; or -EPERM, -ENOMEM, -EINVAL, in the built-in's order.
  */
-struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
-			    void (*sweep)(struct holder *holder,
-					  struct target *dead))
+struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
+				 void (*sweep)(struct holder *holder,
+					       struct target *dead))
 {
 	size_t offset = map_counters_offset(size);
 	struct redir_map *rmap;
@@ -159,8 +159,8 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 	if (!compat_map_alloc_permitted())
 		return ERR_PTR(-EPERM);
 
-	rmap = map_area_alloc(offset + nr_cpu_ids * sizeof(struct stats_map),
-			      NUMA_NO_NODE);
+	rmap = rmap_map_area_alloc(offset + nr_cpu_ids *
+				   sizeof(struct stats_map), NUMA_NO_NODE);
 	if (!rmap)
 		return ERR_PTR(-ENOMEM);
 
@@ -176,28 +176,28 @@ struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
 	rmap->load_id = load_id;
 	rmap->record.counters = (void *)rmap + offset;
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
-		rmap->group[i] = group_empty_entry();
-	holder_init(&rmap->holder, sweep);
+		rmap->group[i] = rmap_group_empty_entry();
+	rmap_holder_init(&rmap->holder, sweep);
 	spin_lock_init(&rmap->lock);
-	bulkq_reserve_init(&rmap->holder.bulkqs, &rmap->dtab.map);
-	bulkq_pool_fill();
+	rmap_bulkq_reserve_init(&rmap->holder.bulkqs, &rmap->dtab.map);
+	rmap_bulkq_pool_fill();
 	return rmap;
 }
 
 /**
- * map_unalloc() - undo map_alloc()
+ * rmap_map_unalloc() - undo rmap_map_alloc()
  * @rmap: a map that nobody else has seen, and that has no table
  *
  * Context: bpf(2), sleeps.
  */
-void map_unalloc(struct redir_map *rmap)
+void rmap_map_unalloc(struct redir_map *rmap)
 {
 	/* As the kernel does it with pending ones: there is nothing else. */
 	kvfree(rmap);
 }
 
 /**
- * map_free() - free a map and its table, and let go of the module
+ * rmap_map_free() - free a map and its table, and let go of the module
  * @rmap: a claimed map that nothing can reach any more
  *
  * What slots point to is not walked: the holder knows it.
@@ -205,22 +205,22 @@ void map_unalloc(struct redir_map *rmap)
  * Context: the kernel's map freeing work, sleeps. Once module_put() has run,
  * what keeps our text is that rmmod waits for tasks to leave it.
  */
-void map_free(struct redir_map *rmap)
+void rmap_map_free(struct redir_map *rmap)
 {
 	int i;
 
-	record_close(&rmap->record);
-	bulkq_reserve_exit(&rmap->holder.bulkqs);
+	rmap_record_close(&rmap->record);
+	rmap_bulkq_reserve_exit(&rmap->holder.bulkqs);
 
 	/* Like the built-in: programs in NAPI are done with the table. */
 	synchronize_rcu();
 
-	record_end(&rmap->record);
+	rmap_record_end(&rmap->record);
 
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		if (map_has_group(rmap, i))
-			group_port_free(rmap->group[i]);
-	holder_exit(&rmap->holder);
+			rmap_group_port_free(rmap->group[i]);
+	rmap_holder_exit(&rmap->holder);
 	kvfree(rmap->dtab.netdev_map);
 	kvfree(rmap->dtab.dev_index_head);
 	kvfree(rmap);
@@ -228,7 +228,7 @@ void map_free(struct redir_map *rmap)
 }
 
 /**
- * map_is_pending() - is this a map of ours with the kernel's ops?
+ * rmap_map_is_pending() - is this a map of ours with the kernel's ops?
  * @map: any map of one of the two device map types
  *
  * A devmap of the kernel's own is on its list of devmaps. One that is on no
@@ -237,7 +237,7 @@ void map_free(struct redir_map *rmap)
  * Context: any.
  * Return: true when the ops are still to be swapped.
  */
-bool map_is_pending(const struct bpf_map *map)
+bool rmap_map_is_pending(const struct bpf_map *map)
 {
 	const struct redir_map *rmap = to_redir_map(map);
 
@@ -245,7 +245,7 @@ bool map_is_pending(const struct bpf_map *map)
 }
 
 /**
- * map_meta_equal() - may a map be put where another one was described?
+ * rmap_map_meta_equal() - may a map be put where another one was described?
  * @meta: the description of an inner map, which is a claimed one
  * @map: the map that is to go there
  *
@@ -256,11 +256,11 @@ bool map_is_pending(const struct bpf_map *map)
  * Context: bpf(2), when a map is put into an outer map; does not sleep.
  * Return: true when @map may take the place.
  */
-bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
+bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 {
 	if (meta->ops != map->ops) {
 		if (meta->map_type == map->map_type)
-			kind_report_mixed(map, false);
+			rmap_kind_report_mixed(map, false);
 		return false;
 	}
 	return meta->map_type == map->map_type &&
@@ -270,7 +270,7 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 }
 
 /**
- * map_missed() - a redirect has found nothing
+ * rmap_map_missed() - a redirect has found nothing
  * @map: the map
  * @verdict: what it is about to return
  * @flags: as of the helper; as its third argument, so that they stay where they are
@@ -283,12 +283,12 @@ bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
  *
  * Return: @verdict
  */
-map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
+map_ret_t rmap_map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
 {
 	/* Unknown flags are the program's fault; nothing was looked up. */
 	if (!(flags & ~(u64)(MAP_REDIRECT_ACTIONS | MAP_REDIRECT_FLAGS)))
-		stats_map_missed(to_redir_map(map)->record.counters, map,
-				 verdict);
+		rmap_stats_map_missed(to_redir_map(map)->record.counters, map,
+				      verdict);
 	return verdict;
 }
 
@@ -297,8 +297,9 @@ static __always_inline void *map_group(struct bpf_map *map, int i)
 	struct redir_map *rmap = to_redir_map(map);
 	struct kern_dtab_netdev *group = READ_ONCE(rmap->group[i]);
 
-	if (unlikely(group == group_empty_entry()))
-		stats_map_drop(rmap->record.counters, map, REDIRMAP_DROP_NO_MEMBER, 1);
+	if (unlikely(group == rmap_group_empty_entry()))
+		rmap_stats_map_drop(rmap->record.counters, map,
+				    REDIRMAP_DROP_NO_MEMBER, 1);
 	else if (group->xdp_prog)
 		ingress_spare(group->dev);
 	return group;
@@ -315,18 +316,18 @@ static void *map_lookup_group_exclude(struct bpf_map *map, u32 key)
 }
 
 /**
- * map_broadcast() - bpf_redirect_map() with BPF_F_BROADCAST
+ * rmap_map_broadcast() - bpf_redirect_map() with BPF_F_BROADCAST
  * @map: the map
  * @key: not looked at, only traced
  * @flags: as of the helper
  *
  * To the kernel it is a redirect to one device.
  *
- * Runs as map_missed(), per packet.
+ * Runs as rmap_map_missed(), per packet.
  *
  * Return: XDP_REDIRECT, or XDP_ABORTED for unknown flags.
  */
-map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
+map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
 {
 	if (flags & BPF_F_EXCLUDE_INGRESS)
 		return __bpf_xdp_redirect_map(map, key,
@@ -337,29 +338,30 @@ map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
 }
 
 /**
- * map_memory() - what all kinds of maps have
+ * rmap_map_memory() - what all kinds of maps have
  * @rmap: the map
  *
  * Context: any; the map must not be freed meanwhile.
  * Return: bytes, those of all possible CPUs included; without the table, and
  * without targets that maps share
  */
-u64 map_memory(const struct redir_map *rmap)
+u64 rmap_map_memory(const struct redir_map *rmap)
 {
-	u64 size = map_size(rmap) + holder_memory(&rmap->holder) +
-		   bulkq_reserve_memory(&rmap->holder.bulkqs);
+	u64 size = map_size(rmap) + rmap_holder_memory(&rmap->holder) +
+		   rmap_bulkq_reserve_memory(&rmap->holder.bulkqs);
 	int i;
 
 	if (value_counts(rmap->dtab.map.value_size))
-		size += READ_ONCE(rmap->holder.count) * target_own_memory();
+		size += READ_ONCE(rmap->holder.count) *
+			rmap_target_own_memory();
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		if (map_has_group(rmap, i))
-			size += group_port_memory();
+			size += rmap_group_port_memory();
 	return size;
 }
 
 /**
- * map_prepare() - get ready for a batch of updates
+ * rmap_map_prepare() - get ready for a batch of updates
  * @rmap: a claimed map
  * @entries: how many, at most, until the next call
  *
@@ -368,46 +370,47 @@ u64 map_memory(const struct redir_map *rmap)
  *
  * Context: bpf(2), sleeps.
  */
-void map_prepare(struct redir_map *rmap, u32 entries)
+void rmap_map_prepare(struct redir_map *rmap, u32 entries)
 {
 	bool counts = value_counts(rmap->dtab.map.value_size);
 
 	if (counts || !READ_ONCE(rmap->grouped))
-		bulkq_reserve_fill(&rmap->holder.bulkqs, counts ? entries : 0);
+		rmap_bulkq_reserve_fill(&rmap->holder.bulkqs,
+					counts ? entries : 0);
 }
 
 /**
- * map_record() - a map's record
+ * rmap_map_record() - a map's record
  * @map: the map
  *
  * Context: any.
  * Return: the record.
  */
-struct record *map_record(struct bpf_map *map)
+struct record *rmap_map_record(struct bpf_map *map)
 {
 	return &to_redir_map(map)->record;
 }
 
 /**
- * map_claimed() - a map has got its ops
+ * rmap_map_claimed() - a map has got its ops
  * @map: the map
  *
  * Context: bpf(2) of who creates it; preemption may be off.
  */
-void map_claimed(struct bpf_map *map)
+void rmap_map_claimed(struct bpf_map *map)
 {
 	struct redir_map *rmap = to_redir_map(map);
 
-	bulkq_reserve_start(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
+	rmap_bulkq_reserve_start(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
 }
 
 /**
- * map_module_init() - get ready for maps
+ * rmap_map_module_init() - get ready for maps
  *
  * Context: insmod.
  * Return: 0
  */
-int __init map_module_init(void)
+int __init rmap_map_module_init(void)
 {
 	get_random_bytes(&load_id, sizeof(load_id));
 	return 0;

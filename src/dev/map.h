@@ -71,27 +71,28 @@ static inline struct redir_map *to_redir_map(const struct bpf_map *map)
  */
 static inline bool map_has_group(const struct redir_map *rmap, int i)
 {
-	return READ_ONCE(rmap->group[i]) != group_empty_entry();
+	return READ_ONCE(rmap->group[i]) != rmap_group_empty_entry();
 }
 
-struct redir_map *map_alloc(union bpf_attr *attr, size_t size,
-			    void (*sweep)(struct holder *holder,
-					  struct target *dead));
-void map_unalloc(struct redir_map *rmap);
-void map_prepare(struct redir_map *rmap, u32 entries);
-struct record *map_record(struct bpf_map *map);
-void map_claimed(struct bpf_map *map);
-void map_free(struct redir_map *rmap);
-u64 map_memory(const struct redir_map *rmap);
-void *map_area_alloc(u64 size, int numa_node);
+struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
+				 void (*sweep)(struct holder *holder,
+					       struct target *dead));
+void rmap_map_unalloc(struct redir_map *rmap);
+void rmap_map_prepare(struct redir_map *rmap, u32 entries);
+struct record *rmap_map_record(struct bpf_map *map);
+void rmap_map_claimed(struct bpf_map *map);
+void rmap_map_free(struct redir_map *rmap);
+u64 rmap_map_memory(const struct redir_map *rmap);
+void *rmap_map_area_alloc(u64 size, int numa_node);
 
-bool map_is_pending(const struct bpf_map *map);
-bool map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
+bool rmap_map_is_pending(const struct bpf_map *map);
+bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
-struct target *map_attach(struct redir_map *rmap,
-			  const struct bpf_devmap_val *val);
-map_ret_t map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
-map_ret_t map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags);
+struct target *rmap_map_attach(struct redir_map *rmap,
+			       const struct bpf_devmap_val *val);
+map_ret_t rmap_map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
+map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key,
+			     u64 flags);
 
 /**
  * map_redirect() - bpf_redirect_map() to what a key leads to
@@ -118,9 +119,9 @@ map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags, u64 flag_mask,
 
 	if (likely(verdict == XDP_REDIRECT))
 		return verdict;
-	return map_missed(map, verdict, flags);
+	return rmap_map_missed(map, verdict, flags);
 }
 
-int map_module_init(void);
+int rmap_map_module_init(void);
 
 #endif /* REDIRMAP_MAP_H */

@@ -32,19 +32,21 @@ static struct kern_dtab_netdev *map_make_group(struct redir_map *rmap,
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct kern_dtab_netdev *group;
 
-	bulkq = bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
+	bulkq = rmap_bulkq_reserve_take(&rmap->holder.bulkqs, false, gfp);
 	if (!bulkq)
 		return NULL;
-	group = group_port_alloc(net, &rmap->dtab.map, rmap->record.counters,
-				 &rmap->holder.members, i, bulkq, gfp);
+	group = rmap_group_port_alloc(net, &rmap->dtab.map,
+				      rmap->record.counters,
+				      &rmap->holder.members, i, bulkq, gfp);
 	if (!group)
-		bulkq_free(bulkq);
+		rmap_bulkq_free(bulkq);
 	return group;
 }
 
 /*
  * Where broadcasts go, made with the first entry: both or none, by the task that
- * is the first to have both, since its namespace is where they are. As map_attach().
+ * is the first to have both, since its namespace is where they are. As
+ * rmap_map_attach().
  */
 static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 {
@@ -60,8 +62,8 @@ static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 	spin_lock(&map_groups_lock);
 	grouped = rmap->grouped;
 	if (!grouped)
-		bulkq_reserve_want_groups(&rmap->holder.bulkqs,
-					  made ? 0 : ARRAY_SIZE(group));
+		rmap_bulkq_reserve_want_groups(&rmap->holder.bulkqs,
+					       made ? 0 : ARRAY_SIZE(group));
 	if (!grouped && made) {
 		for (i = 0; i < ARRAY_SIZE(group); i++)
 			/* For map_group(), which depends on the address. */
@@ -75,7 +77,7 @@ static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 
 	for (i = 0; i < ARRAY_SIZE(group); i++)
 		if (group[i])
-			group_port_free(group[i]);
+			rmap_group_port_free(group[i]);
 	return grouped ? 0 : -ENOMEM;
 }
 
@@ -142,7 +144,7 @@ static struct bpf_prog *map_get_prog(struct bpf_map *map,
 	if (val->bpf_prog.fd <= 0)
 		return NULL;
 	/* A value that is refused must not decide about later ones. */
-	if (!target_want_dev(want))
+	if (!rmap_target_want_dev(want))
 		return ERR_PTR(-EINVAL);
 
 	prog = bpf_prog_get_type_dev(val->bpf_prog.fd, BPF_PROG_TYPE_XDP, false);
@@ -156,7 +158,7 @@ static struct bpf_prog *map_get_prog(struct bpf_map *map,
 	return prog;
 }
 
-/* map_attach(), with the memory cgroup set. */
+/* rmap_map_attach(), with the memory cgroup set. */
 static struct target *map_attach_charged(struct redir_map *rmap,
 					 const struct bpf_devmap_val *val,
 					 gfp_t gfp)
@@ -179,7 +181,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	/* Pairs with the release in map_make_groups(). */
 	if (unlikely(!smp_load_acquire(&rmap->grouped))) {
 		/* An entry that is refused makes none, nor says where they are. */
-		if (!target_want_dev(&want)) {
+		if (!rmap_target_want_dev(&want)) {
 			target = ERR_PTR(-EINVAL);
 			goto put_prog;
 		}
@@ -190,8 +192,8 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 		}
 	}
 	for (i = 0; prog && i < ARRAY_SIZE(rmap->group); i++)
-		group_want_ingress(rmap->group[i]);
-	target = holder_attach(&rmap->holder, &want);
+		rmap_group_want_ingress(rmap->group[i]);
+	target = rmap_holder_attach(&rmap->holder, &want);
 put_prog:
 	/* The target has a reference of its own. */
 	if (prog)
@@ -209,12 +211,12 @@ static struct target *map_attach_again(struct redir_map *rmap,
 	if (unlikely(!grouped) || val->bpf_prog.fd > 0 ||
 	    value_counts(rmap->dtab.map.value_size))
 		return NULL;
-	return holder_reuse(&rmap->holder, current->nsproxy->net_ns,
-			    val->ifindex, NULL);
+	return rmap_holder_reuse(&rmap->holder, current->nsproxy->net_ns,
+				 val->ifindex, NULL);
 }
 
 /**
- * map_attach() - use the device, and the program, that a value names
+ * rmap_map_attach() - use the device, and the program, that a value names
  * @rmap: the map
  * @val: the value; ifindex is of the caller's network namespace
  *
@@ -223,10 +225,10 @@ static struct target *map_attach_again(struct redir_map *rmap,
  *
  * Context: bpf(2), inside the RCU read section that publishes the target.
  * Return: the target; -EINVAL without such a device, or for a program that
- * must not be here; -ENOMEM; -EOPNOTSUPP from port_init().
+ * must not be here; -ENOMEM; -EOPNOTSUPP from rmap_port_init().
  */
-struct target *map_attach(struct redir_map *rmap,
-			  const struct bpf_devmap_val *val)
+struct target *rmap_map_attach(struct redir_map *rmap,
+			       const struct bpf_devmap_val *val)
 {
 	gfp_t gfp = GFP_NOWAIT | __GFP_NOWARN;
 	struct mem_cgroup *memcg, *old_memcg;

@@ -22,10 +22,10 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 
 	switch (event) {
 	case NETDEV_REGISTER:
-		target_device_came(dev);
+		rmap_target_device_came(dev);
 		break;
 	case NETDEV_UNREGISTER:
-		target_device_left(dev);
+		rmap_target_device_left(dev);
 		break;
 	case NETDEV_PRE_UP:
 	case NETDEV_PRE_TYPE_CHANGE:
@@ -35,7 +35,7 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 		break;	/* nothing has changed yet */
 	default:
 		/* Cheaper than to know which event may change what. */
-		target_device_changed(dev);
+		rmap_target_device_changed(dev);
 		break;
 	}
 	return NOTIFY_DONE;
@@ -51,12 +51,12 @@ static struct notifier_block notifier_block = {
 };
 
 /**
- * notifier_init() - start to follow devices
+ * rmap_notifier_init() - start to follow devices
  *
  * Context: insmod; takes RTNL.
  * Return: 0 or a negative errno.
  */
-int __init notifier_init(void)
+int __init rmap_notifier_init(void)
 {
 	int err = register_netdevice_notifier(&notifier_block);
 
@@ -66,13 +66,13 @@ int __init notifier_init(void)
 }
 
 /**
- * notifier_exit() - stop following devices
+ * rmap_notifier_exit() - stop following devices
  *
  * Core tells that every device leaves, so no target is live any more.
  *
  * Context: rmmod; takes RTNL.
  */
-void notifier_exit(void)
+void rmap_notifier_exit(void)
 {
 	unregister_netdevice_notifier(&notifier_block);
 }

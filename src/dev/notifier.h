@@ -2,7 +2,7 @@
 #ifndef REDIRMAP_NOTIFIER_H
 #define REDIRMAP_NOTIFIER_H
 
-int notifier_init(void);
-void notifier_exit(void);
+int rmap_notifier_init(void);
+void rmap_notifier_exit(void);
 
 #endif /* REDIRMAP_NOTIFIER_H */

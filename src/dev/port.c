@@ -11,11 +11,11 @@
  * Owns the pseudo device, from its making to its end, and what it shows of the
  * real one. Native XDP is in port_xmit.c, generic XDP in port_skb.c.
  *
- * port_init() runs in bpf(2) inside an RCU read section and may not sleep;
- * port_mirror() in the netdev notifier under RTNL, once after a port has been
- * made visible to it, and where a frame is refused; port_detach() in an RCU
- * callback and port_destroy() in a work item, a grace period after the last
- * lookup that could lead here.
+ * rmap_port_init() runs in bpf(2) inside an RCU read section and may not sleep;
+ * rmap_port_mirror() in the netdev notifier under RTNL, once after a port has
+ * been made visible to it, and where a frame is refused; rmap_port_detach() in
+ * an RCU callback and rmap_port_destroy() in a work item, a grace period after
+ * the last lookup that could lead here.
  */
 #include <linux/bpf.h>
 #include <linux/lockdep.h>
@@ -29,7 +29,7 @@
 #include "stats.h"
 
 /**
- * port_init_queue() - give a pseudo device a transmit queue of its own
+ * rmap_port_init_queue() - give a pseudo device a transmit queue of its own
  * @dev: the pseudo device, which locks for itself, as nothing needs a lock
  * @queue: zeroed memory for the queue
  *
@@ -37,7 +37,7 @@
  *
  * Context: process context; nobody else can reach the device yet.
  */
-void port_init_queue(struct net_device *dev, struct netdev_queue *queue)
+void rmap_port_init_queue(struct net_device *dev, struct netdev_queue *queue)
 {
 	queue->dev = dev;
 	queue->xmit_lock_owner = -1;
@@ -48,15 +48,15 @@ void port_init_queue(struct net_device *dev, struct netdev_queue *queue)
 }
 
 static const struct net_device_ops port_ops = {
-	.ndo_xdp_xmit = port_xdp_xmit,
-	.ndo_start_xmit = port_start_xmit,
-	.ndo_select_queue = port_select_queue,
+	.ndo_xdp_xmit = rmap_port_xdp_xmit,
+	.ndo_start_xmit = rmap_port_start_xmit,
+	.ndo_select_queue = rmap_port_select_queue,
 };
 
 static const struct net_device_ops port_prog_ops = {
-	.ndo_xdp_xmit = port_xdp_xmit_prog,
-	.ndo_start_xmit = port_start_xmit_prog,
-	.ndo_select_queue = port_select_own_queue,
+	.ndo_xdp_xmit = rmap_port_xdp_xmit_prog,
+	.ndo_start_xmit = rmap_port_start_xmit_prog,
+	.ndo_select_queue = rmap_port_select_own_queue,
 };
 
 /*
@@ -64,23 +64,23 @@ static const struct net_device_ops port_prog_ops = {
  * before it enqueues.
  */
 static const struct net_device_ops port_ops_no_xdp = {
-	.ndo_start_xmit = port_start_xmit,
-	.ndo_select_queue = port_select_queue,
+	.ndo_start_xmit = rmap_port_start_xmit,
+	.ndo_select_queue = rmap_port_select_queue,
 };
 
 static const struct net_device_ops port_prog_ops_no_xdp = {
-	.ndo_start_xmit = port_start_xmit_prog,
-	.ndo_select_queue = port_select_own_queue,
+	.ndo_start_xmit = rmap_port_start_xmit_prog,
+	.ndo_select_queue = rmap_port_select_own_queue,
 };
 
 /**
- * port_of_dev() - the port that a device is part of
+ * rmap_port_of_dev() - the port that a device is part of
  * @dev: any device
  *
  * Context: inside an RCU read section that covers finding @dev.
  * Return: the port; NULL when it is a real device, or another pseudo device.
  */
-const struct port *port_of_dev(const struct net_device *dev)
+const struct port *rmap_port_of_dev(const struct net_device *dev)
 {
 	const struct net_device_ops *ops = READ_ONCE(dev->netdev_ops);
 
@@ -118,7 +118,7 @@ static bool port_is_stale(const struct port *port)
 }
 
 /**
- * port_drop() - count frames that a port has not got
+ * rmap_port_drop() - count frames that a port has not got
  * @port: the port
  * @reason: why
  * @packets: how many, not 0
@@ -128,42 +128,43 @@ static bool port_is_stale(const struct port *port)
  *
  * Context: bottom halves off, inside an RCU read section.
  */
-void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets)
+void rmap_port_drop(const struct port *port, enum redirmap_drop reason,
+		    u32 packets)
 {
 	if ((reason == REDIRMAP_DROP_DEV_DOWN ||
 	     reason == REDIRMAP_DROP_TOO_LARGE ||
 	     reason == REDIRMAP_DROP_NO_XMIT) && unlikely(port_is_stale(port)))
-		port_mirror(port_of(&port->dev));
-	stats_drop(port_counters(port), port->real, reason, packets);
+		rmap_port_mirror(port_of(&port->dev));
+	rmap_stats_drop(port_counters(port), port->real, reason, packets);
 }
 
 /**
- * port_drop_unsegmented() - count packets that a port was too small for
+ * rmap_port_drop_unsegmented() - count packets that a port was too small for
  * @port: the port
  * @packets: how many packets, which are not segmented yet; not 0
  *
- * Context: as port_drop().
+ * Context: as rmap_port_drop().
  */
-void port_drop_unsegmented(const struct port *port, u32 packets)
+void rmap_port_drop_unsegmented(const struct port *port, u32 packets)
 {
-	stats_unsegmented(port_counters(port), packets);
-	port_drop(port, REDIRMAP_DROP_TOO_LARGE, packets);
+	rmap_stats_unsegmented(port_counters(port), packets);
+	rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, packets);
 }
 
 /**
- * port_stats() - read a port's counters
+ * rmap_port_stats() - read a port's counters
  * @port: a port that is not being destroyed
  * @sum: what they are added to
  *
  * Context: any.
  */
-void port_stats(const struct port *port, struct stats_sum *sum)
+void rmap_port_stats(const struct port *port, struct stats_sum *sum)
 {
 	bulkq_add_stats(port->dev.xdp_bulkq, sum);
 }
 
 /**
- * port_mirror() - make a port show its device's present state
+ * rmap_port_mirror() - make a port show its device's present state
  * @port: the port; its device must be held, or known to be registered
  *
  * What is mirrored is what redirect code reads. The lock covers the look at
@@ -173,7 +174,7 @@ void port_stats(const struct port *port, struct stats_sum *sum)
  * Context: under RTNL; right after the port was made visible to the notifier;
  * or with bottom halves off, inside an RCU read section that keeps the port.
  */
-void port_mirror(struct port *port)
+void rmap_port_mirror(struct port *port)
 {
 	struct net_device *real = port->real;
 	struct net_device *dev = &port->dev;
@@ -214,7 +215,7 @@ static void port_set_queues(struct port *port)
 	struct net_device *dev = &port->dev;
 
 	if (port->prog) {
-		port_init_queue(dev, &port->queue);
+		rmap_port_init_queue(dev, &port->queue);
 		return;
 	}
 	dev->_tx = real->_tx;
@@ -228,7 +229,7 @@ static void port_set_queues(struct port *port)
 }
 
 /**
- * port_init() - make a port for a device
+ * rmap_port_init() - make a port for a device
  * @port: zeroed memory for it, aligned as kmalloc() aligns
  * @real: the device; a reference to it is taken
  * @prog: the egress program, or NULL; a reference to it is taken
@@ -241,23 +242,24 @@ static void port_set_queues(struct port *port)
  * Return: 0, or -EOPNOTSUPP when the kernel's bulk queues turn out to be other
  * than we know them.
  */
-int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
-	      struct bpf_prog **slot, struct xdp_dev_bulk_queue __percpu *bulkq,
-	      gfp_t gfp)
+int rmap_port_init(struct port *port, struct net_device *real,
+		   struct bpf_prog *prog,
+		   struct bpf_prog **slot,
+		   struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
 {
 	struct net_device *dev = &port->dev;
 
-	if (!bulkq_layout_is_known())
+	if (!rmap_bulkq_layout_is_known())
 		return -EOPNOTSUPP;
 
 	init_dummy_netdev(dev);
 	/*
 	 * Not a reference: the namespace outlives the device's stay in it, and
-	 * its end waits for port_detach(), an RCU callback of the device's
+	 * its end waits for rmap_port_detach(), an RCU callback of the device's
 	 * leaving. See cleanup_net().
 	 */
 	dev_net_set(dev, dev_net(real));
-	bulkq_bind(bulkq, dev);
+	rmap_bulkq_bind(bulkq, dev);
 	dev->xdp_bulkq = bulkq;
 
 	spin_lock_init(&port->mirror_lock);
@@ -266,35 +268,35 @@ int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
 	if (prog) {
 		bpf_prog_inc(prog);
 		port->prog = prog;
-		ingress_watch_init(&port->watch, slot);
-		ingress_want(&port->watch);
+		rmap_ingress_watch_init(&port->watch, slot);
+		rmap_ingress_want(&port->watch);
 	}
 
 	dev->ifindex = real->ifindex;
 	port_set_queues(port);
 	port_share_stats(port, gfp);
-	port_mirror(port);
+	rmap_port_mirror(port);
 	return 0;
 }
 
 /**
- * port_leave() - take a port out of broadcasts
+ * rmap_port_leave() - take a port out of broadcasts
  * @port: the port of a device that has left
  *
  * Context: any.
  */
-void port_leave(struct port *port)
+void rmap_port_leave(struct port *port)
 {
 	WRITE_ONCE(port->gone, true);
 }
 
 /**
- * port_detach() - give the device back
+ * rmap_port_detach() - give the device back
  * @port: a port that no lookup has returned for a grace period
  *
  * Context: any but hard interrupts. The port must not transmit any more.
  */
-void port_detach(struct port *port)
+void rmap_port_detach(struct port *port)
 {
 	/* The namespace may go from here on, and the statistics go with the device. */
 	dev_net_set(&port->dev, &init_net);
@@ -304,16 +306,16 @@ void port_detach(struct port *port)
 }
 
 /**
- * port_destroy() - free what a port has allocated
+ * rmap_port_destroy() - free what a port has allocated
  * @port: a detached port that nobody can reach any more
  *
  * Context: process context.
  */
-void port_destroy(struct port *port)
+void rmap_port_destroy(struct port *port)
 {
 	if (port->prog)
 		bpf_prog_put(port->prog);
 	/* Core may have hung statistics of its own on it. */
 	free_percpu(port->dev.core_stats);
-	bulkq_free(port->dev.xdp_bulkq);
+	rmap_bulkq_free(port->dev.xdp_bulkq);
 }

@@ -93,37 +93,40 @@ static inline struct stats_cpu *port_counters(const struct port *port)
 	return bulkq_stats(port->dev.xdp_bulkq);
 }
 
-int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
-		  u32 flags);
-int port_xdp_xmit_prog(struct net_device *dev, int n,
-		       struct xdp_frame **frames, u32 flags);
-int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
-	      struct net_device *rx, u32 flags);
-void port_flush_keepers(struct net_device *rx);
+int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
+		       u32 flags);
+int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
+			    struct xdp_frame **frames, u32 flags);
+int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
+		   struct net_device *rx, u32 flags);
+void rmap_port_flush_keepers(struct net_device *rx);
 
-netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev);
-netdev_tx_t port_start_xmit_prog(struct sk_buff *skb, struct net_device *dev);
-u16 port_select_queue(struct net_device *dev, struct sk_buff *skb,
-		      struct net_device *sb_dev);
-u16 port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
-			  struct net_device *sb_dev);
-void port_xmit_skb(const struct port *port, struct sk_buff *skb,
-		   struct xdp_rxq_info *rxq);
-void port_save_rx_queue(struct sk_buff *skb);
-void port_restore_rx_queue(struct sk_buff *skb);
+netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev);
+netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
+				      struct net_device *dev);
+u16 rmap_port_select_queue(struct net_device *dev, struct sk_buff *skb,
+			   struct net_device *sb_dev);
+u16 rmap_port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
+			       struct net_device *sb_dev);
+void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
+			struct xdp_rxq_info *rxq);
+void rmap_port_save_rx_queue(struct sk_buff *skb);
+void rmap_port_restore_rx_queue(struct sk_buff *skb);
 
-void port_drop(const struct port *port, enum redirmap_drop reason, u32 packets);
-void port_drop_unsegmented(const struct port *port, u32 packets);
-void port_stats(const struct port *port, struct stats_sum *sum);
-const struct port *port_of_dev(const struct net_device *dev);
-void port_init_queue(struct net_device *dev, struct netdev_queue *queue);
+void rmap_port_drop(const struct port *port, enum redirmap_drop reason,
+		    u32 packets);
+void rmap_port_drop_unsegmented(const struct port *port, u32 packets);
+void rmap_port_stats(const struct port *port, struct stats_sum *sum);
+const struct port *rmap_port_of_dev(const struct net_device *dev);
+void rmap_port_init_queue(struct net_device *dev, struct netdev_queue *queue);
 
-int port_init(struct port *port, struct net_device *real, struct bpf_prog *prog,
-	      struct bpf_prog **slot, struct xdp_dev_bulk_queue __percpu *bulkq,
-	      gfp_t gfp);
-void port_mirror(struct port *port);
-void port_leave(struct port *port);
-void port_detach(struct port *port);
-void port_destroy(struct port *port);
+int rmap_port_init(struct port *port, struct net_device *real,
+		   struct bpf_prog *prog,
+		   struct bpf_prog **slot,
+		   struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
+void rmap_port_mirror(struct port *port);
+void rmap_port_leave(struct port *port);
+void rmap_port_detach(struct port *port);
+void rmap_port_destroy(struct port *port);
 
 #endif /* REDIRMAP_PORT_H */

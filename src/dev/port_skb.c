@@ -73,11 +73,11 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
 {
 	if (skb_cloned(skb) && skb_linearize_cow(skb)) {
 		dev_core_stats_tx_dropped_inc(port->real);
-		port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
+		rmap_port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
 		return false;
 	}
-	return egress_run_skb(port->prog, skb, port->real, rxq,
-			      port_counters(port));
+	return rmap_egress_run_skb(port->prog, skb, port->real, rxq,
+				   port_counters(port));
 }
 
 /* Count a packet that was consumed. */
@@ -86,7 +86,7 @@ static void port_count_skb(const struct port *port, int rc, unsigned int len)
 	if (port_was_sent(rc))
 		stats_sent(port_counters(port), 1, len);
 	else
-		port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
+		rmap_port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
 }
 
 /* Send and count a packet; one that is not consumed is the caller's to count. */
@@ -102,7 +102,8 @@ static bool port_send_skb(const struct port *port, struct sk_buff *skb)
 }
 
 /**
- * port_xmit_skb() - send a packet to a port's device, by its program if any
+ * rmap_port_xmit_skb() - send a packet to a port's device, by its program if
+ * any
  * @port: the port
  * @skb: the packet, in generic XDP, from the MAC header on; consumed
  * @rxq: the queue that it has come by; NULL when that is not known
@@ -110,8 +111,8 @@ static bool port_send_skb(const struct port *port, struct sk_buff *skb)
  * Runs in the receive path, bottom halves off. What cannot be sent is counted as
  * dropped on the device, too.
  */
-void port_xmit_skb(const struct port *port, struct sk_buff *skb,
-		   struct xdp_rxq_info *rxq)
+void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
+			struct xdp_rxq_info *rxq)
 {
 	if (port->prog && !port_prog_passes(port, skb, rxq)) {
 		kfree_skb(skb);
@@ -120,12 +121,12 @@ void port_xmit_skb(const struct port *port, struct sk_buff *skb,
 	if (likely(port_send_skb(port, skb)))
 		return;
 	dev_core_stats_tx_dropped_inc(port->real);
-	port_drop(port, REDIRMAP_DROP_GENERIC, 1);
+	rmap_port_drop(port, REDIRMAP_DROP_GENERIC, 1);
 	kfree_skb(skb);
 }
 
 /**
- * port_start_xmit() - ndo_start_xmit of a port without a program
+ * rmap_port_start_xmit() - ndo_start_xmit of a port without a program
  * @skb: the packet
  * @dev: the pseudo device
  *
@@ -134,7 +135,7 @@ void port_xmit_skb(const struct port *port, struct sk_buff *skb,
  *
  * Return: what core would have got from the real device.
  */
-netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
+netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	const struct port *port = port_of(dev);
 	struct net_device *real = port->real;
@@ -150,7 +151,7 @@ netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 }
 
 /**
- * port_start_xmit_prog() - ndo_start_xmit of a port with a program
+ * rmap_port_start_xmit_prog() - ndo_start_xmit of a port with a program
  * @skb: the packet
  * @dev: the pseudo device
  *
@@ -159,12 +160,14 @@ netdev_tx_t port_start_xmit(struct sk_buff *skb, struct net_device *dev)
  * Return: NETDEV_TX_OK; or NETDEV_TX_BUSY, and core drops the packet, counts
  * and traces that.
  */
-netdev_tx_t port_start_xmit_prog(struct sk_buff *skb, struct net_device *dev)
+netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
+				      struct net_device *dev)
 {
 	struct port *port = port_of(dev);
 
-	port_restore_rx_queue(skb);
-	if (!port_prog_passes(port, skb, ingress_take(skb, &port->watch))) {
+	rmap_port_restore_rx_queue(skb);
+	if (!port_prog_passes(port, skb,
+			      rmap_ingress_take(skb, &port->watch))) {
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}
@@ -172,7 +175,7 @@ netdev_tx_t port_start_xmit_prog(struct sk_buff *skb, struct net_device *dev)
 }
 
 /**
- * port_select_queue() - ndo_select_queue of a port without a program
+ * rmap_port_select_queue() - ndo_select_queue of a port without a program
  * @dev: the pseudo device
  * @skb: the packet
  * @sb_dev: not looked at
@@ -182,8 +185,8 @@ netdev_tx_t port_start_xmit_prog(struct sk_buff *skb, struct net_device *dev)
  * Return: the choice that core would make on the real device, capped by the
  * queues that it uses now; the port's own number is the most that it can have.
  */
-u16 port_select_queue(struct net_device *dev, struct sk_buff *skb,
-		      struct net_device *sb_dev)
+u16 rmap_port_select_queue(struct net_device *dev, struct sk_buff *skb,
+			   struct net_device *sb_dev)
 {
 	struct net_device *real = port_of(dev)->real;
 
@@ -192,42 +195,42 @@ u16 port_select_queue(struct net_device *dev, struct sk_buff *skb,
 }
 
 /**
- * port_select_own_queue() - ndo_select_queue of a port with a program
+ * rmap_port_select_own_queue() - ndo_select_queue of a port with a program
  * @dev: the pseudo device
  * @skb: the packet, into which core is about to write the queue's number
  * @sb_dev: not looked at
  *
- * Runs as port_select_queue().
+ * Runs as rmap_port_select_queue().
  *
  * Return: 0, for there is one queue only.
  */
-u16 port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
-			  struct net_device *sb_dev)
+u16 rmap_port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
+			       struct net_device *sb_dev)
 {
-	port_save_rx_queue(skb);
+	rmap_port_save_rx_queue(skb);
 	return 0;
 }
 
 /**
- * port_save_rx_queue() - note the queue that a packet has come by
+ * rmap_port_save_rx_queue() - note the queue that a packet has come by
  * @skb: a packet of generic XDP, whose cb[] is nobody's at this point
  *
  * For ndo_select_queue, after which core writes the transmit queue there.
  *
  * Runs in the receive path, bottom halves off, per packet.
  */
-void port_save_rx_queue(struct sk_buff *skb)
+void rmap_port_save_rx_queue(struct sk_buff *skb)
 {
 	*(u16 *)skb->cb = skb->queue_mapping;
 }
 
 /**
- * port_restore_rx_queue() - undo what core has written since
+ * rmap_port_restore_rx_queue() - undo what core has written since
  * @skb: the packet, in ndo_start_xmit
  *
  * Runs in the receive path, bottom halves off, per packet.
  */
-void port_restore_rx_queue(struct sk_buff *skb)
+void rmap_port_restore_rx_queue(struct sk_buff *skb)
 {
 	skb->queue_mapping = *(u16 *)skb->cb;
 }

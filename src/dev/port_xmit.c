@@ -76,14 +76,15 @@ static noinline int port_count_part(const struct port *port, int n, int sent,
 
 	if (sent < 0) {
 		WRITE_ONCE(stats->error, -sent);
-		stats_drop(stats, port->real, REDIRMAP_DROP_DRIVER_ERROR, n);
+		rmap_stats_drop(stats, port->real, REDIRMAP_DROP_DRIVER_ERROR,
+				n);
 		return sent;
 	}
 	/* Of a single frame nothing was noted. */
 	if (sent)
 		stats_sent(stats, sent,
 			   bytes - this_cpu_read(port_bytes_from[sent]));
-	stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
+	rmap_stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
 	return sent;
 }
 
@@ -93,7 +94,7 @@ static noinline int port_count_part(const struct port *port, int n, int sent,
  */
 static noinline int port_count_no_xmit(const struct port *port, int n)
 {
-	port_drop(port, REDIRMAP_DROP_NO_XMIT, n);
+	rmap_port_drop(port, REDIRMAP_DROP_NO_XMIT, n);
 	return 0;
 }
 
@@ -193,7 +194,7 @@ static __always_inline int port_send(const struct port *port,
 /*
  * Send frames, after the one that was kept back, if any; or keep the last one.
  * Those that are lost are put at the end of @frames[@n], which they may have come
- * from. Runs as port_xmit(); returns what port_xmit() does.
+ * from. Runs as rmap_port_xmit(); returns what rmap_port_xmit() does.
  */
 static noinline int port_send_bulk(const struct port *port,
 				   struct bulkq_cpu *cpu,
@@ -225,7 +226,7 @@ static noinline int port_send_bulk(const struct port *port,
 			sent = port_send_some(port, first, offered, flags);
 		if (unlikely(sent < 0) && !kept) {
 			/* None waits at the driver: lost, as in one call. */
-			port_drop(port, REDIRMAP_DROP_DRIVER_ERROR, 1);
+			rmap_port_drop(port, REDIRMAP_DROP_DRIVER_ERROR, 1);
 			cpu->kept = NULL;
 			offered++;
 		}
@@ -246,7 +247,7 @@ static noinline int port_send_bulk(const struct port *port,
 	return sent < 0 && lost && lost == n ? sent : n - lost;
 }
 
-/* With a program. Runs as port_xmit(). */
+/* With a program. Runs as rmap_port_xmit(). */
 static __always_inline int port_run_and_send(const struct port *port,
 					     struct xdp_frame **frames, int n,
 					     struct net_device *rx, u32 flags)
@@ -256,8 +257,8 @@ static __always_inline int port_run_and_send(const struct port *port,
 	struct port_bulk bulk __uninitialized;
 	int passed;
 
-	passed = egress_run(port->prog, frames, n, &bulk.frame[1], port->real,
-			    rx, &cpu->stats);
+	passed = rmap_egress_run(port->prog, frames, n, &bulk.frame[1],
+				 port->real, rx, &cpu->stats);
 	if (!passed && !(cpu->kept && (flags & XDP_XMIT_FLUSH)))
 		return 0;
 	/* Behind those that are not dropped. */
@@ -277,7 +278,7 @@ static noinline int port_run_and_send_bulk(const struct port *port,
 	return port_run_and_send(port, &bulk->frame[1], n, rx, flags);
 }
 
-/* With a program or not. Runs as port_xmit(). */
+/* With a program or not. Runs as rmap_port_xmit(). */
 static __always_inline int port_xmit_bulk(const struct port *port,
 					  struct port_bulk *bulk, int n,
 					  struct net_device *rx, u32 flags)
@@ -311,14 +312,14 @@ static noinline int port_xmit_traced(const struct port *port,
 
 	if (!from)
 		from = (bulk ? bulk->frame[1] : frames[0])->dev_rx;
-	stats_read(&cpu->stats, &before);
+	rmap_stats_read(&cpu->stats, &before);
 	if (bulk)
 		sent = port_xmit_bulk(port, bulk, n, rx, flags);
 	else if (port->prog)
 		sent = port_run_and_send(port, frames, n, rx, flags);
 	else
 		sent = port_send(port, frames, n, flags);
-	stats_read(&cpu->stats, &did);
+	rmap_stats_read(&cpu->stats, &did);
 
 	did.packets -= before.packets;
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
@@ -359,14 +360,15 @@ static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
 }
 
 /**
- * port_flush_keepers() - flush the ports that a broadcast has left without it
+ * rmap_port_flush_keepers() - flush the ports that a broadcast has left without
+ * it
  * @rx: the device that the frames have come by, for the tracepoint
  *
  * Runs in NAPI, bottom halves off, at the end of a call for a group with
  * XDP_XMIT_FLUSH. Where several groups have calls in a poll, the first one does
  * it for all; the others then keep nothing any more.
  */
-void port_flush_keepers(struct net_device *rx)
+void rmap_port_flush_keepers(struct net_device *rx)
 {
 	const struct port *next = this_cpu_read(port_keepers), *port;
 	struct port_bulk none __uninitialized;
@@ -386,13 +388,14 @@ void port_flush_keepers(struct net_device *rx)
 }
 
 /**
- * port_xmit() - send frames to a port's device, by its program if it has one
+ * rmap_port_xmit() - send frames to a port's device, by its program if it has
+ * one
  * @port: the port
  * @bulk: the frames, put into another order when some are lost
  * @n: how many there are, not 0
  * @rx: the device that they have come by; NULL when each frame tells
- * @flags: as of ndo_xdp_xmit; without XDP_XMIT_FLUSH, port_flush_keepers() has
- *	to follow
+ * @flags: as of ndo_xdp_xmit; without XDP_XMIT_FLUSH, rmap_port_flush_keepers()
+ *	has to follow
  *
  * Runs in NAPI, bottom halves off, per flush of a group and member. Emits
  * xdp_devmap_xmit, as the kernel does for its queues.
@@ -401,8 +404,8 @@ void port_flush_keepers(struct net_device *rx)
  * kept for the next call; or the driver's error. The others are the caller's to
  * free, and counted.
  */
-int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
-	      struct net_device *rx, u32 flags)
+int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
+		   struct net_device *rx, u32 flags)
 {
 	int sent = port_xmit_or_trace(port, bulk, n, rx, flags);
 	struct bulkq_cpu *cpu;
@@ -416,7 +419,7 @@ int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 }
 
 /**
- * port_xdp_xmit() - flush of the bulk queue of a port without a program
+ * rmap_port_xdp_xmit() - flush of the bulk queue of a port without a program
  * @dev: the pseudo device
  * @n: how many frames there are, at most DEV_MAP_BULK_SIZE
  * @frames: the frames
@@ -425,10 +428,11 @@ int port_xmit(const struct port *port, struct port_bulk *bulk, int n,
  * Runs in NAPI (or in a cpumap kthread, or in BPF_PROG_TEST_RUN), bottom halves
  * off, once per up to 16 frames.
  *
- * Return: as of port_xmit(). The kernel frees what was not taken, and traces it.
+ * Return: as of rmap_port_xmit(). The kernel frees what was not taken, and
+ * traces it.
  */
-int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
-		  u32 flags)
+int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
+		       u32 flags)
 {
 	const struct port *port = port_of(dev);
 
@@ -439,21 +443,21 @@ int port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 }
 
 /**
- * port_xdp_xmit_prog() - the same of a port with a program
+ * rmap_port_xdp_xmit_prog() - the same of a port with a program
  * @dev: the pseudo device
  * @n: how many frames there are
  * @frames: the frames
  * @flags: as of ndo_xdp_xmit
  *
- * Runs as port_xdp_xmit().
+ * Runs as rmap_port_xdp_xmit().
  *
- * Return: as of port_xmit().
+ * Return: as of rmap_port_xmit().
  */
-int port_xdp_xmit_prog(struct net_device *dev, int n,
-		       struct xdp_frame **frames, u32 flags)
+int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
+			    struct xdp_frame **frames, u32 flags)
 {
 	const struct port *port = port_of(dev);
-	struct net_device *rx = ingress_of_queue(frames, n);
+	struct net_device *rx = rmap_ingress_of_queue(frames, n);
 
 	lockdep_assert_in_softirq();
 	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())

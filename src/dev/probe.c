@@ -69,9 +69,9 @@ static void probe_port_drop(const struct port *port,
 {
 	if (reason == REDIRMAP_DROP_TOO_LARGE &&
 	    probe_seems_unsegmented(from, port))
-		port_drop_unsegmented(port, 1);
+		rmap_port_drop_unsegmented(port, 1);
 	else
-		port_drop(port, reason, 1);
+		rmap_port_drop(port, reason, 1);
 }
 
 /* Runs in NAPI, bottom halves off, per frame that could not be enqueued. */
@@ -85,7 +85,7 @@ static void probe_redirect_err(void *data, const struct net_device *dev,
 	const struct port *port;
 
 	if (probe_had_no_target(map_type, err)) {
-		stats_net_no_target(dev);
+		rmap_stats_net_no_target(dev);
 		return;
 	}
 	if (!entry || reason == REDIRMAP_DROP_COUNT ||
@@ -94,11 +94,11 @@ static void probe_redirect_err(void *data, const struct net_device *dev,
 		return;
 
 	/* The built-in's entries begin with a device as well. */
-	port = port_of_dev(entry->dev);
+	port = rmap_port_of_dev(entry->dev);
 	if (port)
 		probe_port_drop(port, dev, reason);
-	else if (group_has_dev(entry->dev))
-		group_drop(entry, reason, 1);
+	else if (rmap_group_has_dev(entry->dev))
+		rmap_group_drop(entry, reason, 1);
 }
 
 /* Runs in the receive path, bottom halves off, per packet that is dropped. */
@@ -109,22 +109,22 @@ static void probe_exception(void *data, const struct net_device *dev,
 
 	if (act != XDP_TX)
 		return;
-	port = port_of_dev(dev);
+	port = rmap_port_of_dev(dev);
 	if (port)
-		port_drop(port, REDIRMAP_DROP_GENERIC, 1);
+		rmap_port_drop(port, REDIRMAP_DROP_GENERIC, 1);
 }
 
 /**
- * probe_init() - begin to listen
+ * rmap_probe_init() - begin to listen
  *
- * Context: insmod, after xdp_trace_init().
+ * Context: insmod, after rmap_xdp_trace_init().
  * Return: 0 or a negative errno.
  */
-int __init probe_init(void)
+int __init rmap_probe_init(void)
 {
 	int err;
 
-	err = tracepoint_probe_register(trace_redirect_err_tp,
+	err = tracepoint_probe_register(rmap_trace_redirect_err_tp,
 					probe_redirect_err, NULL);
 	if (err)
 		goto complain;
@@ -134,22 +134,22 @@ int __init probe_init(void)
 	return 0;
 
 unregister_redirect_err:
-	tracepoint_probe_unregister(trace_redirect_err_tp, probe_redirect_err,
-				    NULL);
+	tracepoint_probe_unregister(rmap_trace_redirect_err_tp,
+				    probe_redirect_err, NULL);
 complain:
 	pr_err("listening to the kernel's tracepoints failed (%d)\n", err);
 	return err;
 }
 
 /**
- * probe_exit() - stop, and wait for probes that run
+ * rmap_probe_exit() - stop, and wait for probes that run
  *
  * Context: rmmod, with no map left.
  */
-void probe_exit(void)
+void rmap_probe_exit(void)
 {
 	unregister_trace_xdp_exception(probe_exception, NULL);
-	tracepoint_probe_unregister(trace_redirect_err_tp, probe_redirect_err,
-				    NULL);
+	tracepoint_probe_unregister(rmap_trace_redirect_err_tp,
+				    probe_redirect_err, NULL);
 	tracepoint_synchronize_unregister();
 }

@@ -2,7 +2,7 @@
 #ifndef REDIRMAP_PROBE_H
 #define REDIRMAP_PROBE_H
 
-int probe_init(void);
-void probe_exit(void);
+int rmap_probe_init(void);
+void rmap_probe_exit(void);
 
 #endif /* REDIRMAP_PROBE_H */

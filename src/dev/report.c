@@ -27,7 +27,8 @@
 /* What a request may contain; all else is refused. */
 static const struct nla_policy target_policy[REDIRMAP_A_TARGET_ALL_NETNS + 1] = {
 	[REDIRMAP_A_TARGET_ID] = { .type = NLA_U32 },
-	[REDIRMAP_A_TARGET_ALL_NETNS] = NLA_POLICY_VALIDATE_FN(NLA_FLAG, nl_check_all_netns),
+	[REDIRMAP_A_TARGET_ALL_NETNS] =
+		NLA_POLICY_VALIDATE_FN(NLA_FLAG, rmap_nl_check_all_netns),
 };
 
 static bool report_sees_target(const struct net *net, bool all,
@@ -48,7 +49,7 @@ static int report_put_target(struct sk_buff *skb, const struct target_info *targ
 			      REDIRMAP_A_TARGET_PAD) ||
 	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)))
 		return -EMSGSIZE;
-	return nl_put_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
+	return rmap_nl_put_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
 }
 
 /* The target of an id, if it may be seen. */
@@ -57,7 +58,7 @@ static bool report_find_target(const struct net *net, bool all, u32 id,
 {
 	unsigned long at = id;
 
-	return target_next_info(&at, target) && target->id == id &&
+	return rmap_target_next_info(&at, target) && target->id == id &&
 	       report_sees_target(net, all, target);
 }
 
@@ -74,7 +75,8 @@ static int report_target_get(struct sk_buff *skb, struct genl_info *info)
 		GENL_SET_ERR_MSG(info, "A single target is asked for by its id");
 		return -EINVAL;
 	}
-	msg = nl_answer_scoped(skb, info, REDIRMAP_A_TARGET_ALL_NETNS, &all, &hdr);
+	msg = rmap_nl_answer_scoped(skb, info, REDIRMAP_A_TARGET_ALL_NETNS,
+				    &all, &hdr);
 	if (IS_ERR(msg))
 		return PTR_ERR(msg);
 
@@ -84,28 +86,29 @@ static int report_target_get(struct sk_buff *skb, struct genl_info *info)
 	else
 		NL_SET_ERR_MSG_ATTR(info->extack, id,
 				    "No target of this network namespace has this id");
-	return nl_reply(msg, info, hdr, err);
+	return rmap_nl_reply(msg, info, hdr, err);
 }
 
 static int report_target_start(struct netlink_callback *cb)
 {
-	return nl_dump_start(cb, REDIRMAP_A_TARGET_ID,
-			     REDIRMAP_A_TARGET_ALL_NETNS);
+	return rmap_nl_dump_start(cb, REDIRMAP_A_TARGET_ID,
+				  REDIRMAP_A_TARGET_ALL_NETNS);
 }
 
 static bool report_dump_target(struct sk_buff *skb, struct netlink_callback *cb,
 			       const struct target_info *target)
 {
-	void *hdr = nl_dump_put(skb, cb, REDIRMAP_CMD_TARGET_GET);
+	void *hdr = rmap_nl_dump_put(skb, cb, REDIRMAP_CMD_TARGET_GET);
 
-	return hdr && nl_dump_end(skb, cb, hdr, report_put_target(skb, target));
+	return hdr && rmap_nl_dump_end(skb, cb, hdr,
+				       report_put_target(skb, target));
 }
 
 static bool report_next_target(struct netlink_callback *cb, unsigned long *id,
 			       struct target_info *target)
 {
-	cb->seq = target_generation();
-	return target_next_info(id, target);
+	cb->seq = rmap_target_generation();
+	return rmap_target_next_info(id, target);
 }
 
 static int report_target_dump(struct sk_buff *skb, struct netlink_callback *cb)
@@ -122,10 +125,10 @@ static int report_target_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		if (!full)
 			walk->next = ++id;
 	}
-	return nl_dump_result(skb, full);
+	return rmap_nl_dump_result(skb, full);
 }
 
-const struct genl_ops report_requests[REPORT_REQUESTS] = {
+const struct genl_ops rmap_report_requests[REPORT_REQUESTS] = {
 	{
 		.cmd = REDIRMAP_CMD_TARGET_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
@@ -138,20 +141,21 @@ const struct genl_ops report_requests[REPORT_REQUESTS] = {
 };
 
 /**
- * report_map() - tell of a device map
+ * rmap_report_map() - tell of a device map
  * @skb: a message that has been begun
  * @record: the map's record
  *
  * Context: inside an RCU read section, which keeps the map.
  * Return: 0 or -EMSGSIZE.
  */
-int report_map(struct sk_buff *skb, const struct record *record)
+int rmap_report_map(struct sk_buff *skb, const struct record *record)
 {
 	struct redir_map *rmap = to_redir_map(record->map);
 	u32 used, elsewhere;
 
 	/* Updates under way are counted twice, but no map has more than it can. */
-	used = min_t(u64, holder_count_uses(&rmap->holder, record->netns_cookie,
+	used = min_t(u64,
+		     rmap_holder_count_uses(&rmap->holder, record->netns_cookie,
 					    &elsewhere),
 		     record->map->max_entries);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_USED, used) ||
@@ -164,15 +168,15 @@ int report_map(struct sk_buff *skb, const struct record *record)
 }
 
 /**
- * report_state() - tell of what device maps have in common
+ * rmap_report_state() - tell of what device maps have in common
  * @skb: a message that has been begun
  * @net: the namespace of who asks
  *
  * Context: process context.
  * Return: 0 or -EMSGSIZE.
  */
-int report_state(struct sk_buff *skb, struct net *net)
+int rmap_report_state(struct sk_buff *skb, struct net *net)
 {
 	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
-				 copy_memory(), REDIRMAP_A_STATE_PAD);
+				 rmap_copy_memory(), REDIRMAP_A_STATE_PAD);
 }

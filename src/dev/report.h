@@ -9,9 +9,9 @@
 struct net;
 struct record;
 
-extern const struct genl_ops report_requests[REPORT_REQUESTS];
+extern const struct genl_ops rmap_report_requests[REPORT_REQUESTS];
 
-int report_map(struct sk_buff *skb, const struct record *record);
-int report_state(struct sk_buff *skb, struct net *net);
+int rmap_report_map(struct sk_buff *skb, const struct record *record);
+int rmap_report_state(struct sk_buff *skb, struct net *net);
 
 #endif /* REDIRMAP_REPORT_H */

@@ -8,23 +8,23 @@
  * after the last one. They are found by target_table.c; what their devices do to
  * them is target_device.c's; which map holds which of them is holder.c's.
  *
- * target_find() and target_get() run in bpf(2), inside an RCU read section
- * that lasts until the target is published, so nothing there sleeps. Readers
- * find targets in slots, in NAPI or in bpf(2), under RCU. References are
- * counted under target_lock where they come from, or get to, none. Targets are
- * freed by a work item.
+ * rmap_target_find() and rmap_target_get() run in bpf(2), inside an RCU read
+ * section that lasts until the target is published, so nothing there sleeps.
+ * Readers find targets in slots, in NAPI or in bpf(2), under RCU. References
+ * are counted under rmap_target_lock where they come from, or get to, none.
+ * Targets are freed by a work item.
  *
  * The states of a target. "Table" means its namespace's tables, "shown" that
- * netlink finds it by its number. All of it changes under target_lock.
+ * netlink finds it by its number. All of it changes under rmap_target_lock.
  *
  *  table  live  refs  shown
- *  no     yes    1    no     being made by target_get(), inside the RCU read
- *			      section in which it has found the device; it is
- *			      added, or freed at once
+ *  no     yes    1    no     being made by rmap_target_get(), inside the RCU
+ *			      read section in which it has found the device; it
+ *			      is added, or freed at once
  *  yes    yes   > 0   yes    in use: holders have the references, and the last
- *			      target_put() makes it unused
+ *			      rmap_target_put() makes it unused
  *  yes    yes    0    yes    unused: target_free_work() is on its way, which
- *			      retires it, unless target_hold() came first
+ *			      retires it, unless rmap_target_hold() came first
  *  no     no    > 0   no     died with its device: target_died(), then the sweep,
  *			      and holders until that has come by
  *  no     no     0    no     of that one, or retired: target_free_work() frees it
@@ -34,7 +34,7 @@
  * and marks it dead, when the device unregisters, moves to another namespace
  * (and so before the one that it was in can die), or redirmap's notifier goes by
  * rmmod. Hence the device is in @net, and @net and @tn are there, for whoever
- * sees under target_lock that a target is live, and for nobody else. A
+ * sees under rmap_target_lock that a target is live, and for nobody else. A
  * reference to the device says nothing of its namespace. An ifindex is another
  * device's as soon as core has unlisted the one, so devices are compared by
  * their address.
@@ -53,14 +53,14 @@
 
 static struct workqueue_struct *target_wq;
 
-struct target target_none = {
+struct target rmap_target_none = {
 	.entry.idx = TARGET_DEAD,
 };
 
 /* Targets that are not freed yet; unloading waits for none. */
 static atomic_t targets_alive = ATOMIC_INIT(0);
 
-/* Holders' part of a device's leaving: see target_set_sweep(). */
+/* Holders' part of a device's leaving: see rmap_target_set_sweep(). */
 static struct work_struct *target_sweep;
 
 /* What is counted outlives the target. */
@@ -72,7 +72,7 @@ static void target_read_stats(const struct stats_leaver *leaver,
 
 	told->ifindex = target->entry.val.ifindex;
 	strscpy(told->ifname, target->port.dev.name, sizeof(told->ifname));
-	port_stats(&target->port, &told->sum);
+	rmap_port_stats(&target->port, &told->sum);
 }
 
 /*
@@ -85,14 +85,14 @@ static bool target_retire(struct target *target)
 {
 	struct port *port = &target->port;
 
-	lockdep_assert_held(&target_lock);
+	lockdep_assert_held(&rmap_target_lock);
 
-	stats_gone_put(target->gone);
+	rmap_stats_gone_put(target->gone);
 	if (!target_is_live(target))
 		return false;
 	if (target->spare) {
-		bulkq_spare_return(&target->tn->spares, port->real,
-				   port->dev.xdp_bulkq);
+		rmap_bulkq_spare_return(&target->tn->spares, port->real,
+					port->dev.xdp_bulkq);
 		port->dev.xdp_bulkq = NULL;
 	}
 	WRITE_ONCE(target->entry.idx, TARGET_DEAD);
@@ -102,12 +102,12 @@ static bool target_retire(struct target *target)
 /* Free a target that was retired. Its memory readers may have just found. */
 static void target_free(struct target *target, bool attached)
 {
-	target_table_put_id(target);
+	rmap_target_table_put_id(target);
 	if (attached)
-		port_detach(&target->port);
-	port_destroy(&target->port);
+		rmap_port_detach(&target->port);
+	rmap_port_destroy(&target->port);
 	kfree(target->shown);
-	/* It was in the table until now: see target_find(). */
+	/* It was in the table until now: see rmap_target_find(). */
 	kfree_rcu(target, death);
 	if (atomic_dec_and_test(&targets_alive))
 		wake_up_var(&targets_alive);
@@ -121,46 +121,46 @@ static void target_free_work(struct work_struct *work)
 	enum target_free_state free_state;
 	bool attached;
 
-	spin_lock(&target_lock);
+	spin_lock(&rmap_target_lock);
 	free_state = target->free_state;
 	if (refcount_read(&target->refs)) {
 		/* Somebody has found a use for it meanwhile... */
 		target->free_state = TARGET_USED;
-		spin_unlock(&target_lock);
+		spin_unlock(&rmap_target_lock);
 		return;
 	}
 	if (free_state == TARGET_UNUSED_AGAIN) {
 		/* ...and no more, so readers may still be about. */
 		target->free_state = TARGET_UNUSED;
 		queue_rcu_work(target_wq, &target->free_work);
-		spin_unlock(&target_lock);
+		spin_unlock(&rmap_target_lock);
 		return;
 	}
-	target_table_remove(target);
+	rmap_target_table_remove(target);
 	/* One that was never added has counted nothing, and is not counted. */
-	stats_gone_keep(target->gone, &target->leaver);
+	rmap_stats_gone_keep(target->gone, &target->leaver);
 	attached = target_retire(target);
-	spin_unlock(&target_lock);
+	spin_unlock(&rmap_target_lock);
 
 	target_free(target, attached);
 }
 
 /**
- * target_hold() - take a reference to a target that perhaps has none
+ * rmap_target_hold() - take a reference to a target that perhaps has none
  * @target: a target that is in the table, or was until now
  *
- * Context: under target_lock.
+ * Context: under rmap_target_lock.
  */
-void target_hold(struct target *target)
+void rmap_target_hold(struct target *target)
 {
-	lockdep_assert_held(&target_lock);
+	lockdep_assert_held(&rmap_target_lock);
 
 	if (!refcount_inc_not_zero(&target->refs))
 		refcount_set(&target->refs, 1);
 }
 
 /**
- * target_put() - drop a reference
+ * rmap_target_put() - drop a reference
  * @target: the target; readers may use it until a grace period has passed
  *
  * A target without references stays in the table until it is freed, and may
@@ -169,13 +169,13 @@ void target_hold(struct target *target)
  *
  * Context: process context.
  */
-void target_put(struct target *target)
+void rmap_target_put(struct target *target)
 {
 	if (refcount_dec_not_one(&target->refs))
 		return;
-	spin_lock(&target_lock);
+	spin_lock(&rmap_target_lock);
 	if (!refcount_dec_and_test(&target->refs)) {
-		spin_unlock(&target_lock);
+		spin_unlock(&rmap_target_lock);
 		return;
 	}
 	if (target->free_state == TARGET_USED) {
@@ -184,7 +184,7 @@ void target_put(struct target *target)
 	} else {
 		target->free_state = TARGET_UNUSED_AGAIN;
 	}
-	spin_unlock(&target_lock);
+	spin_unlock(&rmap_target_lock);
 }
 
 /* What an entry's own target shows at first. */
@@ -198,7 +198,9 @@ static struct redirmap_val *target_alloc_shown(const struct target *target,
 	return shown;
 }
 
-/* A new target for a device, with one reference; target_lock is not held. */
+/*
+ * A new target for a device, with one reference; rmap_target_lock is not held.
+ */
 static struct target *target_alloc(struct target_net *tn,
 				   struct net_device *dev,
 				   struct bpf_prog *prog, bool own,
@@ -223,21 +225,21 @@ static struct target *target_alloc(struct target_net *tn,
 		}
 	}
 
-	err = target_table_get_id(target, gfp & ~__GFP_ACCOUNT);
+	err = rmap_target_table_get_id(target, gfp & ~__GFP_ACCOUNT);
 	if (err)
 		goto free_shown;
 
-	bulkq = bulkq_spare_take(&tn->spares, dev);
+	bulkq = rmap_bulkq_spare_take(&tn->spares, dev);
 	target->spare = bulkq;
 	if (!bulkq)
-		bulkq = bulkq_reserve_take(bulkqs, true, gfp);
+		bulkq = rmap_bulkq_reserve_take(bulkqs, true, gfp);
 	if (!bulkq) {
 		err = -ENOMEM;
 		goto put_id;
 	}
 
-	err = port_init(&target->port, dev, prog, &target->entry.xdp_prog,
-			bulkq, gfp);
+	err = rmap_port_init(&target->port, dev, prog, &target->entry.xdp_prog,
+			     bulkq, gfp);
 	if (err)
 		goto free_bulkq;
 
@@ -247,8 +249,8 @@ static struct target *target_alloc(struct target_net *tn,
 	target->free_state = TARGET_USED;
 	target->tn = tn;
 	target->net = dev_net(dev);
-	target->gone = stats_net_gone_get(target->net);
-	stats_leaver_init(&target->leaver, target_read_stats);
+	target->gone = rmap_stats_net_gone_get(target->net);
+	rmap_stats_leaver_init(&target->leaver, target_read_stats);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
 	atomic_inc(&targets_alive);
@@ -256,11 +258,11 @@ static struct target *target_alloc(struct target_net *tn,
 
 free_bulkq:
 	if (target->spare)
-		bulkq_spare_return(&tn->spares, dev, bulkq);
+		rmap_bulkq_spare_return(&tn->spares, dev, bulkq);
 	else
-		bulkq_free(bulkq);
+		rmap_bulkq_free(bulkq);
 put_id:
-	target_table_put_id(target);
+	rmap_target_table_put_id(target);
 free_shown:
 	kfree(target->shown);
 free_target:
@@ -269,14 +271,14 @@ free_target:
 }
 
 /**
- * target_want_dev() - the device that an entry asks for
+ * rmap_target_want_dev() - the device that an entry asks for
  * @want: what is asked for
  *
  * Context: inside one RCU read section, from the first call until the target is
  * published.
  * Return: the device; NULL if there is none.
  */
-struct net_device *target_want_dev(struct target_want *want)
+struct net_device *rmap_target_want_dev(struct target_want *want)
 {
 	if (!want->dev)
 		want->dev = dev_get_by_index_rcu(want->net, want->ifindex);
@@ -284,19 +286,19 @@ struct net_device *target_want_dev(struct target_want *want)
 }
 
 /**
- * target_find() - the target that is asked for, if there is one
+ * rmap_target_find() - the target that is asked for, if there is one
  * @want: what is asked for
  *
  * Context: inside an RCU read section, which keeps the target.
  * Return: the target, without a reference; NULL without one, and for an entry
  * that asks for one of its own.
  */
-struct target *target_find(const struct target_want *want)
+struct target *rmap_target_find(const struct target_want *want)
 {
 	if (unlikely(want->own))
 		return NULL;
-	return target_table_find(target_table_net(want->net), want->ifindex,
-				 want->prog);
+	return rmap_target_table_find(rmap_target_table_net(want->net),
+				      want->ifindex, want->prog);
 }
 
 /* A reference to a target that was found; false if it has died since. */
@@ -304,12 +306,12 @@ static bool target_hold_live(struct target *target)
 {
 	bool live;
 
-	spin_lock(&target_lock);
+	spin_lock(&rmap_target_lock);
 	/* Until it dies it is in the table. */
 	live = target_is_live(target);
 	if (live)
-		target_hold(target);
-	spin_unlock(&target_lock);
+		rmap_target_hold(target);
+	spin_unlock(&rmap_target_lock);
 	return live;
 }
 
@@ -323,23 +325,24 @@ static int target_publish(struct target *target, bool own, gfp_t gfp,
 	struct target_net *tn = target->tn;
 	int err = 0;
 
-	spin_lock(&target_lock);
-	*other = own ? NULL : target_table_find(tn, target->entry.val.ifindex,
-						target->port.prog);
+	spin_lock(&rmap_target_lock);
+	*other = own ? NULL : rmap_target_table_find(tn,
+						     target->entry.val.ifindex,
+						     target->port.prog);
 	if (*other)
-		target_hold(*other);
+		rmap_target_hold(*other);
 	else
-		err = target_table_add(tn, target, gfp);
+		err = rmap_target_table_add(tn, target, gfp);
 	if (*other || err)
 		target_retire(target);
-	spin_unlock(&target_lock);
+	spin_unlock(&rmap_target_lock);
 	return err;
 }
 
 /**
- * target_get() - the target that is asked for, made if there is none
+ * rmap_target_get() - the target that is asked for, made if there is none
  * @want: what is asked for
- * @found: what target_find() has found in the same RCU read section
+ * @found: what rmap_target_find() has found in the same RCU read section
  * @bulkqs: of the map, for a target that cannot have the device's spare ones
  *
  * Core unlists a device, waits for a grace period and then notifies, so a
@@ -348,10 +351,10 @@ static int target_publish(struct target *target, bool own, gfp_t gfp,
  * Context: process context, inside an RCU read section that lasts until the
  * target is published.
  * Return: the target, with a reference; an error pointer: -EINVAL when there
- * is no such device, -ENOMEM, -EOPNOTSUPP from port_init().
+ * is no such device, -ENOMEM, -EOPNOTSUPP from rmap_port_init().
  */
-struct target *target_get(struct target_want *want, struct target *found,
-			  struct bulkq_reserve *bulkqs)
+struct target *rmap_target_get(struct target_want *want, struct target *found,
+			       struct bulkq_reserve *bulkqs)
 {
 	struct target *target, *other;
 	struct net_device *dev;
@@ -360,11 +363,11 @@ struct target *target_get(struct target_want *want, struct target *found,
 	if (found && target_hold_live(found))
 		return found;
 
-	dev = target_want_dev(want);
+	dev = rmap_target_want_dev(want);
 	if (!dev)
 		return ERR_PTR(-EINVAL);
 
-	target = target_alloc(target_table_net(want->net), dev, want->prog,
+	target = target_alloc(rmap_target_table_net(want->net), dev, want->prog,
 			      want->own, bulkqs, want->gfp);
 	if (IS_ERR(target))
 		return target;
@@ -378,51 +381,51 @@ struct target *target_get(struct target_want *want, struct target *found,
 	}
 
 	/* The notifier sees the port from here on; catch up with before. */
-	port_mirror(&target->port);
+	rmap_port_mirror(&target->port);
 	return target;
 }
 
 /**
- * target_own_memory() - what a target takes that is one entry's own
+ * rmap_target_own_memory() - what a target takes that is one entry's own
  *
  * Context: any.
  * Return: bytes, those of all possible CPUs included.
  */
-size_t target_own_memory(void)
+size_t rmap_target_own_memory(void)
 {
 	return sizeof(struct target) + sizeof(struct redirmap_val) +
 	       bulkq_memory();
 }
 
 /**
- * target_queue_sweep() - let holders let go of what is dead, soon
+ * rmap_target_queue_sweep() - let holders let go of what is dead, soon
  *
  * Context: any.
  */
-void target_queue_sweep(void)
+void rmap_target_queue_sweep(void)
 {
 	queue_work(target_wq, target_sweep);
 }
 
 /**
- * target_set_sweep() - say how holders let go of what is dead
- * @sweep: work that calls target_take_dead(), lets all holders let go of what
- *	it gets, and puts it; queued a grace period after targets have died
+ * rmap_target_set_sweep() - say how holders let go of what is dead
+ * @sweep: work that calls rmap_target_take_dead(), lets all holders let go of
+ *	what it gets, and puts it; queued a grace period after targets have died
  *
  * Context: insmod, before there are targets.
  */
-void __init target_set_sweep(struct work_struct *sweep)
+void __init rmap_target_set_sweep(struct work_struct *sweep)
 {
 	target_sweep = sweep;
 }
 
 /**
- * target_module_init() - get ready for maps and for the notifier
+ * rmap_target_module_init() - get ready for maps and for the notifier
  *
  * Context: insmod.
  * Return: 0 or -ENOMEM.
  */
-int __init target_module_init(void)
+int __init rmap_target_module_init(void)
 {
 	BUILD_BUG_ON(offsetof(struct target, entry));
 	BUILD_BUG_ON(offsetof(struct kern_dtab_netdev, dev));
@@ -433,11 +436,11 @@ int __init target_module_init(void)
 }
 
 /**
- * target_module_exit() - wait until the last target is gone
+ * rmap_target_module_exit() - wait until the last target is gone
  *
  * Context: rmmod, with no map left and the notifier unregistered.
  */
-void target_module_exit(void)
+void rmap_target_module_exit(void)
 {
 	wait_var_event(&targets_alive, !atomic_read(&targets_alive));
 	destroy_workqueue(target_wq);

@@ -12,7 +12,7 @@
 struct bulkq_reserve;
 
 /* What has always been dead, for those who need something to point to. */
-extern struct target target_none;
+extern struct target rmap_target_none;
 
 /**
  * target_entry() - where a redirect to a target leads
@@ -39,7 +39,7 @@ static __always_inline void *target_entry(struct target *target)
  * @net: the namespace that @ifindex is of
  * @ifindex: the device
  * @prog: the egress program, referenced by who asks, or NULL
- * @dev: the device, once somebody had to look it up: see target_want_dev()
+ * @dev: the device, once somebody had to look it up: see rmap_target_want_dev()
  * @own: one that nobody else uses, with counters of its own
  * @gfp: how to allocate; must forbid to sleep
  */
@@ -60,7 +60,7 @@ struct target_want {
  * @prog: the egress program, or NULL
  *
  * Context: inside that RCU read section.
- * Return: true when target_find() would return it.
+ * Return: true when rmap_target_find() would return it.
  */
 static inline bool target_is(const struct target *target,
 			     const struct net *net, u32 ifindex,
@@ -72,14 +72,14 @@ static inline bool target_is(const struct target *target,
 	       target_is_live(target);
 }
 
-struct target *target_find(const struct target_want *want);
-struct target *target_get(struct target_want *want, struct target *found,
-			  struct bulkq_reserve *bulkqs);
-struct net_device *target_want_dev(struct target_want *want);
-void target_hold(struct target *target);
-void target_put(struct target *target);
+struct target *rmap_target_find(const struct target_want *want);
+struct target *rmap_target_get(struct target_want *want, struct target *found,
+			       struct bulkq_reserve *bulkqs);
+struct net_device *rmap_target_want_dev(struct target_want *want);
+void rmap_target_hold(struct target *target);
+void rmap_target_put(struct target *target);
 
-size_t target_own_memory(void);
+size_t rmap_target_own_memory(void);
 
 /**
  * target_death_cause() - why a target has died
@@ -94,9 +94,9 @@ static inline enum redirmap_cause target_death_cause(const struct target *target
 			       REDIRMAP_CAUSE_UNREGISTER;
 }
 
-void target_set_sweep(struct work_struct *sweep);
-void target_queue_sweep(void);
-int target_module_init(void);
-void target_module_exit(void);
+void rmap_target_set_sweep(struct work_struct *sweep);
+void rmap_target_queue_sweep(void);
+int rmap_target_module_init(void);
+void rmap_target_module_exit(void);
 
 #endif /* REDIRMAP_TARGET_H */

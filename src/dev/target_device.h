@@ -5,11 +5,11 @@
 struct list_head;
 struct net_device;
 
-void target_device_came(struct net_device *dev);
-void target_device_changed(struct net_device *dev);
-void target_device_left(struct net_device *dev);
+void rmap_target_device_came(struct net_device *dev);
+void rmap_target_device_changed(struct net_device *dev);
+void rmap_target_device_left(struct net_device *dev);
 
-void target_take_dead(struct list_head *dead);
-unsigned int target_deaths(void);
+void rmap_target_take_dead(struct list_head *dead);
+unsigned int rmap_target_deaths(void);
 
 #endif /* REDIRMAP_TARGET_DEVICE_H */

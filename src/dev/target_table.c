@@ -8,9 +8,9 @@
  * Targets that are one entry's own are in a list, for their device's sake only.
  * One table for all namespaces has the targets by number, for netlink.
  *
- * Looked up in bpf(2), inside an RCU read section or under target_lock; changed,
- * under target_lock, there, in the work item that frees targets, and in the
- * netdev notifier. Read, under target_lock, by netlink.
+ * Looked up in bpf(2), inside an RCU read section or under rmap_target_lock;
+ * changed, under rmap_target_lock, there, in the work item that frees targets,
+ * and in the netdev notifier. Read, under rmap_target_lock, by netlink.
  */
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
@@ -24,95 +24,101 @@
  * Protects the tables, and that targets get and lose their last reference. One
  * for all namespaces, because a dead target may outlive its namespace.
  */
-DEFINE_SPINLOCK(target_lock);
+DEFINE_SPINLOCK(rmap_target_lock);
 
 static unsigned int target_net_id;
 
-/* All targets, by their id; what is in it is not freed under target_lock. */
+/*
+ * All targets, by their id; what is in it is not freed under rmap_target_lock.
+ */
 static DEFINE_XARRAY_ALLOC(targets_by_id);
 
-/* Changes with what target_next_info() finds; written under target_lock. */
+/*
+ * Changes with what rmap_target_next_info() finds; written under
+ * rmap_target_lock.
+ */
 static unsigned int target_generation_count = 1;
 
 /**
- * target_table_net() - the targets of a network namespace
+ * rmap_target_table_net() - the targets of a network namespace
  * @net: the namespace
  *
  * Context: any; the namespace must not go meanwhile.
  * Return: its tables.
  */
-struct target_net *target_table_net(const struct net *net)
+struct target_net *rmap_target_table_net(const struct net *net)
 {
 	return net_generic(net, target_net_id);
 }
 
 /**
- * target_table_find() - the target of a device and a program
+ * rmap_target_table_find() - the target of a device and a program
  * @tn: the namespace's targets
  * @ifindex: the device
  * @prog: the egress program, or NULL
  *
- * Context: under target_lock, or inside an RCU read section.
+ * Context: under rmap_target_lock, or inside an RCU read section.
  * Return: the target, without a reference, or NULL.
  */
-struct target *target_table_find(struct target_net *tn, u32 ifindex,
-				 const struct bpf_prog *prog)
+struct target *rmap_target_table_find(struct target_net *tn, u32 ifindex,
+				      const struct bpf_prog *prog)
 {
 	struct target *target = xa_load(&tn->targets, ifindex);
 
 	while (target && target->port.prog != prog)
 		target = rcu_dereference_check(target->sibling,
-					       lockdep_is_held(&target_lock));
+					       lockdep_is_held(&rmap_target_lock));
 	return target;
 }
 
 /**
- * target_table_first() - the first target of a device
+ * rmap_target_table_first() - the first target of a device
  * @tn: the namespace's targets
  * @dev: the device. Core repeats NETDEV_UNREGISTER while somebody holds it, and
  *	by then another one may have got its ifindex
  *
- * Context: under target_lock.
+ * Context: under rmap_target_lock.
  * Return: the target, or NULL.
  */
-struct target *target_table_first(struct target_net *tn,
-				  const struct net_device *dev)
+struct target *rmap_target_table_first(struct target_net *tn,
+				       const struct net_device *dev)
 {
 	struct target *target;
 
-	lockdep_assert_held(&target_lock);
+	lockdep_assert_held(&rmap_target_lock);
 
 	target = xa_load(&tn->targets, dev->ifindex);
 	return target && target->port.real == dev ? target : NULL;
 }
 
 /**
- * target_table_next() - the next target of the same device
+ * rmap_target_table_next() - the next target of the same device
  * @target: one target of the device
  *
- * Context: under target_lock.
+ * Context: under rmap_target_lock.
  * Return: the target, or NULL.
  */
-struct target *target_table_next(const struct target *target)
+struct target *rmap_target_table_next(const struct target *target)
 {
 	return rcu_dereference_protected(target->sibling,
-					 lockdep_is_held(&target_lock));
+					 lockdep_is_held(&rmap_target_lock));
 }
 
 /**
- * target_table_take() - take all targets of a device out, but entries' own ones
+ * rmap_target_table_take() - take all targets of a device out, but entries' own
+ * ones
  * @tn: the namespace's targets
  * @dev: the device
  *
  * Readers may still come by them.
  *
- * Context: under target_lock.
- * Return: the first one, which target_table_next() goes on from, or NULL.
+ * Context: under rmap_target_lock.
+ * Return: the first one, which rmap_target_table_next() goes on from, or NULL.
  */
-struct target *target_table_take(struct target_net *tn,
-				 const struct net_device *dev)
+struct target *rmap_target_table_take(struct target_net *tn,
+				      const struct net_device *dev)
 {
-	struct target *target = target_table_first(tn, dev);
+	struct target *target = rmap_target_table_first(tn, dev);
 
 	if (target)
 		xa_erase(&tn->targets, dev->ifindex);
@@ -120,18 +126,18 @@ struct target *target_table_take(struct target_net *tn,
 }
 
 /**
- * target_table_changed() - one more target to be told of, or one less
+ * rmap_target_table_changed() - one more target to be told of, or one less
  *
- * Context: under target_lock.
+ * Context: under rmap_target_lock.
  */
-void target_table_changed(void)
+void rmap_target_table_changed(void)
 {
-	lockdep_assert_held(&target_lock);
+	lockdep_assert_held(&rmap_target_lock);
 
 	WRITE_ONCE(target_generation_count, target_generation_count + 1);
 }
 
-/* Before the device's other ones. As target_table_add(). */
+/* Before the device's other ones. As rmap_target_table_add(). */
 static int target_table_link(struct target_net *tn, struct target *target,
 			     gfp_t gfp)
 {
@@ -142,19 +148,20 @@ static int target_table_link(struct target_net *tn, struct target *target,
 }
 
 /**
- * target_table_add() - publish a target
+ * rmap_target_table_add() - publish a target
  * @tn: the namespace's targets, among which there is none like it
- * @target: the target; its id is from target_table_get_id()
+ * @target: the target; its id is from rmap_target_table_get_id()
  * @gfp: how to allocate; must forbid to sleep
  *
- * Context: under target_lock.
+ * Context: under rmap_target_lock.
  * Return: 0 or -ENOMEM.
  */
-int target_table_add(struct target_net *tn, struct target *target, gfp_t gfp)
+int rmap_target_table_add(struct target_net *tn, struct target *target,
+			  gfp_t gfp)
 {
 	int err;
 
-	lockdep_assert_held(&target_lock);
+	lockdep_assert_held(&rmap_target_lock);
 
 	if (target->shown) {
 		hlist_add_head(&target->own_node,
@@ -166,14 +173,14 @@ int target_table_add(struct target_net *tn, struct target *target, gfp_t gfp)
 	}
 	/* A number that was reserved is stored at without more memory. */
 	xa_store(&targets_by_id, target->id, target, 0);
-	target_table_changed();
+	rmap_target_table_changed();
 	return 0;
 }
 
 /* Out of its device's targets; readers may still come by it. */
 static void target_table_unlink(struct xarray *targets, struct target *target)
 {
-	struct target *at, *next = target_table_next(target);
+	struct target *at, *next = rmap_target_table_next(target);
 	u32 ifindex = target->entry.val.ifindex;
 
 	at = xa_load(targets, ifindex);
@@ -185,21 +192,21 @@ static void target_table_unlink(struct xarray *targets, struct target *target)
 			xa_erase(targets, ifindex);
 		return;
 	}
-	while (target_table_next(at) != target)
-		at = target_table_next(at);
+	while (rmap_target_table_next(at) != target)
+		at = rmap_target_table_next(at);
 	rcu_assign_pointer(at->sibling, next);
 }
 
 /**
- * target_table_remove() - let a target be found by its device no more
+ * rmap_target_table_remove() - let a target be found by its device no more
  * @target: a target that was added. One that is dead has been taken out when it
  *	died, and its namespace may be gone
  *
- * Context: under target_lock, which is kept until the target is dead.
+ * Context: under rmap_target_lock, which is kept until the target is dead.
  */
-void target_table_remove(struct target *target)
+void rmap_target_table_remove(struct target *target)
 {
-	lockdep_assert_held(&target_lock);
+	lockdep_assert_held(&rmap_target_lock);
 
 	if (!target_is_live(target))
 		return;
@@ -207,49 +214,49 @@ void target_table_remove(struct target *target)
 		hlist_del_init(&target->own_node);
 	else
 		target_table_unlink(&target->tn->targets, target);
-	target_table_changed();
+	rmap_target_table_changed();
 }
 
 /**
- * target_table_get_id() - reserve a number for a target
+ * rmap_target_table_get_id() - reserve a number for a target
  * @target: gets the number, by which there is nothing to be found yet
  * @gfp: how to allocate; may forbid to sleep
  *
- * Context: process context, target_lock not held.
+ * Context: process context, rmap_target_lock not held.
  * Return: 0 or -ENOMEM.
  */
-int target_table_get_id(struct target *target, gfp_t gfp)
+int rmap_target_table_get_id(struct target *target, gfp_t gfp)
 {
 	return xa_alloc(&targets_by_id, &target->id, NULL, xa_limit_31b, gfp) ?
 	       -ENOMEM : 0;
 }
 
 /**
- * target_table_put_id() - give a target's number back
+ * rmap_target_table_put_id() - give a target's number back
  * @target: the target, which is not found by its number from here on
  *
- * Context: process context, target_lock not held.
+ * Context: process context, rmap_target_lock not held.
  */
-void target_table_put_id(struct target *target)
+void rmap_target_table_put_id(struct target *target)
 {
-	spin_lock(&target_lock);
+	spin_lock(&rmap_target_lock);
 	xa_erase(&targets_by_id, target->id);
-	spin_unlock(&target_lock);
+	spin_unlock(&rmap_target_lock);
 }
 
 /**
- * target_next_info() - walk over all live targets of all namespaces
+ * rmap_target_next_info() - walk over all live targets of all namespaces
  * @id: the least id to look at, 0 to begin; becomes that of what is found
  * @info: filled
  *
  * Context: process context.
  * Return: false when there is none any more.
  */
-bool target_next_info(unsigned long *id, struct target_info *info)
+bool rmap_target_next_info(unsigned long *id, struct target_info *info)
 {
 	struct target *target;
 
-	spin_lock(&target_lock);
+	spin_lock(&rmap_target_lock);
 	xa_for_each_start(&targets_by_id, *id, target, *id)
 		if (target_is_live(target))
 			break;
@@ -265,26 +272,26 @@ bool target_next_info(unsigned long *id, struct target_info *info)
 		info->prog_id = target->entry.val.bpf_prog.id;
 		info->refs = refcount_read(&target->refs);
 		info->own = target->shown;
-		port_stats(&target->port, &info->sum);
+		rmap_port_stats(&target->port, &info->sum);
 	}
-	spin_unlock(&target_lock);
+	spin_unlock(&rmap_target_lock);
 	return target;
 }
 
 /**
- * target_generation() - what changes when a target comes or goes
+ * rmap_target_generation() - what changes when a target comes or goes
  *
  * Context: any.
  * Return: a number other than that before the change.
  */
-unsigned int target_generation(void)
+unsigned int rmap_target_generation(void)
 {
 	return READ_ONCE(target_generation_count);
 }
 
 static int __net_init target_net_init(struct net *net)
 {
-	struct target_net *tn = target_table_net(net);
+	struct target_net *tn = rmap_target_table_net(net);
 	int i;
 
 	xa_init(&tn->targets);
@@ -297,7 +304,7 @@ static int __net_init target_net_init(struct net *net)
 /* All devices have left; targets that are still being swept are dead. */
 static void __net_exit target_net_exit(struct net *net)
 {
-	struct target_net *tn = target_table_net(net);
+	struct target_net *tn = rmap_target_table_net(net);
 
 	WARN_ON_ONCE(!xa_empty(&tn->spares));
 	xa_destroy(&tn->spares);
@@ -313,22 +320,22 @@ static struct pernet_operations target_net_ops = {
 };
 
 /**
- * target_table_init() - make the tables of all namespaces
+ * rmap_target_table_init() - make the tables of all namespaces
  *
  * Context: insmod, sleeps.
  * Return: 0 or -ENOMEM.
  */
-int __init target_table_init(void)
+int __init rmap_target_table_init(void)
 {
 	return register_pernet_subsys(&target_net_ops);
 }
 
 /**
- * target_table_exit() - free them
+ * rmap_target_table_exit() - free them
  *
  * Context: rmmod, sleeps, with no target left.
  */
-void target_table_exit(void)
+void rmap_target_table_exit(void)
 {
 	unregister_pernet_subsys(&target_net_ops);
 	xa_destroy(&targets_by_id);

@@ -37,15 +37,15 @@ enum target_free_state {
  * @entry: what the kernel sees; its unused idx tells whether the target lives
  * @id: index of the target in the holders' tables
  * @refs: one for each holder, one for the sweep while it is due
- * @free_state: whether @free_work is on its way; under target_lock
+ * @free_state: whether @free_work is on its way; under rmap_target_lock
  * @tn: the tables of the namespace that interns the target
  * @net: that namespace. A dead target may outlive both: they are followed where
  *	the target is known to live, and compared elsewhere
  * @sibling: the device's next target, for another program; changed under
- *	target_lock
+ *	rmap_target_lock
  * @shown: of a target that is one entry's own: what lookups return, with its
  *	counters; such a target is in no table, but in its namespace's list
- * @own_node: place there, under target_lock
+ * @own_node: place there, under rmap_target_lock
  * @spare: its bulk queues are the device's: see bulkq.c
  * @moved: the device has left for another namespace
  * @gone: what keeps the counters when the target goes
@@ -139,7 +139,7 @@ static inline bool target_is_live(const struct target *target)
  * @spares: by ifindex, bulk queues of devices: see bulkq.c
  *
  * Nothing of it is looked at per packet. @targets and @own change under
- * target_lock, @spares under its own.
+ * rmap_target_lock, @spares under its own.
  */
 struct target_net {
 	struct xarray targets;
@@ -147,14 +147,14 @@ struct target_net {
 	struct xarray spares;
 };
 
-extern spinlock_t target_lock;
+extern spinlock_t rmap_target_lock;
 
 /**
  * target_table_own() - where targets are listed that are one entry's own
  * @tn: the namespace's targets
  * @ifindex: their device
  *
- * Context: under target_lock, for what is done with the list.
+ * Context: under rmap_target_lock, for what is done with the list.
  * Return: a list of targets, by own_node, of this device and perhaps of others.
  */
 static inline struct hlist_head *target_table_own(struct target_net *tn,
@@ -163,25 +163,26 @@ static inline struct hlist_head *target_table_own(struct target_net *tn,
 	return &tn->own[hash_32(ifindex, TARGET_OWN_BITS)];
 }
 
-struct target_net *target_table_net(const struct net *net);
-struct target *target_table_find(struct target_net *tn, u32 ifindex,
-				 const struct bpf_prog *prog);
-struct target *target_table_first(struct target_net *tn,
-				  const struct net_device *dev);
-struct target *target_table_next(const struct target *target);
-struct target *target_table_take(struct target_net *tn,
-				 const struct net_device *dev);
-int target_table_add(struct target_net *tn, struct target *target, gfp_t gfp);
-void target_table_remove(struct target *target);
+struct target_net *rmap_target_table_net(const struct net *net);
+struct target *rmap_target_table_find(struct target_net *tn, u32 ifindex,
+				      const struct bpf_prog *prog);
+struct target *rmap_target_table_first(struct target_net *tn,
+				       const struct net_device *dev);
+struct target *rmap_target_table_next(const struct target *target);
+struct target *rmap_target_table_take(struct target_net *tn,
+				      const struct net_device *dev);
+int rmap_target_table_add(struct target_net *tn, struct target *target,
+			  gfp_t gfp);
+void rmap_target_table_remove(struct target *target);
 
-int target_table_get_id(struct target *target, gfp_t gfp);
-void target_table_put_id(struct target *target);
-void target_table_changed(void);
+int rmap_target_table_get_id(struct target *target, gfp_t gfp);
+void rmap_target_table_put_id(struct target *target);
+void rmap_target_table_changed(void);
 
-bool target_next_info(unsigned long *id, struct target_info *info);
-unsigned int target_generation(void);
+bool rmap_target_next_info(unsigned long *id, struct target_info *info);
+unsigned int rmap_target_generation(void);
 
-int target_table_init(void);
-void target_table_exit(void);
+int rmap_target_table_init(void);
+void rmap_target_table_exit(void);
 
 #endif /* REDIRMAP_TARGET_TABLE_H */

@@ -14,7 +14,7 @@
 #include "value.h"
 
 /**
- * value_parse() - read a value that user space has written
+ * rmap_value_parse() - read a value that user space has written
  * @map: the map
  * @value: as large as the map's values; counters in it are ignored
  * @val: filled; what the map's values do not have is 0
@@ -22,8 +22,8 @@
  * Context: bpf(2); does not sleep.
  * Return: 0; -EINVAL when it names a program but no device.
  */
-int value_parse(const struct bpf_map *map, const void *value,
-		struct bpf_devmap_val *val)
+int rmap_value_parse(const struct bpf_map *map, const void *value,
+		     struct bpf_devmap_val *val)
 {
 	BUILD_BUG_ON(offsetof(struct redirmap_val, entry));
 	/* User space has it compiled in. */
@@ -37,7 +37,7 @@ int value_parse(const struct bpf_map *map, const void *value,
 }
 
 /**
- * value_refresh() - let an entry's own target show its present counters
+ * rmap_value_refresh() - let an entry's own target show its present counters
  * @target: the target, found inside the present RCU read section
  *
  * Two at once may write: each counter is right at some moment meanwhile.
@@ -46,14 +46,14 @@ int value_parse(const struct bpf_map *map, const void *value,
  *
  * Return: a struct redirmap_val.
  */
-void *value_refresh(struct target *target)
+void *rmap_value_refresh(struct target *target)
 {
 	struct redirmap_val *shown = target->shown;
 	const struct redirmap_stats *now;
 	struct stats_sum sum = {};
 	int i;
 
-	port_stats(&target->port, &sum);
+	rmap_port_stats(&target->port, &sum);
 	now = &sum.stats;
 	WRITE_ONCE(shown->stats.packets, now->packets);
 	WRITE_ONCE(shown->stats.bytes, now->bytes);

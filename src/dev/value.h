@@ -34,9 +34,9 @@ static inline bool value_size_is_known(u32 size)
 	       size == sizeof(struct redirmap_val);
 }
 
-int value_parse(const struct bpf_map *map, const void *value,
-		struct bpf_devmap_val *val);
-void *value_refresh(struct target *target);
+int rmap_value_parse(const struct bpf_map *map, const void *value,
+		     struct bpf_devmap_val *val);
+void *rmap_value_refresh(struct target *target);
 
 /**
  * value_shown() - what a lookup returns
@@ -51,7 +51,7 @@ static inline void *value_shown(const struct bpf_map *map,
 				struct target *target)
 {
 	if (value_counts(map->value_size))
-		return value_refresh(target);
+		return rmap_value_refresh(target);
 	return &target->entry.val;
 }
 

@@ -16,15 +16,15 @@
 #include "log.h"
 #include "xdp_trace.h"
 
-struct tracepoint *trace_devmap_xmit_tp __ro_after_init;
-struct tracepoint *trace_redirect_err_tp __ro_after_init;
+struct tracepoint *rmap_trace_devmap_xmit_tp __ro_after_init;
+struct tracepoint *rmap_trace_redirect_err_tp __ro_after_init;
 
 typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
 				    const struct net_device *to, int sent,
 				    int drops, int err);
 
 /**
- * trace_devmap_xmit_call() - call who listens to xdp:xdp_devmap_xmit
+ * rmap_trace_devmap_xmit_call() - call who listens to xdp:xdp_devmap_xmit
  * @from: as of trace_devmap_xmit()
  * @to: as of trace_devmap_xmit()
  * @sent: as of trace_devmap_xmit()
@@ -33,14 +33,14 @@ typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
  *
  * Context: bottom halves off.
  */
-void trace_devmap_xmit_call(const struct net_device *from,
-			    const struct net_device *to, int sent, int drops,
-			    int err)
+void rmap_trace_devmap_xmit_call(const struct net_device *from,
+				 const struct net_device *to, int sent,
+				 int drops, int err)
 {
 	struct tracepoint_func *func;
 
 	preempt_disable_notrace();
-	func = rcu_dereference_raw(trace_devmap_xmit_tp->funcs);
+	func = rcu_dereference_raw(rmap_trace_devmap_xmit_tp->funcs);
 	for (; func && func->func; func++)
 		((trace_devmap_xmit_t)func->func)(func->data, from, to, sent,
 						  drops, err);
@@ -50,23 +50,24 @@ void trace_devmap_xmit_call(const struct net_device *from,
 static void __init trace_find(struct tracepoint *tp, void *priv)
 {
 	if (!strcmp(tp->name, "xdp_devmap_xmit"))
-		trace_devmap_xmit_tp = tp;
+		rmap_trace_devmap_xmit_tp = tp;
 	else if (!strcmp(tp->name, "xdp_redirect_err"))
-		trace_redirect_err_tp = tp;
+		rmap_trace_redirect_err_tp = tp;
 }
 
 /**
- * xdp_trace_init() - find the kernel's tracepoints
+ * rmap_xdp_trace_init() - find the kernel's tracepoints
  *
  * Context: insmod.
  * Return: 0, or -EOPNOTSUPP when this kernel does not have one of them.
  */
-int __init xdp_trace_init(void)
+int __init rmap_xdp_trace_init(void)
 {
 	for_each_kernel_tracepoint(trace_find, NULL);
-	if (trace_devmap_xmit_tp && trace_redirect_err_tp)
+	if (rmap_trace_devmap_xmit_tp && rmap_trace_redirect_err_tp)
 		return 0;
 	pr_err("this kernel has no tracepoint %s\n",
-	       trace_devmap_xmit_tp ? "xdp_redirect_err" : "xdp_devmap_xmit");
+	       rmap_trace_devmap_xmit_tp ?
+	       "xdp_redirect_err" : "xdp_devmap_xmit");
 	return -EOPNOTSUPP;
 }

@@ -7,13 +7,13 @@
 
 struct net_device;
 
-extern struct tracepoint *trace_devmap_xmit_tp;
-extern struct tracepoint *trace_redirect_err_tp;
+extern struct tracepoint *rmap_trace_devmap_xmit_tp;
+extern struct tracepoint *rmap_trace_redirect_err_tp;
 
-void trace_devmap_xmit_call(const struct net_device *from,
-			    const struct net_device *to, int sent, int drops,
-			    int err);
-int xdp_trace_init(void);
+void rmap_trace_devmap_xmit_call(const struct net_device *from,
+				 const struct net_device *to, int sent,
+				 int drops, int err);
+int rmap_xdp_trace_init(void);
 
 /**
  * trace_devmap_xmit_enabled() - does somebody listen to xdp:xdp_devmap_xmit?
@@ -23,7 +23,7 @@ int xdp_trace_init(void);
  */
 static inline bool trace_devmap_xmit_enabled(void)
 {
-	return static_key_enabled(&trace_devmap_xmit_tp->key);
+	return static_key_enabled(&rmap_trace_devmap_xmit_tp->key);
 }
 
 /**
@@ -41,7 +41,7 @@ static inline void trace_devmap_xmit(const struct net_device *from,
 				     int drops, int err)
 {
 	if (unlikely(trace_devmap_xmit_enabled()))
-		trace_devmap_xmit_call(from, to, sent, drops, err);
+		rmap_trace_devmap_xmit_call(from, to, sent, drops, err);
 }
 
 #endif /* REDIRMAP_XDP_TRACE_H */

@@ -24,7 +24,8 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 	map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key, flags);
 
 	if (verdict != XDP_REDIRECT)
-		stats_map_missed(record_find(map)->counters, map, verdict);
+		rmap_stats_map_missed(rmap_record_find(map)->counters, map,
+				      verdict);
 	return verdict;
 }
 
@@ -46,7 +47,7 @@ static struct kind second_kinds[] = {
 	},
 };
 
-const struct family second_family = {
+const struct family rmap_second_family = {
 	.kinds = second_kinds,
 	.n_kinds = ARRAY_SIZE(second_kinds),
 };
