@@ -99,7 +99,7 @@ def _():
     through("missed/aborted_array")
     before, maps = sums(), refcnt()
     equal((before["no_member"], before["aborted"]), (1, 1))
-    with held("record_close") as is_held:
+    with held("rmap_record_close") as is_held:
         sh(f"rm -r {PIN}/missed")
         assert is_held()
         stays(before)
@@ -131,7 +131,7 @@ def _():
 def _():
     sh("ip link add du type dummy; ip link set du up")
     index, count = ifindex("du"), state()["gone_count"]
-    with held("target_table_get_id", "spin=1") as is_held:
+    with held("rmap_target_table_get_id", "spin=1") as is_held:
         # It has found no target, makes one, and is overtaken.
         slow = threading.Thread(target=update, args=(tools, 1, index, -1))
         slow.start()

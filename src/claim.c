@@ -86,5 +86,5 @@ remove_hooks:
  */
 void rmap_claim_exit(void)
 {
-	claim_remove_hooks(kind_families());
+	claim_remove_hooks(rmap_kind_families());
 }

@@ -46,12 +46,12 @@ const struct family *rmap_kind_family(unsigned int i)
 }
 
 /**
- * kind_families() - how many families there are
+ * rmap_kind_families() - how many families there are
  *
  * Context: any.
  * Return: the number of the last one, and one more.
  */
-unsigned int kind_families(void)
+unsigned int rmap_kind_families(void)
 {
 	return ARRAY_SIZE(families);
 }
@@ -90,17 +90,17 @@ bool rmap_kind_has(const struct bpf_map *map)
 }
 
 /**
- * kind_memory() - what a map takes of memory
+ * rmap_kind_memory() - what a map takes of memory
  * @map: a claimed map
  *
  * Context: any that the kind's memory() may have.
  * Return: bytes, those of all CPUs included.
  */
-u64 kind_memory(const struct bpf_map *map)
+u64 rmap_kind_memory(const struct bpf_map *map)
 {
 	const struct kind *kind = rmap_kind_find(map->map_type);
 
-	return kind->memory(map) + (kind->record ? 0 : record_memory());
+	return kind->memory(map) + (kind->record ? 0 : rmap_record_memory());
 }
 
 /* The end of a map that the kernel has allocated, and of its record. */
@@ -141,7 +141,7 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 		kind->ops = *map->ops;
 		if (!kind->record)
 			kind->ops.map_free = kind_free;
-		compat_set_mem_usage(&kind->ops, kind_memory);
+		compat_set_mem_usage(&kind->ops, rmap_kind_memory);
 		kind->set_ops(&kind->ops);
 		/* Pairs with the acquire above. */
 		smp_store_release(&kind->stock, map->ops);

@@ -16,7 +16,7 @@ struct sk_buff;
 /**
  * struct kind - a kind of map that is claimed
  * @type: the map type
- * @alloc: make a map of the type, unborn, in the place of the kernel's function;
+ * @alloc: make a map of the type, pending, in the place of the kernel's function;
  *	for the family's hook on that, which may find it here. NULL where the
  *	kernel makes all such maps
  * @set_ops: put our operations over a copy of the kernel's
@@ -27,7 +27,7 @@ struct sk_buff;
  *	has memory of its own
  * @claimed: get ready for a map that is being claimed; optional
  * @memory: what a map takes, in bytes, those of all CPUs included; without a
- *	record of its own memory, which kind_memory() adds
+ *	record of its own memory, which rmap_kind_memory() adds
  * @report: write what netlink tells of such maps alone; 0 or -EMSGSIZE;
  *	optional; inside an RCU read section
  * @stock: the kernel's operations, once such a map was claimed
@@ -89,11 +89,11 @@ struct family {
 extern const struct family KIND_FAMILIES;
 
 const struct family *rmap_kind_family(unsigned int i);
-unsigned int kind_families(void);
+unsigned int rmap_kind_families(void);
 struct kind *rmap_kind_find(enum bpf_map_type type);
 bool rmap_kind_claim(struct kind *kind, struct bpf_map *map);
 bool rmap_kind_has(const struct bpf_map *map);
-u64 kind_memory(const struct bpf_map *map);
+u64 rmap_kind_memory(const struct bpf_map *map);
 void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed);
 
 int rmap_kind_init(void);

@@ -105,7 +105,7 @@ static int __init main_init_families(void)
 
 static void main_exit_families(void)
 {
-	main_exit_first_families(kind_families());
+	main_exit_first_families(rmap_kind_families());
 }
 
 /* All of the module, what is needed first. */

@@ -46,7 +46,7 @@ int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
 	    nla_put_u32(skb, REDIRMAP_A_MAP_CAPACITY, map->max_entries) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_NETNS, record->netns_ino,
 			      REDIRMAP_A_MAP_PAD) ||
-	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_MEMORY, kind_memory(map),
+	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_MEMORY, rmap_kind_memory(map),
 			      REDIRMAP_A_MAP_PAD) ||
 	    (kind->report && kind->report(skb, record)))
 		return -EMSGSIZE;

@@ -233,19 +233,19 @@ struct record *rmap_record_next(struct record *at, u64 serial)
 			      __alignof__(struct stats_map))
 
 /**
- * record_memory() - what a record takes that is not part of its map
+ * rmap_record_memory() - what a record takes that is not part of its map
  *
  * Context: any.
  * Return: bytes, those of all CPUs included.
  */
-size_t record_memory(void)
+size_t rmap_record_memory(void)
 {
 	return RECORD_COUNTERS + nr_cpu_ids * sizeof(struct stats_map);
 }
 
 static struct record *record_alloc(void)
 {
-	struct record *record = kvzalloc(record_memory(), GFP_KERNEL);
+	struct record *record = kvzalloc(rmap_record_memory(), GFP_KERNEL);
 
 	if (record)
 		record->counters = (void *)record + RECORD_COUNTERS;

@@ -57,7 +57,7 @@ void rmap_record_find_closed(const struct net *net);
 
 struct record *rmap_record_take(void);
 void rmap_record_free(struct record *record);
-size_t record_memory(void);
+size_t rmap_record_memory(void);
 int rmap_record_reserve_init(void);
 void rmap_record_reserve_exit(void);
 

@@ -170,13 +170,14 @@ size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve);
 struct xdp_dev_bulk_queue __percpu *
 rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp);
 
-void bulkq_stock_push(struct bulkq_stock *stock,
-		      struct xdp_dev_bulk_queue __percpu *bulkq);
-struct xdp_dev_bulk_queue __percpu *bulkq_stock_pop(struct bulkq_stock *stock);
+void rmap_bulkq_stock_push(struct bulkq_stock *stock,
+			   struct xdp_dev_bulk_queue __percpu *bulkq);
+struct xdp_dev_bulk_queue __percpu *
+rmap_bulkq_stock_pop(struct bulkq_stock *stock);
 
 void rmap_bulkq_pool_fill(void);
-struct xdp_dev_bulk_queue __percpu *bulkq_pool_take(void);
-void bulkq_pool_exit(void);
+struct xdp_dev_bulk_queue __percpu *rmap_bulkq_pool_take(void);
+void rmap_bulkq_pool_exit(void);
 
 void rmap_bulkq_spare_bring(struct xarray *spares,
 			    const struct net_device *real, gfp_t gfp);

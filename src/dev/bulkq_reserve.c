@@ -98,7 +98,7 @@ bulkq_surplus(struct bulkq_reserve *reserve)
 
 	raw_spin_lock(&bulkq_lock);
 	if (bulkq_lacks(reserve) < 0)
-		bulkq = bulkq_stock_pop(&reserve->stock);
+		bulkq = rmap_bulkq_stock_pop(&reserve->stock);
 	raw_spin_unlock(&bulkq_lock);
 	return bulkq;
 }
@@ -117,7 +117,7 @@ static bool bulkq_add(struct bulkq_reserve *reserve, gfp_t gfp)
 
 	raw_spin_lock(&bulkq_lock);
 	if (bulkq)
-		bulkq_stock_push(&reserve->stock, bulkq);
+		rmap_bulkq_stock_push(&reserve->stock, bulkq);
 	reserve->starved = lacks && !bulkq;
 	raw_spin_unlock(&bulkq_lock);
 	return bulkq;
@@ -444,7 +444,7 @@ rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 	bool low;
 
 	raw_spin_lock(&bulkq_lock);
-	bulkq = bulkq_stock_pop(&reserve->stock);
+	bulkq = rmap_bulkq_stock_pop(&reserve->stock);
 	if (more)
 		bulkq_look_ahead(reserve, reserve->ahead + 1);
 	else if (reserve->groups)
@@ -463,7 +463,7 @@ rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 		mod_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
 	if (!bulkq)
 		bulkq = rmap_bulkq_alloc(gfp);
-	return bulkq ?: bulkq_pool_take();
+	return bulkq ?: rmap_bulkq_pool_take();
 }
 
 /**
@@ -488,5 +488,5 @@ void rmap_bulkq_module_exit(void)
 	/* The first one may queue the second one, and itself. */
 	cancel_delayed_work_sync(&bulkq_due_work);
 	cancel_delayed_work_sync(&bulkq_filled_work);
-	bulkq_pool_exit();
+	rmap_bulkq_pool_exit();
 }

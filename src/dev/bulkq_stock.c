@@ -24,7 +24,7 @@ static DEFINE_RAW_SPINLOCK(bulkq_pool_lock);
 static struct bulkq_stock bulkq_pool;
 
 /**
- * bulkq_stock_push() - put bulk queues into a stock
+ * rmap_bulkq_stock_push() - put bulk queues into a stock
  * @stock: the stock
  * @bulkq: idle queues
  *
@@ -33,8 +33,8 @@ static struct bulkq_stock bulkq_pool;
  *
  * Context: under the lock of the stock's owner.
  */
-void bulkq_stock_push(struct bulkq_stock *stock,
-		      struct xdp_dev_bulk_queue __percpu *bulkq)
+void rmap_bulkq_stock_push(struct bulkq_stock *stock,
+			   struct xdp_dev_bulk_queue __percpu *bulkq)
 {
 	bulkq_first(bulkq)->q[0] = (__force void *)stock->first;
 	stock->first = bulkq;
@@ -42,13 +42,14 @@ void bulkq_stock_push(struct bulkq_stock *stock,
 }
 
 /**
- * bulkq_stock_pop() - take bulk queues out of a stock
+ * rmap_bulkq_stock_pop() - take bulk queues out of a stock
  * @stock: the stock
  *
  * Context: under the lock of the stock's owner.
  * Return: idle queues, or NULL.
  */
-struct xdp_dev_bulk_queue __percpu *bulkq_stock_pop(struct bulkq_stock *stock)
+struct xdp_dev_bulk_queue __percpu *
+rmap_bulkq_stock_pop(struct bulkq_stock *stock)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq = stock->first;
 	struct kern_bulkq *first;
@@ -82,7 +83,7 @@ void rmap_bulkq_pool_fill(void)
 		raw_spin_lock(&bulkq_pool_lock);
 		full = bulkq_pool.count >= BULKQ_POOL;
 		if (!full)
-			bulkq_stock_push(&bulkq_pool, bulkq);
+			rmap_bulkq_stock_push(&bulkq_pool, bulkq);
 		raw_spin_unlock(&bulkq_pool_lock);
 		if (full)
 			rmap_bulkq_free(bulkq);
@@ -90,30 +91,30 @@ void rmap_bulkq_pool_fill(void)
 }
 
 /**
- * bulkq_pool_take() - bulk queues for a port, when there are no others
+ * rmap_bulkq_pool_take() - bulk queues for a port, when there are no others
  *
  * Context: any.
  * Return: an idle queue for each possible CPU, or NULL.
  */
-struct xdp_dev_bulk_queue __percpu *bulkq_pool_take(void)
+struct xdp_dev_bulk_queue __percpu *rmap_bulkq_pool_take(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 
 	raw_spin_lock(&bulkq_pool_lock);
-	bulkq = bulkq_stock_pop(&bulkq_pool);
+	bulkq = rmap_bulkq_stock_pop(&bulkq_pool);
 	raw_spin_unlock(&bulkq_pool_lock);
 	return bulkq;
 }
 
 /**
- * bulkq_pool_exit() - free the pool
+ * rmap_bulkq_pool_exit() - free the pool
  *
  * Context: rmmod, with no map left.
  */
-void bulkq_pool_exit(void)
+void rmap_bulkq_pool_exit(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 
-	while ((bulkq = bulkq_pool_take()))
+	while ((bulkq = rmap_bulkq_pool_take()))
 		rmap_bulkq_free(bulkq);
 }
