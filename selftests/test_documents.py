@@ -179,6 +179,7 @@ OUTCOMES = (
     (r"ip -s link( show DEV)?", says("DEV", "RX:")),
     (r"ip netns", lambda output: equal({line.split()[0] for line in output.splitlines()},
                                        named_namespaces())),
+    (r"ip link", says("DEV", "port2")),
     (r"ip link show DEV", says("DEV", "xdp")),
     (r"ip link set (\S+) up", lambda output, device: says("UP")(sh(f"ip link show {device}"))),
     (r"bpftool net attach .* dev TARGET", lambda output: says("xdp")(sh("ip link show TARGET"))),
