@@ -345,23 +345,23 @@ prefixes()
 }
 result "a prefix with more slashes is the same" prefixes
 
-# stub TOOL N: the Nth call fails, and all that follow.
-stub()
+# fails_from TOOL N: the Nth call of a tool fails, and so do all that follow.
+fails_from()
 {
-	mkdir -p $work/stubs
+	mkdir -p $work/failing
 	rm -f $work/calls
-	cat >$work/stubs/"$1" <<-END
+	cat >$work/failing/"$1" <<-END
 		#!/bin/sh
 		echo >>$work/calls
 		[ \$(wc -l <$work/calls) -lt $2 ] && exec $(command -v "$1") "\$@"
 		exit 1
 	END
-	chmod +x $work/stubs/"$1"
+	chmod +x $work/failing/"$1"
 }
 
 fails()
 {
-	if PATH=$work/stubs:$PATH run_make "$@" DESTDIR=$dest PREFIX=/usr; then
+	if PATH=$work/failing:$PATH run_make "$@" DESTDIR=$dest PREFIX=/usr; then
 		echo "make $* has not failed"
 		return 1
 	fi
@@ -379,27 +379,27 @@ fails_midway()
 
 	mkdir -p "$release_tree"
 	touch "$release_tree/modules.order"
-	stub depmod 1
+	fails_from depmod 1
 	fails install || rc=1
 	run_make uninstall DESTDIR=$dest PREFIX=/usr >$work/said 2>&1 || rc=1
 	cat $work/said
 	! grep stays $work/said || rc=1
 	! below $dest | grep redirmap || rc=1
 	[ ! -e $dest/usr ] || rc=1
-	rm -r $work/stubs
+	rm -r $work/failing
 
-	stub install 5
+	fails_from install 5
 	fails install || rc=1
-	rm -r $work/stubs
+	rm -r $work/failing
 	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
 	diff <(echo "$expected") <(below $dest | grep redirmap) || rc=1
 
 	# A version that is there works on.
-	stub install 5
+	fails_from install 5
 	content | grep redirmap >$work/before
 	fails install || rc=1
 	content | grep redirmap | diff $work/before - || rc=1
-	rm -r $work/stubs
+	rm -r $work/failing
 	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
 	[ ! -e $dest/usr ] || rc=1
 	rm -r $dest/lib

@@ -4,7 +4,7 @@
  *
  *  security_bpf_map_*	observed: the first point after map_create() has set
  *			the map's ops, and before anybody else can have the
- *			map. What is to be claimed gets our ops here.
+ *			map. A map that the policy claims gets our ops here.
  *
  * Families hook besides what they need to make maps of their own: such a map is
  * known again here. Of others, which the kernel has made, the policy is asked.
