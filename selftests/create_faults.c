@@ -302,23 +302,6 @@ TEST_F(faults, empty_maps_are_paid_for)
 		close(fds[i]);
 }
 
-/* What fdinfo tells; 0 without. */
-static long memlock(int fd)
-{
-	char path[64], line[128];
-	long val = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "memlock: %ld", &val) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return val;
-}
-
 #define FULL 2
 
 /* Each of the entries with counters has a target of its own, with all it takes. */
@@ -350,7 +333,7 @@ TEST_F(faults, full_maps_are_paid_for)
 	least = counts ? (long)FULL * entries * 256 * cpus() : 0;
 	EXPECT_TRUE(percpu_is_charged(percpu, charged, least));
 	for (i = 0; i < FULL; i++)
-		told += memlock(fds[i]);
+		told += map_memlock(fds[i]);
 	if (counts && maps_tell) {
 		TH_LOG("%ld bytes are charged, %ld are told", cg_current() - before, told);
 		/*
@@ -387,7 +370,7 @@ TEST_F(faults, no_promise_beside_entries)
 	/* In the end each entry adds as much as the second one. */
 	for (try = 0; try < 2000; try++) {
 		for (i = 0; i < 3; i++)
-			told[i] = memlock(fds[i]);
+			told[i] = map_memlock(fds[i]);
 		if (told[2] - told[0] == (told[1] - told[0]) * (fill[2] - 1))
 			break;
 		usleep(5000);

@@ -164,30 +164,13 @@ TEST_F(reserve, few_at_once)
 		close(fds[i]);
 }
 
-/* What a map takes; where the kernel asks the map itself, with its reserve. */
-static long memlock(int fd)
-{
-	char path[64], line[128];
-	long val = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "memlock: %ld", &val) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return val;
-}
-
 static bool has_reserve(int fd, long empty, bool has)
 {
 	int i;
 
-	for (i = 0; i < 2000 && (memlock(fd) != empty) != has; i++)
+	for (i = 0; i < 2000 && (map_memlock(fd) != empty) != has; i++)
 		usleep(10000);
-	return (memlock(fd) != empty) == has;
+	return (map_memlock(fd) != empty) == has;
 }
 
 /* A map that got its sets for nothing has lost them, and gets them again. */
@@ -204,7 +187,7 @@ TEST_F(reserve, idle_neighbour)
 		fds[i] = MAKE_MAP(CHUNK);
 		ASSERT_GE(fds[i], 0);
 	}
-	empty = memlock(fds[2]);
+	empty = map_memlock(fds[2]);
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(bpf_map_update_elem(fds[i], &key, &val, BPF_ANY), 0);
 		EXPECT_TRUE(has_reserve(fds[2], empty, true));

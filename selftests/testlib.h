@@ -71,6 +71,26 @@ static inline int read_int(const char *path)
 	return val;
 }
 
+/*
+ * The memory of a map that fdinfo shows, in bytes; 0 where it shows none. With a
+ * claimed map's reserve, on kernels that ask the map itself.
+ */
+static inline long map_memlock(int fd)
+{
+	char path[64], line[128];
+	long val = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %ld", &val) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return val;
+}
+
 static inline bool write_str(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
