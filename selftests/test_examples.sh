@@ -12,10 +12,10 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/tap.sh
-. "$here/tap.sh"
-# shellcheck source=selftests/tools.sh
-. "$here/tools.sh"
+# shellcheck source=selftests/lib/tap.sh
+. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/tools.sh
+. "$here/lib/tools.sh"
 
 [ "$(id -u)" = 0 ] && [ -d /sys/module/redirmap ] || exit 4
 claim=/sys/module/redirmap/parameters/claim

@@ -10,8 +10,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/tap.sh
-. "$here/tap.sh"
+# shellcheck source=selftests/lib/tap.sh
+. "$here/lib/tap.sh"
 
 top=$(cd "$here/.." && pwd)
 release=$(uname -r)

@@ -11,8 +11,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/tap.sh
-. "$here/tap.sh"
+# shellcheck source=selftests/lib/tap.sh
+. "$here/lib/tap.sh"
 
 : "${REDIRMAP_KO:=$here/../build/$(uname -r)/redirmap.ko}"
 : "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"
@@ -203,7 +203,7 @@ put()
 # The same, in vain, 1000 times at once
 put_often()
 {
-	python3 - "$here" "$bpffs/$1" "$bpffs/$2" <<-'END'
+	python3 - "$here/lib" "$bpffs/$1" "$bpffs/$2" <<-'END'
 		import ctypes, errno, sys
 		sys.path.insert(0, sys.argv[1])
 		from testlib import libbpf, open_pinned

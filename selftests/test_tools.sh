@@ -14,10 +14,10 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/tap.sh
-. "$here/tap.sh"
-# shellcheck source=selftests/tools.sh
-. "$here/tools.sh"
+# shellcheck source=selftests/lib/tap.sh
+. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/tools.sh
+. "$here/lib/tools.sh"
 
 # Redirects in a run: what is sent to in0; 192 frames of that are redirected to
 # in1 before, and one more tells where the run begins.

@@ -16,10 +16,10 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/tap.sh
-. "$here/tap.sh"
-# shellcheck source=selftests/tools.sh
-. "$here/tools.sh"
+# shellcheck source=selftests/lib/tap.sh
+. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/tools.sh
+. "$here/lib/tools.sh"
 in_a_net "$@"
 
 # --- what tools print each second -----------------------------------------

@@ -25,7 +25,7 @@ from importlib.util import find_spec
 sys.dont_write_bytecode = True
 
 HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parent
+TOP = HERE.parent.parent
 OUTPUT = pathlib.Path(os.environ.get("REDIRMAP_TEST_OUTPUT", TOP / "build/selftests"))
 KO = os.environ.get("REDIRMAP_KO", f"{TOP}/build/{os.uname().release}/redirmap.ko")
 CLAIM = os.environ.get("REDIRMAP_CLAIM", "rm_*")
