@@ -2,7 +2,7 @@
 """Why frames were lost, and what to do about it.
 
 The texts are those of enum redirmap_drop in include/uapi/linux/redirmap.h, in
-its order; selftests/spec.py compares them.
+its order; selftests/helpers/netlink_spec.py compares them.
 """
 
 
