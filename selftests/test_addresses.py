@@ -202,7 +202,8 @@ def _():
 @test("files: /sys/module/redirmap, and none in debugfs")
 def _():
     for path in MODULE.rglob("*"):
-        # The kernel's own, of each module, and root's alone to read: see trust.c.
+        # The kernel's own, of each module, and root's alone to read: see
+        # core_privileges.c.
         if path.is_symlink() or not path.is_file() or "sections" in path.parts:
             continue
         if path.stat().st_mode & 0o400:

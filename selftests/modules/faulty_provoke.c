@@ -22,7 +22,7 @@
 #define HEADROOM 128
 #define LEN 200
 
-/* In the order of selftests/driver_checks.c. */
+/* In the order of selftests/dev_driver_checks.c. */
 enum faulty_fault {
 	FAULT_NONE,
 	FAULT_CONTEXT,

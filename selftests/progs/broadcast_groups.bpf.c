@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for broadcast_groups.c: groups are devmaps in an outer map. */
+/*
+ * XDP programs for dev_broadcast_groups.c: groups are devmaps in an outer map.
+ */
 #include "netlib.bpf.h"
 
 struct {

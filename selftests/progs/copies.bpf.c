@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* For broadcast_copies.c: what the stack gets of frames that receivers pass. */
+/*
+ * For dev_broadcast_copies.c: what the stack gets of frames that receivers
+ * pass.
+ */
 #include "netlib.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>

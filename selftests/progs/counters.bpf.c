@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for counters.c: senders, egress programs, and who reads entries. */
+/*
+ * XDP programs for dev_counters.c: senders, egress programs, and who reads
+ * entries.
+ */
 #include <linux/redirmap.h>
 
 #include "netlib.bpf.h"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* For create_faults.c: a security module that forbids maps of a certain name. */
+/*
+ * For dev_map_create_faults.c: a security module that forbids maps of a certain
+ * name.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>

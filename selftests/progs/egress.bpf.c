@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for egress*.c: senders that number their frames and redirect
+ * XDP programs for dev_egress*.c: senders that number their frames and redirect
  * them through the map "targets", egress programs for its entries, and a
  * receiver that keeps a log. The test sets the variables, and reads the logs.
  */

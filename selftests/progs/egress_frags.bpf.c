@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for egress_frags.c: all of them take frames of several buffers. */
+/*
+ * XDP programs for dev_egress_frags.c: all of them take frames of several
+ * buffers.
+ */
 #include "netlib.bpf.h"
 
 #define LOG_MAX 64

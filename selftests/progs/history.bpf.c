@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for history.c: a sender that waits in the middle of a poll, with
- * frames queued, until the test has done something; and counts of what becomes
- * of frames that are not received.
+ * XDP programs for dev_history.c: a sender that waits in the middle of a poll,
+ * with frames queued, until the test has done something; and counts of what
+ * becomes of frames that are not received.
  */
 #include "netlib.bpf.h"
 

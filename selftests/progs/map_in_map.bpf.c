@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs of map_in_map.c: redirect by an inner map, and count what comes. */
+/*
+ * XDP programs of dev_map_in_map.c: redirect by an inner map, and count what
+ * comes.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For meanwhile.c: holds a thread up in the kernel until it is told to let go.
- * By fentry, for bpf(2) keeps programs on kprobes from running where it matters.
+ * For dev_call_races.c: holds a thread up in the kernel until it is told to let
+ * go. By fentry, for bpf(2) keeps programs on kprobes from running where it
+ * matters.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Programs for neighbours.c: one that sends frames, in turn by their number,
- * through every kind of redirect that there is; and one that counts flushes.
+ * Programs for dev_redirect_mixed.c: one that sends frames, in turn by their
+ * number, through every kind of redirect that there is; and one that counts
+ * flushes.
  */
 #include "sinklib.bpf.h"
 
-/* As in neighbours.c. */
+/* As in dev_redirect_mixed.c. */
 enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
 /* The test puts maps of the kinds in question in the place of these two. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* For broadcast_place.c: the namespaces that devices are in which frames go to. */
+/*
+ * For dev_broadcast_place.c: the namespaces that devices are in which frames go
+ * to.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>

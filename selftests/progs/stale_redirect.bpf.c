@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs for stale_redirect.c. */
+/* Programs for dev_redirect_stale.c. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

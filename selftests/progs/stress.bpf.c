@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs for stress.c. */
+/* Programs for dev_stress.c. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Batches that meet an error: how far they come, what they say, and that
- * nothing is lost. Claimed maps only: see map_batch.c.
+ * nothing is lost. Claimed maps only: see dev_map_batch.c.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>

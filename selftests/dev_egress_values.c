@@ -2,7 +2,7 @@
 /*
  * Values with egress programs: which programs an entry takes and which errno
  * it gives for others, and what a lookup returns. What the programs do is in
- * egress.c, how long they live in egress_life.c.
+ * dev_egress.c, how long they live in dev_egress_life.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones and expects the
  * same of both.

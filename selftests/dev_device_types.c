@@ -368,7 +368,7 @@ TEST_F(devices, bridge)
 
 /*
  * More devices without an ndo_xdp_xmit; for a dummy, which nothing comes out
- * of, see redirect.c.
+ * of, see dev_redirect.c.
  */
 TEST_F(devices, no_ndo_xdp_xmit)
 {

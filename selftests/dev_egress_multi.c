@@ -3,7 +3,7 @@
  * Egress programs, more than one at a time: entries for one device with
  * different programs, a program of several devices, members of a broadcast,
  * inner maps, frames of several ingress devices. What a single one does is in
- * egress.c.
+ * dev_egress.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones. They are to be
  * the same but for one fault of the built-in, which is shown here: in native

@@ -295,7 +295,10 @@ TEST_F(elems, write_only_fd)
 	close(fd);
 }
 
-/* What the built-in has no operation for; batches, which ours has: map_batch.c. */
+/*
+ * What the built-in has no operation for; batches, which ours has:
+ * dev_map_batch.c.
+ */
 TEST_F(elems, unsupported)
 {
 	__u32 keys[4] = { 0, 1, 2, 3 }, values[4] = { devs[0] };

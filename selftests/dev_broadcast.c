@@ -4,9 +4,9 @@
  * frame, once for each key that leads to it, and all bytes of it.
  *
  * Every test runs on a map of the kernel's and on a claimed one and expects the
- * same of both. See also broadcast_exclude.c for BPF_F_EXCLUDE_INGRESS,
- * broadcast_members.c for members that cannot have their copy and
- * broadcast_frags.c for frames with fragments.
+ * same of both. See also dev_broadcast_exclude.c for BPF_F_EXCLUDE_INGRESS,
+ * dev_broadcast_members.c for members that cannot have their copy and
+ * dev_broadcast_frags.c for frames with fragments.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -408,7 +408,7 @@ TEST_F(broadcast, devices_come_and_go)
 {
 	/*
 	 * INTENDED DIFFERENCE: on their way out devices are down, where generic
-	 * XDP on a stock map stops; see broadcast_members.c.
+	 * XDP on a stock map stops; see dev_broadcast_members.c.
 	 */
 	bool stops = variant->kind.generic && !variant->kind.claimed;
 	struct cast *c = &self->c;

@@ -410,7 +410,7 @@ TEST_F(pair, same_results)
 		if (!ifindex && !(rnd(&state) % 4))
 			val.bpf_prog.fd = 5;
 
-		/* Intended: see update_exist in map_ops.c. */
+		/* Intended: see update_exist in dev_map_ops.c. */
 		if (op < 4 && flag == BPF_EXIST && get(self->fd[1], key) < 0 &&
 		    variant->type == BPF_MAP_TYPE_DEVMAP_HASH)
 			continue;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * BPF_MAP_LOOKUP_BATCH, UPDATE_BATCH, DELETE_BATCH, LOOKUP_AND_DELETE_BATCH:
- * what they do when all is well. See also map_batch_errors.c, map_batch_race.c.
+ * what they do when all is well. See also dev_map_batch_errors.c,
+ * dev_map_batch_race.c.
  *
  * Claimed maps have them. Intended: stock device maps do not, and say ENOTSUPP.
  * What a batch does is compared with what single operations find.

@@ -104,7 +104,9 @@ TEST_F(lookup, invalid_flags)
 	}
 }
 
-/* The key is not looked at. Where broadcasts go is tested in broadcast*.c. */
+/*
+ * The key is not looked at. Where broadcasts go is tested in dev_broadcast*.c.
+ */
 TEST_F(lookup, broadcast)
 {
 	unsigned int action;

@@ -6,7 +6,8 @@
  *
  * Stock and claimed maps are expected to say the same to everybody. What the
  * netlink family and the command tell whom is test_netlink.py's and
- * test_usage.py's; the namespaces of devices, for root, are events.c's.
+ * test_usage.py's; the namespaces of devices, for root, are
+ * dev_device_leaves.c's.
  */
 #include <linux/capability.h>
 #include <sched.h>

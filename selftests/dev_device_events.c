@@ -3,8 +3,8 @@
  * What happens to devices while frames are redirected to them, all the time, on
  * another CPU: after each event, frames go where they should, or are dropped,
  * and the entry is there, or gone; and a second device, key 1, that nothing
- * happens to goes on getting its frames. events.c has the same events in
- * detail, without traffic.
+ * happens to goes on getting its frames. dev_device_leaves.c has the same
+ * events in detail, without traffic.
  *
  * "Goes on" and "gets none" are told by counting: so many frames have been
  * redirected since, and so many have arrived.

@@ -11,16 +11,16 @@
  * The others:
  *
  *  - size of a hash rounded up above 2^31 (a table of no buckets): max_entries
- *    in map_create.c;
+ *    in dev_map_create.c;
  *  - devices that unregister forgotten by hash maps (never gone, for the
- *    reference): unregister in events.c;
+ *    reference): unregister in dev_device_leaves.c;
  *  - no receive queue for egress programs (ctx->ingress_ifindex read through a
- *    NULL pointer): devices and queues in egress.c;
+ *    NULL pointer): devices and queues in dev_egress.c;
  *  - an egress program that writes to a packet shared by others, in a generic
- *    broadcast: own_copies in egress_broadcast.c;
+ *    broadcast: own_copies in dev_egress_broadcast.c;
  *  - a redirect that was looked up and never used, and used by another program
- *    after its entry was freed: stale_redirect.c;
- *  - those of broadcasts: broadcast*.c.
+ *    after its entry was freed: dev_redirect_stale.c;
+ *  - those of broadcasts: dev_broadcast*.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones and expects the
  * same of both.
@@ -224,7 +224,7 @@ TEST_F(history, program_deleted)
 	EXPECT_EQ(settled(e, "r0", QUEUED / 2), QUEUED / 2);
 	/*
 	 * INTENDED DIFFERENCE: that t1's frames in one poll are for different
-	 * programs is what the built-in does not notice: see egress_multi.c.
+	 * programs is what the built-in does not notice: see dev_egress_multi.c.
 	 */
 	if (variant->kind.claimed) {
 		EXPECT_EQ(settled(e, "r1", (FRAMES - QUEUED) / 2), (FRAMES - QUEUED) / 2);

@@ -2,8 +2,8 @@
 /*
  * Egress programs: what they see, what they may do to a frame, what becomes of
  * the frame by what they return, and what tracepoints say of it. One device and
- * one program at a time; for more see egress_multi.c, for which programs a map
- * takes egress_values.c.
+ * one program at a time; for more see dev_egress_multi.c, for which programs a
+ * map takes dev_egress_values.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones and expects the
  * same of both; where a difference is intended, the test says so.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Batches beside other changes of a map, and batches in long random stories.
- * Claimed maps only: see map_batch.c.
+ * Claimed maps only: see dev_map_batch.c.
  */
 #include <pthread.h>
 

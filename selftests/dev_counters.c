@@ -3,10 +3,10 @@
  * Counters, as values with counters tell them: every frame that was sent is in
  * one of them, for the reason that the test has made.
  *
- * The built-in has no such values, so there are claimed maps only, beside a test
- * that it has none. What takes a driver of our own is in driver_faults.c and
- * memory_faults.c: frames without headroom, drivers that are busy in generic
- * XDP, no memory for a copy.
+ * The built-in has no such values, so there are claimed maps only, beside a
+ * test that it has none. What takes a driver of our own is in
+ * dev_driver_faults.c and dev_broadcast_no_memory.c: frames without headroom,
+ * drivers that are busy in generic XDP, no memory for a copy.
  */
 #define _GNU_SOURCE
 #include <errno.h>

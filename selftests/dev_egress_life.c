@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The life of egress programs: as long as an entry names it, and no longer,
- * however the entry goes. Which ones an entry takes is in egress_values.c.
+ * however the entry goes. Which ones an entry takes is in dev_egress_values.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones and expects the
  * same of both.
