@@ -5,8 +5,8 @@
  * with descriptors that they were given.
  *
  * Stock and claimed maps are expected to say the same to everybody. What the
- * netlink family and the command tell whom is test_netlink.py's and
- * test_usage.py's; the namespaces of devices, for root, are
+ * netlink family and the command tell whom is core_netlink.py's and
+ * cmd_usage.py's; the namespaces of devices, for root, are
  * dev_device_leaves.c's.
  */
 #include <linux/capability.h>

@@ -35,7 +35,7 @@ def make_switch(pin):
 
 def said(*args):
     """The text that the command prints; it succeeds without a complaint. The times of
-    losses are left to test_losses.py."""
+    losses are left to cmd_losses.py."""
     status, out, err = redirmap(command, *args)
     equal((status, err), (0, ""))
     return re.sub(r", (the last one )?(just now|\d+ (s|min) ago)", "", out)

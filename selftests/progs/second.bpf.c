@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for test_second.py: redirects that find no CPU. */
+/* XDP programs for core_second_family.py: redirects that find no CPU. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Programs of test_soak.py. What they offer to claimed maps they count: so many
+ * Programs of dev_soak.py. What they offer to claimed maps they count: so many
  * frames must have been sent, or lost for a reason.
  */
 #include <linux/redirmap.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For test_tools.sh: a program for each map that redirects everything to its
+ * For dev_tracers.sh: a program for each map that redirects everything to its
  * key 1, and one that broadcasts; and a program for the egress.
  */
 #include <linux/bpf.h>

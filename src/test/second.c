@@ -4,7 +4,8 @@
  * whose redirects that find no entry are counted.
  *
  * Shows that the core knows no family: it is in a build of the module with
- * REDIRMAP_TEST_SECOND=y, and nothing else is another one. See test_second.py.
+ * REDIRMAP_TEST_SECOND=y, and nothing else is another one. See
+ * core_second_family.py.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>

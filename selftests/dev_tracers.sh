@@ -6,7 +6,7 @@
 # Documentation/bpf/redirect.rst. All stay for the whole test, for it takes long
 # to start them; bpftrace says on SIGUSR1 what it has counted.
 #
-# test_tools.sh --traffic is the command that perf records.
+# dev_tracers.sh --traffic is the command that perf records.
 
 # Functions are called by result(): shellcheck does not see that.
 # shellcheck disable=SC2317,SC2086

@@ -92,7 +92,7 @@ def _():
         member = re.escape(one["member"] or "(size)")
         assert re.search(rf"^{one['type']} +{member} +{one['where']}$", text, re.M), one
     assert "Maps and targets that are no more have sent " in text, text
-    # test_copies.py sees it grow and shrink.
+    # dev_broadcast_memory.py sees it grow and shrink.
     assert state["copy_memory"] % 4096 == 0, state
     assert re.search(r"^[\d,]+ KiB are kept for the copies of broadcasts\.$", text, re.M), text
 
