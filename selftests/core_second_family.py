@@ -34,7 +34,7 @@ def listed(number):
 
 @test("a cpumap is claimed by its name, listed, and its misses are counted")
 def counted():
-    sh(f"bpftool prog loadall {OUTPUT}/second.bpf.o {PIN}/p pinmaps {PIN}/m; "
+    sh(f"bpftool prog loadall {OUTPUT}/second_family.bpf.o {PIN}/p pinmaps {PIN}/m; "
        f"dd if=/dev/zero of=/tmp/second bs=64 count=1 status=none")
     claimed, stock = open_pinned(f"{PIN}/m/rm_cpu"), open_pinned(f"{PIN}/m/st_cpu")
     try:

@@ -167,7 +167,7 @@ FIXTURE_SETUP(fragments)
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, 0));
 	ASSERT_TRUE(ip("link set s0 mtu 9000\n"));
 	ASSERT_TRUE(cast_members(c, 0, self->members));
-	ASSERT_TRUE(open_object(&self->stack, "copies.bpf.o"));
+	ASSERT_TRUE(open_object(&self->stack, "broadcast_copies.bpf.o"));
 	ASSERT_TRUE(load_object(&self->stack));
 	self->link = bpf_program__attach(bpf_object__find_program_by_name(self->stack.obj,
 									  "look_at_skb"));

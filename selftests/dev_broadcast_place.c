@@ -57,7 +57,7 @@ FIXTURE_SETUP(place)
 	ASSERT_NE(self->own, 0);
 	ASSERT_NE(self->own, self->initial);
 
-	self->obj = bpf_object__open(beside("place.bpf.o"));
+	self->obj = bpf_object__open(beside("broadcast_place.bpf.o"));
 	ASSERT_NE(self->obj, NULL);
 	ASSERT_EQ(bpf_object__load(self->obj), 0);
 	self->link = bpf_program__attach(bpf_object__find_program_by_name(self->obj, "flush"));

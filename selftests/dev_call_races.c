@@ -62,7 +62,7 @@ static bool setup(struct meanwhile *m, const char *func)
 {
 	struct bpf_program *hold, *freed;
 
-	if (!module_refs_become(0) || !open_object(&m->e, "meanwhile.bpf.o"))
+	if (!module_refs_become(0) || !open_object(&m->e, "call_races.bpf.o"))
 		return false;
 	hold = bpf_object__find_program_by_name(m->e.obj, func ? "hold" : "hold_register");
 	bpf_program__set_autoload(bpf_object__find_program_by_name(m->e.obj, "hold"), func);

@@ -397,7 +397,7 @@ static bool attach_lsm(void)
 		if (libbpf_find_vmlinux_btf_id(func, BPF_TRACE_FENTRY) > 0)
 			break;
 	}
-	obj = bpf_object__open_file(beside("create_faults.bpf.o"), NULL);
+	obj = bpf_object__open_file(beside("map_create_faults.bpf.o"), NULL);
 	prog = obj ? bpf_object__find_program_by_name(obj, "forbid") : NULL;
 	return i < 2 && prog && !bpf_program__set_attach_target(prog, 0, hooks[i]) &&
 	       !bpf_object__load(obj) && bpf_program__attach(prog);

@@ -18,7 +18,7 @@
 #include "testlib.h"
 #include "xdplib.h"
 
-/* As in neighbours.bpf.c. */
+/* As in redirect_mixed.bpf.c. */
 enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
 #define FRAMES 1000
@@ -163,7 +163,7 @@ FIXTURE_SETUP(neighbours)
 	ASSERT_TRUE(make_net(e));
 	if (!kind->generic)
 		ASSERT_TRUE(make_veth("g0", "g1", ""));
-	ASSERT_TRUE(open_object(e, "neighbours.bpf.o"));
+	ASSERT_TRUE(open_object(e, "redirect_mixed.bpf.o"));
 	ASSERT_TRUE(use_map(e, "first", make_map(kind->claimed, kind->type, 8)));
 	ASSERT_TRUE(use_map(e, "second", make_map(false, kind->type, 8)));
 	ASSERT_TRUE(load_object(e));

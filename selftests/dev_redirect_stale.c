@@ -56,7 +56,7 @@ FIXTURE_SETUP(stale)
 	ASSERT_TRUE(make_veth("stale0", "stale1", ""));
 	ASSERT_TRUE(make_veth("stale2", "stale3", ""));
 
-	self->obj = bpf_object__open(beside("stale_redirect.bpf.o"));
+	self->obj = bpf_object__open(beside("redirect_stale.bpf.o"));
 	ASSERT_NE(NULL, self->obj);
 
 	self->map = make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP, 4);
