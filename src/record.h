@@ -5,6 +5,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "gone.h"
 #include "stats.h"
 
 struct bpf_map;

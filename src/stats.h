@@ -4,7 +4,6 @@
 
 #include <linux/if.h>
 #include <linux/jiffies.h>
-#include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
@@ -12,7 +11,6 @@
 
 struct bpf_map;
 struct net_device;
-struct stats_gone;
 
 /* Actions that bpf_redirect_map() may return for a missing entry. */
 #define STATS_ACTIONS (XDP_TX + 1)
@@ -127,20 +125,6 @@ struct stats_kept {
 	struct stats_gone_device devices[STATS_GONE_DEVICES];
 };
 
-/**
- * struct stats_leaver - of a map or target: how it comes to be no more
- * @node: place among those that are listed no longer, but may still count; empty
- *	before
- * @round: of struct stats_gone, when it left or was last read
- * @read: adds what was counted to the zeroed second argument, and names the device
- */
-struct stats_leaver {
-	struct list_head node;
-	u64 round;
-	void (*read)(const struct stats_leaver *leaver,
-		     struct stats_gone_device *told);
-};
-
 /*
  * Stamps count so many jiffies, a power of two: 64 ms where there are 250 or 1000 a
  * second, 80 ms with 100, 107 ms with 300. So 32 bits last for more than eight years.
@@ -175,16 +159,7 @@ void rmap_stats_add(const struct stats_cpu __percpu *stats,
 		    struct stats_sum *sum);
 u64 rmap_stats_time(u32 stamp);
 u64 rmap_stats_age(u64 time);
-
-struct stats_gone *rmap_stats_gone_alloc(gfp_t gfp);
-struct stats_gone *rmap_stats_gone_get(struct stats_gone *gone);
-void rmap_stats_gone_put(struct stats_gone *gone);
-void rmap_stats_leaver_init(struct stats_leaver *leaver,
-			    void (*read)(const struct stats_leaver *leaver,
-					 struct stats_gone_device *told));
-void rmap_stats_gone_leave(struct stats_gone *gone,
-			   struct stats_leaver *leaver);
-void rmap_stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver);
-void rmap_stats_gone_read(struct stats_gone *gone, struct stats_kept *kept);
+void rmap_stats_keep(struct stats_kept *kept,
+		     const struct stats_gone_device *told);
 
 #endif /* REDIRMAP_STATS_H */

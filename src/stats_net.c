@@ -15,6 +15,7 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
+#include "gone.h"
 #include "stats.h"
 #include "stats_net.h"
 #include "trace.h"

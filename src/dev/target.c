@@ -46,6 +46,7 @@
 #include <net/net_namespace.h>
 
 #include "bulkq.h"
+#include "gone.h"
 #include "stats.h"
 #include "stats_net.h"
 #include "target.h"

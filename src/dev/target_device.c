@@ -32,6 +32,7 @@
 #include <linux/spinlock.h>
 
 #include "bulkq.h"
+#include "gone.h"
 #include "target.h"
 #include "target_device.h"
 #include "target_table.h"

@@ -11,6 +11,7 @@
 #include <uapi/linux/redirmap.h>
 
 #include "dev_layout.h"
+#include "gone.h"
 #include "port.h"
 #include "stats.h"
 
