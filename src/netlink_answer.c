@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "netlink_answer.h"
+#include "stamp.h"
 #include "stats.h"
 
 /* No alias: asking for the family must not load the module. */
@@ -233,7 +234,7 @@ static int nl_put_drop(struct sk_buff *skb, u32 reason,
 	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_PACKETS,
 			      packets, REDIRMAP_A_DROP_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_DROP_AGE,
-			      rmap_stats_age(sum->last[reason]),
+			      stamp_age(sum->last[reason]),
 			      REDIRMAP_A_DROP_PAD))
 		return -EMSGSIZE;
 	if (unsegmented &&
@@ -255,7 +256,7 @@ static int nl_put_miss(struct sk_buff *skb, u32 action,
 		return -EMSGSIZE;
 	if (action < STATS_LOSSES &&
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MISS_AGE,
-			      rmap_stats_age(sum->last_missed[action]),
+			      stamp_age(sum->last_missed[action]),
 			      REDIRMAP_A_MISS_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);

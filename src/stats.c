@@ -12,45 +12,9 @@
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
 
+#include "stamp.h"
 #include "stats.h"
 #include "trace.h"
-
-/* The present time, which does not wrap around. */
-static u64 stats_now(void)
-{
-	return jiffies / STATS_STAMP_JIFFIES;
-}
-
-/**
- * rmap_stats_time() - when a stamp was made
- * @stamp: of stats_stamp(), at most some years old
- *
- * Context: any.
- * Return: a time that can be compared, and is not 0.
- */
-u64 rmap_stats_time(u32 stamp)
-{
-	u64 now = stats_now();
-	u32 age = (u32)now - stamp;
-
-	/* Another CPU may have read a later one. */
-	return age < U32_MAX - 0xffff ? now - age : now;
-}
-
-/**
- * rmap_stats_age() - how long ago a time is
- * @time: of rmap_stats_time()
- *
- * Context: any.
- * Return: milliseconds, to a stamp.
- */
-u64 rmap_stats_age(u64 time)
-{
-	u64 now = stats_now();
-
-	return time < now ?
-	       jiffies64_to_msecs((now - time) * STATS_STAMP_JIFFIES) : 0;
-}
 
 /**
  * rmap_stats_drop() - count frames that a device has not got
@@ -64,7 +28,7 @@ u64 rmap_stats_age(u64 time)
 void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 		     enum redirmap_drop reason, u32 packets)
 {
-	WRITE_ONCE(stats->last[reason], stats_stamp());
+	WRITE_ONCE(stats->last[reason], stamp_now());
 	u64_stats_add(&stats->drops[reason], packets);
 	trace_redirmap_drop(dev, 0, reason, packets);
 }
@@ -99,7 +63,7 @@ void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 	stats += smp_processor_id();
 	/* Not for what a program leaves to the stack, which may be most of it. */
 	if (action < STATS_LOSSES)
-		WRITE_ONCE(stats->last_missed[action], stats_stamp());
+		WRITE_ONCE(stats->last_missed[action], stamp_now());
 	u64_stats_inc(&stats->missed[action]);
 	trace_redirmap_miss(map->id, action);
 }
@@ -117,7 +81,7 @@ void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 void rmap_stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
 			 enum redirmap_drop reason, u32 packets)
 {
-	u32 now = stats_stamp();
+	u32 now = stamp_now();
 
 	stats += smp_processor_id();
 	if (reason == REDIRMAP_DROP_NO_HEADROOM) {
@@ -137,7 +101,7 @@ static void stats_add_drops(struct stats_sum *sum, enum redirmap_drop reason,
 	if (!packets)
 		return;
 	sum->stats.drops[reason] += packets;
-	sum->last[reason] = max(sum->last[reason], rmap_stats_time(last));
+	sum->last[reason] = max(sum->last[reason], stamp_time(last));
 }
 
 static void stats_add_misses(const struct stats_map *one, struct stats_sum *sum)
@@ -151,7 +115,7 @@ static void stats_add_misses(const struct stats_map *one, struct stats_sum *sum)
 		if (lookups && i < STATS_LOSSES)
 			sum->last_missed[i] =
 				max(sum->last_missed[i],
-				    rmap_stats_time(READ_ONCE(one->last_missed[i])));
+				    stamp_time(READ_ONCE(one->last_missed[i])));
 	}
 }
 
@@ -196,7 +160,7 @@ static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
 
 	sum->stats.packets += u64_stats_read(&stats->packets);
 	sum->stats.bytes += u64_stats_read(&stats->bytes);
-	stats_add_error(sum, READ_ONCE(stats->error), rmap_stats_time(last));
+	stats_add_error(sum, READ_ONCE(stats->error), stamp_time(last));
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
 		packets = u64_stats_read(&stats->drops[i]);
 		stats_add_drops(sum, i, packets, READ_ONCE(stats->last[i]));

@@ -3,8 +3,6 @@
 #define REDIRMAP_STATS_H
 
 #include <linux/if.h>
-#include <linux/jiffies.h>
-#include <linux/log2.h>
 #include <linux/percpu.h>
 #include <linux/u64_stats_sync.h>
 #include <uapi/linux/redirmap.h>
@@ -23,7 +21,7 @@ struct net_device;
  * @bytes: of those
  * @drops: frames that were lost, by reason
  * @error: the driver's last error, positive; of the time of that reason's @last
- * @last: when the last one was lost, by reason: see stats_stamp()
+ * @last: when the last one was lost, by reason: see stamp_now()
  * @unsegmented: of those that were too large, packets that are taken for not segmented
  *	yet; does not wrap around
  *
@@ -63,7 +61,7 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
  * @missed: look-ups that found no entry, by the action that they returned
  * @no_member: frames of broadcasts that had no member
  * @no_headroom: frames of broadcasts without room for the kernel's notes
- * @last_no_member: when the last one of the former was lost: see stats_stamp()
+ * @last_no_member: when the last one of the former was lost: see stamp_now()
  * @last_no_headroom: the same of the latter
  * @last_missed: when the last look-up found nothing that then lost the frame, by
  *	action
@@ -86,7 +84,7 @@ static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
  * struct stats_sum - counters of maps and targets, added up
  * @stats: frames that were sent or lost
  * @missed: look-ups that found no entry, by the action that they returned
- * @last: when the last frame was lost, by reason: see rmap_stats_time(); 0 for
+ * @last: when the last frame was lost, by reason: see stamp_time(); 0 for
  *	none
  * @unsegmented: of those that were too large, packets that are taken for not segmented
  *	yet
@@ -125,27 +123,6 @@ struct stats_kept {
 	struct stats_gone_device devices[STATS_GONE_DEVICES];
 };
 
-/*
- * Stamps count so many jiffies, a power of two: 64 ms where there are 250 or 1000 a
- * second, 80 ms with 100, 107 ms with 300. So 32 bits last for more than eight years.
- */
-#define STATS_STAMP_JIFFIES roundup_pow_of_two(HZ / 16)
-#define STATS_STAMP_YEARS 8
-
-static_assert(((u64)STATS_STAMP_JIFFIES << 32) / HZ >
-	      STATS_STAMP_YEARS * 366ULL * 86400);
-
-/**
- * stats_stamp() - the present time, for where frames are lost
- *
- * Context: any; costs a load and a shift.
- * Return: a number that wraps around.
- */
-static inline u32 stats_stamp(void)
-{
-	return jiffies / STATS_STAMP_JIFFIES;
-}
-
 void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 		     enum redirmap_drop reason, u32 packets);
 void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets);
@@ -157,8 +134,6 @@ void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum);
 void rmap_stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
 void rmap_stats_add(const struct stats_cpu __percpu *stats,
 		    struct stats_sum *sum);
-u64 rmap_stats_time(u32 stamp);
-u64 rmap_stats_age(u64 time);
 void rmap_stats_keep(struct stats_kept *kept,
 		     const struct stats_gone_device *told);
 

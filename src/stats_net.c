@@ -16,6 +16,7 @@
 #include <net/netns/generic.h>
 
 #include "gone.h"
+#include "stamp.h"
 #include "stats.h"
 #include "stats_net.h"
 #include "trace.h"
@@ -25,7 +26,7 @@
  * @gone: of its maps and targets that are gone
  * @no_target: frames that were redirected to nothing; a program's fault, so one
  *	counter for all CPUs
- * @last_no_target: when the last one was: see stats_stamp()
+ * @last_no_target: when the last one was: see stamp_now()
  */
 struct stats_net {
 	struct stats_gone *gone;
@@ -74,7 +75,7 @@ void rmap_stats_net_no_target(const struct net_device *dev)
 {
 	struct stats_net *counters = stats_net_of(dev_net(dev));
 
-	WRITE_ONCE(counters->last_no_target, stats_stamp());
+	WRITE_ONCE(counters->last_no_target, stamp_now());
 	atomic64_inc(&counters->no_target);
 	trace_redirmap_drop(dev, 0, REDIRMAP_DROP_NO_TARGET, 1);
 }
@@ -96,7 +97,7 @@ void rmap_stats_net_lost(const struct net *net, struct stats_sum *sum)
 		return;
 	sum->stats.drops[REDIRMAP_DROP_NO_TARGET] = lost;
 	sum->last[REDIRMAP_DROP_NO_TARGET] =
-		rmap_stats_time(READ_ONCE(counters->last_no_target));
+		stamp_time(READ_ONCE(counters->last_no_target));
 }
 
 static int __net_init stats_net_enter(struct net *net)
