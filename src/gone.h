@@ -5,33 +5,30 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
-struct stats_gone;
-struct stats_gone_device;
-struct stats_kept;
+struct gone;
 
 /**
- * struct stats_leaver - of a map or target: how it comes to be no more
+ * struct gone_leaver - of a map or target: how it comes to be no more
  * @node: place among those that are listed no longer, but may still count; empty
  *	before
- * @round: of struct stats_gone, when it left or was last read
- * @read: adds what was counted to the zeroed second argument, and names the device
+ * @round: of struct gone, when it left or was last read
+ * @add: adds what it has counted to a sum, which has the shape that was agreed on
+ *	for the struct gone that it leaves to
  */
-struct stats_leaver {
+struct gone_leaver {
 	struct list_head node;
 	u64 round;
-	void (*read)(const struct stats_leaver *leaver,
-		     struct stats_gone_device *told);
+	void (*add)(const struct gone_leaver *leaver, void *sum);
 };
 
-struct stats_gone *rmap_stats_gone_alloc(gfp_t gfp);
-struct stats_gone *rmap_stats_gone_get(struct stats_gone *gone);
-void rmap_stats_gone_put(struct stats_gone *gone);
-void rmap_stats_leaver_init(struct stats_leaver *leaver,
-			    void (*read)(const struct stats_leaver *leaver,
-					 struct stats_gone_device *told));
-void rmap_stats_gone_leave(struct stats_gone *gone,
-			   struct stats_leaver *leaver);
-void rmap_stats_gone_keep(struct stats_gone *gone, struct stats_leaver *leaver);
-void rmap_stats_gone_read(struct stats_gone *gone, struct stats_kept *kept);
+struct gone *rmap_gone_alloc(size_t size, gfp_t gfp);
+struct gone *rmap_gone_get(struct gone *gone);
+void rmap_gone_put(struct gone *gone);
+void rmap_gone_leaver_init(struct gone_leaver *leaver,
+			   void (*add)(const struct gone_leaver *leaver,
+				       void *sum));
+void rmap_gone_leave(struct gone *gone, struct gone_leaver *leaver);
+void rmap_gone_keep(struct gone *gone, struct gone_leaver *leaver);
+u64 rmap_gone_read(struct gone *gone, void *sum);
 
 #endif /* REDIRMAP_GONE_H */

@@ -91,7 +91,8 @@ static int nl_put_gone_device(struct sk_buff *skb,
 	return 0;
 }
 
-static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
+static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept,
+		       u64 count)
 {
 	unsigned int i;
 
@@ -100,7 +101,7 @@ static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
 	for (i = 0; i < STATS_GONE_DEVICES && kept->devices[i].ifindex; i++)
 		if (nl_put_gone_device(skb, &kept->devices[i]))
 			return -EMSGSIZE;
-	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_GONE_COUNT, kept->count,
+	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_GONE_COUNT, count,
 				 REDIRMAP_A_STATE_PAD);
 }
 
@@ -108,13 +109,14 @@ static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
 static int nl_put_gone(struct sk_buff *skb, struct net *net)
 {
 	struct stats_kept *kept = kmalloc(sizeof(*kept), GFP_KERNEL);
+	u64 count;
 	int err;
 
 	if (!kept)
 		return -ENOMEM;
 	rmap_record_find_closed(net);
-	rmap_stats_net_gone(net, kept);
-	err = nl_put_kept(skb, kept);
+	count = rmap_stats_net_gone(net, kept);
+	err = nl_put_kept(skb, kept, count);
 	kfree(kept);
 	return err;
 }

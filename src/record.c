@@ -59,11 +59,12 @@ static void records_changed(void)
 	WRITE_ONCE(record_generation_count, record_generation_count + 1);
 }
 
-static void record_read_stats(const struct stats_leaver *leaver,
-			      struct stats_gone_device *told)
+static void record_add_stats(const struct gone_leaver *leaver, void *sum)
 {
+	struct stats_kept *kept = sum;
+
 	rmap_record_stats(container_of(leaver, struct record, leaver),
-			  &told->sum);
+			  &kept->sum);
 }
 
 /**
@@ -85,7 +86,7 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 	record->netns_cookie = net->net_cookie;
 	record->netns_ino = net->ns.inum;
 	record->gone = rmap_stats_net_gone_get(net);
-	rmap_stats_leaver_init(&record->leaver, record_read_stats);
+	rmap_gone_leaver_init(&record->leaver, record_add_stats);
 
 	raw_spin_lock_irqsave(&records_lock, flags);
 	record->serial = ++record_serial;
@@ -108,7 +109,7 @@ void rmap_record_close(struct record *record)
 
 	trace_redirmap_release(record->map);
 	/* First, so that it is known as gone when it is found no more. */
-	rmap_stats_gone_leave(record->gone, &record->leaver);
+	rmap_gone_leave(record->gone, &record->leaver);
 	raw_spin_lock_irqsave(&records_lock, flags);
 	list_del_rcu(&record->listed);
 	hash_del_rcu(&record->hashed);
@@ -124,8 +125,8 @@ void rmap_record_close(struct record *record)
  */
 void rmap_record_end(struct record *record)
 {
-	rmap_stats_gone_keep(record->gone, &record->leaver);
-	rmap_stats_gone_put(record->gone);
+	rmap_gone_keep(record->gone, &record->leaver);
+	rmap_gone_put(record->gone);
 }
 
 /**
@@ -181,7 +182,7 @@ static void record_leave_if_closed(struct record *record)
 
 	/* One that is being created has no id either, but a reference. */
 	if (!READ_ONCE(map->id) && !atomic64_read(&map->refcnt))
-		rmap_stats_gone_leave(record->gone, &record->leaver);
+		rmap_gone_leave(record->gone, &record->leaver);
 }
 
 /**
@@ -189,7 +190,7 @@ static void record_leave_if_closed(struct record *record)
  * @net: the namespace that they were created in
  *
  * What they have counted is that of maps that are gone: so who reads that calls
- * this before. See rmap_stats_gone_leave().
+ * this before. See rmap_gone_leave().
  *
  * Context: process context.
  */

@@ -41,8 +41,8 @@ struct record {
 	struct hlist_node hashed;
 	u64 netns_cookie;
 	unsigned int netns_ino;
-	struct stats_gone *gone;
-	struct stats_leaver leaver;
+	struct gone *gone;
+	struct gone_leaver leaver;
 };
 
 void rmap_record_open(struct record *record, struct bpf_map *map,

@@ -2,6 +2,7 @@
 #ifndef REDIRMAP_STAMP_H
 #define REDIRMAP_STAMP_H
 
+#include <linux/build_bug.h>
 #include <linux/jiffies.h>
 #include <linux/log2.h>
 #include <linux/types.h>

@@ -206,7 +206,14 @@ void rmap_stats_add(const struct stats_cpu __percpu *stats,
 		stats_add_one(per_cpu_ptr(stats, cpu), sum);
 }
 
-static void stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
+/**
+ * rmap_stats_accumulate() - add a sum to another one
+ * @to: what is added to
+ * @from: what is added
+ *
+ * Context: any.
+ */
+void rmap_stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
 {
 	int i;
 
@@ -224,51 +231,4 @@ static void stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
 		to->last_missed[i] = max(to->last_missed[i],
 					 from->last_missed[i]);
 	to->unsegmented += from->unsegmented;
-}
-
-static bool stats_lost_any(const struct redirmap_stats *stats)
-{
-	return memchr_inv(stats->drops, 0, sizeof(stats->drops));
-}
-
-static bool stats_is_same_device(const struct stats_gone_device *one,
-				 const struct stats_gone_device *other)
-{
-	return one->ifindex == other->ifindex &&
-	       !strcmp(one->ifname, other->ifname);
-}
-
-/* Add to the record of a device, which comes first then; the last one may go. */
-static void stats_keep_device(struct stats_gone_device *devices,
-			      const struct stats_gone_device *told)
-{
-	struct stats_gone_device device = *told;
-	int i;
-
-	for (i = 0; i < STATS_GONE_DEVICES - 1; i++)
-		if (stats_is_same_device(&devices[i], told))
-			break;
-	if (stats_is_same_device(&devices[i], told)) {
-		device = devices[i];
-		stats_accumulate(&device.sum, &told->sum);
-	}
-	memmove(&devices[1], &devices[0], i * sizeof(*devices));
-	devices[0] = device;
-}
-
-/**
- * rmap_stats_keep() - add to what is kept what was counted for a map or target
- * @kept: what is added to
- * @told: what was counted. Of a target that has lost frames it is added to what
- *	is kept under the name of its device, too: so user space can name a
- *	device that is no more
- *
- * Context: any.
- */
-void rmap_stats_keep(struct stats_kept *kept,
-		     const struct stats_gone_device *told)
-{
-	stats_accumulate(&kept->sum, &told->sum);
-	if (told->ifindex && stats_lost_any(&told->sum.stats))
-		stats_keep_device(kept->devices, told);
 }

@@ -100,7 +100,7 @@ struct stats_sum {
 
 /**
  * struct stats_gone_device - what was counted for former targets of a device
- * @ifindex: the device; 0 where there is none, and for a map
+ * @ifindex: the device; 0 where there is none
  * @ifname: as it was last called
  * @sum: of those targets that have lost frames
  */
@@ -112,13 +112,11 @@ struct stats_gone_device {
 
 /**
  * struct stats_kept - what was counted for maps and targets that are no more
- * @count: how many these are
  * @sum: over all of them
  * @devices: the part in it of devices whose targets have lost frames; that of the
  *	latest one to lose such a target comes first
  */
 struct stats_kept {
-	u64 count;
 	struct stats_sum sum;
 	struct stats_gone_device devices[STATS_GONE_DEVICES];
 };
@@ -134,6 +132,7 @@ void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum);
 void rmap_stats_read(const struct stats_cpu *stats, struct redirmap_stats *out);
 void rmap_stats_add(const struct stats_cpu __percpu *stats,
 		    struct stats_sum *sum);
+void rmap_stats_accumulate(struct stats_sum *to, const struct stats_sum *from);
 void rmap_stats_keep(struct stats_kept *kept,
 		     const struct stats_gone_device *told);
 

@@ -29,7 +29,7 @@
  * @last_no_target: when the last one was: see stamp_now()
  */
 struct stats_net {
-	struct stats_gone *gone;
+	struct gone *gone;
 	atomic64_t no_target;
 	u32 last_no_target;
 };
@@ -48,9 +48,9 @@ static struct stats_net *stats_net_of(const struct net *net)
  * Context: any; the namespace must not go meanwhile.
  * Return: the sums, with a reference.
  */
-struct stats_gone *rmap_stats_net_gone_get(const struct net *net)
+struct gone *rmap_stats_net_gone_get(const struct net *net)
 {
-	return rmap_stats_gone_get(stats_net_of(net)->gone);
+	return rmap_gone_get(stats_net_of(net)->gone);
 }
 
 /**
@@ -59,10 +59,11 @@ struct stats_gone *rmap_stats_net_gone_get(const struct net *net)
  * @kept: written
  *
  * Context: process context; the namespace must not go meanwhile.
+ * Return: how many maps and targets are gone.
  */
-void rmap_stats_net_gone(const struct net *net, struct stats_kept *kept)
+u64 rmap_stats_net_gone(const struct net *net, struct stats_kept *kept)
 {
-	rmap_stats_gone_read(stats_net_of(net)->gone, kept);
+	return rmap_gone_read(stats_net_of(net)->gone, kept);
 }
 
 /**
@@ -108,13 +109,13 @@ static int __net_init stats_net_enter(struct net *net)
 	/* Who loads the module has made none of the namespaces that are there. */
 	if (THIS_MODULE->state == MODULE_STATE_LIVE)
 		gfp |= __GFP_ACCOUNT;
-	counters->gone = rmap_stats_gone_alloc(gfp);
+	counters->gone = rmap_gone_alloc(sizeof(struct stats_kept), gfp);
 	return counters->gone ? 0 : -ENOMEM;
 }
 
 static void __net_exit stats_net_leave(struct net *net)
 {
-	rmap_stats_gone_put(stats_net_of(net)->gone);
+	rmap_gone_put(stats_net_of(net)->gone);
 }
 
 static struct pernet_operations stats_net_ops = {

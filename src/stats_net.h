@@ -4,14 +4,14 @@
 
 #include <linux/types.h>
 
+struct gone;
 struct net;
 struct net_device;
-struct stats_gone;
 struct stats_kept;
 struct stats_sum;
 
-struct stats_gone *rmap_stats_net_gone_get(const struct net *net);
-void rmap_stats_net_gone(const struct net *net, struct stats_kept *kept);
+struct gone *rmap_stats_net_gone_get(const struct net *net);
+u64 rmap_stats_net_gone(const struct net *net, struct stats_kept *kept);
 void rmap_stats_net_no_target(const struct net_device *dev);
 void rmap_stats_net_lost(const struct net *net, struct stats_sum *sum);
 

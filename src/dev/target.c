@@ -65,15 +65,17 @@ static atomic_t targets_alive = ATOMIC_INIT(0);
 static struct work_struct *target_sweep;
 
 /* What is counted outlives the target. */
-static void target_read_stats(const struct stats_leaver *leaver,
-			      struct stats_gone_device *told)
+static void target_add_stats(const struct gone_leaver *leaver, void *kept)
 {
 	const struct target *target = container_of(leaver, struct target,
 						   leaver);
+	struct stats_gone_device told = {
+		.ifindex = target->entry.val.ifindex,
+	};
 
-	told->ifindex = target->entry.val.ifindex;
-	strscpy(told->ifname, target->port.dev.name, sizeof(told->ifname));
-	rmap_port_stats(&target->port, &told->sum);
+	strscpy(told.ifname, target->port.dev.name, sizeof(told.ifname));
+	rmap_port_stats(&target->port, &told.sum);
+	rmap_stats_keep(kept, &told);
 }
 
 /*
@@ -88,7 +90,7 @@ static bool target_retire(struct target *target)
 
 	lockdep_assert_held(&rmap_target_lock);
 
-	rmap_stats_gone_put(target->gone);
+	rmap_gone_put(target->gone);
 	if (!target_is_live(target))
 		return false;
 	if (target->spare) {
@@ -139,7 +141,7 @@ static void target_free_work(struct work_struct *work)
 	}
 	rmap_target_table_remove(target);
 	/* One that was never added has counted nothing, and is not counted. */
-	rmap_stats_gone_keep(target->gone, &target->leaver);
+	rmap_gone_keep(target->gone, &target->leaver);
 	attached = target_retire(target);
 	spin_unlock(&rmap_target_lock);
 
@@ -251,7 +253,7 @@ static struct target *target_alloc(struct target_net *tn,
 	target->tn = tn;
 	target->net = dev_net(dev);
 	target->gone = rmap_stats_net_gone_get(target->net);
-	rmap_stats_leaver_init(&target->leaver, target_read_stats);
+	rmap_gone_leaver_init(&target->leaver, target_add_stats);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);
 	atomic_inc(&targets_alive);

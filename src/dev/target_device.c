@@ -124,7 +124,7 @@ static void target_die(struct target *target, bool moved)
 	target->moved = moved;
 	WRITE_ONCE(target->entry.idx, TARGET_DEAD);
 	rmap_target_table_changed();
-	rmap_stats_gone_leave(target->gone, &target->leaver);
+	rmap_gone_leave(target->gone, &target->leaver);
 	rmap_port_leave(&target->port);
 	/* Who sees the count sees the mark. */
 	smp_store_release(&target_death_count, target_death_count + 1);

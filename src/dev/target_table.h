@@ -16,9 +16,9 @@
 #include "stats.h"
 
 struct bpf_prog;
+struct gone;
 struct net;
 struct net_device;
-struct stats_gone;
 struct target_net;
 
 /**
@@ -74,8 +74,8 @@ struct target {
 	struct hlist_node own_node;
 	bool spare;
 	bool moved;
-	struct stats_gone *gone;
-	struct stats_leaver leaver;
+	struct gone *gone;
+	struct gone_leaver leaver;
 	struct rcu_head death;
 	struct rcu_work free_work;
 	struct list_head dead_node;
