@@ -8,7 +8,7 @@
  *
  * A map of ours holds a reference to the module, from its claim until it is
  * freed. Where none can be had, since rmmod has begun, the map stays the
- * kernel's.
+ * kernel's. What is kept of maps that are no more is kind_gone.c's.
  *
  * Maps are claimed in bpf(2), with preemption off. Those of kinds that the
  * kernel allocates are freed here: in a work item of the kernel, or in bpf(2)
@@ -16,10 +16,13 @@
  */
 #include <linux/bpf.h>
 #include <linux/module.h>
+#include <linux/nsproxy.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 
 #include "compat.h"
+#include "gone.h"
 #include "kind.h"
 #include "log.h"
 #include "record.h"
@@ -175,6 +178,8 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 	map->ops = &kind->ops;
 	if (kind->claimed)
 		kind->claimed(map);
+	record->gone = rmap_gone_get(rmap_kind_gone(kind->family,
+						    current->nsproxy->net_ns));
 	rmap_record_open(record, map, kind);
 	return true;
 }
@@ -208,7 +213,7 @@ int __init rmap_kind_init(void)
 {
 	bool needs_reserve = false;
 	const struct family *family;
-	const struct kind *kind;
+	struct kind *kind;
 	unsigned int i, j;
 
 	for (i = 0; (family = rmap_kind_family(i)); i++)
@@ -219,6 +224,7 @@ int __init rmap_kind_init(void)
 				       kind->type);
 				return -EEXIST;
 			}
+			kind->family = family;
 			needs_reserve |= !kind->record;
 		}
 	return needs_reserve ? rmap_record_reserve_init() : 0;

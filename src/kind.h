@@ -9,7 +9,9 @@
 #include "part.h"
 #include "record.h"
 
+struct family;
 struct genl_ops;
+struct gone;
 struct net;
 struct sk_buff;
 
@@ -30,6 +32,7 @@ struct sk_buff;
  *	record of its own memory, which rmap_kind_memory() adds
  * @report: write what netlink tells of such maps alone; 0 or -EMSGSIZE;
  *	optional; inside an RCU read section
+ * @family: its family
  * @stock: the kernel's operations, once such a map was claimed
  * @ops: a copy of them, with ours over it
  *
@@ -48,6 +51,7 @@ struct kind {
 	int (*report)(struct sk_buff *skb, const struct record *record);
 
 	/* kind.c's */
+	const struct family *family;
 	const struct bpf_map_ops *stock;
 	struct bpf_map_ops ops;
 };
@@ -65,8 +69,11 @@ struct kind {
  * @requests: that netlink answers besides; their handlers are built of what
  *	netlink_answer.h has
  * @n_requests: how many
- * @report: write what the state of the module tells of them; 0 or -EMSGSIZE;
- *	optional
+ * @sum_size: bytes of a sum over their counters, which is kept, for each
+ *	network namespace, when their maps and targets are no more: see gone.h
+ * @report: write what the state of the module tells of them in a network namespace,
+ *	of which @sum has what was counted for those that are no more; 0 or
+ *	-EMSGSIZE; optional; in process context
  */
 struct family {
 	const struct part *parts;
@@ -78,7 +85,8 @@ struct family {
 	const struct layout_row *layout;
 	const struct genl_ops *requests;
 	unsigned int n_requests;
-	int (*report)(struct sk_buff *skb, struct net *net);
+	size_t sum_size;
+	int (*report)(struct sk_buff *skb, struct net *net, const void *sum);
 };
 
 #define KIND_FAMILY(name) rmap_##name##_family
@@ -88,6 +96,13 @@ struct family {
 /* Kbuild tells which there are. */
 extern const struct family KIND_FAMILIES;
 
+#define KIND_NUMBER(name) KIND_NUMBER_##name
+
+enum {
+	REDIRMAP_FAMILIES(KIND_NUMBER),
+	KIND_N_FAMILIES,
+};
+
 const struct family *rmap_kind_family(unsigned int i);
 unsigned int rmap_kind_families(void);
 struct kind *rmap_kind_find(enum bpf_map_type type);
@@ -95,6 +110,11 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map);
 bool rmap_kind_has(const struct bpf_map *map);
 u64 rmap_kind_memory(const struct bpf_map *map);
 void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed);
+
+struct gone *rmap_kind_gone(const struct family *family, const struct net *net);
+
+int rmap_kind_gone_init(void);
+void rmap_kind_gone_exit(void);
 
 int rmap_kind_init(void);
 void rmap_kind_exit(void);

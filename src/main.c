@@ -21,7 +21,6 @@
 #include "outer.h"
 #include "part.h"
 #include "policy.h"
-#include "stats_net.h"
 
 /* What the kernel must have been configured with, and why it is missed. */
 static const struct {
@@ -111,7 +110,7 @@ static void main_exit_families(void)
 /* All of the module, what is needed first. */
 static const struct part main_parts[] __refconst = {
 	{ main_check_kernel, NULL },
-	{ rmap_stats_net_init, rmap_stats_net_exit },
+	{ rmap_kind_gone_init, rmap_kind_gone_exit },
 	{ rmap_kind_init, rmap_kind_exit },
 	{ main_init_families, main_exit_families },
 	{ NULL, main_wait },

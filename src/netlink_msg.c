@@ -13,6 +13,7 @@
 #include <net/netlink.h>
 #include <uapi/linux/redirmap.h>
 
+#include "gone.h"
 #include "hook.h"
 #include "kind.h"
 #include "layout.h"
@@ -21,7 +22,6 @@
 #include "policy.h"
 #include "record.h"
 #include "stats.h"
-#include "stats_net.h"
 
 /**
  * rmap_nl_put_map() - tell of a map
@@ -77,47 +77,19 @@ static int nl_put_layout(struct sk_buff *skb, const struct layout_row *row)
 	return 0;
 }
 
-static int nl_put_gone_device(struct sk_buff *skb,
-			      const struct stats_gone_device *device)
+/* What a family tells of a namespace; its sums are too much for the stack. */
+static int nl_put_family(struct sk_buff *skb, const struct family *family,
+			 struct net *net, u64 *gone_count)
 {
-	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATE_GONE_DEVICE);
+	void *sum = kmalloc(family->sum_size, GFP_KERNEL);
+	int err = 0;
 
-	if (!nest ||
-	    nla_put_u32(skb, REDIRMAP_A_GONE_IFINDEX, device->ifindex) ||
-	    nla_put_string(skb, REDIRMAP_A_GONE_IFNAME, device->ifname) ||
-	    rmap_nl_put_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
-		return -EMSGSIZE;
-	nla_nest_end(skb, nest);
-	return 0;
-}
-
-static int nl_put_kept(struct sk_buff *skb, const struct stats_kept *kept,
-		       u64 count)
-{
-	unsigned int i;
-
-	if (rmap_nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
-		return -EMSGSIZE;
-	for (i = 0; i < STATS_GONE_DEVICES && kept->devices[i].ifindex; i++)
-		if (nl_put_gone_device(skb, &kept->devices[i]))
-			return -EMSGSIZE;
-	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_GONE_COUNT, count,
-				 REDIRMAP_A_STATE_PAD);
-}
-
-/* All of one moment; it is too much for the stack. */
-static int nl_put_gone(struct sk_buff *skb, struct net *net)
-{
-	struct stats_kept *kept = kmalloc(sizeof(*kept), GFP_KERNEL);
-	u64 count;
-	int err;
-
-	if (!kept)
+	if (!sum)
 		return -ENOMEM;
-	rmap_record_find_closed(net);
-	count = rmap_stats_net_gone(net, kept);
-	err = nl_put_kept(skb, kept, count);
-	kfree(kept);
+	*gone_count += rmap_gone_read(rmap_kind_gone(family, net), sum);
+	if (family->report)
+		err = family->report(skb, net, sum);
+	kfree(sum);
 	return err;
 }
 
@@ -134,7 +106,7 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 	const struct family *family;
 	const struct hook_info *info = NULL;
 	const struct layout_row *row;
-	struct stats_sum lost = {};
+	u64 gone_count = 0;
 	char claim[POLICY_TEXT_SIZE];
 	unsigned int i;
 	int err;
@@ -151,14 +123,12 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 		for (row = family->layout; row && row->type[0]; row++)
 			if (nl_put_layout(skb, row))
 				return -EMSGSIZE;
-	err = nl_put_gone(skb, net);
-	if (err)
-		return err;
-	rmap_stats_net_lost(net, &lost);
-	if (rmap_nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost))
-		return -EMSGSIZE;
-	for (i = 0; (family = rmap_kind_family(i)); i++)
-		if (family->report && family->report(skb, net))
-			return -EMSGSIZE;
-	return 0;
+	rmap_record_find_closed(net);
+	for (i = 0; (family = rmap_kind_family(i)); i++) {
+		err = nl_put_family(skb, family, net, &gone_count);
+		if (err)
+			return err;
+	}
+	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_GONE_COUNT, gone_count,
+				 REDIRMAP_A_STATE_PAD);
 }

@@ -26,7 +26,6 @@
 
 #include "record.h"
 #include "stats.h"
-#include "stats_net.h"
 #include "trace.h"
 
 /*
@@ -69,7 +68,8 @@ static void record_add_stats(const struct gone_leaver *leaver, void *sum)
 
 /**
  * rmap_record_open() - begin the record of a map that is being claimed
- * @record: the record; its counters are set, and the rest is zeroed
+ * @record: the record; its counters are set, and, with a reference, what keeps them
+ *	when the map goes; the rest is zeroed
  * @map: the map
  * @kind: its kind
  *
@@ -85,7 +85,6 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 	record->kind = kind;
 	record->netns_cookie = net->net_cookie;
 	record->netns_ino = net->ns.inum;
-	record->gone = rmap_stats_net_gone_get(net);
 	rmap_gone_leaver_init(&record->leaver, record_add_stats);
 
 	raw_spin_lock_irqsave(&records_lock, flags);

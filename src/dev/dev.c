@@ -22,6 +22,8 @@
 #include "part.h"
 #include "probe.h"
 #include "report.h"
+#include "stats.h"
+#include "stats_net.h"
 #include "target.h"
 #include "target_table.h"
 #include "xdp_trace.h"
@@ -29,6 +31,7 @@
 /* What a later one needs, an earlier one has set up. */
 static const struct part dev_parts[] __refconst = {
 	{ rmap_map_module_init, NULL },
+	{ rmap_stats_net_init, rmap_stats_net_exit },
 	{ rmap_ingress_module_init, rmap_ingress_module_exit },
 	{ rmap_xdp_trace_init, NULL },
 	{ NULL, rmap_bulkq_module_exit },
@@ -75,5 +78,6 @@ const struct family rmap_dev_family = {
 	.layout = rmap_dev_layout,
 	.requests = rmap_report_requests,
 	.n_requests = REPORT_REQUESTS,
+	.sum_size = sizeof(struct stats_kept),
 	.report = rmap_report_state,
 };

@@ -22,6 +22,7 @@
 #include "record.h"
 #include "report.h"
 #include "stats.h"
+#include "stats_net.h"
 #include "target_table.h"
 
 /* What a request may contain; all else is refused. */
@@ -167,16 +168,50 @@ int rmap_report_map(struct sk_buff *skb, const struct record *record)
 	return 0;
 }
 
+static int report_put_gone_device(struct sk_buff *skb,
+				  const struct stats_gone_device *device)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATE_GONE_DEVICE);
+
+	if (!nest ||
+	    nla_put_u32(skb, REDIRMAP_A_GONE_IFINDEX, device->ifindex) ||
+	    nla_put_string(skb, REDIRMAP_A_GONE_IFNAME, device->ifname) ||
+	    rmap_nl_put_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int report_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
+{
+	unsigned int i;
+
+	if (rmap_nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
+		return -EMSGSIZE;
+	for (i = 0; i < STATS_GONE_DEVICES && kept->devices[i].ifindex; i++)
+		if (report_put_gone_device(skb, &kept->devices[i]))
+			return -EMSGSIZE;
+	return 0;
+}
+
 /**
  * rmap_report_state() - tell of what device maps have in common
  * @skb: a message that has been begun
  * @net: the namespace of who asks
+ * @sum: a struct stats_kept, of its maps and targets that are no more
  *
  * Context: process context.
  * Return: 0 or -EMSGSIZE.
  */
-int rmap_report_state(struct sk_buff *skb, struct net *net)
+int rmap_report_state(struct sk_buff *skb, struct net *net, const void *sum)
 {
-	return nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
-				 rmap_copy_memory(), REDIRMAP_A_STATE_PAD);
+	struct stats_sum lost = {};
+
+	rmap_stats_net_lost(net, &lost);
+	if (report_put_kept(skb, sum) ||
+	    rmap_nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
+			      rmap_copy_memory(), REDIRMAP_A_STATE_PAD))
+		return -EMSGSIZE;
+	return 0;
 }

@@ -12,6 +12,6 @@ struct record;
 extern const struct genl_ops rmap_report_requests[REPORT_REQUESTS];
 
 int rmap_report_map(struct sk_buff *skb, const struct record *record);
-int rmap_report_state(struct sk_buff *skb, struct net *net);
+int rmap_report_state(struct sk_buff *skb, struct net *net, const void *sum);
 
 #endif /* REDIRMAP_REPORT_H */

@@ -47,8 +47,8 @@
 
 #include "bulkq.h"
 #include "gone.h"
+#include "kind.h"
 #include "stats.h"
-#include "stats_net.h"
 #include "target.h"
 #include "target_table.h"
 
@@ -252,7 +252,8 @@ static struct target *target_alloc(struct target_net *tn,
 	target->free_state = TARGET_USED;
 	target->tn = tn;
 	target->net = dev_net(dev);
-	target->gone = rmap_stats_net_gone_get(target->net);
+	target->gone = rmap_gone_get(rmap_kind_gone(&KIND_FAMILY(dev),
+						    target->net));
 	rmap_gone_leaver_init(&target->leaver, target_add_stats);
 	INIT_RCU_WORK(&target->free_work, target_free_work);
 	INIT_LIST_HEAD(&target->dead_node);

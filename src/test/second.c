@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "kind.h"
+#include "netlink_answer.h"
 #include "record.h"
 #include "stats.h"
 
@@ -48,7 +49,17 @@ static struct kind second_kinds[] = {
 	},
 };
 
+/* What device maps have counted is told before, by the same attribute. */
+static int second_report(struct sk_buff *skb, struct net *net, const void *sum)
+{
+	const struct stats_kept *kept = sum;
+
+	return rmap_nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum);
+}
+
 const struct family rmap_second_family = {
 	.kinds = second_kinds,
 	.n_kinds = ARRAY_SIZE(second_kinds),
+	.sum_size = sizeof(struct stats_kept),
+	.report = second_report,
 };
