@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A second family of maps, which the kernel allocates: cpumaps, in a build of the
 module that has it besides (src/test/second.c). They are claimed by name, listed,
-counted, and freed; device maps are there as before."""
+and freed, and have counters of their own shape, which outlive them; device maps
+are there as before."""
 import json
 import os
 
 from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, in_a_net, make_map, map_id,
                      open_pinned, redirmap, refcnt, run, sh, test, unload)
+
+# Of src/test/second.c: a nest in answers about maps and the state.
+STATS, FOUND, MISSED, AGE = 1000, 1, 2, 3
 
 CPUMAP = 16
 RELEASE = os.uname().release
@@ -17,6 +21,7 @@ PIN = "/sys/fs/bpf/redirmap-second"
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
+import redirmap_netlink as netlink  # noqa: E402
 
 unload()
 sh(f"insmod {SECOND} claim='{CLAIM}'; rm -rf {PIN}; mkdir -p {PIN}")
@@ -32,6 +37,41 @@ def listed(number):
     return next((one for one in maps() if one["id"] == number), None)
 
 
+def answer(request, attributes=b""):
+    """What an answer has of the family's own, and its size."""
+    def read(data, at, end):
+        first = at + netlink.GENERIC.size
+        own = {number: data[start:stop]
+               for number, start, stop in netlink.each_attribute(data, first, end)
+               if number >= STATS}
+        stats = own[STATS]
+        own[STATS] = {number: netlink.u64(stats, start, stop)
+                      for number, start, stop in netlink.each_attribute(stats, 0, len(stats))
+                      if stop - start == 8}
+        return own
+
+    with netlink.Family() as family:
+        payload = netlink.GENERIC.pack(request, netlink.VERSION, 0) + attributes
+        return family.ask(family.number, payload, read)[0]
+
+
+def counters_of(number):
+    """A cpumap's counters."""
+    return answer(netlink.MAP_GET, netlink.encoded(1, netlink.U32.pack(number)))[STATS]
+
+
+def left_behind():
+    """The counters of cpumaps that are no more, and of how many maps."""
+    with netlink.Family() as family:
+        count = family.state()["gone_count"]
+    return answer(netlink.STATE_GET)[STATS], count
+
+
+def numbers(stats):
+    """Those that are the same at each run."""
+    return stats[FOUND], stats[MISSED]
+
+
 @test("a cpumap is claimed by its name, listed, and its misses are counted")
 def counted():
     sh(f"bpftool prog loadall {OUTPUT}/second_family.bpf.o {PIN}/p pinmaps {PIN}/m; "
@@ -45,11 +85,17 @@ def counted():
         assert one["memory"] > 32 + 64 * os.cpu_count(), one["memory"]
         if not RELEASE.startswith("6.1."):
             equal(one["memory"], int(fdinfo(claimed, "memlock")))
-        equal(one["stats"]["missed"], {})
-        for program in ("claimed", "stock"):
-            sh(f"bpftool prog run pinned {PIN}/p/{program} data_in /tmp/second repeat 5 "
+        equal(counters_of(map_id(claimed)), {FOUND: 0, MISSED: 0})
+        sh(f"bpftool map update pinned {PIN}/m/rm_cpu key 0 0 0 0 value 64 0 0 0")
+        for program, times in (("claimed", 5), ("stock", 5), ("found", 3)):
+            sh(f"bpftool prog run pinned {PIN}/p/{program} data_in /tmp/second repeat {times} "
                "> /dev/null")
-        equal(listed(map_id(claimed))["stats"]["missed"], {"pass": 5})
+        stats = counters_of(map_id(claimed))
+        equal(numbers(stats), (3, 5))
+        assert stats[AGE] < 3600 * 1000, stats
+        equal(numbers(left_behind()[0]), (0, 0))
+        # None of it is in what device maps tell by.
+        equal(listed(map_id(claimed))["stats"]["missed"], {})
         # As text, too.
         status, out, err = redirmap(command)
         equal((status, err, "rm_cpu" in out, "st_cpu" in out), (0, "", True, False))
@@ -62,9 +108,26 @@ def counted():
 @test("what a cpumap has counted is kept when it is freed")
 def kept():
     equal(becomes(lambda: maps() == []), True)
+    stats, count = left_behind()
+    equal((numbers(stats), count), ((3, 5), 1))
+    assert stats[AGE] < 3600 * 1000, stats
     status, out, err = redirmap(command, "--json", "state")
     equal((status, err), (0, ""))
-    equal(json.loads(out)["gone"]["missed"], {"pass": 5})
+    equal(json.loads(out)["gone"]["missed"], {})
+
+
+@test("another cpumap's counters are added to them, a device map's are not")
+def added():
+    count = left_behind()[1]
+    sh(f"mkdir -p {PIN}; "
+       f"bpftool prog loadall {OUTPUT}/second_family.bpf.o {PIN}/p pinmaps {PIN}/m; "
+       f"bpftool prog run pinned {PIN}/p/claimed data_in /tmp/second repeat 2 > /dev/null; "
+       f"rm -rf {PIN}")
+    os.close(make_map("rm_dev"))
+    equal(becomes(lambda: left_behind()[1] == count + 2), True)
+    equal(numbers(left_behind()[0]), (3, 7))
+    equal(becomes(lambda: maps() == []), True)
+    equal(numbers(left_behind()[0]), (3, 7))
 
 
 @test("more cpumaps than there are records at hand, and device maps beside them")

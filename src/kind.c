@@ -154,6 +154,16 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 	return map->ops == stock;
 }
 
+/* What a map has counted outlives it. */
+static void kind_add(const struct gone_leaver *leaver, void *sum)
+{
+	const struct record *record = container_of(leaver, struct record,
+						   leaver);
+
+	if (record->kind->add)
+		record->kind->add(record, sum);
+}
+
 /**
  * rmap_kind_claim() - make a map one of ours
  * @kind: its kind
@@ -180,6 +190,7 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 		kind->claimed(map);
 	record->gone = rmap_gone_get(rmap_kind_gone(kind->family,
 						    current->nsproxy->net_ns));
+	rmap_gone_leaver_init(&record->leaver, kind_add);
 	rmap_record_open(record, map, kind);
 	return true;
 }
@@ -212,6 +223,7 @@ void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed)
 int __init rmap_kind_init(void)
 {
 	bool needs_reserve = false;
+	size_t counters = 0;
 	const struct family *family;
 	struct kind *kind;
 	unsigned int i, j;
@@ -225,9 +237,12 @@ int __init rmap_kind_init(void)
 				return -EEXIST;
 			}
 			kind->family = family;
-			needs_reserve |= !kind->record;
+			if (kind->record)
+				continue;
+			needs_reserve = true;
+			counters = max(counters, kind->counters);
 		}
-	return needs_reserve ? rmap_record_reserve_init() : 0;
+	return needs_reserve ? rmap_record_reserve_init(counters) : 0;
 }
 
 /**

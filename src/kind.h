@@ -30,8 +30,12 @@ struct sk_buff;
  * @claimed: get ready for a map that is being claimed; optional
  * @memory: what a map takes, in bytes, those of all CPUs included; without a
  *	record of its own memory, which rmap_kind_memory() adds
- * @report: write what netlink tells of such maps alone; 0 or -EMSGSIZE;
- *	optional; inside an RCU read section
+ * @counters: of a kind without @record, bytes of one CPU's counters of a map, a
+ *	multiple of a cache line: those of all CPUs are behind the record
+ * @add: add the counters of a map to a sum, which has the family's shape; optional;
+ *	under a spinlock, before the map is freed
+ * @report: write what netlink tells of such maps alone, their counters among it; 0
+ *	or -EMSGSIZE; optional; inside an RCU read section
  * @family: its family
  * @stock: the kernel's operations, once such a map was claimed
  * @ops: a copy of them, with ours over it
@@ -48,6 +52,8 @@ struct kind {
 	struct record *(*record)(struct bpf_map *map);
 	void (*claimed)(struct bpf_map *map);
 	u64 (*memory)(const struct bpf_map *map);
+	size_t counters;
+	void (*add)(const struct record *record, void *sum);
 	int (*report)(struct sk_buff *skb, const struct record *record);
 
 	/* kind.c's */
@@ -69,11 +75,11 @@ struct kind {
  * @requests: that netlink answers besides; their handlers are built of what
  *	netlink_answer.h has
  * @n_requests: how many
- * @sum_size: bytes of a sum over their counters, which is kept, for each
- *	network namespace, when their maps and targets are no more: see gone.h
+ * @sum_size: bytes of a sum over counters. One is kept for each network namespace,
+ *	over the maps and targets that are no more: see gone.h
  * @report: write what the state of the module tells of them in a network namespace,
- *	of which @sum has what was counted for those that are no more; 0 or
- *	-EMSGSIZE; optional; in process context
+ *	whose sum over what is no more is @sum; 0 or -EMSGSIZE; optional; in
+ *	process context
  */
 struct family {
 	const struct part *parts;

@@ -21,7 +21,6 @@
 #include "netlink_msg.h"
 #include "policy.h"
 #include "record.h"
-#include "stats.h"
 
 /**
  * rmap_nl_put_map() - tell of a map
@@ -36,9 +35,7 @@ int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
 {
 	const struct kind *kind = record->kind;
 	const struct bpf_map *map = record->map;
-	struct stats_sum sum = {};
 
-	rmap_record_stats(record, &sum);
 	if (nla_put_u32(skb, REDIRMAP_A_MAP_ID, id) ||
 	    nla_put_string(skb, REDIRMAP_A_MAP_NAME, map->name) ||
 	    nla_put_u32(skb, REDIRMAP_A_MAP_TYPE, map->map_type) ||
@@ -50,7 +47,7 @@ int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
 			      REDIRMAP_A_MAP_PAD) ||
 	    (kind->report && kind->report(skb, record)))
 		return -EMSGSIZE;
-	return rmap_nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
+	return 0;
 }
 
 static int nl_put_hook(struct sk_buff *skb, const struct hook_info *info)

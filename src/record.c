@@ -15,6 +15,7 @@
  * there is none stays the kernel's.
  */
 #include <linux/bpf.h>
+#include <linux/cache.h>
 #include <linux/hashtable.h>
 #include <linux/nsproxy.h>
 #include <linux/rculist.h>
@@ -25,7 +26,6 @@
 #include <net/net_namespace.h>
 
 #include "record.h"
-#include "stats.h"
 #include "trace.h"
 
 /*
@@ -58,18 +58,10 @@ static void records_changed(void)
 	WRITE_ONCE(record_generation_count, record_generation_count + 1);
 }
 
-static void record_add_stats(const struct gone_leaver *leaver, void *sum)
-{
-	struct stats_kept *kept = sum;
-
-	rmap_record_stats(container_of(leaver, struct record, leaver),
-			  &kept->sum);
-}
-
 /**
  * rmap_record_open() - begin the record of a map that is being claimed
- * @record: the record; its counters are set, and, with a reference, what keeps them
- *	when the map goes; the rest is zeroed
+ * @record: the record; its counters are set, and what keeps them when the map goes:
+ *	@gone, with a reference, and @leaver; the rest is zeroed
  * @map: the map
  * @kind: its kind
  *
@@ -85,7 +77,6 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 	record->kind = kind;
 	record->netns_cookie = net->net_cookie;
 	record->netns_ino = net->ns.inum;
-	rmap_gone_leaver_init(&record->leaver, record_add_stats);
 
 	raw_spin_lock_irqsave(&records_lock, flags);
 	record->serial = ++record_serial;
@@ -126,18 +117,6 @@ void rmap_record_end(struct record *record)
 {
 	rmap_gone_keep(record->gone, &record->leaver);
 	rmap_gone_put(record->gone);
-}
-
-/**
- * rmap_record_stats() - read what a map has counted that is no target's
- * @record: the map's record
- * @sum: what the counters are added to
- *
- * Context: inside an RCU read section, or nobody frees the map.
- */
-void rmap_record_stats(const struct record *record, struct stats_sum *sum)
-{
-	rmap_stats_map_add(record->counters, sum);
 }
 
 /**
@@ -228,9 +207,11 @@ struct record *rmap_record_next(struct record *at, u64 serial)
 
 /* --- records of their own --------------------------------------------------- */
 
-/* Where the counters are, behind the record. */
-#define RECORD_COUNTERS ALIGN(sizeof(struct record), \
-			      __alignof__(struct stats_map))
+/* Where the counters are, behind the record: each CPU's in lines of its own. */
+#define RECORD_COUNTERS ALIGN(sizeof(struct record), SMP_CACHE_BYTES)
+
+/* Bytes of one CPU's counters: of the kind that has most. Set by insmod. */
+static size_t record_counters __ro_after_init;
 
 /**
  * rmap_record_memory() - what a record takes that is not part of its map
@@ -240,7 +221,7 @@ struct record *rmap_record_next(struct record *at, u64 serial)
  */
 size_t rmap_record_memory(void)
 {
-	return RECORD_COUNTERS + nr_cpu_ids * sizeof(struct stats_map);
+	return RECORD_COUNTERS + nr_cpu_ids * record_counters;
 }
 
 static struct record *record_alloc(void)
@@ -305,12 +286,14 @@ void rmap_record_free(struct record *record)
 
 /**
  * rmap_record_reserve_init() - get ready for rmap_record_take()
+ * @counters: bytes for one CPU's counters of a map
  *
  * Context: insmod, where there is a kind of map that needs it.
  * Return: 0 or -ENOMEM.
  */
-int __init rmap_record_reserve_init(void)
+int __init rmap_record_reserve_init(size_t counters)
 {
+	record_counters = counters;
 	record_reserve_fill(&record_reserve_work);
 	if (record_reserve_count == RECORD_RESERVE)
 		return 0;

@@ -6,7 +6,6 @@
 #include <linux/types.h>
 
 #include "gone.h"
-#include "stats.h"
 
 struct bpf_map;
 struct kind;
@@ -14,8 +13,8 @@ struct net;
 
 /**
  * struct record - what every claimed map has
- * @counters: of what is no target's, one for each possible CPU; hot where a
- *	program leaves most of its packets to the stack
+ * @counters: one for each possible CPU, of the kind's; hot where a program leaves
+ *	most of its packets to the stack
  * @map: the map
  * @kind: its kind
  * @serial: its number among all claimed maps, by their claims
@@ -31,7 +30,7 @@ struct net;
  */
 struct record {
 	/* hot */
-	struct stats_map *counters;
+	void *counters;
 
 	/* cold */
 	struct bpf_map *map;
@@ -49,7 +48,6 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 		      const struct kind *kind);
 void rmap_record_close(struct record *record);
 void rmap_record_end(struct record *record);
-void rmap_record_stats(const struct record *record, struct stats_sum *sum);
 
 struct record *rmap_record_find(const struct bpf_map *map);
 struct record *rmap_record_next(struct record *at, u64 serial);
@@ -59,7 +57,7 @@ void rmap_record_find_closed(const struct net *net);
 struct record *rmap_record_take(void);
 void rmap_record_free(struct record *record);
 size_t rmap_record_memory(void);
-int rmap_record_reserve_init(void);
+int rmap_record_reserve_init(size_t counters);
 void rmap_record_reserve_exit(void);
 
 #endif /* REDIRMAP_RECORD_H */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for core_second_family.py: redirects that find no CPU. */
+/*
+ * XDP programs for core_second_family.py: redirects that find a CPU, and that find
+ * none.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -14,6 +17,12 @@ SEC("xdp")
 int claimed(struct xdp_md *ctx)
 {
 	return bpf_redirect_map(&rm_cpu, 1, XDP_PASS);
+}
+
+SEC("xdp")
+int found(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&rm_cpu, 0, XDP_PASS);
 }
 
 SEC("xdp")

@@ -54,6 +54,7 @@ static struct kind dev_kinds[] = {
 		.record = rmap_map_record,
 		.claimed = rmap_map_claimed,
 		.memory = rmap_array_memory,
+		.add = rmap_map_add_stats,
 		.report = rmap_report_map,
 	},
 	{
@@ -64,6 +65,7 @@ static struct kind dev_kinds[] = {
 		.record = rmap_map_record,
 		.claimed = rmap_map_claimed,
 		.memory = rmap_hash_memory,
+		.add = rmap_map_add_stats,
 		.report = rmap_report_map,
 	},
 };

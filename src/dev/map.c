@@ -133,7 +133,9 @@ static size_t map_counters_offset(size_t size)
 /* Bytes of a map without its table. */
 static size_t map_size(const struct redir_map *rmap)
 {
-	return (void *)(rmap->record.counters + nr_cpu_ids) - (void *)rmap;
+	const struct stats_map *counters = rmap->record.counters;
+
+	return (void *)(counters + nr_cpu_ids) - (void *)rmap;
 }
 
 /**
@@ -389,6 +391,20 @@ void rmap_map_prepare(struct redir_map *rmap, u32 entries)
 struct record *rmap_map_record(struct bpf_map *map)
 {
 	return &to_redir_map(map)->record;
+}
+
+/**
+ * rmap_map_add_stats() - add up what a map has counted that is no target's
+ * @record: the map's record
+ * @kept: a struct stats_kept, which it is added to
+ *
+ * Context: under a spinlock; the map is not freed meanwhile.
+ */
+void rmap_map_add_stats(const struct record *record, void *kept)
+{
+	struct stats_kept *to = kept;
+
+	rmap_stats_map_add(record->counters, &to->sum);
 }
 
 /**

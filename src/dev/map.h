@@ -80,6 +80,7 @@ struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
 void rmap_map_unalloc(struct redir_map *rmap);
 void rmap_map_prepare(struct redir_map *rmap, u32 entries);
 struct record *rmap_map_record(struct bpf_map *map);
+void rmap_map_add_stats(const struct record *record, void *kept);
 void rmap_map_claimed(struct bpf_map *map);
 void rmap_map_free(struct redir_map *rmap);
 u64 rmap_map_memory(const struct redir_map *rmap);

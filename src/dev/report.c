@@ -152,8 +152,10 @@ const struct genl_ops rmap_report_requests[REPORT_REQUESTS] = {
 int rmap_report_map(struct sk_buff *skb, const struct record *record)
 {
 	struct redir_map *rmap = to_redir_map(record->map);
+	struct stats_sum sum = {};
 	u32 used, elsewhere;
 
+	rmap_stats_map_add(record->counters, &sum);
 	/* Updates under way are counted twice, but no map has more than it can. */
 	used = min_t(u64,
 		     rmap_holder_count_uses(&rmap->holder, record->netns_cookie,
@@ -165,7 +167,7 @@ int rmap_report_map(struct sk_buff *skb, const struct record *record)
 	    (elsewhere &&
 	     nla_put_u32(skb, REDIRMAP_A_MAP_ELSEWHERE, elsewhere)))
 		return -EMSGSIZE;
-	return 0;
+	return rmap_nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
 }
 
 static int report_put_gone_device(struct sk_buff *skb,

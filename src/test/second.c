@@ -1,21 +1,61 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A second family, for the suite alone: cpumaps, which the kernel allocates, and
- * whose redirects that find no entry are counted.
+ * whose redirects are counted.
  *
  * Shows that the core knows no family: it is in a build of the module with
- * REDIRMAP_TEST_SECOND=y, and nothing else is another one. See
+ * REDIRMAP_TEST_SECOND=y, and nothing else is another one. Its counters are of
+ * another shape than those of device maps, and so are the attributes that netlink
+ * tells them by, whose numbers are far behind those of redirmap.h. See
  * core_second_family.py.
+ *
+ * Redirects run in NAPI, bottom halves off; counters are read in process context.
  */
 #include <linux/bpf.h>
+#include <linux/cache.h>
 #include <linux/filter.h>
 #include <linux/kernel.h>
+#include <linux/u64_stats_sync.h>
+#include <net/netlink.h>
 
 #include "compat.h"
 #include "kind.h"
-#include "netlink_answer.h"
 #include "record.h"
-#include "stats.h"
+#include "stamp.h"
+
+/* In the answers about a map and about the state: a nest of the others. */
+#define SECOND_A_STATS 1000
+
+enum {
+	SECOND_A_STATS_FOUND = 1,	/* u64 */
+	SECOND_A_STATS_MISSED,		/* u64 */
+	SECOND_A_STATS_AGE,		/* u64, ms since the last miss */
+	SECOND_A_STATS_PAD,
+};
+
+/**
+ * struct second_cpu - one CPU's counters of a cpumap
+ * @found: redirects that found an entry
+ * @missed: those that found none
+ * @last_missed: when the last one of the latter was: see stamp_now()
+ */
+struct second_cpu {
+	u64_stats_t found;
+	u64_stats_t missed;
+	u32 last_missed;
+} ____cacheline_aligned;
+
+/**
+ * struct second_sum - counters of cpumaps, added up
+ * @found: redirects that found an entry
+ * @missed: those that found none
+ * @last_missed: when the last one of the latter was: see stamp_time(); 0 for none
+ */
+struct second_sum {
+	u64 found;
+	u64 missed;
+	u64 last_missed;
+};
 
 static struct kind second_kinds[1];
 
@@ -24,10 +64,15 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 				 u64 flags)
 {
 	map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key, flags);
+	struct second_cpu *counters = rmap_record_find(map)->counters;
 
-	if (verdict != XDP_REDIRECT)
-		rmap_stats_map_missed(rmap_record_find(map)->counters, map,
-				      verdict);
+	counters += smp_processor_id();
+	if (verdict == XDP_REDIRECT) {
+		u64_stats_inc(&counters->found);
+	} else {
+		WRITE_ONCE(counters->last_missed, stamp_now());
+		u64_stats_inc(&counters->missed);
+	}
 	return verdict;
 }
 
@@ -41,25 +86,70 @@ static u64 second_memory(const struct bpf_map *map)
 	return map->max_entries * sizeof(void *);
 }
 
+static void second_add(const struct record *record, void *to)
+{
+	const struct second_cpu *counters = record->counters;
+	struct second_sum *sum = to;
+	unsigned int cpu;
+	u64 missed;
+
+	for_each_possible_cpu(cpu) {
+		sum->found += u64_stats_read(&counters[cpu].found);
+		missed = u64_stats_read(&counters[cpu].missed);
+		if (!missed)
+			continue;
+		sum->missed += missed;
+		sum->last_missed =
+			max(sum->last_missed,
+			    stamp_time(READ_ONCE(counters[cpu].last_missed)));
+	}
+}
+
+static int second_put_sum(struct sk_buff *skb, const struct second_sum *sum)
+{
+	struct nlattr *nest = nla_nest_start(skb, SECOND_A_STATS);
+
+	if (!nest ||
+	    nla_put_u64_64bit(skb, SECOND_A_STATS_FOUND, sum->found,
+			      SECOND_A_STATS_PAD) ||
+	    nla_put_u64_64bit(skb, SECOND_A_STATS_MISSED, sum->missed,
+			      SECOND_A_STATS_PAD) ||
+	    (sum->missed &&
+	     nla_put_u64_64bit(skb, SECOND_A_STATS_AGE,
+			       stamp_age(sum->last_missed),
+			       SECOND_A_STATS_PAD)))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int second_report_map(struct sk_buff *skb, const struct record *record)
+{
+	struct second_sum sum = {};
+
+	second_add(record, &sum);
+	return second_put_sum(skb, &sum);
+}
+
 static struct kind second_kinds[] = {
 	{
 		.type = BPF_MAP_TYPE_CPUMAP,
 		.set_ops = second_set_ops,
 		.memory = second_memory,
+		.counters = sizeof(struct second_cpu),
+		.add = second_add,
+		.report = second_report_map,
 	},
 };
 
-/* What device maps have counted is told before, by the same attribute. */
 static int second_report(struct sk_buff *skb, struct net *net, const void *sum)
 {
-	const struct stats_kept *kept = sum;
-
-	return rmap_nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum);
+	return second_put_sum(skb, sum);
 }
 
 const struct family rmap_second_family = {
 	.kinds = second_kinds,
 	.n_kinds = ARRAY_SIZE(second_kinds),
-	.sum_size = sizeof(struct stats_kept),
+	.sum_size = sizeof(struct second_sum),
 	.report = second_report,
 };
