@@ -4,8 +4,6 @@
 
 #include <net/genetlink.h>
 
-struct stats_sum;
-
 /**
  * struct nl_walk - how far a dump has come, in netlink_callback.ctx
  * @next: where to go on: behind this serial number of a map, or at this id of a
@@ -35,7 +33,5 @@ void *rmap_nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb,
 bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
 		      void *hdr, int err);
 int rmap_nl_dump_result(const struct sk_buff *skb, bool full);
-
-int rmap_nl_put_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum);
 
 #endif /* REDIRMAP_NETLINK_ANSWER_H */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What netlink tells of device maps: their targets, and what they have that other
- * kinds of maps have not.
+ * What netlink tells of device maps: their targets, what they have that other kinds
+ * of maps have not, and what a namespace has lost with those that are no more. How
+ * counters are told is report_sum.c's.
  *
  * Owns the requests about targets. They are seen in the namespace that they are
  * in. A dump is resumed by their ids.
@@ -50,7 +51,7 @@ static int report_put_target(struct sk_buff *skb, const struct target_info *targ
 			      REDIRMAP_A_TARGET_PAD) ||
 	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)))
 		return -EMSGSIZE;
-	return rmap_nl_put_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
+	return rmap_report_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
 }
 
 /* The target of an id, if it may be seen. */
@@ -167,7 +168,7 @@ int rmap_report_map(struct sk_buff *skb, const struct record *record)
 	    (elsewhere &&
 	     nla_put_u32(skb, REDIRMAP_A_MAP_ELSEWHERE, elsewhere)))
 		return -EMSGSIZE;
-	return rmap_nl_put_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
+	return rmap_report_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
 }
 
 static int report_put_gone_device(struct sk_buff *skb,
@@ -178,7 +179,7 @@ static int report_put_gone_device(struct sk_buff *skb,
 	if (!nest ||
 	    nla_put_u32(skb, REDIRMAP_A_GONE_IFINDEX, device->ifindex) ||
 	    nla_put_string(skb, REDIRMAP_A_GONE_IFNAME, device->ifname) ||
-	    rmap_nl_put_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
+	    rmap_report_sum(skb, REDIRMAP_A_GONE_STATS, &device->sum))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -188,7 +189,7 @@ static int report_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
 {
 	unsigned int i;
 
-	if (rmap_nl_put_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
+	if (rmap_report_sum(skb, REDIRMAP_A_STATE_GONE, &kept->sum))
 		return -EMSGSIZE;
 	for (i = 0; i < STATS_GONE_DEVICES && kept->devices[i].ifindex; i++)
 		if (report_put_gone_device(skb, &kept->devices[i]))
@@ -211,7 +212,7 @@ int rmap_report_state(struct sk_buff *skb, struct net *net, const void *sum)
 
 	rmap_stats_net_lost(net, &lost);
 	if (report_put_kept(skb, sum) ||
-	    rmap_nl_put_sum(skb, REDIRMAP_A_STATE_LOST, &lost) ||
+	    rmap_report_sum(skb, REDIRMAP_A_STATE_LOST, &lost) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
 			      rmap_copy_memory(), REDIRMAP_A_STATE_PAD))
 		return -EMSGSIZE;

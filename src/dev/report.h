@@ -8,9 +8,11 @@
 
 struct net;
 struct record;
+struct stats_sum;
 
 extern const struct genl_ops rmap_report_requests[REPORT_REQUESTS];
 
+int rmap_report_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum);
 int rmap_report_map(struct sk_buff *skb, const struct record *record);
 int rmap_report_state(struct sk_buff *skb, struct net *net, const void *sum);
 
