@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Our tracepoints: see include/trace/events/redirmap.h.
+ * Tracepoints of all claimed maps: see include/trace/events/redirmap.h.
  */
 #define CREATE_TRACE_POINTS
 #include "trace.h"

@@ -53,11 +53,11 @@
 #include <linux/netdevice.h>
 #include <net/xdp.h>
 
+#include "dev_trace.h"
 #include "egress.h"
 #include "ingress.h"
 #include "port.h"
 #include "stats.h"
-#include "trace.h"
 #include "xdp_trace.h"
 
 /*

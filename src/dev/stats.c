@@ -12,9 +12,9 @@
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
 
+#include "dev_trace.h"
 #include "stamp.h"
 #include "stats.h"
-#include "trace.h"
 
 /**
  * rmap_stats_drop() - count frames that a device has not got

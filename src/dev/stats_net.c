@@ -10,10 +10,10 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 
+#include "dev_trace.h"
 #include "stamp.h"
 #include "stats.h"
 #include "stats_net.h"
-#include "trace.h"
 
 /**
  * struct stats_net - the counters of a network namespace

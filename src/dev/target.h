@@ -5,9 +5,9 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/redirmap.h>
 
+#include "dev_trace.h"
 #include "ingress.h"
 #include "target_table.h"
-#include "trace.h"
 
 struct bulkq_reserve;
 

@@ -5,8 +5,8 @@
 #include <linux/bpf.h>
 #include <uapi/linux/redirmap.h>
 
+#include "dev_trace.h"
 #include "target.h"
-#include "trace.h"
 
 /**
  * value_counts() - do values tell what has become of their entries' frames?
