@@ -12,6 +12,8 @@ from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, in_a_net, make_m
 
 # Of src/test/second.c: a nest in answers about maps and the state.
 STATS, FOUND, MISSED, AGE = 1000, 1, 2, 3
+# In answers about the state: so many bytes.
+FILL, FILL_SIZE = 1001, 40000
 
 CPUMAP = 16
 RELEASE = os.uname().release
@@ -128,6 +130,11 @@ def added():
     equal(numbers(left_behind()[0]), (3, 7))
     equal(becomes(lambda: maps() == []), True)
     equal(numbers(left_behind()[0]), (3, 7))
+
+
+@test("an answer about the state has room for all that families report")
+def grows():
+    equal(len(answer(netlink.STATE_GET)[FILL]), FILL_SIZE)
 
 
 @test("more cpumaps than there are records at hand, and device maps beside them")

@@ -43,14 +43,22 @@ static bool nl_sees_map(const struct net *net, bool all,
 
 static int nl_state_get(struct sk_buff *skb, struct genl_info *info)
 {
+	size_t size = NL_STATE_SIZE;
 	struct sk_buff *msg;
 	void *hdr;
+	int err;
 
-	msg = rmap_nl_answer(info, NL_STATE_SIZE, &hdr);
-	if (!msg)
-		return -ENOMEM;
-	return rmap_nl_reply(msg, info, hdr,
-			     rmap_nl_put_state(msg, genl_info_net(info)));
+	for (;;) {
+		msg = rmap_nl_answer(info, size, &hdr);
+		if (!msg)
+			return -ENOMEM;
+		err = rmap_nl_put_state(msg, genl_info_net(info));
+		if (err != -EMSGSIZE || size >= NL_STATE_MAX)
+			return rmap_nl_reply(msg, info, hdr, err);
+		/* Families have more to tell than was thought. */
+		nlmsg_free(msg);
+		size *= 2;
+	}
 }
 
 /* The map of an id, if it may be seen. Under RCU. */

@@ -92,11 +92,11 @@ static int nl_put_family(struct sk_buff *skb, const struct family *family,
 
 /**
  * rmap_nl_put_state() - tell of the module
- * @skb: a message that has been begun, with room for NL_STATE_SIZE
+ * @skb: a message that has been begun
  * @net: the namespace whose former maps and targets are told of
  *
  * Context: process context, while hooks stand; sleeps.
- * Return: 0, -EMSGSIZE or -ENOMEM.
+ * Return: 0, -EMSGSIZE when there was not enough room, or -ENOMEM.
  */
 int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 {

@@ -10,10 +10,12 @@ struct record;
 struct sk_buff;
 
 /*
- * The policy, some hooks, a row for each member of the private layouts, some
- * devices that are gone.
+ * Room for the state, at first: the policy, some hooks, a row for each member of the
+ * private layouts, some devices that are gone. It is doubled until what families
+ * report fits, up to what readers take.
  */
 #define NL_STATE_SIZE SZ_16K
+#define NL_STATE_MAX SZ_64K
 
 int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id);
 int rmap_nl_put_state(struct sk_buff *skb, struct net *net);

@@ -26,6 +26,10 @@
 /* In the answers about a map and about the state: a nest of the others. */
 #define SECOND_A_STATS 1000
 
+/* In the state alone: so many bytes, more than a buffer has room for at first. */
+#define SECOND_A_FILL 1001
+#define SECOND_FILL 40000
+
 enum {
 	SECOND_A_STATS_FOUND = 1,	/* u64 */
 	SECOND_A_STATS_MISSED,		/* u64 */
@@ -144,6 +148,11 @@ static struct kind second_kinds[] = {
 
 static int second_report(struct sk_buff *skb, struct net *net, const void *sum)
 {
+	struct nlattr *fill = nla_reserve(skb, SECOND_A_FILL, SECOND_FILL);
+
+	if (!fill)
+		return -EMSGSIZE;
+	memset(nla_data(fill), 0, SECOND_FILL);
 	return second_put_sum(skb, sum);
 }
 
