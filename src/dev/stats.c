@@ -4,10 +4,9 @@
  *
  * Each CPU has its own of a port, beside the port's bulk queue (see bulkq.c),
  * and of a map, in the map's memory. It writes them with bottom halves off,
- * where frames are redirected, flushed, copied, refused. They
- * are read at any time, from netlink, bpf(2) and XDP programs: each counter is
- * right, but they are not all of the same moment. What outlives maps and targets
- * is gone.c's.
+ * where frames are redirected, flushed, copied, refused. They are read at any
+ * time, from netlink, bpf(2) and XDP programs: each counter is right, but they are
+ * not all of the same moment. What outlives maps and targets is stats_gone.c's.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
