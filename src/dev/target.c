@@ -1,43 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Targets: what the slots of claimed maps point to.
+ * Targets: devices to redirect to; the slots of claimed maps point to them.
  *
- * All entries for one device and egress program are alike, so they are one
+ * All entries for one device and egress program are alike, so they share one
  * object: a target is interned by namespace, ifindex and program, and a slot is
- * a pointer to it. Owns the targets, from the first reference to a grace period
- * after the last one. They are found by target_table.c; what their devices do to
- * them is target_device.c's; which map holds which of them is holder.c's.
+ * a pointer to it. This file owns the targets, from the first reference until a
+ * grace period after the last one. target_table.c finds them, target_device.c
+ * applies the events of their devices to them, and holder.c records which maps
+ * use them.
  *
  * rmap_target_find() and rmap_target_get() run in bpf(2), inside an RCU read
  * section that lasts until the target is published, so nothing there sleeps.
- * Readers find targets in slots, in NAPI or in bpf(2), under RCU. References
- * are counted under rmap_target_lock where they come from, or get to, none.
- * Targets are freed by a work item.
+ * Readers find targets in slots, in NAPI or in bpf(2), under RCU. The reference
+ * count changes from and to 0 under rmap_target_lock only. A work item frees
+ * targets.
  *
- * The states of a target. "Table" means its namespace's tables, "shown" that
- * netlink finds it by its number. All of it changes under rmap_target_lock.
+ * The states of a target follow. "Table": the target is in its namespace's
+ * tables. "Shown": netlink finds the target by its number. States change under
+ * rmap_target_lock.
  *
  *  table  live  refs  shown
- *  no     yes    1    no     being made by rmap_target_get(), inside the RCU
- *			      read section in which it has found the device; it
- *			      is added, or freed at once
+ *  no     yes    1    no     new: rmap_target_get() makes the target inside the
+ *			      RCU read section in which it has found the device,
+ *			      and adds it to the table or frees it at once
  *  yes    yes   > 0   yes    in use: holders have the references, and the last
  *			      rmap_target_put() makes it unused
- *  yes    yes    0    yes    unused: target_free_work() is on its way, which
- *			      retires it, unless rmap_target_hold() came first
- *  no     no    > 0   no     died with its device: target_died(), then the sweep,
- *			      and holders until that has come by
- *  no     no     0    no     of that one, or retired: target_free_work() frees it
+ *  yes    yes    0    yes    unused: target_free_work() is queued, and retires
+ *			      the target unless rmap_target_hold() comes first
+ *  no     no    > 0   no     dead: the device has left; target_died(), then the
+ *			      sweep, has a reference, and so have holders that
+ *			      the sweep has not visited yet
+ *  no     no     0    no     dead or retired: target_free_work() frees it
  *
- * So what is live has been published and is in the table, or else nobody has
- * seen it. What is in the table is found by the notifier, which takes it out
- * and marks it dead, when the device unregisters, moves to another namespace
- * (and so before the one that it was in can die), or redirmap's notifier goes by
- * rmmod. Hence the device is in @net, and @net and @tn are there, for whoever
- * sees under rmap_target_lock that a target is live, and for nobody else. A
- * reference to the device says nothing of its namespace. An ifindex is another
- * device's as soon as core has unlisted the one, so devices are compared by
- * their address.
+ * So a live target is either published and in the table, or known to its maker
+ * alone. The notifier takes targets out of the table and marks them dead when
+ * their device unregisters, moves to another namespace (so before its former
+ * namespace can die), or when rmmod unregisters the notifier. Hence the device
+ * is in @net, and @net and @tn exist, as long as the target is seen to be live
+ * under rmap_target_lock, and there is no other way to be sure of it. A
+ * reference to the device does not keep the device in its namespace. A new
+ * device may get an ifindex as soon as core has unlisted the former one, so
+ * devices are compared by address.
  */
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
@@ -58,13 +61,13 @@ struct target rmap_target_none = {
 	.entry.idx = TARGET_DEAD,
 };
 
-/* Targets that are not freed yet; unloading waits for none. */
+/* Targets that are not freed yet; rmmod waits until the count is 0. */
 static atomic_t targets_alive = ATOMIC_INIT(0);
 
-/* Holders' part of a device's leaving: see rmap_target_set_sweep(). */
+/* Work that empties the slots of dead targets: see rmap_target_set_sweep(). */
 static struct work_struct *target_sweep;
 
-/* What is counted outlives the target. */
+/* Copy a target's counters, which outlive it in the namespace's sums. */
 static void target_add_stats(const struct gone_leaver *leaver, void *kept)
 {
 	const struct target *target = container_of(leaver, struct target,
@@ -79,10 +82,10 @@ static void target_add_stats(const struct gone_leaver *leaver, void *kept)
 }
 
 /*
- * Let a target that nobody uses have nothing to do with its namespace any more.
- * The device may move, and the namespace die, as soon as the lock is dropped:
- * the notifier finds no target then that it would mark. True when the target
- * still has a reference to its device, which is dropped by target_free().
+ * Cut the ties of an unused target to its namespace. The device may move, and
+ * the namespace may die, as soon as the lock is dropped: the notifier does not
+ * find the target then, and cannot mark it. Returns true when the target still
+ * has a reference to its device; target_free() drops that.
  */
 static bool target_retire(struct target *target)
 {
@@ -102,7 +105,7 @@ static bool target_retire(struct target *target)
 	return true;
 }
 
-/* Free a target that was retired. Its memory readers may have just found. */
+/* Free a retired target. */
 static void target_free(struct target *target, bool attached)
 {
 	rmap_target_table_put_id(target);
@@ -110,7 +113,7 @@ static void target_free(struct target *target, bool attached)
 		rmap_port_detach(&target->port);
 	rmap_port_destroy(&target->port);
 	kfree(target->shown);
-	/* It was in the table until now: see rmap_target_find(). */
+	/* An RCU reader may have found it: see rmap_target_find(). */
 	kfree_rcu(target, death);
 	if (atomic_dec_and_test(&targets_alive))
 		wake_up_var(&targets_alive);
@@ -127,20 +130,20 @@ static void target_free_work(struct work_struct *work)
 	spin_lock(&rmap_target_lock);
 	free_state = target->free_state;
 	if (refcount_read(&target->refs)) {
-		/* Somebody has found a use for it meanwhile... */
+		/* A map has taken a reference since the work was queued... */
 		target->free_state = TARGET_USED;
 		spin_unlock(&rmap_target_lock);
 		return;
 	}
 	if (free_state == TARGET_UNUSED_AGAIN) {
-		/* ...and no more, so readers may still be about. */
+		/* ...and dropped it, so readers need another grace period. */
 		target->free_state = TARGET_UNUSED;
 		queue_rcu_work(target_wq, &target->free_work);
 		spin_unlock(&rmap_target_lock);
 		return;
 	}
 	rmap_target_table_remove(target);
-	/* One that was never added has counted nothing, and is not counted. */
+	/* Not in target_retire(): a target never added has counted nothing. */
 	rmap_gone_keep(target->gone, &target->leaver);
 	attached = target_retire(target);
 	spin_unlock(&rmap_target_lock);
@@ -149,8 +152,8 @@ static void target_free_work(struct work_struct *work)
 }
 
 /**
- * rmap_target_hold() - take a reference to a target that perhaps has none
- * @target: a target that is in the table, or was until now
+ * rmap_target_hold() - take a reference to a target that may have none
+ * @target: a target that is in the table, or was until the lock was taken
  *
  * Context: under rmap_target_lock.
  */
@@ -167,8 +170,8 @@ void rmap_target_hold(struct target *target)
  * @target: the target; readers may use it until a grace period has passed
  *
  * A target without references stays in the table until it is freed, and may
- * be used again: an entry that comes and goes does not make a new one each
- * time, nor need memory for those that wait to be freed.
+ * be used again: an entry that comes and goes does not make a new target each
+ * time, and needs no memory for targets that wait to be freed.
  *
  * Context: process context.
  */
@@ -190,7 +193,7 @@ void rmap_target_put(struct target *target)
 	spin_unlock(&rmap_target_lock);
 }
 
-/* What an entry's own target shows at first. */
+/* The value that lookups of an entry with counters begin with. */
 static struct redirmap_val *target_alloc_shown(const struct target *target,
 					       gfp_t gfp)
 {
@@ -201,9 +204,7 @@ static struct redirmap_val *target_alloc_shown(const struct target *target,
 	return shown;
 }
 
-/*
- * A new target for a device, with one reference; rmap_target_lock is not held.
- */
+/* A new target for a device, with one reference; rmap_target_lock not held. */
 static struct target *target_alloc(struct target_net *tn,
 				   struct net_device *dev,
 				   struct bpf_prog *prog, bool own,
@@ -275,12 +276,12 @@ free_target:
 }
 
 /**
- * rmap_target_want_dev() - the device that an entry asks for
- * @want: what is asked for
+ * rmap_target_want_dev() - look up the device that a request names, once
+ * @want: the request
  *
  * Context: inside one RCU read section, from the first call until the target is
  * published.
- * Return: the device; NULL if there is none.
+ * Return: the device, without a reference; NULL if there is none.
  */
 struct net_device *rmap_target_want_dev(struct target_want *want)
 {
@@ -290,12 +291,12 @@ struct net_device *rmap_target_want_dev(struct target_want *want)
 }
 
 /**
- * rmap_target_find() - the target that is asked for, if there is one
- * @want: what is asked for
+ * rmap_target_find() - look up the target that a request asks for
+ * @want: the request
  *
  * Context: inside an RCU read section, which keeps the target.
- * Return: the target, without a reference; NULL without one, and for an entry
- * that asks for one of its own.
+ * Return: the target, without a reference; NULL when there is none, or when the
+ * request asks for a target of the entry's own.
  */
 struct target *rmap_target_find(const struct target_want *want)
 {
@@ -305,13 +306,13 @@ struct target *rmap_target_find(const struct target_want *want)
 				      want->ifindex, want->prog);
 }
 
-/* A reference to a target that was found; false if it has died since. */
+/* Take a reference to a target that was found; false if it has died since. */
 static bool target_hold_live(struct target *target)
 {
 	bool live;
 
 	spin_lock(&rmap_target_lock);
-	/* Until it dies it is in the table. */
+	/* A live target is in the table, so rmap_target_hold() may take it. */
 	live = target_is_live(target);
 	if (live)
 		rmap_target_hold(target);
@@ -320,8 +321,9 @@ static bool target_hold_live(struct target *target)
 }
 
 /*
- * Publish a new target, or else retire it: @other is the one that somebody has
- * published meanwhile, with a reference.
+ * Publish a new target. When another task has published a target for the same
+ * device and program meanwhile, or without memory, retire the new one; @other
+ * is then the other task's target, with a reference, or NULL.
  */
 static int target_publish(struct target *target, bool own, gfp_t gfp,
 			  struct target **other)
@@ -344,18 +346,20 @@ static int target_publish(struct target *target, bool own, gfp_t gfp,
 }
 
 /**
- * rmap_target_get() - the target that is asked for, made if there is none
- * @want: what is asked for
- * @found: what rmap_target_find() has found in the same RCU read section
- * @bulkqs: of the map, for a target that cannot have the device's spare ones
+ * rmap_target_get() - get the target that a request asks for, or make it
+ * @want: the request
+ * @found: the result of rmap_target_find() in the same RCU read section
+ * @bulkqs: the map's reserve, for a target that cannot have the device's spare
+ *	bulk queues
  *
- * Core unlists a device, waits for a grace period and then notifies, so a
- * device that is found here is notified about after the target is published.
+ * Core unlists a device, waits for a grace period and then calls the notifier.
+ * So if the device that is found here leaves, the notifier is called after the
+ * target has been published.
  *
  * Context: process context, inside an RCU read section that lasts until the
  * target is published.
- * Return: the target, with a reference; an error pointer: -EINVAL when there
- * is no such device, -ENOMEM, -EOPNOTSUPP from rmap_port_init().
+ * Return: the target, with a reference; or an error pointer: -EINVAL when there
+ * is no such device, -ENOMEM, or -EOPNOTSUPP from rmap_port_init().
  */
 struct target *rmap_target_get(struct target_want *want, struct target *found,
 			       struct bulkq_reserve *bulkqs)
@@ -384,16 +388,16 @@ struct target *rmap_target_get(struct target_want *want, struct target *found,
 		return other ?: ERR_PTR(err);
 	}
 
-	/* The notifier sees the port from here on; catch up with before. */
+	/* The notifier finds the port only now: fetch changes made before. */
 	rmap_port_mirror(&target->port);
 	return target;
 }
 
 /**
- * rmap_target_own_memory() - what a target takes that is one entry's own
+ * rmap_target_own_memory() - memory of a target that one entry has for itself
  *
  * Context: any.
- * Return: bytes, those of all possible CPUs included.
+ * Return: bytes, for all possible CPUs.
  */
 size_t rmap_target_own_memory(void)
 {
@@ -402,7 +406,7 @@ size_t rmap_target_own_memory(void)
 }
 
 /**
- * rmap_target_queue_sweep() - let holders let go of what is dead, soon
+ * rmap_target_queue_sweep() - let holders release dead targets soon
  *
  * Context: any.
  */
@@ -412,9 +416,10 @@ void rmap_target_queue_sweep(void)
 }
 
 /**
- * rmap_target_set_sweep() - say how holders let go of what is dead
- * @sweep: work that calls rmap_target_take_dead(), lets all holders let go of
- *	what it gets, and puts it; queued a grace period after targets have died
+ * rmap_target_set_sweep() - register the work that releases dead targets
+ * @sweep: work that calls rmap_target_take_dead(), makes all holders release
+ *	these targets, and puts the sweep's references; it is queued a grace
+ *	period after targets have died
  *
  * Context: insmod, before there are targets.
  */
@@ -424,7 +429,7 @@ void __init rmap_target_set_sweep(struct work_struct *sweep)
 }
 
 /**
- * rmap_target_module_init() - get ready for maps and for the notifier
+ * rmap_target_module_init() - prepare for maps and for the notifier
  *
  * Context: insmod.
  * Return: 0 or -ENOMEM.
@@ -440,9 +445,9 @@ int __init rmap_target_module_init(void)
 }
 
 /**
- * rmap_target_module_exit() - wait until the last target is gone
+ * rmap_target_module_exit() - wait until the last target is freed
  *
- * Context: rmmod, with no map left and the notifier unregistered.
+ * Context: rmmod, sleeps; no map is left, and the notifier is unregistered.
  */
 void rmap_target_module_exit(void)
 {

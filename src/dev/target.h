@@ -11,17 +11,17 @@
 
 struct bulkq_reserve;
 
-/* What has always been dead, for those who need something to point to. */
+/* A target that has always been dead, for pointers that may not be NULL. */
 extern struct target rmap_target_none;
 
 /**
  * target_entry() - where a redirect to a target leads
  * @target: a target found inside the present RCU read section
  *
- * Runs in NAPI, bottom halves off, per packet. For a target without a program it
- * is target_is_live() and no more.
+ * Runs in NAPI, bottom halves off, per packet. A target without a program costs
+ * one target_is_live() here.
  *
- * Return: what the kernel enqueues to; NULL when the target has died.
+ * Return: the entry that the kernel enqueues to; NULL when the target has died.
  */
 static __always_inline void *target_entry(struct target *target)
 {
@@ -35,13 +35,14 @@ static __always_inline void *target_entry(struct target *target)
 }
 
 /**
- * struct target_want - the target that an entry asks for
- * @net: the namespace that @ifindex is of
+ * struct target_want - a request for the target of an entry
+ * @net: the namespace of @ifindex
  * @ifindex: the device
- * @prog: the egress program, referenced by who asks, or NULL
- * @dev: the device, once somebody had to look it up: see rmap_target_want_dev()
- * @own: one that nobody else uses, with counters of its own
- * @gfp: how to allocate; must forbid to sleep
+ * @prog: the egress program, which the caller holds, or NULL
+ * @dev: the device, after the first rmap_target_want_dev(); NULL before
+ * @own: the entry wants a target that no other entry uses, with counters of its
+ *	own
+ * @gfp: allocation flags; they must forbid sleeping
  */
 struct target_want {
 	struct net *net;
@@ -53,9 +54,9 @@ struct target_want {
 };
 
 /**
- * target_is() - is a target that of a device and a program?
+ * target_is() - does a target belong to a device and a program?
  * @target: a target found inside the present RCU read section
- * @net: the namespace that @ifindex is of
+ * @net: the namespace of @ifindex
  * @ifindex: the device
  * @prog: the egress program, or NULL
  *
@@ -66,7 +67,7 @@ static inline bool target_is(const struct target *target,
 			     const struct net *net, u32 ifindex,
 			     const struct bpf_prog *prog)
 {
-	/* A device that is live has not changed its namespace. */
+	/* A live target's device has not left its namespace. */
 	return target->entry.val.ifindex == ifindex &&
 	       target->port.prog == prog && target->net == net &&
 	       target_is_live(target);
@@ -86,7 +87,7 @@ size_t rmap_target_own_memory(void);
  * @target: a dead target
  *
  * Context: inside an RCU read section, or with a reference to the target.
- * Return: the cause
+ * Return: the cause.
  */
 static inline enum redirmap_cause target_death_cause(const struct target *target)
 {

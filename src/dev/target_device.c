@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What devices do, to their targets: they come, change, and leave.
+ * Devices register, change, and leave: the effects on their targets.
  *
- * Owns what happens to targets when their device goes away, until they are
- * swept. Called by the netdev notifier, under RTNL; what is dead is asked for by
- * holder.c's sweep, a work item, and in bpf(2).
+ * This file owns the way of a target from its device's leaving to the sweep,
+ * and the list of dead targets. The netdev notifier calls it under RTNL; the
+ * sweep of holder.c, a work item, and updates in bpf(2) ask for dead targets.
  *
  * A device leaves (unregisters, or moves to another namespace):
  *
- *  1. Core unlists it and waits for a grace period, then notifies.
- *  2. rmap_target_device_left(), under RTNL, takes its targets out of the table
- *     and marks them dead. Every lookup looks at the mark: from here on the
- *     target is in no map. This is all that is done under RTNL, and it does not
- *     depend on how many maps and slots there are.
+ *  1. Core unlists the device, waits for a grace period, then notifies.
+ *  2. rmap_target_device_left(), under RTNL, takes the device's targets out of
+ *     the table and marks them dead. Every lookup tests the mark, so users see
+ *     the target in no map from here on. Nothing else is done under RTNL; its
+ *     time does not depend on the number of maps and slots.
  *  3. A grace period later no poll uses the device through the port, and no
- *     update that had found the target alive is still about to publish it:
- *     the reference to the device is dropped, and the sweep queued.
+ *     update that has found the target live can still publish it. target_died()
+ *     drops the reference to the device and queues the sweep.
  *  4. The sweep (holder.c) visits the maps that hold dead targets, empties
  *     their slots and so drops the references.
- *  5. A grace period after the last reference has gone the target is freed: see
- *     target.c.
+ *  5. A grace period after the last reference target.c frees the target.
  *
- * Locks: rmap_target_lock and dead_lock are never taken together. Inside
- * rmap_target_lock are the ports' mirror_lock and the locks of the tables and
- * of the namespaces' sums; dead_lock is innermost.
+ * Locks: rmap_target_lock and dead_lock are never taken together. The ports'
+ * mirror_lock and the locks of the tables and of the namespaces' sums nest
+ * inside rmap_target_lock; dead_lock is innermost.
  */
 #include <linux/module.h>
 #include <linux/netdevice.h>
@@ -37,15 +36,16 @@
 #include "target_device.h"
 #include "target_table.h"
 
-/* Dead targets that wait for the sweep. Taken in softirq (RCU callbacks). */
+/* Dead targets that wait for the sweep. */
 static LIST_HEAD(dead_targets);
+/* Guards dead_targets; also taken in softirq, by RCU callbacks. */
 static DEFINE_SPINLOCK(dead_lock);
 
-/* How many targets have ever died; written under rmap_target_lock. */
+/* Number of targets that have ever died; written under rmap_target_lock. */
 static unsigned int target_death_count;
 
 /**
- * rmap_target_device_came() - get ready for a device to become a target
+ * rmap_target_device_came() - prepare a new device's bulk queues
  * @dev: a device that registers, or has come from another namespace
  *
  * Context: netdev notifier, under RTNL, sleeps.
@@ -58,20 +58,20 @@ void rmap_target_device_came(struct net_device *dev)
 	ASSERT_RTNL();
 
 	rmap_bulkq_look_at(dev);
-	/* Who loads the module has made none of the devices that are there. */
+	/* The task that runs insmod has not made the existing devices. */
 	if (THIS_MODULE->state == MODULE_STATE_LIVE)
 		gfp |= __GFP_ACCOUNT;
 	rmap_bulkq_spare_bring(&tn->spares, dev, gfp);
 }
 
-/* Let the ports of a device show its present state. */
+/* Copy a device's present state to its ports. */
 static int target_device_mirror(struct net_device *dev,
 				struct netdev_nested_priv *unused)
 {
 	struct target_net *tn = rmap_target_table_net(dev_net(dev));
 	struct target *target;
 
-	/* The lock keeps the target in the table, and so from being freed. */
+	/* A target in the table is not freed, and the lock keeps it there. */
 	spin_lock(&rmap_target_lock);
 	for (target = rmap_target_table_first(tn, dev); target;
 	     target = rmap_target_table_next(target))
@@ -84,13 +84,14 @@ static int target_device_mirror(struct net_device *dev,
 }
 
 /**
- * rmap_target_device_changed() - pass on a change of a device
+ * rmap_target_device_changed() - copy a device's new state to its ports
  * @dev: the device, in its new state
  *
- * Drivers of devices above it (VLANs, ipvlans, HSR rings, bonds) follow some of
- * its changes without a word: see "Changes of devices" in design.rst.
+ * Devices above it (VLANs, ipvlans, HSR rings, bonds) follow some of its
+ * changes without an event of their own, so their ports are updated as well:
+ * see "Changes of devices" in design.rst.
  *
- * Context: netdev notifier, under RTNL, behind all others.
+ * Context: netdev notifier, under RTNL, behind all other notifiers.
  */
 void rmap_target_device_changed(struct net_device *dev)
 {
@@ -116,7 +117,7 @@ static void target_died(struct rcu_head *rcu)
 	rmap_target_queue_sweep();
 }
 
-/* A device has left, and so one of its targets has died. */
+/* Mark a target dead whose device has left, and queue the rest: step 2. */
 static void target_die(struct target *target, bool moved)
 {
 	lockdep_assert_held(&rmap_target_lock);
@@ -126,9 +127,9 @@ static void target_die(struct target *target, bool moved)
 	rmap_target_table_changed();
 	rmap_gone_leave(target->gone, &target->leaver);
 	rmap_port_leave(&target->port);
-	/* Who sees the count sees the mark. */
+	/* A reader that sees the new count also sees the mark. */
 	smp_store_release(&target_death_count, target_death_count + 1);
-	rmap_target_hold(target);	/* the sweep's */
+	rmap_target_hold(target);	/* the sweep's reference */
 	call_rcu(&target->death, target_died);
 }
 
@@ -136,8 +137,10 @@ static void target_die(struct target *target, bool moved)
  * rmap_target_device_left() - take a device out of all maps
  * @dev: a device that core has unlisted, a grace period ago
  *
- * Context: netdev notifier, under RTNL. The time follows the number of programs
- * that maps name for the device, and of entries with counters of their own.
+ * The time grows with the number of egress programs that maps name for the
+ * device, and with the number of its entries that have counters of their own.
+ *
+ * Context: netdev notifier, under RTNL.
  */
 void rmap_target_device_left(struct net_device *dev)
 {
@@ -165,8 +168,8 @@ void rmap_target_device_left(struct net_device *dev)
 }
 
 /**
- * rmap_target_take_dead() - the targets that are to be swept
- * @dead: gets them, each with a reference, linked by dead_node
+ * rmap_target_take_dead() - hand the dead targets over to the sweep
+ * @dead: list that gets them, linked by dead_node, each with a reference
  *
  * Context: process context.
  */
@@ -178,12 +181,13 @@ void rmap_target_take_dead(struct list_head *dead)
 }
 
 /**
- * rmap_target_deaths() - how many targets have died since the module was loaded
+ * rmap_target_deaths() - number of targets that have died since insmod
  *
- * While it stays the same, a map that was swept has nothing dead in it.
+ * While the number stays the same, a swept map contains no dead target.
  *
- * Context: inside the RCU read section in which dead targets are looked for.
- * Return: a count that only grows (and wraps around).
+ * Context: inside the RCU read section in which the caller looks for dead
+ * targets.
+ * Return: a count that only grows, and wraps around.
  */
 unsigned int rmap_target_deaths(void)
 {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where targets are found: by device and egress program, and by number.
+ * Tables of targets: by device and egress program, and by number.
  *
- * Owns the tables, what else there is for each network namespace, and the lock
- * that all of it changes under. In a namespace, an xarray leads to the first
- * target of a device; its others, for other programs, are linked behind it.
- * Targets that are one entry's own are in a list, for their device's sake only.
+ * This file owns the tables, struct target_net, and the lock that they change
+ * under. In a namespace, an xarray leads from an ifindex to the device's first
+ * target; the device's targets for other programs are linked behind it. Targets
+ * that one entry has for itself are in a list, so that the notifier finds them.
  * One table for all namespaces has the targets by number, for netlink.
  *
- * Looked up in bpf(2), inside an RCU read section or under rmap_target_lock;
- * changed, under rmap_target_lock, there, in the work item that frees targets,
- * and in the netdev notifier. Read, under rmap_target_lock, by netlink.
+ * bpf(2) looks targets up, inside an RCU read section or under
+ * rmap_target_lock. bpf(2), the work item that frees targets, and the netdev
+ * notifier change the tables under rmap_target_lock; netlink reads them under
+ * it.
  */
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
@@ -21,21 +22,22 @@
 #include "target_table.h"
 
 /*
- * Protects the tables, and that targets get and lose their last reference. One
- * for all namespaces, because a dead target may outlive its namespace.
+ * Guards the tables, the states of targets, and their reference counts where
+ * these change from or to 0. One lock serves all namespaces, because a dead
+ * target may outlive its namespace.
  */
 DEFINE_SPINLOCK(rmap_target_lock);
 
 static unsigned int target_net_id;
 
 /*
- * All targets, by their id; what is in it is not freed under rmap_target_lock.
+ * All targets, by their id. Under rmap_target_lock no target in it is freed.
  */
 static DEFINE_XARRAY_ALLOC(targets_by_id);
 
 /*
- * Changes with what rmap_target_next_info() finds; written under
- * rmap_target_lock.
+ * Changes whenever the set of targets that rmap_target_next_info() walks
+ * changes; written under rmap_target_lock.
  */
 static unsigned int target_generation_count = 1;
 
@@ -43,8 +45,8 @@ static unsigned int target_generation_count = 1;
  * rmap_target_table_net() - the targets of a network namespace
  * @net: the namespace
  *
- * Context: any; the namespace must not go meanwhile.
- * Return: its tables.
+ * Context: any; the caller keeps the namespace.
+ * Return: the namespace's tables.
  */
 struct target_net *rmap_target_table_net(const struct net *net)
 {
@@ -52,7 +54,7 @@ struct target_net *rmap_target_table_net(const struct net *net)
 }
 
 /**
- * rmap_target_table_find() - the target of a device and a program
+ * rmap_target_table_find() - find the target of a device and a program
  * @tn: the namespace's targets
  * @ifindex: the device
  * @prog: the egress program, or NULL
@@ -74,8 +76,8 @@ struct target *rmap_target_table_find(struct target_net *tn, u32 ifindex,
 /**
  * rmap_target_table_first() - the first target of a device
  * @tn: the namespace's targets
- * @dev: the device. Core repeats NETDEV_UNREGISTER while somebody holds it, and
- *	by then another one may have got its ifindex
+ * @dev: the device; compared by address, for core repeats NETDEV_UNREGISTER
+ *	while somebody holds a device, when another device may have its ifindex
  *
  * Context: under rmap_target_lock.
  * Return: the target, or NULL.
@@ -105,15 +107,15 @@ struct target *rmap_target_table_next(const struct target *target)
 }
 
 /**
- * rmap_target_table_take() - take all targets of a device out, but entries' own
- * ones
+ * rmap_target_table_take() - remove a device's shared targets from the table
  * @tn: the namespace's targets
  * @dev: the device
  *
- * Readers may still come by them.
+ * Targets that one entry has for itself stay in their list. RCU readers may
+ * still reach the removed targets.
  *
  * Context: under rmap_target_lock.
- * Return: the first one, which rmap_target_table_next() goes on from, or NULL.
+ * Return: the first removed target, for rmap_target_table_next(), or NULL.
  */
 struct target *rmap_target_table_take(struct target_net *tn,
 				      const struct net_device *dev)
@@ -126,7 +128,7 @@ struct target *rmap_target_table_take(struct target_net *tn,
 }
 
 /**
- * rmap_target_table_changed() - one more target to be told of, or one less
+ * rmap_target_table_changed() - note that a target has come or gone
  *
  * Context: under rmap_target_lock.
  */
@@ -137,7 +139,7 @@ void rmap_target_table_changed(void)
 	WRITE_ONCE(target_generation_count, target_generation_count + 1);
 }
 
-/* Before the device's other ones. As rmap_target_table_add(). */
+/* Link a target in front of the device's others; as rmap_target_table_add(). */
 static int target_table_link(struct target_net *tn, struct target *target,
 			     gfp_t gfp)
 {
@@ -149,9 +151,9 @@ static int target_table_link(struct target_net *tn, struct target *target,
 
 /**
  * rmap_target_table_add() - publish a target
- * @tn: the namespace's targets, among which there is none like it
+ * @tn: the namespace's targets; none has the same device and program
  * @target: the target; its id is from rmap_target_table_get_id()
- * @gfp: how to allocate; must forbid to sleep
+ * @gfp: allocation flags; they must forbid sleeping
  *
  * Context: under rmap_target_lock.
  * Return: 0 or -ENOMEM.
@@ -171,13 +173,13 @@ int rmap_target_table_add(struct target_net *tn, struct target *target,
 		if (err)
 			return err;
 	}
-	/* A number that was reserved is stored at without more memory. */
+	/* rmap_target_table_get_id() has allocated the memory for this. */
 	xa_store(&targets_by_id, target->id, target, 0);
 	rmap_target_table_changed();
 	return 0;
 }
 
-/* Out of its device's targets; readers may still come by it. */
+/* Unlink a target from its device's others; RCU readers may still reach it. */
 static void target_table_unlink(struct xarray *targets, struct target *target)
 {
 	struct target *at, *next = rmap_target_table_next(target);
@@ -198,9 +200,9 @@ static void target_table_unlink(struct xarray *targets, struct target *target)
 }
 
 /**
- * rmap_target_table_remove() - let a target be found by its device no more
- * @target: a target that was added. One that is dead has been taken out when it
- *	died, and its namespace may be gone
+ * rmap_target_table_remove() - stop a target from being found by its device
+ * @target: a target that was added. A dead target was removed when it died, and
+ *	its namespace may be gone, so nothing is done for it
  *
  * Context: under rmap_target_lock, which is kept until the target is dead.
  */
@@ -219,8 +221,8 @@ void rmap_target_table_remove(struct target *target)
 
 /**
  * rmap_target_table_get_id() - reserve a number for a target
- * @target: gets the number, by which there is nothing to be found yet
- * @gfp: how to allocate; may forbid to sleep
+ * @target: gets the number, but is not found by it yet
+ * @gfp: allocation flags; they may forbid sleeping
  *
  * Context: process context, rmap_target_lock not held.
  * Return: 0 or -ENOMEM.
@@ -232,8 +234,8 @@ int rmap_target_table_get_id(struct target *target, gfp_t gfp)
 }
 
 /**
- * rmap_target_table_put_id() - give a target's number back
- * @target: the target, which is not found by its number from here on
+ * rmap_target_table_put_id() - release a target's number
+ * @target: the target, which is no longer found by its number from here on
  *
  * Context: process context, rmap_target_lock not held.
  */
@@ -246,11 +248,11 @@ void rmap_target_table_put_id(struct target *target)
 
 /**
  * rmap_target_next_info() - walk over all live targets of all namespaces
- * @id: the least id to look at, 0 to begin; becomes that of what is found
- * @info: filled
+ * @id: the lowest id to look at, 0 to begin; becomes the id of the target found
+ * @info: gets the target's state
  *
  * Context: process context.
- * Return: false when there is none any more.
+ * Return: false when no target is left.
  */
 bool rmap_target_next_info(unsigned long *id, struct target_info *info)
 {
@@ -264,7 +266,7 @@ bool rmap_target_next_info(unsigned long *id, struct target_info *info)
 		memset(info, 0, sizeof(*info));
 		info->id = target->id;
 		info->net = target->net;
-		/* What lives is in its namespace's tables, so that is there. */
+		/* A live target's namespace is there: see target.c. */
 		info->netns_ino = target->net->ns.inum;
 		info->ifindex = target->entry.val.ifindex;
 		strscpy(info->ifname, target->port.dev.name,
@@ -279,10 +281,10 @@ bool rmap_target_next_info(unsigned long *id, struct target_info *info)
 }
 
 /**
- * rmap_target_generation() - what changes when a target comes or goes
+ * rmap_target_generation() - a number that changes when a target comes or goes
  *
  * Context: any.
- * Return: a number other than that before the change.
+ * Return: the number.
  */
 unsigned int rmap_target_generation(void)
 {
@@ -301,7 +303,7 @@ static int __net_init target_net_init(struct net *net)
 	return 0;
 }
 
-/* All devices have left; targets that are still being swept are dead. */
+/* All devices have left, so targets that wait for the sweep are dead. */
 static void __net_exit target_net_exit(struct net *net)
 {
 	struct target_net *tn = rmap_target_table_net(net);
@@ -331,9 +333,9 @@ int __init rmap_target_table_init(void)
 }
 
 /**
- * rmap_target_table_exit() - free them
+ * rmap_target_table_exit() - free the tables of all namespaces
  *
- * Context: rmmod, sleeps, with no target left.
+ * Context: rmmod, sleeps; no target is left.
  */
 void rmap_target_table_exit(void)
 {

@@ -22,10 +22,13 @@ struct net_device;
 struct target_net;
 
 /**
- * enum target_free_state - whether a target is about to be freed
- * @TARGET_USED: no, it has references
- * @TARGET_UNUSED: a grace period after it lost the last one, if it gets none
- * @TARGET_UNUSED_AGAIN: it has got one and lost it since, so one more later
+ * enum target_free_state - how far a target is on its way to being freed
+ * @TARGET_USED: the target has references, and its free_work is not queued
+ * @TARGET_UNUSED: free_work is queued, and frees the target a grace period
+ *	after it has lost its last reference, unless it has got a new one by
+ *	then
+ * @TARGET_UNUSED_AGAIN: free_work is queued, but the target has got a reference
+ *	and lost it since: free_work waits for one more grace period
  */
 enum target_free_state {
 	TARGET_USED,
@@ -34,33 +37,38 @@ enum target_free_state {
 };
 
 /**
- * struct target - what slots of maps point to: a device to redirect to
- * @entry: what the kernel sees; its unused idx tells whether the target lives
- * @id: index of the target in the holders' tables
- * @refs: one for each holder, one for the sweep while it is due
- * @free_state: whether @free_work is on its way; under rmap_target_lock
- * @tn: the tables of the namespace that interns the target
- * @net: that namespace. A dead target may outlive both: they are followed where
- *	the target is known to live, and compared elsewhere
+ * struct target - a device to redirect to; slots of maps point to it
+ * @entry: the entry that the kernel sees; the kernel does not use its idx,
+ *	which holds the target's state: TARGET_DEAD and so on
+ * @id: index of the target in the holders' tables, and its number for netlink
+ * @refs: one for each holder, and one for the sweep while it is due
+ * @free_state: whether @free_work is queued; under rmap_target_lock
+ * @tn: the tables of @net
+ * @net: the namespace that interns the target. A dead target may outlive @tn
+ *	and
+ *	@net: follow these pointers only where the target is known to be live,
+ *	and compare them elsewhere
  * @sibling: the device's next target, for another program; changed under
  *	rmap_target_lock
- * @shown: of a target that is one entry's own: what lookups return, with its
- *	counters; such a target is in no table, but in its namespace's list
- * @own_node: place there, under rmap_target_lock
- * @spare: its bulk queues are the device's: see bulkq.c
+ * @shown: the value that lookups return, with counters, for a target that one
+ *	entry has for itself; NULL for others. Such a target is in the list
+ *	target_net.own instead of target_net.targets
+ * @own_node: node in that list; under rmap_target_lock
+ * @spare: the bulk queues are the device's spare ones: see bulkq.c
  * @moved: the device has left for another namespace
- * @gone: what keeps the counters when the target goes
- * @leaver: its part in that
- * @death: runs a grace period after the device has left; frees the memory later
+ * @gone: the namespace's sums, which keep the counters when the target goes
+ * @leaver: the target's node in @gone
+ * @death: runs a grace period after the device has left, and later frees the
+ *	memory
  * @free_work: frees the target, a grace period after the last reference
- * @dead_node: place among the targets that wait for the sweep
+ * @dead_node: node in the list of targets that wait for the sweep
  * @port: the pseudo device that @entry names
  *
- * Aligned so that all that a lookup and the kernel's enqueue read of it, the
- * beginning of @entry, lies in one cache line.
+ * The alignment puts the beginning of @entry, which is all that a lookup and
+ * the kernel's enqueue read of a target, into one cache line.
  */
 struct target {
-	/* hot: read per packet, written when the device leaves */
+	/* hot: read for each packet, written when the device leaves */
 	struct kern_dtab_netdev entry ____cacheline_aligned;
 
 	/* cold */
@@ -84,16 +92,16 @@ struct target {
 };
 
 /**
- * struct target_info - what is told of a target
- * @id: its number
- * @net: its namespace; to be compared only
- * @netns_ino: the same, as user space knows it
- * @ifindex: the device
- * @ifname: its name
- * @prog_id: the egress program, or 0
- * @refs: how many maps hold the target
- * @own: it is one entry's own
- * @sum: its counters
+ * struct target_info - a copy of a target's state, for netlink
+ * @id: the target's number
+ * @net: its namespace; only to compare, not to follow
+ * @netns_ino: inode number of the namespace
+ * @ifindex: the device's ifindex
+ * @ifname: the device's name
+ * @prog_id: id of the egress program, or 0
+ * @refs: number of maps that hold the target
+ * @own: one entry has the target for itself
+ * @sum: the counters
  */
 struct target_info {
 	u32 id;
@@ -108,18 +116,20 @@ struct target_info {
 };
 
 /*
- * In entry.idx. Numbers but 0, for to compare with these is one instruction on
- * x86, and in this order: what is above TARGET_DEAD lives.
+ * States of a target, in entry.idx. All values above TARGET_DEAD are live, so
+ * that one comparison tells. They are small constants other than 0: on x86 the
+ * load and the comparison are then one instruction.
  */
 #define TARGET_DEAD 1
 #define TARGET_LIVE 2
-#define TARGET_LIVE_PROG 3	/* with a program */
+#define TARGET_LIVE_PROG 3	/* live, with an egress program */
 
 /**
- * target_is_live() - has the target's device not gone away?
+ * target_is_live() - is the target's device still there?
  * @target: a target found inside the present RCU read section
  *
- * Runs per packet; reads the cache line that the kernel's enqueue reads next.
+ * Runs in NAPI, bottom halves off, per packet, and in bpf(2). Reads the cache
+ * line that the kernel's enqueue reads next.
  *
  * Return: false when every map has to treat the target as absent.
  */
@@ -134,13 +144,13 @@ static inline bool target_is_live(const struct target *target)
 
 /**
  * struct target_net - the targets of a network namespace
- * @targets: by ifindex, the first of a device's targets, which are linked by
- *	sibling
- * @own: targets that are one entry's own, by a hash of their ifindex
- * @spares: by ifindex, bulk queues of devices: see bulkq.c
+ * @targets: by ifindex, the first of a device's targets; sibling links the
+ *	others
+ * @own: targets that one entry has for itself, by a hash of their ifindex
+ * @spares: by ifindex, the spare bulk queues of devices: see bulkq.c
  *
- * Nothing of it is looked at per packet. @targets and @own change under
- * rmap_target_lock, @spares under its own.
+ * All of it is cold: no packet reads it. @targets and @own change under
+ * rmap_target_lock, @spares under its own xa_lock.
  */
 struct target_net {
 	struct xarray targets;
@@ -151,12 +161,14 @@ struct target_net {
 extern spinlock_t rmap_target_lock;
 
 /**
- * target_table_own() - where targets are listed that are one entry's own
+ * target_table_own() - the list of a device's targets that entries have for
+ * themselves
  * @tn: the namespace's targets
- * @ifindex: their device
+ * @ifindex: the device
  *
- * Context: under rmap_target_lock, for what is done with the list.
- * Return: a list of targets, by own_node, of this device and perhaps of others.
+ * Context: under rmap_target_lock, as long as the caller uses the list.
+ * Return: a list of targets, linked by own_node. Targets of other devices with
+ * the same hash are in it as well.
  */
 static inline struct hlist_head *target_table_own(struct target_net *tn,
 						  u32 ifindex)
