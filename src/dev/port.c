@@ -3,19 +3,20 @@
  * Ports: pseudo devices that claimed maps redirect to in place of real ones.
  *
  * A port is a net_device that the stack never sees. The kernel's redirect code
- * reads from it whether a frame may go there, fills its bulk queue, and calls
- * its ndo_xdp_xmit (native XDP) or ndo_start_xmit (generic XDP); both hand the
- * frames to the real device. It tells the real device's ifindex, so that
- * tracepoints stay true.
+ * reads from it whether the device takes a frame, fills its bulk queue, and
+ * calls its ndo_xdp_xmit (native XDP) or ndo_start_xmit (generic XDP); both
+ * hand the frames to the real device. The port has the real device's ifindex,
+ * so that tracepoints report the real device.
  *
- * Owns the pseudo device, from its making to its end, and what it shows of the
- * real one. Native XDP is in port_xmit.c, generic XDP in port_skb.c.
+ * This file owns the pseudo device and the fields that mirror the real device.
+ * port_xmit.c transmits in native XDP, port_skb.c in generic XDP.
  *
- * rmap_port_init() runs in bpf(2) inside an RCU read section and may not sleep;
- * rmap_port_mirror() in the netdev notifier under RTNL, once after a port has
- * been made visible to it, and where a frame is refused; rmap_port_detach() in
- * an RCU callback and rmap_port_destroy() in a work item, a grace period after
- * the last lookup that could lead here.
+ * rmap_port_init() runs in bpf(2), inside an RCU read section, and may not
+ * sleep. rmap_port_mirror() runs in the netdev notifier under RTNL, in the
+ * update that has just published a port, and where a port refuses a frame.
+ * rmap_port_detach() runs in an RCU callback or a work item,
+ * rmap_port_destroy() in a work item, a grace period after the last lookup that
+ * could return the port.
  */
 #include <linux/bpf.h>
 #include <linux/lockdep.h>
@@ -30,10 +31,11 @@
 
 /**
  * rmap_port_init_queue() - give a pseudo device a transmit queue of its own
- * @dev: the pseudo device, which locks for itself, as nothing needs a lock
+ * @dev: the pseudo device; LLTX is set, so core takes no lock for the queue
  * @queue: zeroed memory for the queue
  *
- * Core asks ndo_select_queue only where it believes in a choice.
+ * Core calls ndo_select_queue, which the pseudo devices need, only when there
+ * are several real queues: hence the 2.
  *
  * Context: process context; nobody else can reach the device yet.
  */
@@ -60,8 +62,8 @@ static const struct net_device_ops port_prog_ops = {
 };
 
 /*
- * For a device that cannot transmit XDP frames, where the kernel looks at that
- * before it enqueues.
+ * For a device without ndo_xdp_xmit, on kernels that test ndo_xdp_xmit before
+ * they enqueue.
  */
 static const struct net_device_ops port_ops_no_xdp = {
 	.ndo_start_xmit = rmap_port_start_xmit,
@@ -77,8 +79,8 @@ static const struct net_device_ops port_prog_ops_no_xdp = {
  * rmap_port_of_dev() - the port that a device is part of
  * @dev: any device
  *
- * Context: inside an RCU read section that covers finding @dev.
- * Return: the port; NULL when it is a real device, or another pseudo device.
+ * Context: inside the RCU read section in which the caller has found @dev.
+ * Return: the port; NULL when @dev is a real device or a group's pseudo device.
  */
 const struct port *rmap_port_of_dev(const struct net_device *dev)
 {
@@ -91,8 +93,9 @@ const struct port *rmap_port_of_dev(const struct net_device *dev)
 }
 
 /*
- * The kernel calls ndo_xdp_xmit of all that it has enqueued to. So a port that has
- * had one keeps it, and refuses the frames itself if the device has lost its own.
+ * The kernel calls ndo_xdp_xmit of each device that it has enqueued a frame to.
+ * So a port that has once had an ndo_xdp_xmit keeps it, and refuses the frames
+ * when the real device has lost its own.
  */
 static const struct net_device_ops *port_choose_ops(const struct port *port)
 {
@@ -104,7 +107,7 @@ static const struct net_device_ops *port_choose_ops(const struct port *port)
 	return port->prog ? &port_prog_ops_no_xdp : &port_ops_no_xdp;
 }
 
-/* Has the device changed without an event? Away from the hot path. */
+/* Has the real device changed without an event? Not on the fast path. */
 static bool port_is_stale(const struct port *port)
 {
 	const struct net_device *real = port->real, *dev = &port->dev;
@@ -118,13 +121,14 @@ static bool port_is_stale(const struct port *port)
 }
 
 /**
- * rmap_port_drop() - count frames that a port has not got
+ * rmap_port_drop() - count frames that a port has refused or lost
  * @port: the port
  * @reason: why
- * @packets: how many, not 0
+ * @packets: number of frames, not 0
  *
- * When the reason is the device's state, it is looked at again: not every driver
- * says what it changes.
+ * When the reason is the device's state, the port is compared with the device,
+ * and mirrors it again if they differ: some drivers change a device without an
+ * event.
  *
  * Context: bottom halves off, inside an RCU read section.
  */
@@ -139,9 +143,9 @@ void rmap_port_drop(const struct port *port, enum redirmap_drop reason,
 }
 
 /**
- * rmap_port_drop_unsegmented() - count packets that a port was too small for
- * @port: the port
- * @packets: how many packets, which are not segmented yet; not 0
+ * rmap_port_drop_unsegmented() - count unsegmented packets as too large
+ * @port: the port whose frame limit they exceed
+ * @packets: number of packets that are not segmented yet; not 0
  *
  * Context: as rmap_port_drop().
  */
@@ -154,7 +158,7 @@ void rmap_port_drop_unsegmented(const struct port *port, u32 packets)
 /**
  * rmap_port_stats() - read a port's counters
  * @port: a port that is not being destroyed
- * @sum: what they are added to
+ * @sum: the sum to add the counters to
  *
  * Context: any.
  */
@@ -164,15 +168,16 @@ void rmap_port_stats(const struct port *port, struct stats_sum *sum)
 }
 
 /**
- * rmap_port_mirror() - make a port show its device's present state
+ * rmap_port_mirror() - copy the real device's present state to a port
  * @port: the port; its device must be held, or known to be registered
  *
- * What is mirrored is what redirect code reads. The lock covers the look at
- * the device as well: of two callers the later one writes, and it has seen
- * what the event that called it has changed.
+ * Only the fields that the kernel's redirect code reads are mirrored, and the
+ * name. The lock also covers reading the device: of two callers the later one
+ * reads the newer state and writes last.
  *
- * Context: under RTNL; right after the port was made visible to the notifier;
- * or with bottom halves off, inside an RCU read section that keeps the port.
+ * Context: under RTNL; in process context, right after the port was made
+ * visible to the notifier; or with bottom halves off, inside an RCU read
+ * section that keeps the port.
  */
 void rmap_port_mirror(struct port *port)
 {
@@ -190,8 +195,8 @@ void rmap_port_mirror(struct port *port)
 }
 
 /*
- * Core allocates a device's core_stats when it first drops something. Do it
- * now, in the same way, so that the port can share them.
+ * Core allocates a device's core_stats when it counts the first drop. Allocate
+ * them now, in the same way, so that the port can share them.
  */
 static void port_share_stats(struct port *port, gfp_t gfp)
 {
@@ -208,7 +213,7 @@ static void port_share_stats(struct port *port, gfp_t gfp)
 	port->own_stats = !port->dev.core_stats;
 }
 
-/* The transmit queues that core works on in generic XDP: see port_skb.c. */
+/* The transmit queues that core uses in generic XDP: see port_skb.c. */
 static void port_set_queues(struct port *port)
 {
 	struct net_device *real = port->real;
@@ -221,8 +226,9 @@ static void port_set_queues(struct port *port)
 	dev->_tx = real->_tx;
 	dev->num_tx_queues = real->num_tx_queues;
 	/*
-	 * Core asks ndo_select_queue only where there is a choice. With one
-	 * queue there is none; with more, the choice is the real device's.
+	 * With one queue core does not call ndo_select_queue, as on the real
+	 * device; with more, the port's ndo_select_queue makes the real
+	 * device's choice.
 	 */
 	dev->real_num_tx_queues = real->num_tx_queues;
 	compat_copy_lltx(dev, real);
@@ -230,17 +236,19 @@ static void port_set_queues(struct port *port)
 
 /**
  * rmap_port_init() - make a port for a device
- * @port: zeroed memory for it, aligned as kmalloc() aligns
- * @real: the device; a reference to it is taken
- * @prog: the egress program, or NULL; a reference to it is taken
+ * @port: zeroed memory for the port, with kmalloc()'s alignment
+ * @real: the device; the port takes a reference to it
+ * @prog: the egress program, or NULL; the port takes a reference to it
  * @slot: xdp_prog of the entry that leads to the port
- * @bulkq: idle bulk queues, which are the port's from now on
- * @gfp: how to allocate; may forbid to sleep
+ * @bulkq: idle bulk queues, which the port owns if 0 is returned
+ * @gfp: allocation flags; they may forbid sleeping
  *
- * Context: inside an RCU read section that covers finding @real. The state is
- * that of now: make the port visible to the notifier and mirror once more.
- * Return: 0, or -EOPNOTSUPP when the kernel's bulk queues turn out to be other
- * than we know them.
+ * The notifier does not know the port yet: the caller publishes the port, and
+ * then calls rmap_port_mirror() for changes of the device in between.
+ *
+ * Context: inside the RCU read section in which the caller has found @real.
+ * Return: 0, or -EOPNOTSUPP when the kernel lays its bulk queues out in another
+ * way than dev_layout.h.
  */
 int rmap_port_init(struct port *port, struct net_device *real,
 		   struct bpf_prog *prog,
@@ -254,9 +262,9 @@ int rmap_port_init(struct port *port, struct net_device *real,
 
 	init_dummy_netdev(dev);
 	/*
-	 * Not a reference: the namespace outlives the device's stay in it, and
-	 * its end waits for rmap_port_detach(), an RCU callback of the device's
-	 * leaving. See cleanup_net().
+	 * This takes no reference to the namespace. The namespace outlives the
+	 * device's stay in it, and cleanup_net() waits for RCU callbacks, of
+	 * which rmap_port_detach() is one, before it frees the namespace.
 	 */
 	dev_net_set(dev, dev_net(real));
 	rmap_bulkq_bind(bulkq, dev);
@@ -291,14 +299,15 @@ void rmap_port_leave(struct port *port)
 }
 
 /**
- * rmap_port_detach() - give the device back
- * @port: a port that no lookup has returned for a grace period
+ * rmap_port_detach() - drop the reference to the real device
+ * @port: a port that no lookup has returned for a grace period, so that it does
+ *	not transmit any more
  *
- * Context: any but hard interrupts. The port must not transmit any more.
+ * Context: any but hard interrupts.
  */
 void rmap_port_detach(struct port *port)
 {
-	/* The namespace may go from here on, and the statistics go with the device. */
+	/* Without the reference, namespace and core_stats may be freed. */
 	dev_net_set(&port->dev, &init_net);
 	if (!port->own_stats)
 		port->dev.core_stats = NULL;
@@ -315,7 +324,7 @@ void rmap_port_destroy(struct port *port)
 {
 	if (port->prog)
 		bpf_prog_put(port->prog);
-	/* Core may have hung statistics of its own on it. */
+	/* Not NULL if core has allocated statistics for the pseudo device. */
 	free_percpu(port->dev.core_stats);
 	rmap_bulkq_free(port->dev.xdp_bulkq);
 }

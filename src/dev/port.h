@@ -16,20 +16,22 @@ struct stats_sum;
 
 /**
  * struct port - a pseudo device that stands for a real one and a program
- * @real: the device; referenced until the port is detached
+ * @real: the real device; referenced until the port is detached
  * @prog: the egress program, referenced, or NULL
- * @gone: the device has left, so broadcasts go elsewhere
+ * @gone: the device has left, so broadcasts skip the port
  * @tracker: accounts for the reference to @real
- * @mirror_lock: makes looking at @real and writing @dev one step
- * @watch: of a port with a program: see ingress.c
- * @own_stats: @dev.core_stats is not @real's
+ * @mirror_lock: guards the mirrored fields of @dev: they are read from @real
+ *	and written in one step
+ * @watch: ingress of generic XDP packets, used with a program: see ingress.c
+ * @own_stats: @dev.core_stats is not shared with @real
  * @queue: the transmit queue of a port with a program: see port_skb.c
- * @dev: what the kernel enqueues to; never registered. Per packet it reads
- *	flags, mtu, hard_header_len, xdp_features, xdp_bulkq and netdev_ops,
- *	which core keeps together in net_device; per flush we add @real.
+ * @dev: the pseudo device that the kernel enqueues to; never registered. For
+ *	each packet the kernel reads its flags, mtu, hard_header_len,
+ *	xdp_features, xdp_bulkq and netdev_ops, which core keeps together in
+ *	struct net_device; each flush also reads @real.
  */
 struct port {
-	/* hot: once per flush */
+	/* hot: read once per flush */
 	struct net_device *real;
 	struct bpf_prog *prog;
 	bool gone;
@@ -38,17 +40,17 @@ struct port {
 	struct ingress_watch watch;
 	bool own_stats;
 	netdevice_tracker tracker;
-	spinlock_t mirror_lock; /* copying from @real to @dev */
+	spinlock_t mirror_lock; /* mirrored fields of @dev */
 	struct netdev_queue queue;
 
-	/* hot: per packet; last, for it may end in a flexible array */
+	/* hot: read per packet; last, because it may end in a flexible array */
 	struct net_device dev;
 };
 
 /**
- * struct port_bulk - frames for a port, on the stack of who sends them
- * @frame: from the second one on; the first place is the port's, for a frame
- *	that it has kept back
+ * struct port_bulk - frames for a port, on the sender's stack
+ * @frame: the sender's frames begin at index 1; rmap_port_xmit() may put a
+ *	frame that the port has kept back at index 0
  */
 struct port_bulk {
 	struct xdp_frame *frame[1 + DEV_MAP_BULK_SIZE];
@@ -58,7 +60,7 @@ struct port_bulk {
  * port_frame_limit() - the largest frame that a port takes
  * @dev: the pseudo device
  *
- * As the kernel reckons in xdp_ok_fwd_dev().
+ * The limit is the one of the kernel's xdp_ok_fwd_dev().
  *
  * Runs in NAPI, bottom halves off, per flush and member, or per packet.
  *

@@ -4,15 +4,17 @@
  * counters.
  *
  * Without a program a packet goes through the real device's own transmit
- * queues: the port's _tx is the real device's. So core picks, locks and watches
- * the queue that it would have picked, locked and watched. With a program, the
- * packet that the queue is picked for is made by the program first: the port
- * has one queue of its own, without a lock, and does for the real device what
- * core does in generic_xdp_tx(). In both, what core drops it counts on the real
- * device, whose core_stats the port shares.
+ * queues: the port's _tx is the real device's. So core picks and locks the same
+ * queue, and tests whether it is stopped, as on a redirect to the real device.
+ * An egress program may change the packet, and has to run before a queue is
+ * picked for it: a port with a program has one queue of its own, without a
+ * lock, and does for the real device what core does in generic_xdp_tx(). The
+ * port shares the real device's core_stats, so core counts its drops there in
+ * both cases.
  *
- * All runs in the receive path, bottom halves off; the port outlives a grace
- * period after the last lookup that could lead here.
+ * This file owns no data. Its functions run in the receive path, bottom halves
+ * off; the port outlives a grace period after the last lookup that could return
+ * it.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -24,7 +26,7 @@
 #include "port.h"
 #include "stats.h"
 
-/* The choice that core would make on the real device. */
+/* The queue that core would pick on the real device. */
 static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
 {
 	const struct net_device_ops *ops = real->netdev_ops;
@@ -39,15 +41,18 @@ static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
 	return netdev_cap_txqueue(real, queue);
 }
 
-/* Does the stack call it sent? Below that it was dropped, by what consumed it. */
+/*
+ * Does the return code of a driver that has consumed a packet count as sent? On
+ * others the driver, or a queue of a device below it, has dropped the packet.
+ */
 static bool port_was_sent(int rc)
 {
 	return likely(rc == NETDEV_TX_OK || rc == NET_XMIT_CN);
 }
 
 /*
- * What core does for a packet of generic XDP. NETDEV_TX_BUSY: it was not
- * consumed.
+ * Hand a packet to the real device, as core does in generic XDP. Returns
+ * NETDEV_TX_BUSY when the device has not consumed it.
  */
 static int port_xmit_real(struct net_device *real, struct sk_buff *skb)
 {
@@ -67,7 +72,7 @@ static int port_xmit_real(struct net_device *real, struct sk_buff *skb)
 	return rc;
 }
 
-/* Its program's verdict, on data that nobody else has. */
+/* Run the egress program, on data that no clone of the packet shares. */
 static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
 			     struct xdp_rxq_info *rxq)
 {
@@ -80,7 +85,7 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
 				   port_counters(port));
 }
 
-/* Count a packet that was consumed. */
+/* Count a packet that the device has consumed. */
 static void port_count_skb(const struct port *port, int rc, unsigned int len)
 {
 	if (port_was_sent(rc))
@@ -89,7 +94,7 @@ static void port_count_skb(const struct port *port, int rc, unsigned int len)
 		rmap_port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
 }
 
-/* Send and count a packet; one that is not consumed is the caller's to count. */
+/* Send and count a packet; false when not consumed, and then not counted. */
 static bool port_send_skb(const struct port *port, struct sk_buff *skb)
 {
 	unsigned int len = skb->len;
@@ -102,14 +107,16 @@ static bool port_send_skb(const struct port *port, struct sk_buff *skb)
 }
 
 /**
- * rmap_port_xmit_skb() - send a packet to a port's device, by its program if
- * any
+ * rmap_port_xmit_skb() - send a packet to a port's device, through the egress
+ * program if there is one
  * @port: the port
- * @skb: the packet, in generic XDP, from the MAC header on; consumed
- * @rxq: the queue that it has come by; NULL when that is not known
+ * @skb: the packet, in generic XDP, data at the MAC header; consumed
+ * @rxq: the receive queue of the packet; NULL when unknown
  *
- * Runs in the receive path, bottom halves off. What cannot be sent is counted as
- * dropped on the device, too.
+ * A packet that cannot be sent is counted as dropped by the port and by the
+ * device.
+ *
+ * Runs in the receive path, bottom halves off, per packet.
  */
 void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
 			struct xdp_rxq_info *rxq)
@@ -130,10 +137,10 @@ void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
  * @skb: the packet
  * @dev: the pseudo device
  *
- * Runs in the receive path, bottom halves off, with the real device's queue
- * locked by core unless the driver locks for itself.
+ * Runs in the receive path, bottom halves off, per packet. Core has locked the
+ * real device's queue, unless the driver locks for itself.
  *
- * Return: what core would have got from the real device.
+ * Return: the return code of the real device's ndo_start_xmit.
  */
 netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -144,7 +151,7 @@ netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	skb->dev = real;
 	rc = real->netdev_ops->ndo_start_xmit(skb, real);
-	/* Otherwise core drops it, which probe.c sees. */
+	/* Otherwise core drops the packet, and probe.c counts that. */
 	if (likely(dev_xmit_complete(rc)))
 		port_count_skb(port, rc, len);
 	return rc;
@@ -155,10 +162,11 @@ netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
  * @skb: the packet
  * @dev: the pseudo device
  *
- * Runs in the receive path, bottom halves off, with no queue locked.
+ * Runs in the receive path, bottom halves off, per packet, with no queue
+ * locked.
  *
- * Return: NETDEV_TX_OK; or NETDEV_TX_BUSY, and core drops the packet, counts
- * and traces that.
+ * Return: NETDEV_TX_OK; or NETDEV_TX_BUSY, on which core drops, counts and
+ * traces the packet.
  */
 netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
 				      struct net_device *dev)
@@ -178,12 +186,13 @@ netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
  * rmap_port_select_queue() - ndo_select_queue of a port without a program
  * @dev: the pseudo device
  * @skb: the packet
- * @sb_dev: not looked at
+ * @sb_dev: not used
  *
- * Runs in the receive path, bottom halves off, before the queue is locked.
+ * Runs in the receive path, bottom halves off, per packet, before core locks
+ * the queue.
  *
- * Return: the choice that core would make on the real device, capped by the
- * queues that it uses now; the port's own number is the most that it can have.
+ * Return: the queue that core would pick on the real device, among the queues
+ * that the device uses now. These may have changed since the port was made.
  */
 u16 rmap_port_select_queue(struct net_device *dev, struct sk_buff *skb,
 			   struct net_device *sb_dev)
@@ -197,12 +206,12 @@ u16 rmap_port_select_queue(struct net_device *dev, struct sk_buff *skb,
 /**
  * rmap_port_select_own_queue() - ndo_select_queue of a port with a program
  * @dev: the pseudo device
- * @skb: the packet, into which core is about to write the queue's number
- * @sb_dev: not looked at
+ * @skb: the packet; core is about to write the queue's number into it
+ * @sb_dev: not used
  *
- * Runs as rmap_port_select_queue().
+ * Runs in the receive path, bottom halves off, per packet.
  *
- * Return: 0, for there is one queue only.
+ * Return: 0, the only queue.
  */
 u16 rmap_port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
 			       struct net_device *sb_dev)
@@ -212,10 +221,11 @@ u16 rmap_port_select_own_queue(struct net_device *dev, struct sk_buff *skb,
 }
 
 /**
- * rmap_port_save_rx_queue() - note the queue that a packet has come by
- * @skb: a packet of generic XDP, whose cb[] is nobody's at this point
+ * rmap_port_save_rx_queue() - save the receive queue of a packet
+ * @skb: a packet of generic XDP in ndo_select_queue, when its cb[] is unused
  *
- * For ndo_select_queue, after which core writes the transmit queue there.
+ * Core overwrites skb->queue_mapping with the transmit queue after
+ * ndo_select_queue.
  *
  * Runs in the receive path, bottom halves off, per packet.
  */
@@ -225,8 +235,8 @@ void rmap_port_save_rx_queue(struct sk_buff *skb)
 }
 
 /**
- * rmap_port_restore_rx_queue() - undo what core has written since
- * @skb: the packet, in ndo_start_xmit
+ * rmap_port_restore_rx_queue() - restore the receive queue of a packet
+ * @skb: the packet, in ndo_start_xmit, after rmap_port_save_rx_queue()
  *
  * Runs in the receive path, bottom halves off, per packet.
  */
