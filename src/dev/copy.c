@@ -2,47 +2,53 @@
 /*
  * Copies of frames, for broadcasts.
  *
- * A copy has the headroom of the original, for what adds headers later, and
- * room at its end, for what makes frames longer. It lies in a fragment of a
- * block of pages, which its last owner frees as such (MEM_TYPE_PAGE_SHARED).
+ * A copy has the headroom of the original, for code that adds headers later,
+ * and room at its end, for code that makes frames longer. It lies in a fragment
+ * of a block of pages, which its last owner frees like any
+ * MEM_TYPE_PAGE_SHARED.
  *
- * Its data, with the room in front and behind, crosses no boundary of 4 KiB
- * unless it is longer than that: xen-netfront maps one page for each frame, and
- * cuts off the rest without a word; sfc-siena has one descriptor for each. Only
- * the shared info at the end of a copy, which no driver maps, may cross it. The
- * same holds for the copies of fragments.
+ * The data of a copy, with the room in front and behind, crosses no boundary of
+ * 4 KiB unless it is longer than that: xen-netfront maps one page for each
+ * frame and silently cuts off the rest, and sfc-siena has one descriptor for
+ * each frame. Only the shared info at the end of a copy, which no driver maps,
+ * may cross a boundary. The same holds for the copies of fragments.
  *
- * Owns the blocks that copies are cut from, a ring of them per CPU. A block is
- * used again when all of its copies have been freed, so that in the long run no
- * page is allocated, and none is cleared, which costs more than the copy does.
- * (page_frag_alloc() has that idea for one block, and gives it up when a
- * fragment of it is still in use; after a broadcast, most are.)
+ * This file owns the blocks that copies are cut from, in one ring per CPU. A
+ * block is used again when all of its copies have been freed. So in the long
+ * run no page is allocated or cleared, which would cost more than the copy
+ * itself. (page_frag_alloc() reuses one block in this way, but gives the block
+ * up when a fragment of it is still in use; after a broadcast most fragments
+ * are.)
  *
- *   - A ring passes over blocks that are in use, for a receiver may keep its
- *     copies for as long as it likes; it looks at COPY_LOOK of them at a time.
- *   - It grows when it has found all of them in use, up to a limit of its own
- *     and one of all rings together, which is a share of the machine's memory.
- *   - It shrinks when it has not grown for a second: to half, and in the end to
- *     nothing. A CPU that goes offline loses it at once.
- *   - Until it has found one that is free, and where it may not grow, a copy has
- *     pages of its own, as with the built-in, and their size counts as the
- *     copy's. So receivers that keep what they get pay for what that takes, and
- *     rings never hold more than their limit.
+ *   - A ring skips blocks that are in use, because a receiver may keep its
+ *     copies for as long as it likes. It looks at COPY_LOOK blocks at a time.
+ *   - A ring grows when it has found all of its blocks in use, up to
+ *     COPY_BLOCKS blocks, and up to a limit for all rings together, which is a
+ *     share of the machine's memory.
+ *   - A ring that has not grown for a second shrinks to half, and in the end to
+ *     nothing. A CPU that goes offline loses its ring's blocks at once.
+ *   - While a ring has found no free block, or may not grow, each copy gets
+ *     pages of its own, as with the built-in, and their full size becomes the
+ *     copy's frame_sz. So receivers that keep copies are charged for all of the
+ *     memory that these take, and rings never exceed their limit.
  *
- * A block's count is what we still have to give out, the bias, plus one for each
- * copy in use: so it equals the bias when there is none.
+ * The reference count of a block is its bias (the references that the ring has
+ * not given to copies yet) plus one for each copy in use. So it equals the bias
+ * when no copy is in use.
  *
- * A page_pool per CPU would count and keep pages, too, but a copy would cost
- * more: it comes back through the pool's ring, under a lock, because drivers and
- * the stack free it outside of the pool's NAPI. To free a page and to get it
- * again is 109 instructions on 6.1 and 147 on 6.12 (of the generator's frames, in
- * the row unicast-array-1), a copy's memory is 40, and all that a copy costs with
- * the way through a veth is 380. And a receiver that keeps a copy would keep the
- * pool: once rmmod has given it up, core warns of it each minute.
+ * A page_pool per CPU would count and keep pages as well, but make copies more
+ * expensive: pages come back through the pool's ring, under a lock, because
+ * drivers and the stack free them outside of the pool's NAPI. Freeing a page to
+ * a pool and getting it again takes 109 instructions on 6.1 and 147 on 6.12
+ * (measured with the generator's frames, in the row unicast-array-1); the
+ * memory of a copy takes 40 here, and a whole copy with its way through a veth
+ * 380. Besides, a receiver that keeps a copy would keep the pool: after rmmod
+ *      has
+ * destroyed the pool, core would warn of it each minute.
  *
- * Runs in NAPI, bottom halves off, which is also what protects the rings (on
- * PREEMPT_RT because local_bh_disable() is a per-CPU lock); a ring's timer runs
- * on its CPU, in a softirq, and so never beside. Rings are freed by rmmod;
+ * Copies are made in NAPI, bottom halves off, which also protects the rings (on
+ * PREEMPT_RT because local_bh_disable() is a per-CPU lock). A ring's timer runs
+ * in a softirq on the ring's CPU, and so excludes them. rmmod frees the rings;
  * copies that are in use then keep their blocks.
  */
 #include <linux/cpuhotplug.h>
@@ -57,33 +63,33 @@
 #include "compat.h"
 #include "copy.h"
 
-/* Room behind a copy, for programs at the receiving end that append. */
+/* Room behind a copy, in bytes, for programs of the receiver that append. */
 #define COPY_SPARE 128
 
 #define COPY_SHINFO SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 
-/* What a driver maps at once, whatever a page's size is. */
+/* The most that some drivers map for a frame, whatever the page size is. */
 #define COPY_BOUNDARY SZ_4K
 
 #define COPY_ORDER PAGE_ALLOC_COSTLY_ORDER
 #define COPY_BLOCK_SIZE (PAGE_SIZE << COPY_ORDER)
 
 /*
- * A ring's limit is 4 MiB: what a NAPI poll of 64 small frames needs for 64
- * members, if none has received before it ends.
+ * The limit of a ring, 4 MiB: a NAPI poll of 64 small frames needs that for 64
+ * members, if no member frees a copy before the poll ends.
  */
 #define COPY_BLOCKS 128
 
-/* All rings together: one part of so many of the memory. */
+/* All rings together take at most 1/COPY_SHARE of the machine's memory. */
 #define COPY_SHARE 256
 
-/* A ring looks at so many blocks for a copy, in search of one that is free. */
+/* Blocks that a ring looks at for one copy, in search of a free one. */
 #define COPY_LOOK 16
 
-/* How often a ring may shrink, in jiffies. */
+/* The time between two shrinks of a ring, in jiffies. */
 #define COPY_PERIOD HZ
 
-/* More references than a block has copies, for some rounds. */
+/* References for several times as many copies as fit into a block. */
 #define COPY_BIAS 0x8000
 
 #define COPY_GFP (GFP_ATOMIC | __GFP_COMP | __GFP_NOWARN | __GFP_NORETRY | \
@@ -91,8 +97,8 @@
 
 /**
  * struct copy_block - pages that copies are cut from
- * @page: the first one
- * @bias: references that have not been given to copies
+ * @page: the first page
+ * @bias: references to the pages that have not been given to copies
  */
 struct copy_block {
 	struct page *page;
@@ -102,22 +108,22 @@ struct copy_block {
 /**
  * struct copy_ring - the blocks of a CPU
  * @next: address where the next copy may begin, in the present block
- * @end: where that block ends
+ * @end: end address of the present block
  * @block: the present block; NULL while there is none
- * @count: how many blocks there are
+ * @count: number of blocks
  * @look: index of the block to look at next
- * @busy: how many in a row were in use when it was looked
- * @grown: it has wanted to grow since the timer ran
- * @timer: shrinks it, while there are blocks
+ * @busy: number of blocks in a row that were found in use
+ * @grown: the ring has tried to grow since the timer ran last
+ * @timer: shrinks the ring; pending while the ring has blocks
  * @blocks: all blocks, in no order
  */
 struct copy_ring {
-	/* per copy */
+	/* hot: per copy */
 	unsigned long next;
 	unsigned long end;
 	struct copy_block *block;
 
-	/* per block */
+	/* cold: per block */
 	u32 count;
 	u32 look;
 	u32 busy;
@@ -126,10 +132,10 @@ struct copy_ring {
 	struct copy_block blocks[COPY_BLOCKS];
 };
 
-/* Not __ro_after_init, where kmemleak does not look. */
+/* Not __ro_after_init: kmemleak does not scan that section. */
 static struct copy_ring __percpu *copy_rings __read_mostly;
 
-/* Blocks of all rings, and how many there may be. */
+/* Number of blocks of all rings, and its limit. */
 static atomic_t copy_blocks = ATOMIC_INIT(0);
 static unsigned int copy_blocks_max __ro_after_init;
 
@@ -138,11 +144,11 @@ static enum cpuhp_state copy_cpuhp __ro_after_init;
 /* Are all copies in a block free? */
 static bool copy_block_free(const struct copy_block *block)
 {
-	/* Copies are freed with a full barrier; what follows is a write. */
+	/* Freeing a copy is a full barrier; only writes follow this test. */
 	return page_ref_count(block->page) == block->bias;
 }
 
-/* Let a block that is free have references for a round. */
+/* Top up the references of a free block, one for each copy that may fit. */
 static void copy_block_renew(struct copy_block *block)
 {
 	if (likely(block->bias >= COPY_BLOCK_SIZE / SMP_CACHE_BYTES))
@@ -151,7 +157,7 @@ static void copy_block_renew(struct copy_block *block)
 	block->bias += COPY_BIAS;
 }
 
-/* One more block, if there may be and is; NULL if not. */
+/* Add a block to a ring; NULL at the limits, or without memory. */
 static struct copy_block *copy_ring_grow(struct copy_ring *ring)
 {
 	struct copy_block *block = &ring->blocks[ring->count];
@@ -179,7 +185,7 @@ uncount:
 	return NULL;
 }
 
-/* Give a block back; copies in it that are in use keep its pages. */
+/* Take a block out of a ring; copies of it that are in use keep its pages. */
 static void copy_ring_drop(struct copy_ring *ring, unsigned int index)
 {
 	struct copy_block *block = &ring->blocks[index];
@@ -189,12 +195,12 @@ static void copy_ring_drop(struct copy_ring *ring, unsigned int index)
 	atomic_dec(&copy_blocks);
 }
 
-/* Shrink a ring to some blocks, or to those that are in use. */
+/* Drop free blocks of a ring until at most @keep blocks are left. */
 static void copy_ring_shrink(struct copy_ring *ring, unsigned int keep)
 {
 	unsigned int i;
 
-	/* The present block may go, or get another place. */
+	/* The present block may be dropped, or move to another index. */
 	ring->block = NULL;
 	ring->next = 0;
 	ring->end = 0;
@@ -203,7 +209,10 @@ static void copy_ring_shrink(struct copy_ring *ring, unsigned int keep)
 			copy_ring_drop(ring, i);
 }
 
-/* Runs in a softirq, on the ring's CPU, once a period while it has blocks. */
+/*
+ * Runs in a softirq, on the ring's CPU, once a period as long as the ring has
+ * blocks.
+ */
 static void copy_ring_timer(struct timer_list *timer)
 {
 	struct copy_ring *ring = container_of(timer, struct copy_ring, timer);
@@ -215,7 +224,7 @@ static void copy_ring_timer(struct timer_list *timer)
 		mod_timer(timer, jiffies + COPY_PERIOD);
 }
 
-/* Go on to a block that is free, or to a new one. */
+/* Make a free block, or a new one, the present block; false without one. */
 static noinline bool copy_ring_next(struct copy_ring *ring)
 {
 	unsigned int left = min_t(u32, ring->count, COPY_LOOK);
@@ -245,15 +254,15 @@ go_on:
 }
 
 /*
- * Memory for a copy, or NULL: of it the first @mapped bytes may be mapped by a
- * driver. Runs in NAPI, bottom halves off.
+ * Take @size bytes for a copy out of the ring, or NULL. Drivers may map the
+ * first @mapped of them. Runs in NAPI, bottom halves off, per copy.
  */
 static __always_inline void *copy_alloc(struct copy_ring *ring, u32 size,
 					u32 mapped)
 {
 	unsigned long at = ring->next;
 
-	/* What is longer than a page begins with one. */
+	/* Data longer than a page begins at a page's start. */
 	if (at % COPY_BOUNDARY + mapped > COPY_BOUNDARY)
 		at = ALIGN(at, COPY_BOUNDARY);
 	if (unlikely(at + size > ring->end)) {
@@ -266,7 +275,7 @@ static __always_inline void *copy_alloc(struct copy_ring *ring, u32 size,
 	return (void *)at;
 }
 
-/* The same where the ring has none: pages, and the copy gets all of them. */
+/* Pages of its own for a copy when the ring has no memory for it. */
 static noinline void *copy_alloc_pages(u32 size)
 {
 	struct page *page = alloc_pages(COPY_GFP, get_order(size));
@@ -280,8 +289,9 @@ static u32 copy_pages_size(u32 size)
 }
 
 /*
- * An skb that is made of a frame takes frame_sz for the true size of each
- * fragment, so that has to be at least what they take on average.
+ * The average size of a frame's fragments. An skb that is built from a copy
+ * takes the copy's frame_sz as the true size of each fragment, so frame_sz must
+ * not be less than that.
  */
 static noinline u32 copy_frags_average(const struct xdp_frame *frame)
 {
@@ -295,7 +305,7 @@ static noinline u32 copy_frags_average(const struct xdp_frame *frame)
 	return i ? SKB_DATA_ALIGN(DIV_ROUND_UP(sum, i)) : 0;
 }
 
-/* Copy what lies in fragments, each into one of its own. */
+/* Copy each fragment of a frame into a new fragment of the copy. */
 static bool copy_frags(struct copy_ring *ring, struct xdp_frame *copy,
 		       struct xdp_frame *frame)
 {
@@ -331,7 +341,7 @@ static bool copy_frags(struct copy_ring *ring, struct xdp_frame *copy,
 	return true;
 }
 
-/* Copy a frame but for its fragments. Runs in NAPI, bottom halves off. */
+/* Copy a frame without its fragments. Runs in NAPI, bottom halves off. */
 static __always_inline struct xdp_frame *
 copy_linear(struct copy_ring *ring, const struct xdp_frame *frame, u32 size)
 {
@@ -360,7 +370,10 @@ copy_linear(struct copy_ring *ring, const struct xdp_frame *frame, u32 size)
 	return copy;
 }
 
-/* The same with them. No page is from the reserves, as the original's may be. */
+/*
+ * Copy a frame with its fragments. The original may have pages from the memory
+ * reserves; the copy has none, and so no XDP_FLAGS_FRAGS_PF_MEMALLOC.
+ */
 static noinline struct xdp_frame *
 copy_with_frags(struct copy_ring *ring, struct xdp_frame *frame, u32 size)
 {
@@ -395,14 +408,14 @@ copy_frame(struct copy_ring *ring, struct xdp_frame *frame, bool roomy)
 
 /**
  * rmap_copy_frames() - make copies of frames
- * @copy: gets them, to be returned as frames are
+ * @copy: gets the copies; drivers return them like any frames
  * @frame: the frames; their fragments are copied as well
- * @n: how many there are
+ * @n: number of frames
  * @roomy: leave as much room behind the data as the original has
  *
  * Runs in NAPI, bottom halves off, per flush and member.
  *
- * Return: how many it has got; less than @n without memory.
+ * Return: number of copies; less than @n without memory.
  */
 int rmap_copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
 		     bool roomy)
@@ -419,17 +432,17 @@ int rmap_copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
 }
 
 /**
- * rmap_copy_memory() - the memory that is kept to make copies of frames in
+ * rmap_copy_memory() - memory that the rings of all CPUs keep for copies
  *
  * Context: any.
- * Return: bytes, of all CPUs.
+ * Return: bytes.
  */
 u64 rmap_copy_memory(void)
 {
 	return (u64)atomic_read(&copy_blocks) * COPY_BLOCK_SIZE;
 }
 
-/* Nothing of a CPU runs any more that could use its ring. */
+/* Drop all blocks of an offline CPU, or at rmmod; nothing uses its ring then. */
 static int copy_cpu_dead(unsigned int cpu)
 {
 	struct copy_ring *ring = per_cpu_ptr(copy_rings, cpu);
@@ -442,7 +455,7 @@ static int copy_cpu_dead(unsigned int cpu)
 }
 
 /**
- * rmap_copy_module_init() - get ready for broadcasts
+ * rmap_copy_module_init() - make the rings, without blocks
  *
  * Context: insmod.
  * Return: 0 or a negative errno.
@@ -452,11 +465,11 @@ int __init rmap_copy_module_init(void)
 	unsigned int cpu;
 	int state;
 
-	/* What a frame is made of, and is set above, one by one. */
+	/* copy_linear() sets each member of struct xdp_frame. */
 	BUILD_BUG_ON(offsetofend(struct xdp_frame, flags) != 40);
-	/* Copies stay aligned as they are cut off. */
+	/* The end of each copy is aligned, as the next copy begins there. */
 	BUILD_BUG_ON(COPY_SHINFO % SMP_CACHE_BYTES);
-	/* The shared info of a copy at the end of a block has room there. */
+	/* Blocks begin and end at a boundary. */
 	BUILD_BUG_ON(COPY_BLOCK_SIZE % COPY_BOUNDARY);
 
 	copy_blocks_max = max_t(unsigned long, num_possible_cpus(),
@@ -480,7 +493,7 @@ int __init rmap_copy_module_init(void)
 }
 
 /**
- * rmap_copy_module_exit() - give the pages back
+ * rmap_copy_module_exit() - free the rings and their blocks
  *
  * Context: rmmod, a grace period after the last map was freed.
  */
