@@ -2,24 +2,25 @@
 /*
  * BPF_MAP_LOOKUP_BATCH, LOOKUP_AND_DELETE_BATCH, UPDATE_BATCH, DELETE_BATCH.
  *
- * Owns the way of a batch between user space and a map: in chunks, through a
- * buffer that a call allocates once. User memory is touched with no lock held;
- * a chunk is done in one RCU read section and under redir_map.lock, which a
- * hash needs, and which costs less per chunk than per entry. Chunks bound how
- * long that takes; after each there is a chance to reschedule, and a task that was
- * killed goes no further. The maps' part is struct batch_ops.
+ * A batch moves between user space and a map in chunks, through a buffer that
+ * each call allocates once and this file owns. User memory is accessed with no
+ * lock held. Each chunk is processed in one RCU read section and under
+ * redir_map.lock, which a hash needs, and which costs less per chunk than per
+ * entry. The size of a chunk bounds the time under the lock; between chunks the
+ * task may reschedule, and a killed task stops. struct batch_ops is the part of
+ * each kind of map. All functions run in bpf(2).
  *
  * A batch is no transaction: entries are read and written one after the other,
- * and others may come between two chunks. An update finds the device and
- * publishes it inside one RCU read section, as a single update does: see the
- * head comment of target_device.c.
+ * and other tasks may change the map between two chunks. An update finds the
+ * device and publishes its target inside one RCU read section, as a single
+ * update does: see the head comment of target_device.c.
  *
- * Lookups go through the keys in an order that is given by the keys alone.
- * What in_batch and out_batch point to, 4 bytes, is the last key that was
- * delivered, so the next call goes on behind it, whether that key is still
- * there or not. So no key is delivered twice, each one that stays is delivered
- * once, and the walk ends, whatever others do meanwhile. Neither does the walk
- * depend on how keys share buckets: there is no ENOSPC.
+ * Lookups visit the keys in an order that depends on the keys alone. The 4
+ * bytes at in_batch and out_batch are the key that was delivered last. The next
+ * call goes on behind that key, even if it has been deleted. So, whatever other
+ * tasks change meanwhile, no key is delivered twice, each key that stays is
+ * delivered once, and the walk ends. Buckets do not matter to the walk, so
+ * unlike other hash maps these never return -ENOSPC.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -29,7 +30,10 @@
 #include "compat.h"
 #include "map.h"
 
-/* Entries of a chunk: few enough to hold a lock for, and for kmalloc(). */
+/*
+ * Entries of a chunk: few enough to process under a lock, and to fit into
+ * memory from kmalloc().
+ */
 #define BATCH_CHUNK 64
 
 static void *batch_value(const struct batch_chunk *chunk, u32 i)
@@ -40,9 +44,9 @@ static void *batch_value(const struct batch_chunk *chunk, u32 i)
 /**
  * rmap_batch_add() - add an entry to a chunk
  * @map: the map
- * @chunk: has room
+ * @chunk: a chunk with room
  * @key: the entry's key
- * @target: where it leads
+ * @target: the entry's target
  *
  * Context: inside the RCU read section in which @target was found.
  */
@@ -54,7 +58,7 @@ void rmap_batch_add(const struct bpf_map *map, struct batch_chunk *chunk,
 	chunk->n++;
 }
 
-/* Memory for a chunk's keys and values; kfree() of the keys frees both. */
+/* Allocate keys and values of a chunk; kfree() of the keys frees both. */
 static int batch_alloc(struct batch_chunk *chunk, u32 value_size)
 {
 	chunk->value_size = value_size;
@@ -82,14 +86,14 @@ static void batch_unlock(struct redir_map *rmap)
 	rcu_read_unlock();
 }
 
-/* Between two chunks, no lock held: 0, or -EINTR for a task that is being killed. */
+/* Reschedule between two chunks, no lock held; -EINTR for a killed task. */
 static int batch_pause(void)
 {
 	cond_resched();
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
-/* --- lookups ---------------------------------------------------------------- */
+/* --- lookups -------------------------------------------------------------- */
 
 static bool batch_copy_out(const struct batch_chunk *chunk,
 			   const union bpf_attr *attr, u32 done)
@@ -104,7 +108,7 @@ static bool batch_copy_out(const struct batch_chunk *chunk,
 			     chunk->n * size);
 }
 
-/* Delete what a chunk was read from; the chunk is then what was deleted. */
+/* Delete the entries of a chunk; it then has those that were still there. */
 static void batch_take(struct redir_map *rmap, struct batch_chunk *chunk)
 {
 	u32 i, n = 0;
@@ -120,12 +124,12 @@ static void batch_take(struct redir_map *rmap, struct batch_chunk *chunk)
 }
 
 /*
- * Hand a chunk over; its entries are deleted only once user space has them, so
- * that an address that is wrong loses nothing: first keys, values, out_batch,
- * then the deletion. In between others may have deleted an entry, or changed
- * it. What counts is what was deleted here, with the value that it had then,
- * so that is copied again, over memory that has just proved to be good. Each
- * entry is so delivered to one caller only.
+ * Deliver a chunk to user space. With @take its entries are deleted only after
+ * user space has got keys, values and out_batch, so a bad address loses no
+ * entry. Another task may delete or change an entry in between. So the entries
+ * that are really deleted here are copied again, with the values that they had
+ * then, to memory that has just been writable. Hence each entry is delivered to
+ * one caller only.
  */
 static int batch_deliver(struct redir_map *rmap, struct batch_chunk *chunk,
 			 const union bpf_attr *attr, u32 done, bool take)
@@ -203,9 +207,9 @@ static int batch_lookup_and_delete(struct bpf_map *map,
 	return batch_read(map, attr, uattr, true);
 }
 
-/* --- updates and deletes ---------------------------------------------------- */
+/* --- updates and deletes -------------------------------------------------- */
 
-/* How many of the entries wanted could be read from user space. */
+/* Read @want elements from user space; returns how many could be read. */
 static u32 batch_copy_in(void *to, u64 from, u32 done, u32 want, u32 size)
 {
 	void __user *user = u64_to_user_ptr(from) + (size_t)done * size;
@@ -213,7 +217,7 @@ static u32 batch_copy_in(void *to, u64 from, u32 done, u32 want, u32 size)
 	return want - DIV_ROUND_UP(copy_from_user(to, user, want * size), size);
 }
 
-/* Do a chunk up to the first error; how many were done is then its length. */
+/* Update or delete up to the first error; chunk->n becomes how many were. */
 static int batch_apply(struct redir_map *rmap, struct batch_chunk *chunk,
 		       u64 flags)
 {
@@ -234,7 +238,7 @@ static int batch_apply(struct redir_map *rmap, struct batch_chunk *chunk,
 	return err;
 }
 
-/* Updates; or deletes, which are without values. */
+/* Updates; with a @value_size of 0, deletions. */
 static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		       union bpf_attr __user *uattr, u32 value_size)
 {
@@ -268,7 +272,7 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		fault = chunk.n < want;
 		if (value_size)
 			rmap_map_prepare(rmap, chunk.n);
-		/* What comes before the bad address is done all the same. */
+		/* Entries in front of a bad address are processed. */
 		err = batch_apply(rmap, &chunk, attr->batch.elem_flags);
 		if (!err && fault)
 			err = -EFAULT;
@@ -302,10 +306,11 @@ static int batch_delete(struct bpf_map *map, const union bpf_attr *attr,
 }
 
 /**
- * rmap_batch_set_ops() - put our operations over the kernel's
- * @ops: a copy of the built-in's, which knows no batches
+ * rmap_batch_set_ops() - add batches to the operations of claimed maps
+ * @ops: a copy of the built-in's operations, which have no batches
  *
- * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
+ * Context: bpf(2), in the task that creates the first map of a kind; under a
+ * raw spinlock.
  */
 void rmap_batch_set_ops(struct bpf_map_ops *ops)
 {

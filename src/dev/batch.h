@@ -9,11 +9,11 @@ struct target;
 
 /**
  * struct batch_chunk - some entries of a batch, in the kernel's memory
- * @keys: their keys
- * @values: their values, each as large as the map's; NULL where there are none
- * @value_size: bytes of one
- * @n: how many there are
- * @room: how many there may be
+ * @keys: keys of the entries
+ * @values: values of the entries, as in the map; NULL for deletions
+ * @value_size: bytes of one value
+ * @n: number of entries
+ * @room: the most entries that may be added
  */
 struct batch_chunk {
 	u32 *keys;
@@ -24,15 +24,15 @@ struct batch_chunk {
 };
 
 /**
- * struct batch_ops - what batches need of a kind of map
- * @place: where a key is in the order in which keys are read; it depends on
- *	nothing but the key
- * @read: add entries to a chunk, from a place on, until it has no more room or
- *	enough places were looked at; the place becomes the one to go on from.
- *	0, or -ENOENT where the map ends
- * @update: a single update
- * @delete: a single delete
- * @take: delete an entry, and tell its value; false when there is none
+ * struct batch_ops - operations of a kind of map that batches call
+ * @place: return the position of a key in the order in which keys are read; it
+ *	depends on the key alone
+ * @read: add entries to a chunk, from a position on, until the chunk is full or
+ *	enough positions have been visited; store the position to go on from.
+ *	Returns 0, or -ENOENT at the end of the map
+ * @update: update one entry
+ * @delete: delete one entry
+ * @take: delete one entry and store its value; false when there is no entry
  *
  * All but @place are called under redir_map.lock and rcu_read_lock().
  */
