@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The per-CPU bulk queues of a port: allocated here, filled by the kernel. With
- * each goes the CPU's part of the port's counters, which are as scarce.
+ * The per-CPU bulk queues of a port: this module allocates them, and the kernel
+ * fills them. Each queue comes with the CPU's part of the port's counters,
+ * which need per-CPU memory as well.
  *
- * dev_map_enqueue() puts a frame on the queue that net_device.xdp_bulkq names,
- * lists the queue for this CPU's next flush with its first frame, and calls
- * the port's ndo_xdp_xmit when 16 frames are there or the NAPI poll ends. What
- * makes that safe without a lock, from the enqueue to the flush, is that
- * bottom halves are off: a CPU's queue is touched by the poll that runs there
- * and by nobody else (on PREEMPT_RT because local_bh_disable() is a per-CPU
- * lock). A listed queue always holds a frame, so the flush always empties and
- * unlists it, in the poll that listed it. Hence a queue that no lookup can
- * reach is idle one grace period later, and may be freed then.
+ * dev_map_enqueue() puts a frame on the queue that net_device.xdp_bulkq names.
+ * With the first frame it lists the queue for this CPU's next flush, and it
+ * calls the port's ndo_xdp_xmit when the queue has 16 frames or the NAPI poll
+ * ends. No lock is needed from the enqueue to the flush, because bottom halves
+ * are off: only the poll that runs on a CPU touches this CPU's queues (on
+ * PREEMPT_RT because local_bh_disable() is a per-CPU lock). A listed queue
+ * always holds a frame, so the flush at the end of the same poll empties and
+ * unlists it. Hence a queue that no lookup can reach is idle one grace period
+ * later, and may be freed then.
  *
- * Ports are made in bpf(2) inside an RCU read section, where nothing may sleep,
- * and per-CPU memory is scarce for those who may not. So bulk queues are made
- * beforehand, each time for an owner that there is already:
+ * Ports are made in bpf(2), inside an RCU read section, where allocations may
+ * not sleep, and per-CPU allocations that may not sleep fail easily. So bulk
+ * queues are allocated beforehand, for an owner that exists already. A set is
+ * the bulk queues of one port, one for each CPU.
  *
- *  - Each device brings a set, its spare, with NETDEV_REGISTER, as it brings the
- *    kernel's. One of its targets has it, or else it lies in the namespace's
- *    table, until the device leaves. Charged to the task that makes the device.
+ *  - Each device gets one set, its spare, with NETDEV_REGISTER, as it gets the
+ *    kernel's bulk queues. Until the device leaves, the spare is either in use
+ *    by one of the device's targets, or in the namespace's table. It is charged
+ *    to the task that makes the device.
  *  - Each claimed map has a reserve: see bulkq_reserve.c.
  *
- * Freed from work items.
+ * Work items free bulk queues.
  */
 #include <linux/percpu.h>
 #include <linux/rtnetlink.h>
@@ -31,19 +34,22 @@
 #include "bulkq.h"
 #include "log.h"
 
-/* The kernel's bulk queues are not as we know them. Written under RTNL. */
+/*
+ * The kernel's bulk queues are laid out in another way than struct kern_bulkq.
+ * Written under RTNL.
+ */
 static bool bulkq_layout_differs;
 
 /**
- * rmap_bulkq_alloc() - make bulk queues
- * @gfp: how to allocate; without sleeping it fails easily
+ * rmap_bulkq_alloc() - allocate the bulk queues of a port
+ * @gfp: allocation flags; allocations that may not sleep fail easily
  *
  * Context: as @gfp says.
  * Return: an idle queue for each possible CPU, or NULL without memory.
  */
 struct xdp_dev_bulk_queue __percpu *rmap_bulkq_alloc(gfp_t gfp)
 {
-	/* The kernel takes the whole for its own part. */
+	/* The kernel takes the address of struct bulkq_cpu for its queue. */
 	BUILD_BUG_ON(offsetof(struct bulkq_cpu, queue));
 
 	return (struct xdp_dev_bulk_queue __percpu *)
@@ -52,8 +58,7 @@ struct xdp_dev_bulk_queue __percpu *rmap_bulkq_alloc(gfp_t gfp)
 }
 
 /**
- * rmap_bulkq_bind() - let bulk queues be a port's, with counters that begin
- * anew
+ * rmap_bulkq_bind() - bind bulk queues to a port, and reset their counters
  * @bulkq: idle queues
  * @port: the pseudo device whose ndo_xdp_xmit flushes them
  *
@@ -75,7 +80,8 @@ void rmap_bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 
 /**
  * rmap_bulkq_free() - free bulk queues
- * @bulkq: queues that nobody has been able to reach for a grace period, or NULL
+ * @bulkq: queues that no lookup has been able to reach for a grace period, or
+ *	NULL
  *
  * Context: process context.
  */
@@ -92,16 +98,18 @@ void rmap_bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 	free_percpu(bulkq);
 }
 
-/* --- the running kernel's --------------------------------------------------- */
+/* --- the running kernel's layout ------------------------------------------ */
 
 /**
- * rmap_bulkq_look_at() - are a device's bulk queues, the kernel's, as ours?
- * @real: a device that registers, after the kernel's own notifier
+ * rmap_bulkq_look_at() - compare the kernel's bulk queues with our layout
+ * @real: a device that registers; the kernel's own notifier has run already
  *
- * A last look before the kernel fills a queue that we laid out: in its own
- * queues, the device's address must be found where we would write it. BTF has
- * said so already; BTF can be of another build. An update cannot look, for it
- * may see a device whose queues are still being filled in.
+ * This is the last check before the kernel fills a queue with our layout: in
+ * the device's own bulk queues, which the kernel has made, the device's address
+ * must be where rmap_bulkq_bind() writes it. insmod has compared the layout
+ * with BTF, but the BTF may belong to another build. An update cannot do this
+ * check, because the kernel may still be filling in the queues of a new device
+ * then.
  *
  * Context: netdev notifier, under RTNL.
  */
@@ -126,24 +134,25 @@ void rmap_bulkq_look_at(const struct net_device *real)
 }
 
 /**
- * rmap_bulkq_layout_is_known() - is the running kernel's bulk queue ours?
+ * rmap_bulkq_layout_is_known() - does the kernel lay bulk queues out as we do?
  *
  * Context: any.
- * Return: false when a device's was found to be another one.
+ * Return: false when a device's bulk queues were found to differ.
  */
 bool rmap_bulkq_layout_is_known(void)
 {
 	return !READ_ONCE(bulkq_layout_differs);
 }
 
-/* --- spares ----------------------------------------------------------------- */
+/* --- spares --------------------------------------------------------------- */
 
 /*
- * In a namespace's table, by ifindex: the device's set, in whose first queue the
- * device is named; or, while one of the device's targets has it, a mark with the
- * device's address. So whose it is can be told: core repeats NETDEV_UNREGISTER
- * while somebody holds a device, and by then another one may have its ifindex.
- * Storing one over the other allocates nothing.
+ * A namespace's table has for each ifindex the device's spare set, whose first
+ * queue names the device; or, while one of the device's targets uses the set, a
+ * mark with the device's address. So both name their device: core repeats
+ * NETDEV_UNREGISTER while somebody holds a device, when another device may have
+ * its ifindex. Storing the mark over the set, or the set over the mark,
+ * allocates nothing.
  */
 static void *bulkq_spare_mark(const struct net_device *real)
 {
@@ -158,11 +167,12 @@ static bool bulkq_spare_is_of(void *spare, const struct net_device *real)
 
 /**
  * rmap_bulkq_spare_bring() - make a device's spare bulk queues
- * @spares: of the device's namespace
+ * @spares: the table of the device's namespace
  * @real: a device that registers, or has come from another namespace
- * @gfp: how to allocate; may sleep
+ * @gfp: allocation flags; may sleep
  *
- * Without memory there is none, and its targets do without.
+ * Without memory the device has no spare, and its targets use the reserves of
+ * maps.
  *
  * Context: netdev notifier, under RTNL, sleeps.
  */
@@ -181,12 +191,14 @@ void rmap_bulkq_spare_bring(struct xarray *spares,
 }
 
 /**
- * rmap_bulkq_spare_take() - the bulk queues that a device has brought
- * @spares: of the device's namespace
+ * rmap_bulkq_spare_take() - take a device's spare bulk queues
+ * @spares: the table of the device's namespace
  * @real: the device
  *
- * Context: process context, inside an RCU read section that covers finding @real
- * Return: idle bulk queues, to be returned; or NULL when a target has them.
+ * Context: process context, inside the RCU read section in which the caller has
+ * found @real.
+ * Return: idle bulk queues, for rmap_bulkq_spare_return(); NULL when a target
+ * uses them, or there are none.
  */
 struct xdp_dev_bulk_queue __percpu *
 rmap_bulkq_spare_take(struct xarray *spares, const struct net_device *real)
@@ -204,12 +216,12 @@ rmap_bulkq_spare_take(struct xarray *spares, const struct net_device *real)
 }
 
 /**
- * rmap_bulkq_spare_return() - give a device's spare back to it
- * @spares: of the device's namespace
+ * rmap_bulkq_spare_return() - return a device's spare bulk queues
+ * @spares: the table of the device's namespace
  * @real: a device that has not left
  * @bulkq: idle bulk queues, from rmap_bulkq_spare_take()
  *
- * Context: process context, and the device does not leave meanwhile.
+ * Context: process context; the caller keeps the device from leaving.
  */
 void rmap_bulkq_spare_return(struct xarray *spares,
 			     const struct net_device *real,
@@ -221,9 +233,9 @@ void rmap_bulkq_spare_return(struct xarray *spares,
 }
 
 /**
- * rmap_bulkq_spare_drop() - free a device's spare
- * @spares: of the device's namespace
- * @real: a device that has left, so none of its targets will return it
+ * rmap_bulkq_spare_drop() - free a device's spare bulk queues
+ * @spares: the table of the device's namespace
+ * @real: a device that has left, so that none of its targets returns them
  *
  * Context: netdev notifier, under RTNL.
  */

@@ -14,12 +14,14 @@ struct xdp_dev_bulk_queue;
 
 /**
  * struct bulkq_cpu - one CPU's part of a port
- * @queue: what the kernel knows of, and writes per packet
- * @stats: what has become of the frames; hot counters in the line that the
- *	kernel has just written, that of the queue's count
+ * @queue: the bulk queue that the kernel knows and writes per packet
+ * @stats: counters of the frames; the hot ones are in the cache line of
+ *	@queue.count, which the kernel has just written
  * @kept: a frame that waits for the poll's last call, or NULL: see port_xmit.c
- * @next_keeper: the next port that a broadcast has made keep one; NULL when the
+ * @next_keeper: the next port that keeps a frame of a broadcast; NULL when the
  *	port is not listed
+ *
+ * All of it is hot: read or written per packet or per flush.
  */
 struct bulkq_cpu {
 	struct kern_bulkq queue ____cacheline_aligned;
@@ -29,9 +31,9 @@ struct bulkq_cpu {
 };
 
 /**
- * struct bulkq_stock - idle bulk queues
- * @first: one, which leads to the others: see bulkq_stock.c; NULL if there are none
- * @count: how many
+ * struct bulkq_stock - sets of idle bulk queues
+ * @first: the first set, which links to the next: see bulkq_stock.c; or NULL
+ * @count: number of sets
  */
 struct bulkq_stock {
 	struct xdp_dev_bulk_queue __percpu *first;
@@ -40,21 +42,21 @@ struct bulkq_stock {
 
 /**
  * struct bulkq_reserve - bulk queues that a map has ready for its next ports
- * @stock: those that it has
- * @ahead: how many it is to have for targets
- * @groups: and for the map's groups, as long as the map has none
- * @taken: when the last one was taken, or it was first filled, in jiffies
- * @seen: when the map was first seen with an id, in jiffies
- * @was_seen: it was
- * @made: all of the map is made, since somebody updates it
- * @idle: nothing was taken for a while, so it is to have none
- * @low: it is to be settled soon
- * @starved: there was no memory for it when it was last settled
- * @place: in one of the lists of bulkq_reserve.c, or in none
- * @map: the map, whose memory cgroup pays
+ * @stock: the sets that the reserve has
+ * @ahead: number of sets that it wants for targets
+ * @groups: number of sets that it wants for groups which the map has not yet
+ * @taken: time of the last take, or of the first filling, in jiffies
+ * @seen: time when the map was first seen with an id, in jiffies
+ * @was_seen: @seen is set
+ * @made: the map's creation is complete, because somebody updates the map
+ * @idle: no set was taken for a while, so the reserve wants none
+ * @low: the reserve is to be settled soon
+ * @starved: there was no memory when the reserve was last settled
+ * @place: node in one of the lists of bulkq_reserve.c, or in none
+ * @map: the map, whose memory cgroup is charged
  *
- * Nothing of it is looked at per packet, nor by most updates. Under bulkq_lock,
- * except that @stock.count is read without it, too.
+ * All of it is cold: no packet reads it, and few updates do. Members change
+ * under bulkq_lock; @stock.count is read without the lock as well.
  */
 struct bulkq_reserve {
 	struct bulkq_stock stock;
@@ -88,7 +90,7 @@ bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq, unsigned int cpu)
 }
 
 /**
- * bulkq_first() - the first CPU's bulk queue: where idle ones have notes
+ * bulkq_first() - the first CPU's bulk queue, where idle sets keep links
  * @bulkq: idle bulk queues
  *
  * Context: any.
@@ -105,7 +107,7 @@ bulkq_first(struct xdp_dev_bulk_queue __percpu *bulkq)
  * @bulkq: the port's bulk queues
  *
  * Context: bottom halves off.
- * Return: the part
+ * Return: the part.
  */
 static inline struct bulkq_cpu *
 bulkq_this_cpu(struct xdp_dev_bulk_queue __percpu *bulkq)
@@ -118,7 +120,7 @@ bulkq_this_cpu(struct xdp_dev_bulk_queue __percpu *bulkq)
  * @bulkq: the port's bulk queues
  *
  * Context: bottom halves off.
- * Return: the counters
+ * Return: the counters.
  */
 static inline struct stats_cpu *
 bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
@@ -129,9 +131,9 @@ bulkq_stats(struct xdp_dev_bulk_queue __percpu *bulkq)
 /**
  * bulkq_add_stats() - add up all CPUs' counters of a port
  * @bulkq: the port's bulk queues
- * @sum: what they are added to
+ * @sum: the sum to add the counters to
  *
- * Context: any; the port must not be freed meanwhile.
+ * Context: any; the caller keeps the port from being freed.
  */
 static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
 				   struct stats_sum *sum)
@@ -140,10 +142,10 @@ static inline void bulkq_add_stats(struct xdp_dev_bulk_queue __percpu *bulkq,
 }
 
 /**
- * bulkq_memory() - what a port's bulk queues take
+ * bulkq_memory() - memory of a port's bulk queues
  *
  * Context: any.
- * Return: bytes, those of all possible CPUs.
+ * Return: bytes, for all possible CPUs.
  */
 static inline size_t bulkq_memory(void)
 {

@@ -2,37 +2,44 @@
 /*
  * Reserves: bulk queues that a map has ready for the ports that updates make.
  *
- * Each claimed map owns a reserve, charged to the map's memory cgroup.
- * It wants as many as the map is expected to take soon: those of its groups, as
- * long as it has none; and a map that goes on taking bulk queues for targets wants
- * as many more as it has taken lately, at most BULKQ_AHEAD_MAX, and no more than it
- * may have entries. A reserve of which nothing is taken for a second wants none.
+ * Each claimed map owns a reserve, charged to the map's memory cgroup. The
+ * reserve wants as many sets of bulk queues as the map is expected to take
+ * soon:
+ *
+ *  - one for each of its groups, as long as the map has no groups;
+ *  - for targets, as many as the map has taken lately, at most BULKQ_AHEAD_MAX
+ *    and at most max_entries.
+ *
+ * A reserve from which no set was taken for a second wants none.
  *
  * A reserve is in one of three places:
  *
- *  none	 it has nothing, and is to have nothing unless its map is updated
- *  bulkq_due	 it may have less than it wants: it has just become low, and is in
- *		 front; or its map has not been updated yet, and it has nothing
- *  bulkq_filled it was settled, or is about to be: then it has what it wants,
- *		 stock.count == wants, and at least half of that until it becomes
- *		 low, unless there was no memory. It is looked at again after a
- *		 second
+ *  no list	 The reserve has no set, and gets none before its map is
+ *  updated. bulkq_due	 The reserve may have less than it wants. Low reserves
+ *		 are in front. Behind them are the empty reserves of new maps,
+ *		 which have not been updated yet.
+ *  bulkq_filled The reserve was settled, or is about to be. A settled reserve
+ *		 has what it wants, stock.count == wants; until it becomes low
+ *		 it has at least half of that, unless there was no memory. After
+ *		 a second a work item looks at it again.
  *
- * bulkq_settle() makes it so: in a work item that an update queues which finds its
- * map's reserve low, and for a batch before each of its chunks. The work item begins
- * with that map, and goes on with new ones, in the order of their claims, for
- * who fills one map often fills others next: but only with a few, however many
- * there are. So maps that are made and closed again, or never filled, cost
- * nothing unless another map's update has run low meanwhile, and then for a
- * second. After that they are new ones again, behind all others: their first
- * update finds as much as if nobody had guessed wrongly before.
+ * bulkq_settle() alone establishes stock.count == wants. A batch calls it
+ * before each of its chunks, and a work item calls it, which an update queues
+ * when it finds its map's reserve low. The work item begins with that map, and
+ * goes on with new maps in the order of their claims, because a task that fills
+ * one map often fills others next. It settles only a few reserves, however many
+ * there are. So a map that is never filled costs nothing, unless another map's
+ * reserve becomes low meanwhile, and then only for a second. After that its
+ * reserve is again that of a new map, at the end of the list, and the first
+ * update finds it as well prepared as if the guess had not been made.
  *
- * What an update does not find in the reserve it allocates without sleeping. Where
- * that fails as well there is a pool: see bulkq_stock.c.
+ * When the reserve is empty, an update allocates without sleeping. When that
+ * fails, it takes from the pool: see bulkq_stock.c.
  *
- * Updates take, inside an RCU read section, in bpf(2); maps are claimed with
- * preemption off; all else is in process context. One raw lock protects all
- * reserves, and a mutex the one that is being settled from being freed.
+ * Updates take sets in bpf(2), inside an RCU read section; maps are claimed
+ * with preemption off; everything else runs in process context. bulkq_lock
+ * guards all reserves, and bulkq_settle_mutex keeps the reserve that is being
+ * settled from being freed.
  */
 #include <linux/jiffies.h>
 #include <linux/memcontrol.h>
@@ -44,33 +51,41 @@
 #include "bulkq.h"
 #include "compat.h"
 
-/* The most that a reserve has ahead. */
+/* The most sets that a reserve has for targets. */
 #define BULKQ_AHEAD_MAX 64U
 
-/* How long after it was last used, or first filled, it has that, in jiffies. */
+/* Time that it keeps them after the last take or first filling, in jiffies. */
 #define BULKQ_AHEAD_TIME ((unsigned long)HZ)
 
-/* The most reserves that a work item settles, or looks at with the lock held. */
+/* The most reserves that a work item settles, or looks at under the lock. */
 #define BULKQ_AT_ONCE 64
 
-/* How long the memory cgroup of a map that has an id may take to come; in jiffies. */
+/* Time within which a map gets its memory cgroup after its id, in jiffies. */
 #define BULKQ_MEMCG_TIME 2
 
-/* Of all reserves. A raw one: maps are claimed with preemption off. */
+/*
+ * Guards all reserves, both lists, bulkq_settled_now and bulkq_some_low. Raw,
+ * because maps are claimed with preemption off.
+ */
 static DEFINE_RAW_SPINLOCK(bulkq_lock);
 
-/* See above. Who settles a reserve of a list holds the mutex, and says which. */
+/* See above. */
 static LIST_HEAD(bulkq_due);
 static LIST_HEAD(bulkq_filled);
+
+/*
+ * Held while a reserve from a list is settled, which bulkq_settled_now names,
+ * so that rmap_bulkq_reserve_exit() can wait.
+ */
 static DEFINE_MUTEX(bulkq_settle_mutex);
 static struct bulkq_reserve *bulkq_settled_now;
 
-/* A reserve has become low since the work item has last looked. */
+/* A reserve has become low since bulkq_settle_due() ran last. */
 static bool bulkq_some_low;
 
 /*
- * Settle what is due, and look at what is filled. On system_highpri_wq: those who
- * take bulk queues keep a CPU busy.
+ * Work items for the two lists. They run on system_highpri_wq, because tasks
+ * that take bulk queues keep a CPU busy.
  */
 static void bulkq_settle_due(struct work_struct *work);
 static void bulkq_look_at_filled(struct work_struct *work);
@@ -84,13 +99,13 @@ static unsigned int bulkq_wants(const struct bulkq_reserve *reserve)
 	return reserve->idle ? 0 : reserve->ahead + reserve->groups;
 }
 
-/* How many a reserve lacks; negative: has too many. */
+/* How many sets a reserve lacks; negative when it has too many. */
 static int bulkq_lacks(const struct bulkq_reserve *reserve)
 {
 	return bulkq_wants(reserve) - reserve->stock.count;
 }
 
-/* One of what a reserve has too many of, or NULL. */
+/* Take one set out of a reserve that has too many; NULL if it has not. */
 static struct xdp_dev_bulk_queue __percpu *
 bulkq_surplus(struct bulkq_reserve *reserve)
 {
@@ -103,7 +118,7 @@ bulkq_surplus(struct bulkq_reserve *reserve)
 	return bulkq;
 }
 
-/* One more, if there is memory, in a reserve that lacks one. */
+/* Add one set to a reserve that lacks one; false if none is added. */
 static bool bulkq_add(struct bulkq_reserve *reserve, gfp_t gfp)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq = NULL;
@@ -124,8 +139,9 @@ static bool bulkq_add(struct bulkq_reserve *reserve, gfp_t gfp)
 }
 
 /*
- * Let a reserve have what it wants: the one function that makes it so. Process
- * context, sleeps; the map stays meanwhile. Two may do it beside each other.
+ * Fill or shrink a reserve to what it wants; no other function does. Process
+ * context, sleeps; the caller keeps the map. Two tasks may settle the same
+ * reserve at the same time.
  */
 static void bulkq_settle(struct bulkq_reserve *reserve)
 {
@@ -150,8 +166,8 @@ static void bulkq_settle(struct bulkq_reserve *reserve)
 
 /*
  * May a reserve be filled? A map gets its id after it was claimed, and right
- * after that the memory cgroup that pays, if it gets one. When it is closed it
- * loses the id first. @again: in a moment it may.
+ * after that its memory cgroup, if it gets one. A map that is closed loses its
+ * id first. @again is set when the memory cgroup may come in a moment.
  */
 static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 {
@@ -172,8 +188,8 @@ static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 }
 
 /*
- * Is a reserve's map closed? One that is being created has no id either, but a
- * reference. Nobody updates it any more, so its reserve is of no use.
+ * Is a reserve's map closed? Nobody can update it then, so its reserve is of no
+ * use. A map that is still being created has no id either, but has a reference.
  */
 static bool bulkq_is_closed(const struct bulkq_reserve *reserve)
 {
@@ -181,7 +197,7 @@ static bool bulkq_is_closed(const struct bulkq_reserve *reserve)
 	       !atomic64_read(&reserve->map->refcnt);
 }
 
-/* One of those in front that may be settled, and has to be; or NULL. */
+/* Pick the first due reserve that may be settled, or NULL. */
 static struct bulkq_reserve *bulkq_pick_due(bool *again)
 {
 	unsigned int looks = BULKQ_AT_ONCE;
@@ -194,14 +210,14 @@ static struct bulkq_reserve *bulkq_pick_due(bool *again)
 		if (!looks--)
 			break;
 		if (bulkq_is_closed(reserve)) {
-			/* Out of the way of others; what it has goes with it. */
+			/* Closing the map frees the reserve's sets. */
 			reserve->low = false;
 			list_del_init(&reserve->place);
 			continue;
 		}
 		if (!bulkq_may_settle(reserve, again))
 			continue;
-		/* A new one's time begins when there is something to take. */
+		/* A new map's second begins when its reserve is filled. */
 		reserve->taken = jiffies;
 		reserve->idle = false;
 		reserve->low = false;
@@ -213,7 +229,7 @@ static struct bulkq_reserve *bulkq_pick_due(bool *again)
 	return reserve;
 }
 
-/* The next one of some that were filled, or NULL. */
+/* Pick the first of some filled reserves, or NULL; note whether it is idle. */
 static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 {
 	struct bulkq_reserve *reserve;
@@ -232,7 +248,7 @@ static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 	return reserve;
 }
 
-/* Settle a reserve that was picked, and put it where it belongs then. */
+/* Settle a reserve that was picked, and move it to its list. */
 static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 {
 	bool filled;
@@ -244,7 +260,7 @@ static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 	raw_spin_lock(&bulkq_lock);
 	bulkq_settled_now = NULL;
 	filled = bulkq_wants(reserve) || reserve->stock.count;
-	/* One that has become low meanwhile is due again, in front. */
+	/* A reserve that is low again is in front of bulkq_due already. */
 	if (!reserve->low && filled)
 		list_move_tail(&reserve->place, &bulkq_filled);
 	else if (!reserve->low && reserve->groups && !reserve->made)
@@ -257,7 +273,7 @@ static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 				   BULKQ_AHEAD_TIME);
 }
 
-/* Is one still low? Such are in front of those of new maps. */
+/* Is a reserve still low? Low reserves are in front of those of new maps. */
 static bool bulkq_still_low(void)
 {
 	const struct bulkq_reserve *first;
@@ -272,7 +288,7 @@ static bool bulkq_still_low(void)
 	return low;
 }
 
-/* Work item: updates have found little, or nothing. */
+/* Work item: settle reserves that updates have found low, and new ones. */
 static void bulkq_settle_due(struct work_struct *work)
 {
 	struct bulkq_reserve *reserve;
@@ -285,7 +301,7 @@ static void bulkq_settle_due(struct work_struct *work)
 	raw_spin_unlock(&bulkq_lock);
 
 	do {
-		/* Keeps it from being freed. */
+		/* Keeps the picked reserve from being freed. */
 		mutex_lock(&bulkq_settle_mutex);
 		reserve = bulkq_pick_due(&again);
 		if (reserve)
@@ -293,16 +309,16 @@ static void bulkq_settle_due(struct work_struct *work)
 		mutex_unlock(&bulkq_settle_mutex);
 		cond_resched();
 	} while (reserve && ++n < BULKQ_AT_ONCE);
-	/* Those that are low are all settled, in as many goes as it takes. */
+	/* Low reserves are all settled, in as many runs as that takes. */
 	if (bulkq_still_low())
 		queue_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
-	/* Once, or else there would always be some to wait for. */
+	/* Only after an update: new maps alone would queue it for ever. */
 	if (again && some_low)
 		queue_delayed_work(system_highpri_wq, &bulkq_due_work,
 				   BULKQ_MEMCG_TIME);
 }
 
-/* Work item: some of what was filled may be idle, or lack a few. */
+/* Work item: settle filled reserves, which may be idle, or lack a few sets. */
 static void bulkq_look_at_filled(struct work_struct *work)
 {
 	struct bulkq_reserve *reserve;
@@ -323,8 +339,9 @@ static void bulkq_look_at_filled(struct work_struct *work)
 }
 
 /**
- * rmap_bulkq_reserve_init() - make a map's reserve, which wants nothing
- * @reserve: zeroed memory for it; needs no undoing while it wants nothing
+ * rmap_bulkq_reserve_init() - initialise a map's reserve, which wants no set
+ * @reserve: zeroed memory for it; needs no rmap_bulkq_reserve_exit() before
+ *	rmap_bulkq_reserve_start()
  * @map: the map
  *
  * Context: process context; nobody else can reach the map yet.
@@ -337,8 +354,8 @@ void rmap_bulkq_reserve_init(struct bulkq_reserve *reserve,
 }
 
 /**
- * rmap_bulkq_reserve_exit() - free what a reserve has
- * @reserve: of a map that nobody updates any more
+ * rmap_bulkq_reserve_exit() - free the sets of a reserve
+ * @reserve: the reserve of a map that nobody can update any more
  *
  * Context: process context, sleeps.
  */
@@ -346,7 +363,7 @@ void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve)
 {
 	raw_spin_lock(&bulkq_lock);
 	while (bulkq_settled_now == reserve) {
-		/* Wait until who settles it is done with it. */
+		/* Wait until the work item is done with this reserve. */
 		raw_spin_unlock(&bulkq_lock);
 		mutex_lock(&bulkq_settle_mutex);
 		mutex_unlock(&bulkq_settle_mutex);
@@ -361,12 +378,11 @@ void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve)
 }
 
 /**
- * rmap_bulkq_reserve_start() - say how many sets a new map is going to take
- * first
- * @reserve: of a map that is being claimed
- * @groups: sets, for its groups
+ * rmap_bulkq_reserve_start() - make a new map's reserve want sets for groups
+ * @reserve: the reserve of a map that is being claimed
+ * @groups: number of sets
  *
- * They are made when an update of a map runs low.
+ * The sets are made when an update, of any map, finds its reserve low.
  *
  * Context: any; preemption may be off.
  */
@@ -380,10 +396,10 @@ void rmap_bulkq_reserve_start(struct bulkq_reserve *reserve,
 }
 
 /**
- * rmap_bulkq_reserve_want_groups() - say how many sets a map's groups are going
- * to take
- * @reserve: of a map for whose groups some were taken
- * @groups: sets; 0 when it has its groups
+ * rmap_bulkq_reserve_want_groups() - set how many sets a map's groups still
+ * need
+ * @reserve: the reserve of a map that has taken sets for its groups
+ * @groups: number of sets; 0 when the map has its groups
  *
  * Context: process context.
  */
@@ -395,7 +411,7 @@ void rmap_bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
 	raw_spin_unlock(&bulkq_lock);
 }
 
-/* Of a map that has taken so many for targets, or is about to. */
+/* Make a reserve want @count sets for targets, within the limits. */
 static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
 {
 	lockdep_assert_held(&bulkq_lock);
@@ -407,12 +423,14 @@ static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
 }
 
 /**
- * rmap_bulkq_reserve_fill() - let there be bulk queues, now
- * @reserve: of a claimed map, by a task that updates it
- * @count: how many targets may be made before there is another chance; besides,
- *	there are those of the map's groups
+ * rmap_bulkq_reserve_fill() - fill a reserve at once
+ * @reserve: the reserve of a claimed map that the caller is about to update
+ * @count: number of targets that the caller may make before its next call; the
+ *	map's groups are not among them
  *
- * Context: process context, sleeps. There may be less, without memory.
+ * Without memory the reserve gets fewer sets.
+ *
+ * Context: process context, sleeps.
  */
 void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 {
@@ -429,10 +447,10 @@ void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 }
 
 /**
- * rmap_bulkq_reserve_take() - bulk queues for a port of a map
- * @reserve: of the map
- * @more: for a target, and there may be many more; else for one of the groups
- * @gfp: how to allocate when the reserve has none; must forbid to sleep
+ * rmap_bulkq_reserve_take() - take bulk queues for a port of a map
+ * @reserve: the map's reserve
+ * @more: they are for a target, and more targets may follow; else for a group
+ * @gfp: allocation flags, when the reserve is empty; they must forbid sleeping
  *
  * Context: process context.
  * Return: an idle queue for each possible CPU, or NULL without memory.
@@ -467,11 +485,11 @@ rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 }
 
 /**
- * rmap_bulkq_reserve_memory() - what is in a reserve
- * @reserve: of a map
+ * rmap_bulkq_reserve_memory() - memory of the sets in a reserve
+ * @reserve: a map's reserve
  *
- * Context: any; the map must not be freed meanwhile.
- * Return: bytes, those of all possible CPUs included.
+ * Context: any; the caller keeps the map.
+ * Return: bytes, for all possible CPUs.
  */
 size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve)
 {
@@ -481,11 +499,11 @@ size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve)
 /**
  * rmap_bulkq_module_exit() - stop the work items, and free the pool
  *
- * Context: rmmod, with no map left, so no reserve either.
+ * Context: rmmod, sleeps; no map is left, and so no reserve.
  */
 void rmap_bulkq_module_exit(void)
 {
-	/* The first one may queue the second one, and itself. */
+	/* bulkq_due_work may queue itself and bulkq_filled_work. */
 	cancel_delayed_work_sync(&bulkq_due_work);
 	cancel_delayed_work_sync(&bulkq_filled_work);
 	rmap_bulkq_pool_exit();

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Stocks of idle bulk queues, and the pool, which is one of them.
+ * Stocks of idle bulk queues, and the pool, which is a stock for all maps.
  *
- * Each map's reserve has a stock: see bulkq_reserve.c. Where that has nothing, and
- * nothing can be allocated without sleeping either, for a task that makes maps and
- * fills them where the reserves' work item gets no CPU, there is the pool, for one
- * map's groups. Whoever makes a map fills it up, and pays. It is all that creations
- * can leave behind which fail.
+ * Each map's reserve has a stock: see bulkq_reserve.c. A task that makes maps
+ * and fills them at once may find the stock empty, because the reserves' work
+ * item has had no CPU, and the allocation that may not sleep may fail as well.
+ * The pool, with two sets for the groups of one map, is for that case. Each
+ * task that makes a map fills the pool up, and is charged for what it adds. A
+ * creation that fails leaves nothing behind but these sets.
  *
- * A stock is protected by its owner's lock, the pool by one of its own, which is
- * innermost.
+ * This file owns the pool. The lock of a stock's owner guards the stock, and
+ * bulkq_pool_lock, which is innermost, guards the pool.
  */
 #include <linux/spinlock.h>
 
 #include "bulkq.h"
 #include "compat.h"
 
-/* What the pool has: enough for the groups of one map. */
+/* Sets of a full pool: enough for the groups of one map. */
 #define BULKQ_POOL 2
 
+/* Guards bulkq_pool. */
 static DEFINE_RAW_SPINLOCK(bulkq_pool_lock);
 
 static struct bulkq_stock bulkq_pool;
@@ -28,8 +30,8 @@ static struct bulkq_stock bulkq_pool;
  * @stock: the stock
  * @bulkq: idle queues
  *
- * The next one is in q[0] of the first CPU's queue. By addresses as the allocator
- * gives them, or kmemleak takes them for lost.
+ * q[0] of the first CPU's queue links to the next set. It has the address that
+ * the allocator has returned, or else kmemleak would report the set as lost.
  *
  * Context: under the lock of the stock's owner.
  */
@@ -64,10 +66,11 @@ rmap_bulkq_stock_pop(struct bulkq_stock *stock)
 }
 
 /**
- * rmap_bulkq_pool_fill() - see that one map's groups can be made
+ * rmap_bulkq_pool_fill() - fill the pool up, for the groups of one map
  *
- * Context: bpf(2) of who makes a map, and pays; sleeps. Where there is no memory,
- * there may be none when it is needed either.
+ * Without memory the pool stays as it is, and an update may fail later.
+ *
+ * Context: bpf(2), in the task that makes a map and is charged; sleeps.
  */
 void rmap_bulkq_pool_fill(void)
 {
@@ -91,7 +94,7 @@ void rmap_bulkq_pool_fill(void)
 }
 
 /**
- * rmap_bulkq_pool_take() - bulk queues for a port, when there are no others
+ * rmap_bulkq_pool_take() - take bulk queues for a port out of the pool
  *
  * Context: any.
  * Return: an idle queue for each possible CPU, or NULL.
@@ -109,7 +112,7 @@ struct xdp_dev_bulk_queue __percpu *rmap_bulkq_pool_take(void)
 /**
  * rmap_bulkq_pool_exit() - free the pool
  *
- * Context: rmmod, with no map left.
+ * Context: rmmod; no map is left.
  */
 void rmap_bulkq_pool_exit(void)
 {
