@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Groups: ports that stand for all devices of a map.
+ * Groups: pseudo devices that stand for all devices of a map.
  *
  * A broadcast is a redirect to the map's group. The kernel puts frames on the
- * group's bulk queue like on any port's, and its flush hands them to the members:
- * see group_xmit.c. A map has two groups, for BPF_F_BROADCAST alone and with
- * BPF_F_EXCLUDE_INGRESS, since which of the two a redirect has asked for can be
- * seen from nothing else there.
+ * group's bulk queue as on a port's, and the flush hands them to the members:
+ * see group_xmit.c. A map has two groups, one for BPF_F_BROADCAST alone and one
+ * with BPF_F_EXCLUDE_INGRESS, because the flush sees the group but not the
+ * flags of the redirect.
  *
- * Owns what the kernel takes for a device, from a map's first entry, made in
- * bpf(2) inside an RCU read section, until the map is freed, a grace period
- * after the last lookup; and the group of those maps that have never had an
- * entry.
+ * This file owns the groups. A map's groups are made with its first entry, in
+ * bpf(2), inside an RCU read section, and freed with the map, a grace period
+ * after the last lookup. All maps that have never had an entry share one group
+ * without members.
  *
  * A group is in the network namespace of the task that has made the map's first
- * entry, for those who look at what a frame goes to. Members may be in others, and
- * maps outlive namespaces: when that one is about to die, which is when no task and
- * no file keeps it any more, the group moves to the initial one. That is before the
- * namespace's devices leave, so what these get of the group's frames is for that
- * short time in another namespace than the group. Each namespace lists its groups
- * for that; groups_lock protects all the lists, and where a group is.
+ * entry, because tracers read the namespace of the device that a frame goes to.
+ * Members may be in other namespaces, and a map may outlive a namespace. When
+ * no task and no file keeps the namespace any more, the group moves to the
+ * initial namespace, before the devices of the dying one leave. So until these
+ * have left they get frames from a group in another namespace. Each namespace
+ * lists its groups for this move; groups_lock guards all of these lists, and
+ * the namespace of each group.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -35,21 +36,23 @@
 #include "port.h"
 
 /*
- * Where broadcasts of maps go that have never had an entry. Not __ro_after_init,
- * where kmemleak does not look.
+ * The group of all maps that have never had an entry. Not __ro_after_init:
+ * kmemleak does not scan that section.
  */
 static LIST_HEAD(no_members);
 static struct kern_dtab_netdev *group_empty __read_mostly;
 
 /**
- * struct group_net - a namespace's part
- * @groups: the groups that are there
+ * struct group_net - the groups of a namespace
+ * @groups: list of struct group_port; under groups_lock
  */
 struct group_net {
 	struct list_head groups;
 };
 
 static unsigned int group_net_id __ro_after_init;
+
+/* Guards the lists of all namespaces, and the namespace of each group. */
 static DEFINE_SPINLOCK(groups_lock);
 
 static struct list_head *group_list(struct net *net)
@@ -66,18 +69,18 @@ static const struct net_device_ops group_ops = {
 };
 
 /**
- * rmap_group_port_alloc() - make a port that stands for all of a map's devices
- * @net: the namespace that it is to be in; the caller keeps it meanwhile
- * @map: the map, for the tracepoint; NULL when it counts frames for nobody
- * @counters: the map's, one for each possible CPU
- * @members: list of struct group_member, at least as long-lived
- * @exclude_ingress: do not send where frames have come from
- * @bulkq: idle bulk queues, which become the port's if it is made
- * @gfp: how to allocate; may forbid to sleep
+ * rmap_group_port_alloc() - make a group for a map's devices
+ * @net: the namespace for the group; the caller keeps it meanwhile
+ * @map: the map, for the tracepoint; NULL for the group of maps without entries
+ * @counters: the map's counters, for each possible CPU; NULL without @map
+ * @members: list of struct group_member; it lives at least as long as the group
+ * @exclude_ingress: do not send frames back to their ingress
+ * @bulkq: idle bulk queues, which the group owns if it is made
+ * @gfp: allocation flags; they may forbid sleeping
  *
  * Context: process context.
- * Return: what a redirect leads to that is to reach all of them, or NULL
- * without memory.
+ * Return: the entry that a redirect to the group leads to, or NULL without
+ * memory.
  */
 struct kern_dtab_netdev *
 rmap_group_port_alloc(struct net *net,
@@ -102,7 +105,7 @@ rmap_group_port_alloc(struct net *net,
 	dev->xdp_bulkq = bulkq;
 	dev->netdev_ops = &group_ops;
 	dev->flags = IFF_UP;
-	/* No frame is too long; what is added to it must not wrap around. */
+	/* No frame is too long, and port_frame_limit() must not wrap around. */
 	dev->mtu = INT_MAX;
 	compat_take_all(dev);
 	rmap_port_init_queue(dev, &group->queue);
@@ -124,8 +127,8 @@ rmap_group_port_alloc(struct net *net,
 }
 
 /**
- * rmap_group_port_free() - free such a port
- * @entry: a port's entry, which no lookup has returned for a grace period
+ * rmap_group_port_free() - free a group
+ * @entry: the group's entry, which no lookup has returned for a grace period
  *
  * Context: process context.
  */
@@ -138,14 +141,14 @@ void rmap_group_port_free(struct kern_dtab_netdev *entry)
 	spin_unlock(&groups_lock);
 
 	rmap_bulkq_free(group->dev.xdp_bulkq);
-	/* Core may have hung statistics on it. */
+	/* Not NULL if core has counted a drop on the group. */
 	free_percpu(group->dev.core_stats);
 	kfree(group);
 }
 
 /**
- * rmap_group_want_ingress() - let members' programs see where packets come from
- * @entry: a group's entry, which is going to have a member with a program
+ * rmap_group_want_ingress() - let egress programs see the ingress of packets
+ * @entry: the entry of a group that is about to get a member with a program
  *
  * Context: process context.
  */
@@ -156,11 +159,11 @@ void rmap_group_want_ingress(struct kern_dtab_netdev *entry)
 }
 
 /**
- * rmap_group_has_dev() - is a device a group's?
+ * rmap_group_has_dev() - is a device the pseudo device of a group?
  * @dev: any device
  *
- * Context: inside an RCU read section that covers finding @dev.
- * Return: true when it is a pseudo device that stands for a map's members.
+ * Context: inside the RCU read section in which the caller has found @dev.
+ * Return: true when it is.
  */
 bool rmap_group_has_dev(const struct net_device *dev)
 {
@@ -168,11 +171,10 @@ bool rmap_group_has_dev(const struct net_device *dev)
 }
 
 /**
- * rmap_group_empty_entry() - where broadcasts of maps lead that have had no
- * entry yet
+ * rmap_group_empty_entry() - the group of maps that have never had an entry
  *
  * Context: any.
- * Return: what a redirect leads to that is to reach nobody.
+ * Return: the group's entry.
  */
 struct kern_dtab_netdev *rmap_group_empty_entry(void)
 {
@@ -180,10 +182,10 @@ struct kern_dtab_netdev *rmap_group_empty_entry(void)
 }
 
 /**
- * rmap_group_port_memory() - what a group takes
+ * rmap_group_port_memory() - memory of a group
  *
  * Context: any.
- * Return: bytes, those of all possible CPUs included.
+ * Return: bytes, for all possible CPUs.
  */
 size_t rmap_group_port_memory(void)
 {
@@ -197,8 +199,9 @@ static int __net_init group_net_init(struct net *net)
 }
 
 /*
- * A namespace is about to die: nobody is in it any more, who could make a group
- * there. A grace period follows, for those who have seen where a group is.
+ * A namespace is about to die: no task is left in it that could make a group
+ * there. Core waits for a grace period after this, so readers may still use the
+ * former namespace of a group.
  */
 static void __net_exit group_net_pre_exit(struct net *net)
 {
@@ -219,9 +222,9 @@ static struct pernet_operations group_net_ops = {
 };
 
 /**
- * rmap_group_module_init() - get ready for broadcasts
+ * rmap_group_module_init() - make the group of maps without entries
  *
- * Context: insmod.
+ * Context: insmod, sleeps.
  * Return: 0 or a negative errno.
  */
 int __init rmap_group_module_init(void)
@@ -254,7 +257,7 @@ unregister:
 /**
  * rmap_group_module_exit() - undo rmap_group_module_init()
  *
- * Context: rmmod, a grace period after the last map was freed.
+ * Context: rmmod, sleeps, a grace period after the last map was freed.
  */
 void rmap_group_module_exit(void)
 {

@@ -20,9 +20,10 @@ struct xdp_frame;
 /**
  * struct group_member - a port that a map's broadcasts go to
  * @port: the port
- * @uses: how many of the map's keys lead there, each for a copy; a long, since a
- *	map may have more keys than an int counts, but each takes a pointer
- * @node: place among the members; changed under a lock, read under RCU
+ * @uses: number of the map's keys that lead to the port; each gets a copy. A
+ *	long suffices for all keys, because each key takes a pointer in the map
+ * @node: node in the map's list of members; changed under holder.lock,
+ *	read under RCU
  */
 struct group_member {
 	const struct port *port;
@@ -32,18 +33,19 @@ struct group_member {
 
 /**
  * struct group_port - a pseudo device that stands for a map's members
- * @entry: what redirects lead to
+ * @entry: the entry that broadcasts are redirected to
  * @members: list of struct group_member
- * @exclude_ingress: frames do not go where they have come from
- * @map: the map; to be named only; NULL for the group of those without entries
- * @counters: the map's, one for each possible CPU
- * @watch: see ingress.c
- * @listed: place among the groups of its namespace
+ * @exclude_ingress: frames are not sent back to their ingress
+ * @map: the map, for tracepoints; NULL for the group of maps without entries
+ * @counters: the map's counters, for each possible CPU
+ * @watch: ingress of generic XDP packets: see ingress.c
+ * @listed: node in the list of the namespace's groups, under groups_lock
  * @queue: transmit queue, for generic XDP
- * @dev: what the kernel enqueues to; takes everything, ifindex 0
+ * @dev: the pseudo device that the kernel enqueues to; takes frames of any
+ *	size, and has ifindex 0
  */
 struct group_port {
-	/* hot, read only */
+	/* hot: read per packet or per flush */
 	struct kern_dtab_netdev entry ____cacheline_aligned;
 	const struct list_head *members;
 	bool exclude_ingress;
@@ -55,7 +57,7 @@ struct group_port {
 	struct list_head listed;
 	struct netdev_queue queue;
 
-	/* hot: per packet; last, for it may end in a flexible array */
+	/* hot: read per packet; last, because it may end in a flexible array */
 	struct net_device dev;
 };
 
