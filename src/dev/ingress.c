@@ -1,36 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where frames and packets have come from.
+ * The ingress of frames and packets: the device that has received them.
  *
- * Egress programs may ask for it, helpers work in the ingress's namespace, and
- * BPF_F_EXCLUDE_INGRESS needs it. A driver redirects frames of one device per
- * poll, so the kernel notes the device once, in the bulk queue. A cpumap's
- * kthread redirects frames of several devices in one batch; there each frame has
- * its own note, a field that is stale anywhere else.
+ * Egress programs may read the ingress, their helpers work in its namespace,
+ * and BPF_F_EXCLUDE_INGRESS needs it. A driver redirects frames of one device
+ * per poll, so the kernel stores the ingress once, in the bulk queue. A
+ * cpumap's kthread redirects frames of several devices in one batch; there, and
+ * nowhere else, dev_rx of each frame is valid.
  *
- * In generic XDP core writes the port over skb->dev before anything of ours is
- * called, and the ifindex that the packet may still tell is that of an unknown
- * namespace. But where an entry has an egress program, core runs it first, with
- * the receive queue in its hands. So entries of ports with a program, and of
- * groups that have such members or exclude the ingress, name a program whose
- * function is ours: it notes the queue for this CPU, ndo_start_xmit takes the
- * note, and runs the real program.
+ * In generic XDP core overwrites skb->dev with the pseudo device before it
+ * calls any function of this module, and nothing tells which namespace the
+ * packet's skb_iif belongs to. But if an entry has an egress program, core runs
+ * that before, with the receive queue in the program's context. So entries of
+ * ports with a program, and of groups that have such members or exclude the
+ * ingress, name ingress_prog, which has a function of this file for its code.
+ * The function notes the receive queue for this CPU; ndo_start_xmit takes the
+ * note, and then runs the real program.
  *
- * In native XDP core runs the same function, for each frame of a flush, before
- * ndo_xdp_xmit, and for nothing. But an entry that has named it names it for good:
- * core reads the pointer twice, tests what it has read first, and calls what it
- * has read then. So it may go from NULL to a program, and never back. The bulk
- * queue is another matter: core copies the pointer there with the first frame of
- * a poll, and only the CPU that polls reads it, at each flush. So a look-up that
- * finds such an entry clears it there: the poll's second one does that in time for
- * the first flush, and core runs nothing for a poll of more than one frame.
+ * In native XDP core runs the same function for each frame of a flush, before
+ * ndo_xdp_xmit, which is useless. The entry's pointer cannot be cleared to
+ * avoid that: core reads it twice, tests the first value and calls the second.
+ * So it may change from NULL to a program, but never back. The bulk queue's
+ * copy of the pointer can be cleared: core writes it with the first frame of a
+ * poll, and only the polling CPU reads it, at each flush. So a look-up that
+ * finds such an entry clears the copy. The second look-up of a poll does so
+ * before the first flush, and core runs the function only in polls of one
+ * frame.
  *
- * What is not known is in the namespace of the device that the packet goes to,
- * the one that both who has filled the map and the program are about.
+ * A pseudo device stands for an unknown ingress. It is in the namespace of the
+ * device that the packet goes to, because the map's entries and the egress
+ * program are made for that namespace.
  *
- * All of this runs where frames are flushed (in NAPI, in a cpumap's kthread, in
- * BPF_PROG_TEST_RUN) or in the receive path; bottom halves off, which is what
- * protects a CPU's note.
+ * This file owns each CPU's note and pseudo device. Its functions run where
+ * frames are flushed (in NAPI, in a cpumap's kthread, in BPF_PROG_TEST_RUN) or
+ * in the receive path; bottom halves are off, which protects the CPU's data.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -46,8 +49,8 @@
 #include "ingress.h"
 
 /*
- * A packet of generic XDP between core's call of our program and ndo_start_xmit,
- * which follows at once, on the same CPU.
+ * The packet of generic XDP that core has called ingress_prog for. Core calls
+ * ndo_start_xmit right after that, on the same CPU.
  */
 struct ingress_note {
 	const void *head;
@@ -56,16 +59,17 @@ struct ingress_note {
 
 static DEFINE_PER_CPU(struct ingress_note, ingress_note);
 
-/* Stand for a device that is not known: programs read ifindex 0. */
+/* Pseudo devices that stand for an unknown ingress: programs read ifindex 0. */
 static struct net_device __percpu *unknown_devs;
 
 /*
- * Functions of kthreads: a cpumap's, and others that have redirected; more kinds
- * of these than there is room for are looked up each time.
+ * The function of a cpumap's kthread, and of other kthreads that have
+ * redirected frames. When other_funcs is full, the name of a further function
+ * is looked up for each flush.
  */
 static void *cpumap_func, *other_funcs[8];
 
-/* Away from the hot path, where the compiler would clear the name first. */
+/* noinline: inlined, the buffer would be cleared on the fast path. */
 static noinline bool ingress_is_cpumap_func(void *func)
 {
 	char name[KSYM_SYMBOL_LEN];
@@ -76,7 +80,7 @@ static noinline bool ingress_is_cpumap_func(void *func)
 		WRITE_ONCE(cpumap_func, func);
 		return true;
 	}
-	/* Two CPUs may take the same place: then one is looked up again. */
+	/* Two CPUs may write one slot: then one name is looked up again. */
 	for (i = 0; i < ARRAY_SIZE(other_funcs); i++) {
 		if (READ_ONCE(other_funcs[i]))
 			continue;
@@ -87,11 +91,11 @@ static noinline bool ingress_is_cpumap_func(void *func)
 }
 
 /*
- * Is this a cpumap's kthread? Its function has a name, but it is not exported,
- * so the name is looked up, once: a kthread's function is compared with the one
- * that had the name, and while none is known, with those that had not. (The
- * name is of the kernel's own text, so no function that a module leaves behind
- * here can be taken for it.)
+ * Is this a cpumap's kthread? The kernel does not export its function, so the
+ * function is recognised by its symbol's name, once. From then on the functions
+ * of kthreads are compared with it; until it is found, with the functions that
+ * have another name. (cpu_map_kthread_run() is in the kernel's own text, so
+ * a function of an unloaded module cannot have its address.)
  */
 static bool ingress_in_cpumap(void)
 {
@@ -109,7 +113,7 @@ static bool ingress_in_cpumap(void)
 	return ingress_is_cpumap_func(func);
 }
 
-/* Let each frame's own note be right; away from the hot path. */
+/* Set dev_rx of each frame of a cpumap's kthread; not on the fast path. */
 static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 {
 	struct net_device *to = ((struct kern_bulkq *)frames)->dev;
@@ -125,13 +129,14 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 }
 
 /**
- * rmap_ingress_of_queue() - the device that the frames of a flush have come
- * from
+ * rmap_ingress_of_queue() - the ingress of the frames of a flush
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
- * @n: how many there are
+ * @n: number of frames
  *
- * Context: ndo_xdp_xmit, bottom halves off.
- * Return: the device; NULL when each frame's own dev_rx tells.
+ * Runs in NAPI or a cpumap's kthread, in ndo_xdp_xmit, bottom halves off, per
+ * flush.
+ *
+ * Return: the device; NULL when dev_rx of each frame is valid instead.
  */
 struct net_device *rmap_ingress_of_queue(struct xdp_frame **frames, int n)
 {
@@ -148,11 +153,13 @@ struct net_device *rmap_ingress_of_queue(struct xdp_frame **frames, int n)
 }
 
 /**
- * rmap_ingress_unknown() - what stands for a device that is not known
- * @near: a device of the namespace that it is to be in
+ * rmap_ingress_unknown() - a pseudo device for an unknown ingress
+ * @near: a device of the namespace that the pseudo device is to be in
  *
- * Context: bottom halves off, which keeps others from the result.
- * Return: a pseudo device of this CPU's, with ifindex 0.
+ * Runs in NAPI or in the receive path, bottom halves off, as long as the caller
+ * uses the result.
+ *
+ * Return: this CPU's pseudo device, with ifindex 0.
  */
 struct net_device *rmap_ingress_unknown(const struct net_device *near)
 {
@@ -162,7 +169,10 @@ struct net_device *rmap_ingress_unknown(const struct net_device *near)
 	return dev;
 }
 
-/* Is it the queue of a device, which generic XDP shows? Else core made it up. */
+/*
+ * Is this the receive queue of a device, as in generic XDP? In native XDP core
+ * passes a struct on its stack.
+ */
 static bool ingress_is_generic(const struct xdp_rxq_info *rxq)
 {
 	return rxq->dev && rxq->dev->_rx &&
@@ -170,8 +180,8 @@ static bool ingress_is_generic(const struct xdp_rxq_info *rxq)
 }
 
 /*
- * What core calls as an egress program. Runs in the receive path, per packet; in
- * NAPI, per frame. Bottom halves off.
+ * The code of ingress_prog. Runs in the receive path, per packet, or in NAPI,
+ * per frame; bottom halves off.
  */
 static unsigned int ingress_see(const void *ctx, const struct bpf_insn *insn)
 {
@@ -185,8 +195,8 @@ static unsigned int ingress_see(const void *ctx, const struct bpf_insn *insn)
 }
 
 /*
- * All that core reads of a program that passes everything. It is in no table, has
- * no id, and nobody counts its runs.
+ * A program that passes all packets, with only the members that core reads. It
+ * is in no table and has no id, and core does not count its runs.
  */
 static struct bpf_prog ingress_prog = {
 	.type = BPF_PROG_TYPE_XDP,
@@ -195,9 +205,9 @@ static struct bpf_prog ingress_prog = {
 };
 
 /**
- * rmap_ingress_watch_init() - get ready to see where packets come from
- * @watch: zeroed memory, part of what stands for the entry's device
- * @slot: xdp_prog of the entry, which lives as long
+ * rmap_ingress_watch_init() - initialise the watch of a pseudo device
+ * @watch: zeroed memory, part of the port or group
+ * @slot: xdp_prog of the entry, which lives as long as @watch
  *
  * Context: any; nobody else can reach the entry yet.
  */
@@ -209,10 +219,11 @@ void rmap_ingress_watch_init(struct ingress_watch *watch,
 }
 
 /**
- * rmap_ingress_want() - begin to see where packets come from
- * @watch: that of the pseudo device
+ * rmap_ingress_want() - begin to note the ingress of packets
+ * @watch: the pseudo device's watch
  *
- * Context: any but hard interrupts, before what asks can be reached.
+ * Context: any but hard interrupts; before lookups can return an entry or
+ * member that needs the ingress.
  */
 void rmap_ingress_want(struct ingress_watch *watch)
 {
@@ -226,14 +237,14 @@ void rmap_ingress_want(struct ingress_watch *watch)
 }
 
 /**
- * rmap_ingress_take() - the receive queue that a packet has come by
+ * rmap_ingress_take() - take the note of a packet's receive queue
  * @skb: a packet in ndo_start_xmit, as core has handed it over
- * @watch: that of the pseudo device
+ * @watch: the pseudo device's watch
  *
  * Runs in the receive path, bottom halves off, per packet.
  *
- * Return: the queue, valid inside the RCU read section of the receive path; NULL
- * when it is not known.
+ * Return: the queue, valid inside the RCU read section of the receive path;
+ * NULL when it is unknown.
  */
 struct xdp_rxq_info *rmap_ingress_take(const struct sk_buff *skb,
 				       struct ingress_watch *watch)
@@ -249,13 +260,16 @@ struct xdp_rxq_info *rmap_ingress_take(const struct sk_buff *skb,
 }
 
 /**
- * rmap_ingress_is_below() - is a device the ingress or above it?
- * @ingress: where a frame has come from
- * @dev: where it may go
+ * rmap_ingress_is_below() - is a device the ingress, or above the ingress?
+ * @ingress: the device that has received a frame
+ * @dev: a device that the frame may be sent to
  *
- * Above it are its bond, bridge, VLANs and macvlans, and what is above those.
+ * The bond, bridge, VLANs and macvlans of a device are above it, and so are
+ * theirs.
  *
- * Context: bottom halves off.
+ * Runs in NAPI or in the receive path, bottom halves off, per flush or packet
+ * and member.
+ *
  * Return: true when BPF_F_EXCLUDE_INGRESS excludes @dev.
  */
 bool rmap_ingress_is_below(struct net_device *ingress, struct net_device *dev)
@@ -274,14 +288,14 @@ bool rmap_ingress_is_below(struct net_device *ingress, struct net_device *dev)
 }
 
 /**
- * rmap_ingress_module_init() - get ready for frames
+ * rmap_ingress_module_init() - make the pseudo devices for an unknown ingress
  *
- * Context: insmod.
+ * Context: insmod, sleeps.
  * Return: 0 or -ENOMEM.
  */
 int __init rmap_ingress_module_init(void)
 {
-	/* As long as what compares addresses reads at once. */
+	/* ether_addr_equal_64bits() reads 8 bytes. */
 	static const u8 no_address[8];
 	struct net_device *dev;
 	int cpu;
@@ -301,7 +315,7 @@ int __init rmap_ingress_module_init(void)
 /**
  * rmap_ingress_module_exit() - undo rmap_ingress_module_init()
  *
- * Context: rmmod, or insmod that has failed; no program of ours can run.
+ * Context: rmmod, or a failed insmod; core cannot call ingress_prog any more.
  */
 void rmap_ingress_module_exit(void)
 {

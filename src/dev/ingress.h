@@ -15,35 +15,35 @@ struct xdp_frame;
 struct xdp_rxq_info;
 
 /**
- * struct ingress_watch - how packets of generic XDP tell where they come from
+ * struct ingress_watch - notes the ingress of packets of generic XDP
  * @slot: xdp_prog of the entry that leads to the pseudo device
- * @lock: makes writing @wanted and @slot one step; innermost
- * @wanted: somebody will ask; never unset
+ * @lock: guards writes of @wanted and *@slot; innermost
+ * @wanted: a program or a broadcast needs the ingress; never unset
  *
- * All of it is cold. See the head of ingress.c.
+ * All of it is cold: only generic XDP reads it. See the head of ingress.c.
  */
 struct ingress_watch {
 	struct bpf_prog **slot;
-	spinlock_t lock; /* writes of @wanted and @slot */
+	spinlock_t lock; /* writes of @wanted and *@slot */
 	bool wanted;
 };
 
 /**
- * ingress_spare() - spare native frames what is for generic XDP only
- * @dev: the pseudo device of an entry that may name our program
+ * ingress_spare() - keep core from running ingress_prog for native frames
+ * @dev: the pseudo device of an entry that may name ingress_prog
  *
- * See the head of ingress.c. Generic XDP queues nothing.
+ * See the head of ingress.c. Generic XDP does not use bulk queues.
  *
- * Runs in NAPI, bottom halves off, per packet that such an entry is found for; and
- * before 6.10 in BPF_PROG_TEST_RUN without live frames with bottom halves on. That
- * queues nothing either, and clears what is another's: which is idle then, unless
- * bottom halves can be preempted.
+ * Runs in NAPI, bottom halves off, per packet whose look-up finds such an
+ * entry. Before 6.10 it also runs in BPF_PROG_TEST_RUN without live frames,
+ * with bottom halves on. That puts no frame on a bulk queue, and the queue that
+ * it clears the pointer of is idle then, unless bottom halves can be preempted.
  */
 static __always_inline void ingress_spare(const struct net_device *dev)
 {
 	struct kern_bulkq __percpu *queue;
 
-	/* Core's flush may be between its test of the pointer and the use. */
+	/* Core's flush may be preempted between test and use of the pointer. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !in_softirq())
 		return;
 	queue = (struct kern_bulkq __percpu *)dev->xdp_bulkq;
