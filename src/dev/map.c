@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What array and hash device maps have in common.
+ * The common part of array and hash device maps.
  *
- * Owns the life of a claimed map: its memory, the checks of its attributes,
- * and where redirects lead that find no entry, or are to reach all of them. What
- * entries need of a map is map_attach.c's.
+ * This file owns the life of a claimed map: its memory, the checks of its
+ * attributes, broadcasts, and redirects that find no entry. map_attach.c makes
+ * targets and groups for entries.
  *
- * A pending map is one whose ops are still the kernel's: creation has not come
- * to the point where they are swapped, or never will. It is a valid, empty
- * devmap, and the kernel's dev_map_free() frees it: all that it has is its own
- * memory and one table, both of which kvfree() takes.
+ * A pending map still has the kernel's ops: its creation has not reached the
+ * point where claim.c swaps them, or has failed before. It is a valid, empty
+ * devmap, and the kernel's dev_map_free() can free it: it consists of its own
+ * memory and one table, and kvfree() frees both.
  *
- * Creation runs in bpf(2), freeing in a work item of the kernel, after the last
- * reference and with no lookup left; redirects in NAPI, bottom halves off.
+ * Creation runs in bpf(2). Freeing runs in a work item of the kernel, after the
+ * last reference, when no lookup is left. Redirects run in NAPI, bottom halves
+ * off. redir_map.lock guards the changes of a hash; an array needs no lock.
  */
 #include <linux/filter.h>
 #include <linux/mm.h>
@@ -30,12 +31,13 @@
 
 #define MAP_CREATE_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY)
 
-/* Drawn once per load: a map of an earlier load is none of ours. */
+/* Drawn at insmod; maps that an earlier load has made have another one. */
 static u64 load_id __ro_after_init;
 
 /*
- * Of the exported functions for vmalloc()'ed memory those that take a node take no
- * flags: so what they give is charged to nobody. Pages of a node do not need them.
+ * Memory of a node, charged to the caller. The exported vmalloc() functions
+ * that take a node take no flags, and so cannot charge the memory to a cgroup.
+ * Hence pages are allocated one by one and mapped.
  */
 static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 {
@@ -58,7 +60,7 @@ static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 			goto free_pages;
 		cond_resched();
 	}
-	/* From here on the pages, and the array of them, are the area's. */
+	/* VM_MAP_PUT_PAGES: vfree() also frees the pages and their array. */
 	area = vmap(pages, count, VM_MAP | VM_MAP_PUT_PAGES, PAGE_KERNEL);
 	if (area)
 		return area;
@@ -73,11 +75,13 @@ free_pages:
 /**
  * rmap_map_area_alloc() - zeroed memory for a map, charged to the caller
  * @size: bytes
- * @numa_node: node to take it from, if it has some; or NUMA_NO_NODE
+ * @numa_node: preferred node, or NUMA_NO_NODE
  *
- * Context: process context, sleeps. Too much is refused, not fought for: no
- * out-of-memory killer for the size that user space has asked for, and no
- * compaction for the sake of large pages.
+ * User space chooses the size, so a size that is too large just fails: it
+ * neither invokes the out-of-memory killer nor causes compaction for large
+ * pages.
+ *
+ * Context: process context, sleeps.
  * Return: memory for kvfree(), or NULL.
  */
 void *rmap_map_area_alloc(u64 size, int numa_node)
@@ -108,23 +112,23 @@ static int map_check_attr(const union bpf_attr *attr)
 	return 0;
 }
 
-/* The attributes that map_create() leaves to rmap_map_alloc(). */
+/* Set the attributes that the kernel's map_create() leaves to map_alloc(). */
 static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 {
-	/* Values that lookups return are shared by all slots of a device. */
+	/* All slots of a device share one value: programs may not write it. */
 	attr->map_flags |= BPF_F_RDONLY_PROG;
 
 	map->map_type = attr->map_type;
 	map->key_size = attr->key_size;
 	map->value_size = attr->value_size;
 	map->max_entries = attr->max_entries;
-	/* These two are of the first file descriptor, not of the map. */
+	/* These two flags are for the first file descriptor, not the map. */
 	map->map_flags = attr->map_flags & ~(BPF_F_RDONLY | BPF_F_WRONLY);
 	map->map_extra = attr->map_extra;
 	map->numa_node = bpf_map_attr_numa_node(attr);
 }
 
-/* Where the counters of a map begin whose own memory is of some size. */
+/* Offset of a map's counters behind a struct of @size bytes. */
 static size_t map_counters_offset(size_t size)
 {
 	return ALIGN(size, __alignof__(struct stats_map));
@@ -140,12 +144,13 @@ static size_t map_size(const struct redir_map *rmap)
 
 /**
  * rmap_map_alloc() - make a map without a table
- * @attr: what user space asks for; BPF_F_RDONLY_PROG is added
+ * @attr: the attributes from user space; BPF_F_RDONLY_PROG is added
  * @size: bytes of the kind's struct, which begins with a struct redir_map
  * @sweep: see struct holder
  *
  * Context: bpf(2), sleeps.
- * Return: the map; or -EPERM, -ENOMEM, -EINVAL, in the built-in's order.
+ * Return: the map; or -EPERM, -ENOMEM or -EINVAL, tested in the built-in's
+ * order.
  */
 struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
 				 void (*sweep)(struct holder *holder,
@@ -188,24 +193,25 @@ struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
 
 /**
  * rmap_map_unalloc() - undo rmap_map_alloc()
- * @rmap: a map that nobody else has seen, and that has no table
+ * @rmap: a new map that only the caller knows, without a table
  *
  * Context: bpf(2), sleeps.
  */
 void rmap_map_unalloc(struct redir_map *rmap)
 {
-	/* As the kernel does it with pending ones: there is nothing else. */
+	/* A pending map has nothing else: see the head comment. */
 	kvfree(rmap);
 }
 
 /**
- * rmap_map_free() - free a map and its table, and let go of the module
- * @rmap: a claimed map that nothing can reach any more
+ * rmap_map_free() - free a map and its table, and drop its module reference
+ * @rmap: a claimed map that has no user left
  *
- * What slots point to is not walked: the holder knows it.
+ * The slots are not walked, because the holder knows all targets in them. After
+ * module_put() rmmod may run; it waits until this task has left the module's
+ * text.
  *
- * Context: the kernel's map freeing work, sleeps. Once module_put() has run,
- * what keeps our text is that rmmod waits for tasks to leave it.
+ * Context: the kernel's work item that frees maps, sleeps.
  */
 void rmap_map_free(struct redir_map *rmap)
 {
@@ -214,7 +220,7 @@ void rmap_map_free(struct redir_map *rmap)
 	rmap_record_close(&rmap->record);
 	rmap_bulkq_reserve_exit(&rmap->holder.bulkqs);
 
-	/* Like the built-in: programs in NAPI are done with the table. */
+	/* As in the built-in: wait for programs that still use the table. */
 	synchronize_rcu();
 
 	rmap_record_end(&rmap->record);
@@ -230,14 +236,14 @@ void rmap_map_free(struct redir_map *rmap)
 }
 
 /**
- * rmap_map_is_pending() - is this a map of ours with the kernel's ops?
- * @map: any map of one of the two device map types
+ * rmap_map_is_pending() - has this load of the module made a map?
+ * @map: a map of one of the two device map types, with the kernel's ops
  *
- * A devmap of the kernel's own is on its list of devmaps. One that is on no
- * list was made by this module; the load_id tells by which load of it.
+ * A map that the kernel has made is on its list of devmaps. A map that is on no
+ * list was made by this module, and load_id identifies the load.
  *
  * Context: any.
- * Return: true when the ops are still to be swapped.
+ * Return: true when the map is one of ours, so that its ops are to be swapped.
  */
 bool rmap_map_is_pending(const struct bpf_map *map)
 {
@@ -247,16 +253,16 @@ bool rmap_map_is_pending(const struct bpf_map *map)
 }
 
 /**
- * rmap_map_meta_equal() - may a map be put where another one was described?
- * @meta: the description of an inner map, which is a claimed one
- * @map: the map that is to go there
+ * rmap_map_meta_equal() - does a map match the inner map of an outer map?
+ * @meta: description of the inner map, which was made from a claimed map
+ * @map: the map to put into the outer map
  *
- * Programs call the ops of the map that they were verified against, so the
- * two have to be equal in them as well; then in all that the built-in looks
- * at for these types.
+ * Programs call the ops of the map that they were verified against, so both
+ * must have the same ops, besides the attributes that the built-in compares for
+ * these types.
  *
  * Context: bpf(2), when a map is put into an outer map; does not sleep.
- * Return: true when @map may take the place.
+ * Return: true when @map matches.
  */
 bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 {
@@ -272,22 +278,24 @@ bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
 }
 
 /**
- * rmap_map_missed() - a redirect has found nothing
+ * rmap_map_missed() - count a redirect that has found no entry
  * @map: the map
- * @verdict: what it is about to return
- * @flags: as of the helper; as its third argument, so that they stay where they are
+ * @verdict: the action that the helper is about to return
+ * @flags: flags of the helper; also its third argument, so that they stay in
+ *	their register
  *
- * Whether the frame is lost is up to the program, which may do something else
- * with it than what it has asked for here: so look-ups are counted, not frames.
+ * The program decides about the frame, and may ignore the action that it gets
+ * here. So this counts look-ups, not lost frames.
  *
- * Runs in NAPI, bottom halves off; before 6.10 in BPF_PROG_TEST_RUN without live
- * frames with bottom halves on, which the counters, local64_t, allow for.
+ * Runs in NAPI, bottom halves off, per packet without an entry. Before 6.10 it
+ * also runs in BPF_PROG_TEST_RUN without live frames, with bottom halves on;
+ * the counters allow for that, as they are local64_t.
  *
- * Return: @verdict
+ * Return: @verdict.
  */
 map_ret_t rmap_map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
 {
-	/* Unknown flags are the program's fault; nothing was looked up. */
+	/* With unknown flags the helper has looked nothing up. */
 	if (!(flags & ~(u64)(MAP_REDIRECT_ACTIONS | MAP_REDIRECT_FLAGS)))
 		rmap_stats_map_missed(to_redir_map(map)->record.counters, map,
 				      verdict);
@@ -320,12 +328,12 @@ static void *map_lookup_group_exclude(struct bpf_map *map, u32 key)
 /**
  * rmap_map_broadcast() - bpf_redirect_map() with BPF_F_BROADCAST
  * @map: the map
- * @key: not looked at, only traced
- * @flags: as of the helper
+ * @key: not used, but traced by the kernel
+ * @flags: flags of the helper
  *
- * To the kernel it is a redirect to one device.
+ * To the kernel a broadcast is a redirect to one device, the group's.
  *
- * Runs as rmap_map_missed(), per packet.
+ * Runs in the same contexts as rmap_map_missed(), per packet.
  *
  * Return: XDP_REDIRECT, or XDP_ABORTED for unknown flags.
  */
@@ -340,12 +348,12 @@ map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
 }
 
 /**
- * rmap_map_memory() - what all kinds of maps have
+ * rmap_map_memory() - memory of a map, whatever its kind
  * @rmap: the map
  *
- * Context: any; the map must not be freed meanwhile.
- * Return: bytes, those of all possible CPUs included; without the table, and
- * without targets that maps share
+ * Context: any; the caller keeps the map.
+ * Return: bytes, for all possible CPUs, without the table and without targets
+ * that maps share.
  */
 u64 rmap_map_memory(const struct redir_map *rmap)
 {
@@ -363,12 +371,12 @@ u64 rmap_map_memory(const struct redir_map *rmap)
 }
 
 /**
- * rmap_map_prepare() - get ready for a batch of updates
+ * rmap_map_prepare() - fill a map's reserve for a batch of updates
  * @rmap: a claimed map
- * @entries: how many, at most, until the next call
+ * @entries: the most updates until the next call
  *
- * Of other entries than those with counters most need no bulk queues of the map's,
- * but the first one makes the groups, which do.
+ * Each entry with counters takes bulk queues from the map's reserve. Most other
+ * entries take none, but the map's first entry makes the groups, which do.
  *
  * Context: bpf(2), sleeps.
  */
@@ -382,7 +390,7 @@ void rmap_map_prepare(struct redir_map *rmap, u32 entries)
 }
 
 /**
- * rmap_map_record() - a map's record
+ * rmap_map_record() - the record of a map
  * @map: the map
  *
  * Context: any.
@@ -394,11 +402,11 @@ struct record *rmap_map_record(struct bpf_map *map)
 }
 
 /**
- * rmap_map_add_stats() - add up what a map has counted that is no target's
+ * rmap_map_add_stats() - add a map's counters to the sums over former maps
  * @record: the map's record
- * @kept: a struct stats_kept, which it is added to
+ * @kept: the sums, a struct stats_kept
  *
- * Context: under a spinlock; the map is not freed meanwhile.
+ * Context: under a spinlock; the caller keeps the map.
  */
 void rmap_map_add_stats(const struct record *record, void *kept)
 {
@@ -408,10 +416,10 @@ void rmap_map_add_stats(const struct record *record, void *kept)
 }
 
 /**
- * rmap_map_claimed() - a map has got its ops
+ * rmap_map_claimed() - start a map's reserve when the map has got our ops
  * @map: the map
  *
- * Context: bpf(2) of who creates it; preemption may be off.
+ * Context: bpf(2), in the task that creates the map; preemption may be off.
  */
 void rmap_map_claimed(struct bpf_map *map)
 {
@@ -421,10 +429,10 @@ void rmap_map_claimed(struct bpf_map *map)
 }
 
 /**
- * rmap_map_module_init() - get ready for maps
+ * rmap_map_module_init() - draw the load_id
  *
  * Context: insmod.
- * Return: 0
+ * Return: 0.
  */
 int __init rmap_map_module_init(void)
 {

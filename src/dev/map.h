@@ -17,28 +17,29 @@ struct batch_ops;
 
 /* Flags of bpf_redirect_map() that ask for a broadcast. */
 #define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
-/* What a program may want for a missing key: all that flags mostly are. */
+/* Actions in flags that bpf_redirect_map() may return for a missing key. */
 #define MAP_REDIRECT_ACTIONS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
 
 /**
  * struct redir_map - a claimed map
- * @dtab: what the kernel believes to have allocated: a valid, empty devmap.
- *	Per packet, max_entries and the table are read from it
- * @group: where broadcasts lead, without and with BPF_F_EXCLUDE_INGRESS: to
- *	nobody until the first entry is made, and from then on to the map's own
- * @record: what every claimed map has; its counters are behind the map's own
- *	memory
- * @load_id: says that this load of the module has made the map
+ * @dtab: the struct that the kernel expects: a valid, empty devmap. Each
+ *	look-up reads max_entries and the table from it
+ * @group: entries of the groups that broadcasts go to, without and with
+ *	BPF_F_EXCLUDE_INGRESS: the shared empty group until the first entry is
+ *	made, and from then on the map's own groups
+ * @record: the record that every claimed map has; its counters are in the same
+ *	allocation, behind the struct of the kind
+ * @load_id: identifies the load of the module that has made the map
  * @holder: the targets that slots point to
- * @grouped: @group is the map's own
- * @batch: what batches need of this kind of map
- * @lock: serializes changes of a hash, and the chunks of batches
+ * @grouped: @group has the map's own groups
+ * @batch: operations of this kind of map that batches call
+ * @lock: guards the changes of a hash, and the chunks of batches
  */
 struct redir_map {
-	/* hot */
+	/* hot: read per packet */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
-	/* begins with what a look-up reads that finds no entry */
+	/* its first member is hot: look-ups that find no entry read it */
 	struct record record;
 
 	/* cold */
@@ -64,10 +65,10 @@ static inline struct redir_map *to_redir_map(const struct bpf_map *map)
 /**
  * map_has_group() - has a map got a group of its own?
  * @rmap: the map
- * @i: which of the two: as of redir_map.group
+ * @i: index in redir_map.group
  *
- * Context: any; the map must not be freed meanwhile.
- * Return: false as long as broadcasts lead to nobody.
+ * Context: any; the caller keeps the map.
+ * Return: false as long as broadcasts go to the empty group.
  */
 static inline bool map_has_group(const struct redir_map *rmap, int i)
 {
@@ -96,19 +97,19 @@ map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key,
 			     u64 flags);
 
 /**
- * map_redirect() - bpf_redirect_map() to what a key leads to
+ * map_redirect() - bpf_redirect_map() to the entry of a key
  * @map: the map
  * @key: the key
- * @flags: as of the helper
- * @flag_mask: those of them, besides actions, that may be set
- * @find: what a key leads to, or NULL; becomes part of the caller
+ * @flags: flags of the helper
+ * @flag_mask: flags, besides actions, that may be set
+ * @find: finds the entry of a key, or NULL; inlined
  *
- * Calls other functions last, so that who calls this last saves no registers
- * for them.
+ * All calls are tail calls, so a caller that returns this function's result
+ * needs to save no registers.
  *
  * Runs in NAPI, bottom halves off, per packet.
  *
- * Return: XDP_REDIRECT; the action in @flags without an entry; XDP_ABORTED for
+ * Return: XDP_REDIRECT; without an entry the action in @flags; XDP_ABORTED for
  * unknown flags.
  */
 static __always_inline map_ret_t

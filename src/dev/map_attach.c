@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an entry needs of its map: a device, perhaps a program, somebody to pay.
+ * Targets and groups for new entries of a map.
  *
- * Owns what values name: the device, in the network namespace of who writes
- * the value, and the egress program, which has to go together with the map's
- * others. The first entry of a map makes its groups. What can be charged to
- * somebody is charged to the map's memory cgroup.
+ * This file finds the device that a value names, in the network namespace of
+ * the writer, and the egress program, which has to be compatible with the other
+ * programs of the map. The first entry of a map makes the map's groups. Memory
+ * is charged to the map's memory cgroup, where the allocation can be charged.
  *
- * Runs in bpf(2), inside the RCU read section that publishes the entry, so
- * nothing here sleeps; updates of an array run beside each other.
+ * All of this runs in bpf(2), inside the RCU read section that publishes the
+ * entry, so nothing here sleeps. Updates of an array run in parallel;
+ * map_groups_lock guards their making of groups.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -23,7 +24,10 @@
 #include "map.h"
 #include "value.h"
 
-/* Makes both groups of a map the same task's. Innermost but for bulkq_lock. */
+/*
+ * Guards writes of redir_map.group and grouped, so that one task sets both
+ * groups. Innermost but for bulkq_lock.
+ */
 static DEFINE_SPINLOCK(map_groups_lock);
 
 static struct kern_dtab_netdev *map_make_group(struct redir_map *rmap,
@@ -44,9 +48,9 @@ static struct kern_dtab_netdev *map_make_group(struct redir_map *rmap,
 }
 
 /*
- * Where broadcasts go, made with the first entry: both or none, by the task that
- * is the first to have both, since its namespace is where they are. As
- * rmap_map_attach().
+ * Make both groups of a map, or none, with its first entry. Several tasks may
+ * try at the same time; the map gets the groups of the first one that has both,
+ * and they are in its namespace. Context as for rmap_map_attach().
  */
 static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 {
@@ -66,7 +70,7 @@ static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 					       made ? 0 : ARRAY_SIZE(group));
 	if (!grouped && made) {
 		for (i = 0; i < ARRAY_SIZE(group); i++)
-			/* For map_group(), which depends on the address. */
+			/* Pairs with the address dependency in map_group(). */
 			smp_store_release(&rmap->group[i], group[i]);
 		/* Pairs with the acquire in map_attach_charged(). */
 		smp_store_release(&rmap->grouped, true);
@@ -82,9 +86,9 @@ static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 }
 
 /*
- * May a program be in a map? All of a map's programs are alike in what other
- * programs that use the map depend on; the first one decides. The kernel asks
- * the same, of the same owner, for programs that use the map.
+ * May a map have an egress program? All programs of a map must have the type,
+ * JIT and fragment support of the first one, which becomes the map's owner. The
+ * kernel compares programs that use the map with the same owner.
  */
 static bool map_takes_prog(struct bpf_map *map, const struct bpf_prog *prog)
 {
@@ -122,8 +126,9 @@ unlock:
 }
 
 /*
- * Who has closed it meanwhile may have left us the last reference. Freeing a
- * program may sleep: with interrupts off, core has a work item do it.
+ * Put a program. Its file descriptor may have been closed meanwhile, so this
+ * may be the last reference. Freeing a program may sleep; with interrupts off,
+ * core leaves that to a work item.
  */
 static void map_put_prog(struct bpf_prog *prog)
 {
@@ -134,7 +139,7 @@ static void map_put_prog(struct bpf_prog *prog)
 	local_irq_restore(flags);
 }
 
-/* The egress program that a value names, referenced, NULL, or an error. */
+/* Get the egress program that a value names; NULL if none, or an error. */
 static struct bpf_prog *map_get_prog(struct bpf_map *map,
 				     const struct bpf_devmap_val *val,
 				     struct target_want *want)
@@ -143,7 +148,7 @@ static struct bpf_prog *map_get_prog(struct bpf_map *map,
 
 	if (val->bpf_prog.fd <= 0)
 		return NULL;
-	/* A value that is refused must not decide about later ones. */
+	/* A refused value must not make its program the map's owner. */
 	if (!rmap_target_want_dev(want))
 		return ERR_PTR(-EINVAL);
 
@@ -158,7 +163,7 @@ static struct bpf_prog *map_get_prog(struct bpf_map *map,
 	return prog;
 }
 
-/* rmap_map_attach(), with the memory cgroup set. */
+/* rmap_map_attach() with the active memory cgroup set. */
 static struct target *map_attach_charged(struct redir_map *rmap,
 					 const struct bpf_devmap_val *val,
 					 gfp_t gfp)
@@ -180,7 +185,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 
 	/* Pairs with the release in map_make_groups(). */
 	if (unlikely(!smp_load_acquire(&rmap->grouped))) {
-		/* An entry that is refused makes none, nor says where they are. */
+		/* A refused entry must not set the groups' namespace. */
 		if (!rmap_target_want_dev(&want)) {
 			target = ERR_PTR(-EINVAL);
 			goto put_prog;
@@ -201,7 +206,7 @@ put_prog:
 	return target;
 }
 
-/* What most updates ask for: a device that a recent one has named, no program. */
+/* Serve most updates: no program, and a device that the map has used lately. */
 static struct target *map_attach_again(struct redir_map *rmap,
 				       const struct bpf_devmap_val *val)
 {
@@ -216,16 +221,16 @@ static struct target *map_attach_again(struct redir_map *rmap,
 }
 
 /**
- * rmap_map_attach() - use the device, and the program, that a value names
+ * rmap_map_attach() - get the target for the device and program of a value
  * @rmap: the map
- * @val: the value; ifindex is of the caller's network namespace
+ * @val: the value; ifindex is in the caller's network namespace
  *
- * Memory is charged to the map's memory cgroup: its own holdings, and the
- * target when it is the first map to name the device.
+ * The map's memory cgroup is charged for the map's holdings, and for the target
+ * if this map is the first one to name the device.
  *
  * Context: bpf(2), inside the RCU read section that publishes the target.
- * Return: the target; -EINVAL without such a device, or for a program that
- * must not be here; -ENOMEM; -EOPNOTSUPP from rmap_port_init().
+ * Return: the target; -EINVAL without such a device, or for a program that the
+ * map may not have; -ENOMEM; -EOPNOTSUPP from rmap_port_init().
  */
 struct target *rmap_map_attach(struct redir_map *rmap,
 			       const struct bpf_devmap_val *val)
