@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values: what user space writes into maps, and what it reads from them.
+ * Values of maps: user space writes and reads them.
  *
- * Values of 4 and 8 bytes are those of the built-in; all entries for a device
- * and a program show the same one. Larger ones have counters: each entry has a
- * target of its own, which keeps a copy to show, refreshed by every lookup.
+ * Values of 4 and 8 bytes are those of the built-in; all entries for the same
+ * device and program share one value. Larger values have counters: each entry
+ * has a target of its own, which keeps the value, and each lookup refreshes it.
  *
- * In bpf(2), and, for lookups, in XDP programs.
+ * This file owns no data: values are in their targets. Its functions run in
+ * bpf(2), lookups in XDP programs as well.
  */
 #include <linux/build_bug.h>
 
@@ -16,17 +17,17 @@
 /**
  * rmap_value_parse() - read a value that user space has written
  * @map: the map
- * @value: as large as the map's values; counters in it are ignored
- * @val: filled; what the map's values do not have is 0
+ * @value: the value, value_size bytes; its counters are ignored
+ * @val: gets the value; members that the map's values do not have become 0
  *
  * Context: bpf(2); does not sleep.
- * Return: 0; -EINVAL when it names a program but no device.
+ * Return: 0; -EINVAL when the value names a program but no device.
  */
 int rmap_value_parse(const struct bpf_map *map, const void *value,
 		     struct bpf_devmap_val *val)
 {
 	BUILD_BUG_ON(offsetof(struct redirmap_val, entry));
-	/* User space has it compiled in. */
+	/* User space has this size compiled in. */
 	BUILD_BUG_ON(sizeof(struct redirmap_val) != 160);
 
 	memset(val, 0, sizeof(*val));
@@ -37,14 +38,16 @@ int rmap_value_parse(const struct bpf_map *map, const void *value,
 }
 
 /**
- * rmap_value_refresh() - let an entry's own target show its present counters
- * @target: the target, found inside the present RCU read section
+ * rmap_value_refresh() - update the value of an entry with counters
+ * @target: the entry's own target, found inside the present RCU read section
  *
- * Two at once may write: each counter is right at some moment meanwhile.
+ * Two callers may write the same value at once. Each counter then has a value
+ * that was right at some moment between.
  *
- * Runs in XDP programs as well: bottom halves off or rcu_read_lock().
+ * Runs in bpf(2) inside an RCU read section, or in XDP programs with bottom
+ * halves off.
  *
- * Return: a struct redirmap_val.
+ * Return: a struct redirmap_val, valid as long as the target.
  */
 void *rmap_value_refresh(struct target *target)
 {

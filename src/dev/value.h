@@ -9,8 +9,8 @@
 #include "target.h"
 
 /**
- * value_counts() - do values tell what has become of their entries' frames?
- * @size: size of the map's values
+ * value_counts() - do values have counters?
+ * @size: size of the map's values, in bytes
  *
  * Context: any.
  * Return: true when each entry has counters of its own.
@@ -21,11 +21,11 @@ static inline bool value_counts(u32 size)
 }
 
 /**
- * value_size_is_known() - can a claimed map have such values?
- * @size: bytes
+ * value_size_is_known() - may a claimed map have values of a size?
+ * @size: the size, in bytes
  *
  * Context: any.
- * Return: true when it can.
+ * Return: true when it may.
  */
 static inline bool value_size_is_known(u32 size)
 {
@@ -39,13 +39,14 @@ int rmap_value_parse(const struct bpf_map *map, const void *value,
 void *rmap_value_refresh(struct target *target);
 
 /**
- * value_shown() - what a lookup returns
+ * value_shown() - the value that a lookup returns
  * @map: the map
- * @target: what was found, inside the present RCU read section
+ * @target: the entry's target, found inside the present RCU read section
  *
- * Runs in XDP programs as well: bottom halves off or rcu_read_lock().
+ * Runs in bpf(2) inside an RCU read section, or in XDP programs with bottom
+ * halves off.
  *
- * Return: as many bytes as the map's values have.
+ * Return: the value, of value_size bytes.
  */
 static inline void *value_shown(const struct bpf_map *map,
 				struct target *target)
@@ -56,10 +57,10 @@ static inline void *value_shown(const struct bpf_map *map,
 }
 
 /**
- * value_read() - what user space gets to read of an entry
+ * value_read() - copy the value of an entry for user space
  * @map: the map
- * @target: what the entry leads to
- * @value: gets as much as the map's values have
+ * @target: the entry's target
+ * @value: gets value_size bytes
  *
  * Context: bpf(2), inside the RCU read section in which @target was found.
  */
@@ -70,10 +71,10 @@ static inline void value_read(const struct bpf_map *map, struct target *target,
 }
 
 /**
- * value_trace_add() - tell that an entry leads somewhere
+ * value_trace_add() - trace that an entry has got a target
  * @map: the map
  * @key: the entry's key
- * @target: where it leads
+ * @target: the target
  *
  * Context: bpf(2), inside the RCU read section in which @target was found.
  */
@@ -85,14 +86,14 @@ static inline void value_trace_add(const struct bpf_map *map, u32 key,
 }
 
 /**
- * value_trace_remove() - tell that an entry leads somewhere no more
+ * value_trace_remove() - trace that an entry has lost its target
  * @map: the map
  * @key: the entry's key
- * @target: where it has led
- * @cause: why not any more; that the target is dead outdoes what is told here
+ * @target: the target, which the entry still has a use of
+ * @cause: the cause if the target is live; for a dead target the cause of its
+ *	death is traced instead
  *
- * Context: bpf(2) or the sweep, with a use of @target that is still to be
- * dropped.
+ * Context: bpf(2) or the sweep.
  */
 static inline void value_trace_remove(const struct bpf_map *map, u32 key,
 				      const struct target *target,
