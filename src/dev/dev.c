@@ -2,7 +2,8 @@
 /*
  * The family of device maps: BPF_MAP_TYPE_DEVMAP and BPF_MAP_TYPE_DEVMAP_HASH.
  *
- * Owns the entry that the core has of them, and the order of their parts.
+ * This file owns struct family rmap_dev_family, by which the core of the module
+ * knows the family, and the order in which insmod and rmmod set up its parts.
  */
 #include <linux/init.h>
 #include <linux/kernel.h>
@@ -28,7 +29,7 @@
 #include "target_table.h"
 #include "xdp_trace.h"
 
-/* What a later one needs, an earlier one has set up. */
+/* Each part may use those in front of it. */
 static const struct part dev_parts[] __refconst = {
 	{ rmap_map_module_init, NULL },
 	{ rmap_stats_net_init, rmap_stats_net_exit },
@@ -38,7 +39,7 @@ static const struct part dev_parts[] __refconst = {
 	{ rmap_copy_module_init, rmap_copy_module_exit },
 	{ rmap_group_module_init, rmap_group_module_exit },
 	{ rmap_target_table_init, rmap_target_table_exit },
-	/* Its end waits for the last target. */
+	/* Its exit waits until the last target is freed. */
 	{ rmap_target_module_init, rmap_target_module_exit },
 	{ rmap_holder_module_init, NULL },
 	{ rmap_notifier_init, rmap_notifier_exit },

@@ -2,9 +2,9 @@
 /*
  * Private layouts of the kernel that device maps depend on.
  *
- * These structures are not in any header of the kernel: kernel/bpf/devmap.c
- * keeps them to itself. Each copy here carries a name of our own; dev_layout.c
- * lists which member has to be where.
+ * The kernel defines these structures in kernel/bpf/devmap.c and in
+ * net/bpf/test_run.c, and in no header. Each copy here has a name of this
+ * module; dev_layout.c lists the offsets of the members.
  */
 #ifndef REDIRMAP_DEV_LAYOUT_H
 #define REDIRMAP_DEV_LAYOUT_H
@@ -20,7 +20,8 @@
 
 /*
  * struct bpf_dtab_netdev, the entry that a redirect leads to. The kernel reads
- * dev, and xdp_prog, which is NULL or ingress.c's: our port runs the program.
+ * dev and xdp_prog. xdp_prog is NULL or the program of ingress.c; the egress
+ * program is run by the port.
  */
 struct kern_dtab_netdev {
 	struct net_device *dev;
@@ -34,20 +35,20 @@ struct kern_dtab_netdev {
 	struct bpf_devmap_val val;
 };
 
-/* struct bpf_dtab: a claimed map begins with it, and is a valid, empty one. */
+/* struct bpf_dtab: a claimed map begins with a valid, empty one. */
 struct kern_dtab {
 	struct bpf_map map;
 	void __rcu **netdev_map;
 	struct list_head list;
 
-	/* DEVMAP_HASH only; the lock is the kernel's, for dev_index_head */
+	/* DEVMAP_HASH only */
 	struct hlist_head *dev_index_head;
-	spinlock_t index_lock; /* not used by us */
+	spinlock_t index_lock; /* the kernel's lock for dev_index_head */
 	unsigned int items;
 	u32 n_buckets;
 };
 
-/* struct xdp_dev_bulk_queue, what net_device.xdp_bulkq points to. */
+/* struct xdp_dev_bulk_queue: net_device.xdp_bulkq points to one per CPU. */
 struct kern_bulkq {
 	struct xdp_frame *q[DEV_MAP_BULK_SIZE];
 	struct list_head flush_node;
@@ -58,7 +59,7 @@ struct kern_bulkq {
 };
 
 #if COMPAT_TEST_FRAMES_IN_FRONT
-/* struct xdp_page_head, how BPF_PROG_TEST_RUN describes a page of its own. */
+/* struct xdp_page_head: BPF_PROG_TEST_RUN puts one in front of each frame. */
 struct kern_page_head {
 	struct xdp_buff orig_ctx;
 	struct xdp_buff ctx;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens to devices, told to their targets.
+ * The netdev notifier: passes events of devices on to their targets.
  *
- * Owns the netdev notifier, which core calls under RTNL, for all namespaces.
- * Talks to targets alone: maps learn of a device that left by looking at its
+ * This file owns the notifier, which core calls under RTNL, for the devices of
+ * all namespaces. It does not visit maps: lookups see a device's leaving in its
  * target.
  */
 #include <linux/limits.h>
@@ -32,9 +32,9 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 	case NETDEV_PRE_CHANGEADDR:
 	case NETDEV_PRECHANGEMTU:
 	case NETDEV_PRECHANGEUPPER:
-		break;	/* nothing has changed yet */
+		break;	/* the device has not changed yet */
 	default:
-		/* Cheaper than to know which event may change what. */
+		/* Mirroring is cheap, so no event needs to be left out. */
 		rmap_target_device_changed(dev);
 		break;
 	}
@@ -42,8 +42,8 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 }
 
 /*
- * The last of all: others change the devices above one that they are told of,
- * without an event for these.
+ * Called after all other notifiers: some of them change devices above the one
+ * that the event is for, without an event for those.
  */
 static struct notifier_block notifier_block = {
 	.notifier_call = notifier_event,
@@ -53,7 +53,7 @@ static struct notifier_block notifier_block = {
 /**
  * rmap_notifier_init() - start to follow devices
  *
- * Context: insmod; takes RTNL.
+ * Context: insmod, sleeps; takes RTNL.
  * Return: 0 or a negative errno.
  */
 int __init rmap_notifier_init(void)
@@ -68,9 +68,10 @@ int __init rmap_notifier_init(void)
 /**
  * rmap_notifier_exit() - stop following devices
  *
- * Core tells that every device leaves, so no target is live any more.
+ * Core calls the notifier with NETDEV_UNREGISTER for each device, so all
+ * targets die.
  *
- * Context: rmmod; takes RTNL.
+ * Context: rmmod, sleeps; takes RTNL.
  */
 void rmap_notifier_exit(void)
 {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Probes: frames that the kernel drops before, or after, a port has seen them.
+ * Probes: count frames that the kernel drops before, or after, a port.
  *
- * The kernel refuses a redirect to a device that is down, too small, or that
- * cannot transmit XDP frames, and tells the tracepoint xdp_redirect_err; in
- * generic XDP it drops what a driver was too busy for, and tells xdp_exception.
- * Listening there costs nothing while nothing fails.
+ * The kernel refuses a redirect to a device that is down, too small, or cannot
+ * transmit XDP frames, and emits the tracepoint xdp_redirect_err. In generic
+ * XDP it drops packets that a busy driver has refused, and emits xdp_exception.
+ * Probes on these tracepoints cost nothing as long as no frame is dropped.
  *
- * The probes run where the tracepoints are: in NAPI, bottom halves off, inside
- * the RCU read section that has looked up what they name.
+ * This file owns no data. The probes run where the tracepoints are: in NAPI or
+ * the receive path, bottom halves off, inside the RCU read section in which the
+ * kernel has looked up the entry and the device.
  */
 #include <linux/bpf.h>
 #include <linux/tracepoint.h>
@@ -22,7 +23,7 @@
 #include "stats_net.h"
 #include "xdp_trace.h"
 
-/* What an error of the kernel's enqueue means, or REDIRMAP_DROP_COUNT. */
+/* The reason for an error of the kernel's enqueue, or REDIRMAP_DROP_COUNT. */
 static enum redirmap_drop probe_reason(int err)
 {
 	switch (err) {
@@ -40,8 +41,8 @@ static enum redirmap_drop probe_reason(int err)
 }
 
 /*
- * Had the program nothing to redirect to? No helper was called, or the last one
- * found no entry, or bpf_redirect() named a device that is not there.
+ * Had the program nothing to redirect to? It has called no helper, or the last
+ * helper has found no entry, or bpf_redirect() has named a missing device.
  */
 static bool probe_had_no_target(enum bpf_map_type map_type, int err)
 {
@@ -51,10 +52,11 @@ static bool probe_had_no_target(enum bpf_map_type map_type, int err)
 
 /*
  * Is a packet that was too large for a port probably not segmented yet? The
- * tracepoint tells nothing of it. But in generic XDP what is longer than the device
- * that it has come by allows is mostly a packet of a local sender with TSO or GSO, or
- * one that GRO has made of several. Not always: what is written to a tap may be of any
- * length, and some NICs take more than their MTU.
+ * tracepoint does not report the packet. But in generic XDP a packet that is
+ * longer than its ingress device allows is mostly a packet of a local sender
+ * with TSO or GSO, or one that GRO has made of several. There are exceptions: a
+ * packet that is written to a tap may have any length, and some NICs receive
+ * packets longer than their MTU.
  */
 static bool probe_seems_unsegmented(const struct net_device *from,
 				    const struct port *port)
@@ -93,7 +95,7 @@ static void probe_redirect_err(void *data, const struct net_device *dev,
 	     map_type != BPF_MAP_TYPE_DEVMAP_HASH))
 		return;
 
-	/* The built-in's entries begin with a device as well. */
+	/* Entries of stock maps begin with a device as well. */
 	port = rmap_port_of_dev(entry->dev);
 	if (port)
 		probe_port_drop(port, dev, reason);
@@ -101,7 +103,7 @@ static void probe_redirect_err(void *data, const struct net_device *dev,
 		rmap_group_drop(entry, reason, 1);
 }
 
-/* Runs in the receive path, bottom halves off, per packet that is dropped. */
+/* Runs in the receive path, bottom halves off, per dropped packet. */
 static void probe_exception(void *data, const struct net_device *dev,
 			    const struct bpf_prog *prog, u32 act)
 {
@@ -115,9 +117,9 @@ static void probe_exception(void *data, const struct net_device *dev,
 }
 
 /**
- * rmap_probe_init() - begin to listen
+ * rmap_probe_init() - register the probes
  *
- * Context: insmod, after rmap_xdp_trace_init().
+ * Context: insmod, sleeps, after rmap_xdp_trace_init().
  * Return: 0 or a negative errno.
  */
 int __init rmap_probe_init(void)
@@ -142,9 +144,9 @@ complain:
 }
 
 /**
- * rmap_probe_exit() - stop, and wait for probes that run
+ * rmap_probe_exit() - unregister the probes, and wait for running ones
  *
- * Context: rmmod, with no map left.
+ * Context: rmmod, sleeps; no map is left.
  */
 void rmap_probe_exit(void)
 {

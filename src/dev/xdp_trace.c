@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tracepoints of the kernel's that are not exported but can be found by their
- * names, at insmod.
+ * Tracepoints of the kernel that are not exported: insmod finds them by name.
  *
- * xdp_devmap_xmit is emitted for flushes that the kernel does not see: a
- * broadcast is one flush to it. xdp_redirect_err is listened to: see probe.c.
- * All this is where frames are redirected and flushed, bottom halves off.
+ * This module emits xdp_devmap_xmit for flushes that the kernel does not see: to
+ * the kernel a broadcast is one flush, that of the group. probe.c listens to
+ * xdp_redirect_err.
+ *
+ * This file owns the pointers to both, which change at insmod only. Both
+ * tracepoints are hit where frames are redirected and flushed, bottom halves
+ * off.
  */
 #include <linux/netdevice.h>
 #include <linux/preempt.h>
@@ -24,14 +27,15 @@ typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
 				    int drops, int err);
 
 /**
- * rmap_trace_devmap_xmit_call() - call who listens to xdp:xdp_devmap_xmit
- * @from: as of trace_devmap_xmit()
- * @to: as of trace_devmap_xmit()
- * @sent: as of trace_devmap_xmit()
- * @drops: as of trace_devmap_xmit()
- * @err: as of trace_devmap_xmit()
+ * rmap_trace_devmap_xmit_call() - call the probes of xdp:xdp_devmap_xmit
+ * @from: as for trace_devmap_xmit()
+ * @to: as for trace_devmap_xmit()
+ * @sent: as for trace_devmap_xmit()
+ * @drops: as for trace_devmap_xmit()
+ * @err: as for trace_devmap_xmit()
  *
- * Context: bottom halves off.
+ * Runs in NAPI, bottom halves off, per flush and member, while the tracepoint
+ * is enabled.
  */
 void rmap_trace_devmap_xmit_call(const struct net_device *from,
 				 const struct net_device *to, int sent,
@@ -59,7 +63,7 @@ static void __init trace_find(struct tracepoint *tp, void *priv)
  * rmap_xdp_trace_init() - find the kernel's tracepoints
  *
  * Context: insmod.
- * Return: 0, or -EOPNOTSUPP when this kernel does not have one of them.
+ * Return: 0, or -EOPNOTSUPP when this kernel lacks one of them.
  */
 int __init rmap_xdp_trace_init(void)
 {

@@ -16,10 +16,10 @@ void rmap_trace_devmap_xmit_call(const struct net_device *from,
 int rmap_xdp_trace_init(void);
 
 /**
- * trace_devmap_xmit_enabled() - does somebody listen to xdp:xdp_devmap_xmit?
+ * trace_devmap_xmit_enabled() - is the tracepoint xdp:xdp_devmap_xmit enabled?
  *
  * Context: any.
- * Return: true when it is worth to work for its arguments.
+ * Return: true when it is, and the caller should compute the arguments.
  */
 static inline bool trace_devmap_xmit_enabled(void)
 {
@@ -28,13 +28,13 @@ static inline bool trace_devmap_xmit_enabled(void)
 
 /**
  * trace_devmap_xmit() - emit the kernel's xdp:xdp_devmap_xmit
- * @from: where the frames have come from
- * @to: the device that they were handed to
- * @sent: how many it has taken
- * @drops: how many are lost
+ * @from: the ingress of the frames
+ * @to: the device that the frames were handed to
+ * @sent: number of frames that the driver has taken
+ * @drops: number of lost frames
  * @err: the driver's error, or 0
  *
- * Context: bottom halves off.
+ * Runs in NAPI, bottom halves off, per flush and member.
  */
 static inline void trace_devmap_xmit(const struct net_device *from,
 				     const struct net_device *to, int sent,
