@@ -71,15 +71,15 @@ def in_netns(program):
 # --- bad requests -----------------------------------------------------------
 
 EPERM, ENOENT, EINVAL, ERANGE, EOPNOTSUPP = 1, 2, 22, 34, 95
-NO_MAP = "No claimed map of this network namespace has this id"
-NO_TARGET = "No target of this network namespace has this id"
-NO_SCOPE = "Other network namespaces take CAP_NET_ADMIN in the initial user namespace"
+NO_MAP = "No claimed map in this network namespace has this id"
+NO_TARGET = "No target in this network namespace has this id"
+NO_SCOPE = "Other network namespaces need CAP_NET_ADMIN in the initial user namespace"
 
 
 @test("a single map, or target, without an id: EINVAL, and what is missing")
 def _():
     for space in ("map", "target"):
-        extack = refused(EINVAL, f"A single {space} is asked for by its id", None,
+        extack = refused(EINVAL, f"A request for one {space} needs its id", None,
                          ynl.do, space + "-get", {})
         equal(extack["miss-type"], "id")
 
@@ -139,7 +139,7 @@ def _():
         # 6.1 has no words for what is refused when a dump begins.
         if extack or not os.uname().release.startswith("6.1."):
             equal((extack["msg"], extack["bad-attr"]),
-                  ("A dump tells of all, not of one id", ".id"))
+                  ("A dump lists all objects, and takes no id", ".id"))
 
 
 # --- what is told -----------------------------------------------------------

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The generic netlink family "redirmap": what the module tells user space.
+ * The generic netlink family "redirmap": user space reads maps, targets,
+ * counters and the module's state from it.
  *
- * Owns what requests about the module and about maps may say, and puts what map
- * families answer beside them; what answers consist of is netlink_msg.c's, and
- * how they are given, netlink_answer.c's. Changes nothing. The family is
- * described by include/uapi/linux/redirmap.h, and for programs by
- * Documentation/netlink/specs/redirmap.yaml.
+ * This file owns the requests about the module and about maps, and adds the
+ * requests of map families to them. netlink_msg.c writes the attributes of
+ * answers, and netlink_answer.c sends answers. No request changes anything.
+ * include/uapi/linux/redirmap.h describes the family, and
+ * Documentation/netlink/specs/redirmap.yaml specifies it for programs.
  *
- * Maps are seen in the namespace that they were created in. A dump is resumed by
- * their serial numbers.
+ * A requester sees the maps that were created in its own network namespace, or
+ * all with all-netns. A dump resumes at a map's serial number.
  *
- * Requests run in the process context of who asks, in parallel; a message is
- * written inside an RCU read section, which keeps what it tells of.
+ * Requests run in the process context of the requester, in parallel. A message
+ * about a map is written inside an RCU read section, which keeps the map.
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -28,7 +29,7 @@
 #include "netlink_msg.h"
 #include "record.h"
 
-/* What a request may contain; all else is refused. */
+/* The attributes that a request may have; others are refused. */
 static const struct nla_policy map_policy[REDIRMAP_A_MAP_ALL_NETNS + 1] = {
 	[REDIRMAP_A_MAP_ID] = NLA_POLICY_MIN(NLA_U32, 1),
 	[REDIRMAP_A_MAP_ALL_NETNS] =
@@ -55,13 +56,13 @@ static int nl_state_get(struct sk_buff *skb, struct genl_info *info)
 		err = rmap_nl_put_state(msg, genl_info_net(info));
 		if (err != -EMSGSIZE || size >= NL_STATE_MAX)
 			return rmap_nl_reply(msg, info, hdr, err);
-		/* Families have more to tell than was thought. */
+		/* The families' reports did not fit. */
 		nlmsg_free(msg);
 		size *= 2;
 	}
 }
 
-/* The map of an id, if it may be seen. Under RCU. */
+/* Find the map with an id, if the requester may see it. Under RCU. */
 static struct record *nl_find_map(const struct net *net, bool all, u32 id)
 {
 	struct record *record = NULL;
@@ -83,7 +84,7 @@ static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
 	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, REDIRMAP_A_MAP_ID)) {
-		GENL_SET_ERR_MSG(info, "A single map is asked for by its id");
+		GENL_SET_ERR_MSG(info, "A request for one map needs its id");
 		return -EINVAL;
 	}
 	msg = rmap_nl_answer_scoped(skb, info, REDIRMAP_A_MAP_ALL_NETNS, &all,
@@ -98,7 +99,7 @@ static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
 	rcu_read_unlock();
 	if (err == -ENOENT)
 		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "No claimed map of this network namespace has this id");
+				    "No claimed map in this network namespace has this id");
 	return rmap_nl_reply(msg, info, hdr, err);
 }
 
@@ -136,7 +137,7 @@ static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 	rcu_read_lock();
 	while (!full && (record = nl_dump_next_map(cb, record))) {
-		/* One that has just been closed has no id any more. */
+		/* A map that has just been closed has lost its id. */
 		id = READ_ONCE(record->map->id);
 		full = id && nl_sees_map(net, walk->all, record) &&
 		       !nl_dump_map(skb, cb, record, id);
@@ -147,10 +148,10 @@ static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return rmap_nl_dump_result(skb, full);
 }
 
-/* Ours; behind them is room for those of families. */
+/* The requests of this file, and room for the requests of map families. */
 static struct genl_ops nl_ops[8] __ro_after_init = {
 	{
-		/* Without a policy: it takes no attributes. */
+		/* Without a policy, because it takes no attributes. */
 		.cmd = REDIRMAP_CMD_STATE_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.doit = nl_state_get,
@@ -168,7 +169,7 @@ static struct genl_ops nl_ops[8] __ro_after_init = {
 
 #define NL_OWN_OPS 2
 
-/* What families answer, too. */
+/* Add the requests of all map families. */
 static int __init nl_add_requests(void)
 {
 	const struct family *family;
@@ -178,7 +179,7 @@ static int __init nl_add_requests(void)
 	for (i = 0; (family = rmap_kind_family(i)); i++)
 		for (j = 0; j < family->n_requests; j++) {
 			if (n == ARRAY_SIZE(nl_ops)) {
-				pr_err("too many netlink requests of map families\n");
+				pr_err("map families have too many netlink requests\n");
 				return -ENOSPC;
 			}
 			nl_ops[n++] = family->requests[j];
@@ -189,11 +190,11 @@ static int __init nl_add_requests(void)
 }
 
 /**
- * rmap_nl_init() - begin to answer
+ * rmap_nl_init() - register the generic netlink family
  *
- * Context: insmod, when all that is told of stands.
- * Return: 0, -ENOMEM, -EEXIST where there is such a family already, or -ENOSPC
- * when map families have more requests than there is room for.
+ * Context: insmod, sleeps; all parts that answers report on are set up.
+ * Return: 0; -ENOMEM; -EEXIST when there is such a family already; -ENOSPC when
+ * map families have more requests than nl_ops has room for.
  */
 int __init rmap_nl_init(void)
 {
@@ -203,16 +204,18 @@ int __init rmap_nl_init(void)
 		return err;
 	err = genl_register_family(&rmap_nl_family);
 	if (err)
-		pr_err("no generic netlink family (%d)\n", err);
+		pr_err("registering the generic netlink family failed (%d)\n",
+		       err);
 	return err;
 }
 
 /**
- * rmap_nl_exit() - answer no more
+ * rmap_nl_exit() - unregister the generic netlink family
  *
- * Requests under way are waited for; a dump under way forbids rmmod.
+ * Core waits for running requests. A dump holds a reference to the module, so
+ * no dump is running.
  *
- * Context: rmmod.
+ * Context: rmmod, sleeps.
  */
 void rmap_nl_exit(void)
 {

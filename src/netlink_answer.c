@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How requests of the generic netlink family are answered.
+ * Answers and dumps of the generic netlink family.
  *
- * Owns the family, who gets to see what, and the shape of answers and dumps; for
- * netlink.c, and for map families that answer requests of their own.
+ * This file owns the family, the permissions of requests, and the frame of
+ * answers and dumps. netlink.c uses it, and map families with requests of their
+ * own.
  *
- * Everybody needs CAP_NET_ADMIN over the network namespace of the socket, and
- * sees what is in that namespace. Who has CAP_NET_ADMIN in the initial user
- * namespace may ask for all of them.
+ * A request needs CAP_NET_ADMIN in the user namespace that owns the socket's
+ * network namespace, and sees the objects of that network namespace. With
+ * CAP_NET_ADMIN in the initial user namespace it may ask for the objects of all
+ * network namespaces.
  *
- * A dump is resumed by the last number that was told. So what is there all the
- * time is told exactly once, whatever else comes and goes. When something did,
- * the dump says so (NLM_F_DUMP_INTR): taken together, what it tells of may never
- * have been there at one time.
+ * A dump resumes behind the last number that it has reported. So each object
+ * that exists all the time is reported exactly once, whatever other objects
+ * come and go. When objects have come or gone the dump has NLM_F_DUMP_INTR set,
+ * because the reported objects may never have existed at the same time.
  *
- * In the process context of who asks, in parallel. All nl_put_*() return 0, or
- * -EMSGSIZE: then who calls cancels the message.
+ * All of this runs in the process context of the requester, in parallel for
+ * several requesters. All nl_put_*() return 0, or -EMSGSIZE, on which the
+ * caller cancels the message.
  */
 #include <linux/capability.h>
 #include <linux/module.h>
@@ -26,7 +29,7 @@
 #include "compat.h"
 #include "netlink_answer.h"
 
-/* No alias: asking for the family must not load the module. */
+/* The module has no alias: a look-up of the family must not load it. */
 struct genl_family rmap_nl_family __ro_after_init = {
 	.name = REDIRMAP_FAMILY_NAME,
 	.version = REDIRMAP_FAMILY_VERSION,
@@ -36,14 +39,15 @@ struct genl_family rmap_nl_family __ro_after_init = {
 };
 
 #define NO_SCOPE \
-	"Other network namespaces take CAP_NET_ADMIN in the initial user namespace"
+	"Other network namespaces need CAP_NET_ADMIN in the initial user namespace"
 
 /**
- * rmap_nl_check_all_netns() - policy of the flag that asks for all namespaces
+ * rmap_nl_check_all_netns() - validate the flag for all network namespaces
  * @attr: the flag
- * @extack: gets the words
+ * @extack: gets the error message
  *
- * Here as well as in nl_scope(), for when a dump begins 6.1 takes no words.
+ * nl_scope() checks the same for the socket, but on 6.1 its message is lost
+ * when a dump begins.
  *
  * Context: process context.
  * Return: 0 or -EPERM.
@@ -57,7 +61,7 @@ int rmap_nl_check_all_netns(const struct nlattr *attr,
 	return -EPERM;
 }
 
-/* Is it asked for all namespaces, by a socket that may? */
+/* Set @all if the request is for all namespaces, which needs a capability. */
 static int nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
 		    bool *all, struct netlink_ext_ack *extack)
 {
@@ -72,8 +76,8 @@ static int nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
 /**
  * rmap_nl_answer() - begin a single answer
  * @info: the request
- * @size: room for it
- * @hdr: set to its header
+ * @size: room for attributes, in bytes
+ * @hdr: set to the header of the message
  *
  * Context: process context, sleeps.
  * Return: the message, or NULL without memory.
@@ -94,13 +98,13 @@ struct sk_buff *rmap_nl_answer(struct genl_info *info, size_t size, void **hdr)
 }
 
 /**
- * rmap_nl_answer_scoped() - begin a single answer about something in a
- * namespace
- * @skb: the request
+ * rmap_nl_answer_scoped() - begin a single answer, and check the request's
+ * scope
+ * @skb: the request's message
  * @info: the request
- * @all_netns: number of the flag that asks for all namespaces
- * @all: set to whether it does
- * @hdr: set to the answer's header
+ * @all_netns: number of the flag for all network namespaces
+ * @all: set to whether the request has the flag
+ * @hdr: set to the header of the message
  *
  * Context: process context, sleeps.
  * Return: the message; -EPERM or -ENOMEM.
@@ -124,10 +128,10 @@ struct sk_buff *rmap_nl_answer_scoped(struct sk_buff *skb,
  * @msg: the message; consumed
  * @info: the request
  * @hdr: the message's header
- * @err: 0 when it is complete, or why it is none
+ * @err: 0 when the message is complete, or the error that the request gets
  *
  * Context: process context.
- * Return: what the request's handler returns.
+ * Return: the value for the request's handler to return.
  */
 int rmap_nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr,
 		  int err)
@@ -142,11 +146,10 @@ int rmap_nl_reply(struct sk_buff *msg, struct genl_info *info, void *hdr,
 }
 
 /**
- * rmap_nl_dump_start() - begin a dump: a request for all, of a scope, without
- * an id
+ * rmap_nl_dump_start() - begin a dump, and check its request
  * @cb: the dump
- * @id: number of the attribute with an id
- * @all_netns: number of the flag that asks for all namespaces
+ * @id: number of the attribute with an id, which a dump must not have
+ * @all_netns: number of the flag for all network namespaces
  *
  * Context: process context.
  * Return: 0, -EINVAL or -EPERM.
@@ -160,7 +163,7 @@ int rmap_nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
 
 	if (attrs[id]) {
 		NL_SET_ERR_MSG_ATTR(cb->extack, attrs[id],
-				    "A dump tells of all, not of one id");
+				    "A dump lists all objects, and takes no id");
 		return -EINVAL;
 	}
 	walk->next = 0;
@@ -169,12 +172,12 @@ int rmap_nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
 
 /**
  * rmap_nl_dump_put() - begin a message of a dump
- * @skb: what it goes into
+ * @skb: the buffer for messages
  * @cb: the dump
- * @cmd: its command
+ * @cmd: the message's command
  *
  * Context: process context.
- * Return: the message's header; NULL where there is no more room.
+ * Return: the message's header; NULL when the buffer is full.
  */
 void *rmap_nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
 {
@@ -183,15 +186,14 @@ void *rmap_nl_dump_put(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd)
 }
 
 /**
- * rmap_nl_dump_end() - end it, or take it back where there was no room for all
- * of it
- * @skb: what it is in
- * @cb: the dump; cb->seq is the generation of what is told of
+ * rmap_nl_dump_end() - end a message of a dump, or cancel it
+ * @skb: the buffer for messages
+ * @cb: the dump; cb->seq is the generation of the objects that are dumped
  * @hdr: the message's header
- * @err: 0, or -EMSGSIZE
+ * @err: 0, or -EMSGSIZE when the message did not fit
  *
  * Context: process context.
- * Return: false when it was taken back.
+ * Return: false when the message was cancelled.
  */
 bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
 		      void *hdr, int err)
@@ -200,19 +202,20 @@ bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
 		genlmsg_cancel(skb, hdr);
 		return false;
 	}
-	/* Has anything come or gone since the last message? */
+	/* Sets NLM_F_DUMP_INTR if objects have come or gone. */
 	genl_dump_check_consistent(cb, hdr);
 	genlmsg_end(skb, hdr);
 	return true;
 }
 
 /**
- * rmap_nl_dump_result() - what a dump returns
- * @skb: what messages were put into
- * @full: not all of them
+ * rmap_nl_dump_result() - the return value of a dump
+ * @skb: the buffer for messages
+ * @full: a message did not fit
  *
  * Context: any.
- * Return: go on, or that was all; -EMSGSIZE when something never fits.
+ * Return: bytes, on which core calls the dump again; 0 at the end; -EMSGSIZE
+ * when a message does not even fit alone.
  */
 int rmap_nl_dump_result(const struct sk_buff *skb, bool full)
 {

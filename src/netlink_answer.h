@@ -5,10 +5,10 @@
 #include <net/genetlink.h>
 
 /**
- * struct nl_walk - how far a dump has come, in netlink_callback.ctx
- * @next: where to go on: behind this serial number of a map, or at this id of a
- *	target
- * @all: in all network namespaces
+ * struct nl_walk - progress of a dump, in netlink_callback.ctx
+ * @next: a dump of maps goes on behind this serial number, a dump of targets at
+ *	this id
+ * @all: dump the objects of all network namespaces
  */
 struct nl_walk {
 	u64 next;

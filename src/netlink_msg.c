@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What messages of the generic netlink family consist of.
+ * Attributes of messages of the generic netlink family.
  *
- * Owns the way from what the module knows to attributes; what is told of, the
- * parts are asked for that own it. Who asks, and what of, is netlink.c's.
+ * This file owns no state. It asks the parts of the module for their values and
+ * writes them into messages; netlink.c handles the requests.
  *
- * All nl_put_*() return 0, or an error, mostly -EMSGSIZE: then who calls cancels the
+ * All of this runs in the process context of the requester. All nl_put_*()
+ * return 0, or an error, mostly -EMSGSIZE, on which the caller cancels the
  * message.
  */
 #include <linux/module.h>
@@ -23,10 +24,10 @@
 #include "record.h"
 
 /**
- * rmap_nl_put_map() - tell of a map
+ * rmap_nl_put_map() - put a map's attributes into a message
  * @skb: a message that has been begun
  * @record: the map's record
- * @id: its id, which the map loses when it is closed
+ * @id: the map's id, as read before, because a map that is closed loses its id
  *
  * Context: inside an RCU read section, which keeps the map.
  * Return: 0 or -EMSGSIZE.
@@ -74,7 +75,10 @@ static int nl_put_layout(struct sk_buff *skb, const struct layout_row *row)
 	return 0;
 }
 
-/* What a family tells of a namespace; its sums are too much for the stack. */
+/*
+ * Put a family's report about a namespace. The family's sum is too large for
+ * the stack.
+ */
 static int nl_put_family(struct sk_buff *skb, const struct family *family,
 			 struct net *net, u64 *gone_count)
 {
@@ -91,12 +95,12 @@ static int nl_put_family(struct sk_buff *skb, const struct family *family,
 }
 
 /**
- * rmap_nl_put_state() - tell of the module
+ * rmap_nl_put_state() - put the module's state into a message
  * @skb: a message that has been begun
- * @net: the namespace whose former maps and targets are told of
+ * @net: the network namespace whose former maps and targets are reported
  *
- * Context: process context, while hooks stand; sleeps.
- * Return: 0, -EMSGSIZE when there was not enough room, or -ENOMEM.
+ * Context: process context, while hooks are set; sleeps.
+ * Return: 0, -EMSGSIZE when there is not enough room, or -ENOMEM.
  */
 int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 {
@@ -112,7 +116,7 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 	if (nla_put_string(skb, REDIRMAP_A_STATE_VERSION, THIS_MODULE->version) ||
 	    nla_put_string(skb, REDIRMAP_A_STATE_CLAIM, claim))
 		return -EMSGSIZE;
-	/* Hooks stand as long as the family does. */
+	/* Hooks are set before the family is registered, and removed after. */
 	while ((info = rmap_hook_next(info)))
 		if (nl_put_hook(skb, info))
 			return -EMSGSIZE;

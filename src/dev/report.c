@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What netlink tells of device maps: their targets, what they have that other kinds
- * of maps have not, and what a namespace has lost with those that are no more. How
- * counters are told is report_sum.c's.
+ * Netlink reports about device maps: their targets, the attributes that only
+ * this family of maps has, and the sums over a namespace's former maps and
+ * targets. report_sum.c writes counters.
  *
- * Owns the requests about targets. They are seen in the namespace that they are
- * in. A dump is resumed by their ids.
+ * This file owns the requests about targets. A requester sees the targets of
+ * its own network namespace, or of all with all-netns. A dump resumes at a
+ * target's id.
  *
- * In the process context of who asks, in parallel: see netlink_answer.c.
+ * All of this runs in the process context of the requester, in parallel for
+ * several requesters: see netlink_answer.c.
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -26,7 +28,7 @@
 #include "stats_net.h"
 #include "target_table.h"
 
-/* What a request may contain; all else is refused. */
+/* The attributes that a request may have; others are refused. */
 static const struct nla_policy target_policy[REDIRMAP_A_TARGET_ALL_NETNS + 1] = {
 	[REDIRMAP_A_TARGET_ID] = { .type = NLA_U32 },
 	[REDIRMAP_A_TARGET_ALL_NETNS] =
@@ -54,7 +56,7 @@ static int report_put_target(struct sk_buff *skb, const struct target_info *targ
 	return rmap_report_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
 }
 
-/* The target of an id, if it may be seen. */
+/* Find the target with an id, if the requester may see it. */
 static bool report_find_target(const struct net *net, bool all, u32 id,
 			       struct target_info *target)
 {
@@ -74,7 +76,7 @@ static int report_target_get(struct sk_buff *skb, struct genl_info *info)
 	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, REDIRMAP_A_TARGET_ID)) {
-		GENL_SET_ERR_MSG(info, "A single target is asked for by its id");
+		GENL_SET_ERR_MSG(info, "A request for one target needs its id");
 		return -EINVAL;
 	}
 	msg = rmap_nl_answer_scoped(skb, info, REDIRMAP_A_TARGET_ALL_NETNS,
@@ -87,7 +89,7 @@ static int report_target_get(struct sk_buff *skb, struct genl_info *info)
 		err = report_put_target(msg, &target);
 	else
 		NL_SET_ERR_MSG_ATTR(info->extack, id,
-				    "No target of this network namespace has this id");
+				    "No target in this network namespace has this id");
 	return rmap_nl_reply(msg, info, hdr, err);
 }
 
@@ -143,7 +145,7 @@ const struct genl_ops rmap_report_requests[REPORT_REQUESTS] = {
 };
 
 /**
- * rmap_report_map() - tell of a device map
+ * rmap_report_map() - put the attributes of a device map into a message
  * @skb: a message that has been begun
  * @record: the map's record
  *
@@ -157,7 +159,7 @@ int rmap_report_map(struct sk_buff *skb, const struct record *record)
 	u32 used, elsewhere;
 
 	rmap_stats_map_add(record->counters, &sum);
-	/* Updates under way are counted twice, but no map has more than it can. */
+	/* Running updates count an entry twice, but max_entries is the most. */
 	used = min_t(u64,
 		     rmap_holder_count_uses(&rmap->holder, record->netns_cookie,
 					    &elsewhere),
@@ -198,10 +200,10 @@ static int report_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
 }
 
 /**
- * rmap_report_state() - tell of what device maps have in common
+ * rmap_report_state() - put the state of the device maps' family into a message
  * @skb: a message that has been begun
- * @net: the namespace of who asks
- * @sum: a struct stats_kept, of its maps and targets that are no more
+ * @net: the requester's network namespace
+ * @sum: the namespace's sums over former maps and targets, a struct stats_kept
  *
  * Context: process context.
  * Return: 0 or -EMSGSIZE.
