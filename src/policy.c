@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which maps are to be claimed, by name: the module parameter "claim".
+ * The claim policy: the module parameter "claim" lists globs of map names.
  *
- * Owns the list of globs. It is replaced as a whole under the lock of the
- * module's parameters, by insmod and by writes to sysfs, and read under RCU by
- * the hook on map creation, with preemption off.
+ * This file owns the list of globs. insmod and writes to sysfs replace it as a
+ * whole, under the lock of the module's parameters. The hook on map creation
+ * reads it under RCU, with preemption off.
  */
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -20,14 +20,14 @@
 #include "policy.h"
 
 #define POLICY_MAX (POLICY_TEXT_SIZE - 1)
-#define POLICY_GLOB_MAX 63	/* in one glob; map names have 15 */
+#define POLICY_GLOB_MAX 63	/* characters of a glob; map names have 15 */
 
 /**
  * struct policy - the globs that map names are compared with
  * @rcu: defers the free
- * @text: as user space has written it
- * @globs: the same with a NUL for each comma
- * @end: behind the last glob's NUL; @globs for an empty policy
+ * @text: the text that user space has written
+ * @globs: the text with a NUL for each comma
+ * @end: end of the last glob, behind its NUL; @globs for an empty policy
  */
 struct policy {
 	struct rcu_head rcu;
@@ -44,13 +44,16 @@ static struct policy policy_all = {
 
 static struct policy __rcu *policy = RCU_INITIALIZER(&policy_all);
 
-/* As the kernel checks map names, but for letters beyond ASCII. */
+/*
+ * May map names have this character? The kernel's bpf_obj_name_cpy() also
+ * allows letters beyond ASCII.
+ */
 static bool policy_name_char(char c)
 {
 	return isascii(c) && (isalnum(c) || c == '_' || c == '.');
 }
 
-/* A class must be closed: glob_match() would take its '[' literally. */
+/* The end of a class; glob_match() takes the '[' literally without one. */
 static const char *policy_class_end(const char *p)
 {
 	p++;
@@ -60,7 +63,7 @@ static const char *policy_class_end(const char *p)
 	return *p ? strchr(p + 1, ']') : NULL;
 }
 
-/* Single characters and ranges of a class, read as glob_match() reads them. */
+/* Check characters and ranges of a class, parsed as in glob_match(). */
 static bool policy_class_of_names(const char *p, const char *end)
 {
 	p++;
@@ -78,7 +81,7 @@ static bool policy_class_of_names(const char *p, const char *end)
 	return true;
 }
 
-/* What is wrong with a glob, or NULL. */
+/* The error in a glob, for the log, or NULL. */
 static const char *policy_glob_error(const char *glob)
 {
 	static const char no_name[] = "a character that map names cannot have";
@@ -135,7 +138,7 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	size_t len = strlen(val);
 	const char *error;
 
-	/* The file's mode also lets a container's root in who is root outside. */
+	/* The file's mode also admits uid 0 without capabilities. */
 	if (!capable(CAP_SYS_MODULE))
 		return -EPERM;
 	if (len && val[len - 1] == '\n')
@@ -152,7 +155,7 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 
 	error = policy_parse(new);
 	if (error) {
-		/* A line of text may have lines in it. */
+		/* Escape the text: it may contain newlines. */
 		pr_err_ratelimited("claim: %s in \"%*pE\"\n", error,
 				   (int)len, new->text);
 		kfree(new);
@@ -166,12 +169,12 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 }
 
 /**
- * rmap_policy_text() - the policy as user space has written it
- * @buf: gets the text, terminated
- * @size: of @buf; POLICY_TEXT_SIZE is enough for every policy
+ * rmap_policy_text() - copy the policy as user space has written it
+ * @buf: gets the text, with a NUL
+ * @size: bytes of @buf; POLICY_TEXT_SIZE is enough for every policy
  *
  * Context: any; neither sleeps nor locks.
- * Return: characters of the text.
+ * Return: length of the text, in bytes.
  */
 size_t rmap_policy_text(char *buf, size_t size)
 {
@@ -191,7 +194,7 @@ static int policy_get(char *buffer, const struct kernel_param *kp)
 	return sysfs_emit(buffer, "%s\n", text);
 }
 
-/* The module is unloaded, or was never loaded: no reader is left. */
+/* Called by core after rmmod or a failed insmod, when no reader is left. */
 static void policy_free(void *arg)
 {
 	struct policy *old = rcu_replace_pointer(policy, &policy_all, true);
@@ -207,11 +210,11 @@ static const struct kernel_param_ops policy_ops = {
 };
 
 module_param_cb(claim, &policy_ops, NULL, 0644);
-MODULE_PARM_DESC(claim, "globs of the names of maps to claim, with commas between; empty for none (default: *)");
+MODULE_PARM_DESC(claim, "comma-separated globs of the names of maps to claim; empty claims none (default: *)");
 
 /**
- * rmap_policy_claims() - is a map of this name to be claimed?
- * @name: the name, terminated; maps without a name have an empty one
+ * rmap_policy_claims() - does the policy claim maps of a name?
+ * @name: the name, with a NUL; empty for maps without a name
  *
  * Context: any; neither sleeps nor locks.
  * Return: true when one of the globs matches.
@@ -232,9 +235,9 @@ bool rmap_policy_claims(const char *name)
 }
 
 /**
- * rmap_policy_claims_new() - is a map that is to be made to be claimed?
- * @attr: what user space asks for. Nobody has looked at the name yet, not even
- *	for its end
+ * rmap_policy_claims_new() - does the policy claim a map that is to be made?
+ * @attr: the attributes from user space. The kernel has not checked the name
+ *	yet, which may lack its NUL
  *
  * Context: any; neither sleeps nor locks.
  * Return: true when one of the globs matches.

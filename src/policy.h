@@ -6,7 +6,7 @@
 
 union bpf_attr;
 
-/* What a policy's text needs, with its NUL. */
+/* Bytes of the longest policy text, with its NUL. */
 #define POLICY_TEXT_SIZE 256
 
 size_t rmap_policy_text(char *buf, size_t size);
