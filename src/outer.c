@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Outer maps: what happens when claimed maps are, or are to be, inner ones.
+ * Outer maps (ARRAY_OF_MAPS, HASH_OF_MAPS) with claimed inner maps.
  *
- * Owns the module references of outer maps, and keeps stock and claimed maps
- * apart in them.
+ * This file owns the module references of outer maps, and keeps stock and
+ * claimed maps from being mixed in one outer map. It hooks three functions:
  *
- *  bpf_map_meta_equal	replaced by "no" when a map of ours is to go into an
- *			outer map that was made for another kind.
- *  bpf_map_meta_alloc	entry and return observed: an outer map keeps a
- *			pointer to its template's ops, so one that was made
- *			with a claimed map pins the module.
- *  bpf_map_meta_free	observed: it does so no longer.
+ *  bpf_map_meta_equal	replaced by a function that returns false, for a claimed
+ *			map and an outer map that was made with a stock one, or
+ *			the other way round.
+ *  bpf_map_meta_alloc	entry and return observed. An outer map keeps a
+ *			description of its first inner map, with a pointer to
+ *			the ops. For a claimed inner map the description takes a
+ *			reference to the module.
+ *  bpf_map_meta_free	observed: drops the reference.
  *
- * The handlers run in bpf(2), or in the kernel's map freeing work, with
- * preemption off.
- *
- * The description of a claimed inner map holds the module, until
- * bpf_map_meta_free().
+ * The handlers run in bpf(2), or in the kernel's work item that frees maps,
+ * with preemption off. Slots of outer_tasks change by cmpxchg().
  */
 #include <linux/bpf.h>
 #include <linux/err.h>
@@ -34,7 +33,10 @@ static bool outer_unequal(const struct bpf_map *meta0,
 	return false;
 }
 
-/* Called for stock outer maps; those of ours may compare by themselves. */
+/*
+ * The kernel calls bpf_map_meta_equal() for descriptions of stock maps. Claimed
+ * maps of some kinds have a map_meta_equal of their own.
+ */
 static void *outer_equal_entered(const unsigned long *args)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)args[0];
@@ -49,10 +51,10 @@ static void *outer_equal_entered(const unsigned long *args)
 }
 
 /*
- * Tasks inside bpf_map_meta_alloc(), each with a module reference. The return
- * finds the task and knows that there is one to drop. A return that nobody
- * sees, or a task for which there is no room, keeps the reference for good,
- * which only forbids rmmod.
+ * Tasks inside bpf_map_meta_alloc(), each with a module reference. At the
+ * return the handler finds the task here and may drop the reference. If the
+ * kretprobe misses a return, or a task finds no free slot, the reference stays
+ * for ever, and does no harm but to forbid rmmod.
  */
 #define OUTER_TASKS_BITS 8
 static struct task_struct *outer_tasks[1 << OUTER_TASKS_BITS];
@@ -85,8 +87,9 @@ static bool outer_task_remove(void)
 static void *outer_alloc_entered(const unsigned long *args)
 {
 	/*
-	 * The inner map may be closed, and the module unloaded, as soon as
-	 * the kernel has copied its ops: too late to look at the result only.
+	 * The inner map may be closed, and the module unloaded, as soon as the
+	 * kernel has copied the ops. A reference taken at the return would be
+	 * too late.
 	 */
 	if (try_module_get(THIS_MODULE))
 		outer_task_add();
@@ -112,8 +115,8 @@ static void *outer_freed(const unsigned long *args)
 }
 
 /*
- * In this order: whoever is seen entering bpf_map_meta_alloc() is seen
- * returning from it.
+ * insmod sets the hook on the return first, and rmmod removes it last, so that
+ * each observed entry has an observed return.
  */
 static struct hook_exit outer_alloc_exit = {
 	.func = "bpf_map_meta_alloc",
@@ -128,11 +131,11 @@ static struct hook outer_hooks[] = {
 };
 
 /**
- * rmap_outer_init() - set the hooks, still doing nothing
+ * rmap_outer_init() - set the hooks; handlers are not called yet
  *
- * Context: insmod, before rmap_hook_arm().
- * Return: 0, or the error of the hook that failed, with a line in the log;
- * nothing stays hooked then.
+ * Context: insmod, sleeps, before rmap_hook_arm().
+ * Return: 0, or the error of the hook that failed, with a line in the log; no
+ * hook stays set then.
  */
 int __init rmap_outer_init(void)
 {
@@ -149,7 +152,7 @@ int __init rmap_outer_init(void)
 /**
  * rmap_outer_exit() - remove the hooks
  *
- * Context: rmmod, so no description of a claimed map is left.
+ * Context: rmmod, sleeps; no description of a claimed map is left.
  */
 void rmap_outer_exit(void)
 {
