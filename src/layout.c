@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Are the kernel's private structures where we believe them to be?
+ * Check the layout of the kernel's private structures.
  *
- * Compares what families believe with the BTF of the running kernel. Their tables
- * have a section of their own in the module, so that scripts/lab/check-layout can
- * hold the same rows against the BTF of the kernel that is built for.
+ * insmod compares the tables of layouts that map families have with the BTF of
+ * the running kernel. The tables are in a section of their own in the module,
+ * so that scripts/lab/check-layout can compare them with the BTF of the kernel
+ * that the module is built for.
  *
- * Called by insmod, in process context; nothing else runs yet.
+ * This file owns no data. It runs in insmod, in process context, before any
+ * other part of the module.
  */
 #include <linux/btf.h>
 #include <linux/fs.h>
@@ -18,7 +20,10 @@
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 
-/* A BTF blob, checked for size as it is walked: it is only a file to us. */
+/*
+ * BTF data from a file. Nothing has validated the file, so each access is
+ * checked against the sizes.
+ */
 struct blob {
 	const void *types;
 	u32 types_len;
@@ -31,7 +36,7 @@ static const char *__init blob_string(const struct blob *blob, u32 off)
 	return off < blob->strings_len ? blob->strings + off : "";
 }
 
-/* Bytes that follow a type's head; -1 for a kind that we do not know. */
+/* Bytes that follow a struct btf_type; -1 for an unknown kind. */
 static int __init btf_trailer(u32 info)
 {
 	u32 vlen = BTF_INFO_VLEN(info);
@@ -89,7 +94,7 @@ static const struct btf_type *__init blob_find_struct(const struct blob *blob,
 	return NULL;
 }
 
-/* Where the kernel has what the row tells of; negative if it has it not. */
+/* The kernel's offset or size for a row; negative when it lacks the member. */
 static s64 __init blob_where(const struct blob *blob,
 			     const struct layout_row *row)
 {
@@ -123,11 +128,11 @@ static int __init blob_check(const struct blob *blob,
 		if (where == row->where)
 			continue;
 		if (where < 0)
-			pr_err("this kernel has no struct %s%s%s: built for another kernel\n",
+			pr_err("this kernel has no struct %s%s%s: the module is built for another kernel\n",
 			       row->type, row->member[0] ? " member " : "",
 			       row->member);
 		else
-			pr_err("struct %s%s%s: %lld in this kernel, not %u: built for another kernel\n",
+			pr_err("struct %s%s%s: %lld in this kernel, %u in the module, which is built for another kernel\n",
 			       row->type, row->member[0] ? " member " : "",
 			       row->member, where, row->where);
 		return -ENOEXEC;
@@ -154,16 +159,16 @@ static int __init blob_open(struct blob *blob, const void *data, size_t len)
 	blob->types_len = hdr->type_len;
 	blob->strings = data + hdr->hdr_len + hdr->str_off;
 	blob->strings_len = hdr->str_len;
-	/* Every string is read up to a NUL, so the last one must have it. */
+	/* Strings are read up to a NUL, so the last one must have a NUL. */
 	if (!blob->strings_len || blob->strings[blob->strings_len - 1])
 		return -EINVAL;
 	return 0;
 }
 
 /*
- * The file's contents, for vfree(). Not by kernel_read_file(), which asks
- * security modules about a purpose: none of those it knows is ours, and IPE
- * warns of the one for everything else.
+ * Read the BTF file, into memory for vfree(). kernel_read_file() would pass a
+ * purpose to the security modules; none of the defined purposes fits, and IPE
+ * warns of READING_UNKNOWN.
  */
 static void *__init layout_read(size_t *len)
 {
@@ -201,12 +206,12 @@ close_file:
 
 /**
  * rmap_layout_check() - compare private layouts with the running kernel's BTF
- * @rows: what is believed of them, ended by an empty row
+ * @rows: table of offsets and sizes, ended by an empty row
  *
- * Context: process context, sleeps; reads a file of some megabytes.
- * Return: 0 when all rows agree; -EOPNOTSUPP when the kernel has no BTF to
- * read, -EINVAL when it cannot be understood, -ENOEXEC when a row differs,
- * each with a line in the log.
+ * Context: insmod, sleeps; reads a file of some megabytes.
+ * Return: 0 when all rows agree; -EOPNOTSUPP when the BTF cannot be read,
+ * -EINVAL when it cannot be parsed, -ENOEXEC when a row differs, each with a
+ * line in the log.
  */
 int __init rmap_layout_check(const struct layout_row *rows)
 {
@@ -225,7 +230,7 @@ int __init rmap_layout_check(const struct layout_row *rows)
 
 	err = blob_open(&blob, data, len);
 	if (err)
-		pr_err(KERNEL_BTF " holds no BTF that this module can read\n");
+		pr_err(KERNEL_BTF " has no BTF that this module can parse\n");
 	else
 		err = blob_check(&blob, rows);
 

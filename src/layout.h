@@ -2,10 +2,10 @@
 /*
  * Private layouts of the kernel that the module depends on.
  *
- * Each family lists which member has to be where, in the section
- * redirmap_layout; both the build (scripts/lab/check-layout, against the BTF of the
- * kernel that is built for) and insmod (layout.c, against the BTF of the
- * running kernel) refuse a kernel where it is not so.
+ * Each family lists the offsets of members in a table in the section
+ * redirmap_layout. Both the build (scripts/lab/check-layout, with the BTF of
+ * the kernel that the module is built for) and insmod (layout.c, with the BTF
+ * of the running kernel) refuse a kernel with other offsets.
  */
 #ifndef REDIRMAP_LAYOUT_H
 #define REDIRMAP_LAYOUT_H
@@ -17,10 +17,10 @@
 #define LAYOUT_NAME_LEN 32
 
 /**
- * struct layout_row - what is believed of a structure
- * @type: struct, as the kernel calls it
- * @member: a member of it; empty: the struct's own size
- * @where: offset, or size, in bytes
+ * struct layout_row - an offset in a structure, or the size of one
+ * @type: the kernel's name of the structure
+ * @member: name of the member; empty for the size of the structure
+ * @where: offset or size, in bytes
  */
 struct layout_row {
 	char type[LAYOUT_NAME_LEN];
@@ -29,12 +29,12 @@ struct layout_row {
 };
 
 /*
- * Where tables of rows are, each ended by an empty one: scripts/lab/check-layout finds
- * them there. They are __aligned(4), and so follow each other without a gap.
+ * The section of the tables, for scripts/lab/check-layout. Each table ends with
+ * an empty row. Tables are __aligned(4), so that there is no gap between two.
  */
 #define LAYOUT_SECTION __section("redirmap_layout")
 
-/* Rows, of what the kernel and we call a struct. */
+/* Rows: the kernel's name of a structure, and this module's copy of it. */
 #define LAYOUT_SIZE(kernel, ours) \
 	{ #kernel, "", sizeof(struct ours) }
 #define LAYOUT_ROW(kernel, ours, member) \
