@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Differences between kernel versions, and nothing else.
+ * Differences between kernel versions.
  *
- * The rest of the module is written for the newest supported kernel. What
- * older kernels spell in another way gets its new name here; this is the only
- * file that may look at LINUX_VERSION_CODE.
+ * The rest of the module is written for the newest supported kernel. This file
+ * gives the names of that kernel to older ones. No other file may test
+ * LINUX_VERSION_CODE.
  */
 #ifndef REDIRMAP_COMPAT_H
 #define REDIRMAP_COMPAT_H
@@ -26,7 +26,7 @@
 #include <net/netdev_rx_queue.h>
 #endif
 
-/* Return types of the map operations, and the key that map_redirect gets. */
+/* Return type of the map operations, and type of map_redirect's key. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
 typedef long map_ret_t;
 typedef u64 redirect_key_t;
@@ -35,14 +35,14 @@ typedef int map_ret_t;
 typedef u32 redirect_key_t;
 #endif
 
-/* 6.4 dropped the pointer to the map from the devmap's entries. */
+/* 6.4 removed the pointer to the map from struct bpf_dtab_netdev. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 #define COMPAT_DTAB_NETDEV_HAS_DTAB 1
 #else
 #define COMPAT_DTAB_NETDEV_HAS_DTAB 0
 #endif
 
-/* A parameter that batches of updates have since 6.2; nobody here needs it. */
+/* 6.2 added a parameter to map_update_batch; it is not used here. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
 #define COMPAT_BATCH_FILE struct file *map_file,
 #else
@@ -50,9 +50,9 @@ typedef u32 redirect_key_t;
 #endif
 
 /**
- * compat_set_mem_usage() - let maps tell of their memory, as they do since 6.4
- * @ops: a copy of the built-in's
- * @func: how much memory a map takes, in bytes
+ * compat_set_mem_usage() - set the operation that reports a map's memory (6.4)
+ * @ops: a copy of the built-in's operations
+ * @func: returns the memory of a map, in bytes
  *
  * Context: any.
  */
@@ -65,7 +65,8 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 }
 
 /*
- * The hook point of security modules between rmap_map_alloc() and the first fd.
+ * The function that the kernel calls for security modules, between the
+ * allocation of a map and its first file descriptor.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_create"
@@ -73,7 +74,7 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
 #endif
 
-/* Where the attributes of BPF_MAP_CREATE end. */
+/* The last attribute of BPF_MAP_CREATE. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #define COMPAT_MAP_CREATE_LAST_FIELD map_token_fd
 #else
@@ -81,12 +82,10 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 #endif
 
 /**
- * compat_map_alloc_permitted() - the capability check that rmap_map_alloc()
- * owes
+ * compat_map_alloc_permitted() - the capability check of rmap_map_alloc()
  *
- * Since 6.9 map_create() has checked capabilities and BPF tokens before it
- * calls rmap_map_alloc(), and a second check here would refuse a token's
- * holder.
+ * Since 6.9 map_create() checks capabilities and BPF tokens before it calls
+ * map_alloc(). A second check there would refuse a task that has a token.
  *
  * Context: bpf(2).
  * Return: true when the caller may create a device map.
@@ -101,8 +100,8 @@ static inline bool compat_map_alloc_permitted(void)
 }
 
 /*
- * Devices tell what their XDP can do since 6.3, and when that changes. Before, who
- * redirects looks whether they have ndo_xdp_xmit.
+ * Since 6.3 devices have xdp_features, and an event for their changes. Before,
+ * the kernel's redirect code tests whether a device has ndo_xdp_xmit.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define NETDEV_XDP_FEAT_CHANGE (-1UL)
@@ -112,9 +111,9 @@ static inline bool compat_map_alloc_permitted(void)
 #endif
 
 /**
- * compat_copy_xdp_features() - let a pseudo device have a device's abilities
+ * compat_copy_xdp_features() - copy a device's XDP features
  * @to: the pseudo device
- * @from: the device
+ * @from: the real device
  *
  * Context: any; redirects may be reading @to.
  */
@@ -127,12 +126,13 @@ static inline void compat_copy_xdp_features(struct net_device *to,
 }
 
 /**
- * compat_xdp_features_differ() - has a device other abilities than it shows?
- * @dev: the pseudo device that shows them
- * @real: the device
+ * compat_xdp_features_differ() - have XDP features changed since they were
+ * copied?
+ * @dev: the pseudo device
+ * @real: the real device
  *
- * Before 6.3 it is &net_device_ops.ndo_xdp_xmit alone that says so, which a pseudo
- * device keeps when the device has lost its own.
+ * Before 6.3 a device has no features but &net_device_ops.ndo_xdp_xmit, which a
+ * pseudo device keeps when the real one has lost its own.
  *
  * Context: any.
  * Return: true when compat_copy_xdp_features() would change @dev.
@@ -148,9 +148,9 @@ static inline bool compat_xdp_features_differ(const struct net_device *dev,
 }
 
 /**
- * compat_copy_lltx() - lock a pseudo device's transmit queues as a device's
+ * compat_copy_lltx() - copy whether core locks a device's transmit queues
  * @to: the pseudo device
- * @from: the device, whose driver may lock them by itself
+ * @from: the real device, whose driver may lock them by itself
  *
  * Context: any; nobody else can reach @to yet.
  */
@@ -166,7 +166,7 @@ static inline void compat_copy_lltx(struct net_device *to,
 }
 
 /**
- * compat_set_lltx() - have core lock none of a pseudo device's transmit queues
+ * compat_set_lltx() - keep core from locking a pseudo device's transmit queues
  * @dev: the pseudo device
  *
  * Context: any; nobody else can reach @dev yet.
@@ -184,7 +184,7 @@ static inline void compat_set_lltx(struct net_device *dev)
  * compat_takes_frames() - can a device transmit XDP frames?
  * @dev: the device, or a pseudo device
  *
- * Before 6.3 a driver with ndo_xdp_xmit has to take whatever comes.
+ * Before 6.3 any device with ndo_xdp_xmit can.
  *
  * Runs in NAPI, bottom halves off, per flush and member.
  *
@@ -200,10 +200,12 @@ static inline bool compat_takes_frames(const struct net_device *dev)
 }
 
 /**
- * compat_takes_frags() - can it transmit those with fragments?
+ * compat_takes_frags() - can a device transmit XDP frames with fragments?
  * @dev: a device that can transmit XDP frames, or a pseudo device
  *
- * Runs as compat_takes_frames().
+ * Before 6.3 the kernel offers them to any device with ndo_xdp_xmit.
+ *
+ * Runs in NAPI, bottom halves off, per flush and member.
  *
  * Return: true when it can.
  */
@@ -217,7 +219,8 @@ static inline bool compat_takes_frags(const struct net_device *dev)
 }
 
 /**
- * compat_take_all() - let a pseudo device take every frame
+ * compat_take_all() - set the XDP features of a pseudo device that takes all
+ * frames
  * @dev: the pseudo device
  *
  * Context: any; nobody else can reach @dev yet.
@@ -230,10 +233,10 @@ static inline void compat_take_all(struct net_device *dev)
 }
 
 /**
- * compat_fill_frag() - fill in a fragment; newer kernels have a function for it
- * @frag: the fragment
- * @page: the page that it lies in
- * @offset: where in it, in bytes
+ * compat_fill_frag() - skb_frag_fill_page_desc() of 6.5
+ * @frag: the fragment to fill in
+ * @page: its page
+ * @offset: its offset in the page, in bytes
  * @size: its length, in bytes
  *
  * Runs in NAPI, bottom halves off, per fragment that is copied.
@@ -251,13 +254,12 @@ static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 }
 
 /**
- * compat_set_frags_truesize() - say what a frame's fragments take of memory
- * @info: the frame's
- * @size: bytes, of all fragments
+ * compat_set_frags_truesize() - set the memory that a frame's fragments take
+ * (6.14)
+ * @info: the frame's shared info
+ * @size: memory of all fragments, in bytes
  *
- * Since 6.14 that is beside their length.
- *
- * Runs as compat_fill_frag(), per frame with fragments.
+ * Runs in NAPI, bottom halves off, per copied frame with fragments.
  */
 static inline void compat_set_frags_truesize(struct skb_shared_info *info,
 					     unsigned int size)
@@ -276,17 +278,18 @@ static inline void compat_set_frags_truesize(struct skb_shared_info *info,
 #endif
 
 /**
- * compat_frame_is_second() - is this not the description that notes the ingress?
+ * compat_frame_is_second() - is dev_rx valid in an older struct of this frame?
  * @frame: a frame in a cpumap's kthread
  *
- * Before 6.3, frames that BPF_PROG_TEST_RUN makes are described in front of
- * their memory, not at its beginning, where everybody who converts them to an
- * xdp_buff and back makes a new description, with what nobody has written in
- * dev_rx. The function that prepares their pages is what tells them from others.
+ * Before 6.3, BPF_PROG_TEST_RUN puts the struct xdp_frame of a frame in front
+ * of the frame's memory. The cpumap's kthread converts the frame to an xdp_buff
+ * and back, which makes a second struct xdp_frame at the beginning of the
+ * memory, right behind the first one, and does not set dev_rx in it. Pages of
+ * BPF_PROG_TEST_RUN are recognised by their page_pool's init_callback.
  *
  * Runs in a cpumap's kthread, bottom halves off, per frame.
  *
- * Return: true when there is an older one right in front of it.
+ * Return: true when the older struct is right in front of @frame.
  */
 static inline bool compat_frame_is_second(const struct xdp_frame *frame)
 {
@@ -299,11 +302,11 @@ static inline bool compat_frame_is_second(const struct xdp_frame *frame)
 }
 
 /**
- * compat_prog_is_dev_bound() - is a program loaded for one device only? (6.3)
+ * compat_prog_is_dev_bound() - is a program bound to one device? (6.3)
  * @prog: the program
  *
  * Context: any.
- * Return: true when it must not run for another.
+ * Return: true when the program may not run for other devices.
  */
 static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
 {
@@ -319,7 +322,7 @@ static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
  * @cb: the dump
  *
  * Context: process context, in a dump's start function.
- * Return: the attributes, by their numbers.
+ * Return: the attributes, an array indexed by their numbers.
  */
 static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
 {
@@ -338,13 +341,13 @@ static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
 #endif
 
 /**
- * compat_memcg_flags() - let an allocation for a map be charged
- * @gfp: how to allocate
+ * compat_memcg_flags() - charge an allocation for a map as the kernel does
+ * @gfp: allocation flags
  *
- * Since 6.4 maps are charged where memory cgroups say so only.
+ * Since 6.4 the kernel charges maps only if bpf memory accounting is enabled.
  *
  * Context: process context.
- * Return: @gfp, with __GFP_ACCOUNT perhaps.
+ * Return: @gfp, with __GFP_ACCOUNT if the allocation is to be charged.
  */
 static inline gfp_t compat_memcg_flags(gfp_t gfp)
 {
@@ -360,7 +363,7 @@ static inline gfp_t compat_memcg_flags(gfp_t gfp)
  * @map: a map, perhaps one that is still being created or freed
  *
  * Context: any.
- * Return: false as well for a map that never is.
+ * Return: true when it is; false also for a map that is never charged.
  */
 static inline bool compat_map_has_memcg(const struct bpf_map *map)
 {
@@ -372,7 +375,7 @@ static inline bool compat_map_has_memcg(const struct bpf_map *map)
 }
 
 /**
- * compat_map_memcg() - the memory cgroup that pays for a map
+ * compat_map_memcg() - the memory cgroup that is charged for a map
  * @map: a map that has been created completely
  *
  * Context: inside an RCU read section, which keeps the result alive.
@@ -388,12 +391,12 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 }
 
 /**
- * compat_map_memcg_get() - the same, with a reference
- * @map: a map that has been created completely, and whose memory stays meanwhile
+ * compat_map_memcg_get() - get the memory cgroup that is charged for a map
+ * @map: a map that has been created completely; the caller keeps its memory
  *
- * A map that is closed loses its id first, and then, at once perhaps, its
- * reference to the obj_cgroup; the pointer to that stays in it. Core frees the
- * obj_cgroup with kfree_rcu(): so it is there until the end of an RCU read section
+ * A map that is closed loses its id first, and soon after that its reference to
+ * the obj_cgroup, but keeps the pointer. Core frees the obj_cgroup with
+ * kfree_rcu(). So the obj_cgroup stays until the end of an RCU read section
  * that has seen the id.
  *
  * Context: process context.
