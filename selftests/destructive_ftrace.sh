@@ -54,7 +54,7 @@ sleep 3
 stays()
 {
 	kill -0 $rmmod && grep -q '^redirmap ' /proc/modules &&
-		dmesg | grep 'redirmap: ftrace does not let go of'
+		dmesg | grep 'redirmap: ftrace does not release'
 }
 result "rmmod does not end, and says why" stays
 result "maps are made after that" map_is_made rm_after

@@ -2,16 +2,17 @@
 /*
  * Hooks on functions of the kernel, found by name, set by address.
  *
- * Owns the way into ftrace and kprobes, and knows nothing of maps. A hook
- * either observes its function or may replace it (IPMODIFY, as livepatch
- * does), and is permanent: while it stands, kernel.ftrace_enabled=0 fails with
- * EBUSY instead of taking it away silently.
+ * This file owns the use of ftrace and kprobes, and knows nothing of maps. A
+ * hook either observes its function or may replace it (IPMODIFY, as livepatch
+ * does). It is permanent: while it is set, kernel.ftrace_enabled=0 fails with
+ * EBUSY instead of silently disabling the hook.
  *
  * No handler is called before rmap_hook_arm(), the last step of insmod.
  *
- * rmap_hook_add() and the like run in insmod and rmmod. The handlers run
- * wherever the hooked function is called, with preemption off; ftrace keeps the
- * handler and its ftrace_ops valid until unregistering has returned.
+ * insmod and rmmod add and remove hooks, and exclude each other. A handler runs
+ * in any context in which the hooked function is called, with preemption off.
+ * ftrace may use the handler and its ftrace_ops until unregistering has
+ * returned.
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
@@ -23,17 +24,17 @@
 #include "hook.h"
 #include "log.h"
 
-/* Contention with BPF trampolines lasts for one update of one of them. */
+/* ftrace returns -EAGAIN while a BPF trampoline of the function is updated. */
 #define HOOK_TRIES 100
 #define HOOK_RETRY_MS 10
 
-/* In-flight calls whose return is seen; the kernel's own upper limit. */
+/* Concurrent calls whose return is observed; the kernel's own upper limit. */
 #define HOOK_EXIT_MAXACTIVE 4096
 
-/* Hooks that stand. Changed by insmod and rmmod only, which exclude each other. */
+/* All set hooks. Changed by insmod and rmmod only, which exclude each other. */
 static LIST_HEAD(hooks);
 
-/* Handlers are called. */
+/* Handlers may be called. */
 static bool hooks_armed;
 
 static void hook_list(struct hook_info *info, const char *func,
@@ -45,10 +46,10 @@ static void hook_list(struct hook_info *info, const char *func,
 }
 
 /**
- * rmap_hook_next() - the next hook that stands
+ * rmap_hook_next() - walk over all set hooks
  * @at: a hook, or NULL for the first one
  *
- * Context: while no hook is added or removed.
+ * Context: any; no hook is added or removed meanwhile.
  * Return: the hook, or NULL at the end.
  */
 const struct hook_info *rmap_hook_next(const struct hook_info *at)
@@ -58,7 +59,7 @@ const struct hook_info *rmap_hook_next(const struct hook_info *at)
 	return next == &hooks ? NULL : list_entry(next, struct hook_info, node);
 }
 
-/* Any context of the hooked function, preemption off. */
+/* Runs in any context of the hooked function, preemption off. */
 static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 				 struct ftrace_ops *ops,
 				 struct ftrace_regs *fregs)
@@ -79,10 +80,10 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 }
 
 /*
- * The address of a function of the kernel's own. By a name ftrace would hook every
- * function that is called so, in whichever module. kprobes look a name up in the
- * kernel first, and then in modules, whose functions are not meant; the probe that
- * asks is never armed.
+ * Find the address of a function of the kernel itself. With a name, ftrace
+ * would hook all functions of that name, those of modules as well. kprobes look
+ * a name up in the kernel first, and then in modules; an address in a module is
+ * refused here. The kprobe is only for the look-up and never armed.
  */
 static int hook_find(struct hook *hook)
 {
@@ -99,7 +100,7 @@ static int hook_find(struct hook *hook)
 	hook->ip = (unsigned long)probe.addr;
 	unregister_kprobe(&probe);
 
-	/* "name [module]" */
+	/* The symbol of a function in a module reads "name [module]". */
 	sprint_symbol_no_offset(name, hook->ip);
 	return strchr(name, '[') ? -ENOENT : 0;
 }
@@ -115,7 +116,7 @@ static void notrace hook_nothing(unsigned long ip, unsigned long parent_ip,
 {
 }
 
-/* From scratch each time: a filter that was freed leaves its pointers behind. */
+/* Clears all of it: ftrace_free_filter() leaves pointers to freed memory. */
 static void hook_init_probe(struct ftrace_ops *probe, unsigned long flags)
 {
 	memset(probe, 0, sizeof(*probe));
@@ -124,9 +125,9 @@ static void hook_init_probe(struct ftrace_ops *probe, unsigned long flags)
 }
 
 /*
- * ftrace says -EBUSY both when it is switched off and when somebody else
- * replaces the function. An observer conflicts with nobody, so where even that
- * is refused, ftrace is off.
+ * ftrace returns -EBUSY both when it is switched off and when another
+ * ftrace_ops replaces the function. An observing ftrace_ops conflicts with no
+ * other, so if ftrace refuses that as well, it is off.
  */
 static bool hook_ftrace_is_off(const struct hook *hook)
 {
@@ -155,14 +156,14 @@ static int hook_register(struct hook *hook)
 
 /**
  * rmap_hook_add() - hook a function of the kernel
- * @hook: the hook; func, entry, replaces and optional are the caller's, the
- *	rest is not
+ * @hook: the hook; the caller sets func, entry, replaces and optional
  *
  * Context: process context, sleeps.
- * Return: 0, also where the kernel need not have the function, and has not;
- * -ENOENT where it must have it, -EINVAL where ftrace does not know it; -EBUSY
- * when ftrace is off, or the function is replaced by somebody else or stays
- * contended. Each failure leaves one line in the log.
+ * Return: 0, also when the kernel lacks an optional function; -ENOENT when it
+ * lacks another function; -EINVAL when ftrace does not know the function;
+ * -EBUSY when ftrace is off, when another ftrace_ops replaces the function, or
+ * when its BPF trampoline stays contended. Each failure leaves one line in the
+ * log.
  */
 int rmap_hook_add(struct hook *hook)
 {
@@ -215,22 +216,23 @@ free_filter:
 }
 
 /*
- * ftrace has died (it disables itself for good when it finds the kernel's text
- * not as it left it) and goes on calling our handler. Text and ops have to
- * stay; the one who unloads us waits forever instead of the machine crashing
- * at the next call.
+ * Never return, when ftrace is dead: it disables itself for good when it finds
+ * the kernel's text changed, and goes on calling the handler. If rmmod freed
+ * the module's text and ftrace_ops, the machine would crash at the next call of
+ * the function. So rmmod waits for ever.
  */
 static void __noreturn hook_stay(const char *func, int err)
 {
-	pr_emerg("ftrace does not let go of %s() (%d): the module stays, unloading never ends\n",
+	pr_emerg("ftrace does not release %s() (%d): the module stays loaded, and rmmod never ends\n",
 		 func, err);
 	for (;;)
 		schedule_timeout_idle(MAX_SCHEDULE_TIMEOUT);
 }
 
 /*
- * Asked before unregistering, which on a dead ftrace may walk a list of ops of
- * which some are gone (6.1: cleanup_direct_functions_after_ipmodify()).
+ * Is ftrace dead? Tested before unregistering, which on a dead ftrace may walk
+ * a list with freed ftrace_ops (6.1:
+ * cleanup_direct_functions_after_ipmodify()).
  */
 static bool hook_ftrace_is_dead(const struct hook *hook)
 {
@@ -244,11 +246,11 @@ static bool hook_ftrace_is_dead(const struct hook *hook)
 }
 
 /**
- * rmap_hook_remove() - take a hook away
+ * rmap_hook_remove() - remove a hook
  * @hook: a hook that rmap_hook_add() has set
  *
- * The handler does not run any more when this returns; a function that it
- * put in the place of the hooked one may.
+ * When this returns the handler does not run any more. A function that has
+ * replaced the hooked one may still run.
  *
  * Context: process context, sleeps; never returns when ftrace has died.
  */
@@ -269,11 +271,10 @@ void rmap_hook_remove(struct hook *hook)
 /**
  * rmap_hook_add_all() - hook several functions of the kernel
  * @all: the hooks, as for rmap_hook_add()
- * @n: how many
+ * @n: number of hooks
  *
  * Context: process context, sleeps.
- * Return: 0, or what rmap_hook_add() has failed with; nothing stays hooked
- * then.
+ * Return: 0, or the error of rmap_hook_add(); none of the hooks stays set then.
  */
 int rmap_hook_add_all(struct hook *all, unsigned int n)
 {
@@ -291,11 +292,11 @@ int rmap_hook_add_all(struct hook *all, unsigned int n)
 }
 
 /**
- * rmap_hook_remove_all() - take several hooks away
+ * rmap_hook_remove_all() - remove several hooks, the last one first
  * @all: hooks that rmap_hook_add_all() has set
- * @n: how many
+ * @n: number of hooks
  *
- * Context: as rmap_hook_remove().
+ * Context: process context, sleeps; never returns when ftrace has died.
  */
 void rmap_hook_remove_all(struct hook *all, unsigned int n)
 {
@@ -316,11 +317,11 @@ static int hook_exit_handler(struct kretprobe_instance *ri,
 NOKPROBE_SYMBOL(hook_exit_handler);
 
 /**
- * rmap_hook_exit_add() - see the return of a function of the kernel
- * @hook: the hook; func and exit are the caller's, the rest is not
+ * rmap_hook_exit_add() - observe the returns of a function of the kernel
+ * @hook: the hook; the caller sets func and exit
  *
  * Context: process context, sleeps.
- * Return: 0 or what register_kretprobe() failed with, with a line in the log.
+ * Return: 0, or the error of register_kretprobe(), with a line in the log.
  */
 int rmap_hook_exit_add(struct hook_exit *hook)
 {
@@ -333,18 +334,21 @@ int rmap_hook_exit_add(struct hook_exit *hook)
 
 	err = register_kretprobe(&hook->probe);
 	if (err)
-		pr_err("no kretprobe on %s() (%d)\n", hook->func, err);
+		pr_err("setting a kretprobe on %s() failed (%d)\n", hook->func,
+		       err);
 	else
 		hook_list(&hook->info, hook->func, REDIRMAP_HOOK_RETURN);
 	return err;
 }
 
 /**
- * rmap_hook_exit_remove() - stop seeing returns
+ * rmap_hook_exit_remove() - stop observing returns
  * @hook: a hook that rmap_hook_exit_add() has set
  *
- * Context: process context, sleeps. The handler does not run any more when
- * this returns; calls in flight return unseen.
+ * When this returns the handler does not run any more. Returns of running calls
+ * are not observed.
+ *
+ * Context: process context, sleeps.
  */
 void rmap_hook_exit_remove(struct hook_exit *hook)
 {
@@ -356,10 +360,11 @@ void rmap_hook_exit_remove(struct hook_exit *hook)
 }
 
 /**
- * rmap_hook_arm() - call handlers from now on
+ * rmap_hook_arm() - begin to call handlers
  *
- * Context: the last thing that insmod does: from here on there may be maps,
- * and nothing may fail any more.
+ * Maps may be claimed from here on, so insmod must not fail any more.
+ *
+ * Context: the last step of insmod.
  */
 void __init rmap_hook_arm(void)
 {
@@ -367,9 +372,11 @@ void __init rmap_hook_arm(void)
 }
 
 /**
- * rmap_hook_disarm() - call no handler any more
+ * rmap_hook_disarm() - stop calling handlers
  *
- * Context: rmmod. Handlers may run until the hooks are removed.
+ * Running handlers may go on until the hooks are removed.
+ *
+ * Context: rmmod.
  */
 void rmap_hook_disarm(void)
 {

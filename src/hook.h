@@ -8,21 +8,21 @@
 #include <uapi/linux/redirmap.h>
 
 /*
- * What a hook does when its function is entered. args are the function's first
- * two arguments, as the registers held them.
+ * Handler of a hook, called when the hooked function is entered. args are the
+ * function's first two arguments, as the registers held them.
  *
- * Context: any that the hooked function has, with preemption off: may not
- * sleep, and may not take a spinlock_t (they sleep on PREEMPT_RT).
- * Return: a function to run instead, with the same arguments, or NULL to let
- * the hooked function run. Must be NULL for a hook that does not replace.
+ * Context: any context of the hooked function, with preemption off. The handler
+ * may not sleep, and may not take a spinlock_t, which sleeps on PREEMPT_RT.
+ * Return: a function to run instead, with the same arguments, or NULL to run
+ * the hooked function. Always NULL for a hook that does not replace.
  */
 typedef void *(*hook_entry_fn)(const unsigned long *args);
 
 /**
- * struct hook_info - what user space is told of a hook that stands
- * @node: place among all of them
+ * struct hook_info - description of a set hook, for user space
+ * @node: node in the list of all set hooks
  * @func: the function's name
- * @kind: what is done to it
+ * @kind: kind of the hook
  */
 struct hook_info {
 	struct list_head node;
@@ -35,9 +35,9 @@ struct hook_info {
  * @func: the function's name
  * @entry: called when the function is entered
  * @replaces: @entry may return another function to run
- * @optional: not every kernel has the function
- * @missing: this one has not
- * @ip: its address
+ * @optional: some kernels lack the function
+ * @missing: the running kernel lacks the function
+ * @ip: the function's address
  * @info: for rmap_hook_next()
  * @ops: ftrace's part
  */
@@ -57,7 +57,7 @@ struct hook {
  * @func: the function's name
  * @exit: called with the return value; same context as a hook_entry_fn
  * @info: for rmap_hook_next()
- * @probe: the kernel's part
+ * @probe: kprobes' part
  */
 struct hook_exit {
 	const char *func;
