@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Claiming: when a map that user space creates becomes one of ours.
+ * Claiming: the point where a new map gets the module's ops.
  *
- *  security_bpf_map_*	observed: the first point after map_create() has set
- *			the map's ops, and before anybody else can have the
- *			map. A map that the policy claims gets our ops here.
+ * The hook observes security_bpf_map_create() (security_bpf_map_alloc() before
+ * 6.9). The kernel's map_create() calls it after it has set the map's ops, and
+ * before any other task can find the map. A claimed map gets the module's ops
+ * here.
  *
- * Families hook besides what they need to make maps of their own: such a map is
- * known again here. Of others, which the kernel has made, the policy is asked.
+ * Families have further hooks to allocate maps of their own; kind.is_pending()
+ * recognises such a map here. For a map that the kernel has allocated, the
+ * policy decides.
  *
- * The handlers run in bpf(2), with preemption off.
+ * This file owns the hook. Its handler runs in bpf(2), with preemption off.
  */
 #include <linux/bpf.h>
 
@@ -37,7 +39,7 @@ static struct hook claim_hook = {
 	.entry = claim_map_created,
 };
 
-/* Of the first families, the last one first, and then ours. */
+/* Remove the hooks of the first @n families in reverse order, then ours. */
 static void claim_remove_hooks(unsigned int n)
 {
 	const struct family *family;
@@ -50,11 +52,11 @@ static void claim_remove_hooks(unsigned int n)
 }
 
 /**
- * rmap_claim_init() - set the hooks, still doing nothing
+ * rmap_claim_init() - set the hooks; handlers are not called yet
  *
- * Context: insmod, before rmap_hook_arm().
- * Return: 0, or the error of the hook that failed, with a line in the log;
- * nothing stays hooked then.
+ * Context: insmod, sleeps, before rmap_hook_arm().
+ * Return: 0, or the error of the hook that failed, with a line in the log; no
+ * hook stays set then.
  */
 int __init rmap_claim_init(void)
 {
@@ -78,11 +80,13 @@ remove_hooks:
 }
 
 /**
- * rmap_claim_exit() - give creation back to the kernel
+ * rmap_claim_exit() - remove the hooks
  *
- * Context: rmmod, so no map of ours is left, and none can come: references to
- * the module are refused. Functions that the hooks have put in the place of
- * others may still be about to return when this has.
+ * No claimed map is left, and none can be made, because try_module_get() fails
+ * from here on. Functions that have replaced hooked ones may still run when this
+ * returns: see main_wait().
+ *
+ * Context: rmmod, sleeps.
  */
 void rmap_claim_exit(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Gives every line in the kernel log the module's name. */
+/* Puts the module's name in front of each line in the kernel log. */
 #ifndef REDIRMAP_LOG_H
 #define REDIRMAP_LOG_H
 

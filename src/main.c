@@ -2,11 +2,11 @@
 /*
  * Bring-up and tear-down of the module.
  *
- * Owns the order: what a later step needs, an earlier one has set up, and
- * claiming begins with the last statement of insmod. rmmod is refused by the
- * module's reference count while a claimed map, or an outer map that describes
- * one, lives; so tear-down finds no map, but perhaps tasks in our text and
- * deferred work of maps that are gone.
+ * This file owns the order: each step of insmod needs only steps before it, and
+ * claiming begins with the last statement. While a claimed map exists, or an
+ * outer map with the description of one, the module's reference count refuses
+ * rmmod. So rmmod finds no map, but there may be tasks in the module's text,
+ * and deferred work of freed maps.
  */
 #include <linux/kconfig.h>
 #include <linux/module.h>
@@ -22,7 +22,7 @@
 #include "part.h"
 #include "policy.h"
 
-/* What the kernel must have been configured with, and why it is missed. */
+/* The configuration that the module needs, and whether the kernel has it. */
 static const struct {
 	const char *option;
 	bool set;
@@ -48,7 +48,7 @@ static int __init main_check_kernel(void)
 	return 0;
 }
 
-/* Which module this is, and what it will do: in the log for whoever asks later. */
+/* Log the version and the policy, for later readers of the log. */
 static void __init main_report(void)
 {
 	char claim[POLICY_TEXT_SIZE];
@@ -58,10 +58,11 @@ static void __init main_report(void)
 }
 
 /*
- * Between these two no map of ours is left, but there may be tasks in our text:
- * those that were preempted in a function of ours, behind its module_put(), or on
- * their way into one that a hook has put in. And RCU callbacks of ours, which
- * queue work that the parts behind wait for.
+ * After the hooks are removed no claimed map is left, but tasks may be in the
+ * module's text: they were preempted behind the module_put() of a function, or
+ * on their way into a function that replaces a hooked one. There may also be
+ * RCU callbacks of the module. They queue work that the exit functions of the
+ * parts before this one wait for.
  */
 static void main_wait(void)
 {
@@ -70,7 +71,7 @@ static void main_wait(void)
 	rcu_barrier();
 }
 
-/* The last one first. */
+/* Tear down the first @n families, the last one first. */
 static void main_exit_first_families(unsigned int n)
 {
 	const struct family *family;
@@ -81,7 +82,7 @@ static void main_exit_first_families(unsigned int n)
 	}
 }
 
-/* Families one after the other. */
+/* Check the layouts of all families, and bring up their parts. */
 static int __init main_init_families(void)
 {
 	const struct family *family;
@@ -107,7 +108,7 @@ static void main_exit_families(void)
 	main_exit_first_families(rmap_kind_families());
 }
 
-/* All of the module, what is needed first. */
+/* All parts of the module. Each part may use those in front of it. */
 static const struct part main_parts[] __refconst = {
 	{ main_check_kernel, NULL },
 	{ rmap_kind_gone_init, rmap_kind_gone_exit },
@@ -117,7 +118,7 @@ static const struct part main_parts[] __refconst = {
 	{ rmap_outer_init, rmap_outer_exit },
 	{ rmap_claim_init, rmap_claim_exit },
 	{ NULL, rmap_hook_disarm },
-	/* From now on user space sees what stands: all but that it claims. */
+	/* User space sees the state from here on; claiming begins later. */
 	{ rmap_nl_init, rmap_nl_exit },
 };
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Parts of the module: brought up in the order of a table, torn down in the
- * reverse one.
+ * Parts of the module: insmod brings them up in the order of a table, and rmmod
+ * tears them down in reverse order.
  *
- * In insmod and rmmod, which exclude each other.
+ * This file owns no data. It runs in insmod and rmmod, which exclude each
+ * other.
  */
 #include <linux/init.h>
 
@@ -12,11 +13,11 @@
 /**
  * rmap_part_init_all() - bring parts up, the first one first
  * @parts: the parts
- * @n: how many
+ * @n: number of parts
  *
  * Context: insmod, sleeps.
- * Return: 0, or the error of the part that failed; those before it have been
- * torn down then.
+ * Return: 0, or the error of the part that failed; the parts before it have
+ * been torn down then.
  */
 int __init rmap_part_init_all(const struct part *parts, unsigned int n)
 {
@@ -37,10 +38,10 @@ int __init rmap_part_init_all(const struct part *parts, unsigned int n)
 
 /**
  * rmap_part_exit_all() - tear parts down, the last one first
- * @parts: the parts, which are up
- * @n: how many
+ * @parts: the parts, which have been brought up
+ * @n: number of parts
  *
- * Context: rmmod, or insmod that fails; sleeps.
+ * Context: rmmod, or a failing insmod; sleeps.
  */
 void rmap_part_exit_all(const struct part *parts, unsigned int n)
 {

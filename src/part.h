@@ -4,12 +4,12 @@
 
 /**
  * struct part - a part of the module that is brought up and torn down
- * @init: run by insmod; 0, or a negative errno with nothing left to undo; NULL
- *	where there is nothing to do
- * @exit: run by rmmod, or by an insmod that fails later; NULL likewise
+ * @init: called by insmod, or NULL; returns 0, or a negative errno with nothing
+ *	left to undo
+ * @exit: called by rmmod, or by an insmod that fails later, or NULL
  *
- * Tables of them are __refconst: the inits are gone after insmod, and nobody
- * looks at them any more.
+ * Tables of parts are __refconst: the kernel frees the init functions after
+ * insmod, and nothing reads their addresses then.
  */
 struct part {
 	int (*init)(void);
