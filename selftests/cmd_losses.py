@@ -401,7 +401,7 @@ def _():
         text = said("in2").splitlines()[0]
         assert " Of all these 5 were probably not segmented yet, " in text, text
         assert text.endswith(" Of the others: The frame was larger than the device's MTU allows. "
-                             "Raise that, or lower the MTU of where the frames come from."), text
+                             "Raise the MTU, or lower the MTU of the senders."), text
         sh("ip link set in2 mtu 1500")
 
         sh(f"ip link set in1 xdpgeneric off; "

@@ -2,8 +2,8 @@
 /*
  * Attributes of messages of the generic netlink family.
  *
- * This file owns no state. It asks the parts of the module for their values and
- * writes them into messages; netlink.c handles the requests.
+ * Owns no state; each value comes from the file that owns it. netlink.c handles
+ * the requests.
  *
  * All of this runs in the process context of the requester. All nl_put_*()
  * return 0, or an error, mostly -EMSGSIZE, on which the caller cancels the

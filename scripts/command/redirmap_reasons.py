@@ -18,14 +18,14 @@ REASONS = (
     Reason("dev_down", "The device was down. Set it up."),
     Reason(
         "too_large",
-        "The frame was larger than the device's MTU allows. Raise that, or lower "
-        "the MTU of where the frames come from.",
+        "The frame was larger than the device's MTU allows. Raise the MTU, or lower "
+        "the MTU of the senders.",
     ),
     Reason(
         "no_xmit",
         "The device cannot transmit such XDP frames. For a veth, its peer needs an "
         "XDP program or GRO; other devices may need more queues, or a driver with "
-        "ndo_xdp_xmit; frames of several buffers need one that takes those. "
+        "ndo_xdp_xmit; frames of several buffers need a driver that takes those. "
         "Generic XDP works with all devices.",
     ),
     Reason(
@@ -35,8 +35,9 @@ REASONS = (
     ),
     Reason(
         "driver_error",
-        "The driver refused with an error, of which the last one is told. ENXIO: "
-        "it is not ready for XDP; for a veth, the peer needs an XDP program or GRO.",
+        "The driver refused the frame with an error; the last error is kept. ENXIO: "
+        "the device is not ready for XDP; for a veth, the peer needs an XDP program "
+        "or GRO.",
     ),
     Reason(
         "prog_drop",
@@ -50,17 +51,17 @@ REASONS = (
     ),
     Reason(
         "prog_invalid",
-        "The entry's egress program returned what is no verdict for one. Let it "
-        "return XDP_PASS or XDP_DROP.",
+        "The entry's egress program returned a value that is not a valid verdict. "
+        "Let it return XDP_PASS or XDP_DROP.",
     ),
     Reason(
         "no_memory",
-        "There was no memory for a copy of the frame. Look what takes it, or raise "
-        "vm.min_free_kbytes.",
+        "There was no memory for a copy of the frame. Find out what uses the memory, "
+        "or raise vm.min_free_kbytes.",
     ),
     Reason(
         "no_headroom",
-        "The frame had no room for the kernel's description of it. Let programs "
+        "The frame had no headroom for the kernel's struct xdp_frame. Let programs "
         "leave 40 bytes of headroom.",
     ),
     Reason(
@@ -71,13 +72,13 @@ REASONS = (
     ),
     Reason(
         "no_member",
-        "A broadcast had nobody to go to. Make an entry for another device than "
+        "A broadcast had no device to go to. Make an entry for another device than "
         "the ingress.",
     ),
     Reason(
         "generic",
         "In generic XDP the device's transmit queue was stopped, or its driver "
-        "busy. Use a longer queue, or native XDP.",
+        "was busy. Use a longer queue, or native XDP.",
     ),
     Reason(
         "xmit_drop",

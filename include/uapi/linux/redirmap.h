@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * What redirmap.ko tells user space and XDP programs: why frames were dropped,
- * map values with counters, and the generic netlink family "redirmap", which
- * Documentation/netlink/specs/redirmap.yaml specifies.
+ * Interface of redirmap.ko for user space and XDP programs: the reasons for
+ * lost frames, map values with counters, and the generic netlink family
+ * "redirmap", which Documentation/netlink/specs/redirmap.yaml specifies.
  */
 #ifndef _UAPI_LINUX_REDIRMAP_H
 #define _UAPI_LINUX_REDIRMAP_H
@@ -11,50 +11,51 @@
 #include <linux/types.h>
 
 /**
- * enum redirmap_drop - why a frame did not leave, and what to do about it
+ * enum redirmap_drop - why a frame was lost, and what to do about it
  * @REDIRMAP_DROP_DEV_DOWN: The device was down. Set it up.
  * @REDIRMAP_DROP_TOO_LARGE: The frame was larger than the device's MTU allows.
- *	Raise that, or lower the MTU of where the frames come from.
+ *	Raise the MTU, or lower the MTU of the senders.
  * @REDIRMAP_DROP_NO_XMIT: The device cannot transmit such XDP frames. For a
  *	veth, its peer needs an XDP program or GRO; other devices may need more
- *	queues, or a driver with ndo_xdp_xmit; frames of several buffers need
- *	one that takes those. Generic XDP works with all devices.
+ *	queues, or a driver with ndo_xdp_xmit; frames of several buffers need a
+ *	driver that takes those. Generic XDP works with all devices.
  * @REDIRMAP_DROP_RING_FULL: The driver took fewer frames than it was offered,
  *	mostly because its ring was full. Enlarge the ring, or make the receiver
  *	faster.
- * @REDIRMAP_DROP_DRIVER_ERROR: The driver refused with an error, of which the
- *	last one is told. ENXIO: it is not ready for XDP; for a veth, the peer
- *	needs an XDP program or GRO.
+ * @REDIRMAP_DROP_DRIVER_ERROR: The driver refused the frame with an error; the
+ *	last error is kept. ENXIO: the device is not ready for XDP; for a veth,
+ *	the peer needs an XDP program or GRO.
  * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP. If
  *	that was not meant, look at the program.
  * @REDIRMAP_DROP_PROG_ABORTED: The entry's egress program returned
  *	XDP_ABORTED. The tracepoint xdp:xdp_exception shows when.
- * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned what is no
- *	verdict for one. Let it return XDP_PASS or XDP_DROP.
- * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame. Look
- *	what takes it, or raise vm.min_free_kbytes.
- * @REDIRMAP_DROP_NO_HEADROOM: The frame had no room for the kernel's
- *	description of it. Let programs leave 40 bytes of headroom.
- * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT with nothing to
- *	redirect to: it had called no helper, or the helper had found no entry,
- *	or no such device. Let it return what the helper returns.
- * @REDIRMAP_DROP_NO_MEMBER: A broadcast had nobody to go to. Make an entry for
- *	another device than the ingress.
+ * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned a value that
+ *	is not a valid verdict. Let it return XDP_PASS or XDP_DROP.
+ * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame. Find
+ *	out what uses the memory, or raise vm.min_free_kbytes.
+ * @REDIRMAP_DROP_NO_HEADROOM: The frame had no headroom for the kernel's struct
+ *	xdp_frame. Let programs leave 40 bytes of headroom.
+ * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT with nothing
+ *	to redirect to: it had called no helper, or the helper had found no
+ *	entry, or no such device. Let it return what the helper returns.
+ * @REDIRMAP_DROP_NO_MEMBER: A broadcast had no device to go to. Make an entry
+ *	for another device than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
- *	stopped, or its driver busy. Use a longer queue, or native XDP.
+ *	stopped, or its driver was busy. Use a longer queue, or native XDP.
  * @REDIRMAP_DROP_XMIT_DROP: In generic XDP the device's driver, or a queue of a
  *	device below it, dropped the packet. The statistics of both tell which:
  *	ip -s link, tc -s qdisc. For a veth, see that its peer is up.
- * @REDIRMAP_DROP_COUNT: how many reasons there are
- * @REDIRMAP_DROP_ROOM: how many there is room for in struct redirmap_stats
+ * @REDIRMAP_DROP_COUNT: number of reasons
+ * @REDIRMAP_DROP_ROOM: number of reasons that struct redirmap_stats has room
+ *	for
  *
- * REDIRMAP_DROP_NO_TARGET is counted per network namespace,
- * REDIRMAP_DROP_NO_MEMBER, and REDIRMAP_DROP_NO_HEADROOM of broadcasts, per map,
- * all others per target.
+ * Network namespaces count REDIRMAP_DROP_NO_TARGET. Maps count
+ * REDIRMAP_DROP_NO_MEMBER, and REDIRMAP_DROP_NO_HEADROOM of broadcasts. Targets
+ * count all other reasons.
  *
- * A bpf_redirect_map() that finds no entry is in none of them: what becomes of
- * the frame is up to the program. A map counts such look-ups by the action that
- * they have returned: see REDIRMAP_A_STATS_MISSED.
+ * No reason counts a bpf_redirect_map() that finds no entry, because the
+ * program decides about the frame. A map counts such look-ups by the action
+ * that they have returned: see REDIRMAP_A_STATS_MISSED.
  */
 enum redirmap_drop {
 	REDIRMAP_DROP_DEV_DOWN,
@@ -77,10 +78,10 @@ enum redirmap_drop {
 };
 
 /**
- * struct redirmap_stats - what became of frames
+ * struct redirmap_stats - counters of frames
  * @packets: frames that the driver has taken
- * @bytes: of those
- * @drops: frames that were lost, by enum redirmap_drop
+ * @bytes: bytes of the frames that the driver has taken
+ * @drops: lost frames, by enum redirmap_drop
  * @error: the driver's last error, a positive errno, or 0
  * @reserved: 0
  */
@@ -93,9 +94,9 @@ struct redirmap_stats {
 };
 
 /**
- * struct redirmap_val - value of a claimed map whose entries count
- * @entry: as in any device map
- * @stats: since the entry was made; ignored in updates, which begin anew
+ * struct redirmap_val - value of a claimed map whose entries have counters
+ * @entry: device and egress program, as in any device map
+ * @stats: counters since the last update of the entry; ignored in updates
  *
  * Create the map with value_size = sizeof(struct redirmap_val).
  */
@@ -108,7 +109,7 @@ struct redirmap_val {
 #define REDIRMAP_FAMILY_NAME	"redirmap"
 #define REDIRMAP_FAMILY_VERSION	1
 
-/* Commands. All need CAP_NET_ADMIN in the network namespace's user namespace. */
+/* Commands; all need CAP_NET_ADMIN in the network namespace's user namespace */
 enum {
 	REDIRMAP_CMD_STATE_GET = 1,	/* do */
 	REDIRMAP_CMD_MAP_GET,		/* do by id, dump */
@@ -118,25 +119,25 @@ enum {
 	REDIRMAP_CMD_MAX = (__REDIRMAP_CMD_MAX - 1)
 };
 
-/* Frames that were lost for a reason, nested; as often as there are reasons. */
+/* Lost frames of one reason, nested */
 enum {
 	REDIRMAP_A_DROP_REASON = 1,	/* u32, enum redirmap_drop */
 	REDIRMAP_A_DROP_PACKETS,	/* u64 */
 	REDIRMAP_A_DROP_PAD,
-	REDIRMAP_A_DROP_AGE,		/* u64, ms since the last one was lost */
-	/* u64, of too large ones: packets taken for not segmented yet */
+	REDIRMAP_A_DROP_AGE,		/* u64, ms since the last lost frame */
+	/* u64, too large packets that were probably not segmented yet */
 	REDIRMAP_A_DROP_UNSEGMENTED,
 
 	__REDIRMAP_A_DROP_MAX,
 	REDIRMAP_A_DROP_MAX = (__REDIRMAP_A_DROP_MAX - 1)
 };
 
-/* Look-ups that found no entry, nested; as often as there are actions */
+/* Look-ups that found no entry and returned one action, nested */
 enum {
 	REDIRMAP_A_MISS_ACTION = 1,	/* u32, enum xdp_action, up to XDP_TX */
 	REDIRMAP_A_MISS_LOOKUPS,	/* u64 */
 	REDIRMAP_A_MISS_PAD,
-	/* u64, ms since the last one; of XDP_ABORTED and XDP_DROP */
+	/* u64, ms since the last look-up; for XDP_ABORTED and XDP_DROP only */
 	REDIRMAP_A_MISS_AGE,
 
 	__REDIRMAP_A_MISS_MAX,
@@ -148,7 +149,7 @@ enum {
 	REDIRMAP_A_STATS_PACKETS = 1,	/* u64 */
 	REDIRMAP_A_STATS_BYTES,		/* u64 */
 	REDIRMAP_A_STATS_DROP,		/* nest, multi: reasons with drops */
-	REDIRMAP_A_STATS_ERROR,		/* u32, only if there was one */
+	REDIRMAP_A_STATS_ERROR,		/* u32, last errno; absent if none */
 	REDIRMAP_A_STATS_PAD,
 	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with look-ups */
 
@@ -157,19 +158,19 @@ enum {
 };
 
 enum {
-	REDIRMAP_A_MAP_ID = 1,		/* u32, of the BPF map */
+	REDIRMAP_A_MAP_ID = 1,		/* u32, id of the BPF map */
 	REDIRMAP_A_MAP_NAME,		/* string */
 	REDIRMAP_A_MAP_TYPE,		/* u32, enum bpf_map_type */
 	REDIRMAP_A_MAP_VALUE_SIZE,	/* u32, bytes */
-	REDIRMAP_A_MAP_CAPACITY,	/* u32, entries */
+	REDIRMAP_A_MAP_CAPACITY,	/* u32, max_entries */
 	REDIRMAP_A_MAP_USED,		/* u32, entries */
 	REDIRMAP_A_MAP_MEMBERS,		/* u32, targets that broadcasts go to */
-	REDIRMAP_A_MAP_NETNS,		/* u64, inode of where it was created */
+	REDIRMAP_A_MAP_NETNS,		/* u64, inode of the creator's netns */
 	REDIRMAP_A_MAP_MEMORY,		/* u64, bytes */
-	REDIRMAP_A_MAP_STATS,		/* nest: drops that are no target's */
-	REDIRMAP_A_MAP_ALL_NETNS,	/* flag, in requests: of all namespaces */
+	REDIRMAP_A_MAP_STATS,		/* nest: counters without a target */
+	REDIRMAP_A_MAP_ALL_NETNS,	/* flag, in requests: all namespaces */
 	REDIRMAP_A_MAP_PAD,
-	REDIRMAP_A_MAP_ELSEWHERE,	/* u32, of members: in other namespaces */
+	REDIRMAP_A_MAP_ELSEWHERE,	/* u32, members in other namespaces */
 
 	__REDIRMAP_A_MAP_MAX,
 	REDIRMAP_A_MAP_MAX = (__REDIRMAP_A_MAP_MAX - 1)
@@ -180,11 +181,11 @@ enum {
 	REDIRMAP_A_TARGET_IFINDEX,	/* u32 */
 	REDIRMAP_A_TARGET_IFNAME,	/* string */
 	REDIRMAP_A_TARGET_PROG_ID,	/* u32, only with an egress program */
-	REDIRMAP_A_TARGET_REFS,		/* u32, maps that hold it */
-	REDIRMAP_A_TARGET_NETNS,	/* u64, inode */
-	REDIRMAP_A_TARGET_ENTRY,	/* flag: it is a single entry's own */
+	REDIRMAP_A_TARGET_REFS,		/* u32, maps that hold the target */
+	REDIRMAP_A_TARGET_NETNS,	/* u64, inode of the device's netns */
+	REDIRMAP_A_TARGET_ENTRY,	/* flag: only one entry uses it */
 	REDIRMAP_A_TARGET_STATS,	/* nest */
-	REDIRMAP_A_TARGET_ALL_NETNS,	/* flag, in requests: of all namespaces */
+	REDIRMAP_A_TARGET_ALL_NETNS,	/* flag, in requests: all namespaces */
 	REDIRMAP_A_TARGET_PAD,
 
 	__REDIRMAP_A_TARGET_MAX,
@@ -192,10 +193,10 @@ enum {
 };
 
 /**
- * enum redirmap_hook - what is done to a function of the kernel
- * @REDIRMAP_HOOK_OBSERVE: Its calls are seen.
- * @REDIRMAP_HOOK_REPLACE: Some of its calls go to a function of the module.
- * @REDIRMAP_HOOK_RETURN: Its returns are seen.
+ * enum redirmap_hook - kind of a hook on a function of the kernel
+ * @REDIRMAP_HOOK_OBSERVE: The module observes the calls.
+ * @REDIRMAP_HOOK_REPLACE: The module replaces some of the calls.
+ * @REDIRMAP_HOOK_RETURN: The module observes the returns.
  */
 enum redirmap_hook {
 	REDIRMAP_HOOK_OBSERVE,
@@ -203,7 +204,7 @@ enum redirmap_hook {
 	REDIRMAP_HOOK_RETURN,
 };
 
-/* A function of the kernel that is hooked, nested */
+/* A hooked function of the kernel, nested */
 enum {
 	REDIRMAP_A_HOOK_NAME = 1,	/* string */
 	REDIRMAP_A_HOOK_KIND,		/* u32, enum redirmap_hook */
@@ -215,18 +216,18 @@ enum {
 /* A private structure of the kernel that the module relies on, nested */
 enum {
 	REDIRMAP_A_LAYOUT_TYPE = 1,	/* string, the structure's name */
-	REDIRMAP_A_LAYOUT_MEMBER,	/* string; absent: the structure's size */
+	REDIRMAP_A_LAYOUT_MEMBER,	/* string; absent for the size */
 	REDIRMAP_A_LAYOUT_WHERE,	/* u32, offset or size in bytes */
 
 	__REDIRMAP_A_LAYOUT_MAX,
 	REDIRMAP_A_LAYOUT_MAX = (__REDIRMAP_A_LAYOUT_MAX - 1)
 };
 
-/* A device with targets that are no more and have lost frames, nested */
+/* A device with former targets that have lost frames, nested */
 enum {
 	REDIRMAP_A_GONE_IFINDEX = 1,	/* u32 */
-	REDIRMAP_A_GONE_IFNAME,		/* string, as it was last called */
-	REDIRMAP_A_GONE_STATS,		/* nest, of those targets */
+	REDIRMAP_A_GONE_IFNAME,		/* string, the device's last name */
+	REDIRMAP_A_GONE_STATS,		/* nest, sums of the former targets */
 
 	__REDIRMAP_A_GONE_MAX,
 	REDIRMAP_A_GONE_MAX = (__REDIRMAP_A_GONE_MAX - 1)
@@ -237,15 +238,15 @@ enum {
 	REDIRMAP_A_STATE_CLAIM,		/* string, the claim policy */
 	REDIRMAP_A_STATE_HOOK,		/* nest, multi */
 	REDIRMAP_A_STATE_LAYOUT,	/* nest, multi */
-	/* nest, stats: of the namespace's maps and targets that are no more */
+	/* nest, stats: sums of the namespace's former maps and targets */
 	REDIRMAP_A_STATE_GONE,
-	/* nest, multi: the part in that of some devices, the latest first */
+	/* nest, multi: the part of some devices in these sums, latest first */
 	REDIRMAP_A_STATE_GONE_DEVICE,
-	/* nest, stats: of the namespace's frames that had no map or target */
+	/* nest, stats: the namespace's frames that had no map or target */
 	REDIRMAP_A_STATE_LOST,
 	REDIRMAP_A_STATE_COPY_MEMORY,	/* u64, bytes kept for broadcasts */
 	REDIRMAP_A_STATE_PAD,
-	/* u64, how many maps and targets of the namespace are no more */
+	/* u64, number of the namespace's former maps and targets */
 	REDIRMAP_A_STATE_GONE_COUNT,
 
 	__REDIRMAP_A_STATE_MAX,
