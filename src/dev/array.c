@@ -2,11 +2,13 @@
 /*
  * BPF_MAP_TYPE_DEVMAP: an array of targets.
  *
- * Owns the slots, an array of pointers in the place of bpf_dtab.netdev_map.
- * Lookups read a slot under RCU, in NAPI or in bpf(2). Updates and deletes, in
- * bpf(2), replace it by xchg: whoever gets a target out of a slot drops the
- * slot's use of it, exactly once, whoever else replaces the slot meanwhile.
- * The sweep, a work item, does the same by cmpxchg for targets that are dead.
+ * This file owns the slots, an array of pointers in the place of
+ * bpf_dtab.netdev_map. Lookups, in NAPI or in bpf(2), read a slot under RCU.
+ * Updates and deletes, in bpf(2), replace the slot by xchg() without a lock:
+ * the task that gets a target out of a slot drops the slot's use of the target.
+ * So each use is dropped exactly once, even if several tasks replace a slot at
+ * the same time. The sweep, a work item, does the same by cmpxchg() for dead
+ * targets.
  *
  * A dead target in a slot reads as an empty slot.
  */
@@ -18,7 +20,7 @@
 #include "compat.h"
 #include "map.h"
 
-/* How many slots are walked over between two chances to reschedule. */
+/* Slots that are visited before the task may reschedule. */
 #define ARRAY_WALK 4096
 
 #define ARRAY_UNROLL 8
@@ -29,8 +31,8 @@ static struct target __rcu **array_slots(const struct bpf_map *map)
 }
 
 /*
- * A slot's target, which may be dead, or NULL. Runs in NAPI, bottom halves off, or
- * in bpf(2) under rcu_read_lock().
+ * The target of a slot, which may be dead, or NULL. Runs in NAPI, bottom halves
+ * off, per packet, or in bpf(2) under rcu_read_lock().
  */
 static __always_inline struct target *array_get(struct bpf_map *map, u32 key)
 {
@@ -40,7 +42,10 @@ static __always_inline struct target *array_get(struct bpf_map *map, u32 key)
 				     rcu_read_lock_bh_held());
 }
 
-/* The entry that the kernel redirects to, or NULL. As array_get(), in NAPI. */
+/*
+ * The entry that the kernel redirects to, or NULL. Runs in NAPI, bottom halves
+ * off, per packet.
+ */
 static __always_inline void *array_find(struct bpf_map *map, u32 key)
 {
 	struct target *target = array_get(map, key);
@@ -48,7 +53,10 @@ static __always_inline void *array_find(struct bpf_map *map, u32 key)
 	return target ? target_entry(target) : NULL;
 }
 
-/* Broadcasts, and flags that do not exist. As array_redirect(). */
+/*
+ * Redirects with other flags than actions: broadcasts, and unknown flags. Runs
+ * in NAPI, bottom halves off, per packet.
+ */
 static noinline map_ret_t array_redirect_flags(struct bpf_map *map,
 					       redirect_key_t key, u64 flags)
 {
@@ -58,8 +66,9 @@ static noinline map_ret_t array_redirect_flags(struct bpf_map *map,
 }
 
 /*
- * Runs in NAPI, bottom halves off, per packet; programs call it directly. Flags
- * are looked at once: the kernel's function asks the same, and the compiler knows.
+ * Runs in NAPI, bottom halves off, per packet; the verifier makes programs call
+ * it directly. __bpf_xdp_redirect_map() tests the flags as well, but the
+ * compiler sees that this test has been done and drops the second one.
  */
 static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
 				u64 flags)
@@ -69,7 +78,7 @@ static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
 	return map_redirect(map, key, flags, 0, array_find);
 }
 
-/* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(), or in XDP programs. */
 static void *array_lookup_elem(struct bpf_map *map, void *key)
 {
 	struct target *target = array_get(map, *(u32 *)key);
@@ -105,7 +114,7 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 		return -EINVAL;
 	if (unlikely(index >= map->max_entries))
 		return -E2BIG;
-	/* All slots exist, as in every array. */
+	/* As in every array, all keys exist. */
 	if (unlikely(flags == BPF_NOEXIST))
 		return -EEXIST;
 
@@ -130,14 +139,14 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 	return 0;
 }
 
-/* bpf(2), under rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(). */
 static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
 				   u64 flags)
 {
 	return array_update(to_redir_map(map), *(u32 *)key, value, flags);
 }
 
-/* Empty a slot; @value, if wanted, gets what was in it. */
+/* Empty a slot; @value, if not NULL, gets the value of the entry. */
 static bool array_take(struct redir_map *rmap, u32 index, void *value)
 {
 	struct bpf_map *map = &rmap->dtab.map;
@@ -163,7 +172,7 @@ static int array_delete(struct redir_map *rmap, u32 index)
 	return 0;
 }
 
-/* bpf(2), under rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(). */
 static map_ret_t array_delete_elem(struct bpf_map *map, void *key)
 {
 	return array_delete(to_redir_map(map), *(u32 *)key);
@@ -202,7 +211,7 @@ static const struct batch_ops array_batch = {
 	.take = array_take,
 };
 
-/* Empty the slots that lead to dead targets, whichever they are. */
+/* Empty all slots with dead targets. */
 static void array_sweep_all(struct redir_map *rmap)
 {
 	struct target __rcu **slots = array_slots(&rmap->dtab.map);
@@ -244,14 +253,18 @@ static __always_inline bool array_sweep_slot(const struct bpf_map *map,
 					     struct target __rcu **slot,
 					     struct target *dead)
 {
-	/* A plain load, to be part of the comparison; cmpxchg() looks again. */
+	/*
+	 * A plain load, which x86 does in the comparison's instruction;
+	 * cmpxchg() compares again.
+	 */
 	return unlikely(data_race(unrcu_pointer(*slot)) == dead) &&
 	       array_empty_slot(map, slot, dead);
 }
 
 /*
- * Empty some slots that lead to one dead target; returns how many have. Runs
- * over a whole map, so it is unrolled, and reads nothing but the slots.
+ * Empty those of @n slots that have the dead target; returns their number. The
+ * sweep calls this for all slots of a map, so the loop is unrolled, and reads
+ * nothing but the slots.
  */
 static u32 array_sweep_slots(const struct bpf_map *map,
 			     struct target __rcu **slot, u32 n,
@@ -270,7 +283,10 @@ static u32 array_sweep_slots(const struct bpf_map *map,
 	return found;
 }
 
-/* Work item. The slots' uses keep the targets that are looked at. */
+/*
+ * Runs in a work item. The targets in slots are not freed meanwhile, because
+ * each slot has a use of its target.
+ */
 static void array_sweep(struct holder *holder, struct target *dead)
 {
 	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
@@ -294,11 +310,11 @@ static void array_sweep(struct holder *holder, struct target *dead)
 }
 
 /**
- * rmap_array_memory() - what an array takes
- * @map: the map, which must not be freed meanwhile
+ * rmap_array_memory() - memory of an array
+ * @map: the map
  *
- * Context: any.
- * Return: bytes, those of all CPUs included, without targets that maps share.
+ * Context: any; the caller keeps the map.
+ * Return: bytes, for all possible CPUs, without targets that maps share.
  */
 u64 rmap_array_memory(const struct bpf_map *map)
 {
@@ -315,7 +331,7 @@ static void array_free(struct bpf_map *map)
 
 /**
  * rmap_array_alloc() - make a pending array
- * @attr: what user space asks for
+ * @attr: the attributes from user space
  *
  * Context: bpf(2), sleeps.
  * Return: the map, or an error pointer as from rmap_map_alloc().
@@ -342,10 +358,11 @@ struct bpf_map *rmap_array_alloc(union bpf_attr *attr)
 }
 
 /**
- * rmap_array_set_ops() - put our operations over the kernel's
- * @ops: a copy of the built-in's
+ * rmap_array_set_ops() - set the operations of claimed arrays
+ * @ops: a copy of the built-in's operations
  *
- * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
+ * Context: bpf(2), in the task that creates the first map of this kind; under a
+ * raw spinlock.
  */
 void rmap_array_set_ops(struct bpf_map_ops *ops)
 {

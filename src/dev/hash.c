@@ -2,15 +2,15 @@
 /*
  * BPF_MAP_TYPE_DEVMAP_HASH: targets by key.
  *
- * Owns the operations; the table that they work on is hash_table.c's.
+ * This file has the operations of the map; hash_table.c owns the table.
  *
- * Lookups, in NAPI or in bpf(2), take no lock: they walk a chain under RCU,
- * and once more if a node was recycled meanwhile. Updates and deletes, in
- * bpf(2), run under redir_map.lock, batches of them in chunks. A target that
- * an update replaces is xchg'ed in its node; readers see the old one or the
- * new one.
+ * Lookups, in NAPI or in bpf(2), take no lock: they walk a chain under RCU, and
+ * walk it again if a node was recycled meanwhile. Updates and deletes, in
+ * bpf(2), run under redir_map.lock, which batches take once for each chunk. An
+ * update of an existing key replaces the target in its node by xchg(), so
+ * readers see the old or the new target.
  *
- * A dead target in a node reads as if the key were missing.
+ * The key of a node with a dead target reads as missing.
  */
 #include <linux/filter.h>
 
@@ -20,13 +20,14 @@
 #include "hash_table.h"
 #include "map.h"
 
-/* How many buckets a batch looks at before it lets go of the lock. */
+/* Buckets that a batch visits before it drops the lock. */
 #define HASH_READ_BUCKETS 1024
 
 /*
- * A key's target, which may be dead, or NULL. Runs in NAPI, bottom halves off, or
- * in bpf(2) under rcu_read_lock(). A way back rather than a function for the walk
- * that was disturbed: a call would make each walk save registers.
+ * The target of a key, which may be dead, or NULL. Runs in NAPI, bottom halves
+ * off, per packet, or in bpf(2) under rcu_read_lock(). A disturbed walk jumps
+ * back instead of calling a function, because each walk would have to save
+ * registers for the call.
  */
 static __always_inline struct target *hash_get(struct bpf_map *map, u32 key)
 {
@@ -38,7 +39,7 @@ static __always_inline struct target *hash_get(struct bpf_map *map, u32 key)
 again:
 	begun = hash_read_begin(table);
 	link = *hash_bucket(table, key);
-	/* In an empty bucket, this is the node that leads nowhere. */
+	/* An empty bucket has link 0, to a node with rmap_target_none. */
 	node = hash_node(table, link);
 	while (unlikely(node->key != key)) {
 		link = node->next;
@@ -50,7 +51,7 @@ again:
 	target = rcu_dereference_check(node->target, rcu_read_lock_bh_held());
 	if (hash_read_retry(table, begun))
 		goto again;
-	/* Every node leads somewhere; the compiler would ask again. */
+	/* A node's target is never NULL: the caller's test is dropped. */
 	if (!target)
 		__builtin_unreachable();
 	return target;
@@ -61,7 +62,10 @@ missing:
 	return NULL;
 }
 
-/* The entry that the kernel redirects to, or NULL. As hash_get(), in NAPI. */
+/*
+ * The entry that the kernel redirects to, or NULL. Runs in NAPI, bottom halves
+ * off, per packet.
+ */
 static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 {
 	struct target *target = hash_get(map, key);
@@ -69,7 +73,10 @@ static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 	return target ? target_entry(target) : NULL;
 }
 
-/* Broadcasts, and flags that do not exist. As hash_redirect(). */
+/*
+ * Redirects with other flags than actions: broadcasts, and unknown flags. Runs
+ * in NAPI, bottom halves off, per packet.
+ */
 static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
 					      redirect_key_t key, u64 flags)
 {
@@ -79,8 +86,9 @@ static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
 }
 
 /*
- * Runs in NAPI, bottom halves off, per packet; programs call it directly. Flags
- * are looked at once: the kernel's function asks the same, and the compiler knows.
+ * Runs in NAPI, bottom halves off, per packet; the verifier makes programs call
+ * it directly. The compiler drops the kernel's second test of the flags: see
+ * array_redirect().
  */
 static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 			       u64 flags)
@@ -90,7 +98,7 @@ static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 	return map_redirect(map, key, flags, 0, hash_find);
 }
 
-/* Runs in XDP programs as well: bottom halves off or rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(), or in XDP programs. */
 static void *hash_lookup_elem(struct bpf_map *map, void *key)
 {
 	struct target *target = hash_get(map, *(u32 *)key);
@@ -99,13 +107,13 @@ static void *hash_lookup_elem(struct bpf_map *map, void *key)
 						  NULL;
 }
 
-/* Where the order of keys ends: see hash_place(). */
+/* The end of all places: see hash_place(). */
 static u64 hash_end(const struct hash_table *table)
 {
 	return (u64)hash_buckets(table) << 32;
 }
 
-/* Under redir_map.lock, or in a read loop: the node that follows a key. */
+/* The node behind a key's place. Context as for rmap_hash_next_live(). */
 static struct hash_node *hash_next(const struct hash_table *table,
 				   const u32 *key)
 {
@@ -113,13 +121,13 @@ static struct hash_node *hash_next(const struct hash_table *table,
 	struct target *target = node ? rcu_dereference(node->target) : NULL;
 	u64 place = 0;
 
-	/* After a missing key comes the first one, as bpf(2) documents. */
+	/* The first key follows a missing one, as bpf(2) documents. */
 	if (target && target_is_live(target))
 		place = hash_place(table, *key) + 1;
 	return rmap_hash_next_live(table, place, hash_end(table));
 }
 
-/* bpf(2), under rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(). */
 static int hash_get_next_key(struct bpf_map *map, void *key, void *next_key)
 {
 	struct redir_map *rmap = to_redir_map(map);
@@ -132,7 +140,7 @@ static int hash_get_next_key(struct bpf_map *map, void *key, void *next_key)
 	if (node)
 		next = READ_ONCE(node->key);
 	if (hash_read_retry(table, begun)) {
-		/* The walk is long; the second one may not be disturbed. */
+		/* The walk is long, so the second one runs under the lock. */
 		spin_lock(&rmap->lock);
 		node = hash_next(table, key);
 		if (node)
@@ -195,7 +203,7 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 	return err;
 }
 
-/* bpf(2), under rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(). */
 static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 				  u64 flags)
 {
@@ -208,7 +216,7 @@ static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
 	return err;
 }
 
-/* Delete a key; @value, if wanted, gets where it has led. */
+/* Delete a key; @value, if not NULL, gets the value of the entry. */
 static bool hash_take(struct redir_map *rmap, u32 key, void *value)
 {
 	struct target *old = rmap_hash_remove(rmap, key);
@@ -228,7 +236,7 @@ static int hash_delete(struct redir_map *rmap, u32 key)
 	return hash_take(rmap, key, NULL) ? 0 : -ENOENT;
 }
 
-/* bpf(2), under rcu_read_lock(). */
+/* Runs in bpf(2), under rcu_read_lock(). */
 static map_ret_t hash_delete_elem(struct bpf_map *map, void *key)
 {
 	struct redir_map *rmap = to_redir_map(map);
@@ -277,11 +285,11 @@ static const struct batch_ops hash_batch = {
 };
 
 /**
- * rmap_hash_memory() - what a hash takes
- * @map: the map, which must not be freed meanwhile
+ * rmap_hash_memory() - memory of a hash
+ * @map: the map
  *
- * Context: any.
- * Return: bytes, those of all CPUs included, without targets that maps share.
+ * Context: any; the caller keeps the map.
+ * Return: bytes, for all possible CPUs, without targets that maps share.
  */
 u64 rmap_hash_memory(const struct bpf_map *map)
 {
@@ -299,7 +307,7 @@ static void hash_free(struct bpf_map *map)
 
 /**
  * rmap_hash_alloc() - make a pending hash
- * @attr: what user space asks for
+ * @attr: the attributes from user space
  *
  * Context: bpf(2), sleeps.
  * Return: the map, or an error pointer as from rmap_map_alloc() or
@@ -324,10 +332,11 @@ struct bpf_map *rmap_hash_alloc(union bpf_attr *attr)
 }
 
 /**
- * rmap_hash_set_ops() - put our operations over the kernel's
- * @ops: a copy of the built-in's
+ * rmap_hash_set_ops() - set the operations of claimed hashes
+ * @ops: a copy of the built-in's operations
  *
- * Context: bpf(2) of who creates the first such map; a raw spinlock is held.
+ * Context: bpf(2), in the task that creates the first map of this kind; under a
+ * raw spinlock.
  */
 void rmap_hash_set_ops(struct bpf_map_ops *ops)
 {

@@ -2,28 +2,29 @@
 /*
  * The table of a hash: targets by key.
  *
- * Owns nodes of 16 bytes in an array that is as long as the map can have
- * entries, chained by number from buckets of 4 bytes. A key's bucket is its
- * product with a random multiplier, so that keys cannot be chosen to share
- * one. Both lie in bpf_dtab.dev_index_head, buckets first, behind one empty bucket
- * of the kernel's own kind, which is all that stock code ever finds there.
+ * This file owns the nodes, 16 bytes each, in an array of max_entries nodes,
+ * and the buckets, 4 bytes each, which link to chains of nodes. A key's bucket
+ * comes from the product of the key and a random number, so that nobody can
+ * choose keys that share a bucket. bpf_dtab.dev_index_head points to the memory
+ * of all of this. It begins with one empty bucket of the kernel's type, the
+ * only one that the kernel's own code ever finds there; then come our buckets,
+ * then the nodes.
  *
- * Readers, in NAPI or in bpf(2), walk a chain under RCU, without a lock.
- * Chains change under redir_map.lock, in bpf(2) and in the sweep, a work item.
+ * Readers, in NAPI or in bpf(2), walk a chain under RCU, without a lock. Chains
+ * change under redir_map.lock, in bpf(2) and in the sweep, a work item.
  *
- * A deleted node may be used for another key at once, though readers may stand
- * on it. Its use would lead them astray, so it is counted: hash_table.recycled
- * goes up after the node was unlinked and before it is written to. A reader
- * that sees the same count before and after its walk has met no such node;
- * else it walks again. A reader that has started after the count went up
- * cannot reach the node, for it sees the unlinking as well. A deleted node
- * keeps its link to the next one, so that no walk gets lost: each one ends.
+ * A deleted node may be used for another key at once, even if a reader is
+ * visiting it, which would go on in the wrong chain. So hash_table.recycled
+ * counts deletions: it is incremented after the node has been unlinked, and
+ * before the node is written to. A reader that sees the same count before and
+ * after its walk has visited no such node; otherwise it walks again. A reader
+ * that starts after the increment also sees the unlinking, and cannot reach the
+ * node. A deleted node keeps its link to the next node, so each walk ends.
  *
- * A dead target in a node reads as if the key were missing. When a device has
- * left, the sweep lets go of its target in one pass over the nodes, without
- * taking them out of their chains: they lead to rmap_target_none then, which is
- * dead. Whoever inserts into such a chain takes them out, and so does, from all
- * chains, who finds the map full.
+ * The key of a node with a dead target reads as missing. When a device has
+ * left, the sweep replaces its target in all nodes by rmap_target_none, which
+ * is dead, and leaves the nodes in their chains. The next insert unlinks them
+ * from its chain; an insert into a full map, from all chains.
  */
 #include <linux/log2.h>
 #include <linux/random.h>
@@ -33,14 +34,14 @@
 #include "map.h"
 #include "target_device.h"
 
-/* How much of a table is walked between two chances to reschedule. */
+/* Buckets and nodes that the sweep visits before it may reschedule. */
 #define HASH_SWEEP_BUCKETS 1024
 #define HASH_SWEEP_NODES 4096
 #define HASH_UNROLL 8
 
 /*
- * The first bucket that may have a chain: most have none, so they are looked at two
- * at a time. (There is an even number of them, and their memory is aligned.)
+ * Skip empty buckets. Most buckets are empty, so two are tested at a time, when
+ * the address allows. (The number of buckets is even.)
  */
 static const u32 *hash_skip_empty(const u32 *bucket, const u32 *stop)
 {
@@ -51,7 +52,7 @@ static const u32 *hash_skip_empty(const u32 *bucket, const u32 *stop)
 	return bucket;
 }
 
-/* The smallest key of a chain, from a key on. Chains are short, and in no order. */
+/* Find the smallest key >= @from of a chain. Chains are short and unordered. */
 static struct hash_node *hash_smallest(const struct hash_table *table,
 				       const u32 *bucket, u32 from)
 {
@@ -75,12 +76,13 @@ static struct hash_node *hash_smallest(const struct hash_table *table,
 }
 
 /**
- * rmap_hash_next_live() - the first key at a place or behind it
+ * rmap_hash_next_live() - find the first live key at a place or behind it
  * @table: the table
- * @place: see hash_place()
- * @end: where to stop looking; a multiple of 2^32
+ * @place: the place: see hash_place()
+ * @end: the place to stop at; a multiple of 2^32
  *
- * Context: under redir_map.lock, or in a read loop.
+ * Context: under redir_map.lock, or between hash_read_begin() and
+ * hash_read_retry().
  * Return: the key's node; NULL if there is none before @end.
  */
 struct hash_node *rmap_hash_next_live(const struct hash_table *table, u64 place,
@@ -112,30 +114,30 @@ static struct hash_node *hash_new_node(struct redir_map *rmap)
 		table->free = node->key;
 		return node;
 	}
-	/* The last of 2^31 nodes would have no link. */
+	/* The link to the last of 2^31 nodes would not fit into 32 bits. */
 	if (table->fresh == min_t(u32, rmap->dtab.map.max_entries, S32_MAX))
 		return NULL;
 	return hash_node(table, hash_nth_link(table->fresh++));
 }
 
-/* Free a node that no chain leads to any more. */
+/* Free a node that has been unlinked. */
 static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
 
 	lockdep_assert_held(&rmap->lock);
 
-	/* Who sees the new count sees the node unlinked... */
+	/* A reader that sees the new count sees the node unlinked... */
 	smp_store_release(&table->recycled, table->recycled + 1);
-	/* ...and who sees the node written to sees the new count. */
+	/* ...and a reader that sees a write below sees the new count. */
 	smp_wmb();
-	/* The sweep looks at free nodes as well. */
+	/* The sweep visits free nodes as well. */
 	RCU_INIT_POINTER(node->target, &rmap_target_none);
 	WRITE_ONCE(node->key, table->free);
 	table->free = hash_link(table, node);
 }
 
-/* Take a key out. What its node pointed to is the caller's to detach. */
+/* Unlink and free a node; the caller detaches the returned target. */
 static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
@@ -154,13 +156,13 @@ static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 }
 
 /**
- * rmap_hash_remove() - take a key out
+ * rmap_hash_remove() - remove a key
  * @rmap: the map
  * @key: the key
  *
  * Context: under redir_map.lock.
- * Return: what the key led to, dead or alive, the caller's to detach; NULL if
- * there is no such key.
+ * Return: the key's target, live or dead, for rmap_hash_detach(); NULL if there
+ * is no such key.
  */
 struct target *rmap_hash_remove(struct redir_map *rmap, u32 key)
 {
@@ -178,11 +180,11 @@ struct target *rmap_hash_remove(struct redir_map *rmap, u32 key)
 }
 
 /**
- * rmap_hash_detach() - let go of what a node has led to
+ * rmap_hash_detach() - drop a node's use of its target
  * @rmap: the map
  * @key: the node's key
- * @target: where it has led
- * @cause: why not any more
+ * @target: the target that the node has had
+ * @cause: why the node has lost the target
  *
  * Context: under redir_map.lock and rcu_read_lock().
  */
@@ -197,7 +199,7 @@ void rmap_hash_detach(struct redir_map *rmap, u32 key, struct target *target,
 	rmap_holder_detach(&rmap->holder, target, 1);
 }
 
-/* Take out a node of a dead target. */
+/* Remove a node with a dead target. */
 static void hash_clean_node(struct redir_map *rmap, u32 *link)
 {
 	u32 key = hash_node(hash_table(&rmap->dtab.map), *link)->key;
@@ -206,7 +208,7 @@ static void hash_clean_node(struct redir_map *rmap, u32 *link)
 			 REDIRMAP_CAUSE_UNREGISTER);
 }
 
-/* Take nodes of dead targets out of a chain. */
+/* Remove the nodes with dead targets from a chain. */
 static void hash_clean_chain(struct redir_map *rmap, u32 *link)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
@@ -226,7 +228,7 @@ static void hash_clean_chain(struct redir_map *rmap, u32 *link)
 	}
 }
 
-/* Let go of all dead targets, chain by chain. */
+/* Remove the nodes with dead targets from all chains. */
 static void hash_sweep_chains(struct redir_map *rmap)
 {
 	struct hash_table *table = hash_table(&rmap->dtab.map);
@@ -255,7 +257,10 @@ static __always_inline bool hash_sweep_node(const struct bpf_map *map,
 					    struct hash_node *node,
 					    const struct target *dead)
 {
-	/* Under redir_map.lock: a plain load, to be part of the comparison. */
+	/*
+	 * Under redir_map.lock a plain load is enough, which x86 does in the
+	 * comparison's instruction.
+	 */
 	if (likely(unrcu_pointer(node->target) != dead))
 		return false;
 	hash_empty_node(map, node, dead);
@@ -263,8 +268,9 @@ static __always_inline bool hash_sweep_node(const struct bpf_map *map,
 }
 
 /*
- * Let go of one dead target in some nodes; returns how many have led there.
- * Runs over a whole table, so it is unrolled, and reads nothing but the nodes.
+ * Replace a dead target in @n nodes; returns how many nodes had it. The sweep
+ * calls this for all nodes of a table, so the loop is unrolled, and reads
+ * nothing but the nodes.
  */
 static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 			    u32 n, const struct target *dead)
@@ -285,11 +291,11 @@ static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 }
 
 /**
- * rmap_hash_sweep() - let go of dead targets
- * @holder: the map's part
- * @dead: the one to look for; NULL for all of them
+ * rmap_hash_sweep() - release dead targets
+ * @holder: the map's holder
+ * @dead: the dead target to release; NULL for all dead targets
  *
- * Context: work item.
+ * Context: work item, sleeps.
  */
 void rmap_hash_sweep(struct holder *holder, struct target *dead)
 {
@@ -319,8 +325,8 @@ void rmap_hash_sweep(struct holder *holder, struct target *dead)
 }
 
 /*
- * A node for a new key. Where a full map holds entries of devices that have
- * left, which are in it no more, they make room now.
+ * Get a node for a new key. When the table has none left, nodes with dead
+ * targets are removed, because users do not see them as entries.
  */
 static struct hash_node *hash_need_node(struct redir_map *rmap)
 {
@@ -341,10 +347,10 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
  * rmap_hash_insert() - add a key that the table does not have
  * @rmap: the map
  * @key: the key
- * @target: where it is to lead
+ * @target: the target for the key
  *
- * Context: under redir_map.lock, inside the RCU read section that @target was
- * attached in.
+ * Context: under redir_map.lock, inside the RCU read section in which @target
+ * was attached.
  * Return: 0; -E2BIG when the map is full.
  */
 int rmap_hash_insert(struct redir_map *rmap, u32 key, struct target *target)
@@ -370,8 +376,8 @@ int rmap_hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 }
 
 /*
- * Where nodes begin in the table's memory: behind the kernel's bucket, ours, and
- * the node that leads nowhere.
+ * Offset of node 0 in the table's memory: behind the kernel's bucket, our
+ * buckets, and the node at link 0.
  */
 static u64 hash_nodes_offset(u64 buckets)
 {
@@ -380,8 +386,8 @@ static u64 hash_nodes_offset(u64 buckets)
 }
 
 /**
- * rmap_hash_table_size() - what a table takes
- * @max_entries: entries that it can have
+ * rmap_hash_table_size() - memory of a table
+ * @max_entries: the most entries that the table can have
  * @buckets: number of buckets
  *
  * Context: any.
@@ -394,8 +400,8 @@ u64 rmap_hash_table_size(u32 max_entries, u64 buckets)
 }
 
 /**
- * rmap_hash_table_alloc() - give a map its table
- * @rmap: from rmap_map_alloc()
+ * rmap_hash_table_alloc() - allocate the table of a map
+ * @rmap: the map, from rmap_map_alloc()
  *
  * Context: bpf(2), sleeps.
  * Return: 0, -ENOMEM; -EINVAL when there would be more than 2^31 buckets.
@@ -409,15 +415,16 @@ int rmap_hash_table_alloc(struct redir_map *rmap)
 	void *memory;
 
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
-	/* Look-ups read one cache line of it. */
+	/* Look-ups read one cache line of struct hash_table. */
 	BUILD_BUG_ON(offsetof(struct hash_map, table) % SMP_CACHE_BYTES +
 		     offsetofend(struct hash_table, recycled) > SMP_CACHE_BYTES);
 
 	if (max_entries > 1UL << 31)
 		return -EINVAL;
 	/*
-	 * Twice as many as keys, for short chains; half of what a u32 can
-	 * number, so that there are numbers behind the last place of all keys.
+	 * At least twice as many buckets as keys, for short chains; but at most
+	 * 2^31, so that the number of buckets fits into the upper half of a
+	 * place as well, which hash_end() needs.
 	 */
 	buckets = min(2ULL << order_base_2(max_entries), 1ULL << 31);
 

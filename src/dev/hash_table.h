@@ -9,22 +9,23 @@
 
 /**
  * struct hash_table - the table of a hash
- * @multiplier: random, odd
- * @nodes: what links count from, and where the buckets end
- * @first: the first bucket, counted from there: minus the number of buckets
- * @recycled: how many nodes have been taken out of a chain
+ * @multiplier: a random odd number, for hash_bucket()
+ * @nodes: the address that links are relative to; the buckets end there
+ * @first: index of the first bucket relative to @nodes: minus the number of
+ *	buckets
+ * @recycled: number of nodes that have been taken out of a chain
  * @free: link to the first free node that has been used before
- * @fresh: how many nodes have ever been used
- * @swept: rmap_target_deaths() when the table was last swept
+ * @fresh: number of nodes that have ever been used
+ * @swept: rmap_target_deaths() when all chains were last cleaned
  */
 struct hash_table {
-	/* hot: per packet, beside one bucket and one node; written by deletes */
+	/* hot: read per packet, beside a bucket and a node; deletes write it */
 	u64 multiplier;
 	s64 first;
 	u64 *nodes;
 	u32 recycled;
 
-	/* cold, under redir_map.lock */
+	/* cold: under redir_map.lock */
 	u32 free;
 	u32 fresh;
 	unsigned int swept;
@@ -32,26 +33,26 @@ struct hash_table {
 
 /**
  * struct hash_map - a hash
- * @rmap: what all maps have
- * @table: where its keys lead
+ * @rmap: the part that all kinds of maps have
+ * @table: the targets, by key
  */
 struct hash_map {
 	struct redir_map rmap;
-	/* its hot part in one cache line */
+	/* aligned so that its hot part is in one cache line */
 	struct hash_table table ____cacheline_aligned;
 };
 
 /**
- * struct hash_node - an entry, or a free place for one
- * @key: the key; of a free node, the link to the next free one
+ * struct hash_node - an entry, or a free node
+ * @key: the key; in a free node the link to the next free node
  * @next: link to the next node of the chain
- * @target: where the key leads; &rmap_target_none when that has left, and
- *	nobody has needed the node since
+ * @target: the target of the key; &rmap_target_none in a freed node, and in a
+ *	node whose target has died and was swept
  *
- * Links are 32 bits: node i has 2 * i + 2, which is its distance from
+ * A link has 32 bits. The link to node i is 2 * i + 2, its distance from
  * hash_table.nodes in units of 8 bytes, so that the processor finds a node by
- * its link without a shift. 0 ends a chain; there is a node there too, in no
- * chain, which leads nowhere.
+ * its link without a shift. Link 0 ends a chain. There is a node at link 0,
+ * too: it is in no chain, and its target is &rmap_target_none.
  */
 struct hash_node {
 	u32 key;
@@ -64,7 +65,8 @@ struct hash_node {
  * @table: the table
  * @link: the link; 0 leads to the node that is in no chain
  *
- * Context: under redir_map.lock, or in a read loop.
+ * Context: under redir_map.lock, or between hash_read_begin() and
+ * hash_read_retry().
  * Return: the node.
  */
 static __always_inline struct hash_node *
@@ -88,7 +90,7 @@ static inline u32 hash_nth_link(u32 i)
 /**
  * hash_link() - the link to a node
  * @table: the table
- * @node: a node of it
+ * @node: a node of the table
  *
  * Context: any.
  * Return: the link.
@@ -112,7 +114,7 @@ static inline struct hash_table *hash_table(const struct bpf_map *map)
 }
 
 /**
- * hash_buckets() - how many buckets a table has
+ * hash_buckets() - number of buckets of a table
  * @table: the table
  *
  * Context: any.
@@ -141,13 +143,13 @@ static inline u32 *hash_nth_bucket(const struct hash_table *table, u64 n)
  * @table: the table
  * @key: the key
  *
- * By the upper half of a product, of which as many bits as are needed count
- * backwards from the end of the buckets, where the nodes begin: so the processor
- * needs one address for both.
+ * The low bits of the upper half of the product key * multiplier count
+ * backwards from the end of the buckets. The nodes begin there, so the
+ * processor needs one address for buckets and nodes.
  *
  * Runs in NAPI, bottom halves off, per packet, and in bpf(2).
  *
- * Return: the link to the first node of the chain that @key is in, if in any.
+ * Return: the link to the first node of the chain that may have @key.
  */
 static __always_inline u32 *hash_bucket(const struct hash_table *table, u32 key)
 {
@@ -156,30 +158,30 @@ static __always_inline u32 *hash_bucket(const struct hash_table *table, u32 key)
 }
 
 /**
- * hash_read_begin() - begin to walk without a lock
+ * hash_read_begin() - begin a walk without a lock
  * @table: the table
  *
- * A walk may meet a node that is recycled meanwhile: see hash_table.c. As with
- * a seqcount, loads from here to hash_read_retry() are plain ones.
+ * A node may be recycled during the walk: see hash_table.c. As with a seqcount,
+ * loads between here and hash_read_retry() need no READ_ONCE().
  *
  * Runs in NAPI, bottom halves off, per packet, and in bpf(2), under RCU.
  *
- * Return: what hash_read_retry() wants to know.
+ * Return: a count for hash_read_retry().
  */
 static __always_inline u32 hash_read_begin(const struct hash_table *table)
 {
-	/* Pairs with hash_free_node(). */
+	/* Pairs with the release in hash_free_node(). */
 	return smp_load_acquire(&table->recycled);
 }
 
 /**
  * hash_read_retry() - end a walk without a lock
  * @table: the table
- * @begun: from hash_read_begin()
+ * @begun: the count from hash_read_begin()
  *
- * Runs as hash_read_begin().
+ * Runs in NAPI, bottom halves off, per packet, and in bpf(2), under RCU.
  *
- * Return: true when the walk may have gone astray and has to be done again.
+ * Return: true when a node was recycled, so that the walk has to be repeated.
  */
 static __always_inline bool hash_read_retry(const struct hash_table *table,
 					    u32 begun)
@@ -189,12 +191,13 @@ static __always_inline bool hash_read_retry(const struct hash_table *table,
 }
 
 /**
- * hash_walk() - the node of a key
+ * hash_walk() - find the node of a key
  * @table: the table
  * @key: the key
  *
- * Context: under redir_map.lock, or in a read loop.
- * Return: the node, which may lead nowhere; NULL if the key has none.
+ * Context: under redir_map.lock, or between hash_read_begin() and
+ * hash_read_retry().
+ * Return: the node, whose target may be dead; NULL if the key has none.
  */
 static __always_inline struct hash_node *
 hash_walk(const struct hash_table *table, u32 key)
@@ -211,16 +214,17 @@ hash_walk(const struct hash_table *table, u32 key)
 }
 
 /**
- * hash_place() - a key's place in the order in which keys are iterated
+ * hash_place() - the place of a key in the order of iteration
  * @table: the table
- * @key: the key, which need not be there
+ * @key: the key, which the table need not have
  *
- * By bucket, and by number in a bucket. It depends on the key alone, so an
- * iteration that goes on from the last key's place passes no key twice, whatever
- * comes and goes, and none over that stays.
+ * Keys are ordered by bucket, and by number within a bucket. A place depends on
+ * the key alone. So an iteration that goes on behind the last key's place
+ * visits no key twice, and misses no key that stays, whatever other keys come
+ * and go.
  *
  * Context: any.
- * Return: the place: the bucket in the upper half, the key in the lower.
+ * Return: the place: the bucket in the upper half, the key in the lower half.
  */
 static inline u64 hash_place(const struct hash_table *table, u32 key)
 {
