@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Creation: how device maps are made, in the place of the kernel's.
+ * Creation: the module makes device maps in the place of the kernel. It hooks
+ * two functions:
  *
- *  dev_map_alloc()	replaced, when the policy claims the map's name:
- *			ours makes the map, pending (see map.c).
- *  dev_map_alloc_check() where there is such a thing: it comes before, and would
- *			refuse values with counters. It gets to see a size that
- *			it knows, and dev_map_alloc() a mark.
+ *  dev_map_alloc	replaced by create_map(), if the policy claims the map's
+ *			name: create_map() makes a pending map (see map.c).
+ *  dev_map_alloc_check	observed, on kernels that have it. The kernel calls it
+ *			before dev_map_alloc(), and it would refuse values with
+ *			counters. So the handler puts a size that the kernel
+ *			knows into the attributes, and a mark for create_map().
  *
- * The handlers run in bpf(2), with preemption off. create_map() holds the module
- * while it runs; its reference is taken in the handler.
+ * This file owns the hooks. Their handlers run in bpf(2), with preemption off.
+ * The handler takes a reference to the module for create_map().
  */
 #include <linux/bpf.h>
 #include <linux/module.h>
@@ -21,13 +23,13 @@
 #include "policy.h"
 #include "value.h"
 
-/* At the end of bpf_attr: the map is to have values with counters. */
+/* The mark, at the end of bpf_attr: the map is to have values with counters. */
 #define CREATE_COUNTS 0x7265646972766c73ULL
 
 /*
- * Where the mark is: behind the attributes of BPF_MAP_CREATE. map_create() begins
- * with a look whether there is anything but zeroes, and nobody looks again. So a
- * mark that stays, since the module has gone, means nothing.
+ * The mark is behind the attributes of BPF_MAP_CREATE. map_create() has tested
+ * before that there are only zeroes, and nothing reads these bytes later. So a
+ * mark that stays because the module was unloaded meanwhile does no harm.
  */
 static u64 *create_mark(union bpf_attr *attr)
 {
@@ -39,8 +41,8 @@ static u64 *create_mark(union bpf_attr *attr)
 }
 
 /*
- * Should the module go between the two functions, the kernel makes a map of its
- * own, whose values are those that it has checked.
+ * If the module is unloaded between the two functions, the kernel makes a stock
+ * map, with values of the size that it has checked.
  */
 static void *create_check_entered(const unsigned long *args)
 {
@@ -53,7 +55,10 @@ static void *create_check_entered(const unsigned long *args)
 	return NULL;
 }
 
-/* In the place of dev_map_alloc(); the handler has taken a reference. */
+/*
+ * Runs in the place of dev_map_alloc(). The handler has taken a reference to
+ * the module.
+ */
 static struct bpf_map *create_map(union bpf_attr *attr)
 {
 	struct bpf_map *map;
@@ -64,7 +69,7 @@ static struct bpf_map *create_map(union bpf_attr *attr)
 	}
 	map = rmap_kind_find(attr->map_type)->alloc(attr);
 
-	/* rmmod waits for tasks to leave our text: see main.c. */
+	/* rmmod waits for tasks in the module's text: see main_wait(). */
 	module_put(THIS_MODULE);
 	return map;
 }
@@ -77,7 +82,7 @@ static void *create_entered(const unsigned long *args)
 	if (!kind || !kind->alloc)
 		return NULL;
 
-	/* What has a mark is claimed, though the policy may have changed since. */
+	/* A map with a mark is claimed even if the policy has changed since. */
 	if ((*create_mark(attr) != CREATE_COUNTS &&
 	     !rmap_policy_claims_new(attr)) ||
 	    !try_module_get(THIS_MODULE))
