@@ -2,21 +2,23 @@
 /*
  * Broadcasts: frames and packets through a group, to all of its members.
  *
- * Natively a flush of a group's bulk queue has up to 16 frames, which are handed
- * on member by member: each gets copies, in a batch, and the last one the
- * originals. In generic XDP it is the same, packet by packet.
+ * In native XDP a flush of a group's bulk queue has up to 16 frames. Each
+ * member in turn gets copies of all of them, in a batch, and the last member
+ * gets the originals. In generic XDP each packet is sent to all members in the
+ * same way.
  *
- * The members are a list that holder.c keeps: changed under its lock, read here
- * under RCU. There is one for each target that keys lead to, with the number
- * of the keys, so that the cost of a broadcast follows the members, not the
- * map's capacity. A member that is down, too small, or that cannot transmit
- * such frames is passed over; one whose driver fails, or that there is no
- * memory for, loses its copies. Neither concerns the others.
+ * holder.c owns the list of members, which changes under its lock and is read
+ * here under RCU. There is one member for each target that keys lead to, with
+ * the number of the keys, so the cost of a broadcast grows with the members,
+ * not with the map's capacity. A broadcast skips a member that is down, too
+ * small, or that cannot transmit such frames. A member whose driver fails loses
+ * its copies, and so does a member when there is no memory for copies. Other
+ * members are not affected.
  *
- * All runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
- * halves off, which is also what protects the bulk queue (see bulkq.c); a group
+ * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
+ * bottom halves off, which also protects the bulk queue (see bulkq.c). A group
  * and the ports of its members outlive a grace period after the last lookup
- * that could lead here.
+ * that could return them.
  */
 #include <linux/bitops.h>
 #include <linux/bpf.h>
@@ -37,15 +39,15 @@
 
 /**
  * struct group_batch - the frames of a flush
- * @frame: the frames; each is dropped that is not handed on
- * @count: how many there are
- * @all: a bit for each
- * @wanted: a bit for each that there was a member for
- * @longest: bytes of the longest one
- * @frags: one of them has fragments
+ * @frame: the frames; the kernel drops those that the last member does not take
+ * @count: number of frames
+ * @all: a set bit for each frame
+ * @wanted: a set bit for each frame that a member was there for
+ * @longest: length of the longest frame, in bytes
+ * @frags: a frame has fragments
  * @exclude_ingress: see struct group_port
- * @rx: where they have come from; NULL when each frame tells
- * @flags: as of ndo_xdp_xmit
+ * @rx: the ingress; NULL when dev_rx of each frame is valid instead
+ * @flags: flags of ndo_xdp_xmit
  */
 struct group_batch {
 	struct xdp_frame **frame;
@@ -59,7 +61,7 @@ struct group_batch {
 	u32 flags;
 };
 
-/* Why a member cannot have such frames, or REDIRMAP_DROP_COUNT. */
+/* Why a member cannot transmit such frames, or REDIRMAP_DROP_COUNT. */
 static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
 					bool frags)
 {
@@ -72,7 +74,7 @@ static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
 	return REDIRMAP_DROP_COUNT;
 }
 
-/* Look at each frame's own length, fragments and ingress. */
+/* The frames for a member; looks at length, fragments and ingress of each. */
 static noinline u32 group_frames_for_each(struct group_batch *batch,
 					  const struct port *port,
 					  unsigned long uses)
@@ -99,7 +101,10 @@ static noinline u32 group_frames_for_each(struct group_batch *batch,
 	return to_send;
 }
 
-/* Which frames are for a member? Runs in NAPI, bottom halves off, per flush. */
+/*
+ * The frames for a member, a bit for each. Runs in NAPI, bottom halves off, per
+ * flush and member.
+ */
 static u32 group_frames_for(struct group_batch *batch, const struct port *port,
 			    unsigned long uses)
 {
@@ -117,10 +122,10 @@ static u32 group_frames_for(struct group_batch *batch, const struct port *port,
 }
 
 /**
- * rmap_group_drop() - count frames of a map that are lost, and are no device's
- * @entry: a group's entry
+ * rmap_group_drop() - count broadcast frames that were lost without a target
+ * @entry: the group's entry
  * @reason: why
- * @packets: how many, not 0
+ * @packets: number of frames, not 0
  *
  * Context: bottom halves off.
  */
@@ -129,19 +134,19 @@ void rmap_group_drop(const struct kern_dtab_netdev *entry,
 {
 	const struct group_port *group = group_of(entry->dev);
 
-	/* What has no entries yet shares a group, and counts for itself. */
+	/* map_group() counts for the group that maps without entries share. */
 	if (group->map)
 		rmap_stats_map_drop(group->counters, group->map, reason,
 				    packets);
 }
 
-/* The device of a flush, for the tracepoint. */
+/* The ingress of a flush, for the tracepoint. */
 static struct net_device *group_batch_rx(const struct group_batch *batch)
 {
 	return batch->rx ?: batch->frame[0]->dev_rx;
 }
 
-/* Not all frames are for this member. */
+/* Copy some frames, when not all are for this member. */
 static noinline int group_copy_some(struct xdp_frame **copy,
 				    const struct group_batch *batch,
 				    const struct port *port, u32 to_send)
@@ -155,7 +160,10 @@ static noinline int group_copy_some(struct xdp_frame **copy,
 	return n;
 }
 
-/* Runs in NAPI, bottom halves off, per flush and member but one. */
+/*
+ * Send copies to a member. Runs in NAPI, bottom halves off, per flush and
+ * member but the last.
+ */
 static void group_xmit_copies(const struct group_batch *batch,
 			      const struct port *port, u32 to_send,
 			      u32 flags)
@@ -184,7 +192,10 @@ static void group_xmit_copies(const struct group_batch *batch,
 		xdp_return_frame_rx_napi(copy[i]);
 }
 
-/* The same for the last member; returns how many frames are gone for good. */
+/*
+ * Send the originals to the last member; returns how many frames the kernel
+ * must not free. Runs in NAPI, bottom halves off, per flush.
+ */
 static int group_xmit_originals(const struct group_batch *batch,
 				const struct port *port, u32 to_send)
 {
@@ -193,7 +204,7 @@ static int group_xmit_originals(const struct group_batch *batch,
 
 	if (likely(to_send == batch->all)) {
 		n = batch->count;
-		/* All places at once: that is faster than to count. */
+		/* A fixed size is faster than one that depends on n. */
 		memcpy(&bulk.frame[1], batch->frame,
 		       DEV_MAP_BULK_SIZE * sizeof(*batch->frame));
 	} else {
@@ -207,7 +218,7 @@ static int group_xmit_originals(const struct group_batch *batch,
 
 	sent = rmap_port_xmit(port, &bulk, n, batch->rx, batch->flags);
 
-	/* The kernel frees what is at the end. */
+	/* The kernel frees the frames at the end. */
 	for (i = max(sent, 0); unlikely(i < n); i++)
 		batch->frame[left++] = bulk.frame[1 + i];
 	n = batch->count - left;
@@ -220,18 +231,19 @@ static int group_xmit_originals(const struct group_batch *batch,
 /**
  * rmap_group_xdp_xmit() - flush of a group's bulk queue
  * @dev: the pseudo device
- * @n: how many frames there are, at most DEV_MAP_BULK_SIZE
+ * @n: number of frames, at most DEV_MAP_BULK_SIZE
  * @frames: the frames
- * @flags: as of ndo_xdp_xmit
+ * @flags: flags of ndo_xdp_xmit
  *
- * Each member is served when the next one is known, so that the last one is
- * known to be it, and one that is served again is not flushed before.
+ * A member gets its frames only when the next one has been found. So the last
+ * one is known, and a member that gets the frames several times is flushed
+ * once.
  *
  * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
  * halves off, once per up to 16 frames.
  *
- * Return: how many, from the first one on, are gone for good. The kernel frees
- * the others: the last member has not taken them, or there is none.
+ * Return: number of frames, from the first one on, that the last member has
+ * taken. The kernel frees the others.
  */
 int rmap_group_xdp_xmit(struct net_device *dev, int n,
 			struct xdp_frame **frames, u32 flags)
@@ -252,7 +264,7 @@ int rmap_group_xdp_xmit(struct net_device *dev, int n,
 	unsigned long uses;
 	int i, gone = 0;
 
-	/* There is a bit for each frame. */
+	/* There must be a bit for each frame. */
 	BUILD_BUG_ON(BITS_PER_TYPE(batch.all) < DEV_MAP_BULK_SIZE);
 
 	lockdep_assert_in_softirq();
@@ -287,7 +299,10 @@ int rmap_group_xdp_xmit(struct net_device *dev, int n,
 	return gone;
 }
 
-/* Is a packet meant for a member? As group_skb_allowed(). */
+/*
+ * Is a packet meant for a member? Runs in the receive path, bottom halves off,
+ * per packet and member.
+ */
 static bool group_skb_is_for(const struct group_port *group,
 			     const struct port *port,
 			     const struct xdp_rxq_info *rxq)
@@ -299,7 +314,10 @@ static bool group_skb_is_for(const struct group_port *group,
 	return !rmap_ingress_is_below(rxq->dev, port->real);
 }
 
-/* Can a member have it? Runs in the receive path, bottom halves off. */
+/*
+ * Can a member transmit a packet? Counts a packet that it cannot. Runs in the
+ * receive path, bottom halves off, per packet and member.
+ */
 static bool group_skb_allowed(const struct port *port,
 			      const struct sk_buff *skb, unsigned long uses)
 {
@@ -317,7 +335,10 @@ static bool group_skb_allowed(const struct port *port,
 	return true;
 }
 
-/* Fragments are not shared, for those who get them may write to them. */
+/*
+ * Send a copy to a member. Fragments and data for a program are not shared,
+ * because receivers and programs may write to them.
+ */
 static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
 				struct xdp_rxq_info *rxq)
 {
@@ -336,13 +357,14 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
 }
 
 /**
- * rmap_group_start_xmit() - a broadcast in generic XDP
- * @skb: the packet, from the MAC header on; consumed
+ * rmap_group_start_xmit() - ndo_start_xmit of a group: a broadcast in generic
+ * XDP
+ * @skb: the packet, data at the MAC header; consumed
  * @dev: the pseudo device
  *
  * Runs in the receive path, bottom halves off, per packet.
  *
- * Return: NETDEV_TX_OK: what members could not send is counted with them.
+ * Return: NETDEV_TX_OK. Members count the packets that they could not send.
  */
 netdev_tx_t rmap_group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -379,17 +401,17 @@ netdev_tx_t rmap_group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 }
 
 /**
- * rmap_group_select_queue() - there is one queue only
+ * rmap_group_select_queue() - ndo_select_queue of a group
  * @dev: the pseudo device
  * @skb: the packet, in generic XDP
- * @sb_dev: NULL
+ * @sb_dev: not used
  *
- * Core is about to write the queue's number into the packet, where members with
- * a program want to find the one that it has come by.
+ * Core is about to write the transmit queue's number over the receive queue's
+ * number, which members with a program need.
  *
- * Runs as rmap_group_start_xmit(), before it.
+ * Runs in the receive path, bottom halves off, per packet.
  *
- * Return: the queue's number.
+ * Return: 0, the only queue.
  */
 u16 rmap_group_select_queue(struct net_device *dev, struct sk_buff *skb,
 			    struct net_device *sb_dev)
