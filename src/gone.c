@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What outlives maps and targets: the sums over those that are no more.
+ * Sums over former maps and targets.
  *
- * What has been counted outlives what it was counted for: a namespace keeps, for
- * each family, the sum over its targets and maps that are no more. They are in it
- * from the moment on at which they are listed no longer, by reference while they
- * may still count, and then by their counters' last values. So each is in it or
- * listed, and to be in both or neither a reader must have asked before and after
- * that moment, which the number of them tells: see rmap_gone_leave().
+ * Counters outlive the maps and targets that they belong to: for each family a
+ * network namespace keeps the sum over its former maps and targets. A map or
+ * target leaves the lists that user space reads, and is part of the sum from
+ * that moment on: by reference as long as it may still count, and then by the
+ * last values of its counters. So each map and target is either listed or in
+ * the sum. A reader that reads the lists before that moment and the sum after
+ * it, or the other way round, sees one twice or not at all, and detects that by
+ * the number of former maps and targets: see rmap_gone_leave().
  *
- * What is counted, and how a sum of it looks, the family alone knows: here a sum
- * is so many bytes, zeroed at first, which a map or target adds to.
+ * Only the family knows what it counts. Here a sum is a number of bytes, zeroed
+ * at first, and a map or target adds its counters to it.
  *
- * Maps and targets go in work items and under RTNL; sums are read in process
- * context, by netlink. A spinlock in each protects it.
+ * This file owns struct gone. Maps and targets leave in work items and under
+ * RTNL; netlink reads sums in process context. The spinlock of a struct gone
+ * guards it.
  */
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -26,23 +29,25 @@
 #include "gone.h"
 
 /**
- * struct gone - what was counted for things that are no more
- * @refs: one for each that may come to be one of them
- * @reading: held by the one reader that there is at a time
- * @lock: protects the rest; held for one leaver at a time, whose counters are read
- * @count: how many are no more
- * @leavers: those that may still count, in the order in which they have left; while
- *	there is a reader without those that it has read
- * @told: those that the reader has read
- * @reader: what the reader has added up, or NULL
- * @round: changes with each reader; leavers of an older one are still to be read
+ * struct gone - sum over former maps and targets
+ * @refs: one for each map and target that will leave to it, one for the
+ *	namespace
+ * @reading: admits one reader at a time
+ * @lock: guards the rest; held while the counters of one leaver are read
+ * @count: number of former maps and targets
+ * @leavers: leavers that may still count, in the order in which they have left;
+ *	without those that the present reader has read
+ * @told: leavers that the present reader has read
+ * @reader: the sum of the present reader, or NULL
+ * @round: number of the last reader; it has still to read the leavers with
+ *	another number
  * @size: bytes of a sum
- * @kept: the sum over those that count no more
+ * @kept: the sum over former maps and targets that have been freed
  */
 struct gone {
 	refcount_t refs;
 	struct mutex reading; /* one reader at a time */
-	spinlock_t lock; /* protects the rest */
+	spinlock_t lock; /* all below */
 	u64 count;
 	struct list_head leavers;
 	struct list_head told;
@@ -53,12 +58,12 @@ struct gone {
 };
 
 /**
- * rmap_gone_alloc() - make sums that begin with nothing
- * @size: bytes of a sum; 0 where nothing is counted
- * @gfp: how to allocate; may sleep
+ * rmap_gone_alloc() - make an empty sum
+ * @size: bytes of the sum; 0 for a family without counters
+ * @gfp: allocation flags; may sleep
  *
  * Context: process context, sleeps.
- * Return: the sums with one reference, or NULL without memory.
+ * Return: the sum with one reference, or NULL without memory.
  */
 struct gone *rmap_gone_alloc(size_t size, gfp_t gfp)
 {
@@ -77,10 +82,10 @@ struct gone *rmap_gone_alloc(size_t size, gfp_t gfp)
 
 /**
  * rmap_gone_get() - take a reference
- * @gone: the sums
+ * @gone: the sum
  *
- * Context: any; the caller knows of a reference that stays meanwhile.
- * Return: @gone
+ * Context: any; another reference exists meanwhile.
+ * Return: @gone.
  */
 struct gone *rmap_gone_get(struct gone *gone)
 {
@@ -90,7 +95,7 @@ struct gone *rmap_gone_get(struct gone *gone)
 
 /**
  * rmap_gone_put() - drop a reference
- * @gone: the sums
+ * @gone: the sum
  *
  * Context: any.
  */
@@ -101,12 +106,12 @@ void rmap_gone_put(struct gone *gone)
 }
 
 /**
- * rmap_gone_leaver_init() - get ready for that a map or target is no more
- * @leaver: its part in that
- * @add: see there; called under a spinlock, and twice in a row where counters
- *	that count no more go to the sums and to their reader
+ * rmap_gone_leaver_init() - initialise the leaver of a map or target
+ * @leaver: the leaver
+ * @add: see struct gone_leaver; called under a spinlock, and twice in a row
+ *	when the counters are added to the sum and to its reader's
  *
- * Context: any; nobody else can reach it yet.
+ * Context: any; nobody else can reach the leaver yet.
  */
 void rmap_gone_leaver_init(struct gone_leaver *leaver,
 			   void (*add)(const struct gone_leaver *leaver,
@@ -117,14 +122,15 @@ void rmap_gone_leaver_init(struct gone_leaver *leaver,
 }
 
 /**
- * rmap_gone_leave() - a map or target is listed no longer
- * @gone: the sums, in which what it counts is from here on
- * @leaver: its part in that; nothing is done when it has left already
+ * rmap_gone_leave() - add a map or target to the former ones
+ * @gone: the sum, which includes its counters from here on
+ * @leaver: the leaver of the map or target; nothing is done if it has left
+ *	already
  *
- * Who reads the sums, then the lists, and then the sums again finds their number
- * changed if it has left meanwhile. For that it is called after the lists have
- * ceased to tell of it; or, if they cease to do so afterwards, under a lock that
- * both the lists' reader and who calls this take.
+ * A reader that reads the sum, then the lists, then the sum again must find
+ * another number of former ones if a map or target has left meanwhile. So this
+ * is called after the map or target was taken out of the lists; or, if it is
+ * taken out afterwards, under a lock that readers of the lists take as well.
  *
  * Context: process context.
  */
@@ -140,11 +146,10 @@ void rmap_gone_leave(struct gone *gone, struct gone_leaver *leaver)
 }
 
 /**
- * rmap_gone_keep() - keep what was counted for something that is about to be
- * freed
- * @gone: the sums
- * @leaver: its part in that; nobody counts in it any more. If it has not left yet,
- *	it does now: see rmap_gone_leave()
+ * rmap_gone_keep() - keep the counters of a map or target that is being freed
+ * @gone: the sum
+ * @leaver: the leaver of the map or target, which does not count any more. If
+ *	it has not left yet, it leaves now: see rmap_gone_leave()
  *
  * Context: process context.
  */
@@ -155,13 +160,13 @@ void rmap_gone_keep(struct gone *gone, struct gone_leaver *leaver)
 	if (list_empty(&leaver->node))
 		gone->count++;
 	else if (gone->reader && leaver->round != gone->round)
-		/* The reader, who counts it, will not come by it any more. */
+		/* The reader has it still to read, but will not find it. */
 		leaver->add(leaver, gone->reader);
 	list_del_init(&leaver->node);
 	spin_unlock(&gone->lock);
 }
 
-/* Read one of those that had left when the reader began; false without one. */
+/* Read one leaver that had left before the reader began; false without one. */
 static bool gone_read_next(struct gone *gone)
 {
 	struct gone_leaver *leaver;
@@ -181,19 +186,22 @@ static bool gone_read_next(struct gone *gone)
 }
 
 /**
- * rmap_gone_read() - read what was counted for things that are no more
- * @gone: the sums
- * @sum: written, as many bytes as rmap_gone_alloc() was told
+ * rmap_gone_read() - read the sum over former maps and targets
+ * @gone: the sum
+ * @sum: gets a copy, of the size that rmap_gone_alloc() was called with
  *
- * Those are counted that had left when it began, each once: who goes through them
- * reads one at a time, and rmap_gone_keep() adds those that go before it has come
- * to them. So nobody else waits for longer than for one of them to be read, and a
- * sum never shrinks from one call to the next.
+ * The copy includes all that had left when the read began, each once. The
+ * reader reads one leaver at a time under the lock, and rmap_gone_keep() adds
+ * leavers that are freed before the reader has found them. So other tasks wait
+ * no longer than one leaver takes, and the sum never shrinks from one call to
+ * the next.
  *
- * Context: process context, sleeps. The time follows the number of those that have
- * just left, most of all a device's entries with counters of their own, times the
- * number of CPUs; and other readers of the same sums wait for that.
- * Return: how many are no more, of the moment when it began.
+ * The time grows with the number of leavers that have not been freed yet,
+ * mostly a device's entries with counters of their own, times the number of
+ * CPUs. Other readers of the same sum wait as long.
+ *
+ * Context: process context, sleeps.
+ * Return: number of former maps and targets when the read began.
  */
 u64 rmap_gone_read(struct gone *gone, void *sum)
 {

@@ -8,12 +8,10 @@
 struct gone;
 
 /**
- * struct gone_leaver - of a map or target: how it comes to be no more
- * @node: place among those that are listed no longer, but may still count; empty
- *	before
- * @round: of struct gone, when it left or was last read
- * @add: adds what it has counted to a sum, which has the shape that was agreed on
- *	for the struct gone that it leaves to
+ * struct gone_leaver - part of a map or target, for when it leaves
+ * @node: node in the lists of struct gone after it has left; empty before
+ * @round: gone.round when it left or was last read
+ * @add: adds its counters to a sum; the sum has the family's type
  */
 struct gone_leaver {
 	struct list_head node;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What network namespaces keep of maps and targets that are no more.
+ * The sums of network namespaces over former maps and targets.
  *
- * Owns, for each namespace and each family, the sums that gone.c keeps; they are
- * as large as the family says. Maps and targets have references to them, since
- * a map may outlive the namespace that it was created in.
+ * This file owns a struct gone for each namespace and family, with a sum of the
+ * family's size. Maps and targets have references to it, because a map may
+ * outlive the namespace that it was created in.
  *
- * Made and dropped as namespaces come and go, and by insmod and rmmod; what they
- * are found through does not change meanwhile.
+ * The sums are made and dropped with namespaces, and by insmod and rmmod. The
+ * pointers to them do not change in between, so they need no lock.
  */
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -18,8 +18,8 @@
 #include "kind.h"
 
 /**
- * struct kind_net - what a network namespace keeps
- * @gone: the families' sums, in the order of the table of families
+ * struct kind_net - the sums of a network namespace
+ * @gone: one for each family, in the order of the table of families
  */
 struct kind_net {
 	struct gone *gone[KIND_N_FAMILIES];
@@ -28,12 +28,12 @@ struct kind_net {
 static unsigned int kind_net_id;
 
 /**
- * rmap_kind_gone() - the sums that keep a family's counters in a namespace
+ * rmap_kind_gone() - the sum of a family in a namespace
  * @family: the family
  * @net: the namespace
  *
- * Context: any; the namespace must not go meanwhile.
- * Return: the sums; who keeps them takes a reference.
+ * Context: any; the caller keeps the namespace.
+ * Return: the sum, without a reference.
  */
 struct gone *rmap_kind_gone(const struct family *family, const struct net *net)
 {
@@ -61,7 +61,7 @@ static int __net_init kind_net_enter(struct net *net)
 	gfp_t gfp = GFP_KERNEL;
 	unsigned int i;
 
-	/* Who loads the module has made none of the namespaces that are there. */
+	/* The task that runs insmod has not made the existing namespaces. */
 	if (THIS_MODULE->state == MODULE_STATE_LIVE)
 		gfp |= __GFP_ACCOUNT;
 	for (i = 0; (family = rmap_kind_family(i)); i++) {
@@ -93,9 +93,9 @@ int __init rmap_kind_gone_init(void)
 }
 
 /**
- * rmap_kind_gone_exit() - let go of them
+ * rmap_kind_gone_exit() - drop the sums of all namespaces
  *
- * Context: rmmod, sleeps, with no map and no target left.
+ * Context: rmmod, sleeps; no map and no target is left.
  */
 void rmap_kind_gone_exit(void)
 {

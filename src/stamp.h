@@ -8,12 +8,12 @@
 #include <linux/types.h>
 
 /*
- * Stamps: when something was last counted, in 32 bits beside its counter.
+ * Stamps: the time of the last count, in 32 bits beside a counter.
  *
- * They count so many jiffies, a power of two: 64 ms where there are 250 or 1000 a
- * second, 80 ms with 100, 107 ms with 300. So 32 bits last for more than eight
- * years. Made where frames are lost, in any context; turned into times and ages
- * by those who read counters.
+ * The unit of a stamp is a power of two of jiffies: 64 ms with a HZ of 250 or
+ * 1000, 80 ms with 100, 107 ms with 300. So 32 bits last for more than eight
+ * years. Stamps are made where frames are lost, in any context; readers of
+ * counters turn them into times and ages.
  */
 #define STAMP_JIFFIES roundup_pow_of_two(HZ / 16)
 #define STAMP_YEARS 8
@@ -22,10 +22,12 @@ static_assert(((u64)STAMP_JIFFIES << 32) / HZ >
 	      STAMP_YEARS * 366ULL * 86400);
 
 /**
- * stamp_now() - the present time, for where frames are lost
+ * stamp_now() - the stamp of the present time
  *
- * Context: any; costs a load and a shift.
- * Return: a number that wraps around.
+ * Runs where frames are lost, bottom halves off, per loss; costs a load and a
+ * shift.
+ *
+ * Return: the stamp, which wraps around.
  */
 static inline u32 stamp_now(void)
 {
@@ -33,27 +35,27 @@ static inline u32 stamp_now(void)
 }
 
 /**
- * stamp_time() - when a stamp was made
- * @stamp: of stamp_now(), at most some years old
+ * stamp_time() - the time when a stamp was made
+ * @stamp: a stamp from stamp_now(), at most STAMP_YEARS old
  *
  * Context: any.
- * Return: a time that can be compared, and is not 0.
+ * Return: the time, in units of stamps, to compare with other times; never 0.
  */
 static inline u64 stamp_time(u32 stamp)
 {
 	u64 now = jiffies / STAMP_JIFFIES;
 	u32 age = (u32)now - stamp;
 
-	/* Another CPU may have read a later one. */
+	/* Another CPU may have read later jiffies for the stamp. */
 	return age < U32_MAX - 0xffff ? now - age : now;
 }
 
 /**
- * stamp_age() - how long ago a time is
- * @time: of stamp_time()
+ * stamp_age() - the age of a time
+ * @time: a time from stamp_time()
  *
  * Context: any.
- * Return: milliseconds, to a stamp.
+ * Return: milliseconds, in steps of a stamp.
  */
 static inline u64 stamp_age(u64 time)
 {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What netlink tells of counters: of a map, of a target, of a namespace, of what is
- * no more.
+ * Netlink attributes for counters: of maps, targets, namespaces, and of former
+ * maps and targets.
  *
- * Owns the way from sums to attributes. Called by report.c with sums of its own, in
- * any context. All return 0 or -EMSGSIZE: then who calls cancels the message.
+ * This file owns no data. report.c calls it with sums on its stack, in any
+ * context. All functions return 0, or -EMSGSIZE, on which the caller cancels
+ * the message.
  */
 #include <net/netlink.h>
 #include <uapi/linux/redirmap.h>
@@ -19,7 +20,7 @@ static int report_put_drop(struct sk_buff *skb, u32 reason,
 	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATS_DROP);
 	u64 packets = sum->stats.drops[reason], unsegmented = 0;
 
-	/* A CPU may have counted one more as the latter after the former was read. */
+	/* A CPU may count a packet between the reading of both counters. */
 	if (reason == REDIRMAP_DROP_TOO_LARGE)
 		unsegmented = min(sum->unsegmented, packets);
 	if (!nest || nla_put_u32(skb, REDIRMAP_A_DROP_REASON, reason) ||
@@ -56,9 +57,9 @@ static int report_put_miss(struct sk_buff *skb, u32 action,
 }
 
 /**
- * rmap_report_sum() - tell of counters
+ * rmap_report_sum() - put counters into a message
  * @skb: a message that has been begun
- * @attr: number of the attribute that they are nested in
+ * @attr: number of the attribute that the counters are nested in
  * @sum: the counters
  *
  * Context: any.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters: how many frames have left, and why the others have not.
+ * Counters of frames: those that were sent, and those that were lost, by
+ * reason.
  *
- * Each CPU has its own of a port, beside the port's bulk queue (see bulkq.c),
- * and of a map, in the map's memory. It writes them with bottom halves off,
- * where frames are redirected, flushed, copied, refused. They are read at any
- * time, from netlink, bpf(2) and XDP programs: each counter is right, but they are
- * not all of the same moment. What outlives maps and targets is stats_gone.c's.
+ * Each CPU has its own counters of a port, beside the port's bulk queue (see
+ * bulkq.c), and of a map, in the map's memory. The CPU writes them with bottom
+ * halves off, where frames are redirected, flushed, copied or refused, so they
+ * need no lock. netlink, bpf(2) and XDP programs read them at any time: each
+ * counter is right, but not all are of the same moment. stats_gone.c keeps the
+ * counters of former maps and targets.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -16,11 +18,11 @@
 #include "stats.h"
 
 /**
- * rmap_stats_drop() - count frames that a device has not got
- * @stats: this CPU's counters of the device's port
- * @dev: the device, for the tracepoint
+ * rmap_stats_drop() - count frames that a port has lost
+ * @stats: this CPU's counters of the port
+ * @dev: the real device, for the tracepoint
  * @reason: why
- * @packets: how many, not 0
+ * @packets: number of frames, not 0
  *
  * Context: bottom halves off.
  */
@@ -33,9 +35,10 @@ void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 }
 
 /**
- * rmap_stats_unsegmented() - note that packets are taken for not segmented yet
- * @stats: this CPU's counters of a port, which counts them as too large, too
- * @packets: how many
+ * rmap_stats_unsegmented() - count packets that are probably not segmented yet
+ * @stats: this CPU's counters of a port; the caller counts the packets as too
+ *	large besides
+ * @packets: number of packets
  *
  * Context: bottom halves off.
  */
@@ -49,18 +52,18 @@ void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets)
 
 /**
  * rmap_stats_map_missed() - count a look-up that found no entry
- * @stats: the map's counters, one for each possible CPU
+ * @stats: the map's counters, for each possible CPU
  * @map: the map, for the tracepoint
- * @action: what bpf_redirect_map() returns, an enum xdp_action up to XDP_TX
+ * @action: the action that bpf_redirect_map() returns, up to XDP_TX
  *
- * Context: NAPI, bottom halves off; per packet where a program leaves most of
- * its packets to the stack.
+ * Runs in NAPI, bottom halves off, per packet without an entry; a program may
+ * leave most of its packets to the stack in this way.
  */
 void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 			   u32 action)
 {
 	stats += smp_processor_id();
-	/* Not for what a program leaves to the stack, which may be most of it. */
+	/* Packets that a program leaves to the stack may be most: no stamp. */
 	if (action < STATS_LOSSES)
 		WRITE_ONCE(stats->last_missed[action], stamp_now());
 	u64_stats_inc(&stats->missed[action]);
@@ -68,12 +71,11 @@ void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 }
 
 /**
- * rmap_stats_map_drop() - count frames of broadcasts that a map had no device
- * for
- * @stats: the map's counters, one for each possible CPU
+ * rmap_stats_map_drop() - count broadcast frames that no target counts
+ * @stats: the map's counters, for each possible CPU
  * @map: the map, for the tracepoint
  * @reason: REDIRMAP_DROP_NO_MEMBER or REDIRMAP_DROP_NO_HEADROOM
- * @packets: how many, not 0
+ * @packets: number of frames, not 0
  *
  * Context: bottom halves off.
  */
@@ -93,7 +95,7 @@ void rmap_stats_map_drop(struct stats_map *stats, const struct bpf_map *map,
 	trace_redirmap_drop(NULL, map->id, reason, packets);
 }
 
-/* Frames that were lost for a reason, the last one at some time. */
+/* Add frames that were lost for a reason, and the stamp of the last one. */
 static void stats_add_drops(struct stats_sum *sum, enum redirmap_drop reason,
 			    u64 packets, u32 last)
 {
@@ -120,10 +122,10 @@ static void stats_add_misses(const struct stats_map *one, struct stats_sum *sum)
 
 /**
  * rmap_stats_map_add() - add up all CPUs' counters of a map
- * @stats: the map's counters, one for each possible CPU
- * @sum: what they are added to
+ * @stats: the map's counters, for each possible CPU
+ * @sum: the sum to add the counters to
  *
- * Context: any; the map must not be freed meanwhile.
+ * Context: any; the caller keeps the map.
  */
 void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 {
@@ -134,7 +136,7 @@ void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 	for_each_possible_cpu(cpu) {
 		one = &stats[cpu];
 		stats_add_misses(one, sum);
-		/* The time after the number, for it is written before. */
+		/* Writers write the stamp before the count. */
 		packets = u64_stats_read(&one->no_member);
 		stats_add_drops(sum, REDIRMAP_DROP_NO_MEMBER, packets,
 				READ_ONCE(one->last_no_member));
@@ -144,7 +146,7 @@ void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 	}
 }
 
-/* An error, and when it was: the later one stays. Before drops are added. */
+/* Keep the later one of two errors. Called before the drops are added. */
 static void stats_add_error(struct stats_sum *sum, u32 error, u64 time)
 {
 	if (error && time >= sum->last[REDIRMAP_DROP_DRIVER_ERROR])
@@ -170,7 +172,7 @@ static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
 /**
  * rmap_stats_read() - read one CPU's counters
  * @stats: the counters
- * @out: written, but for the error
+ * @out: gets the counters; the error becomes 0
  *
  * Context: any.
  */
@@ -186,18 +188,18 @@ void rmap_stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
 }
 
 /**
- * rmap_stats_add() - add up all CPUs' counters
+ * rmap_stats_add() - add up all CPUs' counters of a port
  * @stats: the counters
- * @sum: what they are added to
+ * @sum: the sum to add the counters to
  *
- * Context: any.
+ * Context: any; the caller keeps the port.
  */
 void rmap_stats_add(const struct stats_cpu __percpu *stats,
 		    struct stats_sum *sum)
 {
 	unsigned int cpu;
 
-	/* A 64-bit counter is read at once: nothing to synchronize. */
+	/* 64-bit counters are read by one load, without u64_stats_sync. */
 	BUILD_BUG_ON(BITS_PER_LONG != 64);
 	BUILD_BUG_ON(REDIRMAP_DROP_COUNT > REDIRMAP_DROP_ROOM);
 
@@ -206,9 +208,9 @@ void rmap_stats_add(const struct stats_cpu __percpu *stats,
 }
 
 /**
- * rmap_stats_accumulate() - add a sum to another one
- * @to: what is added to
- * @from: what is added
+ * rmap_stats_accumulate() - add a sum to another sum
+ * @to: the sum that grows
+ * @from: the sum to add
  *
  * Context: any.
  */

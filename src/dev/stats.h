@@ -12,41 +12,42 @@ struct net_device;
 
 /* Actions that bpf_redirect_map() may return for a missing entry. */
 #define STATS_ACTIONS (XDP_TX + 1)
-/* Those of them that lose the frame, as a rule: it is kept when. */
+/* The first of these actions usually lose the frame, and have a stamp. */
 #define STATS_LOSSES (XDP_DROP + 1)
 
 /**
  * struct stats_cpu - one CPU's counters of a port
  * @packets: frames that the driver has taken
- * @bytes: of those
- * @drops: frames that were lost, by reason
- * @error: the driver's last error, positive; of the time of that reason's @last
- * @last: when the last one was lost, by reason: see stamp_now()
- * @unsegmented: of those that were too large, packets that are taken for not segmented
- *	yet; does not wrap around
+ * @bytes: bytes of the frames that the driver has taken
+ * @drops: lost frames, by reason
+ * @error: the driver's last error, a positive errno; its stamp is
+ *	@last[REDIRMAP_DROP_DRIVER_ERROR]
+ * @last: stamp of the last lost frame, by reason: see stamp_now()
+ * @unsegmented: too large packets that were probably not segmented yet; does
+ *	not wrap around
  *
- * With what is beside it in struct bulkq_cpu six cache lines, to the byte.
+ * struct bulkq_cpu, which includes this, fills six cache lines exactly.
  */
 struct stats_cpu {
-	/* hot: per flush */
+	/* hot: written per flush */
 	u64_stats_t packets;
 	u64_stats_t bytes;
 
-	/* cold: when frames are lost */
+	/* cold: written when frames are lost */
 	u64_stats_t drops[REDIRMAP_DROP_COUNT];
 	u32 error;
 	u32 last[REDIRMAP_DROP_COUNT];
 	u32 unsegmented;
 };
 
-/* How many devices that are no more are remembered by name, in a namespace. */
+/* Former devices that a namespace keeps sums of, by name. */
 #define STATS_GONE_DEVICES 8
 
 /**
- * stats_sent() - count what a driver has taken
- * @stats: this CPU's counters
- * @packets: how many frames
- * @bytes: of all of them
+ * stats_sent() - count frames that a driver has taken
+ * @stats: this CPU's counters of the port
+ * @packets: number of frames
+ * @bytes: bytes of all of them
  *
  * Runs in NAPI, bottom halves off, per flush.
  */
@@ -57,17 +58,18 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
 }
 
 /**
- * struct stats_map - one CPU's counters of a map, of what is no target's
+ * struct stats_map - one CPU's counters of a map, for events without a target
  * @missed: look-ups that found no entry, by the action that they returned
- * @no_member: frames of broadcasts that had no member
- * @no_headroom: frames of broadcasts without room for the kernel's notes
- * @last_no_member: when the last one of the former was lost: see stamp_now()
- * @last_no_headroom: the same of the latter
- * @last_missed: when the last look-up found nothing that then lost the frame, by
- *	action
+ * @no_member: broadcast frames that had no member to go to
+ * @no_headroom: broadcast frames without headroom for a struct xdp_frame
+ * @last_no_member: stamp of the last frame of @no_member: see stamp_now()
+ * @last_no_headroom: stamp of the last frame of @no_headroom
+ * @last_missed: stamps of the last look-ups of @missed, for actions that
+ *	usually lose the frame
  *
- * A cache line for each CPU, in memory of the map's own: a pending map may own
- * nothing that kvfree() does not free.
+ * Each CPU has a cache line, in the map's own memory, because kvfree() must
+ * free all that a pending map has. All of it is hot where a program leaves most
+ * of its packets to the stack.
  */
 struct stats_map {
 	u64_stats_t missed[STATS_ACTIONS];
@@ -84,11 +86,9 @@ static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
  * struct stats_sum - counters of maps and targets, added up
  * @stats: frames that were sent or lost
  * @missed: look-ups that found no entry, by the action that they returned
- * @last: when the last frame was lost, by reason: see stamp_time(); 0 for
- *	none
- * @unsegmented: of those that were too large, packets that are taken for not segmented
- *	yet
- * @last_missed: when the last look-up found no entry, by action; 0 for none
+ * @last: time of the last lost frame, by reason: see stamp_time(); 0 for none
+ * @unsegmented: too large packets that were probably not segmented yet
+ * @last_missed: time of the last look-up of @missed, by action; 0 for none
  */
 struct stats_sum {
 	struct redirmap_stats stats;
@@ -99,10 +99,10 @@ struct stats_sum {
 };
 
 /**
- * struct stats_gone_device - what was counted for former targets of a device
- * @ifindex: the device; 0 where there is none
- * @ifname: as it was last called
- * @sum: of those targets that have lost frames
+ * struct stats_gone_device - sum over former targets of a device
+ * @ifindex: the device; 0 for an unused record
+ * @ifname: the device's last name
+ * @sum: the sum over those former targets that have lost frames
  */
 struct stats_gone_device {
 	u32 ifindex;
@@ -111,10 +111,10 @@ struct stats_gone_device {
 };
 
 /**
- * struct stats_kept - what was counted for maps and targets that are no more
- * @sum: over all of them
- * @devices: the part in it of devices whose targets have lost frames; that of the
- *	latest one to lose such a target comes first
+ * struct stats_kept - sums over former maps and targets of a namespace
+ * @sum: the sum over all of them
+ * @devices: the part of some devices whose former targets have lost frames; the
+ *	device that has lost such a target last is the first
  */
 struct stats_kept {
 	struct stats_sum sum;

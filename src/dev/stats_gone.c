@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is kept of what maps and targets that are no more have counted: the sum
- * over all of them, and that over the targets of some devices, by their names.
+ * Sums over former maps and targets: over all of them, and over the targets of
+ * some devices, by name.
  *
- * Owns how that is added up; where it is kept, and who adds to it when, under
- * which lock, is gone.c's.
+ * This file owns no data, and adds up the sums that gone.c keeps. gone.c calls
+ * it under its spinlock.
  */
 #include <linux/string.h>
 
@@ -22,7 +22,7 @@ static bool stats_is_same_device(const struct stats_gone_device *one,
 	       !strcmp(one->ifname, other->ifname);
 }
 
-/* Add to the record of a device, which comes first then; the last one may go. */
+/* Add to a device's record, and move it to the front; may drop the last one. */
 static void stats_keep_device(struct stats_gone_device *devices,
 			      const struct stats_gone_device *told)
 {
@@ -41,13 +41,12 @@ static void stats_keep_device(struct stats_gone_device *devices,
 }
 
 /**
- * rmap_stats_keep() - add to what is kept what was counted for a target
- * @kept: what is added to
- * @told: what was counted, which is added to what is kept under the name of the
- *	device, too, if frames were lost: so user space can name a device that is
- *	no more
+ * rmap_stats_keep() - add the counters of a former target to the sums
+ * @kept: the sums
+ * @told: the target's counters. If it has lost frames, they are also added to
+ *	the device's record, so that user space can name a former device
  *
- * Context: any.
+ * Context: any; the caller guards @kept.
  */
 void rmap_stats_keep(struct stats_kept *kept,
 		     const struct stats_gone_device *told)

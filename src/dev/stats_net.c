@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters of network namespaces: of what is no map's and no target's.
+ * Counters of network namespaces, for frames that had no map and no target.
  *
- * Owns, for each namespace, the number of frames whose program returned
- * XDP_REDIRECT with nothing to redirect to. They are counted in NAPI, bottom halves
- * off, and read in process context.
+ * This file owns, for each namespace, the number of frames whose program
+ * returned XDP_REDIRECT with nothing to redirect to. The counter is written in
+ * NAPI, bottom halves off, and read in process context; it is atomic, so it
+ * needs no lock.
  */
 #include <linux/netdevice.h>
 #include <net/net_namespace.h>
@@ -17,9 +18,9 @@
 
 /**
  * struct stats_net - the counters of a network namespace
- * @no_target: frames that were redirected to nothing; a program's fault, so one
- *	counter for all CPUs
- * @last_no_target: when the last one was: see stamp_now()
+ * @no_target: frames that were redirected to nothing; one counter for all CPUs,
+ *	because only a faulty program causes them
+ * @last_no_target: stamp of the last one: see stamp_now()
  */
 struct stats_net {
 	atomic64_t no_target;
@@ -35,9 +36,9 @@ static struct stats_net *stats_net_of(const struct net *net)
 
 /**
  * rmap_stats_net_no_target() - count a frame that was redirected to nothing
- * @dev: the device that it came from
+ * @dev: the ingress
  *
- * Context: NAPI, bottom halves off.
+ * Runs in NAPI, bottom halves off, per such frame.
  */
 void rmap_stats_net_no_target(const struct net_device *dev)
 {
@@ -49,12 +50,11 @@ void rmap_stats_net_no_target(const struct net_device *dev)
 }
 
 /**
- * rmap_stats_net_lost() - read what a namespace lost that no map or target
- * counts
+ * rmap_stats_net_lost() - read the counters of a namespace
  * @net: the namespace
- * @sum: zeroed; gets the counters
+ * @sum: a zeroed sum, which gets the counters
  *
- * Context: any; the namespace must not go meanwhile.
+ * Context: any; the caller keeps the namespace.
  */
 void rmap_stats_net_lost(const struct net *net, struct stats_sum *sum)
 {
@@ -68,7 +68,7 @@ void rmap_stats_net_lost(const struct net *net, struct stats_sum *sum)
 		stamp_time(READ_ONCE(counters->last_no_target));
 }
 
-/* The kernel zeroes them for each namespace, and frees them. */
+/* The kernel allocates, zeroes and frees a struct stats_net per namespace. */
 static struct pernet_operations stats_net_ops = {
 	.id = &stats_net_id,
 	.size = sizeof(struct stats_net),
@@ -86,9 +86,9 @@ int __init rmap_stats_net_init(void)
 }
 
 /**
- * rmap_stats_net_exit() - free them
+ * rmap_stats_net_exit() - free the counters of all namespaces
  *
- * Context: rmmod, sleeps, with no probe left.
+ * Context: rmmod, sleeps; no probe is left.
  */
 void rmap_stats_net_exit(void)
 {
