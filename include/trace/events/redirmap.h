@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints redirmap:*: what happens to claimed maps. Those of device maps are in
- * redirmap_dev.h.
+ * Tracepoints redirmap:* for all claimed maps. redirmap_dev.h has the
+ * tracepoints for device maps.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM redirmap
@@ -34,13 +34,13 @@ DECLARE_EVENT_CLASS(redirmap_map,
 		  __entry->value_size, __entry->max_entries)
 );
 
-/* A map is claimed. It has no id yet. */
+/* A map was claimed. It has no id yet. */
 DEFINE_EVENT(redirmap_map, redirmap_claim,
 	TP_PROTO(const struct bpf_map *map),
 	TP_ARGS(map)
 );
 
-/* A claimed map is freed, with the entries that it still has. */
+/* A claimed map is being freed, with all of its entries. */
 DEFINE_EVENT(redirmap_map, redirmap_release,
 	TP_PROTO(const struct bpf_map *map),
 	TP_ARGS(map)

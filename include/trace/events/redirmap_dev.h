@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints redirmap:* of device maps: what happens to their entries, and to frames
- * that are redirected by them.
+ * Tracepoints redirmap:* for the entries of claimed device maps, and for frames
+ * that these maps redirect.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM redirmap
@@ -16,7 +16,7 @@
 
 #ifndef _TRACE_REDIRMAP_CAUSE
 #define _TRACE_REDIRMAP_CAUSE
-/* Why an entry has come or gone. */
+/* Why an entry was added or removed. */
 enum redirmap_cause {
 	REDIRMAP_CAUSE_UPDATE,
 	REDIRMAP_CAUSE_DELETE,
@@ -53,7 +53,7 @@ enum redirmap_cause {
 	EM(XDP_PASS, "pass")			\
 	EMe(XDP_TX, "tx")
 
-/* For who reads the formats: values for the names, then names for the values. */
+/* Export the values to readers of the formats, then define tables of names. */
 #undef EM
 #undef EMe
 #define EM(value, name)		TRACE_DEFINE_ENUM(value);
@@ -92,21 +92,21 @@ DECLARE_EVENT_CLASS(redirmap_entry,
 		  __print_symbolic(__entry->cause, REDIRMAP_CAUSES))
 );
 
-/* An entry leads to a device from now on. */
+/* An entry has got a target. */
 DEFINE_EVENT(redirmap_entry, redirmap_target_add,
 	TP_PROTO(const struct bpf_map *map, u32 key,
 		 const struct bpf_devmap_val *val, enum redirmap_cause cause),
 	TP_ARGS(map, key, val, cause)
 );
 
-/* It leads there no more; what its device takes along is told a bit later. */
+/* An entry has lost its target; if its device has left, a moment after that. */
 DEFINE_EVENT(redirmap_entry, redirmap_target_remove,
 	TP_PROTO(const struct bpf_map *map, u32 key,
 		 const struct bpf_devmap_val *val, enum redirmap_cause cause),
 	TP_ARGS(map, key, val, cause)
 );
 
-/* Frames are lost. Map or device is 0 where it is not theirs. */
+/* Frames were lost. A map's loss has ifindex 0, a device's loss map_id 0. */
 TRACE_EVENT(redirmap_drop,
 	TP_PROTO(const struct net_device *dev, u32 map_id, u32 reason,
 		 u32 packets),
@@ -131,7 +131,7 @@ TRACE_EVENT(redirmap_drop,
 		  __entry->packets)
 );
 
-/* A look-up found no entry; the program got an action that it asked for. */
+/* A look-up found no entry; the helper returned the action in its flags. */
 TRACE_EVENT(redirmap_miss,
 	TP_PROTO(u32 map_id, u32 action),
 	TP_ARGS(map_id, action),
@@ -147,7 +147,7 @@ TRACE_EVENT(redirmap_miss,
 		  __print_symbolic(__entry->action, REDIRMAP_ACTIONS))
 );
 
-/* Frames were handed to a driver, after the egress program has seen them. */
+/* Frames were flushed: run through the egress program, handed to the driver. */
 TRACE_EVENT(redirmap_flush,
 	TP_PROTO(const struct net_device *dev, u32 prog_id, u32 frames,
 		 const struct redirmap_stats *did),
