@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A second family, for the suite alone: cpumaps, which the kernel allocates, and
- * whose redirects are counted.
+ * A second family, only for tests: cpumaps. The kernel allocates these maps,
+ * and this family counts their redirects.
  *
- * Shows that the core knows no family: it is in a build of the module with
- * REDIRMAP_TEST_SECOND=y, and nothing else is another one. Its counters are of
- * another shape than those of device maps, and so are the attributes that netlink
- * tells them by, whose numbers are far behind those of redirmap.h. See
+ * The tests show with it that the core of the module knows no family: a build
+ * with REDIRMAP_TEST_SECOND=y adds this file and changes no other. Its counters
+ * have another type than those of device maps, and netlink reports them by
+ * attributes of its own, with numbers far behind those of redirmap.h. See
  * core_second_family.py.
  *
- * Redirects run in NAPI, bottom halves off; counters are read in process context.
+ * Redirects run in NAPI, bottom halves off; counters are read in process
+ * context.
  */
 #include <linux/bpf.h>
 #include <linux/cache.h>
@@ -23,10 +24,10 @@
 #include "record.h"
 #include "stamp.h"
 
-/* In the answers about a map and about the state: a nest of the others. */
+/* Nest of SECOND_A_STATS_*, in answers about maps and about the state. */
 #define SECOND_A_STATS 1000
 
-/* In the state alone: so many bytes, more than a buffer has room for at first. */
+/* Filler in the state: more bytes than a buffer has room for at first. */
 #define SECOND_A_FILL 1001
 #define SECOND_FILL 40000
 
@@ -40,8 +41,8 @@ enum {
 /**
  * struct second_cpu - one CPU's counters of a cpumap
  * @found: redirects that found an entry
- * @missed: those that found none
- * @last_missed: when the last one of the latter was: see stamp_now()
+ * @missed: redirects that found no entry
+ * @last_missed: stamp of the last redirect of @missed: see stamp_now()
  */
 struct second_cpu {
 	u64_stats_t found;
@@ -52,8 +53,9 @@ struct second_cpu {
 /**
  * struct second_sum - counters of cpumaps, added up
  * @found: redirects that found an entry
- * @missed: those that found none
- * @last_missed: when the last one of the latter was: see stamp_time(); 0 for none
+ * @missed: redirects that found no entry
+ * @last_missed: time of the last redirect of @missed: see stamp_time(); 0 for
+ *	none
  */
 struct second_sum {
 	u64 found;
