@@ -143,7 +143,7 @@ static bool memlock_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * counters.rst, "In the map itself". The pair of such a map is a stock one with
+ * counters.rst, "Values with counters". The pair of such a map is a stock one with
  * values of 8 bytes: maps_create() sees to that, and value_size() to the rest. What is
  * left is where the size itself shows.
  */
