@@ -136,8 +136,8 @@ def _():
     equal(advised("ve"), READY + needs + ASKED)
 
     at_host("vep", "xdpgeneric")
-    equal(advised("ve"), f"{READY}Its peer vep runs its XDP program in generic mode: attach that "
-                         f"natively (xdpdrv), or ethtool -K vep gro on.{ASKED}")
+    equal(advised("ve"), f"{READY}Its peer vep runs its XDP program in generic mode: attach the "
+                         f"program in native mode (xdpdrv), or ethtool -K vep gro on.{ASKED}")
     sh("ip link set vep xdpgeneric off; ip link set vep down")
     down = "Its peer vep is down: ip link set dev vep up."
     equal(advised("ve"), f"{READY}{down} It also needs an XDP program or GRO: ethtool -K vep gro "
@@ -161,8 +161,8 @@ def _():
     assert "needs an XDP program or GRO" in refused, refused
     sh("ethtool -K vep gro on")
     # The loss is of a while ago; its reason is no more.
-    now = ("Its peer vep is up now, and has an XDP program or GRO: nothing is missing any more."
-           if OLD else "It transmits XDP frames now: nothing is missing any more.")
+    now = ("Its peer vep is up now, and has an XDP program or GRO: the cause of the loss has gone."
+           if OLD else "The device transmits XDP frames now: the cause of the loss has gone.")
     equal(told_of("ve"), now + ASKED)
     remove("ve")
 
@@ -204,14 +204,14 @@ def _():
         sh(f"ip link add ve type veth peer name vep netns {pid}; ip link set ve up; "
            f"nsenter -t {pid} -n ip link set vep up")
         peer = "Its peer vep (in a network namespace without a name)"
-        unseen = "; whether it has one of them cannot be seen from here" if OLD else ""
+        unseen = "; this command cannot see whether it has one of them" if OLD else ""
         needs = (f"{peer} needs an XDP program or GRO{unseen}: inside that namespace, "
                  "ethtool -K vep gro on.")
         equal(advised("ve"), f"{READY}{needs}{ASKED}")
         # What cannot be looked at is not taken for missing.
         sh(f"nsenter -t {pid} -n ethtool -K vep gro on")
         equal(advice_now("ve"), needs if OLD else
-              f"{peer} is up now, and has an XDP program or GRO: nothing is missing any more.")
+              f"{peer} is up now, and has an XDP program or GRO: the cause of the loss has gone.")
         remove("ve")
 
 
@@ -296,7 +296,7 @@ def _():
     remove("bo", "bs1", "bs2")
 
 
-@test("a bond: a slave that lacks nothing any more is not the one that is not ready")
+@test("a bond: a slave that is ready is not the one that is reported")
 def _():
     sh("ip link add bo type bond mode balance-rr; ip link set bo up")
     for slave, gro in (("bs1", "on"), ("bs2", "off")):
@@ -307,7 +307,7 @@ def _():
                             "GRO: ethtool -K bs2p gro on.")
     sh("ethtool -K bs2p gro on")
     text = advice_now("bo")
-    equal((type(text), text), (Cured, "Nothing is missing any more."))
+    equal((type(text), text), (Cured, "The cause of the loss has gone."))
     remove("bo", "bs1", "bs2")
 
 
@@ -325,7 +325,7 @@ def _():
         words = f" The last error was {name} ({os.strerror(number)})."
         assert refused.startswith("The driver refused with an error. "), refused
         assert refused.endswith(words), refused
-        equal("does not know that errno" in refused, name == "EFAULT")
+        equal("lists no driver with this errno" in refused, name == "EFAULT")
         seen.add(refused.removesuffix(words))
     # One sentence for each.
     equal(len(seen), len(table) + 1)
@@ -354,7 +354,7 @@ def _():
     knob("f0", "feature", 0)
     equal(advised("f0"), f"A device of the kind faulty transmits no XDP frames: {GENERIC}")
     knob("f0", "feature", 1)
-    equal(told_of("f0"), "It transmits XDP frames now: nothing is missing any more.")
+    equal(told_of("f0"), "The device transmits XDP frames now: the cause of the loss has gone.")
     # It is none of a kind that transmits nothing, when it gives an errno.
     knob("f0", "error", errno.EIO)
     send("in1", frame_to(HOST, 100), FRAMES)
@@ -383,22 +383,22 @@ def _():
     def channels(combined, most):
         network.channels = lambda link: {"combined": combined, "combined_max": most}
 
-    program = "wants an XDP program on du itself: one that returns XDP_PASS will do."
+    program = "needs an XDP program on du itself; a program that returns XDP_PASS is sufficient."
     if OLD:
         equal(nic_says("e1000", "no_xmit"),
-              "The driver e1000 has no ndo_xdp_xmit, or the frames were of several buffers, which "
+              "The driver e1000 has no ndo_xdp_xmit, or the frames had several buffers, which "
               f"this kernel does not redirect: {GENERIC}")
         text = nic_says("igb", "no_xmit")
         assert text.startswith("This kernel redirects no frames of several buffers: "), text
     else:
         # By the features that the kernel really has for a device without XDP.
         equal(nic_says("e1000", "no_xmit"),
-              "The driver e1000 has no XDP of its own on du, and no program there changes that: "
-              f"{GENERIC}")
+              "The driver e1000 does not support XDP on du, and an XDP program does not change "
+              f"that: {GENERIC}")
         features(1)
         equal(nic_says("igb", "no_xmit"), f"The driver igb {program}")
         equal(nic_says("new", "no_xmit"),
-              "The driver new may want an XDP program on du itself. If that does not help, "
+              "The driver new may need an XDP program on du itself. If that does not help, "
               f"{GENERIC}")
         for driver in ("igb", "new"):
             equal(nic_says(driver, "no_xmit", programs=["xdpdrv"]),
@@ -417,11 +417,10 @@ def _():
               "It is down: ip link set dev du up.")
     equal(nic_says("igc", "driver_error", errno.ENETDOWN), None)
     equal(nic_says("igc", "driver_error", errno.ENETDOWN, carrier=False),
-          "It has no carrier: see its cable, or the device at the other end.")
+          "It has no carrier: check the cable, and the device at its other end.")
 
     cpus = os.cpu_count()
-    text = ("The driver mlx5_core needs a channel for each CPU, of which there are "
-            f"{cpus}, and has ")
+    text = f"The driver mlx5_core needs a channel for each of the {cpus} CPUs, and has "
     channels(cpus - 1, cpus)
     equal(nic_says("mlx5_core", "driver_error", errno.ENXIO),
           f"{text}{cpus - 1}: ethtool -L du combined {cpus}.")
@@ -429,8 +428,8 @@ def _():
     equal(nic_says("mlx5_core", "driver_error", errno.ENXIO), None)
     channels(1, cpus - 1)
     equal(nic_says("mlx5_core", "driver_error", errno.ENXIO),
-          f"{text}{cpus - 1} at most: let interrupts of the devices that frames come from go to "
-          f"the first CPUs only; or {GENERIC}")
+          f"{text}{cpus - 1} at most: let interrupts of the ingress devices go to the first CPUs "
+          f"only; or {GENERIC}")
     network.close()
     remove("du")
 
@@ -438,8 +437,8 @@ def _():
 @test("a tap that nobody has open")
 def _():
     sh("modprobe tun; ip tuntap add ta mode tap; ip link set ta up")
-    equal(advised("ta"), f"{READY}No process has ta open: start the one that reads from it."
-                         f"{ENXIO}")
+    equal(advised("ta"), f"{READY}No process has ta open: start the process that reads from "
+                         f"it.{ENXIO}")
     remove("ta")
 
 
@@ -450,8 +449,8 @@ def _():
         print("# skipped: no virtio NIC, see scripts/lab/vm --nics")
         return
     try:
-        equal(advised(name), "The driver virtio_net wants an XDP program on "
-                             f"{name} itself: one that returns XDP_PASS will do.{ASKED}")
+        equal(advised(name), f"The driver virtio_net needs an XDP program on {name} itself; a "
+                             f"program that returns XDP_PASS is sufficient.{ASKED}")
     finally:
         sh("rmmod virtio_net")
 
@@ -485,8 +484,8 @@ def _():
         elsewhere(there, "ve")
         text = advised_of_entry("ve", "--all-netns")
         assert text.startswith("The driver refused" if OLD else "The device cannot transmit"), text
-        assert text.endswith(" (Its kind is not known: it is in a network namespace that cannot "
-                             f"be looked into.){ASKED}"), text
+        assert text.endswith(" (The kind of the device is unknown: this command cannot enter "
+                             f"its network namespace.){ASKED}"), text
 
 
 @test("a file that is no namespace, among the names of these, is left alone")
@@ -542,12 +541,12 @@ def _():
     sh("ip link set vep down")
     equal(advised("ve"), f"{DROPPED}Its peer vep is down: ip link set dev vep up.")
     sh("ip tuntap add ta mode tap; ip link set ta up")
-    equal(advised("ta"), f"{DROPPED}No process has ta open: start the one that reads from it.")
+    equal(advised("ta"), f"{DROPPED}No process has ta open: start the process that reads from it.")
     sh("ip link set vep up; ip link add link ve name vl type vlan id 5; ip link set vl up; "
        "tc qdisc add dev ve root tbf rate 8kbit burst 1540 limit 1540")
     update(switch, HOST, ifindex("vl"))
     equal(advised_of_entry("vl", "vl", frames=100),
-          f"{DROPPED}Look at ve below it: tc -s qdisc show dev ve; ip -s link show dev ve.")
+          f"{DROPPED}Check the device below, ve: tc -s qdisc show dev ve; ip -s link show dev ve.")
     remove("vl", "ve", "ta")
 
 

@@ -212,9 +212,9 @@ def _():
     pinned_map("rm_over", "/mnt/hidden")
     sh("mount -t tmpfs none /mnt")
     try:
-        equal(told()["notes"], ["The bpffs at /mnt cannot be looked into: something else is "
+        equal(told()["notes"], ["The bpffs at /mnt is not accessible: something else is "
                                 "mounted over it."])
-        assert "nothing that can be seen" in said(), said()
+        assert "no visible holder" in said(), said()
     finally:
         sh("umount /mnt")
     equal([one["path"] for one in told()["maps"][0]["holders"]], ["/mnt/hidden"])
@@ -264,14 +264,14 @@ def _():
     equal(everything["maps"], [])
     one, = everything["outer_maps"]
     equal((one["id"], one["certain"]), (number, True))
-    assert f"Outer map {number} (rm_outer), array_of_maps; was made with a claimed" in said()
+    assert f"Outer map {number} (rm_outer), array_of_maps; was created with a claimed" in said()
 
     # Another one, as empty, of which nobody knows.
     empty = make_outer(stock, name="st_empty")
     everything = told()
     equal({(one["id"], one["certain"]) for one in everything["outer_maps"]},
           {(number, False), (map_id(empty), False)})
-    assert f"Outer map {number} (rm_outer), array_of_maps; may have been made with" in said()
+    assert f"Outer map {number} (rm_outer), array_of_maps; may have been created with" in said()
     for fd in (empty, of_stock, stock):
         os.close(fd)
     pin, = one["holders"]
@@ -401,7 +401,7 @@ def _():
     done = subprocess.run(["setpriv", "--bounding-set", "-sys_admin", testlib.COMMAND, "holders"],
                           text=True, capture_output=True, check=False)
     equal((done.returncode, done.stdout, done.stderr),
-          (4, "", "redirmap: Listing BPF maps takes CAP_SYS_ADMIN (EPERM)\n"))
+          (4, "", "redirmap: Listing BPF maps needs CAP_SYS_ADMIN (EPERM)\n"))
 
 
 @test("1000 maps take no process and no search each")

@@ -106,7 +106,7 @@ def _():
     equal(stats()["missed"], {"aborted": 3, "drop": 3, "pass": 1, "tx": 1})
     equal(sorted(stats()["missed_ages"]), ["aborted", "drop"])
     one, = [one for one in said().splitlines() if "XDP_ABORTED" in one]
-    assert re.search(r" in 3 look-ups, the last one (just now|\d+ s ago), and returned ", one), one
+    assert re.search(r" in 3 lookups, the last one (just now|\d+ s ago), and returned ", one), one
     age_is_right(lambda: through("no_helper"), lambda: state()["lost"], "no_target")
 
 
@@ -179,11 +179,11 @@ def _():
           [("db", {"no_xmit": 2}), ("dc", {"no_xmit": 1}), ("da", {"no_xmit": 2}),
            ("du", {"no_xmit": 3})])
     equal(re.findall(r"^(\w+ \(.*?\)) lost", said(), re.M),
-          ["db (former entries)", "dc (former entries)", "da (former entries)", "du (gone)"])
+          ["db (removed entries)", "dc (removed entries)", "da (removed entries)", "du (gone)"])
 
     # A device that has another name now is not gone.
     sh("ip link set dc down; ip link set dc name dd")
-    assert "dc (now dd, former entries) lost 1 of 1 frame, " in said(), said()
+    assert "dc (now dd, removed entries) lost 1 of 1 frame, " in said(), said()
     sh("ip link del dd")
     assert "dc (gone) lost 1 of 1 frame, " in said(), said()
     for fd in (prog, tools):
@@ -208,7 +208,7 @@ def _():
     equal(loss["since"], {"seconds": 1, "packets": 5, "offered": 5})
 
 
-@test("of other namespaces' look-ups without an entry those that may be losses are hinted at")
+@test("lookups without an entry in other namespaces are mentioned, if they may be losses")
 def _():
     class All:
         all_netns = False
@@ -227,7 +227,7 @@ def _():
             return []
 
     equal(redirmap_drops.nothing_lost(All, Others()), "No frame was lost in this network "
-          "namespace; 3 look-ups in others missed an entry: see --all-netns.")
+          "namespace; 3 lookups in others found no entry: see --all-netns.")
     Others.missed = {"pass": 5, "tx": 1}
     equal(redirmap_drops.nothing_lost(All, Others()), "No frame was lost.")
 
@@ -249,7 +249,7 @@ def _():
     redirmap_drops.time = Clock
     try:
         equal(redirmap(command, "drops", "--since", "0.1", "--map", str(number)),
-              (1, "", f"redirmap: map {number}: it went away meanwhile\n"))
+              (1, "", f"redirmap: map {number}: it was removed meanwhile\n"))
     finally:
         redirmap_drops.time = clock
 
@@ -399,9 +399,9 @@ def _():
         assert becomes(lambda: target("in2")["drops"] == {"too_large": 7}), target("in2")
         equal(target("in2")["unsegmented"], 5)
         text = said("in2").splitlines()[0]
-        assert " Of all these 5 were probably not segmented yet, " in text, text
-        assert text.endswith(" Of the others: The frame was larger than the device's MTU allows. "
-                             "Raise the MTU, or lower the MTU of the senders."), text
+        assert " Of these frames, 5 were probably not segmented yet, " in text, text
+        assert text.endswith(" The other frames: The frame was larger than the device's MTU "
+                             "allows. Raise the MTU, or lower the MTU of the senders."), text
         sh("ip link set in2 mtu 1500")
 
         sh(f"ip link set in1 xdpgeneric off; "
@@ -429,8 +429,8 @@ def _():
             sh("ip link del tapin")
         text = said("in2").splitlines()[0]
         assert " The packet was probably not segmented yet, " in text, text
-        assert text.endswith(" If that changes nothing, the sender's own MTU is larger than its "
-                             "neighbour's: lower it."), text
+        assert text.endswith(" If the loss goes on, the MTU of the sender is larger than the MTU "
+                             "of the ingress device: lower it."), text
         # In a broadcast the packet is looked at.
         sh(f"ip tuntap add dev tapin mode tap; ip link set tapin up; "
            f"bpftool net attach xdpgeneric pinned {PIN}/tools/all_rm_array dev tapin")

@@ -171,10 +171,10 @@ def _():
           ["too_large", 5, 39, {"packets": 0, "offered": 7}])
 
     first, second = dropped_meanwhile(monkey).splitlines()
-    assert re.fullmatch(r"out1 lost 7 of 7 frames in [\d.]+ s, 21 in all: it goes on\. The device "
-                        r"was down\. Set it up\.", first), first
-    assert re.match(r"out1 lost none in [\d.]+ s, 5 of 46 frames before: it has stopped, or waits "
-                    r"for traffic\. The frame was larger ", second), second
+    assert re.fullmatch(r"out1 lost 7 of 7 frames in [\d.]+ s, 21 in all: the loss goes on\. The "
+                        r"device was down\. Set it up\.", first), first
+    assert re.match(r"out1 lost none in [\d.]+ s, 5 of 46 frames before: the loss has stopped, or "
+                    r"there is no traffic\. The frame was larger ", second), second
     # Nothing happens.
     for line in said("drops", "--since", "0.1").splitlines():
         assert " lost none in " in line, line
@@ -188,14 +188,14 @@ def _():
         equal(said("drops", *args), said("drops"))
         equal(told("drops", *args), told("drops"))
         equal(told("list", *args), {"targets": [target("out1")]})
-    equal(said("drops", "out2"), "No frame was lost there.\n")
+    equal(said("drops", "out2"), "The selected maps and targets have lost no frame.\n")
     equal(told("drops", "out2"), {"drops": [], "missed": []})
     equal([one["target"] for one in told("drops", "out1", "dev", "out2")["drops"]], [number] * 2)
     for args in (("--map", map_id(switch)), (map_id(switch),), ("id", map_id(switch)),
                  ("map", map_id(switch)), ("map", "id", map_id(switch)), ("name", "rm_hash"),
                  ("map", "name", "rm_hash")):
         args = list(map(str, args))
-        equal(said("drops", *args), "No frame was lost there.\n")
+        equal(said("drops", *args), "The selected maps and targets have lost no frame.\n")
         equal([one["id"] for one in told("list", *args)["maps"]], [map_id(switch)])
     # Two maps, and a device.
     both = told("list", "name", "rm_hash", "name", "rm_array", "out2")
@@ -204,7 +204,7 @@ def _():
 
     for name in ("drops", "list"):
         equal(redirmap(command, name, "in1"),
-              (1, "", "redirmap: no entry of a claimed map leads to in1 in this network "
+              (1, "", "redirmap: no entry of a claimed map points to in1 in this network "
                       "namespace\n"))
         equal(redirmap(command, name, "in7"),
               (1, "", "redirmap: there is no device in7 in this network namespace\n"))
@@ -228,7 +228,7 @@ def _():
     equal(want[3] is not None, "ENXIO (No such device or address)" in text)
 
 
-@test("no entry at the key: told of the map")
+@test("no entry at the key: reported for the map")
 def _():
     def missed():
         return told("list", "--map", str(map_id(switch)))["maps"][0]["stats"]["missed"]
@@ -237,7 +237,7 @@ def _():
     send("in1", frame_to(9, 100), 3)
     assert becomes(lambda: missed() == {"drop": before + 3}), missed()
     text = said("drops")
-    assert (f"Map {map_id(switch)} (rm_hash) missed an entry in {before + 3} look-ups, and "
+    assert (f"Map {map_id(switch)} (rm_hash) found no entry in {before + 3} lookups, and "
             "returned XDP_DROP. ") in text, text
     one, = told("drops")["missed"]
     equal((one["map"], one["action"], one["lookups"]), (map_id(switch), "drop", before + 3))
@@ -261,7 +261,7 @@ def _():
     equal(gone(), 0)
     one = json.loads(dropped_meanwhile(monkey, "--json"))["drops"][0]
     equal([one[key] for key in ("name", "packets", "offered", "map", "target")],
-          ["out3 (former entries)", lost + 2, lost + 2, None, None])
+          ["out3 (removed entries)", lost + 2, lost + 2, None, None])
     equal([one["since"][key] for key in ("packets", "offered")], [2, 2])
     equal([one["ifname"] for one in told()["targets"] if one["ifname"] == "out3"], [])
 
@@ -275,18 +275,18 @@ def _():
     one, = told("state")["gone_devices"]
     equal((one["ifname"], one["ifindex"], sum(one["stats"]["drops"].values())),
           ("out3", index, lost + 2))
-    assert "Maps and targets that are no more" not in said("drops")
+    assert "Removed maps and targets" not in said("drops")
 
     # With what has gone the sums are complete.
     everything = told()
     equal(everything["gone"], told("state")["gone"])
     equal(everything["lost"], told("state")["lost"])
-    assert re.search(r"^Maps and targets that are no more have sent 0 frames \(0 bytes\), "
-                     rf"missed 0 and lost {lost + 2}\.$", said(), re.M), said()
+    assert re.search(r"^Removed maps and targets have sent 0 frames \(0 bytes\), missed 0 lookups "
+                     rf"and lost {lost + 2} frames\.$", said(), re.M), said()
     # Of all namespaces: these sums are still of one.
-    assert re.search(r"^Maps and targets that are no more in this network namespace have sent ",
+    assert re.search(r"^Removed maps and targets in this network namespace have sent ",
                      said("list", "--all-netns"), re.M), said("list", "--all-netns")
-    assert "no more have sent" not in said("list", "out1")
+    assert "Removed maps" not in said("list", "out1")
     equal(sorted(told("list", "out1")), ["targets"])
 
 
@@ -304,7 +304,7 @@ def _():
     equal({one["ifname"] for one in told("state")["gone_devices"]}, set(names[4:]))
     # Four of these, and out3.
     rest = [one for one in told("drops")["drops"]
-            if one["name"] == "Maps and targets that are no more"]
+            if one["name"] == "Removed maps and targets"]
     equal(sum(one["packets"] for one in rest), 4 * 2 + 6)
     equal(told("drops", "many11")["drops"][0]["name"], "many11 (gone)")
 

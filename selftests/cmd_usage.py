@@ -83,27 +83,28 @@ def _():
 @test("bad usage: 2, and what was bad")
 def _():
     for args, words in (
-            (("nothing",), "no command 'nothing'"),
-            (("--nothing",), "no option --nothing"),
-            (("--since", "1"), "--since is no option of list, but of drops"),
-            (("--map", "1", "state"), "--map is no option of state, but of list, drops, holders"),
+            (("nothing",), "unknown command 'nothing'"),
+            (("--nothing",), "unknown option --nothing"),
+            (("--since", "1"), "--since is not an option of list, but of drops"),
+            (("--map", "1", "state"),
+             "--map is not an option of state, but of list, drops, holders"),
             (("list", "--map", "x"), "--map: 'x' is not a number"),
             (("list", "--map=x"), "--map: 'x' is not a number"),
             (("list", "--target", "-1"), "--target: '-1' is not a number"),
-            (("list", "--target", "4294967296"), "4294967296 is not a number of 32 bits"),
-            (("list", "--map"), "--map wants a value: ID"),
+            (("list", "--target", "4294967296"), "4294967296 does not fit into 32 bits"),
+            (("list", "--map"), "--map needs a value: ID"),
             (("list", "--json=1"), "--json takes no value"),
-            (("list", "id"), "'id' wants something behind it"),
+            (("list", "id"), "'id' needs a value behind it"),
             (("list", "id", "x"), "'x' is not a number"),
             (("list", "target", "out1"), "'out1' is not a number"),
-            (("holders", "dev", "lo"), "only maps are chosen from"),
+            (("holders", "dev", "lo"), "holders takes maps only"),
             (("watch", "0"), "0 is not a number of seconds"),
             (("watch", "nan"), "nan is not a number of seconds"),
-            (("watch", "1", "2"), "what is '2'?"),
+            (("watch", "1", "2"), "unexpected argument '2'"),
             (("drops", "--since", "-1"), "--since: -1 is not a number of seconds"),
-            (("state", "--map", "1"), "--map is no option of state"),
-            (("state", "more"), "what is 'more'?"),
-            (("help", "nothing"), "no command 'nothing'")):
+            (("state", "--map", "1"), "--map is not an option of state"),
+            (("state", "more"), "unexpected argument 'more'"),
+            (("help", "nothing"), "unknown command 'nothing'")):
         status, out, err = redirmap(command, *args)
         equal((status, out), (2, ""))
         assert words in err and "usage: redirmap" in err, err
@@ -157,7 +158,7 @@ def _():
 
 @test("not root: 4, and that it is so")
 def _():
-    want = (4, "", "redirmap: CAP_NET_ADMIN over this network namespace is needed: "
+    want = (4, "", "redirmap: the command needs CAP_NET_ADMIN for this network namespace; "
                    "you are not root\n")
     for args in ((), ("drops",), ("--json", "state"), ("watch", "--count", "1")):
         equal(elsewhere(nobody, *args), want)
@@ -165,7 +166,7 @@ def _():
 
 @test("root without the capability: 4, and which one is missed")
 def _():
-    want = (4, "", "redirmap: CAP_NET_ADMIN over this network namespace is needed\n")
+    want = (4, "", "redirmap: the command needs CAP_NET_ADMIN for this network namespace\n")
     # As a process: it is by the exit status that scripts know.
     done = subprocess.run(["setpriv", "--bounding-set", "-net_admin", sys.executable, COMMAND],
                           text=True, capture_output=True, check=False)
@@ -183,8 +184,8 @@ def _():
 
 
 RELEASE = os.uname().release
-NOT_LOADED = (3, "", "redirmap: the module redirmap is not loaded; load it with 'insmod "
-              f"build/{RELEASE}/redirmap.ko' in its sources, when 'make' has built it there\n")
+NOT_LOADED = (3, "", "redirmap: the module redirmap is not loaded; load it with 'make && insmod "
+              f"build/{RELEASE}/redirmap.ko' in the folder of its sources\n")
 
 
 @test("the module is not loaded: 3, and how to load it")

@@ -91,10 +91,10 @@ def _():
     for one in state["layouts"]:
         member = re.escape(one["member"] or "(size)")
         assert re.search(rf"^{one['type']} +{member} +{one['where']}$", text, re.M), one
-    assert "Maps and targets that are no more have sent " in text, text
+    assert "Removed maps and targets have sent " in text, text
     # dev_broadcast_memory.py sees it grow and shrink.
     assert state["copy_memory"] % 4096 == 0, state
-    assert re.search(r"^[\d,]+ KiB are kept for the copies of broadcasts\.$", text, re.M), text
+    assert re.search(r"^[\d,]+ KiB are kept for copies of broadcasts\.$", text, re.M), text
 
 
 @test("all namespaces, told apart")
@@ -130,8 +130,9 @@ def _():
         return sh(f"ip netns exec {EMPTY} {testlib.COMMAND} {' '.join(args)}")
 
     maps, targets = (len(told("--all-netns")[kind]) for kind in ("maps", "targets"))
-    equal(there(), f"No claimed maps in this network namespace, {maps} in all: see --all-netns.\n"
-                   f"\nNo targets in this network namespace, {targets} in all: see --all-netns.\n")
+    hint = "in others: see --all-netns"
+    equal(there(), f"No claimed maps in this network namespace, {maps} {hint}.\n\n"
+                   f"No targets in this network namespace, {targets} {hint}.\n")
     lost = sum(one["packets"] for one in told("drops")["drops"]
                if (one["map"], one["target"]) != (None, None))
     equal(there("drops"), "No frame was lost in this network namespace; "
@@ -143,7 +144,7 @@ def _():
 
 @test("an entry that leads into another namespace")
 def _():
-    hint = "lead to devices of other network namespaces"
+    hint = "point to devices in other network namespaces"
     sh(f"ip -n {EMPTY} link add far type dummy")
     fd = make_map("rm_far")
     assert hint not in said() + said("drops")
@@ -168,7 +169,7 @@ def _():
         assert hint in said(*args), said(*args)
         assert hint not in said(*args, "--all-netns"), args
     # With what else there is to be said.
-    assert "No frame was lost there." in said("drops", "--map", number)
+    assert "The selected maps and targets have lost no frame." in said("drops", "--map", number)
     equal([one["elsewhere"] for one in told()["maps"] if one["name"] == "rm_far"], [1])
     with theirs:
         theirs.stdin.close()

@@ -164,7 +164,7 @@ OUTCOMES = (
     (r"redirmap( list)?", says("tx_ports", "port2")),
     (r"redirmap list --map ID", says("tx_ports")),
     (r"redirmap drops", says("port2 lost")),
-    (r"redirmap drops --since 5( port2)?", says("port2 lost", "it goes on")),
+    (r"redirmap drops --since 5( port2)?", says("port2 lost", "the loss goes on")),
     (r"redirmap watch", says("PACKETS/S", "port2")),
     (r"redirmap holders", says("tx_ports", "port1")),
     (r"redirmap state", says("claims maps named tx_ports")),

@@ -3,8 +3,8 @@
 #
 # Completion for redirmap(8), in bash.
 
-# _redirmap_ids MAP|TARGET [COLUMN] : ids of maps or targets, or another column
-# of redirmap's tables, which begin with these words.
+# _redirmap_ids MAP|TARGET [COLUMN] : print the ids of maps or targets, or another
+# column of the table that begins with this word.
 _redirmap_ids()
 {
 	local -a cells
@@ -54,7 +54,7 @@ _redirmap()
 	[ldh]*/*/map) words="id name $(_redirmap_ids MAP)" ;;
 	[ldh]*/*/name) words=$(_redirmap_ids MAP 1) ;;
 	[ld]*/*/dev) words=$(_redirmap_ids TARGET 1) ;;
-	# These take numbers that nobody knows.
+	# These take numbers, for which there are no suggestions.
 	*/--count | */--since) words='' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Advice for a device that does not take frames: it depends on the device's kind, on
-its present state, and on the reason and the errno of the loss.
+"""Advice for a device that does not take frames. It depends on the kind and the
+present state of the device, and on the reason and the errno of the loss.
 
-An advice is given only where the present state explains the loss, or where nothing is
-missing any more; else the reason's own text stands: see redirmap_reasons.py.
+There is an advice only if the present state explains the loss, or if the cause has
+gone. Otherwise the text of the reason is used: see redirmap_reasons.py.
 """
 import errno
 import os
@@ -17,8 +17,8 @@ NATIVE = "xdpdrv"
 GENERIC = "attach the program in generic mode (xdpgeneric)"
 READY = "The device was not ready for XDP frames."
 
-# Drivers, as they call themselves: see Documentation/drivers.rst. Those that announce
-# that they transmit only while they have a program, or say so by an errno;
+# Drivers by the names that they report: see Documentation/drivers.rst. These announce
+# ndo_xdp_xmit only while they have an XDP program, or return these errnos without one.
 ANNOUNCE = {
     "bnxt_en", "ena", "fec", "funeth", "gve", "i40e", "ice", "igb", "igc", "ixgbe",
     "rvu_nicpf", "rvu_nicvf", "virtio_net", "vmxnet3",
@@ -28,12 +28,12 @@ WANT_PROGRAM = {
     errno.EINVAL: {"bnxt_en", "gve"},
     errno.ENETDOWN: {"funeth"},
 }
-# those of which each CPU needs a channel of its own, and others that need a carrier.
+# These need a channel for each CPU, or a carrier.
 WANT_CHANNELS = {errno.ENXIO: {"i40e", "mlx5_core"}}
 WANT_CARRIER = {errno.ENETDOWN: {"fsl_enetc", "fsl_enetc_vf", "igc"}}
 
-# A device of a kind without ndo_xdp_xmit that stands for another one, and what its
-# program has to do to leave it out.
+# Kinds of devices without ndo_xdp_xmit that are above another device, and the work of
+# the program if it redirects to that device instead.
 ABOVE = {
     "vlan": "let the program add the tag",
     "macvlan": None,
@@ -51,15 +51,15 @@ VLAN_SRCMAC = 5
 
 
 class Whole(str):
-    """An advice that says by itself what is the matter."""
+    """An advice that includes the cause."""
 
 
 class Cured(Whole):
-    """One that says that nothing is missing any more."""
+    """An advice that reports that the cause has gone."""
 
 
 class Why:
-    """A loss: its reason, and the errno where a driver has given one."""
+    """A loss: its reason, and the errno, if a driver has returned one."""
 
     def __init__(self, reason, code=None):
         self.reason, self.code = reason, code
@@ -70,21 +70,21 @@ def set_up(place, link):
     return place.ip(f"link set dev {quoted(link.name)} up")
 
 
-# --- devices made of software -----------------------------------------------
+# --- software devices -------------------------------------------------------
 
 
 def peer_has_gro(network, link, there, peer):
-    """Of a peer without a native program; None where that cannot be seen."""
+    """Has a peer without a native program GRO? None if this is unknown."""
     wanted = there.wanted(peer) if there else None
     if wanted is not None:
         return "rx-gro" in wanted
-    # What a veth announces is its peer's state, if that has not too many queues.
+    # The XDP features of a veth depend on its peer, unless the peer has more queues.
     features = network.xdp_features(link) or 0
     return bool(features & XDP_NDO_XMIT) if features & XDP_BASIC else None
 
 
 def missing_at_peer(network, link, there, place, peer):
-    """An XDP program or GRO: a sentence, unless the peer has one of them."""
+    """A sentence, if the peer has neither an XDP program nor GRO."""
     if NATIVE in peer.programs:
         return None
     has_gro = peer_has_gro(network, link, there, peer)
@@ -93,19 +93,19 @@ def missing_at_peer(network, link, there, place, peer):
     gro = place.tool(f"ethtool -K {quoted(peer.name)} gro on")
     if has_gro is None:
         name = f"Its peer {place.of(peer)} needs" if peer.up else "It also needs"
-        return (f"{name} an XDP program or GRO; whether it has one of them cannot be seen from "
-                f"here: {gro}.")
+        return (f"{name} an XDP program or GRO; this command cannot see whether it has one of "
+                f"them: {gro}.")
     if not peer.up:
         return f"It also needs an XDP program or GRO: {gro}."
     if peer.programs:
-        return (f"Its peer {place.of(peer)} runs its XDP program in generic mode: attach that "
-                f"natively ({NATIVE}), or {gro}.")
+        return (f"Its peer {place.of(peer)} runs its XDP program in generic mode: attach the "
+                f"program in native mode ({NATIVE}), or {gro}.")
     return f"Its peer {place.of(peer)} needs an XDP program or GRO: {gro}."
 
 
 def missing_queues(network, link, there, place, peer):
-    """When its channels change, a veth announces that it transmits only if its peer has
-    no more transmit queues than it has receive queues; else a sentence."""
+    """A sentence, if the veth has fewer receive queues than its peer has transmit
+    queues. A veth whose channels change then announces no ndo_xdp_xmit."""
     ours = network.channels(link)
     theirs = there.channels(peer) if there else None
     if not (ours and theirs) or theirs["tx"] <= ours["rx"]:
@@ -122,8 +122,8 @@ def veth(network, link, why):
         return None
     peer = network.link(link.other, link.other_netns) if link.other else None
     if not peer:
-        return ("Its peer, which cannot be seen from here, has to be up, and to have an XDP "
-                "program or GRO.") if why.native else None
+        return ("Its peer has to be up, and needs an XDP program or GRO; this command cannot see "
+                "the peer.") if why.native else None
     there = network.at(link.other_netns)
     place = there.place if there else Place(None)
     needs = [] if peer.up else [f"Its peer {place.of(peer)} is down: {set_up(place, peer)}."]
@@ -133,13 +133,13 @@ def veth(network, link, why):
     if missing:
         needs.append(missing)
     if why.native and not needs and why.reason == "driver_error":
-        return Cured(f"Its peer {place.of(peer)} is up now, and has an XDP program or GRO: "
-                     "nothing is missing any more.")
+        return Cured(f"Its peer {place.of(peer)} is up now, and has an XDP program or GRO: the "
+                     "cause of the loss has gone.")
     return " ".join(needs) or None
 
 
 def bond_refuses(link):
-    """The way that a bond is set up, where that keeps it from native frames."""
+    """A sentence, if the configuration of a bond excludes native XDP."""
     if link.mode is not None and link.mode not in (ROUND_ROBIN, ACTIVE_BACKUP, XOR, LACP):
         return Whole(f"A bond of mode {MODES[link.mode] if link.mode < len(MODES) else link.mode} "
                      "transmits no XDP frames: use balance-rr, active-backup, balance-xor or "
@@ -164,7 +164,7 @@ def bond(network, link, why):
     if not any(one.up for one in slaves):
         down = f"No slave of the bond is up: {set_up(network.place, slaves[0])}."
     if why.reason == "no_xmit":
-        # It announces that it transmits if all of them do, whatever their state.
+        # A bond announces ndo_xdp_xmit if all of its slaves do, up or down.
         text = slave_that(network, why, [
             one for one in slaves if not (network.xdp_features(one) or 0) & XDP_NDO_XMIT])
         return " ".join(filter(None, (down, text))) or None
@@ -179,7 +179,7 @@ def bond(network, link, why):
 
 
 def slave_that(network, why, slaves, name="slave"):
-    """The first one of a bond's slaves that lacks something, as far as is known."""
+    """A sentence about the first slave of a bond that is known not to be ready."""
     cured = 0
     for slave in slaves:
         text = advice(network, slave, why)
@@ -187,14 +187,14 @@ def slave_that(network, why, slaves, name="slave"):
             cured += 1
         elif text:
             return f"Its {name} {slave.name} is not ready. {text}"
-    # Of the others nothing is known.
-    return Cured("Nothing is missing any more.") if 0 < cured == len(slaves) else None
+    # The state of the other slaves is unknown.
+    return Cured("The cause of the loss has gone.") if 0 < cured == len(slaves) else None
 
 
 def tun(network, link, why):
     if link.carrier or why.reason == "driver_error" and why.code != errno.ENXIO:
         return None
-    return f"No process has {link.name} open: start the one that reads from it."
+    return f"No process has {link.name} open: start the process that reads from it."
 
 
 def above(network, link, why):
@@ -205,7 +205,7 @@ def above(network, link, why):
         place = network.place_of(link.other_netns)
         tc = place.tool(f"tc -s qdisc show dev {quoted(lower.name)}")
         ip = place.ip(f"-s link show dev {quoted(lower.name)}")
-        return f"Look at {place.of(lower)} below it: {tc}; {ip}."
+        return f"Check the device below, {place.of(lower)}: {tc}; {ip}."
     if why.reason != "no_xmit":
         return None
     text = f"A {link.kind} transmits no XDP frames."
@@ -235,8 +235,8 @@ def other_kind(network, link, why):
 
 
 def needs_program(driver, link):
-    return Whole(f"The driver {driver} wants an XDP program on {link.name} itself: one that "
-                 "returns XDP_PASS will do.")
+    return Whole(f"The driver {driver} needs an XDP program on {link.name} itself; a program that "
+                 "returns XDP_PASS is sufficient.")
 
 
 def hardware(network, link, why):
@@ -250,33 +250,33 @@ def hardware(network, link, why):
     if driver in WANT_PROGRAM.get(why.code, ()) and NATIVE not in link.programs:
         return needs_program(driver, link)
     if driver in WANT_CARRIER.get(why.code, ()) and not link.carrier:
-        return "It has no carrier: see its cable, or the device at the other end."
+        return "It has no carrier: check the cable, and the device at its other end."
     if driver in WANT_CHANNELS.get(why.code, ()):
         return too_few_channels(network, link, driver)
     return None
 
 
 def no_announcement(network, link, driver):
-    """For hardware that the kernel, or the driver, says does not transmit XDP frames."""
+    """For hardware that cannot transmit XDP frames, as the kernel or driver reports."""
     features = network.xdp_features(link)
     if features is None:
         if driver in ANNOUNCE | {"mlx5_core"}:
-            # Before 6.3 drivers that have the function always take frames of one buffer.
+            # Before 6.3, a driver with ndo_xdp_xmit always gets frames of one buffer.
             return Whole("This kernel redirects no frames of several buffers: lower the MTU of "
-                         f"the devices that they come from; or {GENERIC}.")
-        return Whole(f"The driver {driver} has no ndo_xdp_xmit, or the frames were of several "
+                         f"the ingress devices; or {GENERIC}.")
+        return Whole(f"The driver {driver} has no ndo_xdp_xmit, or the frames had several "
                      f"buffers, which this kernel does not redirect: {GENERIC}.")
     if not features & XDP_BASIC:
         if driver == "mlx5_core" and {"rx-lro", "rx-gro-hw"} & (network.wanted(link) or set()):
             lro = network.place.tool(f"ethtool -K {quoted(link.name)} lro off rx-gro-hw off")
             return Whole(f"The driver {driver} has no XDP while LRO or hardware GRO is on: {lro}.")
-        return Whole(f"The driver {driver} has no XDP of its own on {link.name}, and no program "
-                     f"there changes that: {GENERIC}.")
+        return Whole(f"The driver {driver} does not support XDP on {link.name}, and an XDP "
+                     f"program does not change that: {GENERIC}.")
     if NATIVE in link.programs:
         return Whole(f"The driver {driver} does not transmit XDP frames: {GENERIC}.")
     if driver in ANNOUNCE:
         return needs_program(driver, link)
-    return Whole(f"The driver {driver} may want an XDP program on {link.name} itself. If that "
+    return Whole(f"The driver {driver} may need an XDP program on {link.name} itself. If that "
                  f"does not help, {GENERIC}.")
 
 
@@ -284,10 +284,10 @@ def too_few_channels(network, link, driver):
     cpus, found = os.cpu_count(), network.channels(link)
     if not found or found["combined"] >= cpus:
         return None
-    text = f"The driver {driver} needs a channel for each CPU, of which there are {cpus}, and has "
+    text = f"The driver {driver} needs a channel for each of the {cpus} CPUs, and has "
     if found["combined_max"] < cpus:
-        return Whole(f"{text}{found['combined_max']} at most: let interrupts of the devices that "
-                     f"frames come from go to the first CPUs only; or {GENERIC}.")
+        return Whole(f"{text}{found['combined_max']} at most: let interrupts of the ingress "
+                     f"devices go to the first CPUs only; or {GENERIC}.")
     more = network.place.tool(f"ethtool -L {quoted(link.name)} combined {cpus}")
     return Whole(f"{text}{found['combined']}: {more}.")
 
@@ -295,30 +295,30 @@ def too_few_channels(network, link, driver):
 # --- all --------------------------------------------------------------------
 
 KINDS = {"veth": veth, "bond": bond, "tun": tun, "bridge": bridge, **dict.fromkeys(ABOVE, above)}
-# Kinds that have a function for all that, or not, as they were set up
+# Kinds whose support of ndo_xdp_xmit depends on their configuration
 UNSURE = {"netkit", "team", "dsa"}
 
 
 def announced(network, link):
-    """An advice for a device that transmits XDP frames now, by its announcement."""
+    """An advice for a device that announces ndo_xdp_xmit now."""
     features = network.xdp_features(link)
     if features is None:
         if link.kind in ("veth", "bond", "tun"):
             return Whole("This kernel redirects no frames of several buffers: lower the MTU of "
-                         f"the devices that they come from; or {GENERIC}.")
+                         f"the ingress devices; or {GENERIC}.")
         return None
     if not features & XDP_NDO_XMIT:
         return None
     if not features & XDP_NDO_XMIT_SG:
-        return Whole("It transmits XDP frames now, but none of several buffers. If the loss goes "
-                     "on, it is of those: lower the MTU of the devices that they come from; or "
+        return Whole("The device transmits XDP frames now, but no frames of several buffers. If "
+                     "the loss goes on, lower the MTU of the ingress devices; or "
                      f"{GENERIC}.")
-    return Cured("It transmits XDP frames now: nothing is missing any more.")
+    return Cured("The device transmits XDP frames now: the cause of the loss has gone.")
 
 
 def advice(network, link, why):
-    """A text on what helps a device that has refused native frames, or dropped a packet
-    of generic XDP; None where its kind and state do not tell."""
+    """The advice for a device that has refused native frames, or dropped a packet of
+    generic XDP. None if its kind and state do not explain the loss."""
     if why.reason == "no_xmit":
         text = announced(network, link)
         if text:
@@ -334,7 +334,7 @@ class Adviser:
     """Advice for the devices of losses."""
 
     def __init__(self):
-        # By inode; None where it cannot be looked into
+        # By inode; None if the namespace cannot be entered
         self._networks = {}
 
     def __enter__(self):
@@ -370,8 +370,8 @@ class Adviser:
         return None
 
     def text(self, loss):
-        """The advice for a target's loss, as redirmap_drops.losses() makes it; the loss's
-        own text where none is known, or the device may not be looked at."""
+        """The advice for a loss of a target, as redirmap_drops.losses() returns it. The
+        text of the loss, if there is no advice, or no permission to see the device."""
         try:
             return self._text(loss) or loss["text"]
         except (OSError, Refused):
@@ -380,8 +380,8 @@ class Adviser:
     def _text(self, loss):
         network = self._network(loss["netns"])
         if not network:
-            return (f"{loss['text']} (Its kind is not known: it is in a network namespace that "
-                    "cannot be looked into.)")
+            return (f"{loss['text']} (The kind of the device is unknown: this command cannot "
+                    "enter its network namespace.)")
         why = Why(loss["reason"], loss["error"])
         link = network.link(loss["ifindex"])
         text = link and advice(network, link, why)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: commands, options, and words that name maps, targets and
-devices as bpftool(8) and ip(8) have them.
+"""The command line: commands, options, and words that select maps, targets and
+devices in the syntax of bpftool(8) and ip(8).
 
-Not by argparse, whose import takes as long as Python's start.
+This does not use argparse, whose import takes as long as the start of Python.
 """
 
 
 class BadUsage(Exception):
-    """Arguments that make no sense; carries the command that they are for."""
+    """Invalid arguments; .command is the command that they were given to."""
 
     def __init__(self, text, command):
         self.command = command
@@ -15,7 +15,7 @@ class BadUsage(Exception):
 
 
 class Option:
-    """An option; with a metavar it takes a value, which read() makes of a text."""
+    """An option. With a metavar it takes a value, which read() converts from text."""
 
     def __init__(self, names, name, text, metavar=None, read=None, several=False):
         self.names, self.name, self.text = names, name, text
@@ -23,7 +23,7 @@ class Option:
 
 
 class Command:
-    """A command; words() takes the words that follow, and the arguments."""
+    """A command. take() stores the words behind it in the arguments."""
 
     def __init__(self, name, run, text, words="", take=None, options=()):
         self.name, self.run, self.text = name, run, text
@@ -31,19 +31,19 @@ class Command:
 
 
 class Arguments:
-    """The wishes of a command line."""
+    """The parsed command line."""
 
     def __init__(self, options):
         self.run = self.given = None
         for option in options:
             empty = [] if option.several else None if option.metavar else False
             setattr(self, option.name, empty)
-        # Words alone: devices, names of maps, seconds, a command.
+        # From words: devices, names of maps, seconds, a command.
         self.devices, self.names = [], []
         self.seconds = self.about = None
 
     def selected(self):
-        """Is it about some maps, targets or devices, and not about all?"""
+        """Does the command line select maps, targets or devices?"""
         return bool(self.maps or self.targets or self.devices or self.names)
 
 
@@ -55,7 +55,7 @@ def number(text):
         raise ValueError(f"{text!r} is not a number")
     value = int(text)
     if value >= 2**32:
-        raise ValueError(f"{text} is not a number of 32 bits")
+        raise ValueError(f"{text} does not fit into 32 bits")
     return value
 
 
@@ -74,14 +74,14 @@ def seconds(text):
 
 def take_which(words, args):
     """Maps, targets and devices: [map] [id] ID, [map] name NAME, target [id] ID,
-    [dev] DEVICE. A number alone is a map's id."""
+    [dev] DEVICE. A single number is the id of a map."""
     words = iter(words)
 
     def behind(word):
         try:
             return next(words)
         except StopIteration:
-            raise ValueError(f"{word!r} wants something behind it") from None
+            raise ValueError(f"{word!r} needs a value behind it") from None
 
     for word in words:
         kind = word
@@ -99,21 +99,21 @@ def take_which(words, args):
 
 
 def take_maps(words, args):
-    """The same, of maps only."""
+    """The same, for maps only."""
     take_which(words, args)
     if args.devices or args.targets:
-        raise ValueError("only maps are chosen from")
+        raise ValueError("holders takes maps only, no targets or devices")
 
 
 def take_seconds(words, args):
     if len(words) > 1:
-        raise ValueError(f"what is {words[1]!r}?")
+        raise ValueError(f"unexpected argument {words[1]!r}")
     args.seconds = seconds(words[0]) if words else 1
 
 
 def take_command(words, args):
     if len(words) > 1:
-        raise ValueError(f"what is {words[1]!r}?")
+        raise ValueError(f"unexpected argument {words[1]!r}")
     args.about = words[0] if words else None
 
 
@@ -121,16 +121,16 @@ def take_command(words, args):
 
 
 def by_name(options):
-    """Options by all their names."""
+    """A dictionary of the options, by each of their names."""
     return {name: option for option in options for name in option.names}
 
 
 def take_option(word, words, options, args):
-    """The option that a word names, with its value; what it is called there."""
+    """Store the option that a word names, with its value; returns its name."""
     name, given, value = word.partition("=")
     option = options.get(name)
     if not option:
-        raise ValueError(f"no option {name}")
+        raise ValueError(f"unknown option {name}")
     if not option.metavar:
         if given:
             raise ValueError(f"{name} takes no value")
@@ -139,7 +139,7 @@ def take_option(word, words, options, args):
     if not given:
         value = next(words, None)
         if value is None:
-            raise ValueError(f"{name} wants a value: {option.metavar}")
+            raise ValueError(f"{name} needs a value: {option.metavar}")
     try:
         value = option.read(value)
     except ValueError as error:
@@ -152,16 +152,17 @@ def take_option(word, words, options, args):
 
 
 def check_options(names, command, commands, shared):
-    """Options of another command are refused."""
+    """Refuse the options of other commands."""
     own = by_name([*shared, *command.options])
     for name in names:
         if name not in own:
             others = (one.name for one in commands.values() if name in by_name(one.options))
-            raise ValueError(f"{name} is no option of {command.name}, but of {', '.join(others)}")
+            raise ValueError(f"{name} is not an option of {command.name}, but of "
+                             f"{', '.join(others)}")
 
 
 def parse(argv, commands, shared, default):
-    """The arguments of a command line; options stand before or behind the command."""
+    """Parse a command line. Options can stand before or behind the command."""
     every = [*shared, *(option for command in commands.values() for option in command.options)]
     args = Arguments(every)
     options = by_name(every)
@@ -174,7 +175,7 @@ def parse(argv, commands, shared, default):
                 named.append(take_option(word, words, options, args))
             elif not command:
                 if word not in commands:
-                    raise ValueError(f"no command {word!r}")
+                    raise ValueError(f"unknown command {word!r}")
                 command = commands[word]
                 args.given = word
             else:
@@ -182,7 +183,7 @@ def parse(argv, commands, shared, default):
         command = command or commands[default]
         check_options(named, command, commands, shared)
         if rest and not command.take:
-            raise ValueError(f"what is {rest[0]!r}?")
+            raise ValueError(f"unexpected argument {rest[0]!r}")
         if command.take:
             command.take(rest, args)
     except ValueError as error:
@@ -202,7 +203,7 @@ def usage_of(command):
 
 
 def help_of(command, commands, shared, about, epilog):
-    """The text that --help prints, of a command or of all."""
+    """The text that --help prints, for one command or for all."""
 
     def listed(rows):
         return "".join(f"  {left:24}{right}\n" for left, right in rows)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""BPF maps, programs and links: which there are, and what they consist of.
+"""BPF maps, programs and links of the system, and their contents.
 
-By libbpf, which ip(8) and bpftool(8) are linked with, too: no process per map.
+This uses libbpf, which ip(8) and bpftool(8) need as well, so no process per map is
+started.
 """
 import ctypes
 import errno
@@ -10,7 +11,7 @@ from struct import Struct, unpack_from
 
 from redirmap_netlink import Refused
 
-# enum bpf_map_type, bpf_prog_type, bpf_link_type: those that are looked into
+# The used members of enum bpf_map_type, bpf_prog_type and bpf_link_type
 PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 3, 12, 13
 DEVMAP, CPUMAP, DEVMAP_HASH = 14, 16, 25
 MAP_TYPES = {
@@ -22,7 +23,7 @@ PROG_TYPES = {SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "
 LINK_XDP, LINK_TRACING = 6, 2
 LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
 
-# The most that a program may use.
+# The largest number of maps that a program can use.
 MAPS_OF_PROG = 64
 
 # The beginnings of struct bpf_map_info, bpf_prog_info and bpf_link_info
@@ -31,7 +32,7 @@ PROG_INFO = Struct("=II8xIIQQQIIQ16s")
 LINK_INFO = Struct("=IIIxxxxII")
 INFO_SIZE = 256
 
-# The names in /proc/PID/fd, and the line of fdinfo that has the id
+# The link names in /proc/PID/fd, and the line of fdinfo that contains the id
 FILES = {
     "anon_inode:bpf-map": ("map", "map_id"),
     "anon_inode:bpf-prog": ("program", "prog_id"),
@@ -44,13 +45,13 @@ VERBS = {"map": "map", "program": "prog", "link": "link"}
 
 
 def ids(kind):
-    """Ids of all objects of a kind."""
+    """Yield the ids of all objects of a kind."""
     ask = getattr(libbpf, f"bpf_{VERBS[kind]}_get_next_id")
     number = ctypes.c_uint32(0)
     while not (result := ask(number, ctypes.byref(number))):
         yield number.value
     if -result != errno.ENOENT:
-        raise Refused(-result, f"Listing BPF {kind}s takes CAP_SYS_ADMIN"
+        raise Refused(-result, f"Listing BPF {kind}s needs CAP_SYS_ADMIN"
                       if -result == errno.EPERM else None)
 
 
@@ -90,7 +91,7 @@ def text(name):
 
 
 class Opened:
-    """A descriptor of an object by its id; of None where it has gone."""
+    """A descriptor of the object with an id; None if the object was removed."""
 
     def __init__(self, kind, number):
         self.fd = getattr(libbpf, f"bpf_{VERBS[kind]}_get_fd_by_id")(number)
@@ -114,7 +115,7 @@ def everything(kind):
 
 
 def values(one, at=0):
-    """A number of 32 bits in each value of a map that has such."""
+    """The set of the 32-bit numbers at an offset in the values of a map."""
     found = set()
     with Opened("map", one["id"]) as fd:
         if fd is None:
@@ -122,7 +123,7 @@ def values(one, at=0):
         key, value = (ctypes.create_string_buffer(one[size]) for size in ("key_size",
                                                                           "value_size"))
         last = None
-        # Of a hash that changes meanwhile, the walk might never end.
+        # Limited, because the walk of a hash that changes meanwhile may never end.
         for _ in range(one["max_entries"]):
             if libbpf.bpf_map_get_next_key(fd, last, key):
                 break
@@ -133,7 +134,7 @@ def values(one, at=0):
 
 
 def kind_of_pin(path, proc):
-    """The kind of a file of a bpffs, and its id; None where it is neither of the three."""
+    """The kind and the id of a pinned object; None if it is of no known kind."""
     fd = libbpf.bpf_obj_get(os.fsencode(path))
     if fd < 0:
         return None

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap drops: devices and maps that have lost frames, how many, why, the cure, and
-whether it goes on."""
+"""redirmap drops: the devices and maps that have lost frames, the number of frames,
+the reason, the cure, and whether the loss goes on."""
 import errno
 import os
 import time
 
 from redirmap_netlink import Refused, errno_name
 from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSED
-from redirmap_table import drops_of, frames, netns_names, plain, print_json, this_netns
+from redirmap_table import (drops_of, frames, lookups, netns_names, plain, print_json,
+                            this_netns)
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
                             name_of_ifindex)
 
@@ -17,38 +18,39 @@ NOTHING = {
     "unsegmented": 0, "missed_ages": {},
 }
 
-# The thing that all become when nothing else is left of them, by its key
+# The key of the sums over removed maps and targets
 GONE = ("gone",)
-GONE_NAME = "Maps and targets that are no more"
-# Redirects to nothing, in this network namespace
+GONE_NAME = "Removed maps and targets"
+# Invalid redirects (no_target), in this network namespace
 NETNS_NAME = "This network namespace"
 
-# Actions that programs got for a missing entry, in words, where that may be a loss
+# The actions for a missing entry that may mean a loss, in words
 MISSED = {
     "aborted": "XDP_ABORTED (flags 0)",
     "drop": "XDP_DROP",
 }
 MISSED_TEXT = (
-    "Such frames are dropped, unless the program does something else with them. Make an entry "
-    "for the key, or ask for another action in the flags of bpf_redirect_map()."
+    "Such frames are dropped, unless the program does something else with them. Add an entry "
+    "for the key, or use another action in the flags of bpf_redirect_map()."
 )
 
-# Of what is too large, packets that are taken for not segmented yet: for most of them all
-# that is known is that they were longer than the MTU of their ingress.
+# For frames that were too large, and that probably were not segmented yet. For most
+# of them, it is only known that they were longer than the MTU of their ingress.
 UNSEGMENTED = (
-    "probably not segmented yet, being longer than where they came from allows: generic XDP "
-    "sees what a sender leaves to hardware (TSO, GSO), and what GRO has merged. A larger MTU "
-    "is no cure for these: ethtool -K SENDER tso off gso off, or ethtool -K INGRESS gro off. If "
-    "that changes nothing, the sender's own MTU is larger than its neighbour's: lower it."
+    "probably not segmented yet, because the length exceeds the MTU of the ingress device. "
+    "Generic XDP sees packets that the sender leaves to the hardware to segment (TSO, GSO), and "
+    "packets that GRO has merged. A larger MTU does not help. Use ethtool -K SENDER tso off gso "
+    "off, or ethtool -K INGRESS gro off. If the loss goes on, the MTU of the sender is larger "
+    "than the MTU of the ingress device: lower it."
 )
-# Reasons where a device's kind says what helps
+# Reasons for which the cure depends on the kind of the device
 ADVISED = ("no_xmit", "driver_error", "xmit_drop")
 
 
 def target_name(target):
     name = target["ifname"]
     if target["prog_id"] is not None:
-        name += f" behind program {target['prog_id']}"
+        name += f" with egress program {target['prog_id']}"
     return name
 
 
@@ -57,16 +59,17 @@ def map_name(one):
 
 
 def former_name(one):
-    """Of targets that are no more; their device may have stayed, by another name."""
+    """The name of a device whose targets were removed. The device may still exist, and
+    may have another name now."""
     now = name_of_ifindex(one["ifindex"])
     if now is None:
         return f"{one['ifname']} (gone)"
     renamed = "" if now == one["ifname"] else f"now {now}, "
-    return f"{one['ifname']} ({renamed}former entries)"
+    return f"{one['ifname']} ({renamed}removed entries)"
 
 
 def combined(one, other, sign=1):
-    """The sum of two counters, or the difference."""
+    """The sum of two sets of counters, or their difference."""
 
     def each(kind):
         numbers = dict(one[kind])
@@ -75,7 +78,7 @@ def combined(one, other, sign=1):
         return {name: number for name, number in numbers.items() if number}
 
     def latest(kind, counted):
-        # When the last one of a difference was, nobody knows.
+        # The age of a difference is not known.
         ages = {name: age for name, age in one[kind].items() if name not in other[counted]}
         if sign > 0:
             for of_these in (one[kind], other[kind]):
@@ -97,11 +100,11 @@ def combined(one, other, sign=1):
 
 
 class Look:
-    """Losses of all things, as of one moment.
+    """The losses of all maps and targets at one moment.
 
-    Each thing has a key, which it keeps (ids are given again, so they alone are
-    not that), its counters, and an heir: the key of what its counters are added to
-    when it goes.
+    Each of these things has a key, counters, and an heir. The key identifies the
+    thing; an id alone does not, because ids are reused. The heir is the key of the
+    sums to which the counters are added when the thing is removed.
     """
 
     def __init__(self, args, family):
@@ -114,7 +117,7 @@ class Look:
             self.targets = chosen_targets(args, family, gone)
         if by_map or not by_target:
             self.maps = chosen_maps(args, family)
-        # Things that are no more come last.
+        # Removed things come last.
         former, self.things = self.things, {}
         for one in self.targets:
             self._add(
@@ -137,7 +140,7 @@ class Look:
         self.things[key] = what, stats, heir
 
     def _gone(self, args, family):
-        """Things that are no more; the names of devices among them."""
+        """Add the removed things; returns the names of their devices."""
         state = family.state()
         rest = state["gone"]
         for one in state["gone_devices"]:
@@ -152,7 +155,7 @@ class Look:
 
 
 def look(args, family):
-    """Of all, each thing once."""
+    """The losses of all things, with each thing exactly once."""
     if args.selected():
         return Look(args, family)
     return family.settled(lambda: Look(args, family))
@@ -163,8 +166,8 @@ def sum_of(stats):
 
 
 def text_of(reason, packets, stats):
-    """The cause and the cure, as far as the counters tell."""
-    text = TEXTS.get(reason, "For a reason that this version does not know.")
+    """The cause and the cure, as far as the counters show them."""
+    text = TEXTS.get(reason, "This version of the command does not know the reason.")
     if reason == "driver_error" and stats["error"]:
         return f"{REFUSED} {ERRORS.get(errno_name(stats['error']), OTHER_ERROR)}"
     if reason != "too_large" or not stats["unsegmented"]:
@@ -172,22 +175,22 @@ def text_of(reason, packets, stats):
     if stats["unsegmented"] >= packets:
         return f"{'The packet was' if packets == 1 else 'The packets were'} {UNSEGMENTED}"
     number = stats["unsegmented"]
-    return (f"Of all these {number:,} {'was' if number == 1 else 'were'} {UNSEGMENTED} Of the "
-            f"others: {text}")
+    return (f"Of these frames, {number:,} {'was' if number == 1 else 'were'} {UNSEGMENTED} The "
+            f"other frames: {text}")
 
 
 def shrank(before, after):
-    """Have counters begun anew? One may have overtaken its former self already."""
+    """Have the counters restarted? A counter may already exceed its former value."""
     return any(after[name] < before[name] for name in ("packets", "bytes")) or any(
         after["drops"].get(reason, 0) < packets for reason, packets in before["drops"].items())
 
 
 def losses(what, stats, since=None, before=None):
-    """A record for each reason that frames were lost for."""
+    """Yield a record for each reason with lost frames."""
     for reason, packets in stats["drops"].items():
         within = None
         if since:
-            # An entry that is replaced counts anew; what is no more never does.
+            # Counters of a replaced entry restart; those of removed things do not.
             anew = what["target"] is not None and before and shrank(before, stats)
             old = before if before and not anew else NOTHING
             within = {
@@ -209,10 +212,10 @@ def losses(what, stats, since=None, before=None):
 
 
 def baseline(before, after):
-    """Former counters of each thing, and of those that it has inherited from."""
+    """The former counters of each thing. Those of removed things go to their heirs."""
     counted = {key: stats for key, (_, stats, _) in before.things.items()}
     for key, (what, stats, heir) in before.things.items():
-        # Of another namespace's things that is told there.
+        # The sums of another namespace are reported only there.
         if key in after.things or not heir or what["netns"] != this_netns():
             continue
         heir = heir if heir in after.things else GONE
@@ -221,25 +224,25 @@ def baseline(before, after):
 
 
 def misses(what, stats, since=None, before=None):
-    """A record for each action that look-ups without an entry have returned."""
-    for action, lookups in stats["missed"].items():
+    """Yield a record for each action that lookups without an entry have returned."""
+    for action, number in stats["missed"].items():
         within = None
         if since:
             old = (before or NOTHING)["missed"].get(action, 0)
-            within = {"seconds": since, "lookups": max(lookups - old, 0)}
+            within = {"seconds": since, "lookups": max(number - old, 0)}
         yield {
             **{name: what[name] for name in ("map", "target", "netns", "name")},
-            "action": action, "lookups": lookups, "age": stats["missed_ages"].get(action),
+            "action": action, "lookups": number, "age": stats["missed_ages"].get(action),
             "since": within,
         }
 
 
 def advise(found):
-    """Say what helps devices of their kinds."""
+    """Replace the texts by advice for the kind of each device."""
     found = [one for one in found if one["reason"] in ADVISED and one["target"] is not None]
     if not found:
         return
-    # Seldom needed, so it is imported only then.
+    # Rarely needed, so it is imported only here.
     from redirmap_advice import Adviser
 
     with Adviser() as adviser:
@@ -248,7 +251,7 @@ def advise(found):
 
 
 def find_losses(before, after, since):
-    """Records of all that was lost; before is None, or what it was a while ago."""
+    """Records of all losses. before is None, or an earlier Look."""
     counted = baseline(before, after) if before else {}
     found, missed = [], []
     for key, (what, stats, _) in after.things.items():
@@ -262,14 +265,14 @@ def find_losses(before, after, since):
 
 
 def of_frames(loss, counts):
-    """17 of 1,041 frames; what a map is offered, nobody counts."""
+    """"17 of 1,041 frames"; for a map only "17 frames", as no counter has the total."""
     if loss["map"] is not None or loss["name"] in (GONE_NAME, NETNS_NAME):
         return frames(counts["packets"])
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
 
 
 def ago(loss, what="packets"):
-    """When the last one was lost, behind how many were."""
+    """The time of the last loss, to follow the number of losses."""
     age = loss["age"]
     if age is None:
         return ""
@@ -284,17 +287,17 @@ def ago(loss, what="packets"):
 
 
 def sentence(loss, where):
-    """A sentence on a loss: the device, how many frames, when, why, the cure."""
+    """A sentence about a loss: device, number of frames, time, reason, cure."""
     name = loss["name"] + where(loss)
     since = loss["since"]
     if not since:
         said = f"{name} lost {of_frames(loss, loss)}{ago(loss)}."
     elif since["packets"]:
         said = (f"{name} lost {of_frames(loss, since)} in {seconds(since)} s, "
-                f"{loss['packets']:,} in all: it goes on.")
+                f"{loss['packets']:,} in all: the loss goes on.")
     else:
         said = (f"{name} lost none in {seconds(since)} s, {of_frames(loss, loss)} before"
-                f"{ago(loss)}: it has stopped, or waits for traffic.")
+                f"{ago(loss)}: the loss has stopped, or there is no traffic.")
     said += " " + loss["text"]
     if loss["error"]:
         code = errno_name(loss["error"])
@@ -303,39 +306,35 @@ def sentence(loss, where):
 
 
 def seconds(since):
-    """Of an interval, in three digits or whole ones."""
+    """The seconds of an interval, with three digits, or without decimals."""
     number = since["seconds"]
     return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
 
 
-def look_ups(number):
-    return f"{number:,} look-up{'' if number == 1 else 's'}"
-
-
 def missed_sentence(miss, where):
-    """Which map has missed how often, what the program got, and what to do."""
+    """A sentence about misses: map, number of lookups, returned action, cure."""
     name, since = miss["name"] + where(miss), miss["since"]
-    lookups = look_ups(miss["lookups"])
+    number = lookups(miss["lookups"])
     when = ago(miss, "lookups")
     if since:
-        lookups = f"{look_ups(since['lookups'])} in {seconds(since)} s, {lookups} in all"
+        number = f"{lookups(since['lookups'])} in {seconds(since)} s, {number} in all"
         if since["lookups"]:
             when = ""
-    return (f"{name} missed an entry in {lookups}{when}, and returned {MISSED[miss['action']]}. "
+    return (f"{name} found no entry in {number}{when}, and returned {MISSED[miss['action']]}. "
             f"{MISSED_TEXT}")
 
 
 def nothing_lost(args, family):
-    """The sentence when no loss can be told of."""
+    """The sentence if there is no loss to report."""
     if args.selected():
-        return "No frame was lost there."
+        return "The selected maps and targets have lost no frame."
     others = [one["stats"] for ask in (family.maps, family.targets)
               for one in elsewhere(args, ask)]
     lost = sum(map(drops_of, others))
     missed = sum(stats["missed"].get(action, 0) for stats in others for action in MISSED)
     if missed and not lost:
-        return (f"No frame was lost in this network namespace; {look_ups(missed)} in others "
-                "missed an entry: see --all-netns.")
+        return (f"No frame was lost in this network namespace; {lookups(missed)} in others "
+                "found no entry: see --all-netns.")
     if lost:
         return (f"No frame was lost in this network namespace; {frames(lost)} in others: see "
                 "--all-netns.")
@@ -343,7 +342,7 @@ def nothing_lost(args, family):
 
 
 def gone_meanwhile(args, family):
-    """Which of the ids that were named are no more."""
+    """The selected ids that do not exist any longer, as text."""
     gone = []
     for kind, ask, numbers in (("map", family.maps, args.maps),
                                ("target", family.targets, args.targets)):
@@ -377,7 +376,7 @@ def run(args, family, out):
             gone = gone_meanwhile(args, family) if error.code == errno.ENOENT else ""
         if not (before and gone):
             raise
-        raise NotFound(f"{gone}: it went away meanwhile") from None
+        raise NotFound(f"{gone}: it was removed meanwhile") from None
     if before:
         since = time.monotonic() - begin
     found, missed = find_losses(before, after, since)
@@ -394,5 +393,5 @@ def run(args, family, out):
     if not (found or missed):
         print(nothing_lost(args, family), file=out)
     if leads_elsewhere(args, after.maps):
-        print("Entries of maps lead to devices of other network namespaces; what was lost there "
-              "--all-netns tells.", file=out)
+        print("Entries of maps point to devices in other network namespaces; --all-netns reports "
+              "the losses there.", file=out)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap holders: what keeps claimed maps, and so the module, in use, and the
-commands that let go.
+"""redirmap holders: what keeps claimed maps and the module in use, and the commands
+that release them.
 
-Each kind of object is read once, so the work is linear in what there is: no
-process and no search per map. Objects come and go meanwhile; what is told of was
-there at some moment.
+Each kind of object is read once, without a process or a search per map, so the
+time is linear in the number of objects. Objects may be added and removed
+meanwhile; each reported object existed at some moment.
 """
 import redirmap_bpf as bpf
 from redirmap_proc import Machine
@@ -16,7 +16,7 @@ OUTER = (bpf.ARRAY_OF_MAPS, bpf.HASH_OF_MAPS)
 
 
 class World:
-    """All that may hold something, indexed by what it holds."""
+    """All objects that can hold another one, indexed by the held object."""
 
     def __init__(self, claimed):
         self.claimed = claimed
@@ -49,7 +49,7 @@ class World:
                     self._hold(("program", number), "map", one["id"])
         for one in links.values():
             self._hold(("program", one["prog_id"]), "link", one["id"])
-            # A program that replaces a part of another one holds that, too.
+            # A program that replaces a function of another program holds it as well.
             replaces = programs.get(one["prog_id"], {}).get("type") == bpf.EXT
             if replaces and one["target_id"]:
                 self._hold(("program", one["target_id"]), "link", one["id"])
@@ -60,7 +60,7 @@ class World:
             for number, device in networks.xdp():
                 link = by_link.get((number, device["ifindex"]))
                 if link:
-                    # The link lets go of it, and is told of with the program.
+                    # The link releases the device, and is reported with the program.
                     link["device"] = device
                 else:
                     self._hold(("program", number), device)
@@ -69,26 +69,26 @@ class World:
             networks.close()
 
     def _unheld(self, *types):
-        """Programs that use something we tell of, and that nothing seems to hold."""
+        """Programs that use a reported object, and for which no holder was found."""
         return {one["id"] for one in self.objects["program"].values()
                 if one["type"] in types and one["map_ids"]
                 and ("program", one["id"]) not in self.holders}
 
     def _look_further(self, networks):
-        """Slow work, only where it explains something."""
+        """Search in slow places too, if programs are still without a holder."""
         if self._unheld(bpf.SCHED_CLS, bpf.SCHED_ACT):
             for number, device in networks.tc():
                 self._hold(("program", number), device)
         if not self._unheld(bpf.XDP):
             return
-        # Programs in entries of device and CPU maps, behind the device or the size.
+        # Values of device and CPU maps: the program follows the device or the size.
         for one in self.objects["map"].values():
             if one["type"] in (bpf.DEVMAP, bpf.DEVMAP_HASH, bpf.CPUMAP) and one["value_size"] > 4:
                 for number in bpf.values(one, 4):
                     self._hold(("program", number), "map", one["id"])
 
     def tell(self, kind, number, above=()):
-        """An object, with what holds it; holders is None where it is told of above."""
+        """An object with its holders. holders is None if it is reported further above."""
         one = self.objects[kind].get(number, {"name": "", "type": None})
         told = {"kind": kind, "id": number, "name": one["name"], "type": type_name(kind, one)}
         if kind == "link":
@@ -103,9 +103,10 @@ class World:
         return told
 
     def outer_maps(self, references):
-        """Outer maps that were made with a claimed inner map, which holds the module,
-        too. The kernel does not say which they are: those with claimed maps in them
-        are; those without any may be, while there are references left over."""
+        """Outer maps that were created with a claimed inner map, and so hold the
+        module. The kernel does not report which ones these are. Outer maps that
+        contain claimed maps are certain. Empty ones are possible, as long as there
+        are references to the module that nothing else explains."""
         sure = [outer for outer, inner in self.inner.items() if inner & self.claimed]
         empty = [outer for outer, inner in self.inner.items() if not inner]
         left = max(references - len(self.claimed) - len(sure), 0)
@@ -146,14 +147,14 @@ def describe(one):
 
 
 def rows_of(one, depth=0):
-    """A row for each holder, behind those that it holds."""
+    """Yield a row for each holder, indented below the object that it holds."""
     for holder in one["holders"]:
         text = "  " * depth + describe(holder)
         if holder.get("holders", ()) is None:
-            text += " (as above)"
+            text += " (see above)"
         yield [text, holder.get("command", "")]
         if holder.get("holders") == []:
-            yield ["  " * (depth + 1) + "nothing that can be seen", ""]
+            yield ["  " * (depth + 1) + "no visible holder", ""]
         elif holder.get("holders"):
             yield from rows_of(holder, depth + 1)
 
@@ -161,8 +162,8 @@ def rows_of(one, depth=0):
 def show(one, out, more=""):
     head = title(one)
     print(f"{head[0].upper()}{head[1:]}{more}", file=out)
-    rows = list(rows_of(one)) or [["nothing that can be seen", ""]]
-    table([Text("  HOLDER"), Text("LET GO BY")], [["  " + row[0], row[1]] for row in rows], out)
+    rows = list(rows_of(one)) or [["no visible holder", ""]]
+    table([Text("  HOLDER"), Text("RELEASED BY")], [["  " + row[0], row[1]] for row in rows], out)
     print(file=out)
 
 
@@ -170,13 +171,13 @@ def show_all(told, out):
     for one in told["maps"]:
         show(one, out)
     for one in told.get("outer_maps", ()):
-        kind = "was made" if one["certain"] else "may have been made"
-        show(one, out, f"; {kind} with a claimed inner map, and holds the module by that")
+        kind = "was created" if one["certain"] else "may have been created"
+        show(one, out, f"; {kind} with a claimed inner map, which holds the module")
     if not told["maps"] and not told.get("outer_maps"):
         print("No claimed maps.", file=out)
     if told.get("other_references"):
         print(f"{told['other_references']} more references to the module: maps that are being "
-              "freed, or answers of netlink under way.", file=out)
+              "freed, or netlink dumps that are not finished.", file=out)
     for note in told["notes"]:
         print(plain(note), file=out)
 

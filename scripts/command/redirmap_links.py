@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Devices, as the kernel tells of them: their kinds, states and features, and the
-network namespaces that they are in.
+"""Devices: their kinds, states, features and network namespaces.
 
-rtnetlink tells the kind and the state, the netlink families "ethtool" and "netdev"
-the rest; a driver's name comes from /sys/bus, which is the same in all network
-namespaces.
+rtnetlink reports the kind and the state. The netlink families "ethtool" and
+"netdev" report the features and queues. The name of the driver comes from
+/sys/bus, which is the same in all network namespaces.
 """
 import os
 
@@ -36,15 +35,15 @@ CHANNELS = {2: "rx_max", 3: "tx_max", 5: "combined_max", 6: "rx", 7: "tx", 9: "c
 
 
 class Link(Device):
-    """A device: its kind and state, and what it belongs to."""
+    """A device: its kind, its state, and its relations to other devices."""
 
     def __init__(self, data, at, end):
         super().__init__(data, at, end)
         _, _, _, flags, _ = LINK.unpack_from(data, at)
         self.up, self.carrier, self.kind = bool(flags & IFF_UP), True, None
-        # Another device, a VLAN's or a veth's, and the namespace that it is in
+        # The device below a VLAN, or the peer of a veth, and its namespace
         self.other = self.other_netns = None
-        # Of a bond
+        # Only for a bond
         self.mode = self.active = self.policy = None
         bus = name = None
         for number, start, stop in each_attribute(data, at + LINK.size, end):
@@ -77,7 +76,7 @@ class Link(Device):
                 self.policy = data[start]
 
     def driver(self):
-        """The name of the hardware's driver, where there is hardware."""
+        """The name of the driver of a hardware device; None for other devices."""
         if not self.parent:
             return None
         bus, name = self.parent
@@ -88,14 +87,14 @@ class Link(Device):
 
 
 class Place:
-    """A network namespace, as a command reaches it: its name, "" for the present one,
-    None where it has none."""
+    """A network namespace in commands: its name, "" for the present one, None if it has
+    no name."""
 
     def __init__(self, name):
         self.name = name
 
     def of(self, link):
-        """A device by its name, and where that is."""
+        """The name of a device, with its namespace."""
         if self.name == "":
             return link.name
         if self.name is None:
@@ -109,7 +108,8 @@ class Place:
         return f"ip netns exec {quoted(self.name)} {words}" if self.name else self._there(words)
 
     def _there(self, command):
-        """Where no name leads; here it would be for another device of the same name."""
+        """A command for a namespace without a name; run here, it would affect another
+        device of the same name."""
         return f"inside that namespace, {command}" if self.name is None else command
 
 
@@ -117,12 +117,12 @@ class Network:
     """The devices of a network namespace."""
 
     def __init__(self, place, fd=None):
-        """fd: of the namespace, if it is not the present one."""
+        """fd: a descriptor of the namespace; None for the present one."""
         self.place = place
         self._sockets = []
-        # Numbers of generic netlink families by name, None where the kernel has none
+        # Numbers of generic netlink families by name; None if the kernel lacks one
         self._families = {}
-        # Other networks that this one was asked for, by what it calls them
+        # Other networks, by the netns id that this namespace has for them
         self._others = {}
         try:
             if fd is None:
@@ -140,7 +140,7 @@ class Network:
     def _open_in(self, fd):
         home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # A socket stays in the namespace that it was opened in.
+            # A socket stays in the namespace in which it was opened.
             enter(fd, CLONE_NEWNET)
             try:
                 self._open()
@@ -156,8 +156,8 @@ class Network:
     # --- rtnetlink ---
 
     def link(self, ifindex, netns_id=None):
-        """A device, of this namespace or one that this namespace has a number for; None
-        if it is not there, or may not be seen."""
+        """A device of this namespace, or of a namespace for which this one has an id.
+        None if the device does not exist, or is not visible."""
         request = LINK.pack(0, 0, ifindex, 0, 0)
         if netns_id is not None:
             request += encoded(IFLA_TARGET_NETNSID, U32.pack(netns_id))
@@ -171,7 +171,7 @@ class Network:
         return self._sockets[0].ask(RTM_GETLINK, request, Link, True)
 
     def _number_of(self, fd):
-        """The number that this namespace has for another one; None without one."""
+        """The id that this namespace has for another one, or None."""
         def number(data, at, end):
             return next((u32(data, start, stop)
                          for name, start, stop in each_attribute(data, at + 4, end)
@@ -183,8 +183,8 @@ class Network:
     # --- generic netlink ---
 
     def _tell(self, family, command, attributes):
-        """A family's message on a device: (data, at, end) of the attributes; None where
-        the kernel has no such family or does not know that of the device."""
+        """The answer of a family about a device: (data, at, end) of the attributes. None
+        if the kernel lacks the family, or has no answer."""
         sock = self._sockets[1]
         try:
             if family not in self._families:
@@ -202,7 +202,7 @@ class Network:
         return self._tell("ethtool", command, encoded(ETHTOOL_A_HEADER | NLA_F_NESTED, header))
 
     def xdp_features(self, link):
-        """NETDEV_XDP_ACT_*; None before Linux 6.3, which has none."""
+        """NETDEV_XDP_ACT_*; None before Linux 6.3."""
         told = self._tell("netdev", NETDEV_CMD_DEV_GET,
                           encoded(NETDEV_A_DEV_IFINDEX, U32.pack(link.ifindex)))
         for number, start, _ in each_attribute(*told) if told else ():
@@ -211,8 +211,8 @@ class Network:
         return None
 
     def wanted(self, link):
-        """The names of the features that a device is to have, as ethtool(8) sets them;
-        None where they are not known."""
+        """The names of the wanted features of a device, as ethtool(8) sets them. None if
+        they are unknown."""
         told = self._ethtool(ETHTOOL_MSG_FEATURES_GET, link.ifindex)
         if not told:
             return None
@@ -230,8 +230,8 @@ class Network:
         }
 
     def channels(self, link):
-        """How many queues a device has and may have, as of ethtool -l; None where that
-        is not known."""
+        """The present and the maximum numbers of queues, as in ethtool -l. None if they
+        are unknown."""
         told = self._ethtool(ETHTOOL_MSG_CHANNELS_GET, link.ifindex)
         if not told:
             return None
@@ -244,12 +244,12 @@ class Network:
     # --- other namespaces ---
 
     def place_of(self, netns_id):
-        """A namespace that this one has a number for."""
+        """The place of the namespace with an id of this one."""
         other = self.at(netns_id)
         return other.place if other else Place(None)
 
     def at(self, netns_id):
-        """The network that this one has a number for; None where no name leads to it."""
+        """The network with an id of this one; None if the namespace has no name."""
         if netns_id is None:
             return self
         if netns_id not in self._others:

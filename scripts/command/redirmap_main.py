@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command redirmap: see redirmap(8), Documentation/redirmap.8.rst.
 
-The cost of a start is kept small: modules that one command needs are imported by
-that command.
+To start fast, the command imports a module only if the given command needs it.
 """
 import errno
 import os
@@ -11,18 +10,18 @@ import sys
 import redirmap_args as cli
 from redirmap_args import BadUsage, Command, Option
 from redirmap_netlink import TRIES, Family, NotLoaded, Refused
-from redirmap_table import (Text, drops_of, frames, missed_of, netns_column, print_json, short,
-                            table)
+from redirmap_table import (Text, drops_of, frames, lookups, missed_of, netns_column, print_json,
+                            short, table)
 from redirmap_which import NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere
 
-# Of the command; as MODULE_VERSION() in src/main.c.
+# The version of the command; equals MODULE_VERSION() in src/main.c.
 VERSION = "0.1"
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_LOADED, EXIT_NOT_PERMITTED = 1, 2, 3, 4
 
-ABOUT = "Show claimed redirect maps: where frames go, and where they are lost."
-EPILOG = """exit status: 0 all is well, 1 the kernel refused or there is no such thing, 2 bad
-usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
+ABOUT = "Show claimed redirect maps, their targets, and where frames are lost."
+EPILOG = """exit status: 0 success, 1 the request failed or the object does not exist,
+2 bad usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
 
 
 # --- list -------------------------------------------------------------------
@@ -78,28 +77,30 @@ def show_targets(args, targets, out, empty):
 
 
 def show_gone(args, state, out):
-    """Counters of no map or target in the tables, where there are any."""
-    # Also where the tables are of all namespaces, these are not.
+    """The counters that belong to no map or target in the tables, unless they are 0."""
+    # The tables may cover all namespaces; these counters cover the present one.
     where = " in this network namespace" if args.all_netns else ""
     gone, lost = state["gone"], drops_of(state["lost"])
     if gone["packets"] or gone["drops"] or gone["missed"]:
         print(f"\n{text_of_gone(gone, where)}", file=out)
     if lost:
-        print(f"\nRedirects to nothing{where} have lost {frames(lost)}.", file=out)
+        print(f"\nInvalid redirects{where} have lost {frames(lost)}.", file=out)
 
 
 def text_of_gone(gone, where=""):
-    return (f"Maps and targets that are no more{where} have sent {frames(gone['packets'])} "
-            f"({gone['bytes']:,} bytes), missed {missed_of(gone):,} and lost {drops_of(gone):,}.")
+    return (f"Removed maps and targets{where} have sent {frames(gone['packets'])} "
+            f"({gone['bytes']:,} bytes), missed {lookups(missed_of(gone))} and lost "
+            f"{frames(drops_of(gone))}.")
 
 
 def all_of(args, family):
-    """All maps and targets, and the state, whose sums complete theirs."""
+    """All maps and targets, and the state, whose sums cover the removed ones."""
     state = family.state()
     for _ in range(TRIES):
         maps, targets = chosen_maps(args, family), chosen_targets(args, family)
         before, state = state, family.state()
-        # Counters of a map or target that went meanwhile would be told twice, or never.
+        # Otherwise a map or target that was removed meanwhile would be counted twice,
+        # or not at all.
         if all(before["gone"][name] == state["gone"][name]
                for name in ("packets", "bytes", "drops", "missed")):
             break
@@ -123,9 +124,9 @@ def list_command(args, family, out):
         return
 
     def empty(text, things, ask):
-        """The sentence where there are none; only there it takes another dump."""
+        """The sentence for an empty list. Only then another dump is needed."""
         more = len(elsewhere(args, ask)) if things == [] else 0
-        return (f"{text} in this network namespace, {more} in all: see --all-netns." if more
+        return (f"{text} in this network namespace, {more} in others: see --all-netns." if more
                 else f"{text}.")
 
     if maps is not None:
@@ -137,7 +138,7 @@ def list_command(args, family, out):
     if gone:
         show_gone(args, gone, out)
     if maps and leads_elsewhere(args, maps):
-        print("\nEntries of these maps lead to devices of other network namespaces: see "
+        print("\nEntries of these maps point to devices in other network namespaces: see "
               "--all-netns.", file=out)
 
 
@@ -167,10 +168,10 @@ def state_command(args, family, out):
         out,
     )
     print(f"\n{text_of_gone(state['gone'])}", file=out)
-    print(f"{state['copy_memory'] // 1024:,} KiB are kept for the copies of broadcasts.", file=out)
+    print(f"{state['copy_memory'] // 1024:,} KiB are kept for copies of broadcasts.", file=out)
 
 
-# --- what others do ---------------------------------------------------------
+# --- commands in modules of their own ---------------------------------------
 
 
 def drops_command(args, family, out):
@@ -195,15 +196,17 @@ def watch_command(args, family, out):
 
 WHICH = "[[map] ID | map name NAME | target ID | [dev] DEVICE]..."
 
-ONE_MAP = Option(["--map"], "maps", "only the map of this id", "ID", cli.number, several=True)
+ONE_MAP = Option(
+    ["--map"], "maps", "show only the map with this id", "ID", cli.number, several=True
+)
 ONE_TARGET = Option(
-    ["--target"], "targets", "only the target of this id", "ID", cli.number, several=True
+    ["--target"], "targets", "show only the target with this id", "ID", cli.number, several=True
 )
 SHARED = (
     Option(["-j", "--json"], "json", "print JSON"),
-    Option(["--all-netns"], "all_netns", "tell of all network namespaces"),
-    Option(["-h", "--help"], "help", "print this"),
-    Option(["-V", "--version"], "version", "print the versions of command and module"),
+    Option(["--all-netns"], "all_netns", "show all network namespaces"),
+    Option(["-h", "--help"], "help", "print this help"),
+    Option(["-V", "--version"], "version", "print the versions of the command and the module"),
 )
 COMMANDS = {
     command.name: command
@@ -213,28 +216,28 @@ COMMANDS = {
             (ONE_MAP, ONE_TARGET),
         ),
         Command(
-            "drops", drops_command, "say who lost how many frames, why, and what to do", WHICH,
+            "drops", drops_command, "list lost frames, with the reason and the cure", WHICH,
             cli.take_which,
             (
                 ONE_MAP,
                 ONE_TARGET,
                 Option(
-                    ["--since"], "since", "wait so long, and say what was lost meanwhile",
+                    ["--since"], "since", "wait, and list the frames lost in this time",
                     "SECONDS", cli.seconds,
                 ),
             ),
         ),
         Command(
-            "watch", watch_command, "show rates, again and again", "[SECONDS]",
+            "watch", watch_command, "show rates repeatedly", "[SECONDS]",
             cli.take_seconds,
-            (Option(["--count"], "count", "end after so many times", "N", cli.number),),
+            (Option(["--count"], "count", "exit after N times", "N", cli.number),),
         ),
         Command(
-            "holders", holders_command, "list what keeps maps, and so the module, in use",
+            "holders", holders_command, "list what keeps maps and the module in use",
             "[[map] ID | map name NAME]...", cli.take_maps, (ONE_MAP,),
         ),
         Command("state", state_command, "show what the module claims, hooks and relies on"),
-        Command("help", None, "explain a command", "[COMMAND]", cli.take_command),
+        Command("help", None, "print help, of all commands or one", "[COMMAND]", cli.take_command),
     )
 }
 
@@ -253,14 +256,14 @@ def print_version(out):
 
 
 def without_module(args, out):
-    """Print help or versions, which need no module. Was that asked for?"""
+    """Print help or versions, which need no module. Returns whether it did so."""
     if args.version:
         print_version(out)
     elif args.help:
         print_help(COMMANDS.get(args.given), out)
     elif args.given == "help":
         if args.about and args.about not in COMMANDS:
-            raise BadUsage(f"no command {args.about!r}", COMMANDS["help"])
+            raise BadUsage(f"unknown command {args.about!r}", COMMANDS["help"])
         print_help(COMMANDS.get(args.about), out)
     else:
         return False
@@ -268,7 +271,7 @@ def without_module(args, out):
 
 
 def complain(text):
-    """On stderr, where there is one that can be written to."""
+    """Write to stderr, if stderr is open and writable."""
     try:
         if sys.stderr:
             sys.stderr.write(text)
@@ -278,7 +281,7 @@ def complain(text):
 
 
 def let_go_of(stream):
-    """Let the interpreter flush at its end into nothing."""
+    """Let the interpreter's flush at its end write to /dev/null."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -294,7 +297,7 @@ def bad_usage(error):
 
 def not_loaded():
     release = os.uname().release
-    how = f"'insmod build/{release}/redirmap.ko' in its sources, when 'make' has built it there"
+    how = f"'make && insmod build/{release}/redirmap.ko' in the folder of its sources"
     try:
         with open(f"/lib/modules/{release}/modules.dep", encoding="utf-8") as file:
             if "/redirmap.ko" in file.read():
@@ -307,14 +310,14 @@ def not_loaded():
 def not_permitted(refused):
     if refused.told:
         return fail(refused, EXIT_NOT_PERMITTED)
-    who = "" if not os.geteuid() else ": you are not root"
+    who = "" if not os.geteuid() else "; you are not root"
     return fail(
-        f"CAP_NET_ADMIN over this network namespace is needed{who}", EXIT_NOT_PERMITTED
+        f"the command needs CAP_NET_ADMIN for this network namespace{who}", EXIT_NOT_PERMITTED
     )
 
 
 def unwritable(error, out):
-    """An error that may be of the output; the rest of that would make another one."""
+    """An error that output may have caused; writing the rest would cause another."""
     if out:
         try:
             out.flush()
@@ -344,7 +347,7 @@ def main(argv=None, out=None):
             return not_permitted(refused)
         return fail(refused, EXIT_REFUSED)
     except BrokenPipeError:
-        # The reader has had enough.
+        # The reader has closed the pipe.
         let_go_of(sys.stdout)
     except OSError as error:
         return unwritable(error, out)

@@ -5,13 +5,13 @@
         for one in family.maps():
             print(one["name"], one["stats"]["drops"])
 
-Maps, targets and the state are dictionaries, as Documentation/redirmap.8.rst
-describes them for --json. A request that the kernel refuses is a Refused,
-with its words.
+Maps, targets and the state are dictionaries; Documentation/redirmap.8.rst describes
+them for --json. If the kernel refuses a request, Refused is raised with the
+kernel's error text.
 
-This speaks netlink by itself: to import pyroute2 takes 17 times the instructions
-of a start of Python, all that is here a third of one. Not by "socket" either,
-which imports enum and selectors.
+This implements netlink itself. The import of pyroute2 takes 17 times as many
+instructions as the start of Python, this module a third of them. It uses _socket,
+because "socket" imports enum and selectors.
 """
 import errno
 import os
@@ -25,11 +25,11 @@ VERSION = 1
 
 STATE_GET, MAP_GET, TARGET_GET = 1, 2, 3
 
-# How often a dump is tried again that something has come or gone in.
+# The number of attempts at a dump during which nothing is added or removed.
 TRIES = 5
 
 HOOK_KINDS = ("observe", "replace", "return")
-# Actions that a look-up without an entry returns: enum xdp_action.
+# Actions that a lookup without an entry returns: enum xdp_action.
 ACTIONS = ("aborted", "drop", "pass", "tx")
 MAP_TYPES = {14: "devmap", 25: "devmap_hash"}
 REASON_NAMES = [reason.name for reason in REASONS]
@@ -50,41 +50,41 @@ ATTRIBUTE = Struct("=HH")
 ERROR = Struct("=i")
 U16, U32, U64 = (Struct(kind) for kind in ("=H", "=I", "=Q"))
 
-# The largest part of a dump, and more.
+# More than the largest message of a dump.
 ROOM = 1 << 16
 
 
 def errno_name(code):
-    """As the kernel calls it, which has no ENOTSUP and no EDEADLOCK in its messages."""
+    """The kernel's name of an errno; Python prefers ENOTSUP and EDEADLOCK."""
     if code in (errno.EOPNOTSUPP, errno.EDEADLK):
         return "EOPNOTSUPP" if code == errno.EOPNOTSUPP else "EDEADLK"
     return errno.errorcode.get(code, str(code))
 
 
 class Refused(Exception):
-    """The kernel's answer to a request that it does not grant."""
+    """The kernel has refused a request."""
 
     def __init__(self, code, words=None):
         self.code = code
-        # Did it say more than the errno does?
+        # Was there an error text, and not only an errno?
         self.told = words is not None
         super().__init__(f"{words or os.strerror(code)} ({errno_name(code)})")
 
 
 class NotLoaded(Exception):
-    """There is no such family: the module is not loaded."""
+    """The netlink family does not exist: the module is not loaded."""
 
 
 # --- attributes -------------------------------------------------------------
 
 
 def encoded(number, data):
-    """An attribute."""
+    """An encoded attribute."""
     return ATTRIBUTE.pack(4 + len(data), number) + data + bytes(-len(data) % 4)
 
 
 def each_attribute(data, at, end):
-    """Their numbers, where they begin and where they end."""
+    """Yield the number, the start and the end of each attribute."""
     while at + 4 <= end:
         length, number = ATTRIBUTE.unpack_from(data, at)
         if length < 4:
@@ -101,7 +101,7 @@ def u64(data, at, _end):
     return U64.unpack_from(data, at)[0]
 
 
-# Of these, what reads them.
+# Functions that read values of a fixed size.
 FIXED = {u32: U32.unpack_from, u64: U64.unpack_from}
 
 
@@ -118,8 +118,8 @@ def pad(_data, _at, _end):
 
 
 class Attributes:
-    """Attributes of a set, in the header's order, which begins with 1: for each
-    how its value is read. Those that may come several times are in a list."""
+    """A set of attributes, in the order of the header, numbered from 1. Each has a
+    function that reads its value; a list with this function means a multi-attr."""
 
     def __init__(self, prefix, **kinds):
         self.prefix = prefix
@@ -133,17 +133,17 @@ class Attributes:
             self._known[self.numbers[name]] = known
 
     def read(self, data, at, end):
-        """The attributes that are there, by name."""
+        """The values of the attributes in a message, by name."""
         found = {name: [] for name in self._multi}
         known = self._known
-        # each_attribute() in place, and numbers without a call of a function: this
-        # is what listing 10,000 maps consists of.
+        # each_attribute() is inlined, and numbers are read without a function call,
+        # because a list of 10,000 maps spends most of its time here.
         while at + 4 <= end:
             length, number = ATTRIBUTE.unpack_from(data, at)
             if length < 4:
                 break
             number &= NLA_TYPE_MASK
-            # A newer module may know more.
+            # A newer module may send other attributes.
             if number in known:
                 name, unpack, read, multi = known[number]
                 if unpack:
@@ -216,15 +216,15 @@ state_msg = Attributes(
 )
 
 
-# --- what they make up ------------------------------------------------------
+# --- dictionaries -----------------------------------------------------------
 
 
 def name_of(names, number):
-    """names[number], or the number where a newer module knows more."""
+    """names[number], or the number itself if only a newer module knows it."""
     return names[number] if number < len(names) else str(number)
 
 
-# What an older module does not tell of.
+# For a module that reports no counters.
 NO_STATS = {"drop": [], "missed": []}
 
 
@@ -310,14 +310,14 @@ def state_of(data, at, end):
 
 class Netlink:
     """A netlink socket of the present network namespace, for requests that the
-    kernel answers at once. With fileno, one that somebody else has opened."""
+    kernel answers at once. fileno is a socket that was opened elsewhere."""
 
     def __init__(self, protocol, fileno=None):
-        # How many dumps were of several moments.
+        # The number of dumps that were interrupted by changes.
         self.interrupted = 0
         self._seq = 0
         self._sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol, fileno)
-        # Words for errors, and no copy of the request.
+        # Request error texts, and no copy of the request in errors.
         for option in (NETLINK_EXT_ACK, NETLINK_CAP_ACK):
             self._sock.setsockopt(SOL_NETLINK, option, 1)
 
@@ -331,7 +331,8 @@ class Netlink:
         self._sock.close()
 
     def send(self, kind, payload, dump=False):
-        """A request. Without an address: who gives one answers for it himself."""
+        """Send a request, without an address. With an address, the kernel would not check
+        the permissions of the process that opened the socket."""
         self._seq += 1
         flags = NLM_F_REQUEST | (NLM_F_DUMP if dump else NLM_F_ACK)
         self._sock.send(
@@ -340,14 +341,14 @@ class Netlink:
 
     @staticmethod
     def _check(data, at, end, kind, flags):
-        """Raise the error of an NLMSG_ERROR, or of the end of a dump."""
+        """Raise Refused for an error in NLMSG_ERROR, or at the end of a dump."""
         code = -ERROR.unpack_from(data, at)[0] if at + ERROR.size <= end else 0
         if code <= 0:
             return
         words = None
         at += ERROR.size
         if kind == NLMSG_ERROR:
-            # The header of the request.
+            # Skip the header of the request.
             at += MESSAGE.size
         if flags & NLM_F_ACK_TLVS:
             for number, start, stop in each_attribute(data, at, end):
@@ -356,7 +357,7 @@ class Netlink:
         raise Refused(code, words)
 
     def _answer(self, read):
-        """The results of read() of each message, and whether they are of one moment."""
+        """The results of read() for each message, and whether they are consistent."""
         answer, consistent = [], True
         while True:
             data, at = self._sock.recv(ROOM), 0
@@ -374,14 +375,14 @@ class Netlink:
                 answer.append(read(data, start, end))
 
     def ask(self, kind, payload, read, dump=False):
-        """The results of read() of each message that answers a request."""
+        """The results of read() for each message that answers a request."""
         for _ in range(TRIES):
             self.send(kind, payload, dump)
             answer, consistent = self._answer(read)
             if consistent:
                 break
             self.interrupted += 1
-        # Where that never ends: what has been there all the time is told.
+        # After the last attempt the answer still has all objects that have stayed.
         return answer
 
     def find_family(self, name):
@@ -413,7 +414,7 @@ class Family(Netlink):
             raise
 
     def request(self, command, attributes=b"", dump=False):
-        """Sends a request; the answer is the caller's."""
+        """Send a request; the caller reads the answer."""
         self.send(self.number, GENERIC.pack(command, VERSION, 0) + attributes, dump)
 
     def _get(self, command, of, number, all_netns, make):
@@ -431,7 +432,7 @@ class Family(Netlink):
                 dump=of is not state_msg and number is None,
             )
         except Refused as refused:
-            # Without a word about what is missing, it is the family.
+            # An ENOENT without an error text means that the family is missing.
             if refused.code == errno.ENOENT and not refused.told:
                 raise NotLoaded() from refused
             raise
@@ -440,9 +441,8 @@ class Family(Netlink):
         return self._get(STATE_GET, state_msg, None, False, state_of)[0]
 
     def settled(self, look):
-        """What look() returns when nothing of this network namespace has gone while it
-        looked, so that counters of all that is listed, and of what is gone, have
-        each map and target once."""
+        """The result of look(), repeated until no map or target of this network namespace
+        was removed meanwhile. Lists and sums then contain each of them once."""
         before = self.state()["gone_count"]
         for _ in range(TRIES):
             found = look()
@@ -450,13 +450,13 @@ class Family(Netlink):
             if after == before:
                 break
             before = after
-        # Where that never ends, some may be in it twice, or missing.
+        # After the last attempt, some may be contained twice, or not at all.
         return found
 
     def maps(self, number=None, all_netns=False):
-        """All claimed maps, or the one of an id."""
+        """All claimed maps, or the map with an id."""
         return self._get(MAP_GET, map_msg, number, all_netns, map_of)
 
     def targets(self, number=None, all_netns=False):
-        """All targets, or the one of an id."""
+        """All targets, or the target with an id."""
         return self._get(TARGET_GET, target_msg, number, all_netns, target_of)

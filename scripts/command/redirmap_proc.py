@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes with descriptors of BPF objects, pins of these, and namespaces: of all
-processes that /proc shows, and of namespaces that only a file keeps."""
+"""Processes with descriptors of BPF objects, pins of BPF objects, and namespaces.
+The namespaces are those of all processes in /proc, and those that a file keeps."""
 import ctypes
 import marshal
 import os
@@ -27,13 +27,13 @@ def read(path, proc=None):
 
 
 class Namespace:
-    """A namespace: its inode, and what leads to it, a process or a file."""
+    """A namespace: its inode, and the path of a process or file that refers to it."""
 
     def __init__(self, inode, path, pid=None):
         self.inode, self.path, self.pid = inode, path, pid
 
     def nsenter(self, option):
-        """The beginning of a command that is run there."""
+        """The beginning of a command line that runs in the namespace."""
         if self.pid is not None:
             return f"nsenter -t {self.pid} -{option[0]} "
         return f"nsenter --{option}={quoted(self.path)} "
@@ -49,9 +49,9 @@ class Machine:
         self.nets, self.mounts = {}, {}
         self.notes = []
         self._unseen = 0
-        # (device, inode) of pins that were found
+        # (device, inode) of the pins that were found
         self._seen = set()
-        # Devices of bpffs that were found, and those that were looked into
+        # Devices of the bpffs that were found, and of those that were searched
         self._found, self._walked = {}, set()
         self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -60,7 +60,7 @@ class Machine:
             os.close(self._proc)
 
     def _look(self):
-        # Our own first: paths as who asks has them.
+        # This process first, so that paths are those of the caller.
         for pid in sorted(
             (int(name) for name in os.listdir("/proc") if name.isdigit()),
             key=lambda pid: (pid != os.getpid(), pid),
@@ -72,16 +72,16 @@ class Machine:
             except PermissionError:
                 self._unseen += 1
             except (FileNotFoundError, ProcessLookupError):
-                # It has ended.
+                # The process has exited.
                 continue
         self._look_at_mounts()
         if self._unseen:
-            self.notes.append(f"{self._unseen} processes may not be looked into.")
+            self.notes.append(f"No permission to look into {self._unseen} processes.")
         # PROC_PID_INIT_INO
         if os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC:
-            self.notes.append("Processes outside of this PID namespace cannot be seen.")
+            self.notes.append("Processes outside of this PID namespace are not visible.")
         for device in self._found.keys() - self._walked:
-            self.notes.append(f"The bpffs at {self._found[device]} cannot be looked into: "
+            self.notes.append(f"The bpffs at {self._found[device]} is not accessible: "
                               "something else is mounted over it.")
 
     # --- processes ---
@@ -92,14 +92,14 @@ class Machine:
             inode = os.stat(path).st_ino
             if inode in known:
                 continue
-            # Whose root is another one sees not all that is mounted.
+            # A process with another root directory does not see all mounts.
             if kind == "net" or pid == os.getpid() or os.readlink(f"/proc/{pid}/root") == "/":
                 known[inode] = Namespace(inode, path, pid)
             else:
                 self._other(kind, inode, path)
 
     def _other(self, kind, inode, path):
-        """A namespace that a file leads to."""
+        """Add a namespace that a file refers to."""
         known = {"net": self.nets, "mnt": self.mounts}.get(kind)
         if known is not None and inode not in known:
             known[inode] = Namespace(inode, path)
@@ -107,7 +107,7 @@ class Machine:
     def _descriptors_of(self, pid):
         self._table_of(pid, f"/proc/{pid}")
         for task in os.listdir(f"/proc/{pid}/task"):
-            # Threads mostly share their table.
+            # The threads of a process usually share one table.
             if int(task) != pid and libc.syscall(SYS_KCMP, pid, int(task), KCMP_FILES, 0, 0) > 0:
                 self._table_of(pid, f"/proc/{pid}/task/{task}")
 
@@ -140,9 +140,9 @@ class Machine:
 
     def _look_at_mounts(self):
         done = set()
-        # Namespaces that are mounted somewhere turn up on the way.
+        # The search finds further namespaces, which are mounted somewhere.
         while todo := [one for inode, one in self.mounts.items() if inode not in done]:
-            # Those of processes come first: their paths are the simplest.
+            # Namespaces of processes come first, because their paths are shorter.
             for one in sorted(todo, key=lambda one: one.pid is None):
                 done.add(one.inode)
                 try:
@@ -156,13 +156,13 @@ class Machine:
                         self.notes.append(f"Mount namespace {one.inode}: {error}")
 
     def _mounts_inside(self, one):
-        """In a child: go there, and look around."""
+        """In a child: enter the namespace and search its mounts."""
         fd = os.open(one.path, os.O_RDONLY)
         enter(fd, CLONE_NEWNS)
         return self._mounts_of("self/mountinfo", "")
 
     def _mounts_of(self, mountinfo, root):
-        """Pins, bpffs and namespaces that are mounted, as plain values."""
+        """The mounted pins, bpffs and namespaces, as plain values for marshal."""
         pins, bpffs, namespaces = [], [], []
         seen = set()
         for line in read(mountinfo, self._proc).splitlines():
@@ -199,7 +199,7 @@ class Machine:
                 continue
             self._seen.add((device, inode))
             ours = namespace.pid == os.getpid()
-            # Not the rm of whoever owns that namespace.
+            # Other mount namespaces need another path, or nsenter.
             if ours:
                 command = "rm " + quoted(path)
             elif namespace.pid is not None:
@@ -213,7 +213,7 @@ class Machine:
 
 
 def plain(place):
-    """A path of mountinfo, where some characters are octal."""
+    """Decode the octal characters of a path in mountinfo."""
     return re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), place)
 
 
@@ -224,7 +224,7 @@ def quoted(path):
 
 
 def same_device(path, device):
-    """Does a path lead to what was mounted there, and not to something above it?"""
+    """Is a path on this device, and not on something that is mounted over it?"""
     try:
         return os.stat(path).st_dev == device
     except OSError:
@@ -232,24 +232,24 @@ def same_device(path, device):
 
 
 def pins_below(path, root, proc):
-    """Pinned objects of a bpffs: inode, path behind root, kind and id."""
+    """Yield the pinned objects of a bpffs: inode, path below root, (kind, id)."""
     places = [path]
     while places:
         place = places.pop()
         try:
             status = os.lstat(place)
-            # S_IFDIR: of a bpffs, folders are all that is no pin, but for links.
+            # 0o040000 is S_IFDIR, 0o100000 is S_IFREG: in a bpffs, a pin.
             if status.st_mode & 0o170000 == 0o040000:
                 places += [f"{place.rstrip('/')}/{name}" for name in os.listdir(place)]
             elif status.st_mode & 0o170000 == 0o100000 and (found := kind_of_pin(place, proc)):
                 yield status.st_ino, place[len(root):], found
         except OSError:
-            # It has gone meanwhile.
+            # It was removed meanwhile.
             continue
 
 
 def in_child(function):
-    """The result of a function in a child, which may make something else of itself."""
+    """The result of a function that runs in a child, which may change its namespace."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Why frames were lost, and what to do about it.
+"""The reasons for which frames are lost, and the cures.
 
-The texts are those of enum redirmap_drop in include/uapi/linux/redirmap.h, in
-its order; selftests/helpers/netlink_spec.py compares them.
+The texts and their order are those of enum redirmap_drop in
+include/uapi/linux/redirmap.h; selftests/helpers/netlink_spec.py compares them.
 """
 
 
 class Reason:
-    """A reason, by its name in --json; the text says first what happened, then
-    what helps. No namedtuple: to import that takes as long as all of this."""
+    """A reason: its name in --json, and a text with the cause and the cure. This is
+    no namedtuple, because its import takes as long as this whole module."""
 
     def __init__(self, name, text):
         self.name, self.text = name, text
@@ -88,38 +88,38 @@ REASONS = (
     ),
 )
 
-# Of driver_error, by the errno that was the last one: see the table of them in
-# Documentation/drivers.rst. Where the device's kind and state tell more,
-# redirmap_advice.py says that instead.
+# Texts of driver_error by the last errno: see the table in Documentation/drivers.rst.
+# If the kind and the state of the device explain more, the text of redirmap_advice.py
+# is used instead.
 REFUSED = "The driver refused with an error."
 ERRORS = {
     "ENXIO": (
-        "The device was not ready for XDP frames. Many drivers want an XDP program on the "
-        "device itself, or a channel for each CPU (ethtool -L); a veth's peer has to be up, "
-        "and needs an XDP program or GRO. Some drivers say so while they are reconfigured, "
-        "which passes by itself."
+        "The device was not ready for XDP frames. Many drivers need an XDP program on the "
+        "device itself, or a channel for each CPU (ethtool -L). The peer of a veth has to be "
+        "up, and needs an XDP program or GRO. Some drivers return this errno while they are "
+        "reconfigured, which takes a short time."
     ),
     "ENETDOWN": (
-        "The driver had stopped the device, as it does to reset or reconfigure it, even if ip "
-        "link says UP. That passes by itself. If it goes on, see the carrier (ip link) and the "
-        "kernel log."
+        "The driver had stopped the device, usually to reset or reconfigure it, even if ip link "
+        "shows UP. This takes a short time. If the loss goes on, check the carrier (ip link) "
+        "and the kernel log."
     ),
     "EINVAL": (
-        "The device was not ready for XDP frames. bnxt_en and gve want an XDP program on the "
-        "device itself, sfc a transmit queue for each CPU; vmxnet3 says so while it resets, "
-        "which passes by itself."
+        "The device was not ready for XDP frames. bnxt_en and gve need an XDP program on the "
+        "device itself, and sfc needs a transmit queue for each CPU. vmxnet3 returns this errno "
+        "during a reset, which takes a short time."
     ),
     "EIO": (
-        "The transmit ring was full, or stopped. Enlarge the ring, or make the receiver "
+        "The transmit ring was full or stopped. Enlarge the ring, or make the receiver "
         "faster."
     ),
     "EBUSY": (
-        "The transmit ring had no room. Enlarge the ring, or make the receiver faster."
+        "The transmit ring was full. Enlarge the ring, or make the receiver faster."
     ),
-    "ENODEV": "The device is broken, or has gone: the kernel log says why.",
-    "EPERM": "The driver could not map a frame for DMA; ionic says so by a wrong number.",
+    "ENODEV": "The device is broken, or was removed: see the kernel log.",
+    "EPERM": "The driver could not map a frame for DMA; ionic returns a wrong number then.",
 }
 OTHER_ERROR = (
-    "Documentation/drivers.rst, in the module's sources, does not know that errno of any "
-    "driver: the driver's own sources tell what it means."
+    "Documentation/drivers.rst in the module's sources lists no driver with this errno: see "
+    "the sources of the driver."
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which devices of which network namespaces run which XDP and tc programs."""
+"""The XDP and tc programs that devices run, in all network namespaces."""
 import os
 from struct import Struct
 
@@ -22,7 +22,7 @@ FILTER = Struct("=BxxxiIII")
 
 
 class Device:
-    """A device: its name, its index, and the programs that it runs, by mode."""
+    """A device: its name, its ifindex, and its XDP programs by mode."""
 
     def __init__(self, data, at, end):
         _, _, self.ifindex, _, _ = LINK.unpack_from(data, at)
@@ -39,7 +39,7 @@ class Device:
 
 
 class Filter:
-    """A filter of tc, and the program that it runs, if it does."""
+    """A tc filter, and the BPF program that it runs, if any."""
 
     def __init__(self, data, at, end):
         _, _, self.handle, _, info = FILTER.unpack_from(data, at)
@@ -71,7 +71,7 @@ class Networks:
             os.close(home)
 
     def _look(self, namespace, home):
-        # A socket stays in the namespace that it was opened in.
+        # A socket stays in the namespace in which it was opened.
         if namespace.inode != self._own:
             there = os.open(namespace.path, os.O_RDONLY | os.O_CLOEXEC)
             enter(there, CLONE_NEWNET)
@@ -91,7 +91,7 @@ class Networks:
             socket.close()
 
     def _command(self, namespace, tool, words):
-        """A command of ip(8) or tc(8) in a namespace."""
+        """A command line of ip(8) or tc(8) for a namespace."""
         if namespace.inode == self._own:
             return f"{tool} {words}"
         if namespace.inode in self._names:
@@ -105,7 +105,7 @@ class Networks:
         }
 
     def xdp(self):
-        """(program's id, what runs it)"""
+        """Yield (id of a program, the device that runs it)."""
         for namespace, _, devices in self._found:
             for device in devices:
                 for mode, prog_id in device.programs.items():
@@ -115,7 +115,7 @@ class Networks:
                     yield prog_id, self._device(namespace, device, mode, command)
 
     def tc(self):
-        """The same of filters that stand in front of devices, and behind them."""
+        """The same for the ingress and egress filters of tc."""
         for namespace, socket, devices in self._found:
             for device in devices:
                 for side, parent in TC_PARENTS.items():
@@ -123,7 +123,7 @@ class Networks:
                     try:
                         filters = socket.ask(RTM_GETTFILTER, request, Filter, True)
                     except Refused:
-                        # There is no qdisc that could have any.
+                        # The device has no qdisc with filters.
                         continue
                     for one in filters:
                         if one.prog_id is None:

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the command prints what it was told: tables, numbers, namespaces, JSON."""
+"""Output of the command: tables, numbers, names of namespaces, JSON."""
 import os
 
 
 class Text(str):
-    """The head of a column whose cells begin at the left."""
+    """The head of a column that is aligned to the left."""
 
 
 def plain(text):
-    """A text for a terminal: names that others have chosen may be anything."""
+    """A text that is safe on a terminal: a name may contain any byte."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def texts_of(cells):
-    """Cells as they are printed."""
-    # All at once: of 10,000 maps each has ten.
+    """Convert cells to printable texts."""
+    # One call for all cells is faster: 10,000 maps have ten cells each.
     texts = list(map(str, cells))
     if None in cells:
         texts = ["-" if cell is None else text for cell, text in zip(cells, texts)]
@@ -22,7 +22,8 @@ def texts_of(cells):
 
 
 def table(head, rows, out, empty=None):
-    """Rows under a head, or what is said without any; numbers at the right."""
+    """Print rows under a head, or the text empty if there are no rows. Numbers are
+    aligned to the right."""
     if not rows and empty:
         print(empty, file=out)
         return
@@ -35,7 +36,7 @@ def table(head, rows, out, empty=None):
 
 
 def short(number, base=1000, unit=""):
-    """1234567 as 1235k; in KiB and so on with a base of 1024."""
+    """1234567 becomes 1235k. A base of 1024 gives KiB, MiB and so on."""
     value = float(number)
     for scale in ("", "K" if base == 1024 else "k", "M", "G", "T", "P"):
         if value < 10 * base or scale == "P":
@@ -47,6 +48,10 @@ def short(number, base=1000, unit=""):
 
 def frames(number):
     return f"{number:,} frame{'' if number == 1 else 's'}"
+
+
+def lookups(number):
+    return f"{number:,} lookup{'' if number == 1 else 's'}"
 
 
 def drops_of(stats):
@@ -62,8 +67,8 @@ def this_netns():
 
 
 def named_netns():
-    """The network namespaces that have names: name, path, inode. Opening another file
-    of that folder may wait for ever, so only files of nsfs are told of."""
+    """The network namespaces that have names: name, path, inode. Only files of nsfs
+    are returned, because opening any other file of that folder may block."""
     folder = "/run/netns"
     nsfs = os.stat("/proc/self/ns/net").st_dev
     try:
@@ -86,7 +91,7 @@ def netns_names():
 
 
 def netns_column(args, things):
-    """A head and cells, both empty unless namespaces are told apart."""
+    """The head and the cells of a column NETNS; both are empty without --all-netns."""
     if not args.all_netns:
         return [], [[] for _ in things]
     names = {**netns_names(), this_netns(): "this one"}
@@ -94,9 +99,9 @@ def netns_column(args, things):
 
 
 def print_json(told, out):
-    """In a line, as bpftool(8) and ip(8) do: indented, it takes json four times as
-    long."""
-    # Not at the start: it takes as long to be imported as all else together.
+    """Print JSON in one line, as bpftool(8) and ip(8) do. Indented output takes four
+    times as long."""
+    # Imported only here: the import takes as long as all others together.
     import json
 
     print(json.dumps(told), file=out)

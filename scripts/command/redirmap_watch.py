@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap watch: rates, again and again, like top."""
+"""redirmap watch: show rates repeatedly, like top."""
 import os
 import time
 
@@ -7,14 +7,14 @@ from redirmap_table import Text, drops_of, missed_of, netns_column, print_json, 
 
 
 def identity(one):
-    """Ids are given again: the same thing has all of this in common."""
+    """Identifies a map or target. An id alone is not enough, because ids are reused."""
     return tuple(
         one.get(key) for key in ("id", "netns", "name", "ifindex", "prog_id", "entry")
     )
 
 
 def snapshot(args, family):
-    """The counters of all maps and targets, and when they were read."""
+    """The counters of all maps and targets, and the time at which they were read."""
     things = {
         "maps": family.maps(None, args.all_netns),
         "targets": family.targets(None, args.all_netns),
@@ -25,12 +25,12 @@ def snapshot(args, family):
 
 
 def rates(before, after, seconds):
-    """Each thing with what it did a second."""
+    """Yield each map or target with its rates per second."""
     nothing = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}}
     for key, one in after.items():
         old = before[key]["stats"] if key in before else nothing
         new = one["stats"]
-        # Counters that begin anew, as an entry's do when it is replaced.
+        # The counters have restarted, because the entry was replaced.
         if new["packets"] < old["packets"] or drops_of(new) < drops_of(old):
             old = nothing
         drops, missed = (
@@ -104,7 +104,7 @@ def show_rates(args, maps, targets, out):
 
 
 class Screen:
-    """Output that a terminal shows in the place of the former."""
+    """Output that replaces the previous output on a terminal."""
 
     def __init__(self, out):
         self.out = out
@@ -118,7 +118,7 @@ class Screen:
         self.lines = []
         if self.out.isatty():
             size = os.get_terminal_size(self.out.fileno())
-            # Of some terminals nobody knows.
+            # Some terminals report a size of 0.
             columns, rows = size.columns or 80, size.lines or 24
             shown = [line[:columns] for line in text.splitlines()[: rows - 1]]
             text = "\033[H\033[J" + "\n".join(shown) + "\n"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which maps and targets a command is about, and what lies beyond its view."""
+"""Select the maps and targets that a command line names."""
 from _socket import if_indextoname, if_nametoindex
 
 from redirmap_netlink import Refused
 
 
 class NotFound(Exception):
-    """There is nothing of what was asked for."""
+    """The requested map, target or device does not exist."""
 
 
 def here(args):
@@ -14,7 +14,7 @@ def here(args):
 
 
 def chosen_maps(args, family):
-    """Maps that were named, or all when nothing was."""
+    """The maps that the command line selects, or all maps."""
     if not args.selected():
         return family.maps(None, args.all_netns)
     found = []
@@ -31,8 +31,8 @@ def chosen_maps(args, family):
 
 
 def chosen_targets(args, family, gone=()):
-    """Targets that were named, by id or device, or all when nothing was. Devices that
-    are gone may be named without having any."""
+    """The targets that the command line selects by id or device, or all targets.
+    A device in gone may have no target."""
     if not args.selected():
         return family.targets(None, args.all_netns)
     found = []
@@ -49,7 +49,7 @@ def chosen_targets(args, family, gone=()):
 
 
 def ifindex_of(name):
-    """That of a device of this network namespace, or 0."""
+    """The ifindex of a device in this network namespace, or 0."""
     try:
         return if_nametoindex(name)
     except OSError:
@@ -57,7 +57,7 @@ def ifindex_of(name):
 
 
 def name_of_ifindex(ifindex):
-    """That of a device of this network namespace, or None."""
+    """The name of a device in this network namespace, or None."""
     try:
         return if_indextoname(ifindex)
     except OSError:
@@ -65,16 +65,16 @@ def name_of_ifindex(ifindex):
 
 
 def no_target(args, name):
-    """Why there is no target for a device."""
-    # Not by /sys, which may be another namespace's.
+    """The error text for a device without a target."""
+    # /sys may belong to another namespace, so it is not used here.
     if args.all_netns or ifindex_of(name):
-        return f"no entry of a claimed map leads to {name}{here(args)}"
+        return f"no entry of a claimed map points to {name}{here(args)}"
     return f"there is no device {name}{here(args)}"
 
 
 def elsewhere(args, ask):
-    """The maps of all namespaces, or the targets, where there may be more of them:
-    ask() is family.maps() or family.targets()."""
+    """The maps or targets of all namespaces, if the command line covers the present
+    namespace only. ask() is family.maps() or family.targets()."""
     if args.all_netns or args.selected():
         return []
     try:
@@ -84,5 +84,5 @@ def elsewhere(args, ask):
 
 
 def leads_elsewhere(args, maps):
-    """Do entries of these maps lead to targets that were not told of?"""
+    """Do entries of these maps point to devices in namespaces that are not shown?"""
     return not args.all_netns and any(one["elsewhere"] for one in maps)
