@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An XDP switch in a few lines: host 10.0.0.N is behind the device that the
- * map's key N names. Nothing in it knows of redirmap.
+ * A small XDP switch: host 10.0.0.N is behind the device at key N of the map. The
+ * program does not depend on redirmap.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -49,7 +49,7 @@ int xdp_switch(struct xdp_md *ctx)
 	return bpf_redirect_map(&switch_ports, bpf_ntohl(to) & 0xff, XDP_DROP);
 }
 
-/* For the hosts' ends: a veth takes redirected frames if its peer has this. */
+/* For the hosts: a veth takes redirected frames if its peer has an XDP program. */
 SEC("xdp")
 int xdp_host(struct xdp_md *ctx)
 {

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the scripts of this folder share: messages, the cache folder, locks
-# and the installing of packages.  Sourced, never run:
+# Functions that the scripts in this folder share: messages, the cache folder, locks
+# and the installation of packages.  This file is sourced, not run:
 #
 #	. "$(dirname "$(readlink -f "$0")")/lib.sh"
 #
-# say TEXT...		a progress line on stderr
-# die TEXT...		the same, then exit 1
-# usage_of FILE		FILE's head comment, which is its --help
-# lock NAME		wait for the lock NAME; held until the (sub)shell ends
-# scratch		make a folder that goes away with the script: $SCRATCH
-# as_root CMD...	run CMD as root, with sudo where needed
+# say TEXT...		print a line on stderr
+# die TEXT...		print a line on stderr, and exit with 1
+# usage_of FILE		print the head comment of FILE, which is its --help
+# lock NAME		take the lock NAME until the (sub)shell ends
+# scratch		create the folder $SCRATCH, which is removed at exit
+# as_root CMD...	run CMD as root, with sudo if needed
 # apt_index		fetch apt's package lists, at most once per script
-# need_pkgs PKG...	install those of the packages that are missing
+# need_pkgs PKG...	install the packages that are missing
 #
 # The cache folder is $REDIRMAP_CACHE, by default
-# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap.  Everything in it can be deleted
-# and is made again when it is next needed.
+# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap.  All of it can be deleted; the scripts
+# create it again when they need it.
 
 set -euo pipefail
 shopt -s inherit_errexit
@@ -72,11 +72,11 @@ as_root()
 	elif command -v sudo > /dev/null; then
 		sudo "$@"
 	else
-		die "this needs root and there is no sudo: $*"
+		die "this needs root, and there is no sudo: $*"
 	fi
 }
 
-# apt-get, quiet unless it fails
+# run apt-get, and print its output only if it fails
 apt_quiet()
 {
 	local log status=0
@@ -98,7 +98,7 @@ apt_index()
 	[[ -z $APT_INDEX_DONE ]] || return 0
 	APT_INDEX_DONE=1
 	say "fetching the package lists"
-	apt_quiet update || say "apt-get update failed, going on without"
+	apt_quiet update || say "apt-get update failed, continuing without it"
 }
 
 pkg_installed()
@@ -131,7 +131,7 @@ need_pkgs()
 	for pkg in "${missing[@]}"; do
 		if ! pkg_known "$pkg"; then
 			apt_index
-			pkg_known "$pkg" || die "no package named $pkg"
+			pkg_known "$pkg" || die "unknown package $pkg"
 		fi
 	done
 
@@ -139,7 +139,7 @@ need_pkgs()
 	(
 		lock apt
 		apt_quiet install --no-install-recommends "${missing[@]}" && exit
-		# lists so old that the files are gone from the mirror
+		# the package lists are too old, and the mirror has newer files
 		apt_index
 		apt_quiet install --no-install-recommends "${missing[@]}"
 	) || die "cannot install: ${missing[*]}"
