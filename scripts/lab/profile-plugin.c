@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A QEMU plugin that counts how often each guest instruction is executed
- * between two marks, and can note each access to memory. scripts/lab/bench builds and
- * uses it.
+ * A QEMU plugin that counts the executions of each guest instruction between two
+ * marks, and can record each memory access. scripts/lab/bench builds and uses it.
  *
- * The marks are no-ops with a constant of their own (selftests/bench/bench.h).
- * At each end mark the counts since the start mark are appended to the file
- * given by out=: a line "end", then "ADDRESS COUNT INSTRUCTION" for each
- * instruction, in no order, perhaps several times. Counts of all CPUs are added up.
- * Instructions are counted in blocks, as QEMU translates them; a block that an
- * exception ends early counts whole. So a mark has nothing to clear or to sum up,
- * and takes no time in which interrupts would become due.
+ * The marks are no-ops with a special constant (selftests/bench/bench.h). At each end
+ * mark, the plugin appends the counts since the start mark to the file given by out=:
+ * a line "end", then a line "ADDRESS COUNT INSTRUCTION" for each instruction, in no
+ * order, possibly several times. The counts of all CPUs are added up. Instructions are
+ * counted in blocks, as QEMU translates them; a block that an exception ends early is
+ * counted completely. A mark therefore needs no time to clear or add up counts, in
+ * which interrupts would become due.
  *
- * With accesses=FILE as well, the accesses to memory are appended to that file, in
- * the order in which they were made: the number of them, 64 bits, then as many
- * struct access. scripts/lab/bench_lines.py reads them.
+ * With accesses=FILE, the plugin also appends the memory accesses to that file, in
+ * their order: the number of accesses (64 bits), then a struct access for each.
+ * scripts/lab/bench_lines.py reads them.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,10 +31,10 @@ static const unsigned char mark_start[] = { 0x0f, 0x1f, 0x80, 'r', 'm', 'b', '1'
 static const unsigned char mark_end[] = { 0x0f, 0x1f, 0x80, 'r', 'm', 'b', '0' };
 
 /**
- * struct access - what an instruction has read or written
- * @insn: the instruction's address
- * @addr: of the memory
- * @size: in bytes
+ * struct access - a memory access of an instruction
+ * @insn: address of the instruction
+ * @addr: address of the memory
+ * @size: number of bytes
  * @flags: ACCESS_*
  */
 struct access {
@@ -45,14 +44,14 @@ struct access {
 	__u32 flags;
 };
 
-/* It writes. What reads and writes makes two accesses. */
+/* A write. An instruction that reads and writes makes two accesses. */
 #define ACCESS_STORE 1
 /* The instruction is atomic. */
 #define ACCESS_ATOMIC 2
 /* The instruction pushes, calls or returns: the memory is a stack. */
 #define ACCESS_STACK 4
 
-/* By address. TCG is single-threaded here, so nothing is locked. */
+/* Blocks by address. TCG is single-threaded here, so there are no locks. */
 #define TABLE (1u << 21)
 static struct insn {
 	__u64 addr;
@@ -62,9 +61,9 @@ static struct insn {
 
 /**
  * struct block - instructions that are executed one after the other
- * @measurement: the one that @count is of
- * @count: how often
- * @n: how many
+ * @measurement: the measurement to which @count belongs
+ * @count: number of executions
+ * @n: number of instructions
  * @insns: the instructions
  */
 struct block {
@@ -74,14 +73,14 @@ struct block {
 	struct insn *insns[];
 };
 
-/* Those of the present measurement. */
+/* The blocks of the present measurement. */
 static struct block **blocks;
 static size_t nr_blocks, blocks_room;
 static __u64 measurement;
 
 static FILE *out;
 
-/* Of the present measurement, if accesses are noted. */
+/* The accesses of the present measurement, if they are recorded. */
 static FILE *accesses_out;
 static bool measuring;
 static struct access *accesses;
@@ -96,7 +95,7 @@ static struct insn *find(__u64 addr)
 	return &table[i];
 }
 
-/* More room for what there is N of. */
+/* Make room for more than N elements. */
 static void *grow(void *array, size_t n, size_t *room, size_t size)
 {
 	if (n < *room)
@@ -178,7 +177,7 @@ static bool is(const struct qemu_plugin_insn *insn, const unsigned char *mark)
 	       !memcmp(qemu_plugin_insn_data(insn), mark, sizeof(mark_start));
 }
 
-/* The prefix LOCK, or XCHG, which needs none where it accesses memory. */
+/* The prefix LOCK, or XCHG with memory, which is atomic without the prefix. */
 static bool is_atomic(const struct qemu_plugin_insn *insn)
 {
 	const unsigned char *byte = qemu_plugin_insn_data(insn);
@@ -205,7 +204,7 @@ static bool is_stack(const char *text)
 static void translated(__u64 id, struct qemu_plugin_tb *tb)
 {
 	size_t i, n = qemu_plugin_tb_n_insns(tb);
-	/* Kept: QEMU does not tell when it forgets a block. */
+	/* Never freed: QEMU does not report when it discards a block. */
 	struct block *block = calloc(1, sizeof(*block) + n * sizeof(block->insns[0]));
 
 	if (!block) {
@@ -219,7 +218,7 @@ static void translated(__u64 id, struct qemu_plugin_tb *tb)
 		struct insn *entry = find(qemu_plugin_insn_vaddr(insn));
 		char *text = qemu_plugin_insn_disas(insn);
 
-		/* Code changes: modules are loaded, programs end. */
+		/* The code has changed: modules are loaded, programs end. */
 		if (!entry->text || strcmp(entry->text, text)) {
 			free(entry->text);
 			entry->text = strdup(text);

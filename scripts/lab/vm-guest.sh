@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The guest's side of scripts/lab/vm: what runs in it before and after the command,
-# and the initramfs that is made of that. Sourced.
+# The guest's part of scripts/lab/vm: the scripts that run in the guest before and
+# after the command, and the initramfs that contains them. This file is sourced.
 
-# The first stage, out of the initramfs: from the kernel's start to a root.
+# The first stage runs in the initramfs: from the kernel's start to a root file system.
 stage1()
 {
 	cat << 'END'
@@ -24,7 +24,7 @@ while read -r module; do
 done < /modules/order
 . /run.conf
 
-# mount_host TAG DIR OPTIONS CACHE: a folder of the host
+# mount_host TAG DIR OPTIONS CACHE : mount a folder of the host
 mount_host()
 {
 	case $SHARED_BY in
@@ -42,7 +42,7 @@ mount --bind /new /plain
 
 cd /new || fail "no /new"
 mkdir -p dev proc sys run tmp "lib/modules/$RELEASE"
-# the kernel's modules, over what the host has there (its link to the headers)
+# the kernel's modules, over the host's folder (which has the link to the headers)
 mount -t overlay -o "lowerdir=/lower$MODULES:/plain/lib/modules/$RELEASE,upperdir=/rw/mupper,workdir=/rw/mwork" \
 	overlay "/new/lib/modules/$RELEASE" || fail "no modules"
 mount --move /dev dev
@@ -62,7 +62,7 @@ mount -t debugfs debugfs sys/kernel/debug
 mount -t tracefs tracefs sys/kernel/tracing
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 
-# the current folder, where one of the above hides it
+# the current folder, if one of the mounts above hides it
 case $CWD in
 /tmp | /run) ;;
 /tmp/* | /run/* | /dev/shm/*)
@@ -85,7 +85,7 @@ exec switch_root /new /run/redirmap-vm/busybox sh /run/redirmap-vm/stage2
 END
 }
 
-# The second stage: run the command, hand its status back, power off.
+# The second stage runs the command, returns its status, and powers off.
 stage2()
 {
 	cat << 'END'
@@ -96,7 +96,7 @@ bb=$own/busybox
 . $own/run.conf
 cd /
 
-# port NAME: the device of the virtio port of that name
+# port NAME : print the device of the virtio port with this name
 port()
 {
 	while :; do
@@ -111,7 +111,7 @@ port()
 	done
 }
 
-# all processes but this one, the kernel's and those given
+# end_all PID... : kill all processes except this one, the kernel's and the given ones
 end_all()
 {
 	for p in /proc/[0-9]*; do
@@ -136,12 +136,12 @@ if [ -n "$TTY" ]; then
 	status=$?
 	end_all
 else
-	# A pipe between: a port can be opened only once, and what the command
-	# starts may want to open its stdout again (/dev/stderr).
+	# The output goes through a pipe, because a port can be opened only once, and
+	# processes of the command may open their stdout again (/dev/stderr).
 	$bb mkfifo $own/output
 	$bb cat $own/output > "$(port output)" &
 	output=$!
-	# the shell's own "Terminated" goes to the console, outside the brackets
+	# The shell's own "Terminated" goes to the console, outside the brackets.
 	(exec $bb setsid bash $own/command < /dev/null > $own/output 2>&1)
 	status=$?
 	end_all "$output"
@@ -156,7 +156,7 @@ $bb poweroff -f
 END
 }
 
-# how RELEASE, in FOLDER, can have the host's files: the cloud kernels have no 9p
+# shared_by RELEASE FOLDER : print 9p or virtiofs; the cloud kernels have no 9p
 shared_by()
 {
 	local fs
@@ -171,8 +171,8 @@ shared_by()
 	die "kernel $1 has neither 9p nor virtiofs"
 }
 
-# initramfs RELEASE FOLDER FS: make the part that all runs have in common, print
-# its path.  A change of this script or of the modules makes a new one.
+# initramfs RELEASE FOLDER FS : create the part of the initramfs that all runs share,
+# and print its path.  If this script or the modules change, a new one is created.
 initramfs()
 {
 	local rel=$1 dir=$2 hash out tmp module file modules
@@ -221,7 +221,7 @@ initramfs()
 			*.xz) xz -dc "$file" > "$tmp/modules/$module.ko" ;;
 			*.zst) zstd -qdc "$file" > "$tmp/modules/$module.ko" ;;
 			*.gz) gzip -dc "$file" > "$tmp/modules/$module.ko" ;;
-			*) die "$file: packed in a way not known" ;;
+			*) die "$file: unknown compression" ;;
 			esac
 			printf '%s\n' "$module.ko" >> "$tmp/modules/order"
 		done < "$tmp/modules/paths"
