@@ -1,51 +1,51 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What instruction counts do not show: cache lines and atomic operations.
+"""Cache lines and atomic operations, for scripts/lab/bench.
 
-For scripts/lab/bench: reads the accesses to memory that profile-plugin.c has noted,
-and tells which of them are devmap's part.
+This reads the memory accesses that profile-plugin.c has recorded, and selects those
+of devmap.
 
-Devmap's part is the same for stock and for claimed maps: what the functions below
-do, and what these call, up to where they hand over to a driver or a program. That
-is the maps' redirect operation, called by the program; enqueueing, with the copies
-of a broadcast; and the flush, with egress programs' calls. It is not the program,
-xdp_do_redirect(), the driver, nor an interrupt.
+The selection is the same for stock and claimed maps: the functions in PART, and the
+functions that they call, except drivers and programs. These are the redirect
+operation of the map, which the program calls; the enqueue, with the copies of a
+broadcast; and the flush, with the calls of egress programs. The selection excludes
+the program, xdp_do_redirect(), the driver, and interrupts.
 """
 import array
 import collections
 import fnmatch
 import re
 
-# Functions of the kernel's devmap that frames pass, as they are called where the
-# compiler has not made them part of their callers, and all of the module's.
+# The functions of the kernel's devmap that process a frame, by the names that they
+# have if the compiler does not inline them, and all functions of the module.
 PART = ("dev_map_redirect", "dev_hash_map_redirect", "__dev_map_lookup_elem",
         "__dev_map_hash_lookup_elem", "dev_map_enqueue*", "dev_map_bpf_prog_run",
         "__xdp_enqueue", "bq_enqueue", "bq_xmit_all", "__dev_flush", "is_valid_dst",
         "get_upper_ifindexes", "xdpf_clone", "*[[]redirmap]")
-# What is around them. Any other function (memcpy, pages for copies) belongs to
-# whatever has called it.
+# The functions around them. Any other function (memcpy, pages for copies) belongs to
+# its caller.
 AROUND = ("*[[]bpf]", "*[[]veth]", "xdp_do_redirect*", "__xdp_do_redirect*",
           "xdp_do_flush", "xdp_test_run*", "bpf_test_run*", "bpf_prog_test_run_xdp",
           "asm_*", "do_softirq*", "__do_softirq", "handle_softirqs", "net_rx_action",
           "entry_*")
 
-# Functions of the kernel that work for devmap off a frame's way, for counts of what
-# they execute themselves.
+# The functions of devmap that do not process frames. Only the instructions that they
+# execute themselves are counted.
 SLOW = ("dev_map_*", "dev_hash_map_*", "__dev_map_*", "*[[]redirmap]")
 
 STORE, ATOMIC, STACK = 1, 2, 4
 LINE = 6
-# A task's stack, and an interrupt's, are as large, and aligned.
+# The size of a task's or interrupt's stack, which is aligned to its size.
 STACK_AREA = 14
 
 
 def matches(name, globs):
-    """Is a function among those? A part that the compiler has split off is, too."""
+    """Does a function match? The parts that the compiler splits off match as well."""
     name = re.sub(r"\.(isra|constprop|part|cold)\b[.0-9]*", "", name)
     return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
 
 
 def in_devmap(name):
-    """True in devmap's part, False around it, None where the caller decides."""
+    """True for devmap, False for the functions around it, None if the caller decides."""
     if matches(name, PART):
         return True
     return False if matches(name, AROUND) else None
@@ -67,7 +67,7 @@ def read_accesses(path, wanted):
 
 
 class Functions:
-    """What is known of an instruction by its address."""
+    """The name of the function at an address, and whether it belongs to devmap."""
 
     def __init__(self, symbols):
         self.symbols = symbols
@@ -83,11 +83,11 @@ class Functions:
 class Frames:
     """A measurement, frame by frame.
 
-    A frame's time begins when the program is called with it, and ends when the next
-    one's begins: so a flush belongs to the frame before it.
+    The period of a frame begins when the program is called with it, and ends when the
+    period of the next frame begins. A flush therefore belongs to the frame before it.
 
-    first: {instruction: [reads, writes]}: how often it was the first one in a frame's
-    time to read, or write, a line
+    first: {instruction: [reads, writes]}: how often the instruction was the first one
+    in the period of a frame to read, or write, a line
     """
 
     def __init__(self, accesses, functions, program, frames):
@@ -101,7 +101,7 @@ class Frames:
         self.look(accesses, functions)
 
     def beginning(self, accesses, functions, program):
-        """The instruction that each frame begins with: the program's first access."""
+        """The first instruction of each frame: the first access of the program."""
         begin = min((accesses[i] for i in range(0, len(accesses), 3)
                      if functions[accesses[i]][0].split()[0].endswith("_" + program)),
                     default=None)
@@ -111,7 +111,7 @@ class Frames:
         return begin
 
     def look(self, accesses, functions):
-        """Go through it all."""
+        """Process all accesses."""
         lines = (set(), set())
         poll = set()
         inside = flushed = False
@@ -131,7 +131,7 @@ class Frames:
                 continue
             flags = info >> 32
             store = flags & STORE
-            # An atomic operation reads as well.
+            # An atomic operation has two accesses; count the write.
             self.atomics += bool(flags & ATOMIC and store)
             for line in range(addr >> LINE, (addr + (info & 0xffffffff) - 1 >> LINE) + 1):
                 poll.add(line)
@@ -141,14 +141,14 @@ class Frames:
         self.poll_lines += len(poll)
 
     def figures(self):
-        """Of a frame: {part of the row: figure}."""
+        """The figures per frame: {part of the row: figure}."""
         reads, writes = (sum(f[i] for f in self.first.values()) for i in (0, 1))
         return {"read": reads / self.frames, "written": writes / self.frames,
                 "poll": self.poll_lines / self.frames, "atomic": self.atomics / self.frames}
 
 
 def print_functions(by_kind, functions, out):
-    """Which functions are the first ones to come to a line: {kind: Frames}."""
+    """Print the functions that are the first to touch a line. by_kind: {kind: Frames}."""
     sums = collections.defaultdict(lambda: collections.defaultdict(lambda: [0, 0]))
     for kind, frames in by_kind.items():
         for insn, (reads, writes) in frames.first.items():
@@ -163,7 +163,7 @@ def print_functions(by_kind, functions, out):
 
 
 def print_listing(by_kind, symbols, texts, wanted, out):
-    """The instructions of functions that come first to a line."""
+    """Print the instructions of functions that are the first to touch a line."""
     for kind, frames in by_kind.items():
         for function in wanted:
             rows = []

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The machines that measure, for scripts/lab/bench.
+"""The measuring machines, for scripts/lab/bench.
 
-A run is what a machine measures: "max,-erms" and "max" count instructions by
-icount, on these CPU models; "lines" looks at each access to memory; "2 CPUs" and
-"64 CPUs", or how many --cpus says, count instructions without icount; "real" takes
-time. Some rows belong to some runs, see bench_rows.
+A machine performs a run. "max,-erms" and "max" count instructions by icount, on these
+CPU models. "lines" records each memory access. "2 CPUs" and "64 CPUs" (or the number
+of --cpus) count instructions without icount. "real" measures time. bench_rows defines
+the rows of each run.
 """
 import json
 import os
@@ -22,31 +22,31 @@ import bench_rows
 OUT = "build/bench"
 BENCH = "build/selftests/bench/bench"
 PLUGIN = f"{OUT}/plugin.so"
-# What is compared with many CPUs.
+# The number of CPUs to compare many CPUs with.
 FEW_CPUS = 2
-# How often several CPUs may try to boot.
+# The number of attempts to boot several CPUs.
 BOOTS = 3
 
 
 def say(text):
-    """Progress."""
+    """Print a line of progress."""
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
 def output_of(*command):
-    """A command's output; its failure is ours."""
+    """The output of a command, which must succeed."""
     return subprocess.run(command, stdout=subprocess.PIPE, text=True,
                           check=True).stdout.strip()
 
 
 def build_plugin():
-    """What counts, and looks, in QEMU."""
+    """Build the QEMU plugin."""
     subprocess.run(["gcc", "-O2", "-Wall", "-fPIC", "-shared", "-o", PLUGIN,
                     "scripts/lab/profile-plugin.c"], check=True)
 
 
 def runs(args):
-    """All runs there are."""
+    """The names of all runs."""
     if args.real:
         return ["real"]
     # With --profile, one CPU model is enough.
@@ -55,7 +55,7 @@ def runs(args):
 
 
 def machines_of(args, kernel, release):
-    """The machines that the rows need, those that take longest first."""
+    """The machines that the rows need, the slowest ones first."""
     found = []
     for run in runs(args):
         bases = {name.split("/")[0] for name in bench_rows.names_in(run)}
@@ -66,7 +66,7 @@ def machines_of(args, kernel, release):
 
 
 class Machine:
-    """A run of the benchmark's inner part, and what it says."""
+    """A run of the benchmark's inner part, and its results."""
 
     def __init__(self, args, kernel, release, run, names):
         self.args = args
@@ -86,12 +86,12 @@ class Machine:
         self.has_plugin = bool(self.watches or self.cpus > 1 or args.profile)
 
     def label(self):
-        """For progress."""
+        """The name of this machine in lines of progress."""
         return f"{self.kernel} {bench_report.title_of(self.run)}".strip()
 
     def inner(self):
-        """The command that measures."""
-        # What is looked at does not differ from round to round.
+        """The command line of the inner part, which measures."""
+        # Memory accesses are the same in each round.
         rounds = 1 if self.watches else self.args.rounds
         command = [BENCH, "--rounds", str(rounds)]
         if self.cpus == 1 and self.run != "real":
@@ -105,11 +105,11 @@ class Machine:
         return f"insmod {module} claim='rm_*' && exec {shlex.join(command)}"
 
     def cpus_there(self):
-        """CPUs of the machine that is measured, in real time."""
+        """The number of CPUs of the machine, for measurements of time."""
         return os.cpu_count() if self.args.real == "host" else 2
 
     def outer(self):
-        """The command that runs it in its machine."""
+        """The command line that runs the inner part in its machine."""
         if self.args.real == "host":
             return ["sh", "-c", self.inner().replace("exec ", "") +
                     "; status=$?; for i in 1 2 3 4 5 6 7 8 9; do "
@@ -119,13 +119,13 @@ class Machine:
         if self.run == "real":
             vm += ["-c", "2"]
         elif self.cpus > 1:
-            # A busy host is no broken timer of the guest's, at which it panics.
+            # On a busy host, the guest would panic because of a slow timer.
             vm += ["-c", str(self.cpus), "--append", "no_timer_check"]
         else:
             vm += ["--icount", "--cpu", self.run if self.run != "lines" else
                    bench_rows.COUNTED_RUNS[0]]
         if self.watches:
-            # With one CPU the kernel would take the prefix LOCK away.
+            # With one CPU, the kernel would remove the prefix LOCK.
             vm += ["--append", "noreplace-smp"]
         if self.has_plugin:
             os.makedirs(self.folder, exist_ok=True)
@@ -135,12 +135,13 @@ class Machine:
         return vm + ["--", "sh", "-c", self.inner()]
 
     def environment(self):
-        """The plugin wants one thread for all CPUs, and is not for KVM."""
+        """The environment: the plugin needs one thread for all CPUs, and no KVM."""
         accel = {"REDIRMAP_ACCEL": "tcg,thread=single"} if self.cpus > 1 else {}
         return {**os.environ, **accel}
 
     def boot(self):
-        """Runs it, and shows each result as it comes; the exit status, and any output?"""
+        """Run the machine and report each result; returns the exit status, and whether
+        there was output."""
         output = False
         with subprocess.Popen(self.outer(), stdout=subprocess.PIPE, text=True,
                               env=self.environment()) as process:
@@ -150,14 +151,14 @@ class Machine:
         return process.returncode, output
 
     def measure(self):
-        """Lets it measure."""
+        """Measure, and check the results."""
         status, output = self.boot()
-        # Emulated, many CPUs do not always come up on a busy host: before anything
-        # of this project runs, the guest patches its code, and meets what is stale.
+        # Many emulated CPUs do not always boot on a busy host: the guest patches its
+        # code, and a CPU executes outdated code.
         for _ in range(BOOTS - 1 if self.cpus > 1 else 0):
             if output or status != 125:
                 break
-            say(f"[{self.label()}] the kernel has not come up: once more")
+            say(f"[{self.label()}] the kernel did not boot: trying again")
             status, output = self.boot()
         if status and not self.errors:
             self.fail("machine", f"exit status {status}")
@@ -174,7 +175,7 @@ class Machine:
             shutil.rmtree(self.folder)
 
     def take(self, line):
-        """A line of the inner part: a result, or something to show."""
+        """Process a line of the inner part: a result, or progress."""
         if not line.startswith("{"):
             # the name of the row that begins
             if line not in self.names and " " in line:
@@ -197,20 +198,20 @@ class Machine:
             self.show(name)
 
     def show(self, name):
-        """Progress: a row that is done."""
+        """Print the figures of a finished row as progress."""
         figures = bench_report.medians(self.rows)[name]
         numbers = ", ".join(f"{kind} {bench_report.number(value)}"
                             for kind, value in figures.items())
         say(f"[{self.label()}] {name}: {numbers}")
 
     def fail(self, name, why, kind=None):
-        """Something that makes the whole command fail."""
+        """Record an error, which makes the whole command fail."""
         text = f"{kind}: {why}" if kind else why
         self.errors.setdefault(name, []).append(text)
         say(f"[{self.label()}] {name}: FAILED: {text}")
 
     def of_row(self, row):
-        """A row's measurements: {kind: [line of the inner part]}."""
+        """The measurements of a row: {kind: [line of the inner part]}."""
         by_kind = {}
         for line in self.measured:
             if line["row"] == row:
@@ -218,11 +219,11 @@ class Machine:
         return by_kind
 
     def symbols(self, row):
-        """The guest's, while the row's programs were loaded."""
+        """The symbols of the guest while the programs of the row were loaded."""
         return bench_profile.Symbols(f"{self.folder}/symbols.{row}")
 
     def take_counts(self):
-        """What the plugin has seen, as results."""
+        """Convert the records of the plugin to results."""
         counts = None if self.watches else bench_profile.read_counts(f"{self.folder}/counts")
         for row in dict.fromkeys(line["row"] for line in self.measured):
             if self.watches:
@@ -239,7 +240,7 @@ class Machine:
                     for line in lines], least=True))
 
     def frames(self, row):
-        """What was looked at: {kind: bench_lines.Frames}."""
+        """The memory accesses of a row: {kind: bench_lines.Frames}."""
         lines = {kind: found[0] for kind, found in self.of_row(row).items()}
         accesses = bench_lines.read_accesses(
             f"{self.folder}/accesses", {line["measurement"] for line in lines.values()})
@@ -255,7 +256,7 @@ class Machine:
 
 
 def figures_of(values, least=False):
-    """What bench reports of a series; or the least, which met no interrupt."""
+    """The statistics of a series; with least, the value that no interrupt increased."""
     low, high = min(values), max(values)
     if least or len(values) == 1:
         return {"rounds": len(values), "median": low, "min": low, "q1": low, "q3": low,
@@ -266,13 +267,13 @@ def figures_of(values, least=False):
 
 
 def show_profiles(machines, listing):
-    """Which functions the rows' costs are made of; all machines of a kernel."""
+    """Print the functions that cause the costs of the rows, for one kernel."""
     for machine in machines:
         if machine.watches:
             for row in machine.names:
                 show_lines(machine, row, listing)
     counting = [machine for machine in machines if not machine.watches]
-    # Some rows measure something else, and tell it themselves.
+    # Some rows measure no instructions, and have no profile.
     for row in dict.fromkeys(line["row"] for machine in counting for line in machine.measured):
         show_functions([m for m in counting if row in m.names], row, listing)
     for machine in machines:
@@ -280,7 +281,7 @@ def show_profiles(machines, listing):
 
 
 def show_lines(machine, row, listing):
-    """Of a row of lines-*."""
+    """Print the profile of a row of lines-*."""
     frames = machine.frames(row)
     symbols = machine.symbols(row)
     functions = bench_lines.Functions(symbols)
@@ -294,7 +295,7 @@ def show_lines(machine, row, listing):
 
 
 def show_functions(machines, row, listing):
-    """Of any other row; of cpus-*, few and many CPUs side by side."""
+    """Print the profile of any other row; for cpus-*, of few and many CPUs."""
     columns = {}
     for machine in machines:
         counts = bench_profile.read_counts(f"{machine.folder}/counts")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which functions a row's instructions are spent in.
+"""The functions that execute the instructions of a row, for scripts/lab/bench.
 
-For scripts/lab/bench: reads what profile-plugin.c has counted in each measurement, and
-the guest's symbols.
+This reads the counts of profile-plugin.c for each measurement, and the symbols of the
+guest.
 """
 import bisect
 import collections
@@ -26,7 +26,7 @@ class Symbols:
         self.names = [found[a] for a in self.addresses]
 
     def find(self, address):
-        """The function's name, and how far into it the address is."""
+        """The name of the function at an address, and the offset in the function."""
         if address < 1 << 63:
             return "(user space)", 0
         i = bisect.bisect_right(self.addresses, address) - 1
@@ -45,18 +45,18 @@ def read_counts(path):
                 continue
             address, count, text = line.rstrip("\n").split(" ", 2)
             address = int(address, 16)
-            # It may be in several blocks.
+            # An instruction may be in several blocks.
             before = measurements[-1].get(address, (0,))[0]
             measurements[-1][address] = before + int(count), text
     return measurements
 
 
 def per_unit(lines, counts):
-    """What one frame, or call, costs: {kind: {address: (count, text)}}.
+    """The cost of one frame or call: {kind: {address: (count, text)}}.
 
-    LINES are those of bench that say which measurement was of what: a long run
-    and a short one, whose difference counts; or single ones, of which the smallest
-    counts: an interrupt makes some more than they are.
+    LINES are the lines of bench that describe the measurements. These are either a long
+    and a short run, whose difference is used; or single calls, of which the smallest one
+    is used, because an interrupt adds instructions to some of them.
     """
     by_kind = collections.defaultdict(list)
     for line in lines:
@@ -78,7 +78,7 @@ def per_unit(lines, counts):
 
 
 def by_function(cost, symbols):
-    """The same as {function: instructions}."""
+    """The same, as {function: instructions}."""
     sums = collections.Counter()
     for address, (count, _) in cost.items():
         sums[symbols.find(address)[0]] += count
@@ -86,14 +86,15 @@ def by_function(cost, symbols):
 
 
 def all_of_kernel(counts, _symbols, _kind):
-    """Instructions of a measurement, but for those of user space."""
+    """The instructions of a measurement, without those of user space."""
     return sum(count for address, (count, _) in counts.items() if address >= 1 << 63)
 
 
 def own_of_devmap(counts, symbols, kind):
-    """Instructions of devmap's own functions: the kernel's; claimed, the module's, too.
+    """The instructions of devmap's own functions in the kernel, and for claimed maps also
+    of the module.
 
-    For what goes on for long, and elsewhere: so nothing else comes in between.
+    This is for long measurements on several CPUs, in which other code runs as well.
     """
     return sum(count for name, count in by_function(counts, symbols).items()
                if bench_lines.matches(name, bench_lines.SLOW) and
@@ -101,7 +102,7 @@ def own_of_devmap(counts, symbols, kind):
 
 
 def print_functions(columns, out):
-    """A table of functions, by what they cost: {column: {function: instructions}}."""
+    """Print a table of functions by cost: {column: {function: instructions}}."""
     names = set().union(*columns.values())
     width = max(12, *(len(column) + 2 for column in columns))
     print("".join(f"{column:>{width}}" for column in columns) + "  function", file=out)
@@ -115,7 +116,7 @@ def print_functions(columns, out):
 
 
 def print_listing(costs, symbols, functions, out):
-    """The instructions of functions, with how often each is executed."""
+    """Print the instructions of functions, with the number of executions."""
     for kind, cost in costs.items():
         for function in functions:
             rows = []

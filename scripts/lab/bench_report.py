@@ -1,29 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the benchmark's figures are shown as: tables and plots.
+"""The tables and plots of the benchmark.
 
-A result is what scripts/lab/bench stores in build/bench/bench-<kernel>.json:
+scripts/lab/bench stores a result in build/bench/bench-<kernel>.json:
 
-    kernel, release, revision	what was measured
-    machine			what has measured
+    kernel, release, revision	of the measured kernel and project
+    machine			the measuring machine
     unit			"instructions" or "ns"
-    rounds			how often each row was measured
+    rounds			number of rounds per row
     runs			{run: {row: {kind: {median, min, max, ...}}}}
     errors			{run: {row: [text]}}
 
-What runs there are is in bench_machine.
+bench_machine defines the runs.
 """
 import os
 import subprocess
 
 from bench_rows import GROUPS, FRAME, FIGURES, COUNTED_RUNS, runs_of
 
-# What runs are called.
+# The titles of the runs.
 TITLES = {"max,-erms": "no ERMS", "max": "ERMS", "real": "", "lines": ""}
 KINDS = ("stock", "claimed")
 
 
 def title_of(run):
-    """What a run is called."""
+    """The title of a run."""
     return TITLES.get(run, run)
 
 
@@ -34,7 +34,7 @@ def medians(rows):
 
 
 def number(value):
-    """Four digits, or as many as an integer has; two of them behind the point."""
+    """A number with at least three or four digits, for a table."""
     if value is None:
         return "-"
     if abs(value) >= 1000:
@@ -43,7 +43,7 @@ def number(value):
 
 
 def times(figures):
-    """The claimed map's cost in the stock map's, if that says anything."""
+    """The ratio of the claimed map's cost to the stock map's, if it is meaningful."""
     stock, claimed = figures.get("stock"), figures.get("claimed")
     if stock is None or claimed is None or stock < 1 or claimed < 0:
         return "-"
@@ -51,14 +51,14 @@ def times(figures):
 
 
 def spread(figure):
-    """Half of what the middle half of all rounds differs by."""
+    """Half of the interquartile range of the rounds, in percent of the median."""
     if not figure or not figure["median"]:
         return ""
     return f" ±{(figure['q3'] - figure['q1']) / 2 / abs(figure['median']):.1%}"
 
 
 class Group:
-    """Some rows of a result as lines of cells, under a head."""
+    """A group of rows of a result, as a head and lines of cells."""
 
     def __init__(self, result, title, rows):
         self.result = result
@@ -74,7 +74,7 @@ class Group:
         self.lines = [self.line(row) for row in rows if self.has(row)]
 
     def has(self, row):
-        """Was the row to be measured?"""
+        """Should this row have been measured?"""
         base = row.name.split("/")[0]
         return any(row.name in self.result["runs"][run] or
                    base in self.result["errors"].get(run, {}) for run in self.runs)
@@ -97,7 +97,7 @@ class Group:
         return texts + [times(figures)]
 
     def judged(self):
-        """The figures that goals judge; of few CPUs as well, where there are many."""
+        """The figures to compare with goals; with many CPUs, also those of few CPUs."""
         few, run = self.runs[0], self.runs[0]
         if run not in COUNTED_RUNS:
             run = self.runs[-1]
@@ -106,7 +106,7 @@ class Group:
         return {**rows, **medians(self.result["runs"][run])}
 
     def line(self, row):
-        """A row's cells."""
+        """The cells of a row."""
         cells = [row.title]
         for run in self.runs:
             cells += self.cells(row, run)
@@ -121,7 +121,7 @@ class Group:
 
 
 class Table:
-    """A result in groups."""
+    """All groups of a result."""
 
     def __init__(self, result):
         self.result = result
@@ -130,22 +130,22 @@ class Table:
         self.short = [title for group in self.groups for title in group.short]
 
     def title(self):
-        """What was measured."""
+        """The title: kernel and method."""
         return f"Linux {self.result['release']}, {self.how()}"
 
     def how(self):
-        """How it was measured."""
+        """The method: revision, machine, rounds."""
         return (f"redirmap {self.result['revision']}, {self.result['machine']}, "
                 f"median of {self.result['rounds']} rounds")
 
     def widths(self, head):
-        """Of the columns of groups with such a head."""
+        """The widths of the columns, for all groups with this head."""
         lines = [head] + [line for group in self.groups if group.head == head
                           for line in group.lines]
         return [max(len(line[i]) for line in lines) for i in range(len(head))]
 
     def text(self):
-        """For a terminal."""
+        """The text for a terminal."""
         out = [self.title()]
         for group in self.groups:
             widths = self.widths(group.head)
@@ -157,7 +157,7 @@ class Table:
         return "\n".join(out)
 
     def rst(self):
-        """For the documentation."""
+        """The text for the documentation."""
         out = []
         for group in self.groups:
             widths = self.widths(group.head)
@@ -170,7 +170,7 @@ class Table:
 
     @staticmethod
     def rst_line(line, widths):
-        """An empty first cell would join its line to the one before."""
+        """A line; an empty first cell is escaped, or it would continue the line before."""
         cells = [(line[0] or "\\").ljust(widths[0])]
         cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
         return "  ".join(cells).rstrip()
@@ -182,7 +182,7 @@ STYLE = {"stock": "lc rgb '#c44e52'", "claimed": "lc rgb '#2a6f97'"}
 
 
 def figure_of(result, name, kind):
-    """A row's median, in the run that goals judge; None if there is none."""
+    """The median of a row, in the run that is compared with goals, or None."""
     for run in (*COUNTED_RUNS, "real"):
         if run in result["runs"]:
             return result["runs"][run].get(name, {}).get(kind, {}).get("median")
@@ -211,12 +211,12 @@ def plot_curves(result, settings, curves):
 
 
 def unit_of(result):
-    """What the y axis counts."""
+    """The label of the y axis."""
     return "instructions" if result["unit"] == "instructions" else "nanoseconds"
 
 
 def broadcast_capacity(result):
-    """Broadcast against the slots of the map."""
+    """A plot: broadcast by the number of slots of the map."""
     points = {kind: [(n, f"bcast-{kind}-4of{n}") for n in (4, 256, 4096, 65536)]
               for kind in ("array", "hash")}
     return plot_curves(
@@ -231,7 +231,7 @@ def broadcast_capacity(result):
 
 
 def broadcast_members(result):
-    """Broadcast against the members."""
+    """A plot: broadcast by the number of members."""
     points = [(n, f"bcast-array-{n}of64") for n in (1, 2, 4, 8, 16, 32, 64)]
     return plot_curves(
         result,
@@ -242,7 +242,7 @@ def broadcast_members(result):
 
 
 def removal(result):
-    """What maps add to the deletion of a device."""
+    """A plot: the cost that maps add to the deletion of a device."""
     points = [(n * 65536 / 1e6, f"beside/{n}") for n in (0, 16, 32, 64)]
     return plot_curves(
         result,
@@ -253,7 +253,7 @@ def removal(result):
 
 
 def redirect(result):
-    """Redirects by kind."""
+    """A plot: redirects by kind."""
     rows = [("ifindex", "unicast-ifindex"), ("array, 1 target", "unicast-array-1"),
             ("array, 4 targets", "unicast-array-4"), ("hash, 1 key", "unicast-hash-1"),
             ("hash, dense", "unicast-hash-dense"), ("hash, random", "unicast-hash-random"),
@@ -267,7 +267,7 @@ def redirect(result):
         return ""
     lines = [f'"{title}" ' + " ".join("?" if y is None else f"{y:g}" for y in both)
              for title, both in figures.items()]
-    # A bar that would make all others small is cut off, and says how high it is.
+    # A bar that is much higher than the others is cut off, with its value as a label.
     heights = sorted(y for both in figures.values() for y in both if y)
     top = 2 * heights[len(heights) // 2]
     cut = [f"set label '{y:,.0f}' at {x + (i - 0.5) / 4},{top:g} center offset 0,0.6"
@@ -294,7 +294,7 @@ PLOTS = {
 
 
 def draw(results, folder):
-    """All plots, with a panel for each result. Returns the files."""
+    """Draw all plots, with a panel for each result; returns the files."""
     files = []
     for name, (title, panel) in PLOTS.items():
         panels = [(r, text) for r in results if (text := panel(r))]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The rows of the benchmark: how they are called, and what is to be reached.
+"""The rows of the benchmark: their names, titles and goals.
 
-What a row measures is in selftests/bench/, under the same name; a row's parts are
-behind a slash. Goals judge the run without ERMS, in which copies and zeroing are
-counted as what they cost; in groups that are measured otherwise, the last run.
+selftests/bench/ has the measurement of a row, under the same name. The name of a part
+of a row follows a slash. Goals apply to the run without ERMS, in which the counts of
+copies and zeroing are realistic; for groups without such a run, to the last run.
 """
 import dataclasses
 import typing
@@ -17,10 +17,10 @@ EACH = "a frame"
 POLL = "a poll"
 MEMORY = "bytes"
 ONE_MAP = "instructions a map"
-# Of these the table shows what they are, whatever is measured.
+# These units are shown in the table, even if time is measured.
 FIGURES = (BYTES, LINES, EACH, POLL, MEMORY)
 
-# With icount: CPU models.
+# The runs with icount, by their CPU models.
 COUNTED_RUNS = ("max,-erms", "max")
 
 
@@ -28,17 +28,17 @@ COUNTED_RUNS = ("max,-erms", "max")
 class Goal:
     """A limit for claimed maps, as a text and as a test.
 
-    limit is called with the row's figures, and those of all rows of the run:
-    {row: {kind: median}}; it gives the largest figure that reaches the goal, or
-    None if there is nothing to compare with. With counted, the limit is a number
-    of instructions, and says nothing about other units.
+    limit is called with the figures of the row, and with those of all rows of the run:
+    {row: {kind: median}}. It returns the largest figure that reaches the goal, or None
+    if there is no figure to compare with. With counted, the limit is a number of
+    instructions, and does not apply to other units.
     """
     text: str
     limit: typing.Callable
     counted: bool = False
 
     def reached(self, figures, rows, kernel, instructions=True):
-        """True, False, or None when that cannot be said."""
+        """Was the goal reached? None if it does not apply."""
         if self.counted and not instructions:
             return None
         limit = self.limit(figures, rows, kernel)
@@ -48,7 +48,7 @@ class Goal:
 
 
 def ratio(times, digits=2):
-    """At most so many times the stock map's cost, as far as the digits tell."""
+    """At most TIMES the cost of the stock map, rounded to DIGITS."""
     def limit(figures, _rows, _kernel):
         stock = figures.get("stock")
         return None if stock is None else stock * (times + 0.5 / 10 ** digits)
@@ -56,7 +56,7 @@ def ratio(times, digits=2):
 
 
 def like(other, name, tolerance):
-    """The claimed map's cost in another row."""
+    """At most the claimed map's cost in another row, plus TOLERANCE."""
     def limit(_figures, rows, _kernel):
         reference = rows.get(other, {}).get("claimed")
         return None if reference is None else reference * (1 + tolerance)
@@ -64,7 +64,7 @@ def like(other, name, tolerance):
 
 
 def more(amount):
-    """At most so many more than the stock map's."""
+    """At most the stock map's cost plus AMOUNT."""
     def limit(figures, _rows, _kernel):
         stock = figures.get("stock")
         return None if stock is None else stock + amount
@@ -72,12 +72,12 @@ def more(amount):
 
 
 def flat(name):
-    """As on few CPUs, whose rows are called so."""
+    """At most the cost on few CPUs, plus 2 percent."""
     return like(f"few/{name}", "2 CPUs", 0.02)
 
 
 def as_large(name):
-    """As many bytes as on few CPUs; others allocate some, too."""
+    """At most the bytes on few CPUs, with a margin for other allocations."""
     def limit(_figures, rows, _kernel):
         reference = rows.get(f"few/{name}", {}).get("claimed")
         return None if reference is None else reference * 1.05 + 64
@@ -85,12 +85,12 @@ def as_large(name):
 
 
 def most(amount, counted=False):
-    """At most so many, whatever the stock map costs."""
+    """At most AMOUNT, independent of the stock map's cost."""
     return Goal(f"{amount:,}", lambda *_: amount, counted)
 
 
 def by_kernel(amounts):
-    """At most so many, for each kernel."""
+    """At most an amount that depends on the kernel."""
     return Goal(" / ".join(f"{a:,}" for a in amounts.values()),
                 lambda _figures, _rows, kernel: amounts.get(kernel), True)
 
@@ -105,7 +105,7 @@ class Row:
 
 
 EQUAL = ratio(1.00)
-# Claimed maps count what they send; nobody can turn that off.
+# Claimed maps always count the frames that they send.
 COUNTED = ratio(1.015, digits=3)
 FLUSH = ratio(1.035, digits=3)
 BROADCAST = by_kernel({"6.1": 1850, "6.12": 2000})
@@ -117,13 +117,13 @@ LISTING = ratio(2.00)
 
 
 def broadcasts(kind):
-    """Broadcast to four members of maps of all sizes."""
+    """Broadcast to four members, for maps of several sizes."""
     for size in (4, 256, 4096, 65536):
         yield Row(f"bcast-{kind}-4of{size}",
                   f"{kind}, 64 bytes, 4 members, {size} slots", FRAME, BROADCAST)
 
 
-# Programs that the frames of these rows meet.
+# The programs that process the frames of these rows.
 PROGRAM = {
     "lines-array": "redirect_one",
     "lines-hash": "redirect_turn",
@@ -132,12 +132,12 @@ PROGRAM = {
     "lines-bcast": "broadcast",
     "lines-bcast-egress": "broadcast",
 }
-# Rows of which devmap's own functions count, whoever runs them, and no others.
+# Rows for which only devmap's own functions are counted, on all CPUs.
 OWN = ("cpus-remove",)
 
 
 def lines(name, title, unicast=True):
-    """What instruction counts do not show of a row's frames."""
+    """The rows for cache lines, atomics and calls of the driver."""
     goal = more(1) if unicast else EQUAL
     yield Row(f"{name}/read", f"{title}: lines read", LINES, goal)
     yield Row(f"{name}/written", f"{title}: lines written", LINES, goal)
@@ -278,7 +278,7 @@ ROWS = {row.name: row for rows in GROUPS.values() for row in rows}
 
 
 def runs_of(group, runs):
-    """Which of some runs measure a group."""
+    """The runs that measure a group."""
     if group == "What instruction counts do not show":
         return [run for run in runs if run == "lines"]
     if group == "Many CPUs":
