@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make            build the module for the running kernel (or KVER=<release>)
-# make demo       see it at work, in a virtual machine
-# make check      the test suite, in virtual machines (KERNELS="6.1 6.12")
-# make bench      what claimed and stock maps cost (KERNELS, ROWS="hash*", REAL=1,
+# make            build the module for the running kernel
+# make modules    the same; KVER=<release> selects another kernel
+# make demo       show the module at work, in a virtual machine (KERNEL=6.12)
+# make shell      open a root shell in a virtual machine, with the module loaded
+#                 (KERNEL=6.12)
+# make check      run the test suite in virtual machines (KERNELS="6.1 6.12",
+#                 TESTS="map_ops redirect", KINDS=claimed, JOBS=1)
+# make lint       check the source (KERNELS)
+# make bench      measure claimed and stock maps (KERNELS, ROWS="hash*", REAL=1,
 #                 CPUS=64)
-# make fuzz       random operations on claimed and stock maps (KERNELS, SEED, OPS,
-#                 REPLAY=file)
-# make soak       everything at once, at random, for MINUTES (KERNELS, SEED)
-# make lint       what the code has to pass besides
-# make shell      a root shell in the test machine, module loaded (KERNEL=6.12)
+# make fuzz       compare random operations on claimed and stock maps (KERNELS,
+#                 SEED, OPS, REPLAY=file)
+# make soak       send traffic while maps, devices and programs change at random
+#                 (KERNELS, MINUTES, SEED)
 # make install    install the module for KVER, and the command redirmap, its
-#                 manual page and bash completion below PREFIX (/usr/local)
+#                 manual page and its bash completion below PREFIX (/usr/local)
 # make install-tools
-#                 all but the module
+#                 install everything except the module
 # make uninstall, uninstall-tools
-#                 undo the same
+#                 remove the same files
+# make clean      remove build/
 #
-# DESTDIR is put in front of all that install writes (packages, images);
-# INSTALL_MOD_PATH in front of the module's path alone.
+# DESTDIR is put in front of all paths of install (for packages and images),
+# INSTALL_MOD_PATH in front of the module's path only.
 #
-# What a target needs from Debian it installs, once.
+# Each target installs the Debian packages that it needs, once.
 
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
@@ -31,8 +36,8 @@ BUILD = build/$(KVER)
 
 all: modules
 
-# Kbuild builds beside its sources; links to them let each kernel have a
-# folder of its own.
+# Kbuild writes objects next to the sources. Links to the sources give each kernel
+# its own folder of objects.
 modules:
 	@scripts/lab/build-module $(KVER) $(BUILD)
 
