@@ -4,11 +4,16 @@
 module that has it besides (src/test/second.c). They are claimed by name, listed,
 and freed, and have counters of their own shape, which outlive them; device maps
 are there as before."""
+import errno
 import json
 import os
+import pathlib
+import resource
+import threading
+import traceback
 
-from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, in_a_net, make_map, map_id,
-                     open_pinned, redirmap, refcnt, run, sh, test, unload)
+from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, held, in_a_net, make_map,
+                     map_id, open_pinned, redirmap, refcnt, run, sh, test, unload)
 
 # Of src/test/second.c: a nest in answers about maps and the state.
 STATS, FOUND, MISSED, AGE = 1000, 1, 2, 3
@@ -19,6 +24,10 @@ CPUMAP = 16
 RELEASE = os.uname().release
 SECOND = f"{OUTPUT}/../{RELEASE}-selftests/second/redirmap.ko"
 PIN = "/sys/fs/bpf/redirmap-second"
+CGROUPS = "/sys/fs/cgroup"
+CGROUP = pathlib.Path(CGROUPS, "redirmap-second")
+# Each CPU has charged so much in advance, and processes are not of the same size.
+SLACK = os.cpu_count() * 64 * 4096 + (1 << 20)
 
 in_a_net()
 
@@ -137,7 +146,152 @@ def grows():
     equal(len(answer(netlink.STATE_GET)[FILL]), FILL_SIZE)
 
 
-@test("more cpumaps than there are records at hand, and device maps beside them")
+class Payer:
+    """A process in a memory cgroup of its own, which makes maps when it is told to."""
+
+    def __init__(self):
+        CGROUP.mkdir()
+        (hear, self.tell), (self.hear, tell) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            os.close(self.tell)
+            os.close(self.hear)
+            status = 1
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (2 * MANY, 2 * MANY))
+                (CGROUP / "cgroup.procs").write_text(str(os.getpid()))
+                while (order := os.read(hear, 64).decode()):
+                    getattr(self, order)()
+                    os.write(tell, b".")
+                status = 0
+            except Exception:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        os.close(hear)
+        os.close(tell)
+
+    def do(self, order):
+        os.write(self.tell, order.encode())
+        equal(os.read(self.hear, 1), b".")
+        return int((CGROUP / "memory.current").read_text())
+
+    def end(self):
+        os.close(self.tell)
+        os.close(self.hear)
+        equal(os.waitpid(self.pid, 0)[1], 0)
+        equal(becomes(lambda: not (CGROUP / "cgroup.procs").read_text()), True)
+        CGROUP.rmdir()
+
+    # What it is told to do
+
+    def stock(self):
+        self.fds = [make_map(f"st_{i}", CPUMAP) for i in range(MANY)]
+
+    def claimed(self):
+        self.fds = [make_map(f"rm_{i}", CPUMAP) for i in range(MANY)]
+
+    def close(self):
+        for fd in self.fds:
+            os.close(fd)
+
+    def fail(self):
+        """Maps for which there is no descriptor."""
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+        fds = []
+        try:
+            while len(fds) < 64:
+                fds.append(os.dup(0))
+        except OSError as error:
+            equal(error.errno, errno.EMFILE)
+        for i in range(MANY):
+            try:
+                make_map(f"rm_{i}", CPUMAP)
+                raise AssertionError("a map was made")
+            except OSError as error:
+                equal(error.errno, errno.EMFILE)
+        for fd in fds:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    def descriptors(self):
+        """What the process itself needs for as many, it keeps."""
+        self.fds = [os.dup(0) for i in range(MANY)]
+        self.close()
+
+    def rest(self):
+        pass
+
+
+MANY = 12000
+
+
+def come_and_go(kind):
+    """What the cgroup has been charged for each of many maps, until they have gone."""
+    payer = Payer()
+    try:
+        before = payer.do("descriptors")
+        charged = payer.do(kind) - before
+        equal(len(maps()), MANY if kind == "claimed" else 0)
+        payer.do("close")
+        equal(becomes(lambda: refcnt() == 0, 6000), True)
+        equal(becomes(lambda: payer.do("rest") < before + SLACK, 6000), True)
+        return charged / MANY
+    finally:
+        payer.end()
+
+
+@test("who makes cpumaps pays for their records, until they go")
+def paid():
+    if not os.path.exists(f"{CGROUPS}/cgroup.controllers"):
+        sh(f"mount -t cgroup2 none {CGROUPS}")
+    sh(f"echo +memory >{CGROUPS}/cgroup.subtree_control")
+    fd = make_map("rm_cpu", CPUMAP)
+    # Beside it is a pointer for each of 8 entries.
+    record = maps()[0]["memory"] - 8 * 8
+    os.close(fd)
+    equal(becomes(lambda: refcnt() == 0), True)
+    stock, claimed = come_and_go("stock"), come_and_go("claimed")
+    print(f"# {stock:.0f} bytes for a stock map, {claimed:.0f} with a record of {record}")
+    assert claimed - stock > record / 2, (stock, claimed, record)
+
+
+@test("creations that fail leave no record, and nothing charged")
+def failed():
+    payer = Payer()
+    try:
+        before = payer.do("descriptors")
+        payer.do("fail")
+        equal(becomes(lambda: refcnt() == 0, 6000), True)
+        equal(becomes(lambda: payer.do("rest") < before + SLACK, 6000), True)
+        equal(maps(), [])
+    finally:
+        payer.end()
+
+
+@test("a cpumap that is closed before its record is made gets none")
+def closed_early():
+    def descriptors():
+        """Those of maps."""
+        return {int(name) for name in os.listdir("/proc/self/fd")
+                if "bpf-map" in os.path.realpath(f"/proc/self/fd/{name}")}
+
+    before = descriptors()
+    with held("record_make") as is_held:
+        maker = threading.Thread(target=make_map, args=("rm_cpu", CPUMAP))
+        maker.start()
+        assert is_held()
+        # The order holds the module, too.
+        equal((maps(), refcnt()), ([], 2))
+        number, = descriptors() - before
+        os.close(number)
+        equal(becomes(lambda: refcnt() == 1), True)
+    maker.join()
+    equal((maps(), refcnt()), ([], 0))
+
+
+@test("many cpumaps, and device maps beside them")
 def many():
     fds = []
     try:
@@ -145,7 +299,6 @@ def many():
             fds.append(make_map(f"rm_{i}", CPUMAP))
         fds.append(make_map("rm_dev"))
         names = {one["name"] for one in maps()}
-        # One by one there is time to get more.
         equal(names, {f"rm_{i}" for i in range(100)} | {"rm_dev"})
         equal(refcnt(), 101)
     finally:

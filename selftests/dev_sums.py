@@ -3,14 +3,12 @@
 """Sums over all that is listed, and what is gone: they never shrink, and nothing is
 in them twice, while maps and targets that have counted something go."""
 import atexit
-import contextlib
 import os
-import pathlib
 import sys
 import threading
 
-from testlib import (OUTPUT, becomes, delete, equal, ifindex, in_a_net, open_pinned, refcnt, run,
-                     sh, test, update)
+from testlib import (OUTPUT, becomes, delete, equal, held, ifindex, in_a_net, open_pinned, refcnt,
+                     run, sh, test, update)
 
 in_a_net()
 
@@ -18,7 +16,6 @@ from loadlib import all_stats, offer  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-sums"
-HOLDUP = "/sys/module/holdup/parameters"
 DEVICES = [f"d{number}" for number in range(8)]
 # How often the sums are read behind each event, and how often there is one.
 READS, ROUNDS = 20, 20
@@ -54,20 +51,6 @@ def sums():
 def stays(before):
     for _ in range(READS):
         equal(sums(), before)
-
-
-@contextlib.contextmanager
-def held(func, params=""):
-    """The next call of a function waits until the end of this."""
-    sh(f"rmmod holdup 2>/dev/null; "
-       f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/holdup.ko func={func} {params}")
-    hold, count = (pathlib.Path(HOLDUP, name) for name in ("hold", "held"))
-    hold.write_text("1")
-    try:
-        yield lambda: becomes(lambda: int(count.read_text()) == 1)
-    finally:
-        hold.write_text("0")
-        sh("rmmod holdup")
 
 
 def make_devices():

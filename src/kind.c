@@ -110,17 +110,15 @@ u64 rmap_kind_memory(const struct bpf_map *map)
 static void kind_free(struct bpf_map *map)
 {
 	const struct bpf_map_ops *stock = rmap_kind_find(map->map_type)->stock;
-	struct record *record;
+	struct record *record = rmap_record_return(map);
 
-	rcu_read_lock();
-	record = rmap_record_find(map);
-	rcu_read_unlock();
-
-	rmap_record_close(record);
-	synchronize_rcu();
-	rmap_record_end(record);
+	if (record) {
+		rmap_record_close(record);
+		synchronize_rcu();
+		rmap_record_end(record);
+		rmap_record_free(record);
+	}
 	stock->map_free(map);
-	rmap_record_free(record);
 	/* rmmod waits for tasks to leave our text: see main.c. */
 	module_put(THIS_MODULE);
 }
@@ -164,6 +162,16 @@ static void kind_add(const struct gone_leaver *leaver, void *sum)
 		record->kind->add(record, sum);
 }
 
+/* In the task that creates the map; preemption may be off. */
+static void kind_open(struct record *record, struct bpf_map *map,
+		      const struct kind *kind)
+{
+	record->gone = rmap_gone_get(rmap_kind_gone(kind->family,
+						    current->nsproxy->net_ns));
+	rmap_gone_leaver_init(&record->leaver, kind_add);
+	rmap_record_open(record, map, kind);
+}
+
 /**
  * rmap_kind_claim() - make a map one of ours
  * @kind: its kind
@@ -174,13 +182,10 @@ static void kind_add(const struct gone_leaver *leaver, void *sum)
  */
 bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 {
-	struct record *record;
-
 	if (!kind_has_ops(kind, map) || !try_module_get(THIS_MODULE))
 		return false;
-	record = kind->record ? kind->record(map) : rmap_record_take();
-	if (!record) {
-		pr_notice_ratelimited("a map (%s) stays the kernel's: too many were made at once\n",
+	if (!kind->record && !rmap_record_order(map, kind, kind_open)) {
+		pr_notice_ratelimited("a map (%s) stays the kernel's: too many are made at once, or a kernel thread makes it\n",
 				      map->name);
 		module_put(THIS_MODULE);
 		return false;
@@ -188,10 +193,8 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 	map->ops = &kind->ops;
 	if (kind->claimed)
 		kind->claimed(map);
-	record->gone = rmap_gone_get(rmap_kind_gone(kind->family,
-						    current->nsproxy->net_ns));
-	rmap_gone_leaver_init(&record->leaver, kind_add);
-	rmap_record_open(record, map, kind);
+	if (kind->record)
+		kind_open(kind->record(map), map, kind);
 	return true;
 }
 
@@ -214,15 +217,13 @@ void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed)
 }
 
 /**
- * rmap_kind_init() - look at the table; get ready for maps that the kernel
- * allocates
+ * rmap_kind_init() - look at the table
  *
  * Context: insmod.
- * Return: 0; -EEXIST when two kinds have one map type; or -ENOMEM.
+ * Return: 0, or -EEXIST when two kinds have one map type.
  */
 int __init rmap_kind_init(void)
 {
-	bool needs_reserve = false;
 	size_t counters = 0;
 	const struct family *family;
 	struct kind *kind;
@@ -237,20 +238,9 @@ int __init rmap_kind_init(void)
 				return -EEXIST;
 			}
 			kind->family = family;
-			if (kind->record)
-				continue;
-			needs_reserve = true;
-			counters = max(counters, kind->counters);
+			if (!kind->record)
+				counters = max(counters, kind->counters);
 		}
-	return needs_reserve ? rmap_record_reserve_init(counters) : 0;
-}
-
-/**
- * rmap_kind_exit() - undo rmap_kind_init()
- *
- * Context: rmmod, with no map left.
- */
-void rmap_kind_exit(void)
-{
-	rmap_record_reserve_exit();
+	rmap_record_order_init(counters);
+	return 0;
 }

@@ -40,8 +40,7 @@ struct sk_buff;
  * @stock: the kernel's operations, once such a map was claimed
  * @ops: a copy of them, with ours over it
  *
- * @is_pending, @record and @claimed are called in bpf(2), with preemption off,
- * and
+ * @is_pending, @record and @claimed are called in bpf(2), with preemption off, and
  * @set_ops with a raw spinlock held besides.
  */
 struct kind {
@@ -123,6 +122,5 @@ int rmap_kind_gone_init(void);
 void rmap_kind_gone_exit(void);
 
 int rmap_kind_init(void);
-void rmap_kind_exit(void);
 
 #endif /* REDIRMAP_KIND_H */

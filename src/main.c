@@ -112,7 +112,7 @@ static void main_exit_families(void)
 static const struct part main_parts[] __refconst = {
 	{ main_check_kernel, NULL },
 	{ rmap_kind_gone_init, rmap_kind_gone_exit },
-	{ rmap_kind_init, rmap_kind_exit },
+	{ rmap_kind_init, NULL },
 	{ main_init_families, main_exit_families },
 	{ NULL, main_wait },
 	{ rmap_outer_init, rmap_outer_exit },

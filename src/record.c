@@ -3,26 +3,19 @@
  * Records: which claimed maps there are, and what every one of them has.
  *
  * Owns a list in the order of their claims, which a serial number tells, and a
- * hash by the address of the map; and records for maps that the kernel
- * allocates. All others are part of their maps.
+ * hash by the address of the map. Records are part of their maps, but for those of
+ * maps that the kernel allocates: see record_order.c.
  *
  * Maps are claimed in bpf(2), with preemption off, and go in the kernel's map
  * freeing work, or in bpf(2) when creation fails after that; list and hash change
  * under a raw lock. Both are read under RCU.
- *
- * A map that is being claimed can wait for no memory. So there is a reserve of
- * records, which a work item fills up when one was taken. A map that comes when
- * there is none stays the kernel's.
  */
 #include <linux/bpf.h>
-#include <linux/cache.h>
 #include <linux/hashtable.h>
 #include <linux/nsproxy.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/workqueue.h>
 #include <net/net_namespace.h>
 
 #include "record.h"
@@ -35,21 +28,11 @@
  */
 #define RECORD_HASH_BITS 10
 
-/* How many maps may be claimed before the work item gets a CPU. */
-#define RECORD_RESERVE 32
-
 static LIST_HEAD(records);
 static DEFINE_HASHTABLE(records_by_map, RECORD_HASH_BITS);
 static DEFINE_RAW_SPINLOCK(records_lock);
 static u64 record_serial;
 static unsigned int record_generation_count = 1;
-
-/* Linked by listed. Under records_lock; the count is read without it, too. */
-static LIST_HEAD(record_reserve);
-static unsigned int record_reserve_count;
-
-static void record_reserve_fill(struct work_struct *work);
-static DECLARE_WORK(record_reserve_work, record_reserve_fill);
 
 static void records_changed(void)
 {
@@ -65,7 +48,8 @@ static void records_changed(void)
  * @map: the map
  * @kind: its kind
  *
- * Context: bpf(2) of who creates the map; preemption may be off.
+ * Context: the task that creates the map, in bpf(2) or on its way back from there;
+ * preemption may be off.
  */
 void rmap_record_open(struct record *record, struct bpf_map *map,
 		      const struct kind *kind)
@@ -203,116 +187,4 @@ struct record *rmap_record_next(struct record *at, u64 serial)
 		    READ_ONCE(record->map->id))
 			return record;
 	return NULL;
-}
-
-/* --- records of their own --------------------------------------------------- */
-
-/* Where the counters are, behind the record: each CPU's in lines of its own. */
-#define RECORD_COUNTERS ALIGN(sizeof(struct record), SMP_CACHE_BYTES)
-
-/* Bytes of one CPU's counters: of the kind that has most. Set by insmod. */
-static size_t record_counters __ro_after_init;
-
-/**
- * rmap_record_memory() - what a record takes that is not part of its map
- *
- * Context: any.
- * Return: bytes, those of all CPUs included.
- */
-size_t rmap_record_memory(void)
-{
-	return RECORD_COUNTERS + nr_cpu_ids * record_counters;
-}
-
-static struct record *record_alloc(void)
-{
-	struct record *record = kvzalloc(rmap_record_memory(), GFP_KERNEL);
-
-	if (record)
-		record->counters = (void *)record + RECORD_COUNTERS;
-	return record;
-}
-
-/* Work item. Nobody who could be charged is known here: see design.rst. */
-static void record_reserve_fill(struct work_struct *work)
-{
-	struct record *record;
-
-	while (READ_ONCE(record_reserve_count) < RECORD_RESERVE) {
-		record = record_alloc();
-		if (!record)
-			return;
-		raw_spin_lock_irq(&records_lock);
-		list_add(&record->listed, &record_reserve);
-		WRITE_ONCE(record_reserve_count, record_reserve_count + 1);
-		raw_spin_unlock_irq(&records_lock);
-	}
-}
-
-/**
- * rmap_record_take() - a record for a map that the kernel has allocated
- *
- * Context: any; preemption may be off.
- * Return: the record, for rmap_record_open() and rmap_record_free(); NULL when
- * too many have been taken lately.
- */
-struct record *rmap_record_take(void)
-{
-	struct record *record;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&records_lock, flags);
-	record = list_first_entry_or_null(&record_reserve, struct record,
-					  listed);
-	if (record) {
-		list_del(&record->listed);
-		WRITE_ONCE(record_reserve_count, record_reserve_count - 1);
-	}
-	raw_spin_unlock_irqrestore(&records_lock, flags);
-	queue_work(system_highpri_wq, &record_reserve_work);
-	return record;
-}
-
-/**
- * rmap_record_free() - free a record from rmap_record_take()
- * @record: the record, a grace period after it was closed
- *
- * Context: process context.
- */
-void rmap_record_free(struct record *record)
-{
-	kvfree(record);
-}
-
-/**
- * rmap_record_reserve_init() - get ready for rmap_record_take()
- * @counters: bytes for one CPU's counters of a map
- *
- * Context: insmod, where there is a kind of map that needs it.
- * Return: 0 or -ENOMEM.
- */
-int __init rmap_record_reserve_init(size_t counters)
-{
-	record_counters = counters;
-	record_reserve_fill(&record_reserve_work);
-	if (record_reserve_count == RECORD_RESERVE)
-		return 0;
-	rmap_record_reserve_exit();
-	return -ENOMEM;
-}
-
-/**
- * rmap_record_reserve_exit() - free the reserve
- *
- * Context: rmmod, with no map left; or insmod.
- */
-void rmap_record_reserve_exit(void)
-{
-	struct record *record, *next;
-
-	cancel_work_sync(&record_reserve_work);
-	list_for_each_entry_safe(record, next, &record_reserve, listed)
-		kvfree(record);
-	INIT_LIST_HEAD(&record_reserve);
-	record_reserve_count = 0;
 }

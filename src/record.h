@@ -26,7 +26,7 @@ struct net;
  * @leaver: its part in that
  *
  * Part of a map that the module allocates. For those that the kernel allocates
- * it has memory of its own: see rmap_record_take().
+ * it has memory of its own: see rmap_record_order().
  */
 struct record {
 	/* hot */
@@ -54,10 +54,12 @@ struct record *rmap_record_next(struct record *at, u64 serial);
 unsigned int rmap_record_generation(void);
 void rmap_record_find_closed(const struct net *net);
 
-struct record *rmap_record_take(void);
+bool rmap_record_order(struct bpf_map *map, const struct kind *kind,
+		       void (*open)(struct record *record, struct bpf_map *map,
+				    const struct kind *kind));
+struct record *rmap_record_return(const struct bpf_map *map);
 void rmap_record_free(struct record *record);
 size_t rmap_record_memory(void);
-int rmap_record_reserve_init(size_t counters);
-void rmap_record_reserve_exit(void);
+void rmap_record_order_init(size_t counters);
 
 #endif /* REDIRMAP_RECORD_H */

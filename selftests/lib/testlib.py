@@ -238,5 +238,20 @@ def load_faulty():
         sh(f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/faulty.ko")
 
 
+@contextlib.contextmanager
+def held(func, params=""):
+    """The next call of a function waits until the end of this."""
+    sh(f"rmmod holdup 2>/dev/null; "
+       f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/holdup.ko func={func} {params}")
+    folder = pathlib.Path("/sys/module/holdup/parameters")
+    hold, count = folder / "hold", folder / "held"
+    hold.write_text("1")
+    try:
+        yield lambda: becomes(lambda: int(count.read_text()) == 1)
+    finally:
+        hold.write_text("0")
+        sh("rmmod holdup")
+
+
 def kernel_source():
     return pathlib.Path(sh(f"{TOP}/scripts/lab/kernel source 6.12").strip())

@@ -70,8 +70,13 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 				 u64 flags)
 {
 	map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key, flags);
-	struct second_cpu *counters = rmap_record_find(map)->counters;
+	struct record *record = rmap_record_find(map);
+	struct second_cpu *counters;
 
+	/* Not while the map is being created. */
+	if (!record)
+		return verdict;
+	counters = record->counters;
 	counters += smp_processor_id();
 	if (verdict == XDP_REDIRECT) {
 		u64_stats_inc(&counters->found);

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Records of maps that the kernel allocates: their memory, with counters behind it.
+ *
+ * Owns the orders. A map that is being claimed can wait for no memory: preemption is
+ * off. So its record is ordered then, and made by the task that creates the map, on
+ * that task's way back to user space: there it may sleep, and its memory cgroup pays.
+ *
+ * Such maps are freed in a work item of the kernel, or in bpf(2) when creation fails
+ * after they were claimed: before their record was made, perhaps. A mutex keeps them
+ * meanwhile.
+ */
+#include <linux/bitmap.h>
+#include <linux/bpf.h>
+#include <linux/cache.h>
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/task_work.h>
+
+#include "compat.h"
+#include "log.h"
+#include "record.h"
+
+/*
+ * How many maps may be on their way to their records: as many tasks may be in
+ * BPF_MAP_CREATE at once, and a program of type syscall may create as many maps in
+ * one run.
+ */
+#define RECORD_ORDERS 128
+
+/* Where the counters are, behind the record: each CPU's in lines of its own. */
+#define RECORD_COUNTERS ALIGN(sizeof(struct record), SMP_CACHE_BYTES)
+
+/* Bytes of one CPU's counters: of the kind that has most. Set by insmod. */
+static size_t record_counters __ro_after_init;
+
+/**
+ * rmap_record_memory() - what a record takes that is not part of its map
+ *
+ * Context: any.
+ * Return: bytes, those of all CPUs included.
+ */
+size_t rmap_record_memory(void)
+{
+	return RECORD_COUNTERS + nr_cpu_ids * record_counters;
+}
+
+/**
+ * struct record_order - a map whose record is to be made
+ * @work: the work of the task that creates the map
+ * @map: the map; NULL when it has gone meanwhile. Changed under
+ *	record_order_mutex, but for its first value
+ * @kind: its kind
+ * @open: begins the record
+ */
+struct record_order {
+	struct callback_head work;
+	struct bpf_map *map;
+	const struct kind *kind;
+	void (*open)(struct record *record, struct bpf_map *map,
+		     const struct kind *kind);
+};
+
+/* A bit that is set belongs to who has set it, and with it the order. */
+static struct record_order record_orders[RECORD_ORDERS];
+static DECLARE_BITMAP(record_orders_taken, RECORD_ORDERS);
+static DEFINE_MUTEX(record_order_mutex);
+
+/* Preemption may be off. */
+static struct record_order *record_order_take(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < RECORD_ORDERS; i++)
+		if (!test_and_set_bit(i, record_orders_taken))
+			return &record_orders[i];
+	return NULL;
+}
+
+static void record_order_give(struct record_order *order)
+{
+	clear_bit_unlock(order - record_orders, record_orders_taken);
+}
+
+/* Charged to who calls. */
+static struct record *record_alloc(void)
+{
+	gfp_t gfp = compat_memcg_flags(GFP_KERNEL | __GFP_RETRY_MAYFAIL |
+				       __GFP_NOWARN);
+	struct record *record = kvzalloc(rmap_record_memory(), gfp);
+
+	if (record)
+		record->counters = (void *)record + RECORD_COUNTERS;
+	return record;
+}
+
+/*
+ * Runs in the task that has created the map, which has come from bpf(2) and is about
+ * to return to user space; or which dies in it, and has no namespaces any more.
+ */
+static void record_make(struct callback_head *work)
+{
+	struct record_order *order = container_of(work, struct record_order,
+						  work);
+	struct record *record;
+
+	record = current->flags & PF_EXITING ? NULL : record_alloc();
+
+	mutex_lock(&record_order_mutex);
+	if (order->map && record) {
+		order->open(record, order->map, order->kind);
+		record = NULL;
+	} else if (order->map) {
+		pr_notice_ratelimited("a map (%s) is neither listed nor counted: no memory\n",
+				      order->map->name);
+	}
+	WRITE_ONCE(order->map, NULL);
+	mutex_unlock(&record_order_mutex);
+
+	kvfree(record);
+	record_order_give(order);
+	/* rmmod waits for tasks to leave our text: see main.c. */
+	module_put(THIS_MODULE);
+}
+
+/**
+ * rmap_record_order() - let a map that the kernel has allocated get a record
+ * @map: the map, which is being claimed and holds the module
+ * @kind: its kind
+ * @open: begins the record: see rmap_record_open(); called in the task that
+ *	creates the map
+ *
+ * It has the record, and is found, when bpf(2) returns to user space; or has none,
+ * without memory.
+ *
+ * Context: bpf(2) of who creates the map; preemption may be off.
+ * Return: false when that is not possible: too many maps are being created, or
+ * not by a task of user space.
+ */
+bool rmap_record_order(struct bpf_map *map, const struct kind *kind,
+		       void (*open)(struct record *record, struct bpf_map *map,
+				    const struct kind *kind))
+{
+	struct record_order *order;
+
+	/* A kernel thread does not return to user space. */
+	if (current->flags & PF_KTHREAD)
+		return false;
+	order = record_order_take();
+	if (!order)
+		return false;
+
+	init_task_work(&order->work, record_make);
+	order->kind = kind;
+	order->open = open;
+	WRITE_ONCE(order->map, map);
+	if (task_work_add(current, &order->work, TWA_RESUME)) {
+		WRITE_ONCE(order->map, NULL);
+		record_order_give(order);
+		return false;
+	}
+	__module_get(THIS_MODULE);
+	return true;
+}
+
+static void record_order_cancel(const struct bpf_map *map)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&record_order_mutex);
+
+	for (i = 0; i < RECORD_ORDERS; i++)
+		if (READ_ONCE(record_orders[i].map) == map)
+			WRITE_ONCE(record_orders[i].map, NULL);
+}
+
+/**
+ * rmap_record_return() - the record of a map that is about to be freed, or none
+ * @map: a map for which rmap_record_order() was called
+ *
+ * Context: process context, sleeps.
+ * Return: the record, which the map keeps until it is closed; or NULL, and it
+ * gets none any more.
+ */
+struct record *rmap_record_return(const struct bpf_map *map)
+{
+	struct record *record;
+
+	mutex_lock(&record_order_mutex);
+	rcu_read_lock();
+	record = rmap_record_find(map);
+	rcu_read_unlock();
+	if (!record)
+		record_order_cancel(map);
+	mutex_unlock(&record_order_mutex);
+	return record;
+}
+
+/**
+ * rmap_record_free() - free a record of its own
+ * @record: the record, a grace period after it was closed
+ *
+ * Context: process context.
+ */
+void rmap_record_free(struct record *record)
+{
+	kvfree(record);
+}
+
+/**
+ * rmap_record_order_init() - say how large such records are
+ * @counters: bytes for one CPU's counters of a map
+ *
+ * Context: insmod.
+ */
+void __init rmap_record_order_init(size_t counters)
+{
+	record_counters = counters;
+}
