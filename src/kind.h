@@ -71,9 +71,8 @@ struct kind {
  * @n_hooks: how many
  * @layout: the private layouts that they rely on, in LAYOUT_SECTION, ended by an
  *	empty row; optional
- * @requests: that netlink answers besides; their handlers are built of what
- *	netlink_answer.h has
- * @n_requests: how many
+ * @requests: that netlink answers besides, ended by an empty row; their handlers
+ *	are built of what netlink_answer.h has; optional
  * @sum_size: bytes of a sum over counters. One is kept for each network namespace,
  *	over the maps and targets that are no more: see gone.h
  * @report: write what the state of the module tells of them in a network namespace,
@@ -89,7 +88,6 @@ struct family {
 	unsigned int n_hooks;
 	const struct layout_row *layout;
 	const struct genl_ops *requests;
-	unsigned int n_requests;
 	size_t sum_size;
 	int (*report)(struct sk_buff *skb, struct net *net, const void *sum);
 };

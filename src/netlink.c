@@ -174,15 +174,16 @@ static int __init nl_add_requests(void)
 {
 	const struct family *family;
 	unsigned int n = NL_OWN_OPS;
-	unsigned int i, j;
+	const struct genl_ops *row;
+	unsigned int i;
 
 	for (i = 0; (family = rmap_kind_family(i)); i++)
-		for (j = 0; j < family->n_requests; j++) {
+		for (row = family->requests; row && row->cmd; row++) {
 			if (n == ARRAY_SIZE(nl_ops)) {
 				pr_err("map families have too many netlink requests\n");
 				return -ENOSPC;
 			}
-			nl_ops[n++] = family->requests[j];
+			nl_ops[n++] = *row;
 		}
 	rmap_nl_family.ops = nl_ops;
 	rmap_nl_family.n_ops = n;

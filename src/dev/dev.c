@@ -80,7 +80,6 @@ const struct family rmap_dev_family = {
 	.n_hooks = CREATE_HOOKS,
 	.layout = rmap_dev_layout,
 	.requests = rmap_report_requests,
-	.n_requests = REPORT_REQUESTS,
 	.sum_size = sizeof(struct stats_kept),
 	.report = rmap_report_state,
 };

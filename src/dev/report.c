@@ -132,7 +132,7 @@ static int report_target_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	return rmap_nl_dump_result(skb, full);
 }
 
-const struct genl_ops rmap_report_requests[REPORT_REQUESTS] = {
+const struct genl_ops rmap_report_requests[] = {
 	{
 		.cmd = REDIRMAP_CMD_TARGET_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
@@ -142,6 +142,7 @@ const struct genl_ops rmap_report_requests[REPORT_REQUESTS] = {
 		.start = report_target_start,
 		.dumpit = report_target_dump,
 	},
+	{}
 };
 
 /**

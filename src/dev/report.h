@@ -4,13 +4,11 @@
 
 #include <net/genetlink.h>
 
-#define REPORT_REQUESTS 1
-
 struct net;
 struct record;
 struct stats_sum;
 
-extern const struct genl_ops rmap_report_requests[REPORT_REQUESTS];
+extern const struct genl_ops rmap_report_requests[];
 
 int rmap_report_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum);
 int rmap_report_map(struct sk_buff *skb, const struct record *record);
