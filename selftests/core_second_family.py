@@ -4,16 +4,19 @@
 module that has it besides (src/test/second.c). They are claimed by name, listed,
 and freed, and have counters of their own shape, which outlive them; device maps
 are there as before."""
+import contextlib
 import errno
 import json
 import os
 import pathlib
 import resource
+import subprocess
 import threading
 import traceback
 
-from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, held, in_a_net, make_map,
-                     map_id, open_pinned, redirmap, refcnt, run, sh, test, unload)
+from memlib import Percpu, in_use, names
+from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, held, in_a_net, load_faulty,
+                     make_map, map_id, open_pinned, redirmap, refcnt, run, sh, test, unload)
 
 # Of src/test/second.c: a nest in answers about maps and the state.
 STATS, FOUND, MISSED, AGE = 1000, 1, 2, 3
@@ -34,6 +37,7 @@ in_a_net()
 import redirmap_main as command  # noqa: E402
 import redirmap_netlink as netlink  # noqa: E402
 
+load_faulty()
 unload()
 sh(f"insmod {SECOND} claim='{CLAIM}'; rm -rf {PIN}; mkdir -p {PIN}")
 
@@ -307,9 +311,115 @@ def many():
     equal(becomes(lambda: refcnt() == 0), True)
 
 
-@test("the module goes when they have gone, and comes again without them")
-def unloaded():
+# --- what insmod refuses, and fails at ---------------------------------------
+
+
+def hooked():
+    """Functions and probes that somebody has set."""
+    return [pathlib.Path(path).read_text() for path in (
+        "/sys/kernel/tracing/enabled_functions", "/sys/kernel/debug/kprobes/list")]
+
+
+@contextlib.contextmanager
+def log():
+    """A list that gets the module's lines of the kernel log until the end."""
+    lines = []
+    kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.lseek(kmsg, 0, os.SEEK_END)
+        yield lines
+        with contextlib.suppress(BlockingIOError):
+            while record := os.read(kmsg, 8192).decode():
+                text = record.split(";", 1)[1].splitlines()[0]
+                if text.startswith("redirmap: ") and "taint" not in text \
+                        and "verification" not in text:
+                    lines.append(text.split(": ", 1)[1])
+    finally:
+        os.close(kmsg)
+
+
+def insmod(*args):
+    """What insmod says where it fails, and the module's lines of the log."""
+    with log() as lines:
+        done = subprocess.run(["insmod", SECOND, f"claim={CLAIM}", *args], text=True,
+                              capture_output=True, check=False)
+    return done.stderr if done.returncode else None, lines
+
+
+def refused(name, argument, error, line):
+    @test(f"refused: {name}")
+    def _():
+        before = hooked()
+        said, lines = insmod(argument)
+        if not said:
+            unload()
+        assert said and error in said, said
+        equal(len(lines), 1)
+        assert line in lines[0], lines
+        equal(os.path.exists("/sys/module/redirmap"), False)
+        equal(hooked(), before)
+
+
+@test("the module goes when its maps have gone")
+def gone():
     unload()
+
+
+refused("two kinds of one map type", "type=14", "File exists",
+        "two kinds of maps have the type 14")
+refused("more netlink requests than there is room for", "requests=8",
+        "No space left on device", "too many netlink requests of map families")
+refused("a hook on a function that there is not", "hook=redirmap_nowhere",
+        "Unknown symbol", "redirmap_nowhere() cannot be hooked: this kernel has no such function")
+refused("a hook on a function of a module", "hook=faulty_count_xmit",
+        "Unknown symbol", "faulty_count_xmit() cannot be hooked: this kernel has no such function")
+refused("a hook on a function that is not traced", "hook=__bpf_tramp_enter",
+        "Invalid parameters", "__bpf_tramp_enter() cannot be hooked: ftrace does not know it")
+
+
+def in_order(lines):
+    """Steps are taken back in the reverse order; which ones there were."""
+    steps = [line.split(" ", 1) for line in lines if line.startswith(("up ", "down "))]
+    up = [step for way, step in steps if way == "up"]
+    equal(steps, [["up", step] for step in up] + [["down", step] for step in up[::-1]])
+    return up
+
+
+def fail_each():
+    """Each step of insmod fails once; then none does, and the module goes. Their number."""
+    before, number = hooked(), 1
+    while True:
+        said, lines = insmod(f"fail={number}", "steps=1")
+        if not said:
+            break
+        assert "Remote I/O error" in said, said
+        equal(os.path.exists("/sys/module/redirmap"), False)
+        equal(hooked(), before)
+        # What consists of steps is up after these.
+        assert len(in_order(lines)) < number, (number, lines)
+        number += 1
+    with log() as went:
+        unload()
+    equal(hooked(), before)
+    in_order(lines + went)
+    return number - 1
+
+
+@test("each step of insmod fails: those before it are taken back, the last one first")
+def steps():
+    percpu, rounds = Percpu(), []
+    for _ in range(2):
+        number = fail_each()
+        assert becomes(lambda: not percpu.callers()), names(percpu.callers())
+        rounds.append(in_use())
+    print(f"# {number} steps; in use after the first and the second round: {rounds}")
+    first, second = rounds
+    for what, most in {"kmalloc": 64, "vmalloc": 64, "pages": 512}.items():
+        assert second[what] <= first[what] + most, (what, rounds)
+
+
+@test("it comes again without them")
+def again():
     sh(f"insmod {KO} claim='{CLAIM}'")
     fd = make_map("rm_cpu", CPUMAP)
     equal((refcnt(), maps()), (0, []))

@@ -23,6 +23,7 @@
 
 #include "hook.h"
 #include "log.h"
+#include "step.h"
 
 /* ftrace returns -EAGAIN while a BPF trampoline of the function is updated. */
 #define HOOK_TRIES 100
@@ -167,8 +168,10 @@ static int hook_register(struct hook *hook)
  */
 int rmap_hook_add(struct hook *hook)
 {
-	int err;
+	int err = rmap_step_begin();
 
+	if (err)
+		return err;
 	err = hook_find(hook);
 	hook->missing = hook->optional && err == -ENOENT;
 	if (hook->missing)
@@ -208,6 +211,7 @@ int rmap_hook_add(struct hook *hook)
 
 	hook_list(&hook->info, hook->func, hook->replaces ?
 		  REDIRMAP_HOOK_REPLACE : REDIRMAP_HOOK_OBSERVE);
+	rmap_step_up(hook);
 	return 0;
 
 free_filter:
@@ -260,6 +264,7 @@ void rmap_hook_remove(struct hook *hook)
 
 	if (hook->missing)
 		return;
+	rmap_step_down(hook);
 	list_del(&hook->info.node);
 	if (!hook_ftrace_is_dead(hook))
 		err = unregister_ftrace_function(&hook->ops);
@@ -325,20 +330,24 @@ NOKPROBE_SYMBOL(hook_exit_handler);
  */
 int rmap_hook_exit_add(struct hook_exit *hook)
 {
-	int err;
+	int err = rmap_step_begin();
 
+	if (err)
+		return err;
 	memset(&hook->probe, 0, sizeof(hook->probe));
 	hook->probe.kp.symbol_name = hook->func;
 	hook->probe.handler = hook_exit_handler;
 	hook->probe.maxactive = HOOK_EXIT_MAXACTIVE;
 
 	err = register_kretprobe(&hook->probe);
-	if (err)
+	if (err) {
 		pr_err("setting a kretprobe on %s() failed (%d)\n", hook->func,
 		       err);
-	else
-		hook_list(&hook->info, hook->func, REDIRMAP_HOOK_RETURN);
-	return err;
+		return err;
+	}
+	hook_list(&hook->info, hook->func, REDIRMAP_HOOK_RETURN);
+	rmap_step_up(hook);
+	return 0;
 }
 
 /**
@@ -352,6 +361,7 @@ int rmap_hook_exit_add(struct hook_exit *hook)
  */
 void rmap_hook_exit_remove(struct hook_exit *hook)
 {
+	rmap_step_down(hook);
 	list_del(&hook->info.node);
 	if (hook->probe.nmissed)
 		pr_warn("%d returns of %s() were missed\n",

@@ -9,6 +9,25 @@
 #include <linux/init.h>
 
 #include "part.h"
+#include "step.h"
+
+static int __init part_init(const struct part *part)
+{
+	int err = rmap_step_begin();
+
+	if (!err && part->init)
+		err = part->init();
+	if (!err)
+		rmap_step_up(part);
+	return err;
+}
+
+static void part_exit(const struct part *part)
+{
+	rmap_step_down(part);
+	if (part->exit)
+		part->exit();
+}
 
 /**
  * rmap_part_init_all() - bring parts up, the first one first
@@ -25,9 +44,7 @@ int __init rmap_part_init_all(const struct part *parts, unsigned int n)
 	int err;
 
 	for (i = 0; i < n; i++) {
-		if (!parts[i].init)
-			continue;
-		err = parts[i].init();
+		err = part_init(&parts[i]);
 		if (err) {
 			rmap_part_exit_all(parts, i);
 			return err;
@@ -46,6 +63,5 @@ int __init rmap_part_init_all(const struct part *parts, unsigned int n)
 void rmap_part_exit_all(const struct part *parts, unsigned int n)
 {
 	while (n--)
-		if (parts[n].exit)
-			parts[n].exit();
+		part_exit(&parts[n]);
 }

@@ -4,10 +4,12 @@
  * and this family counts their redirects.
  *
  * The tests show with it that the core of the module knows no family: a build
- * with REDIRMAP_TEST_SECOND=y adds this file and changes no other. Its counters
- * have another type than those of device maps, and netlink reports them by
- * attributes of its own, with numbers far behind those of redirmap.h. See
- * core_second_family.py.
+ * with REDIRMAP_TEST_SECOND=y adds this file, and the steps of step.c, and
+ * changes no other. Its counters have another type than those of device maps,
+ * and netlink reports them by attributes of its own, with numbers far behind
+ * those of redirmap.h. See core_second_family.py.
+ *
+ * Parameters request families that insmod has to refuse.
  *
  * Redirects run in NAPI, bottom halves off; counters are read in process
  * context.
@@ -16,11 +18,15 @@
 #include <linux/cache.h>
 #include <linux/filter.h>
 #include <linux/kernel.h>
+#include <linux/module.h>
 #include <linux/u64_stats_sync.h>
+#include <net/genetlink.h>
 #include <net/netlink.h>
 
 #include "compat.h"
+#include "hook.h"
 #include "kind.h"
+#include "part.h"
 #include "record.h"
 #include "stamp.h"
 
@@ -85,6 +91,41 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 		u64_stats_inc(&counters->missed);
 	}
 	return verdict;
+}
+
+/* Of the suite: what insmod has to refuse. */
+
+module_param_named(type, second_kinds[0].type, uint, 0444);
+MODULE_PARM_DESC(type, "the map type; that of a device map is taken already");
+
+/* One more than there is room for, and the empty row. */
+static struct genl_ops second_requests[9];
+static unsigned int second_n_requests;
+module_param_named(requests, second_n_requests, uint, 0444);
+MODULE_PARM_DESC(requests, "how many netlink requests there are, up to 8");
+
+static char *second_func = "cpu_map_alloc";
+module_param_named(hook, second_func, charp, 0444);
+MODULE_PARM_DESC(hook, "a function of the kernel that is hooked");
+
+static void *second_entered(const unsigned long *args)
+{
+	return NULL;
+}
+
+static struct hook second_hooks[] = {
+	{ .entry = second_entered },
+};
+
+static int __init second_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < second_n_requests &&
+	     i < ARRAY_SIZE(second_requests) - 1; i++)
+		second_requests[i].cmd = U8_MAX;
+	second_hooks[0].func = second_func;
+	return 0;
 }
 
 static void second_set_ops(struct bpf_map_ops *ops)
@@ -163,9 +204,18 @@ static int second_report(struct sk_buff *skb, struct net *net, const void *sum)
 	return second_put_sum(skb, sum);
 }
 
+static const struct part second_parts[] __refconst = {
+	{ second_init, NULL },
+};
+
 const struct family rmap_second_family = {
+	.parts = second_parts,
+	.n_parts = ARRAY_SIZE(second_parts),
 	.kinds = second_kinds,
 	.n_kinds = ARRAY_SIZE(second_kinds),
+	.hooks = second_hooks,
+	.n_hooks = ARRAY_SIZE(second_hooks),
+	.requests = second_requests,
 	.sum_size = sizeof(struct second_sum),
 	.report = second_report,
 };
