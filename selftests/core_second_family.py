@@ -145,6 +145,21 @@ def added():
     equal(numbers(left_behind()[0]), (3, 7))
 
 
+@test("a cpumap that is closed, and not freed yet, is one of those that have gone")
+def closed():
+    sh(f"mkdir -p {PIN}; "
+       f"bpftool prog loadall {OUTPUT}/second_family.bpf.o {PIN}/p pinmaps {PIN}/m; "
+       f"bpftool prog run pinned {PIN}/p/claimed data_in /tmp/second repeat 5 >/dev/null")
+    # It is held: this is known from here on.
+    equal((len(maps()), numbers(left_behind()[0])), (1, (3, 7)))
+    with held("rmap_record_close") as is_held:
+        sh(f"rm -rf {PIN}")
+        assert is_held()
+        equal((maps(), numbers(left_behind()[0])), ([], (3, 12)))
+    equal(becomes(lambda: refcnt() == 0), True)
+    equal(numbers(left_behind()[0]), (3, 12))
+
+
 @test("an answer about the state has room for all that families report")
 def grows():
     equal(len(answer(netlink.STATE_GET)[FILL]), FILL_SIZE)

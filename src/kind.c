@@ -123,6 +123,16 @@ static void kind_free(struct bpf_map *map)
 	module_put(THIS_MODULE);
 }
 
+/* The last descriptor, or pin, of a map has gone. Any context. */
+static void kind_unheld(struct bpf_map *map)
+{
+	const struct bpf_map_ops *stock = rmap_kind_find(map->map_type)->stock;
+
+	rmap_record_unheld(map);
+	if (stock->map_release_uref)
+		stock->map_release_uref(map);
+}
+
 /*
  * Get our operations ready, with the kernel's of the first map. False for a map
  * that has others than that: what they do, ours would not.
@@ -142,6 +152,7 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 		kind->ops = *map->ops;
 		if (!kind->record)
 			kind->ops.map_free = kind_free;
+		kind->ops.map_release_uref = kind_unheld;
 		compat_set_mem_usage(&kind->ops, rmap_kind_memory);
 		kind->set_ops(&kind->ops);
 		/* Pairs with the acquire above. */

@@ -21,7 +21,7 @@ struct sk_buff;
  * @alloc: make a map of the type, pending, in the place of the kernel's function;
  *	for the family's hook on that, which may find it here. NULL where the
  *	kernel makes all such maps
- * @set_ops: put our operations over a copy of the kernel's
+ * @set_ops: put our operations over a copy of the kernel's; not map_release_uref
  * @is_pending: has the module made this map, of the type, and are its ops still
  *	the kernel's? NULL without @alloc: then the policy decides when a map is
  *	there

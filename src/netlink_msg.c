@@ -124,7 +124,7 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 		for (row = family->layout; row && row->type[0]; row++)
 			if (nl_put_layout(skb, row))
 				return -EMSGSIZE;
-	rmap_record_find_closed(net);
+	rmap_record_find_closed();
 	for (i = 0; (family = rmap_kind_family(i)); i++) {
 		err = nl_put_family(skb, family, net, &gone_count);
 		if (err)

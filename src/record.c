@@ -12,6 +12,7 @@
  */
 #include <linux/bpf.h>
 #include <linux/hashtable.h>
+#include <linux/mutex.h>
 #include <linux/nsproxy.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
@@ -33,6 +34,14 @@ static DEFINE_HASHTABLE(records_by_map, RECORD_HASH_BITS);
 static DEFINE_RAW_SPINLOCK(records_lock);
 static u64 record_serial;
 static unsigned int record_generation_count = 1;
+
+/*
+ * Maps that may be closed: those that no descriptor and no pin keeps, but programs or
+ * other maps perhaps. And some besides: those that are new, or have a descriptor
+ * again, since rmap_record_find_closed() was last called.
+ */
+static LIST_HEAD(records_unheld);
+static DEFINE_MUTEX(records_unheld_mutex);
 
 static void records_changed(void)
 {
@@ -65,6 +74,7 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 	raw_spin_lock_irqsave(&records_lock, flags);
 	record->serial = ++record_serial;
 	list_add_tail_rcu(&record->listed, &records);
+	list_add_tail(&record->unheld, &records_unheld);
 	hash_add_rcu(records_by_map, &record->hashed, (unsigned long)map);
 	records_changed();
 	raw_spin_unlock_irqrestore(&records_lock, flags);
@@ -86,6 +96,7 @@ void rmap_record_close(struct record *record)
 	rmap_gone_leave(record->gone, &record->leaver);
 	raw_spin_lock_irqsave(&records_lock, flags);
 	list_del_rcu(&record->listed);
+	list_del(&record->unheld);
 	hash_del_rcu(&record->hashed);
 	records_changed();
 	raw_spin_unlock_irqrestore(&records_lock, flags);
@@ -133,6 +144,50 @@ unsigned int rmap_record_generation(void)
 	return READ_ONCE(record_generation_count);
 }
 
+/**
+ * rmap_record_unheld() - a map has lost its last descriptor, and its last pin
+ * @map: a claimed map, which may be closed next
+ *
+ * Context: any.
+ */
+void rmap_record_unheld(const struct bpf_map *map)
+{
+	struct record *record;
+	unsigned long flags;
+
+	rcu_read_lock();
+	record = rmap_record_find(map);
+	if (record) {
+		raw_spin_lock_irqsave(&records_lock, flags);
+		if (list_empty(&record->unheld))
+			list_add_tail(&record->unheld, &records_unheld);
+		raw_spin_unlock_irqrestore(&records_lock, flags);
+	}
+	rcu_read_unlock();
+}
+
+/*
+ * The next one that no descriptor keeps, or NULL; it is moved to a list of those that
+ * were seen. Inside an RCU read section, which keeps it.
+ */
+static struct record *record_next_unheld(struct list_head *seen)
+{
+	struct record *record;
+
+	lockdep_assert_held(&records_unheld_mutex);
+
+	raw_spin_lock_irq(&records_lock);
+	record = list_first_entry_or_null(&records_unheld, struct record,
+					  unheld);
+	/* When it loses its last descriptor it comes back: see above. */
+	if (record && atomic64_read(&record->map->usercnt))
+		list_del_init(&record->unheld);
+	else if (record)
+		list_move_tail(&record->unheld, seen);
+	raw_spin_unlock_irq(&records_lock);
+	return record;
+}
+
 /*
  * Let a map be gone that has no id any more. Core takes the id away with the last
  * reference, and netlink tells of the map no more; the work item that frees it may
@@ -149,22 +204,32 @@ static void record_leave_if_closed(struct record *record)
 
 /**
  * rmap_record_find_closed() - look for maps that are closed, but not freed yet
- * @net: the namespace that they were created in
  *
  * What they have counted is that of maps that are gone: so who reads that calls
  * this before. See rmap_gone_leave().
  *
- * Context: process context.
+ * Context: process context, sleeps. The time follows the number of maps that no
+ * descriptor keeps, and of those that have come since the last call.
  */
-void rmap_record_find_closed(const struct net *net)
+void rmap_record_find_closed(void)
 {
 	struct record *record;
+	LIST_HEAD(seen);
 
-	rcu_read_lock();
-	list_for_each_entry_rcu(record, &records, listed)
-		if (record->netns_cookie == net->net_cookie)
+	mutex_lock(&records_unheld_mutex);
+	do {
+		rcu_read_lock();
+		record = record_next_unheld(&seen);
+		if (record)
 			record_leave_if_closed(record);
-	rcu_read_unlock();
+		rcu_read_unlock();
+		cond_resched();
+	} while (record);
+
+	raw_spin_lock_irq(&records_lock);
+	list_splice(&seen, &records_unheld);
+	raw_spin_unlock_irq(&records_lock);
+	mutex_unlock(&records_unheld_mutex);
 }
 
 /**

@@ -9,7 +9,6 @@
 
 struct bpf_map;
 struct kind;
-struct net;
 
 /**
  * struct record - what every claimed map has
@@ -20,6 +19,7 @@ struct net;
  * @serial: its number among all claimed maps, by their claims
  * @listed: place among them
  * @hashed: the same by the map's address; NULL pointers while it is pending
+ * @unheld: place among those that may be closed, if it is one of them
  * @netns_cookie: the network namespace that it was created in
  * @netns_ino: the same, as user space knows it
  * @gone: what keeps @counters when the map goes
@@ -38,6 +38,7 @@ struct record {
 	u64 serial;
 	struct list_head listed;
 	struct hlist_node hashed;
+	struct list_head unheld;
 	u64 netns_cookie;
 	unsigned int netns_ino;
 	struct gone *gone;
@@ -52,7 +53,8 @@ void rmap_record_end(struct record *record);
 struct record *rmap_record_find(const struct bpf_map *map);
 struct record *rmap_record_next(struct record *at, u64 serial);
 unsigned int rmap_record_generation(void);
-void rmap_record_find_closed(const struct net *net);
+void rmap_record_unheld(const struct bpf_map *map);
+void rmap_record_find_closed(void);
 
 bool rmap_record_order(struct bpf_map *map, const struct kind *kind,
 		       void (*open)(struct record *record, struct bpf_map *map,
