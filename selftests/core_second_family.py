@@ -95,7 +95,9 @@ def counted():
     try:
         equal(listed(map_id(stock)), None)
         one = listed(map_id(claimed))
-        equal((one["name"], one["capacity"]), ("rm_cpu", 4))
+        equal((one["name"], one["type"], one["capacity"]), ("rm_cpu", "cpumap", 4))
+        # It has no targets.
+        equal((one["used"], one["members"], one["elsewhere"]), (None, None, None))
         # With the record: the map's 32 bytes, and counters of each CPU behind them.
         assert one["memory"] > 32 + 64 * os.cpu_count(), one["memory"]
         if not RELEASE.startswith("6.1."):
@@ -113,7 +115,17 @@ def counted():
         equal(listed(map_id(claimed))["stats"]["missed"], {})
         # As text, too.
         status, out, err = redirmap(command)
-        equal((status, err, "rm_cpu" in out, "st_cpu" in out), (0, "", True, False))
+        equal((status, err, "st_cpu" in out), (0, "", False))
+        head, line = (row.split() for row in out.splitlines()[:2])
+        cells = dict(zip(head, line))
+        equal([cells[name] for name in ("NAME", "TYPE", "USED", "CAPACITY", "MEMBERS")],
+              ["rm_cpu", "cpumap", "-", "4", "-"])
+        equal((head[-2:], line[-2:]), (["MISSED", "LOST"], ["5", "0"]))
+        # As rates.
+        status, out, err = redirmap(command, "watch", "--count", "1", "1")
+        equal((status, err), (0, ""))
+        row = next(row for row in out.splitlines() if "rm_cpu" in row).split()
+        equal(row[1:3], ["rm_cpu", "-"])
     finally:
         os.close(claimed)
         os.close(stock)

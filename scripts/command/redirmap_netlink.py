@@ -31,7 +31,9 @@ TRIES = 5
 HOOK_KINDS = ("observe", "replace", "return")
 # Actions that a lookup without an entry returns: enum xdp_action.
 ACTIONS = ("aborted", "drop", "pass", "tx")
-MAP_TYPES = {14: "devmap", 25: "devmap_hash"}
+# As bpftool(8) calls them.
+MAP_TYPES = {14: "devmap", 15: "sockmap", 16: "cpumap", 17: "xskmap", 18: "sockhash",
+             25: "devmap_hash"}
 REASON_NAMES = [reason.name for reason in REASONS]
 
 # linux/netlink.h, linux/genetlink.h
@@ -254,7 +256,7 @@ def stats_of(found):
 def map_of(data, at, end):
     found = map_msg.read(data, at, end)
     get = found.get
-    kind = get("type")
+    kind, members = get("type"), get("members")
     return {
         "id": get("id"),
         "name": get("name"),
@@ -262,8 +264,9 @@ def map_of(data, at, end):
         "value_size": get("value_size"),
         "capacity": get("capacity"),
         "used": get("used"),
-        "members": get("members"),
-        "elsewhere": get("elsewhere", 0),
+        "members": members,
+        # Not told where it is 0, either.
+        "elsewhere": get("elsewhere", None if members is None else 0),
         "netns": get("netns"),
         "memory": get("memory"),
         "stats": stats_of(found.get("stats", NO_STATS)),
