@@ -19,14 +19,11 @@
  *
  * rmap_holder_attach() and rmap_holder_detach() run inside an RCU read section,
  * which bpf(2) has begun: that of rmap_holder_attach() lasts until the slot is
- * published. So nothing there sleeps. The sweep is a work item that a device's
- * leaving queues: one pass over the maps that hold dead targets, for all that
- * have died meanwhile.
+ * published. So nothing there sleeps.
  *
- * Locks, from the outside in: holders_mutex, holder->lock, holders_lock.
- * Targets' locks are taken inside holders_mutex only.
+ * Slots that still point to a dead target are emptied by a sweep: see
+ * holder_sweep.c.
  */
-#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -34,7 +31,6 @@
 
 #include "group.h"
 #include "holder.h"
-#include "target_device.h"
 
 /**
  * struct holding - a holder's share in a target
@@ -63,29 +59,6 @@ struct holding {
 
 /* A holding without uses is kept no longer than that; in jiffies. */
 #define HOLDER_IDLE_TIME (HZ / 50 + 1)
-
-/* More dead targets in a map than that are swept together: see holder_sweep() */
-#define HOLDER_SINGLE_SWEEPS 3
-
-/*
- * Every holder that has held anything. Added under holders_lock; removed under
- * holders_mutex as well, which the sweep holds while it walks.
- */
-static LIST_HEAD(holders);
-static DEFINE_SPINLOCK(holders_lock);
-static DEFINE_MUTEX(holders_mutex);
-
-/* A holder that holds something is known to the sweep from then on. */
-static void holder_list(struct holder *holder)
-{
-	lockdep_assert_held(&holder->lock);
-
-	if (!list_empty(&holder->node))
-		return;
-	spin_lock(&holders_lock);
-	list_add_tail_rcu(&holder->node, &holders);
-	spin_unlock(&holders_lock);
-}
 
 static struct holding __rcu **holder_recent(struct holder *holder, u32 ifindex)
 {
@@ -178,7 +151,7 @@ holder_add(struct holder *holder, struct target_want *want,
 	if (!err) {
 		WRITE_ONCE(holder->count, holder->count + 1);
 		list_add_tail_rcu(&new->member.node, &holder->members);
-		holder_list(holder);
+		rmap_holder_list(holder);
 	}
 	spin_unlock(&holder->lock);
 	if (err)
@@ -377,11 +350,7 @@ void rmap_holder_exit(struct holder *holder)
 	unsigned long id;
 
 	if (!list_empty(&holder->node)) {
-		mutex_lock(&holders_mutex);
-		spin_lock(&holders_lock);
-		list_del_rcu(&holder->node);
-		spin_unlock(&holders_lock);
-		mutex_unlock(&holders_mutex);
+		rmap_holder_unlist(holder);
 		/* No sweep, no update: it is not queued again. */
 		cancel_delayed_work_sync(&holder->idle_work);
 	}
@@ -434,11 +403,16 @@ u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
 	return used;
 }
 
-/*
- * Do slots lead to a target that has been dead for a grace period? Updates that
- * had found it alive have used the holding since.
+/**
+ * rmap_holder_has_uses() - do slots of a map lead to a target that is dead?
+ * @holder: the map's part
+ * @target: a target that has been dead for a grace period; updates that had found it
+ *	alive have used the holding since
+ *
+ * Context: process context.
+ * Return: true as well while an update is under way that has a use of the target.
  */
-static bool holder_has_uses(struct holder *holder, const struct target *target)
+bool rmap_holder_has_uses(struct holder *holder, const struct target *target)
 {
 	const struct holding *holding;
 	bool holds;
@@ -449,61 +423,4 @@ static bool holder_has_uses(struct holder *holder, const struct target *target)
 		atomic_long_read(&holding->member.uses);
 	rcu_read_unlock();
 	return holds;
-}
-
-/* Let a map let go of dead targets: in a pass for each, or in one for many. */
-static void holder_sweep(struct holder *holder, const struct list_head *dead)
-{
-	struct target *target;
-	unsigned int held = 0;
-
-	list_for_each_entry(target, dead, dead_node) {
-		if (holder_has_uses(holder, target) &&
-		    ++held > HOLDER_SINGLE_SWEEPS) {
-			holder->sweep(holder, NULL);
-			return;
-		}
-	}
-	if (!held)
-		return;
-	list_for_each_entry(target, dead, dead_node)
-		if (holder_has_uses(holder, target))
-			holder->sweep(holder, target);
-}
-
-/* Work item, a grace period after the targets were marked. */
-static void holder_sweep_all(struct work_struct *work)
-{
-	struct holder *holder;
-	struct target *target, *next;
-	LIST_HEAD(dead);
-
-	rmap_target_take_dead(&dead);
-
-	mutex_lock(&holders_mutex);
-	list_for_each_entry_rcu(holder, &holders, node,
-				lockdep_is_held(&holders_mutex)) {
-		holder_sweep(holder, &dead);
-		cond_resched();
-	}
-	mutex_unlock(&holders_mutex);
-
-	list_for_each_entry_safe(target, next, &dead, dead_node) {
-		list_del_init(&target->dead_node);
-		rmap_target_put(target);
-	}
-}
-
-static DECLARE_WORK(sweep_work, holder_sweep_all);
-
-/**
- * rmap_holder_module_init() - get ready for maps
- *
- * Context: insmod.
- * Return: 0
- */
-int __init rmap_holder_module_init(void)
-{
-	rmap_target_set_sweep(&sweep_work);
-	return 0;
 }

@@ -59,6 +59,11 @@ u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
 			   u32 *elsewhere);
 void rmap_holder_detach(struct holder *holder, struct target *target, int uses);
 
+/* For sweeps alone: see holder_sweep.c. */
+bool rmap_holder_has_uses(struct holder *holder, const struct target *target);
+void rmap_holder_list(struct holder *holder);
+void rmap_holder_unlist(struct holder *holder);
+
 int rmap_holder_module_init(void);
 
 #endif /* REDIRMAP_HOLDER_H */

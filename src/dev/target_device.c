@@ -4,7 +4,7 @@
  *
  * This file owns the way of a target from its device's leaving to the sweep,
  * and the list of dead targets. The netdev notifier calls it under RTNL; the
- * sweep of holder.c, a work item, and updates in bpf(2) ask for dead targets.
+ * sweep of holder_sweep.c, a work item, and updates in bpf(2) ask for dead targets.
  *
  * A device leaves (unregisters, or moves to another namespace):
  *
@@ -16,7 +16,7 @@
  *  3. A grace period later no poll uses the device through the port, and no
  *     update that has found the target live can still publish it. target_died()
  *     drops the reference to the device and queues the sweep.
- *  4. The sweep (holder.c) visits the maps that hold dead targets, empties
+ *  4. The sweep (holder_sweep.c) visits the maps that hold dead targets, empties
  *     their slots and so drops the references.
  *  5. A grace period after the last reference target.c frees the target.
  *
