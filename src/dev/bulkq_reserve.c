@@ -497,7 +497,7 @@ size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve)
 }
 
 /**
- * rmap_bulkq_module_exit() - stop the work items, and free the pool
+ * rmap_bulkq_module_exit() - stop the work items
  *
  * Context: rmmod, sleeps; no map is left, and so no reserve.
  */
@@ -506,5 +506,4 @@ void rmap_bulkq_module_exit(void)
 	/* bulkq_due_work may queue itself and bulkq_filled_work. */
 	cancel_delayed_work_sync(&bulkq_due_work);
 	cancel_delayed_work_sync(&bulkq_filled_work);
-	rmap_bulkq_pool_exit();
 }

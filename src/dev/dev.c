@@ -35,6 +35,7 @@ static const struct part dev_parts[] __refconst = {
 	{ rmap_stats_net_init, rmap_stats_net_exit },
 	{ rmap_ingress_module_init, rmap_ingress_module_exit },
 	{ rmap_xdp_trace_init, NULL },
+	{ NULL, rmap_bulkq_pool_exit },
 	{ NULL, rmap_bulkq_module_exit },
 	{ rmap_copy_module_init, rmap_copy_module_exit },
 	{ rmap_group_module_init, rmap_group_module_exit },
