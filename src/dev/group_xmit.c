@@ -254,7 +254,7 @@ int rmap_group_xdp_xmit(struct net_device *dev, int n,
 		.count = n,
 		.all = BIT(n) - 1,
 		.exclude_ingress = group->exclude_ingress,
-		.rx = rmap_ingress_of_queue(frames, n),
+		.rx = ingress_of_queue(frames, n),
 		.flags = flags,
 	};
 	struct net_device *rx = group_batch_rx(&batch);

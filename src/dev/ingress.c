@@ -91,7 +91,7 @@ static noinline bool ingress_is_cpumap_func(void *func)
 }
 
 /*
- * Is this a cpumap's kthread? The kernel does not export its function, so the
+ * Is this kthread a cpumap's? The kernel does not export its function, so the
  * function is recognised by its symbol's name, once. From then on the functions
  * of kthreads are compared with it; until it is found, with the functions that
  * have another name. (cpu_map_kthread_run() is in the kernel's own text, so
@@ -99,12 +99,9 @@ static noinline bool ingress_is_cpumap_func(void *func)
  */
 static bool ingress_in_cpumap(void)
 {
-	void *func, *cpumap = READ_ONCE(cpumap_func);
+	void *func = kthread_func(current), *cpumap = READ_ONCE(cpumap_func);
 	unsigned int i;
 
-	if (!(current->flags & PF_KTHREAD))
-		return false;
-	func = kthread_func(current);
 	if (cpumap)
 		return func == cpumap;
 	for (i = 0; i < ARRAY_SIZE(other_funcs); i++)
@@ -129,27 +126,21 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 }
 
 /**
- * rmap_ingress_of_queue() - the ingress of the frames of a flush
+ * rmap_ingress_of_kthread() - ingress_of_queue() outside of a softirq
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
  * @n: number of frames
  *
- * Runs in NAPI or a cpumap's kthread, in ndo_xdp_xmit, bottom halves off, per
- * flush.
+ * Runs in a kthread, a cpumap's or another one, bottom halves off, per flush.
  *
  * Return: the device; NULL when dev_rx of each frame is valid instead.
  */
-struct net_device *rmap_ingress_of_queue(struct xdp_frame **frames, int n)
+struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n)
 {
-	/* The frames are the first member of the kernel's bulk queue. */
-	struct kern_bulkq *queue = (struct kern_bulkq *)frames;
-
-	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
-
-	if (unlikely(!in_serving_softirq()) && ingress_in_cpumap()) {
+	if (ingress_in_cpumap()) {
 		ingress_note_each(frames, n);
 		return NULL;
 	}
-	return queue->dev_rx;
+	return ((struct kern_bulkq *)frames)->dev_rx;
 }
 
 /**

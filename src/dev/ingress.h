@@ -5,6 +5,7 @@
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 
@@ -50,7 +51,29 @@ static __always_inline void ingress_spare(const struct net_device *dev)
 	this_cpu_write(queue->xdp_prog, NULL);
 }
 
-struct net_device *rmap_ingress_of_queue(struct xdp_frame **frames, int n);
+struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n);
+
+/**
+ * ingress_of_queue() - the device that the frames of a flush have come from
+ * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
+ * @n: how many there are
+ *
+ * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom halves
+ * off, per flush.
+ *
+ * Return: the device; NULL when each frame's own dev_rx tells.
+ */
+static inline struct net_device *ingress_of_queue(struct xdp_frame **frames,
+						  int n)
+{
+	/* The frames are the first member of the kernel's bulk queue. */
+	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
+
+	if (likely(in_serving_softirq() || !(current->flags & PF_KTHREAD)))
+		return ((struct kern_bulkq *)frames)->dev_rx;
+	return rmap_ingress_of_kthread(frames, n);
+}
+
 struct net_device *rmap_ingress_unknown(const struct net_device *near);
 bool rmap_ingress_is_below(struct net_device *ingress, struct net_device *dev);
 

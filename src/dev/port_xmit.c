@@ -457,7 +457,7 @@ int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
 			    struct xdp_frame **frames, u32 flags)
 {
 	const struct port *port = port_of(dev);
-	struct net_device *rx = rmap_ingress_of_queue(frames, n);
+	struct net_device *rx = ingress_of_queue(frames, n);
 
 	lockdep_assert_in_softirq();
 	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())

@@ -2,7 +2,7 @@
 #ifndef REDIRMAP_XDP_TRACE_H
 #define REDIRMAP_XDP_TRACE_H
 
-#include <linux/jump_label.h>
+#include <linux/rcupdate.h>
 #include <linux/tracepoint-defs.h>
 
 struct net_device;
@@ -23,7 +23,8 @@ int rmap_xdp_trace_init(void);
  */
 static inline bool trace_devmap_xmit_enabled(void)
 {
-	return static_key_enabled(&rmap_trace_devmap_xmit_tp->key);
+	/* Its static key is no branch of ours, and a call to read. */
+	return rcu_access_pointer(rmap_trace_devmap_xmit_tp->funcs);
 }
 
 /**
