@@ -58,6 +58,21 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 	return pass - passed;
 }
 
+/*
+ * Note what a program has made of a frame's ends. Most leave them where they were,
+ * and then the frame says so already. As rmap_egress_run(), per frame.
+ */
+static __always_inline int egress_update_frame(struct xdp_buff *xdp,
+					       struct xdp_frame *frame)
+{
+	if (likely(xdp->data == frame->data &&
+		   xdp->data_end == frame->data + frame->len &&
+		   xdp->data_meta == xdp->data && !frame->metasize &&
+		   !xdp_frame_has_frags(frame)))
+		return 0;
+	return xdp_update_frame_from_buff(xdp, frame);
+}
+
 /**
  * rmap_egress_run() - run a program on frames
  * @prog: the program
@@ -98,7 +113,7 @@ int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 
 		act = bpf_prog_run_xdp(prog, &xdp);
 		if (act == XDP_PASS) {
-			if (likely(!xdp_update_frame_from_buff(&xdp, frame))) {
+			if (likely(!egress_update_frame(&xdp, frame))) {
 				*pass++ = frame;
 				continue;
 			}
