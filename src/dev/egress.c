@@ -41,19 +41,20 @@ static noinline void egress_failed(const struct bpf_prog *prog,
 static noinline int egress_run_each(const struct bpf_prog *prog,
 				    struct xdp_frame **frames, int n,
 				    struct xdp_frame **passed,
+				    struct xdp_frame **dropped,
 				    struct net_device *tx,
 				    struct stats_cpu *stats)
 {
-	struct xdp_frame **dropped = frames, **pass = passed, *frame;
+	struct xdp_frame **pass = passed, *frame;
 	int i;
 
 	for (i = 0; i < n; i++) {
 		frame = frames[i];
-		if (rmap_egress_run(prog, &frame, 1, pass, tx, frame->dev_rx,
-				    stats))
+		if (rmap_egress_run(prog, &frame, 1, pass, dropped, tx,
+				    frame->dev_rx, stats))
 			pass++;
-		else
-			*dropped++ = frame;
+		else if (dropped)
+			dropped++;
 	}
 	return pass - passed;
 }
@@ -76,10 +77,11 @@ static __always_inline int egress_update_frame(struct xdp_buff *xdp,
 /**
  * rmap_egress_run() - run a program on frames
  * @prog: the program
- * @frames: the frames; those that it drops are at the front then, for the caller
- *	to free
+ * @frames: the frames
  * @n: how many there are
  * @passed: gets those that it passes, in their order
+ * @dropped: gets those that it drops, for the caller to free, and may be @frames;
+ *	or NULL, and they are freed
  * @tx: the device that they leave by
  * @rx: the device that they have come by; NULL when each frame tells
  * @stats: this CPU's counters, for those that it drops
@@ -89,18 +91,19 @@ static __always_inline int egress_update_frame(struct xdp_buff *xdp,
  * Return: how many frames it passes.
  */
 int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
-		    int n, struct xdp_frame **passed, struct net_device *tx,
+		    int n, struct xdp_frame **passed,
+		    struct xdp_frame **dropped, struct net_device *tx,
 		    struct net_device *rx, struct stats_cpu *stats)
 {
-	struct xdp_frame **dropped = frames, **pass = passed;
-	struct xdp_frame **f, **end = frames + n, *frame;
+	struct xdp_frame **f, **end = frames + n, **pass = passed, *frame;
 	struct xdp_txq_info txq = { .dev = tx };
 	struct xdp_rxq_info rxq = { .dev = rx };
 	struct xdp_buff xdp __uninitialized;
 	u32 act, drops, failed = 0;
 
 	if (unlikely(!rx))
-		return egress_run_each(prog, frames, n, passed, tx, stats);
+		return egress_run_each(prog, frames, n, passed, dropped, tx,
+				       stats);
 
 	xdp.txq = &txq;
 	xdp.rxq = &rxq;
@@ -124,9 +127,12 @@ int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 			egress_failed(prog, tx, act, stats);
 			failed++;
 		}
-		*dropped++ = frame;
+		if (unlikely(dropped))
+			*dropped++ = frame;
+		else
+			xdp_return_frame_rx_napi(frame);
 	}
-	drops = dropped - frames - failed;
+	drops = n - (pass - passed) - failed;
 	if (drops)
 		rmap_stats_drop(stats, tx, REDIRMAP_DROP_PROG_DROP, drops);
 	return pass - passed;

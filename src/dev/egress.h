@@ -11,7 +11,8 @@ struct xdp_frame;
 struct xdp_rxq_info;
 
 int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
-		    int n, struct xdp_frame **passed, struct net_device *tx,
+		    int n, struct xdp_frame **passed,
+		    struct xdp_frame **dropped, struct net_device *tx,
 		    struct net_device *rx, struct stats_cpu *stats);
 bool rmap_egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 			 struct net_device *tx, struct xdp_rxq_info *rxq,

@@ -2,9 +2,11 @@
 /*
  * Native XDP through a port: the egress program, the driver, the counters.
  *
- * A flush hands its frames to the real device's ndo_xdp_xmit. With a program,
- * they pass that first; what it drops goes to the end, where the caller frees
- * what the return value says was not taken.
+ * A flush hands its frames to the real device's ndo_xdp_xmit. Those that it has
+ * not taken go to the end, where the caller frees what is not gone by the return
+ * value. With a program, frames pass that first. Those that it drops are freed at
+ * once, and returned as gone; but the kernel makes an event of what is returned, so
+ * while somebody listens they go to the end as well.
  *
  * XDP_XMIT_FLUSH is a doorbell for a NIC, so the driver gets it once a poll: with
  * the kernel's last call, which always has a frame. But a program may drop all
@@ -247,46 +249,56 @@ static noinline int port_send_bulk(const struct port *port,
 	return sent < 0 && lost && lost == n ? sent : n - lost;
 }
 
-/* With a program. Runs as rmap_port_xmit(). */
+/*
+ * With a program. Runs as rmap_port_xmit(). Only with @traced the caller gets what
+ * the program drops, and the driver's error.
+ */
 static __always_inline int port_run_and_send(const struct port *port,
 					     struct xdp_frame **frames, int n,
-					     struct net_device *rx, u32 flags)
+					     struct net_device *rx, u32 flags,
+					     bool traced)
 {
 	struct bulkq_cpu *cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
 	/* What CONFIG_INIT_STACK_ALL_ZERO would clear is written first. */
 	struct port_bulk bulk __uninitialized;
-	int passed;
+	int passed, dropped, sent;
 
 	passed = rmap_egress_run(port->prog, frames, n, &bulk.frame[1],
-				 port->real, rx, &cpu->stats);
+				 traced ? frames : NULL, port->real, rx,
+				 &cpu->stats);
+	dropped = n - passed;
 	if (!passed && !(cpu->kept && (flags & XDP_XMIT_FLUSH)))
-		return 0;
-	/* Behind those that are not dropped. */
-	if (passed != n)
-		memmove(&frames[passed], frames,
-			(n - passed) * sizeof(*frames));
+		return traced ? 0 : n;
 	if (netif_is_bond_master(port->real))
 		flags |= XDP_XMIT_FLUSH;
-	return port_send_bulk(port, cpu, &bulk, frames, passed, flags);
+	if (traced) {
+		/* Behind those that are not dropped. */
+		memmove(&frames[passed], frames, dropped * sizeof(*frames));
+		return port_send_bulk(port, cpu, &bulk, frames, passed, flags);
+	}
+	sent = port_send_bulk(port, cpu, &bulk, &frames[dropped], passed, flags);
+	return dropped + max(sent, 0);
 }
 
 /* The same for broadcasts; apart, for without a program it needs no canary. */
 static noinline int port_run_and_send_bulk(const struct port *port,
 					   struct port_bulk *bulk, int n,
-					   struct net_device *rx, u32 flags)
+					   struct net_device *rx, u32 flags,
+					   bool traced)
 {
-	return port_run_and_send(port, &bulk->frame[1], n, rx, flags);
+	return port_run_and_send(port, &bulk->frame[1], n, rx, flags, traced);
 }
 
-/* With a program or not. Runs as rmap_port_xmit(). */
+/* With a program or not. Runs as rmap_port_xmit(); @traced as above. */
 static __always_inline int port_xmit_bulk(const struct port *port,
 					  struct port_bulk *bulk, int n,
-					  struct net_device *rx, u32 flags)
+					  struct net_device *rx, u32 flags,
+					  bool traced)
 {
 	struct bulkq_cpu *cpu;
 
 	if (port->prog)
-		return port_run_and_send_bulk(port, bulk, n, rx, flags);
+		return port_run_and_send_bulk(port, bulk, n, rx, flags, traced);
 	if (netif_is_bond_master(port->real))
 		flags |= XDP_XMIT_FLUSH;
 	cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
@@ -314,9 +326,9 @@ static noinline int port_xmit_traced(const struct port *port,
 		from = (bulk ? bulk->frame[1] : frames[0])->dev_rx;
 	rmap_stats_read(&cpu->stats, &before);
 	if (bulk)
-		sent = port_xmit_bulk(port, bulk, n, rx, flags);
+		sent = port_xmit_bulk(port, bulk, n, rx, flags, true);
 	else if (port->prog)
-		sent = port_run_and_send(port, frames, n, rx, flags);
+		sent = port_run_and_send(port, frames, n, rx, flags, true);
 	else
 		sent = port_send(port, frames, n, flags);
 	rmap_stats_read(&cpu->stats, &did);
@@ -344,7 +356,7 @@ static int port_xmit_or_trace(const struct port *port, struct port_bulk *bulk,
 {
 	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())
 		return port_xmit_traced(port, NULL, bulk, n, rx, flags);
-	return port_xmit_bulk(port, bulk, n, rx, flags);
+	return port_xmit_bulk(port, bulk, n, rx, flags, false);
 }
 
 /* The list of this CPU's ports that a broadcast has made keep a frame. */
@@ -400,9 +412,9 @@ void rmap_port_flush_keepers(struct net_device *rx)
  * Runs in NAPI, bottom halves off, per flush of a group and member. Emits
  * xdp_devmap_xmit, as the kernel does for its queues.
  *
- * Return: how many, from the first one on, are gone: taken by the driver, or
- * kept for the next call; or the driver's error. The others are the caller's to
- * free, and counted.
+ * Return: how many, from the first one on, are gone: taken by the driver, kept
+ * for the next call, or freed, since the program has dropped them; or the driver's
+ * error, with none gone. The others are the caller's to free, and counted.
  */
 int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 		   struct net_device *rx, u32 flags)
@@ -462,5 +474,5 @@ int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
 	lockdep_assert_in_softirq();
 	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())
 		return port_xmit_traced(port, frames, NULL, n, rx, flags);
-	return port_run_and_send(port, frames, n, rx, flags);
+	return port_run_and_send(port, frames, n, rx, flags, false);
 }
