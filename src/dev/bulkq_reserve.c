@@ -15,9 +15,10 @@
  * A reserve is in one of three places:
  *
  *  no list	 The reserve has no set, and gets none before its map is
- *  updated. bulkq_due	 The reserve may have less than it wants. Low reserves
- *		 are in front. Behind them are the empty reserves of new maps,
- *		 which have not been updated yet.
+ *		 updated.
+ *  bulkq_due	 The reserve may have less than it wants. Low reserves are in
+ *		 front. Behind them are the empty reserves of new maps, which
+ *		 have not been updated yet.
  *  bulkq_filled The reserve was settled, or is about to be. A settled reserve
  *		 has what it wants, stock.count == wants; until it becomes low
  *		 it has at least half of that, unless there was no memory. After
