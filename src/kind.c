@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Kinds: what maps are claimed, and how such maps become, and cease to be, ours.
+ * Kinds: the map types that are claimed; how their maps are claimed and freed.
  *
- * Owns the table of families, which Kbuild names, and of each kind the set of
- * operations: the kernel's own, copied when they are first seen, with ours put
- * over. What we do not know keeps working.
+ * This file owns the table of families, which Kbuild defines, and the
+ * operations of each kind: a copy of the kernel's operations, made with the
+ * first map, in which the kind has set its own. So operations that this module
+ * does not know go on working.
  *
- * A map of ours holds a reference to the module, from its claim until it is
- * freed. Where none can be had, since rmmod has begun, the map stays the
- * kernel's. What is kept of maps that are no more is kind_gone.c's.
+ * A claimed map holds a reference to the module, from its claim until it is
+ * freed. When rmmod has begun there is no reference, and the map stays a stock
+ * one. kind_gone.c keeps the counters of former maps.
  *
- * Maps are claimed in bpf(2), with preemption off. Those of kinds that the
- * kernel allocates are freed here: in a work item of the kernel, or in bpf(2)
- * when creation fails after they were born.
+ * Maps are claimed in bpf(2), with preemption off. Claimed maps that the kernel
+ * has allocated are freed here: in a work item of the kernel, or in bpf(2) when
+ * creation fails after the claim.
  */
 #include <linux/bpf.h>
 #include <linux/module.h>
@@ -33,12 +34,12 @@ static const struct family *const families[] = {
 	REDIRMAP_FAMILIES(KIND_POINT_TO)
 };
 
-/* A raw one: maps are claimed with preemption off. */
+/* Guards kind.stock and kind.ops. Raw: maps are claimed with preemption off. */
 static DEFINE_RAW_SPINLOCK(kind_lock);
 
 /**
- * rmap_kind_family() - a family of maps
- * @i: from 0 on
+ * rmap_kind_family() - a family of maps by its number
+ * @i: the number, from 0 on
  *
  * Context: any.
  * Return: the family, or NULL behind the last one.
@@ -49,10 +50,10 @@ const struct family *rmap_kind_family(unsigned int i)
 }
 
 /**
- * rmap_kind_families() - how many families there are
+ * rmap_kind_families() - number of families
  *
  * Context: any.
- * Return: the number of the last one, and one more.
+ * Return: the number.
  */
 unsigned int rmap_kind_families(void)
 {
@@ -80,10 +81,10 @@ struct kind *rmap_kind_find(enum bpf_map_type type)
 
 /**
  * rmap_kind_has() - is a map a claimed one?
- * @map: any map, or the description of an inner one
+ * @map: any map, or the description of an inner map
  *
  * Context: any.
- * Return: true for a claimed map, and what describes one.
+ * Return: true for a claimed map, and for the description of one.
  */
 bool rmap_kind_has(const struct bpf_map *map)
 {
@@ -93,11 +94,11 @@ bool rmap_kind_has(const struct bpf_map *map)
 }
 
 /**
- * rmap_kind_memory() - what a map takes of memory
+ * rmap_kind_memory() - memory of a map
  * @map: a claimed map
  *
- * Context: any that the kind's memory() may have.
- * Return: bytes, those of all CPUs included.
+ * Context: any; the caller keeps the map.
+ * Return: bytes, for all possible CPUs.
  */
 u64 rmap_kind_memory(const struct bpf_map *map)
 {
@@ -106,7 +107,7 @@ u64 rmap_kind_memory(const struct bpf_map *map)
 	return kind->memory(map) + (kind->record ? 0 : rmap_record_memory());
 }
 
-/* The end of a map that the kernel has allocated, and of its record. */
+/* Free a map that the kernel has allocated, and its record. */
 static void kind_free(struct bpf_map *map)
 {
 	const struct bpf_map_ops *stock = rmap_kind_find(map->map_type)->stock;
@@ -119,11 +120,11 @@ static void kind_free(struct bpf_map *map)
 		rmap_record_free(record);
 	}
 	stock->map_free(map);
-	/* rmmod waits for tasks to leave our text: see main.c. */
+	/* rmmod waits for tasks in the module's text: see main_wait(). */
 	module_put(THIS_MODULE);
 }
 
-/* The last descriptor, or pin, of a map has gone. Any context. */
+/* A map has lost its last descriptor, or pin. Any context. */
 static void kind_unheld(struct bpf_map *map)
 {
 	const struct bpf_map_ops *stock = rmap_kind_find(map->map_type)->stock;
@@ -134,15 +135,15 @@ static void kind_unheld(struct bpf_map *map)
 }
 
 /*
- * Get our operations ready, with the kernel's of the first map. False for a map
- * that has others than that: what they do, ours would not.
+ * Make the kind's operations from those of the first map. False for a map with
+ * other operations than the first one had, because the copy would not fit it.
  */
 static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 {
 	const struct bpf_map_ops *stock;
 	unsigned long flags;
 
-	/* Pairs with the release below: what is set is written. */
+	/* Pairs with the release below: kind->ops is complete. */
 	stock = smp_load_acquire(&kind->stock);
 	if (stock)
 		return map->ops == stock;
@@ -163,7 +164,7 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 	return map->ops == stock;
 }
 
-/* What a map has counted outlives it. */
+/* Add a map's counters, which outlive it, to a sum. */
 static void kind_add(const struct gone_leaver *leaver, void *sum)
 {
 	const struct record *record = container_of(leaver, struct record,
@@ -184,12 +185,12 @@ static void kind_open(struct record *record, struct bpf_map *map,
 }
 
 /**
- * rmap_kind_claim() - make a map one of ours
- * @kind: its kind
- * @map: a map that nobody else can have yet
+ * rmap_kind_claim() - claim a map
+ * @kind: the map's kind
+ * @map: a new map, which no other task can find yet
  *
- * Context: bpf(2) of who creates the map; preemption may be off.
- * Return: false when it stays the kernel's.
+ * Context: bpf(2), in the task that creates the map; preemption may be off.
+ * Return: false when the map stays a stock one.
  */
 bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 {
@@ -210,12 +211,12 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 }
 
 /**
- * rmap_kind_report_mixed() - say in the log why an outer map refuses a map
- * @map: the map that was to go into an outer map
- * @claimed: it is a claimed one, and the outer map was made with a stock one;
- *	false for the reverse
+ * rmap_kind_report_mixed() - log why an outer map refuses a map
+ * @map: the map that was to be put into an outer map
+ * @claimed: true for a claimed map and an outer map that was made with a stock
+ *	one; false for the other way round
  *
- * The EINVAL that user space gets says nothing.
+ * User space gets just an EINVAL.
  *
  * Context: bpf(2); preemption may be off.
  */
@@ -228,7 +229,7 @@ void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed)
 }
 
 /**
- * rmap_kind_init() - look at the table
+ * rmap_kind_init() - check the table of kinds
  *
  * Context: insmod.
  * Return: 0, or -EEXIST when two kinds have one map type.

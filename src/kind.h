@@ -18,29 +18,33 @@ struct sk_buff;
 /**
  * struct kind - a kind of map that is claimed
  * @type: the map type
- * @alloc: make a map of the type, pending, in the place of the kernel's function;
- *	for the family's hook on that, which may find it here. NULL where the
- *	kernel makes all such maps
- * @set_ops: put our operations over a copy of the kernel's; not map_release_uref
- * @is_pending: has the module made this map, of the type, and are its ops still
- *	the kernel's? NULL without @alloc: then the policy decides when a map is
- *	there
- * @record: the record in a map that is_pending() knows; NULL likewise: then it
- *	has memory of its own
- * @claimed: get ready for a map that is being claimed; optional
- * @memory: what a map takes, in bytes, those of all CPUs included; without a
- *	record of its own memory, which rmap_kind_memory() adds
- * @counters: of a kind without @record, bytes of one CPU's counters of a map, a
- *	multiple of a cache line: those of all CPUs are behind the record
- * @add: add the counters of a map to a sum, which has the family's shape; optional;
- *	under a spinlock, before the map is freed
- * @report: write what netlink tells of such maps alone, their counters among it; 0
- *	or -EMSGSIZE; optional; inside an RCU read section
- * @family: its family
- * @stock: the kernel's operations, once such a map was claimed
- * @ops: a copy of them, with ours over it
+ * @alloc: makes a pending map of the type, in the place of the kernel's
+ *	function; for the family's hook on that function. NULL when the kernel
+ *	allocates maps of this type
+ * @set_ops: sets the kind's operations in a copy of the kernel's; must leave
+ *	map_release_uref alone
+ * @is_pending: has the module made this map of the type, which still has the
+ *	kernel's ops? NULL without @alloc: then the policy decides after the
+ *	kernel has allocated a map
+ * @record: the record of a map that the module has made; NULL without @alloc:
+ *	then a record has memory of its own
+ * @claimed: prepares a map that has just been claimed; optional
+ * @memory: returns the memory of a map, in bytes, for all CPUs; without a
+ *	record that has memory of its own, which rmap_kind_memory() adds
+ * @counters: for a kind without @record the bytes of one CPU's counters of a
+ *	map, a multiple of a cache line; the counters of all CPUs are behind the
+ *	record
+ * @add: adds the counters of a map to a sum of the family's type; optional;
+ *	called under a spinlock, before the map is freed
+ * @report: puts attributes that only maps of this kind have, such as counters,
+ *	into a netlink message; returns 0 or -EMSGSIZE; optional; called inside
+ *	an RCU read section
+ * @family: the kind's family
+ * @stock: the kernel's operations; NULL until a map of the type is claimed
+ * @ops: a copy of @stock with the kind's operations
  *
- * @is_pending, @record and @claimed are called in bpf(2), with preemption off, and
+ * @is_pending, @record and @claimed are called in bpf(2), with preemption off,
+ *	and
  * @set_ops with a raw spinlock held besides.
  */
 struct kind {
@@ -55,29 +59,29 @@ struct kind {
 	void (*add)(const struct record *record, void *sum);
 	int (*report)(struct sk_buff *skb, const struct record *record);
 
-	/* kind.c's */
+	/* owned by kind.c */
 	const struct family *family;
 	const struct bpf_map_ops *stock;
 	struct bpf_map_ops ops;
 };
 
 /**
- * struct family - kinds of maps that have something in common
- * @parts: what they need, in the order in which it is brought up
- * @n_parts: how many
+ * struct family - kinds of maps that share parts
+ * @parts: the parts, in the order in which insmod brings them up
+ * @n_parts: number of parts
  * @kinds: the kinds
- * @n_kinds: how many
- * @hooks: on functions of the kernel, which they need besides
- * @n_hooks: how many
- * @layout: the private layouts that they rely on, in LAYOUT_SECTION, ended by an
- *	empty row; optional
- * @requests: that netlink answers besides, ended by an empty row; their handlers
- *	are built of what netlink_answer.h has; optional
- * @sum_size: bytes of a sum over counters. One is kept for each network namespace,
- *	over the maps and targets that are no more: see gone.h
- * @report: write what the state of the module tells of them in a network namespace,
- *	whose sum over what is no more is @sum; 0 or -EMSGSIZE; optional; in
- *	process context
+ * @n_kinds: number of kinds
+ * @hooks: further hooks on functions of the kernel
+ * @n_hooks: number of hooks
+ * @layout: the private layouts of the kernel that the family relies on, in
+ *	LAYOUT_SECTION, ended by an empty row; optional
+ * @requests: further netlink requests, ended by an empty row; their handlers
+ *	use the functions of netlink_answer.h; optional
+ * @sum_size: bytes of a sum over counters. Each network namespace keeps one
+ *	over the family's former maps and targets: see gone.h
+ * @report: puts the family's part of the module's state into a netlink message;
+ *	@sum is the namespace's sum over former maps and targets; returns 0 or
+ *	-EMSGSIZE; optional; called in process context
  */
 struct family {
 	const struct part *parts;
@@ -96,7 +100,7 @@ struct family {
 
 #define KIND_FAMILIES REDIRMAP_FAMILIES(KIND_FAMILY)
 
-/* Kbuild tells which there are. */
+/* Kbuild defines the list of families. */
 extern const struct family KIND_FAMILIES;
 
 #define KIND_NUMBER(name) KIND_NUMBER_##name

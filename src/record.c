@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Records: which claimed maps there are, and what every one of them has.
+ * Records: the list of claimed maps, with the part that each of them has.
  *
- * Owns a list in the order of their claims, which a serial number tells, and a
- * hash by the address of the map. Records are part of their maps, but for those of
- * maps that the kernel allocates: see record_order.c.
+ * This file owns a list of all records in the order of their claims, that is of
+ * their serial numbers, and a hash by the address of the map. A map that the
+ * module allocates includes its record; record_order.c makes the records of
+ * maps that the kernel allocates.
  *
- * Maps are claimed in bpf(2), with preemption off, and go in the kernel's map
- * freeing work, or in bpf(2) when creation fails after that; list and hash change
- * under a raw lock. Both are read under RCU.
+ * Maps are claimed in bpf(2), with preemption off, and freed in a work item of
+ * the kernel, or in bpf(2) when creation fails after the claim. A raw lock
+ * guards changes of list and hash; both are read under RCU.
  */
 #include <linux/bpf.h>
 #include <linux/hashtable.h>
@@ -24,21 +25,26 @@
 
 /*
  * For maps that the kernel allocates the hash may be read per packet, so it has
- * a bucket for each of 1,000 maps. It does not grow, as an rhashtable does, since
- * maps are born where nothing can be allocated, on PREEMPT_RT.
+ * a bucket for each of 1,000 maps. It does not grow like an rhashtable, because
+ * on PREEMPT_RT nothing can be allocated where maps are claimed.
  */
 #define RECORD_HASH_BITS 10
 
 static LIST_HEAD(records);
 static DEFINE_HASHTABLE(records_by_map, RECORD_HASH_BITS);
+/*
+ * Guards changes of all lists, the hash, and the two numbers. Raw, because maps
+ * are claimed with preemption off.
+ */
 static DEFINE_RAW_SPINLOCK(records_lock);
 static u64 record_serial;
 static unsigned int record_generation_count = 1;
 
 /*
- * Maps that may be closed: those that no descriptor and no pin keeps, but programs or
- * other maps perhaps. And some besides: those that are new, or have a descriptor
- * again, since rmap_record_find_closed() was last called.
+ * Maps that may be closed: no descriptor and no pin keeps them, but perhaps
+ * programs or other maps do. The list may also have maps that are new, or that
+ * have got a descriptor again, since rmap_record_find_closed() ran last; its
+ * callers exclude each other by the mutex.
  */
 static LIST_HEAD(records_unheld);
 static DEFINE_MUTEX(records_unheld_mutex);
@@ -52,13 +58,14 @@ static void records_changed(void)
 
 /**
  * rmap_record_open() - begin the record of a map that is being claimed
- * @record: the record; its counters are set, and what keeps them when the map goes:
+ * @record: the record; its counters are set, and what keeps them when the map
+ *	goes:
  *	@gone, with a reference, and @leaver; the rest is zeroed
  * @map: the map
  * @kind: its kind
  *
- * Context: the task that creates the map, in bpf(2) or on its way back from there;
- * preemption may be off.
+ * Context: the task that creates the map, in bpf(2) or on its way back from
+ * there; preemption may be off.
  */
 void rmap_record_open(struct record *record, struct bpf_map *map,
 		      const struct kind *kind)
@@ -82,7 +89,7 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 }
 
 /**
- * rmap_record_close() - let a record be found no more
+ * rmap_record_close() - unlist the record of a map
  * @record: the record of a map that is about to be freed, after a grace period
  *
  * Context: process context.
@@ -92,7 +99,7 @@ void rmap_record_close(struct record *record)
 	unsigned long flags;
 
 	trace_redirmap_release(record->map);
-	/* First, so that it is known as gone when it is found no more. */
+	/* Before the map is unlisted: see the head comment of gone.c. */
 	rmap_gone_leave(record->gone, &record->leaver);
 	raw_spin_lock_irqsave(&records_lock, flags);
 	list_del_rcu(&record->listed);
@@ -103,8 +110,8 @@ void rmap_record_close(struct record *record)
 }
 
 /**
- * rmap_record_end() - keep what a map has counted
- * @record: the record, a grace period after it was closed
+ * rmap_record_end() - keep the counters of a map that is about to be freed
+ * @record: the record, a grace period after rmap_record_close()
  *
  * Context: process context.
  */
@@ -118,8 +125,8 @@ void rmap_record_end(struct record *record)
  * rmap_record_find() - the record of a map
  * @map: any map
  *
- * Context: inside an RCU read section, which keeps the record; or the map is
- * claimed, and does not go meanwhile.
+ * Context: inside an RCU read section, which keeps the record; or any, if the
+ * caller keeps a claimed map.
  * Return: the record; NULL for a map that is not claimed.
  */
 struct record *rmap_record_find(const struct bpf_map *map)
@@ -134,10 +141,10 @@ struct record *rmap_record_find(const struct bpf_map *map)
 }
 
 /**
- * rmap_record_generation() - what changes when a map comes or goes
+ * rmap_record_generation() - a number that changes when a map comes or goes
  *
  * Context: any.
- * Return: a number other than that before the change.
+ * Return: the number.
  */
 unsigned int rmap_record_generation(void)
 {
@@ -145,7 +152,7 @@ unsigned int rmap_record_generation(void)
 }
 
 /**
- * rmap_record_unheld() - a map has lost its last descriptor, and its last pin
+ * rmap_record_unheld() - note that a map has lost its last descriptor or pin
  * @map: a claimed map, which may be closed next
  *
  * Context: any.
@@ -167,8 +174,9 @@ void rmap_record_unheld(const struct bpf_map *map)
 }
 
 /*
- * The next one that no descriptor keeps, or NULL; it is moved to a list of those that
- * were seen. Inside an RCU read section, which keeps it.
+ * Move the next record of records_unheld to @seen, or drop it from the list if
+ * the map has a descriptor; NULL when no record is left. Inside an RCU read
+ * section, which keeps the record.
  */
 static struct record *record_next_unheld(struct list_head *seen)
 {
@@ -179,7 +187,7 @@ static struct record *record_next_unheld(struct list_head *seen)
 	raw_spin_lock_irq(&records_lock);
 	record = list_first_entry_or_null(&records_unheld, struct record,
 					  unheld);
-	/* When it loses its last descriptor it comes back: see above. */
+	/* rmap_record_unheld() lists it again when it loses its descriptor. */
 	if (record && atomic64_read(&record->map->usercnt))
 		list_del_init(&record->unheld);
 	else if (record)
@@ -189,15 +197,15 @@ static struct record *record_next_unheld(struct list_head *seen)
 }
 
 /*
- * Let a map be gone that has no id any more. Core takes the id away with the last
- * reference, and netlink tells of the map no more; the work item that frees it may
- * come much later. Inside an RCU read section, which keeps the map.
+ * Add a closed map to the former ones. Core takes the map's id with the last
+ * reference, and netlink does not list the map any more; the work item that
+ * frees it may run much later. Inside an RCU read section, which keeps the map.
  */
 static void record_leave_if_closed(struct record *record)
 {
 	const struct bpf_map *map = record->map;
 
-	/* One that is being created has no id either, but a reference. */
+	/* A map that is being created has no id either, but a reference. */
 	if (!READ_ONCE(map->id) && !atomic64_read(&map->refcnt))
 		rmap_gone_leave(record->gone, &record->leaver);
 }
@@ -205,11 +213,13 @@ static void record_leave_if_closed(struct record *record)
 /**
  * rmap_record_find_closed() - look for maps that are closed, but not freed yet
  *
- * What they have counted is that of maps that are gone: so who reads that calls
- * this before. See rmap_gone_leave().
+ * Their counters belong to the sum over former maps, so a reader of this sum
+ * calls this first. See rmap_gone_leave().
  *
- * Context: process context, sleeps. The time follows the number of maps that no
- * descriptor keeps, and of those that have come since the last call.
+ * The time grows with the number of maps that no descriptor keeps, and of maps
+ * that were made since the last call.
+ *
+ * Context: process context, sleeps.
  */
 void rmap_record_find_closed(void)
 {
@@ -235,9 +245,9 @@ void rmap_record_find_closed(void)
 /**
  * rmap_record_next() - walk over all claimed maps
  * @at: a record that was found in the same RCU read section, or NULL
- * @serial: where to begin without one: behind this serial number
+ * @serial: without @at, begin behind this serial number
  *
- * Maps that are still being created are passed over: they have no id yet.
+ * Maps that are still being created have no id yet, and are skipped.
  *
  * Context: inside an RCU read section, which keeps the record and the map.
  * Return: the next record, or NULL.

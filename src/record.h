@@ -12,24 +12,24 @@ struct kind;
 
 /**
  * struct record - what every claimed map has
- * @counters: one for each possible CPU, of the kind's; hot where a program leaves
- *	most of its packets to the stack
+ * @counters: one for each possible CPU, of the kind's; hot where a program
+ *	leaves most of its packets to the stack
  * @map: the map
  * @kind: its kind
  * @serial: its number among all claimed maps, by their claims
  * @listed: place among them
  * @hashed: the same by the map's address; NULL pointers while it is pending
- * @unheld: place among those that may be closed, if it is one of them
- * @netns_cookie: the network namespace that it was created in
- * @netns_ino: the same, as user space knows it
- * @gone: what keeps @counters when the map goes
- * @leaver: its part in that
+ * @unheld: node in the list of maps that may be closed, or empty
+ * @netns_cookie: the network namespace that the map was created in
+ * @netns_ino: inode number of this namespace
+ * @gone: the namespace's sum, which keeps @counters when the map goes
+ * @leaver: the map's node in @gone
  *
- * Part of a map that the module allocates. For those that the kernel allocates
- * it has memory of its own: see rmap_record_order().
+ * A map that the module allocates includes its record. The record of a map that
+ * the kernel allocates has memory of its own: see rmap_record_order().
  */
 struct record {
-	/* hot */
+	/* hot: read per packet without an entry */
 	void *counters;
 
 	/* cold */

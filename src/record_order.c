@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Records of maps that the kernel allocates: their memory, with counters behind it.
+ * Records of maps that the kernel allocates, with the maps' counters.
  *
- * Owns the orders. A map that is being claimed can wait for no memory: preemption is
- * off. So its record is ordered then, and made by the task that creates the map, on
- * that task's way back to user space: there it may sleep, and its memory cgroup pays.
+ * A map is claimed with preemption off, where its record cannot be allocated
+ * well. So the claim orders the record, and the task that creates the map makes
+ * it on its way back to user space: there it may sleep, and its memory cgroup
+ * is charged.
  *
- * Such maps are freed in a work item of the kernel, or in bpf(2) when creation fails
- * after they were claimed: before their record was made, perhaps. A mutex keeps them
- * meanwhile.
+ * Such maps are freed in a work item of the kernel, or in bpf(2) when creation
+ * fails after the claim, perhaps before the record has been made. This file
+ * owns the orders; record_order_mutex keeps a map from being freed while its
+ * record is made.
  */
 #include <linux/bitmap.h>
 #include <linux/bpf.h>
@@ -26,9 +28,8 @@
 #include "record.h"
 
 /*
- * How many maps may be on their way to their records: as many tasks may be in
- * BPF_MAP_CREATE at once, and a program of type syscall may create as many maps in
- * one run.
+ * The most orders at a time: as many tasks may be in BPF_MAP_CREATE at once,
+ * and a program of type syscall may create as many maps in one run.
  */
 #define RECORD_ORDERS 128
 
@@ -39,10 +40,10 @@
 static size_t record_counters __ro_after_init;
 
 /**
- * rmap_record_memory() - what a record takes that is not part of its map
+ * rmap_record_memory() - memory of a record that its map does not include
  *
  * Context: any.
- * Return: bytes, those of all CPUs included.
+ * Return: bytes, for all CPUs.
  */
 size_t rmap_record_memory(void)
 {
@@ -65,9 +66,10 @@ struct record_order {
 		     const struct kind *kind);
 };
 
-/* A bit that is set belongs to who has set it, and with it the order. */
+/* The task that has set a bit owns the order of this number. */
 static struct record_order record_orders[RECORD_ORDERS];
 static DECLARE_BITMAP(record_orders_taken, RECORD_ORDERS);
+/* Guards record_order.map: see there. */
 static DEFINE_MUTEX(record_order_mutex);
 
 /* Preemption may be off. */
@@ -86,7 +88,7 @@ static void record_order_give(struct record_order *order)
 	clear_bit_unlock(order - record_orders, record_orders_taken);
 }
 
-/* Charged to who calls. */
+/* The caller's memory cgroup is charged. */
 static struct record *record_alloc(void)
 {
 	gfp_t gfp = compat_memcg_flags(GFP_KERNEL | __GFP_RETRY_MAYFAIL |
@@ -99,8 +101,8 @@ static struct record *record_alloc(void)
 }
 
 /*
- * Runs in the task that has created the map, which has come from bpf(2) and is about
- * to return to user space; or which dies in it, and has no namespaces any more.
+ * Runs in the task that has created the map, which is about to return from
+ * bpf(2) to user space, or which is exiting and has no namespaces any more.
  */
 static void record_make(struct callback_head *work)
 {
@@ -123,7 +125,7 @@ static void record_make(struct callback_head *work)
 
 	kvfree(record);
 	record_order_give(order);
-	/* rmmod waits for tasks to leave our text: see main.c. */
+	/* rmmod waits for tasks in the module's text: see main_wait(). */
 	module_put(THIS_MODULE);
 }
 
@@ -134,8 +136,8 @@ static void record_make(struct callback_head *work)
  * @open: begins the record: see rmap_record_open(); called in the task that
  *	creates the map
  *
- * It has the record, and is found, when bpf(2) returns to user space; or has none,
- * without memory.
+ * It has the record, and is found, when bpf(2) returns to user space; or has
+ * none, without memory.
  *
  * Context: bpf(2) of who creates the map; preemption may be off.
  * Return: false when that is not possible: too many maps are being created, or
@@ -179,12 +181,12 @@ static void record_order_cancel(const struct bpf_map *map)
 }
 
 /**
- * rmap_record_return() - the record of a map that is about to be freed, or none
+ * rmap_record_return() - get the record of a map that is about to be freed, or
+ * cancel its order
  * @map: a map for which rmap_record_order() was called
  *
  * Context: process context, sleeps.
- * Return: the record, which the map keeps until it is closed; or NULL, and it
- * gets none any more.
+ * Return: the record; or NULL, if the order was cancelled or has failed.
  */
 struct record *rmap_record_return(const struct bpf_map *map)
 {
@@ -201,8 +203,8 @@ struct record *rmap_record_return(const struct bpf_map *map)
 }
 
 /**
- * rmap_record_free() - free a record of its own
- * @record: the record, a grace period after it was closed
+ * rmap_record_free() - free a record that its map does not include
+ * @record: the record, a grace period after rmap_record_close()
  *
  * Context: process context.
  */

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs: XDP programs that map values name, run on what leaves.
+ * Egress programs: XDP programs that map values name, run on frames that leave.
  *
- * Owns what a program gets to see of a frame or packet, and what its verdict
- * means. Natively it is run by the port on the frames of a flush, in NAPI,
- * bottom halves off; in generic XDP in the receive path, bottom halves off. The
- * target keeps the program, for as long as a lookup can lead here.
+ * This file builds the context of a program from a frame or packet, and applies
+ * the program's verdict. It owns no data: a target holds its program, as long
+ * as a lookup can return the target. In native XDP a port runs the program on
+ * the frames of a flush, in NAPI; in generic XDP on each packet, in the receive
+ * path. Bottom halves are off in both.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_trace.h>
@@ -20,7 +21,7 @@
 #include "ingress.h"
 #include "stats.h"
 
-/* Count a frame that is not just dropped, and say so where the kernel would. */
+/* Count and trace a frame with another verdict than XDP_PASS and XDP_DROP. */
 static noinline void egress_failed(const struct bpf_prog *prog,
 				   const struct net_device *tx, u32 act,
 				   struct stats_cpu *stats)
@@ -36,7 +37,8 @@ static noinline void egress_failed(const struct bpf_prog *prog,
 }
 
 /*
- * Frames that have come by several devices: one by one. As rmap_egress_run().
+ * Run a program on frames of several ingress devices, one by one. Runs in
+ * a cpumap's kthread, bottom halves off, per flush.
  */
 static noinline int egress_run_each(const struct bpf_prog *prog,
 				    struct xdp_frame **frames, int n,
@@ -60,8 +62,9 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 }
 
 /*
- * Note what a program has made of a frame's ends. Most leave them where they were,
- * and then the frame says so already. As rmap_egress_run(), per frame.
+ * Copy the ends of the data, which a program may have moved, to the frame. Most
+ * programs do not move them, and then nothing is written. Runs in NAPI, bottom
+ * halves off, per frame.
  */
 static __always_inline int egress_update_frame(struct xdp_buff *xdp,
 					       struct xdp_frame *frame)
@@ -80,8 +83,8 @@ static __always_inline int egress_update_frame(struct xdp_buff *xdp,
  * @frames: the frames
  * @n: how many there are
  * @passed: gets those that it passes, in their order
- * @dropped: gets those that it drops, for the caller to free, and may be @frames;
- *	or NULL, and they are freed
+ * @dropped: gets those that it drops, for the caller to free, and may be
+ *	@frames; or NULL, and they are freed
  * @tx: the device that they leave by
  * @rx: the device that they have come by; NULL when each frame tells
  * @stats: this CPU's counters, for those that it drops
@@ -110,7 +113,7 @@ int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 	for (f = frames; f != end; f++) {
 		frame = *f;
 		xdp_convert_frame_to_buff(frame, &xdp);
-		/* Fragments may be cut off, and are freed as it says there. */
+		/* bpf_xdp_adjust_tail() frees fragments by rxq.mem. */
 		if (unlikely(xdp_frame_has_frags(frame)))
 			rxq.mem = frame->mem;
 
@@ -139,9 +142,10 @@ int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 }
 
 /*
- * The helper that cuts off fragments frees their pages as those of the queue are
- * freed. But these are the packet's, whichever queue it has come by. Runs as
- * rmap_egress_run_skb(), for packets with fragments.
+ * bpf_xdp_adjust_tail() frees the pages of fragments as the memory model of the
+ * receive queue says. A packet's fragments need not be of that model, so give
+ * the program a queue with the packet's own. Runs in the receive path, bottom
+ * halves off, per packet with fragments.
  */
 static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 			     const struct sk_buff *skb)
@@ -153,8 +157,8 @@ static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 }
 
 /*
- * What XDP_PASS is, is passed on; anything else is not. As
- * rmap_egress_run_skb().
+ * Run a program, and count a packet that it does not pass. Runs in the receive
+ * path, bottom halves off, per packet.
  */
 static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
 			  struct stats_cpu *stats)
@@ -171,7 +175,7 @@ static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
 	return false;
 }
 
-/* Let a packet be what its program has made of its ends. */
+/* Copy the ends of the data, which the program may have moved, to the packet. */
 static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 {
 	int off, meta;
@@ -186,11 +190,11 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 		skb_set_network_header(skb, skb->mac_len);
 	}
 
-	/* What is in fragments is counted anew below. */
+	/* The linear part; the fragments' length is added below. */
 	skb->len = xdp->data_end - xdp->data;
 	skb_set_tail_pointer(skb, skb->len);
 
-	/* Helpers have changed nr_frags itself. */
+	/* Helpers have updated nr_frags, but not data_len. */
 	skb->data_len = xdp_buff_has_frags((struct xdp_buff *)xdp) ?
 			skb_shinfo(skb)->xdp_frags_size : 0;
 	skb->len += skb->data_len;
@@ -253,7 +257,7 @@ bool rmap_egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 		goto unlock;
 	egress_update_skb(skb, &xdp);
 
-	/* A new header makes it another packet to the stack. */
+	/* The stack's notes on the packet depend on the header. */
 	eth = xdp.data;
 	if (proto != eth->h_proto ||
 	    to_host != ether_addr_equal_64bits(eth->h_dest, rx->dev_addr) ||

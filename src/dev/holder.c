@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Holders: which map holds which targets.
+ * Holders: the targets that each map uses.
  *
- * Owns the holdings: a map has one for each target that any of its slots
- * points to, which counts the slots, and has one reference of the target. So
- * an update touches the holding, and the target's own lines stay untouched;
- * and freeing a map drops holdings, without looking at its slots. The holdings
- * are also the members that the map's broadcasts go to: see group_xmit.c.
+ * This file owns the holdings. A map has one holding for each target that any
+ * of its slots points to. The holding counts these slots, its uses, and has one
+ * reference to the target. So an update writes to the holding and not to the
+ * target's cache lines, and freeing a map drops its holdings without a look at
+ * its slots. The holdings are also the members that the map's broadcasts go to:
+ * see group_xmit.c.
  *
- * Most updates name a device that a recent one has named. A few holdings can be
- * found by their ifindex alone, without a look into the tables. Such a short
- * way is set by who has a use of the holding, and removed by who drops the last
- * one; it is followed under RCU.
+ * Most updates name a device that a recent update has named. holder.recent
+ * finds a few holdings by their ifindex, without the tables. A task that has a
+ * use of a holding may set this short cut, and the task that drops the last use
+ * removes it; readers follow it under RCU.
  *
- * A holding that has lost its last use is idle: kept for a short while, for an
- * entry that comes and goes is often alone with its device. Broadcasts see that it
- * has no uses. A work item lets go of those that still have none.
+ * A holding that has lost its last use is idle. It is kept for a short while,
+ * because an entry that comes and goes is often the only one for its device.
+ * Broadcasts skip holdings without uses. A work item frees holdings that are
+ * still idle.
  *
  * rmap_holder_attach() and rmap_holder_detach() run inside an RCU read section,
- * which bpf(2) has begun: that of rmap_holder_attach() lasts until the slot is
- * published. So nothing there sleeps.
+ * which bpf(2) has begun, and which lasts for rmap_holder_attach() until the
+ * slot is published. So nothing there sleeps.
  *
- * Slots that still point to a dead target are emptied by a sweep: see
- * holder_sweep.c.
+ * holder_sweep.c empties the slots that still point to a dead target.
  */
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -34,17 +35,16 @@
 
 /**
  * struct holding - a holder's share in a target
- * @member: what broadcasts see; its uses count the holder's slots that point
+ * @member: the member for broadcasts; its uses count the map's slots that point
  *	to @target
  * @target: the target, referenced
- * @netns_cookie: the network namespace that its device is in
- * @held: the holder's tables have it; under the holder's lock
- * @idle_node: while held, place among those that have been idle lately; under
- *	the lock
- * @rcu: afterwards, defers the free, for readers look without the lock
+ * @netns_cookie: the network namespace of the target's device
+ * @held: the holder's tables have the holding; under holder.lock
+ * @idle_node: node in holder.idle, while @held; under holder.lock
+ * @rcu: defers the free afterwards, because readers take no lock
  */
 struct holding {
-	/* hot: per flush of a broadcast; uses are written by updates */
+	/* hot: read per flush of a broadcast; updates write the uses */
 	struct group_member member;
 
 	/* cold */
@@ -57,7 +57,7 @@ struct holding {
 	};
 };
 
-/* A holding without uses is kept no longer than that; in jiffies. */
+/* Time that a holding without uses is kept, in jiffies. */
 #define HOLDER_IDLE_TIME (HZ / 50 + 1)
 
 static struct holding __rcu **holder_recent(struct holder *holder, u32 ifindex)
@@ -65,7 +65,7 @@ static struct holding __rcu **holder_recent(struct holder *holder, u32 ifindex)
 	return &holder->recent[ifindex % HOLDER_RECENT];
 }
 
-/* The holding of a target that the holder has a use of. Under RCU. */
+/* Find the holding of a target that the map has a use of. Under RCU. */
 static struct holding *holder_find(struct holder *holder,
 				   const struct target *target)
 {
@@ -79,9 +79,9 @@ static struct holding *holder_find(struct holder *holder,
 }
 
 /*
- * A use of a holding that is in the tables. Uses cannot overflow: there is one for
- * each slot, which takes the memory of a pointer, and for each update under way. (A
- * refcount_t, of 32 bits, would saturate in an array of 2^31 slots.)
+ * Add a use to a holding in the tables. Uses cannot overflow: there is one for
+ * each slot, which takes the memory of a pointer, and one for each running
+ * update. (A refcount_t, of 32 bits, would saturate in an array of 2^31 slots.)
  */
 static void holding_inc(struct holder *holder, struct holding *holding)
 {
@@ -105,14 +105,14 @@ static noinline bool holding_get_idle(struct holder *holder,
 	return held;
 }
 
-/* A use of a holding that was found under RCU; false if it is held no more. */
+/* Add a use to a holding found under RCU; false if the tables have lost it. */
 static bool holding_get(struct holder *holder, struct holding *holding)
 {
 	return likely(atomic_long_inc_not_zero(&holding->member.uses)) ||
 	       holding_get_idle(holder, holding);
 }
 
-/* First use of a target in a holder, perhaps of one that was found. */
+/* Make a holding, for the first use of a target; @found may be its target. */
 static noinline struct target *
 holder_add(struct holder *holder, struct target_want *want,
 	   struct target *found)
@@ -140,7 +140,7 @@ holder_add(struct holder *holder, struct target_want *want,
 	spin_lock(&holder->lock);
 	holding = xa_load(&holder->holdings, target->id);
 	if (holding) {
-		/* Somebody was faster. */
+		/* Another update has made the holding meanwhile. */
 		holding_inc(holder, holding);
 		spin_unlock(&holder->lock);
 		kfree(new);
@@ -167,13 +167,15 @@ put_target:
 
 /**
  * rmap_holder_reuse() - use a device that a recent update has used
- * @holder: the map's part
- * @net: the namespace that @ifindex is of
+ * @holder: the map's holder
+ * @net: the namespace of @ifindex
  * @ifindex: the device
  * @prog: the egress program, or NULL
  *
- * Context: as rmap_holder_attach(), and needs no memory.
- * Return: the target, with one use by @holder; NULL without a short way to it.
+ * Context: process context, inside an RCU read section that lasts until the
+ * slot points to the target; allocates no memory.
+ * Return: the target, with one use by @holder; NULL when holder.recent does not
+ * have it.
  */
 struct target *rmap_holder_reuse(struct holder *holder, const struct net *net,
 				 u32 ifindex, const struct bpf_prog *prog)
@@ -191,8 +193,8 @@ struct target *rmap_holder_reuse(struct holder *holder, const struct net *net,
 
 /**
  * rmap_holder_attach() - use a target in a map
- * @holder: the map's part
- * @want: the target that is asked for
+ * @holder: the map's holder
+ * @want: the request for the target
  *
  * Context: process context, inside an RCU read section that lasts until the
  * slot points to the target.
@@ -225,7 +227,7 @@ struct target *rmap_holder_attach(struct holder *holder,
 	return holder_add(holder, want, target);
 }
 
-/* Take a holding without uses out of the tables. Readers may still see it. */
+/* Remove a holding without uses from the tables; readers may still see it. */
 static void holding_unlink(struct holder *holder, struct holding *holding)
 {
 	struct target *target = holding->target;
@@ -240,7 +242,7 @@ static void holding_unlink(struct holder *holder, struct holding *holding)
 	WRITE_ONCE(holder->count, holder->count - 1);
 }
 
-/* Free a holding that is out of the tables; readers may still see it. */
+/* Free a holding that was removed from the tables; readers may still see it. */
 static void holding_free(struct holding *holding)
 {
 	struct target *target = holding->target;
@@ -251,9 +253,9 @@ static void holding_free(struct holding *holding)
 
 /**
  * rmap_holder_detach() - drop uses of a target in a map
- * @holder: the map's part
- * @target: what slots have pointed to until now
- * @uses: how many slots
+ * @holder: the map's holder
+ * @target: the target that slots have pointed to until now
+ * @uses: number of these slots
  *
  * Context: process context, bottom halves on, inside an RCU read section.
  * Readers may still use the target until a grace period has passed.
@@ -267,7 +269,7 @@ void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 
 	holding = holder_find(holder, target);
 
-	/* The uses that are dropped here keep it until then. */
+	/* The uses that are dropped below keep the holding until then. */
 	if (uses == 1 && atomic_long_add_unless(&holding->member.uses, -1, 1))
 		return;
 	spin_lock(&holder->lock);
@@ -278,7 +280,7 @@ void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 		return;
 	}
 	if (target->shown) {
-		/* Nobody else will use it. */
+		/* The entry had the target for itself: it is not used again. */
 		holding_unlink(holder, holding);
 		spin_unlock(&holder->lock);
 		holding_free(holding);
@@ -291,7 +293,7 @@ void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 	spin_unlock(&holder->lock);
 }
 
-/* Work item: let go of what is still idle. Whoever is idle next queues it. */
+/* Work item: free holdings that are still idle; the next idle one queues it. */
 static void holder_free_idle(struct work_struct *work)
 {
 	struct holder *holder = container_of(to_delayed_work(work),
@@ -317,8 +319,8 @@ static void holder_free_idle(struct work_struct *work)
 }
 
 /**
- * rmap_holder_init() - make the part of a map that holds targets
- * @holder: memory for it; needs no other undoing while it holds nothing
+ * rmap_holder_init() - initialise a map's holder
+ * @holder: memory for it; needs no rmap_holder_exit() until it holds a target
  * @sweep: see struct holder
  *
  * Context: process context; nobody else can reach the map yet.
@@ -337,10 +339,10 @@ void rmap_holder_init(struct holder *holder,
 }
 
 /**
- * rmap_holder_exit() - let go of everything
- * @holder: the part of a map that no update and no lookup can reach any more
+ * rmap_holder_exit() - drop all holdings of a map
+ * @holder: the holder of a map that no update and no lookup can reach any more
  *
- * What the map's slots point to is not looked at: the holdings know it.
+ * The slots of the map are not read, because the holdings have all targets.
  *
  * Context: process context, sleeps.
  */
@@ -351,7 +353,7 @@ void rmap_holder_exit(struct holder *holder)
 
 	if (!list_empty(&holder->node)) {
 		rmap_holder_unlist(holder);
-		/* No sweep, no update: it is not queued again. */
+		/* Without sweeps and updates it is not queued again. */
 		cancel_delayed_work_sync(&holder->idle_work);
 	}
 
@@ -363,8 +365,8 @@ void rmap_holder_exit(struct holder *holder)
 }
 
 /**
- * rmap_holder_memory() - memory that a map needs for holding what it holds
- * @holder: the map's part
+ * rmap_holder_memory() - memory of a map's holdings
+ * @holder: the map's holder
  *
  * Context: any.
  * Return: bytes, without the targets, which maps share.
@@ -375,15 +377,17 @@ size_t rmap_holder_memory(const struct holder *holder)
 }
 
 /**
- * rmap_holder_count_uses() - how many slots of a map lead somewhere
- * @holder: the map's part
+ * rmap_holder_count_uses() - number of slots of a map that have a target
+ * @holder: the map's holder
  * @netns_cookie: a network namespace
- * @elsewhere: set to the number of targets whose device is in another one
+ * @elsewhere: set to the number of targets whose device is in another namespace
  *
- * Context: process context; the time follows the number of targets.
- * Return: slots, including those that the sweep has still to empty; and one
- * more for each update under way, which has a use of its target before the slot
- * has it.
+ * The time grows with the number of targets.
+ *
+ * Context: process context.
+ * Return: number of slots. Slots that the sweep has still to empty are counted,
+ * and each running update counts once more, because it has a use of its target
+ * before it has replaced the slot.
  */
 u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
 			   u32 *elsewhere)
@@ -404,13 +408,14 @@ u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
 }
 
 /**
- * rmap_holder_has_uses() - do slots of a map lead to a target that is dead?
- * @holder: the map's part
- * @target: a target that has been dead for a grace period; updates that had found it
- *	alive have used the holding since
+ * rmap_holder_has_uses() - do slots of a map point to a dead target?
+ * @holder: the map's holder
+ * @target: a target that has been dead for a grace period, so that updates
+ *	which have found it live have taken their use of the holding
  *
  * Context: process context.
- * Return: true as well while an update is under way that has a use of the target.
+ * Return: true when slots do; also true while an update has a use of the
+ * target.
  */
 bool rmap_holder_has_uses(struct holder *holder, const struct target *target)
 {

@@ -16,21 +16,22 @@ struct holding;
 
 /**
  * struct holder - the part of a map that holds targets
- * @node: place among all holders that have ever held one
- * @holdings: targets that are held, by their id, with the number of uses
- * @members: the same as a list of struct group_member, for broadcasts
- * @recent: some holdings, by ifindex: a short way to those that updates name
+ * @node: node in the list of all holders that have ever held a target
+ * @holdings: the holdings, by the id of their target
+ * @members: the holdings as a list of struct group_member, for broadcasts
+ * @recent: some holdings, by ifindex: a short cut for updates
  * @idle: holdings that have lost their last use lately
- * @idle_work: lets go of those that have got none since; due while there are any
- * @lock: protects changes of @holdings, @members, @idle and @count
- * @count: number of @holdings; read without the lock, too
- * @bulkqs: what the map's next ports are made of
- * @sweep: let go of all uses of a dead target, or, without one, of all dead
- *	ones; called in process context, may sleep, and never runs beside
- *	rmap_holder_exit()
+ * @idle_work: frees idle holdings that have got no use since; queued while
+ *	@idle has any
+ * @lock: guards changes of @holdings, @members, @idle and @count
+ * @count: number of @holdings; read without the lock as well
+ * @bulkqs: reserve of bulk queues for the map's next ports
+ * @sweep: drops all uses of a dead target, or of all dead targets if it is
+ *	NULL; called in process context, may sleep, and never runs in parallel
+ *	with rmap_holder_exit()
  *
- * Of this, broadcasts read @members, per flush, and nothing else is read per
- * packet; updates that name a device of late read @recent alone.
+ * hot: broadcasts read @members, per flush. The rest is cold: no packet reads
+ * it, and updates that name a recent device read @recent alone.
  */
 struct holder {
 	struct list_head node;
@@ -59,7 +60,7 @@ u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
 			   u32 *elsewhere);
 void rmap_holder_detach(struct holder *holder, struct target *target, int uses);
 
-/* For sweeps alone: see holder_sweep.c. */
+/* Only for holder_sweep.c. */
 bool rmap_holder_has_uses(struct holder *holder, const struct target *target);
 void rmap_holder_list(struct holder *holder);
 void rmap_holder_unlist(struct holder *holder);

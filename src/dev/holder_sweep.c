@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sweeps: how maps let go of targets that are dead.
+ * Sweeps: empty the slots that point to dead targets.
  *
- * Owns the list of all holders that have ever held anything, and the work item that a
- * device's leaving queues: one pass over the maps that hold dead targets, for all that
- * have died meanwhile. (Maps know their targets; targets do not know their maps.)
+ * This file owns the list of all holders that have ever held a target, and the
+ * sweep, a work item, which is queued when a device has left. One sweep visits
+ * all maps that hold dead targets, for all targets that have died meanwhile.
+ * (It has to look at each map: a target does not know which maps hold it.)
  *
- * Holders are listed by updates, inside an RCU read section, and unlisted in process
- * context when their map is freed.
+ * Updates list holders, inside an RCU read section; freeing a map unlists its
+ * holder, in process context.
  *
- * Locks, from the outside in: holders_mutex, holder->lock, holders_lock.
- * Targets' locks are taken inside holders_mutex only.
+ * Locks, from the outside in: holders_mutex, holder->lock, holders_lock. The
+ * locks of targets are taken inside holders_mutex only.
  */
 #include <linux/init.h>
 #include <linux/mutex.h>
@@ -23,23 +24,23 @@
 #include "target.h"
 #include "target_device.h"
 
-/* More dead targets in a map than that are swept together: see holder_sweep() */
+/* The most dead targets of a map that are swept in a pass for each of them. */
 #define HOLDER_SINGLE_SWEEPS 3
 
 /*
- * Every holder that has held anything. Added under holders_lock; removed under
- * holders_mutex as well, which the sweep holds while it walks.
+ * All holders that have ever held a target. holders_lock guards changes of the
+ * list; removals are made under holders_mutex as well, which the sweep holds
+ * while it walks the list.
  */
 static LIST_HEAD(holders);
 static DEFINE_SPINLOCK(holders_lock);
 static DEFINE_MUTEX(holders_mutex);
 
 /**
- * rmap_holder_list() - a holder that holds something is known to the sweep from
- * then on
- * @holder: the map's part; nothing is done when it is known already
+ * rmap_holder_list() - list a holder for the sweep
+ * @holder: a holder that has got a target; nothing is done when it is listed
  *
- * Context: process context, with the holder's lock held.
+ * Context: process context, under holder.lock.
  */
 void rmap_holder_list(struct holder *holder)
 {
@@ -53,10 +54,10 @@ void rmap_holder_list(struct holder *holder)
 }
 
 /**
- * rmap_holder_unlist() - no sweep comes by a holder from here on
- * @holder: of a map that is being freed; it is listed
+ * rmap_holder_unlist() - unlist a holder, so that no sweep visits it any more
+ * @holder: the listed holder of a map that is being freed
  *
- * Context: process context, sleeps: it waits for a sweep under way.
+ * Context: process context, sleeps until a running sweep is done.
  */
 void rmap_holder_unlist(struct holder *holder)
 {
@@ -67,7 +68,7 @@ void rmap_holder_unlist(struct holder *holder)
 	mutex_unlock(&holders_mutex);
 }
 
-/* Let a map let go of dead targets: in a pass for each, or in one for many. */
+/* Sweep a map: in one pass for each dead target, or in one for all of many. */
 static void holder_sweep(struct holder *holder, const struct list_head *dead)
 {
 	struct target *target;
@@ -87,7 +88,7 @@ static void holder_sweep(struct holder *holder, const struct list_head *dead)
 			holder->sweep(holder, target);
 }
 
-/* Work item, a grace period after the targets were marked. */
+/* The sweep. Work item, a grace period after the targets were marked dead. */
 static void holder_sweep_all(struct work_struct *work)
 {
 	struct holder *holder;
@@ -113,10 +114,10 @@ static void holder_sweep_all(struct work_struct *work)
 static DECLARE_WORK(sweep_work, holder_sweep_all);
 
 /**
- * rmap_holder_module_init() - get ready for maps
+ * rmap_holder_module_init() - register the sweep
  *
  * Context: insmod.
- * Return: 0
+ * Return: 0.
  */
 int __init rmap_holder_module_init(void)
 {

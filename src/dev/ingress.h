@@ -54,14 +54,14 @@ static __always_inline void ingress_spare(const struct net_device *dev)
 struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n);
 
 /**
- * ingress_of_queue() - the device that the frames of a flush have come from
+ * ingress_of_queue() - the ingress of the frames of a flush
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
- * @n: how many there are
+ * @n: number of frames
  *
- * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom halves
- * off, per flush.
+ * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
+ * halves off, per flush.
  *
- * Return: the device; NULL when each frame's own dev_rx tells.
+ * Return: the device; NULL when dev_rx of each frame is valid instead.
  */
 static inline struct net_device *ingress_of_queue(struct xdp_frame **frames,
 						  int n)

@@ -2,54 +2,59 @@
 /*
  * Native XDP through a port: the egress program, the driver, the counters.
  *
- * A flush hands its frames to the real device's ndo_xdp_xmit. Those that it has
- * not taken go to the end, where the caller frees what is not gone by the return
- * value. With a program, frames pass that first. Those that it drops are freed at
- * once, and returned as gone; but the kernel makes an event of what is returned, so
- * while somebody listens they go to the end as well.
+ * A flush hands its frames to the real device's ndo_xdp_xmit. Frames that the
+ * driver has not taken are moved to the end of the array, and the caller frees
+ * them by the return value. With an egress program, the program runs first. The
+ * frames that it drops are freed at once and returned as taken; but the kernel
+ * traces the return value, so while a tracer listens these frames are moved to
+ * the end as well.
  *
- * XDP_XMIT_FLUSH is a doorbell for a NIC, so the driver gets it once a poll: with
- * the kernel's last call, which always has a frame. But a program may drop all
- * frames of the last call, and a member of a broadcast may get none of them
- * (too large, no memory, no longer a member), when the driver has frames of an
- * earlier call that wait for a flush. A call without frames is no cure: drivers
- * may do nothing then, or worse. So of the frames of a call without the flag the
- * last one is kept back, for each port and CPU, until it goes first in the next
- * one. Kept, at the end of each call:
+ * XDP_XMIT_FLUSH rings a NIC's doorbell, so the driver gets it once a poll,
+ * with the kernel's last call, which always has a frame. But a program may drop
+ * all frames of the last call, and a member of a broadcast may get none of them
+ * (too large, no memory, no longer a member), while the driver has frames of an
+ * earlier call that wait for a flush. A call without frames does not help:
+ * drivers may do nothing then, or worse. So for each port and CPU the last
+ * frame of a call without the flag is kept back, and goes first in the next
+ * call. The cases, with the number of frames that pass the program, and whether
+ * a frame is kept before and after the call:
  *
  *	before	call		frames that pass	kept	to the driver
  *	------	-------------	----------------	----	-------------
  *	no	no flag		none			no	no call
- *	no	no flag		n			last	the others, if any
- *	no	no flag		n, driver's error	no	none waits there
+ *	no	no flag		n			last	the others, if
+ *	any no	no flag		n, driver's error	no	none waits there
  *	yes	no flag		none			same	no call
- *	yes	no flag		n			last	kept one, the others
- *	no	flag		none			no	no call
+ *	yes	no flag		n			last	kept one, the
+ *	others no	flag		none			no	no call
  *	no	flag		n			no	n and the flag
- *	yes	flag		any number		no	kept one, all; the flag
- *	any	a bond, any	any number		no	all and the flag
+ *	yes	flag		any number		no	kept one, all;
+ *	the flag any	a bond, any	any number		no	all and
+ *	the flag
  *
- * So where a driver has got frames without the flag, one is kept, and where one
- * is kept, a call with the flag follows in the same poll:
- * - a queue that the kernel has flushed without the flag has got one more frame,
- *   and stays on its list, since it flushes only to make room for that; so it
- *   calls once more, whatever has become of the map, the target or the device,
- *   since ports outlive the poll;
- * - a port that a broadcast has called without it is on a list of this CPU's,
- *   and the last call for the group, which comes for the same reason, ends with
- *   a flush of all that still keep a frame.
- * A driver that takes nothing, or is down by then, gets the flag all the same, as
- * it does from the kernel. A bond chooses a device for each frame, and a flag
- * with the last one leaves the others' waiting: so it gets it each time.
+ * So when a driver has got frames without the flag, a frame is kept, and when a
+ * frame is kept, a call with the flag follows in the same poll:
+ * - The kernel flushes a queue without the flag only to make room for one more
+ *   frame. So the queue gets that frame and stays on the kernel's list, and the
+ *   kernel calls once more at the end of the poll. The port is still there
+ *   then, whatever has happened to the map, the target or the device, because
+ *   ports outlive the poll.
+ * - A port that a broadcast has called without the flag is put on a list of
+ *   this CPU. For the same reason there is a last call for the group, with the
+ *   flag, and it ends with a flush of all listed ports that still keep a frame.
+ * A driver that has taken nothing, or is down by then, gets the flag all the
+ * same, as it does from the kernel. A bond selects a device for each frame, so
+ * a flag with the last frame would not flush the other devices: a bond gets the
+ * flag with each call.
  *
- * Counters count the kept frame when the driver has answered. The kernel's event
- * xdp_devmap_xmit has it among those that were sent, as what is returned says; if
- * it is lost in the end, an event of its own tells that.
+ * The kept frame is counted when the driver has answered. The kernel's event
+ * xdp_devmap_xmit counts it as sent before, because the return value does. If
+ * the frame is lost in the end, an event of its own reports that.
  *
- * All runs in NAPI (or in a cpumap kthread, or in BPF_PROG_TEST_RUN) with bottom
- * halves off, per flush: counters and kept frames are this CPU's (on PREEMPT_RT
- * because local_bh_disable() is a per-CPU lock), and a port outlives a grace
- * period after the last lookup that could lead here.
+ * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
+ * bottom halves off, per flush. That protects the CPU's counters and kept
+ * frames (on PREEMPT_RT because local_bh_disable() is a per-CPU lock). A port
+ * outlives a grace period after the last lookup that could return it.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -63,14 +68,15 @@
 #include "xdp_trace.h"
 
 /*
- * Bytes of each frame of a flush and of those behind it. A driver may change a
- * frame before it refuses it (virtio_net puts a header of its own in front), so
- * what it has not taken is known from before the call. Nothing of ours runs
- * inside the call: one for a CPU is enough, and costs the stack no canary.
+ * For each frame of a flush the bytes from this frame to the last one. A driver
+ * may change a frame before it refuses it (virtio_net puts a header of its own
+ * in front), so the bytes are noted before the call. No function of this module
+ * runs inside the driver's call, so one array for each CPU is enough; an array
+ * on the stack would need a stack canary.
  */
 static DEFINE_PER_CPU_ALIGNED(u32 [DEV_MAP_BULK_SIZE], port_bytes_from);
 
-/* The driver has not taken all; the others are still there, to be freed. */
+/* Count the frames of a call when the driver has not taken all of them. */
 static noinline int port_count_part(const struct port *port, int n, int sent,
 				    u32 bytes)
 {
@@ -82,7 +88,7 @@ static noinline int port_count_part(const struct port *port, int n, int sent,
 				n);
 		return sent;
 	}
-	/* Of a single frame nothing was noted. */
+	/* port_send_one() notes no bytes, but then none is sent. */
 	if (sent)
 		stats_sent(stats, sent,
 			   bytes - this_cpu_read(port_bytes_from[sent]));
@@ -91,8 +97,8 @@ static noinline int port_count_part(const struct port *port, int n, int sent,
 }
 
 /*
- * The device has had ndo_xdp_xmit, and has it no more. No driver was called, so
- * there is no errno of one: none of the frames is taken.
+ * The device has lost its ndo_xdp_xmit. No frame is taken, and there is no
+ * errno, because no driver was called.
  */
 static noinline int port_count_no_xmit(const struct port *port, int n)
 {
@@ -117,7 +123,7 @@ static __always_inline int port_hand_on(const struct port *port,
 	return n;
 }
 
-/* Frames with fragments are among them. */
+/* Send frames when some of them have fragments. */
 static noinline int port_send_frags(const struct port *port,
 				    struct xdp_frame **frames, int n, u32 flags)
 {
@@ -132,19 +138,19 @@ static noinline int port_send_frags(const struct port *port,
 	return port_hand_on(port, frames, n, bytes, flags);
 }
 
-/* Runs in NAPI, bottom halves off, per frame: its length, and what it has. */
+/* Add a frame's length and flags. Runs in NAPI, bottom halves off, per frame. */
 static __always_inline void port_add_frame(struct xdp_frame **frames, size_t i,
 					   u32 *bytes, u32 *seen)
 {
 	*bytes += frames[i]->len;
 	*seen |= frames[i]->flags;
-	/* Add and test in memory, rather than all sums first. */
+	/* Keep the compiler from loading all frames first. */
 	OPTIMIZER_HIDE_VAR(*bytes);
 	OPTIMIZER_HIDE_VAR(*seen);
 	this_cpu_write(port_bytes_from[i], *bytes);
 }
 
-/* One frame, as polls that are not busy have: it is all or nothing. */
+/* Send one frame, as polls that are not busy do: no bytes need to be noted. */
 static noinline int port_send_one(const struct port *port,
 				  struct xdp_frame **frames, u32 flags)
 {
@@ -154,8 +160,9 @@ static noinline int port_send_one(const struct port *port,
 }
 
 /*
- * Runs in NAPI, bottom halves off, per flush. What is kept across the driver's
- * call is saved and restored each time, so it is little.
+ * Send several frames. Runs in NAPI, bottom halves off, per flush. Few
+ * variables live across the driver's call, because each one is saved and
+ * restored.
  */
 static noinline int port_send_some(const struct port *port,
 				   struct xdp_frame **frames, int n, u32 flags)
@@ -164,8 +171,9 @@ static noinline int port_send_some(const struct port *port,
 	size_t i = (u32)n;
 
 	/*
-	 * The driver will read these lines; once sent, frames are not ours. Four
-	 * at a time, for this is all that is done per frame.
+	 * Read the lengths before the call, as sent frames belong to the
+	 * driver, which will read the same cache lines. Unrolled by four,
+	 * because nothing else is done per frame.
 	 */
 	if (i & 1)
 		port_add_frame(frames, --i, &bytes, &seen);
@@ -194,9 +202,9 @@ static __always_inline int port_send(const struct port *port,
 }
 
 /*
- * Send frames, after the one that was kept back, if any; or keep the last one.
- * Those that are lost are put at the end of @frames[@n], which they may have come
- * from. Runs as rmap_port_xmit(); returns what rmap_port_xmit() does.
+ * Send frames behind the kept one, if any; without the flag keep the last one.
+ * The frames are in @bulk; lost ones are put at the end of @frames[@n]. Runs in
+ * NAPI, bottom halves off, per flush; returns the same as rmap_port_xmit().
  */
 static noinline int port_send_bulk(const struct port *port,
 				   struct bulkq_cpu *cpu,
@@ -213,7 +221,7 @@ static noinline int port_send_bulk(const struct port *port,
 	if (flags & XDP_XMIT_FLUSH) {
 		cpu->kept = NULL;
 		if (offered > DEV_MAP_BULK_SIZE) {
-			/* Some drivers have no room for more in a call. */
+			/* Some drivers take no more frames in one call. */
 			sent = port_send_some(port, first, DEV_MAP_BULK_SIZE,
 					      flags & ~XDP_XMIT_FLUSH);
 			if (port_send_some(port, &first[DEV_MAP_BULK_SIZE], 1,
@@ -227,7 +235,7 @@ static noinline int port_send_bulk(const struct port *port,
 		if (offered)
 			sent = port_send_some(port, first, offered, flags);
 		if (unlikely(sent < 0) && !kept) {
-			/* None waits at the driver: lost, as in one call. */
+			/* No frame waits for a flush: drop the last, too. */
 			rmap_port_drop(port, REDIRMAP_DROP_DRIVER_ERROR, 1);
 			cpu->kept = NULL;
 			offered++;
@@ -240,7 +248,7 @@ static noinline int port_send_bulk(const struct port *port,
 		return n;
 
 	if (lost > n) {
-		/* The caller believes that the kept one is gone. */
+		/* The former call has returned the kept frame as taken. */
 		xdp_return_frame_rx_napi(kept);
 		taken++;
 		lost--;
@@ -250,8 +258,9 @@ static noinline int port_send_bulk(const struct port *port,
 }
 
 /*
- * With a program. Runs as rmap_port_xmit(). Only with @traced the caller gets what
- * the program drops, and the driver's error.
+ * Run the program, and send the frames that it passes. Only with @traced the
+ * caller gets the dropped frames, and the driver's error. Runs in NAPI, bottom
+ * halves off, per flush.
  */
 static __always_inline int port_run_and_send(const struct port *port,
 					     struct xdp_frame **frames, int n,
@@ -259,7 +268,7 @@ static __always_inline int port_run_and_send(const struct port *port,
 					     bool traced)
 {
 	struct bulkq_cpu *cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
-	/* What CONFIG_INIT_STACK_ALL_ZERO would clear is written first. */
+	/* CONFIG_INIT_STACK_ALL_ZERO need not clear it: frames are written first. */
 	struct port_bulk bulk __uninitialized;
 	int passed, dropped, sent;
 
@@ -272,7 +281,7 @@ static __always_inline int port_run_and_send(const struct port *port,
 	if (netif_is_bond_master(port->real))
 		flags |= XDP_XMIT_FLUSH;
 	if (traced) {
-		/* Behind those that are not dropped. */
+		/* Dropped frames go behind the others. */
 		memmove(&frames[passed], frames, dropped * sizeof(*frames));
 		return port_send_bulk(port, cpu, &bulk, frames, passed, flags);
 	}
@@ -280,7 +289,10 @@ static __always_inline int port_run_and_send(const struct port *port,
 	return dropped + max(sent, 0);
 }
 
-/* The same for broadcasts; apart, for without a program it needs no canary. */
+/*
+ * port_run_and_send() for broadcasts; noinline, so that broadcasts without a
+ * program need no stack canary.
+ */
 static noinline int port_run_and_send_bulk(const struct port *port,
 					   struct port_bulk *bulk, int n,
 					   struct net_device *rx, u32 flags,
@@ -289,7 +301,11 @@ static noinline int port_run_and_send_bulk(const struct port *port,
 	return port_run_and_send(port, &bulk->frame[1], n, rx, flags, traced);
 }
 
-/* With a program or not. Runs as rmap_port_xmit(); @traced as above. */
+/*
+ * Send frames of a broadcast, through the program if there is one; @traced as
+ * for port_run_and_send(). Runs in NAPI, bottom halves off, per flush and
+ * member.
+ */
 static __always_inline int port_xmit_bulk(const struct port *port,
 					  struct port_bulk *bulk, int n,
 					  struct net_device *rx, u32 flags,
@@ -308,9 +324,10 @@ static __always_inline int port_xmit_bulk(const struct port *port,
 }
 
 /*
- * What a flush adds to counters, for who listens. xdp_devmap_xmit is the kernel's
- * for frames of its queues, and tells what we return; for those of broadcasts it
- * is ours, with the kept frame where it is sent or lost.
+ * Send frames and trace what the flush has added to the counters. The kernel
+ * emits xdp_devmap_xmit for frames of its queues, with the return value. For
+ * frames of broadcasts it is emitted here, and has the kept frame in the flush
+ * that sends or loses it.
  */
 static noinline int port_xmit_traced(const struct port *port,
 				     struct xdp_frame **frames,
@@ -339,7 +356,7 @@ static noinline int port_xmit_traced(const struct port *port,
 		lost += did.drops[i];
 	}
 	did.error = sent < 0 ? -sent : 0;
-	/* With the kept one, when it is done with. */
+	/* The kept frame counts in the flush that sends or loses it. */
 	trace_redirmap_flush(port->real, port->prog ? port->prog->aux->id : 0,
 			     n + kept - !!cpu->kept, &did);
 
@@ -359,10 +376,10 @@ static int port_xmit_or_trace(const struct port *port, struct port_bulk *bulk,
 	return port_xmit_bulk(port, bulk, n, rx, flags, false);
 }
 
-/* The list of this CPU's ports that a broadcast has made keep a frame. */
+/* This CPU's list of ports that keep a frame of a broadcast. */
 static DEFINE_PER_CPU(const struct port *, port_keepers);
 
-/* The last one is followed by itself. */
+/* List a port once; the last port of the list links to itself. */
 static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
 {
 	if (cpu->next_keeper)
@@ -372,13 +389,14 @@ static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
 }
 
 /**
- * rmap_port_flush_keepers() - flush the ports that a broadcast has left without
- * it
- * @rx: the device that the frames have come by, for the tracepoint
+ * rmap_port_flush_keepers() - flush the ports that keep a frame of a broadcast
+ * @rx: the ingress, for the tracepoint
  *
- * Runs in NAPI, bottom halves off, at the end of a call for a group with
- * XDP_XMIT_FLUSH. Where several groups have calls in a poll, the first one does
- * it for all; the others then keep nothing any more.
+ * If a poll has frames for several groups, the first group's call flushes the
+ * ports of all.
+ *
+ * Runs in NAPI, bottom halves off, at the end of a group's flush with
+ * XDP_XMIT_FLUSH.
  */
 void rmap_port_flush_keepers(struct net_device *rx)
 {
@@ -400,21 +418,23 @@ void rmap_port_flush_keepers(struct net_device *rx)
 }
 
 /**
- * rmap_port_xmit() - send frames to a port's device, by its program if it has
- * one
+ * rmap_port_xmit() - send frames to a port's device, through the egress program
+ * if there is one
  * @port: the port
- * @bulk: the frames, put into another order when some are lost
- * @n: how many there are, not 0
- * @rx: the device that they have come by; NULL when each frame tells
- * @flags: as of ndo_xdp_xmit; without XDP_XMIT_FLUSH, rmap_port_flush_keepers()
- *	has to follow
+ * @bulk: the frames; reordered when some are lost
+ * @n: number of frames, not 0
+ * @rx: the ingress; NULL when dev_rx of each frame is valid instead
+ * @flags: flags of ndo_xdp_xmit; without XDP_XMIT_FLUSH a call of
+ *	rmap_port_flush_keepers() has to follow
  *
- * Runs in NAPI, bottom halves off, per flush of a group and member. Emits
- * xdp_devmap_xmit, as the kernel does for its queues.
+ * Emits xdp_devmap_xmit, as the kernel does for its queues.
  *
- * Return: how many, from the first one on, are gone: taken by the driver, kept
- * for the next call, or freed, since the program has dropped them; or the driver's
- * error, with none gone. The others are the caller's to free, and counted.
+ * Runs in NAPI, bottom halves off, per flush of a group and member.
+ *
+ * Return: number of frames, from the first one on, that are gone: the driver
+ * has taken them, or they are kept for the next call, or the program has
+ * dropped and freed them. Or the driver's error, when no frame is gone. The
+ * other frames are counted, and the caller frees them.
  */
 int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 		   struct net_device *rx, u32 flags)
@@ -433,15 +453,15 @@ int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 /**
  * rmap_port_xdp_xmit() - flush of the bulk queue of a port without a program
  * @dev: the pseudo device
- * @n: how many frames there are, at most DEV_MAP_BULK_SIZE
+ * @n: number of frames, at most DEV_MAP_BULK_SIZE
  * @frames: the frames
- * @flags: as of ndo_xdp_xmit
+ * @flags: flags of ndo_xdp_xmit
  *
- * Runs in NAPI (or in a cpumap kthread, or in BPF_PROG_TEST_RUN), bottom halves
- * off, once per up to 16 frames.
+ * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
+ * halves off, once per up to 16 frames.
  *
- * Return: as of rmap_port_xmit(). The kernel frees what was not taken, and
- * traces it.
+ * Return: as rmap_port_xmit(). The kernel traces the result, and frees the
+ * frames that are not gone.
  */
 int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		       u32 flags)
@@ -455,15 +475,16 @@ int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 }
 
 /**
- * rmap_port_xdp_xmit_prog() - the same of a port with a program
+ * rmap_port_xdp_xmit_prog() - flush of the bulk queue of a port with a program
  * @dev: the pseudo device
- * @n: how many frames there are
+ * @n: number of frames, at most DEV_MAP_BULK_SIZE
  * @frames: the frames
- * @flags: as of ndo_xdp_xmit
+ * @flags: flags of ndo_xdp_xmit
  *
- * Runs as rmap_port_xdp_xmit().
+ * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
+ * halves off, once per up to 16 frames.
  *
- * Return: as of rmap_port_xmit().
+ * Return: as rmap_port_xmit().
  */
 int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
 			    struct xdp_frame **frames, u32 flags)

@@ -23,7 +23,7 @@ int rmap_xdp_trace_init(void);
  */
 static inline bool trace_devmap_xmit_enabled(void)
 {
-	/* Its static key is no branch of ours, and a call to read. */
+	/* Reading the static key would be a call, and not a patched branch. */
 	return rcu_access_pointer(rmap_trace_devmap_xmit_tp->funcs);
 }
 
