@@ -125,7 +125,7 @@ FIXTURE_SETUP(trust)
 	self->disabled = read_int(SYSCTL);
 	self->fd = make_map_flags(variant->kind.claimed, variant->kind.type, 8, 8, 0);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, set8(self->fd, 0, devs[0], -1));
+	ASSERT_EQ(0, set_elem8(self->fd, 0, devs[0], -1));
 }
 
 FIXTURE_TEARDOWN(trust)
@@ -232,16 +232,16 @@ static int do_op(const void *arg)
 
 	switch (req->op) {
 	case LOOKUP:
-		ret = get(req->fd, req->key);
+		ret = get_elem(req->fd, req->key);
 		return ret < 0 ? ret : 0;
 	case NEXT_KEY:
 		return next_key(req->fd, NULL, &next);
 	case INFO:
 		return bpf_obj_get_info_by_fd(req->fd, &info, &len);
 	case UPDATE:
-		return set8(req->fd, req->key, req->ifindex, -1);
+		return set_elem8(req->fd, req->key, req->ifindex, -1);
 	default:
-		return del(req->fd, req->key);
+		return del_elem(req->fd, req->key);
 	}
 }
 
@@ -280,7 +280,7 @@ TEST_F(trust, passed_descriptors)
 		ASSERT_LE(0, req.fd);
 		for (who = 0; who < WHO_COUNT; who++) {
 			for (req.op = 0; req.op < OP_COUNT; req.op++) {
-				ASSERT_EQ(0, set8(self->fd, req.key, devs[1], -1));
+				ASSERT_EQ(0, set_elem8(self->fd, req.key, devs[1], -1));
 				EXPECT_EQ(permitted(fd_flags[i], req.op), as(who, do_op, &req)) {
 					TH_LOG("%s, flags 0x%x: %s", who_names[who], fd_flags[i],
 					       op_names[req.op]);
@@ -289,7 +289,7 @@ TEST_F(trust, passed_descriptors)
 		}
 		close(req.fd);
 	}
-	EXPECT_EQ(devs[0], get(self->fd, 0));
+	EXPECT_EQ(devs[0], get_elem(self->fd, 0));
 }
 
 TEST_F(trust, pinned)
@@ -317,7 +317,7 @@ TEST_F(trust, pinned)
 		req.flags = cases[i].flags;
 		for (who = 0; who < WHO_COUNT; who++) {
 			for (req.op = 0; req.op < OP_COUNT; req.op++) {
-				ASSERT_EQ(0, set8(self->fd, req.key, devs[1], -1));
+				ASSERT_EQ(0, set_elem8(self->fd, req.key, devs[1], -1));
 				want = cases[i].opens ? permitted(req.flags, req.op) : -EACCES;
 				EXPECT_EQ(want, as(who, do_op_on_pin, &req)) {
 					TH_LOG("%s, mode 0%o, flags 0x%x: %s", who_names[who],
@@ -326,7 +326,7 @@ TEST_F(trust, pinned)
 			}
 		}
 	}
-	EXPECT_EQ(devs[0], get(self->fd, 0));
+	EXPECT_EQ(devs[0], get_elem(self->fd, 0));
 	umount(BPFFS);
 }
 
@@ -491,9 +491,9 @@ static bool becomes_empty(int fd, __u32 key)
 	int i;
 
 	/* A namespace ends in a work item. */
-	for (i = 0; i < 20000 && get(fd, key) != -ENOENT; i++)
+	for (i = 0; i < 20000 && get_elem(fd, key) != -ENOENT; i++)
 		usleep(1000);
-	return get(fd, key) == -ENOENT;
+	return get_elem(fd, key) == -ENOENT;
 }
 
 /* Root of a container, with a map of ours, names its own devices and no others. */
@@ -504,33 +504,33 @@ TEST_F(trust, devices_of_others)
 	ASSERT_TRUE(ip("link add ours index %d type dummy\n", OURS));
 	ASSERT_TRUE(sh(IN_FIRST "ip link add rm_first index %d type dummy", FIRST));
 	ASSERT_TRUE(container_start(&c));
-	ASSERT_EQ(0, set8(self->fd, 1, OURS, -1));
+	ASSERT_EQ(0, set_elem8(self->fd, 1, OURS, -1));
 
 	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, OURS));
 	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, devs[0]));
 	EXPECT_EQ(-EINVAL, container_does(&c, self->fd, UPDATE, 2, FIRST));
-	EXPECT_EQ(-EINVAL, set8(self->fd, 2, FIRST, -1));
-	EXPECT_EQ(-ENOENT, get(self->fd, 2));
+	EXPECT_EQ(-EINVAL, set_elem8(self->fd, 2, FIRST, -1));
+	EXPECT_EQ(-ENOENT, get_elem(self->fd, 2));
 	EXPECT_TRUE(sh(IN_FIRST "ip link del rm_first"));
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 3, 1));
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 4, THEIRS));
-	EXPECT_EQ(THEIRS, get(self->fd, 4));
-	EXPECT_EQ(-EINVAL, set8(self->fd, 5, THEIRS, -1));
+	EXPECT_EQ(THEIRS, get_elem(self->fd, 4));
+	EXPECT_EQ(-EINVAL, set_elem8(self->fd, 5, THEIRS, -1));
 
 	/* One that is given away leaves; then it is the container's to name. */
 	ASSERT_TRUE(ip("link set ours netns %d\n", c.pid));
 	EXPECT_EQ(-ENOENT, container_does(&c, self->fd, LOOKUP, 1, 0));
-	EXPECT_EQ(-ENOENT, get(self->fd, 1));
-	EXPECT_EQ(-EINVAL, set8(self->fd, 1, OURS, -1));
+	EXPECT_EQ(-ENOENT, get_elem(self->fd, 1));
+	EXPECT_EQ(-EINVAL, set_elem8(self->fd, 1, OURS, -1));
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 1, OURS));
-	EXPECT_EQ(OURS, get(self->fd, 1));
+	EXPECT_EQ(OURS, get_elem(self->fd, 1));
 
 	/* What it has named goes with it, ours stays. */
 	container_end(&c);
 	EXPECT_TRUE(becomes_empty(self->fd, 1));
 	EXPECT_TRUE(becomes_empty(self->fd, 3));
 	EXPECT_TRUE(becomes_empty(self->fd, 4));
-	EXPECT_EQ(devs[0], get(self->fd, 0));
+	EXPECT_EQ(devs[0], get_elem(self->fd, 0));
 }
 
 /* --- the module ----------------------------------------------------------- */

@@ -64,7 +64,7 @@ TEST_F(broadcast, members)
 			ASSERT_EQ(cast_send(c, counts[i], 64), 0);
 			EXPECT_TRUE(cast_all_got(c, 0, members, counts[i], 1));
 			EXPECT_TRUE(cast_all_got(c, members, 4 - members, 0, 0));
-			EXPECT_EQ(get(&c->e, "seen"), counts[i]);
+			EXPECT_EQ(get_var(&c->e, "seen"), counts[i]);
 		}
 	}
 	/* consumed when there was nobody, and not an error */
@@ -165,8 +165,8 @@ TEST_F(broadcast, key_is_ignored)
 	ASSERT_TRUE(cast_members(c, 0, 2));
 	ASSERT_TRUE(cast_put(c, 0, 3, 0, 2));
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		set(&c->e, "first_key", keys[i]);
-		set(&c->e, "flags", BPF_F_BROADCAST | (i & 3));
+		set_var(&c->e, "first_key", keys[i]);
+		set_var(&c->e, "flags", BPF_F_BROADCAST | (i & 3));
 		ASSERT_EQ(cast_send(c, 20, 64), 0);
 		EXPECT_TRUE(cast_all_got(c, 0, 2, 20, 1));
 	}
@@ -277,7 +277,7 @@ TEST_F(broadcast, copies_are_separate)
 	BEGIN(CAST_WIRE, 4);
 	ASSERT_TRUE(cast_members(c, 0, 4));
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 4));
-	set(&c->e, "spoil", 1);
+	set_var(&c->e, "spoil", 1);
 	for (i = 0; i < NR_LENS; i++) {
 		ASSERT_EQ(cast_send(c, 35, lens[i]), 0);
 		EXPECT_TRUE(cast_all_got(c, 0, 4, 35, 1));
@@ -302,7 +302,7 @@ TEST_F(broadcast, metadata)
 	BEGIN(CAST_LIVE, 4);
 	ASSERT_TRUE(cast_members(c, 0, 3));
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 3));
-	set(&c->e, "meta", 1);
+	set_var(&c->e, "meta", 1);
 	ASSERT_EQ(cast_send(c, 35, 300), 0);
 	EXPECT_TRUE(cast_all_got(c, 0, 3, 35, 1));
 	for (i = 0; i < 3; i++) {
@@ -322,8 +322,8 @@ TEST_F(broadcast, room)
 		SKIP(return, "live frames only");
 	ASSERT_TRUE(cast_members(c, 0, 3));
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 3));
-	set(&c->e, "head_room", 128);
-	set(&c->e, "tail_room", 128);
+	set_var(&c->e, "head_room", 128);
+	set_var(&c->e, "tail_room", 128);
 	for (i = 0; i < NR_LENS; i++) {
 		ASSERT_EQ(cast_send(c, 35, lens[i]), 0);
 		EXPECT_TRUE(cast_all_got(c, 0, 3, 35, 1));

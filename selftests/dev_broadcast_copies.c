@@ -52,7 +52,7 @@ FIXTURE_SETUP(pages)
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
 	for (i = 0; i < N; i++)
 		ASSERT_EQ(put_entry(&c->e, i, member(i), NULL), 0);
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 }
 
 FIXTURE_TEARDOWN(pages)
@@ -103,7 +103,7 @@ TEST_F(pages, mixed_lengths)
 
 	ASSERT_TRUE(turn("s0", "hold", 1));
 	cast_forget(c);
-	set(&c->e, "want_len", 0);
+	set_var(&c->e, "want_len", 0);
 	for (round = 0; round < 10; round++)
 		for (i = 0; i < NR_LENS; i++)
 			ASSERT_EQ(send_on(c->e.sock, "s0", round * NR_LENS + i, 1, lens[i]), 0);
@@ -126,7 +126,7 @@ TEST_F(pages, more_than_are_kept)
 		ASSERT_TRUE(turn(member(k), "hold", 1));
 	for (i = 0, n = 0; n < 2000; i++, n += FRAMES)
 		ASSERT_EQ(faulty_send(c, FRAMES, lens[i % NR_LENS]), 0);
-	set(&c->e, "want_len", 0);
+	set_var(&c->e, "want_len", 0);
 	for (k = 0; k < N; k++) {
 		ASSERT_TRUE(turn(member(k), "hold", 0));
 		EXPECT_TRUE(some_got(c, member(k), n));
@@ -179,7 +179,7 @@ FIXTURE_SETUP(fragments)
 		snprintf(dev, sizeof(dev), "m%d", i);
 		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
 	}
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 }
 
 FIXTURE_TEARDOWN(fragments)
@@ -194,20 +194,21 @@ static bool stack_got(struct env *stack, __u64 want)
 {
 	int i;
 
-	for (i = 0; i < 20000 && get(stack, "packets") < want; i++)
+	for (i = 0; i < 20000 && get_var(stack, "packets") < want; i++)
 		usleep(1000);
-	if (get(stack, "packets") == want)
+	if (get_var(stack, "packets") == want)
 		return true;
-	fprintf(stderr, "# the stack got %llu packets, not %llu\n", get(stack, "packets"), want);
+	fprintf(stderr, "# the stack got %llu packets, not %llu\n", get_var(stack, "packets"),
+			want);
 	return false;
 }
 
 /* Sends frames of a length with @linear bytes in front of their fragments. */
 static bool send_fragments(struct cast *c, struct env *stack, int linear, int len)
 {
-	set(stack, "packets", 0);
-	set(stack, "undersized", 0);
-	set(stack, "memalloc", 0);
+	set_var(stack, "packets", 0);
+	set_var(stack, "undersized", 0);
+	set_var(stack, "memalloc", 0);
 	return turn("s0", "linear", linear) && !faulty_send(c, FRAMES, len);
 }
 
@@ -223,7 +224,7 @@ TEST_F(fragments, true_size)
 		for (k = 0; k < sizeof(len) / sizeof(len[0]); k++) {
 			ASSERT_TRUE(send_fragments(&self->c, stack, linear[i], len[k]));
 			ASSERT_TRUE(stack_got(stack, self->members * FRAMES));
-			EXPECT_EQ(get(stack, "undersized"), 0);
+			EXPECT_EQ(get_var(stack, "undersized"), 0);
 		}
 	}
 }
@@ -239,7 +240,7 @@ TEST_F(fragments, reserves)
 	ASSERT_TRUE(turn("s0", "memalloc", 1));
 	ASSERT_TRUE(send_fragments(&self->c, stack, 60, 5000));
 	ASSERT_TRUE(stack_got(stack, self->members * FRAMES));
-	EXPECT_EQ(get(stack, "memalloc"), FRAMES);
+	EXPECT_EQ(get_var(stack, "memalloc"), FRAMES);
 }
 
 int main(int argc, char **argv)

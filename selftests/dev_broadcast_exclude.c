@@ -37,7 +37,7 @@ ALL_KINDS(exclude);
 /* Excluding or not. */
 static void exclude(struct cast *c, bool on)
 {
-	set(&c->e, "flags", BPF_F_BROADCAST | (on ? BPF_F_EXCLUDE_INGRESS : 0));
+	set_var(&c->e, "flags", BPF_F_BROADCAST | (on ? BPF_F_EXCLUDE_INGRESS : 0));
 }
 
 FIXTURE_SETUP(exclude)
@@ -371,7 +371,7 @@ TEST_F(exclude, live_frames)
 	if (variant->kind.generic || (!variant->kind.claimed && !live_frames_in_place()))
 		SKIP(return, "no live frames");
 	ASSERT_TRUE(put(&c->e, 3, "g1"));
-	set(&c->e, "numbered_here", 1);
+	set_var(&c->e, "numbered_here", 1);
 	cast_forget(c);
 	ASSERT_EQ(send_live_from(&c->e, "broadcast", "m0", FRAMES, 100), 0);
 	EXPECT_TRUE(cast_got(c, "p0", 0, 0));
@@ -434,13 +434,13 @@ TEST_F(exclude, two_devices_through_cpumap)
 		if (cpu >= (__u32)sysconf(_SC_NPROCESSORS_ONLN))
 			break;
 		ASSERT_EQ(bpf_map_update_elem(cpus, &cpu, &val, BPF_ANY), 0);
-		set(&c->e, "to_cpu_nr", cpu);
+		set_var(&c->e, "to_cpu_nr", cpu);
 		ASSERT_TRUE(attach(&c->e, "g1", NULL, variant->kind.generic));
 		ASSERT_TRUE(attach(&c->e, "g1", "to_cpu", variant->kind.generic));
 		ASSERT_TRUE(attach(&c->e, "h1", NULL, variant->kind.generic));
 		ASSERT_TRUE(attach(&c->e, "h1", "to_cpu", variant->kind.generic));
 		cast_forget(c);
-		set(&c->e, "want_len", 100);
+		set_var(&c->e, "want_len", 100);
 		for (i = 0; i < 200; i++) {
 			ASSERT_EQ(send_on(c->e.sock, i % 2 ? "h0" : "g0", i, 1, 100), 0);
 			/* Of packets, a cpumap runs a batch's first one only. */
@@ -460,7 +460,7 @@ static int write_frames(struct cast *c, int n, int len)
 	int i;
 
 	cast_forget(c);
-	set(&c->e, "want_len", len);
+	set_var(&c->e, "want_len", len);
 	for (i = 0; i < n; i++) {
 		make_frame(frame, i, len);
 		if (write(c->e.tap[0], frame, len) != len)

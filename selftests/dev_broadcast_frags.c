@@ -47,7 +47,7 @@ FIXTURE_SETUP(frags)
 	ASSERT_TRUE(cast_begin(c, &variant->kind, CAST_WIRE, 8));
 	ASSERT_TRUE(cast_members(c, 0, 4));
 	/* Whoever writes to a shared fragment is found out. */
-	set(&c->e, "spoil", 1);
+	set_var(&c->e, "spoil", 1);
 	self->have_frags = new || !variant->kind.generic;
 	self->redirects = new || variant->kind.generic;
 }
@@ -64,8 +64,8 @@ TEST_F(frags, unicast)
 	bool ok;
 
 	ASSERT_TRUE(put(&c->e, 3, "m0"));
-	set(&c->e, "flags", 0);
-	set(&c->e, "first_key", 3);
+	set_var(&c->e, "flags", 0);
+	set_var(&c->e, "first_key", 3);
 	for (i = 0; i < NR_LENS; i++) {
 		ok = self->redirects || lens[i] < 3500;
 		ASSERT_TRUE(trace_start(&c->e));
@@ -129,7 +129,7 @@ TEST_F(frags, mixed)
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 4));
 	ASSERT_TRUE(thread_napi("g1", 0));
 	cast_forget(c);
-	set(&c->e, "want_len", 0);
+	set_var(&c->e, "want_len", 0);
 	for (i = 0; i < 100; i++, sent++)
 		ASSERT_EQ(send_on(c->e.sock, "g0", i, 1, lens[i % NR_LENS]), 0);
 	EXPECT_TRUE(cast_all_got(c, 0, 4, sent, 1));
@@ -159,8 +159,8 @@ TEST_F(frags, member_without_fragments)
 			  ok && (generic || lens[i] < 3500) ? FRAMES : 0);
 	}
 	/* unicast to it fails */
-	set(&c->e, "flags", 0);
-	set(&c->e, "first_key", 1);
+	set_var(&c->e, "flags", 0);
+	set_var(&c->e, "first_key", 1);
 	ASSERT_TRUE(trace_start(&c->e));
 	ASSERT_EQ(cast_send(c, FRAMES, 5000), 0);
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR, generic ? 0 : FRAMES));

@@ -122,7 +122,7 @@ static void one_after_the_other(struct __test_metadata *_metadata, struct env *e
 	int i;
 
 	ASSERT_EQ(send_to(e, "to_group", BURST, 64), 0);
-	EXPECT_EQ(get(e, "without_group"), BURST);
+	EXPECT_EQ(get_var(e, "without_group"), BURST);
 
 	for (i = 0; i < 4; i++) {
 		forget_received(e);
@@ -202,7 +202,7 @@ TEST_F(groups, swapped_under_traffic)
 	s.stop = true;
 	pthread_join(thread, NULL);
 	EXPECT_EQ(s.failed, 0);
-	EXPECT_EQ(get(e, "without_group"), 0);
+	EXPECT_EQ(get_var(e, "without_group"), 0);
 }
 
 int main(int argc, char **argv)

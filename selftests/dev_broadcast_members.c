@@ -129,7 +129,7 @@ TEST_F(members, too_small_for_some)
 	for (i = 0; i < N; i++) {
 		ASSERT_TRUE(ip("link set m%d mtu 600\n", i));
 		cast_forget(c);
-		set(&c->e, "want_len", 0);
+		set_var(&c->e, "want_len", 0);
 		ASSERT_EQ(c->from == CAST_WIRE ? send_packets(&c->e, FRAMES, 700) :
 			  send_live(&c->e, "broadcast_resize", FRAMES, 700), 0);
 		got = global(&c->e, "got");
@@ -346,7 +346,7 @@ NATIVE_KINDS(refused);
 FIXTURE_SETUP(refused)
 {
 	ASSERT_TRUE(faulty_begin(&self->c, &variant->kind, N));
-	set(&self->c.e, "flags", BPF_F_BROADCAST);
+	set_var(&self->c.e, "flags", BPF_F_BROADCAST);
 }
 
 FIXTURE_TEARDOWN(refused)

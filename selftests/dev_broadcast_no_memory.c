@@ -63,7 +63,7 @@ FIXTURE_SETUP(memory)
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
 	for (i = 0; i < N; i++)
 		ASSERT_EQ(put_entry(&c->e, i, member(i), NULL), 0);
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	ASSERT_TRUE(all_hold(true));
 }
 

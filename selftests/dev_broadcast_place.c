@@ -177,7 +177,7 @@ TEST_F(place, two_first_entries)
 	for (i = 0; i < 20000 && leads_to(&self->c.e, 7) > 0; i++)
 		usleep(1000);
 	EXPECT_TRUE(goes_to(self, true, self->own));
-	set(&self->c.e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
+	set_var(&self->c.e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
 	EXPECT_TRUE(goes_to(self, true, self->own));
 }
 

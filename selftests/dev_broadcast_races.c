@@ -173,8 +173,8 @@ TEST_F(races, map_goes_first)
 		ASSERT_TRUE(cast_put(&own, 0, 1, 0, 2));
 		ASSERT_TRUE(cast_attach(&own, 0));
 		cast_forget(c);
-		set(&c->e, "want_len", 64);
-		set(&c->e, "numbered_here", own.from == CAST_LIVE);
+		set_var(&c->e, "want_len", 64);
+		set_var(&c->e, "numbered_here", own.from == CAST_LIVE);
 
 		ASSERT_TRUE(!cast_is_faulty(c, 1) || turn("m1", "hold", 1));
 		ASSERT_TRUE(hog_cpu(true));

@@ -178,7 +178,7 @@ static bool send_all(struct cast *c)
 	if (!ok || c->from == CAST_WIRE)
 		return ok;
 
-	set(e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
+	set_var(e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
 	return !send_live_from(e, "broadcast", "m1", 30, 64) &&
 	       !send_live_from(e, "broadcast", "p3", 30, 64) &&
 	       cast_got(c, "p2", 100, 1) && settled(e, "p1", 70) == 70;
@@ -202,7 +202,7 @@ TEST_F(trace, same_events)
 		ASSERT_TRUE(cast_attach(c, N));
 		ASSERT_TRUE(trace_start(&c->e));
 		/* no such key */
-		set(&c->e, "first_key", 7);
+		set_var(&c->e, "first_key", 7);
 		ASSERT_TRUE(send_all(c));
 		ASSERT_TRUE(take_trace(c, &self->sums[claimed], self->redirects[claimed]));
 		if (!claimed)
@@ -235,7 +235,7 @@ TEST_F(trace, key)
 		ASSERT_TRUE(cast_put(c, 3, 1, 0, 2));
 		ASSERT_TRUE(cast_attach(c, 2));
 		ASSERT_TRUE(trace_start(&c->e));
-		set(&c->e, "first_key", 4);
+		set_var(&c->e, "first_key", 4);
 		ASSERT_EQ(cast_send(c, 20, 64), 0);
 		EXPECT_TRUE(cast_all_got(c, 0, 2, 20, 1));
 		snprintf(text, sizeof(text), "to_ifindex=%d err=0 map_id=OURS map_index=4",

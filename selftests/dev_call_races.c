@@ -33,10 +33,10 @@ static void *wait_and_act(void *arg)
 	struct meanwhile *m = arg;
 	int i;
 
-	for (i = 0; i < 20000 && !get(&m->e, "held"); i++)
+	for (i = 0; i < 20000 && !get_var(&m->e, "held"); i++)
 		usleep(1000);
-	m->done = get(&m->e, "held") && m->act(m);
-	set(&m->e, "let_go", 1);
+	m->done = get_var(&m->e, "held") && m->act(m);
+	set_var(&m->e, "let_go", 1);
 	return NULL;
 }
 
@@ -44,7 +44,7 @@ static void *wait_and_act(void *arg)
 static bool begin(struct meanwhile *m, bool (*act)(struct meanwhile *m))
 {
 	m->act = act;
-	set(&m->e, "hold_tid", syscall(__NR_gettid));
+	set_var(&m->e, "hold_tid", syscall(__NR_gettid));
 	return !pthread_create(&m->thread, NULL, wait_and_act, m);
 }
 
@@ -129,7 +129,7 @@ TEST_F(update, refused_program_is_closed)
 	m->prog = make_prog(BPF_PROG_TYPE_XDP, 0, 0, 0, XDP_PASS);
 	ASSERT_GE(m->prog, 0);
 	id = prog_id(m->prog);
-	set(&m->e, "freed_id", id);
+	set_var(&m->e, "freed_id", id);
 
 	ASSERT_TRUE(begin(m, close_prog));
 	err = put_value(map, 0, lo, m->prog);
@@ -137,10 +137,10 @@ TEST_F(update, refused_program_is_closed)
 	EXPECT_EQ(err, -EINVAL);
 	EXPECT_TRUE(prog_goes(id));
 	if (variant->kind.claimed) {
-		for (i = 0; i < 5000 && !get(&m->e, "freed_by_others"); i++)
+		for (i = 0; i < 5000 && !get_var(&m->e, "freed_by_others"); i++)
 			usleep(1000);
-		EXPECT_EQ(get(&m->e, "freed_by_others"), 1);
-		EXPECT_EQ(get(&m->e, "freed_by_it"), 0);
+		EXPECT_EQ(get_var(&m->e, "freed_by_others"), 1);
+		EXPECT_EQ(get_var(&m->e, "freed_by_it"), 0);
 	}
 	close(map);
 }
@@ -380,13 +380,13 @@ TEST_F(killed, stops)
 			syscall(__NR_bpf, variant->cmd, attr, sizeof(*attr));
 		_exit(1);
 	}
-	set(&m->e, "hold_tid", self->child);
+	set_var(&m->e, "hold_tid", self->child);
 	ASSERT_EQ(write(go[1], "", 1), 1);
-	for (i = 0; i < 20000 && !get(&m->e, "held"); i++)
+	for (i = 0; i < 20000 && !get_var(&m->e, "held"); i++)
 		usleep(1000);
-	EXPECT_TRUE(get(&m->e, "held"));
+	EXPECT_TRUE(get_var(&m->e, "held"));
 	EXPECT_EQ(kill(self->child, SIGKILL), 0);
-	set(&m->e, "let_go", 1);
+	set_var(&m->e, "let_go", 1);
 	ASSERT_EQ(waitpid(self->child, &status, 0), self->child);
 	EXPECT_TRUE(WIFSIGNALED(status));
 	close(go[0]);

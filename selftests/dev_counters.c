@@ -62,8 +62,8 @@ FIXTURE_SETUP(counters)
 	ASSERT_TRUE(use_map(e, "targets", make_map_flags(true, variant->kind.type,
 							 sizeof(struct redirmap_val), SIZE, 0)));
 	ASSERT_TRUE(load_object(e));
-	set(e, "nr_keys", 1);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 1);
+	set_var(e, "flags", XDP_DROP);
 	ASSERT_TRUE(make_target(e, "t0", "r0"));
 	ASSERT_EQ(put_entry(e, 0, "t0", NULL), 0);
 }
@@ -91,7 +91,7 @@ TEST_F(counters, entries_of_one_device)
 	struct env *e = &self->e;
 
 	ASSERT_EQ(put_entry(e, 1, "t0", NULL), 0);
-	set(e, "nr_keys", 2);
+	set_var(e, "nr_keys", 2);
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
 	EXPECT_TRUE(counted(e, 0, FRAMES / 2, 0, 0));
 	EXPECT_TRUE(counted(e, 1, FRAMES / 2, 0, 0));
@@ -201,7 +201,7 @@ TEST_F(counters, peer_is_down)
 	/* Of a broadcast, the member alone. */
 	ASSERT_TRUE(make_target(e, "t1", "r1"));
 	ASSERT_EQ(put_entry(e, 1, "t1", NULL), 0);
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
 	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, 2 * FRAMES));
 	EXPECT_TRUE(counted(e, 1, FRAMES, 0, 0));
@@ -280,7 +280,7 @@ TEST_F(counters, broadcast)
 	ASSERT_EQ(put_entry(e, 2, "t2", NULL), 0);
 	ASSERT_EQ(put_entry(e, 3, "t2", NULL), 0);
 	ASSERT_TRUE(ip("link set t1 down\n"));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
 	EXPECT_TRUE(counted(e, 0, FRAMES, 0, 0));
 	EXPECT_TRUE(counted(e, 1, 0, REDIRMAP_DROP_DEV_DOWN, FRAMES));

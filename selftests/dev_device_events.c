@@ -88,18 +88,18 @@ static bool start_traffic(FIXTURE_DATA(traffic) *self, bool from_tap)
 /* Waits until so many more frames were redirected. */
 static void pass_by(struct env *e, __u64 n)
 {
-	__u64 end = get(e, "seen") + n;
+	__u64 end = get_var(e, "seen") + n;
 
-	while (get(e, "seen") < end)
+	while (get_var(e, "seen") < end)
 		usleep(1000);
 }
 
 /* A receiver gets frames: some, out of very many. */
 static bool flows(struct env *e, const char *dev)
 {
-	__u64 end = get(e, "seen") + 200000, want = received(e, dev) + 200;
+	__u64 end = get_var(e, "seen") + 200000, want = received(e, dev) + 200;
 
-	while (get(e, "seen") < end) {
+	while (get_var(e, "seen") < end) {
 		if (received(e, dev) >= want)
 			return true;
 		usleep(1000);
@@ -146,8 +146,8 @@ FIXTURE_SETUP(traffic)
 	ASSERT_TRUE(use_map(e, "targets_too",
 			    make_map(kind->claimed, BPF_MAP_TYPE_DEVMAP_HASH, 8)));
 	ASSERT_TRUE(load_object(e));
-	set(e, "nr_keys", 2);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 2);
+	set_var(e, "flags", XDP_DROP);
 	ASSERT_TRUE(make_target(e, "t0", "r0"));
 	ASSERT_TRUE(make_target(e, "t1", "r1"));
 	ASSERT_TRUE(put_all(e, 0, "t0"));

@@ -41,8 +41,8 @@ FIXTURE_SETUP(quiet)
 	ASSERT_TRUE(open_object(e, "redirect.bpf.o"));
 	ASSERT_TRUE(use_map(e, "targets", make_map(variant->claimed, BPF_MAP_TYPE_DEVMAP, 8)));
 	ASSERT_TRUE(load_object(e));
-	set(e, "nr_keys", 1);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 1);
+	set_var(e, "flags", XDP_DROP);
 	ASSERT_TRUE(make_veth("t0", "r0", "mtu 1500"));
 	ASSERT_TRUE(make_veth("t1", "r1", "mtu 1500"));
 }

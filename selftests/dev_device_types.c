@@ -49,8 +49,8 @@ static bool start(struct env *e, const struct kind *kind)
 	    !use_map(e, "targets_too", make_map(kind->claimed, BPF_MAP_TYPE_DEVMAP_HASH, 8)) ||
 	    !load_object(e))
 		return false;
-	set(e, "nr_keys", 1);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 1);
+	set_var(e, "flags", XDP_DROP);
 	/* finish() sees to it that all frames are freed */
 	return attach(e, "g1", "redirect_both", kind->generic) && trace_start(e);
 }
@@ -307,7 +307,7 @@ TEST_F(devices, broadcast)
 	ASSERT_TRUE(ip("link set b0 type bond active_slave t0\n"));
 	ASSERT_TRUE(put_all(e, 1, "tap"));
 	ASSERT_TRUE(put_all(e, 2, "t2"));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	sink_expect(&tap, 0, FRAMES, LEN);
 	sink_expect(&self->r2, 0, FRAMES, LEN);
 	EXPECT_TRUE(sent_to(e, "b0", &self->r0));
@@ -484,7 +484,7 @@ TEST_F(nics, broadcast)
 	ASSERT_TRUE(put_all(e, 0, "nic0"));
 	EXPECT_TRUE(cross(e, "g0", &self->nic1));
 	ASSERT_TRUE(put_all(e, 1, "t0"));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	sink_expect(&self->r0, 0, FRAMES, LEN);
 	EXPECT_TRUE(arrive(e, "g0", &self->nic1));
 	EXPECT_TRUE(sink_ok(&self->r0));

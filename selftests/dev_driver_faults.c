@@ -195,7 +195,7 @@ TEST_F(faults, no_headroom)
 		sent = room < 40 && !variant->kind.generic ? 0 : FRAMES;
 		ASSERT_TRUE(turn("s0", "headroom", room));
 		for (to_all = 0; to_all <= 1; to_all++) {
-			set(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+			set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
 			ASSERT_EQ(put_entry(&c->e, 0, "f0", NULL), 0);
 			ASSERT_TRUE(trace_start(&c->e));
 			ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
@@ -304,7 +304,7 @@ TEST_F(faults, member)
 	unsigned int i;
 	int member;
 
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	for (i = 0; i < FAULTS; i++)
 		for (member = 0; member < N; member++) {
 			EXPECT_TRUE(one_loses(c, self->counts, member, &member_faults[i])) {
@@ -320,7 +320,7 @@ TEST_F(faults, all_members)
 	bool generic = variant->kind.generic;
 	struct cast *c = &self->c;
 
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	ASSERT_TRUE(turn("f0", "room", 10));
 	ASSERT_TRUE(turn("f1", "error", ENXIO));
 	ASSERT_TRUE(turn("f2", "take", 0));
@@ -355,7 +355,7 @@ TEST_F(faults, behind_a_program)
 	unsigned int i, to_all;
 
 	for (to_all = 0; to_all <= 1; to_all++) {
-		set(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+		set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
 		for (i = 0; i < FAULTS; i++) {
 			const struct fault *fault = &member_faults[i];
 			int half = FRAMES / 2, sent = half;
@@ -408,7 +408,7 @@ TEST_F(faults, memory_does_not_grow)
 	ASSERT_TRUE(attach(&c->e, "f1", "receive", true));
 	ASSERT_TRUE(attach(&c->e, "f3", NULL, true));
 	ASSERT_TRUE(attach(&c->e, "f3", "receive", true));
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	/* the first time is for what is allocated once */
 	for (i = 0; i < 2; i++) {
 		before = memory_in_use();

@@ -52,7 +52,7 @@ FIXTURE_SETUP(flushes)
 		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
 	}
 	self->claimed = variant->kind.claimed;
-	set(&c->e, "pass_below", 1000);
+	set_var(&c->e, "pass_below", 1000);
 }
 
 FIXTURE_TEARDOWN(flushes)
@@ -96,14 +96,14 @@ static int send_two(struct cast *c, int n, int more, int len)
 	int err, i;
 
 	cast_forget(c);
-	set(&c->e, "want_len", LEN);
+	set_var(&c->e, "want_len", LEN);
 	if (!turn("s0", "hold", 1))
 		return -errno;
 	err = send_on(c->e.sock, "s0", 0, n, LEN) ?:
 	      send_on(c->e.sock, "s0", n, more, len);
 	if (!turn("s0", "hold", 0))
 		return -errno;
-	for (i = 0; i < 20000 && !err && get(&c->e, "seen") < (__u64)(n + more); i++)
+	for (i = 0; i < 20000 && !err && get_var(&c->e, "seen") < (__u64)(n + more); i++)
 		usleep(1000);
 	return err;
 }
@@ -134,7 +134,7 @@ TEST_F(flushes, once_a_poll)
 		bool to_all = way & 2, keeps = way && self->claimed;
 		const char *prog = way & 1 ? "below" : NULL;
 
-		set(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+		set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
 		ASSERT_EQ(put_entry(&c->e, 0, "f0", prog), 0);
 		ASSERT_EQ(put_entry(&c->e, 3, "f3", prog), 0);
 		for (i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
@@ -163,12 +163,12 @@ TEST_F(flushes, program_drops_the_last)
 	int limit;
 
 	for (to_all = 0; to_all <= 1; to_all++) {
-		set(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+		set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
 		ASSERT_EQ(put_entry(&c->e, 0, "f0", "below"), 0);
 		ASSERT_EQ(put_entry(&c->e, 3, "f3", "below"), 0);
 		for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 			limit = limits[i];
-			set(&c->e, "pass_below", limit);
+			set_var(&c->e, "pass_below", limit);
 			ASSERT_TRUE(trace_start(&c->e));
 			ASSERT_TRUE(forget_calls());
 			ASSERT_EQ(faulty_send(c, POLL, LEN), 0);
@@ -196,7 +196,7 @@ TEST_F(flushes, member_too_small)
 	int member, times;
 	char dev[16];
 
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	for (member = 0; member < N; member++) {
 		snprintf(dev, sizeof(dev), "f%d", member);
 		ASSERT_TRUE(ip("link set %s mtu 300\n", dev));
@@ -223,7 +223,7 @@ TEST_F(flushes, members_change)
 	pthread_t thread;
 	char dev[16];
 
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	/* one of them, or all */
 	for (member = 0; member <= N; member++)
 		for (stop = 20; stop < POLL; stop += 20) {
@@ -257,7 +257,7 @@ TEST_F(flushes, entry_changes)
 	pthread_t thread;
 	int stop, how;
 
-	set(&c->e, "flags", 0);
+	set_var(&c->e, "flags", 0);
 	for (how = 0; how < 3; how++)
 		for (stop = 20; stop < POLL; stop += 20) {
 			ASSERT_EQ(put_entry(&c->e, 0, "f0", "below"), 0);
@@ -303,7 +303,7 @@ TEST_F(flushes, faults)
 				int err = strcmp(f->knob, "error") ? 0 : EIO;
 				int n = amounts[j], sent;
 
-				set(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+				set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
 				ASSERT_EQ(put_entry(&c->e, 0, "f0", "below"), 0);
 				ASSERT_TRUE(forget_calls());
 				ASSERT_TRUE(trace_start(&c->e));
@@ -349,7 +349,7 @@ TEST_F(flushes, spoiled)
 	ASSERT_TRUE(turn("f0", "spoil", 1));
 	for (way = 0; way < 4; way++)
 		for (room = 0; room <= n + more; room++) {
-			set(&c->e, "flags", way & 2 ? BPF_F_BROADCAST : 0);
+			set_var(&c->e, "flags", way & 2 ? BPF_F_BROADCAST : 0);
 			ASSERT_EQ(put_entry(&c->e, 0, "f0", way & 1 ? "below" : NULL), 0);
 			ASSERT_TRUE(turn("f0", "room", room));
 			ASSERT_EQ(send_two(c, n, more, LONGER), 0);
@@ -384,7 +384,7 @@ TEST_F(flushes, bond)
 		ASSERT_TRUE(del(&c->e, i));
 	ASSERT_EQ(put_entry(&c->e, 0, "b0", "below"), 0);
 	for (to_all = 0; to_all <= 1; to_all++) {
-		set(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+		set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
 		for (i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
 			int n = amounts[i];
 
@@ -431,7 +431,7 @@ TEST_F(uses, several_keys)
 	char dev[16];
 	int key;
 
-	set(&c->e, "flags", BPF_F_BROADCAST);
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	for (key = 0; key < N; key++) {
 		snprintf(dev, sizeof(dev), "f%d", key);
 		ASSERT_EQ(put_entry(&c->e, key, dev, NULL), 0);

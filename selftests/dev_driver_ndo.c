@@ -54,7 +54,7 @@ FIXTURE_SETUP(ndo)
 		snprintf(dev, sizeof(dev), "f%d", i);
 		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
 	}
-	set(&c->e, "pass_below", 1000);
+	set_var(&c->e, "pass_below", 1000);
 }
 
 FIXTURE_TEARDOWN(ndo)
@@ -65,7 +65,7 @@ FIXTURE_TEARDOWN(ndo)
 /* Key 0 leads to f0 anew, with counters that are 0. */
 static bool begin(struct cast *c, int way)
 {
-	set(&c->e, "flags", way & TO_ALL ? BPF_F_BROADCAST : 0);
+	set_var(&c->e, "flags", way & TO_ALL ? BPF_F_BROADCAST : 0);
 	return !put_entry(&c->e, 0, "f0", way & PROGRAM ? "below" : NULL);
 }
 

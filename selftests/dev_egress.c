@@ -105,7 +105,7 @@ TEST_F(egress, devices)
 		  send_live_from(e, "redirect", from, 40, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 40), 40);
 	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 40));
-	EXPECT_EQ(get(e, "nr_runs"), 40);
+	EXPECT_EQ(get_var(e, "nr_runs"), 40);
 	for (i = 0; i < 40; i++) {
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex(from));
 		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
@@ -155,7 +155,7 @@ TEST_F(egress, queues)
 		ASSERT_EQ(write(e->tap[i % QUEUES], frame, sizeof(frame)), sizeof(frame));
 	}
 	EXPECT_EQ(settled(e, "r0", 40), 40);
-	EXPECT_EQ(get(e, "nr_runs"), 40);
+	EXPECT_EQ(get_var(e, "nr_runs"), 40);
 	for (i = 0; i < 40; i++) {
 		EXPECT_EQ(run_of(e, i)->queue, i % QUEUES);
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("tap"));
@@ -201,7 +201,7 @@ TEST_F(egress, not_for_frames_that_fail)
 	ASSERT_TRUE(ip("link set t0 down\n"));
 	ASSERT_EQ(send_to(e, "redirect", 20, 64), 0);
 	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-100", 20));
-	EXPECT_EQ(get(e, "nr_runs"), 0);
+	EXPECT_EQ(get_var(e, "nr_runs"), 0);
 }
 
 /* --- what it does to frames ----------------------------------------------- */
@@ -239,8 +239,8 @@ TEST_F(egress, reshape)
 
 	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
-		set(e, "head_by", by[i].head);
-		set(e, "tail_by", by[i].tail);
+		set_var(e, "head_by", by[i].head);
+		set_var(e, "tail_by", by[i].tail);
 		len = 300 - by[i].head + by[i].tail;
 		/* all in one go: a live frame does not come again as it was */
 		ASSERT_EQ(send_new(e, 40, 300), 0);
@@ -252,7 +252,7 @@ TEST_F(egress, reshape)
 			}
 			EXPECT_EQ(sight_of(e, k)->tail, TAIL);
 		}
-		EXPECT_EQ(get(e, "unshaped"), 0);
+		EXPECT_EQ(get_var(e, "unshaped"), 0);
 	}
 }
 
@@ -267,12 +267,12 @@ TEST_F(egress, reshape_beyond)
 
 	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
-		set(e, "head_by", by[i].head);
-		set(e, "tail_by", by[i].tail);
-		set(e, "unshaped", 0);
+		set_var(e, "head_by", by[i].head);
+		set_var(e, "tail_by", by[i].tail);
+		set_var(e, "unshaped", 0);
 		ASSERT_EQ(send_new(e, 20, 300), 0);
 		EXPECT_EQ(settled(e, "r0", 20), 20);
-		EXPECT_EQ(get(e, "unshaped"), 20);
+		EXPECT_EQ(get_var(e, "unshaped"), 20);
 		for (k = 0; k < 20; k++)
 			EXPECT_EQ(sight_of(e, k)->len, 300);
 	}
@@ -303,22 +303,22 @@ TEST_F(egress, looks_up)
 	ASSERT_TRUE(make_checker(e, "t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(put_prog(e, 0, "t0", "looks_up"));
 	ASSERT_TRUE(put_prog(e, 1, "t1", NULL));
-	set(e, "other_key", 1);
+	set_var(e, "other_key", 1);
 	ASSERT_EQ(send_new(e, 100, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 100), 100);
 	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 100));
 	EXPECT_EQ(received(e, "r1"), 0);
 	/* a missing key, its own one, and both devices in turn */
-	set(e, "other_key", 5);
-	set(e, "nr_keys", 2);
+	set_var(e, "other_key", 5);
+	set_var(e, "nr_keys", 2);
 	ASSERT_EQ(send_new(e, 100, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 50), 50);
 	EXPECT_EQ(settled(e, "r1", 50), 50);
-	set(e, "other_key", 0);
+	set_var(e, "other_key", 0);
 	ASSERT_EQ(send_new(e, 100, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 50), 50);
 	EXPECT_EQ(settled(e, "r1", 50), 50);
-	EXPECT_EQ(get(e, "nr_runs"), 50);
+	EXPECT_EQ(get_var(e, "nr_runs"), 50);
 }
 
 /* --- what it returns ------------------------------------------------------ */
@@ -335,7 +335,7 @@ TEST_F(egress, drops)
 	ASSERT_EQ(send_new(e, 100, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 50), 50);
 	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 2, 50));
-	EXPECT_EQ(get(e, "nr_runs"), 100);
+	EXPECT_EQ(get_var(e, "nr_runs"), 100);
 	EXPECT_TRUE(traced(e, "xdp_redirect", "err=0 map_id=OURS map_index=0", 100));
 	EXPECT_TRUE(traced(e, "xdp_exception", "", 0));
 	if (!e->generic) {
@@ -349,7 +349,7 @@ TEST_F(egress, drops)
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_new(e, 40, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 0), 0);
-	EXPECT_EQ(get(e, "nr_runs"), 40);
+	EXPECT_EQ(get_var(e, "nr_runs"), 40);
 	if (!e->generic) {
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=0 drops=16 err=0", 2));
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=0 drops=8 err=0", 1));
@@ -414,7 +414,7 @@ TEST_F(egress, last_bulk_dropped)
 		ASSERT_EQ(send_new(e, counts[i], 64), 0);
 		EXPECT_EQ(settled(e, "r0", waits ? 0 : 16), waits ? 0 : 16);
 		/* one more, which is sent; also that the next round begins anew */
-		set(e, "nr_runs", 0);
+		set_var(e, "nr_runs", 0);
 		ASSERT_EQ(send_to(e, "redirect", 1, 64), 0);
 		EXPECT_EQ(settled(e, "r0", 17), 17);
 	}
@@ -494,15 +494,15 @@ TEST_F(egress, driver_takes_a_part)
 	ASSERT_EQ(send_to(e, "redirect", 16, 64), 0);
 	if (e->generic) {
 		/* one by one; there may be no room to make one longer */
-		EXPECT_EQ(settled(e, "r0", 16 + get(e, "unshaped")),
-			  16 + get(e, "unshaped"));
+		EXPECT_EQ(settled(e, "r0", 16 + get_var(e, "unshaped")),
+			  16 + get_var(e, "unshaped"));
 	} else {
 		/* veth takes those before the first one that is too long */
-		EXPECT_EQ(get(e, "unshaped"), 0);
+		EXPECT_EQ(get_var(e, "unshaped"), 0);
 		EXPECT_EQ(settled(e, "r0", 8), 8);
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=4 drops=12 err=0", 2));
 	}
-	EXPECT_EQ(get(e, "nr_runs"), 32);
+	EXPECT_EQ(get_var(e, "nr_runs"), 32);
 }
 
 /* The driver takes nothing at all: it says so with an errno. */
@@ -523,7 +523,7 @@ TEST_F(egress, driver_takes_none)
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_new(e, 32, 64), 0);
 	EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=0 drops=16 err=-6", 2));
-	EXPECT_EQ(get(e, "nr_runs"), 32);
+	EXPECT_EQ(get_var(e, "nr_runs"), 32);
 	EXPECT_EQ(received(e, "r0"), 0);
 }
 

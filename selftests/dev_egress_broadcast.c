@@ -39,7 +39,7 @@ FIXTURE_SETUP(broadcast)
 	ASSERT_TRUE(start_egress(e, *kind));
 	ASSERT_TRUE(make_checker(e, "t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(make_looker(e, "t2", "r2", "mtu 1500"));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 }
 
 FIXTURE_TEARDOWN(broadcast)
@@ -66,7 +66,7 @@ TEST_F(broadcast, own_copies)
 			EXPECT_EQ(settled(e, peers[(i + k) % 3], 50), 50);
 			EXPECT_TRUE(seen_in_order(e, peers[(i + k) % 3], marks[k], 0, 1, 50));
 		}
-		EXPECT_EQ(get(e, "nr_runs"), 100);
+		EXPECT_EQ(get_var(e, "nr_runs"), 100);
 	}
 }
 
@@ -82,7 +82,7 @@ TEST_F(broadcast, devices)
 	ASSERT_EQ(send_new(e, 50, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 50), 50);
 	EXPECT_EQ(settled(e, "r1", 50), 50);
-	EXPECT_EQ(get(e, "nr_runs"), 100);
+	EXPECT_EQ(get_var(e, "nr_runs"), 100);
 	for (i = 0; i < 100; i++) {
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex(from));
 		EXPECT_EQ(run_of(e, i)->len, 64);
@@ -150,7 +150,7 @@ TEST_F(broadcast, some_and_all_dropped)
 	ASSERT_EQ(send_new(e, 50, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 0), 0);
 	EXPECT_EQ(settled(e, "r1", 0), 0);
-	EXPECT_EQ(get(e, "nr_runs"), 100);
+	EXPECT_EQ(get_var(e, "nr_runs"), 100);
 }
 
 /* Copies have room in front and behind, as the frame itself has. */
@@ -166,8 +166,8 @@ TEST_F(broadcast, reshape)
 	ASSERT_TRUE(put_prog(e, 1, "t1", NULL));
 	ASSERT_TRUE(put_prog(e, 2, "t2", "reshape"));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
-		set(e, "head_by", by[i].head);
-		set(e, "tail_by", by[i].tail);
+		set_var(e, "head_by", by[i].head);
+		set_var(e, "tail_by", by[i].tail);
 		len = 300 - by[i].head + by[i].tail;
 		ASSERT_EQ(send_new(e, 40, 300), 0);
 		EXPECT_EQ(settled(e, "r0", 40), 40);
@@ -176,7 +176,7 @@ TEST_F(broadcast, reshape)
 		EXPECT_TRUE(seen_in_order(e, "r0", 'R', 0, 1, 40));
 		EXPECT_TRUE(seen_in_order(e, "r1", 0, 0, 1, 40));
 		EXPECT_TRUE(seen_in_order(e, "r2", 'R', 0, 1, 40));
-		EXPECT_EQ(get(e, "unshaped"), 0) {
+		EXPECT_EQ(get_var(e, "unshaped"), 0) {
 			TH_LOG("head by %d, tail by %d", by[i].head, by[i].tail);
 		}
 		for (k = 0; k < 120; k++) {
@@ -256,7 +256,7 @@ TEST_F(broadcast, program_comes_and_goes)
 	ASSERT_TRUE(ip("link del t0\n"));
 	ASSERT_EQ(send_new(e, 20, 64), 0);
 	EXPECT_EQ(settled(e, "r1", 20), 20);
-	EXPECT_EQ(get(e, "nr_runs"), 0);
+	EXPECT_EQ(get_var(e, "nr_runs"), 0);
 }
 
 /*
@@ -287,7 +287,7 @@ FIXTURE_SETUP(refused)
 	ASSERT_TRUE(attach(e, "s0", "redirect", false));
 	ASSERT_TRUE(make_looker(e, "t0", "r0", "mtu 1500"));
 	ASSERT_TRUE(make_looker(e, "t1", "r1", "mtu 1500"));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 }
 
 FIXTURE_TEARDOWN(refused)
@@ -305,8 +305,8 @@ TEST_F(refused, offered_is_sent_and_lost)
 	for (i = 0; i < ARRAY_SIZE(by); i++)
 		for (k = 0; k < ARRAY_SIZE(room); k++) {
 			len = 300 - by[i].head + by[i].tail;
-			set(e, "head_by", by[i].head);
-			set(e, "tail_by", by[i].tail);
+			set_var(e, "head_by", by[i].head);
+			set_var(e, "tail_by", by[i].tail);
 			ASSERT_EQ(put_entry(e, 0, "t0", "reshape"), 0);
 			ASSERT_EQ(put_entry(e, 1, "t1", NULL), 0);
 			forget_logs(e);
@@ -316,7 +316,7 @@ TEST_F(refused, offered_is_sent_and_lost)
 			ASSERT_TRUE(turn("s0", "hold", 0));
 			EXPECT_EQ(settled(e, "r1", n), n);
 			EXPECT_EQ(settled(e, "r0", room[k]), room[k]);
-			EXPECT_EQ(get(e, "unshaped"), 0);
+			EXPECT_EQ(get_var(e, "unshaped"), 0);
 			if (!variant->kind.claimed)
 				continue;
 			EXPECT_TRUE(entry_counted(e, 0, room[k], len, REDIRMAP_DROP_RING_FULL,

@@ -52,7 +52,7 @@ FIXTURE_SETUP(frags)
 	ASSERT_TRUE(attach(e, "f1", "redirect", e->generic));
 	ASSERT_TRUE(make_looker(e, "t0", "r0", "mtu 9000"));
 	ASSERT_TRUE(put_prog(e, 0, "t0", "reshape"));
-	set(e, "flags", XDP_DROP);
+	set_var(e, "flags", XDP_DROP);
 }
 
 FIXTURE_TEARDOWN(frags)
@@ -71,9 +71,9 @@ static int send_long_on(struct env *e, const char *dev)
 	int i;
 
 	forget_received(e);
-	set(e, "nr_runs", 0);
-	set(e, "nr_sights", 0);
-	set(e, "unshaped", 0);
+	set_var(e, "nr_runs", 0);
+	set_var(e, "nr_sights", 0);
+	set_var(e, "unshaped", 0);
 	for (i = 0; i < FRAMES; i++) {
 		make_frame(frame, i, LONG_FRAME);
 		if (sendto(e->sock, frame, LONG_FRAME, 0, (void *)&to, sizeof(to)) != LONG_FRAME)
@@ -122,7 +122,7 @@ TEST_F(frags, whole_frame_is_seen)
 
 	ASSERT_EQ(send_long(e), 0);
 	EXPECT_TRUE(have_come(e, n, LONG_FRAME));
-	EXPECT_EQ(get(e, "nr_runs"), n);
+	EXPECT_EQ(get_var(e, "nr_runs"), n);
 	for (i = 0; i < n; i++)
 		EXPECT_EQ(len[i], LONG_FRAME);
 }
@@ -145,10 +145,10 @@ TEST_F(frags, tail)
 		 */
 		if (i && e->generic && !variant->kind.claimed)
 			break;
-		set(e, "tail_by", by[i]);
+		set_var(e, "tail_by", by[i]);
 		ASSERT_EQ(send_long(e), 0);
 		EXPECT_TRUE(have_come(e, n, LONG_FRAME + by[i]));
-		EXPECT_EQ(get(e, "unshaped"), 0);
+		EXPECT_EQ(get_var(e, "unshaped"), 0);
 	}
 	EXPECT_TRUE(all_pages_back(self));
 }
@@ -175,10 +175,10 @@ TEST_F(frags, tail_of_pages_of_a_pool)
 		/* INTENDED DIFFERENCE: as above, where the page_pool is the driver's. */
 		if (i && !variant->kind.claimed)
 			break;
-		set(e, "tail_by", by[i]);
+		set_var(e, "tail_by", by[i]);
 		ASSERT_EQ(send_long_on(e, "s0"), 0);
 		EXPECT_TRUE(have_come(e, FRAMES, LONG_FRAME + by[i]));
-		EXPECT_EQ(get(e, "unshaped"), 0);
+		EXPECT_EQ(get_var(e, "unshaped"), 0);
 	}
 	EXPECT_TRUE(ip("link del s0\n"));
 	EXPECT_TRUE(all_pages_back(self));
@@ -191,10 +191,10 @@ TEST_F(frags, drops)
 	struct env *e = &self->e;
 
 	ASSERT_TRUE(trace_start(e));
-	set(e, "drop_second", 1);
+	set_var(e, "drop_second", 1);
 	ASSERT_EQ(send_long(e), 0);
 	EXPECT_TRUE(have_come(e, n / 2, LONG_FRAME));
-	EXPECT_EQ(get(e, "nr_runs"), n);
+	EXPECT_EQ(get_var(e, "nr_runs"), n);
 	EXPECT_TRUE(all_pages_back(self));
 }
 
@@ -212,7 +212,7 @@ TEST_F(frags, device_takes_none)
 	ASSERT_EQ(send_long(e), 0);
 	/* before 6.3 they are refused before it comes to a tracepoint */
 	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-95", self->works ? FRAMES : 0));
-	EXPECT_EQ(get(e, "nr_runs"), 0);
+	EXPECT_EQ(get_var(e, "nr_runs"), 0);
 	EXPECT_EQ(drain_tap(e->tap[0]), 0);
 	e->tracing = false;
 }

@@ -51,7 +51,7 @@ TEST_F(multi, one_device_two_programs)
 
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_b"));
-	set(e, "nr_keys", 2);
+	set_var(e, "nr_keys", 2);
 	/* one poll; it is 4 bulks, or more */
 	ASSERT_EQ(send_new(e, 64, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 64), 64);
@@ -61,7 +61,7 @@ TEST_F(multi, one_device_two_programs)
 		EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 2, 32));
 		EXPECT_TRUE(seen_in_order(e, "r0", 'B', 1, 2, 32));
 	}
-	EXPECT_EQ(get(e, "nr_runs"), 64);
+	EXPECT_EQ(get_var(e, "nr_runs"), 64);
 
 	/* several polls, of an odd number of frames */
 	ASSERT_EQ(send_new(e, 201, 64), 0);
@@ -90,7 +90,7 @@ TEST_F(multi, one_device_two_maps)
 	close(inner);
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 
-	set(e, "alternate", 1);
+	set_var(e, "alternate", 1);
 	forget_logs(e);
 	ASSERT_EQ(send_to(e, "redirect_by_inner", 64, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 64), 64);
@@ -115,15 +115,15 @@ TEST_F(multi, filter_is_not_bypassed)
 	for (i = 0; i < VERDICTS; i++)
 		verdict[i] = XDP_DROP;
 	ASSERT_TRUE(put_prog(e, 1, "t0", "verdicts"));
-	set(e, "nr_keys", 2);
+	set_var(e, "nr_keys", 2);
 	ASSERT_EQ(send_new(e, 64, 64), 0);
 	if (self->confuses) {
 		EXPECT_EQ(settled(e, "r0", 64), 64);
-		EXPECT_EQ(get(e, "nr_runs"), 0);
+		EXPECT_EQ(get_var(e, "nr_runs"), 0);
 	} else {
 		EXPECT_EQ(settled(e, "r0", 32), 32);
 		EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 2, 32));
-		EXPECT_EQ(get(e, "nr_runs"), 32);
+		EXPECT_EQ(get_var(e, "nr_runs"), 32);
 	}
 
 	/* and the other way round: what is not filtered gets through */
@@ -145,7 +145,7 @@ TEST_F(multi, one_device_one_program_twice)
 
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_a"));
-	set(e, "nr_keys", 2);
+	set_var(e, "nr_keys", 2);
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_new(e, 64, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 64), 64);
@@ -154,8 +154,8 @@ TEST_F(multi, one_device_one_program_twice)
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=16 drops=0 err=0", 4));
 	/* one goes, the other one stays */
 	ASSERT_TRUE(del(e, 0));
-	set(e, "first_key", 1);
-	set(e, "nr_keys", 1);
+	set_var(e, "first_key", 1);
+	set_var(e, "nr_keys", 1);
 	ASSERT_EQ(send_new(e, 20, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 20), 20);
 	EXPECT_EQ(marked(e, "r0", 'A'), 20);
@@ -171,13 +171,13 @@ TEST_F(multi, two_devices_one_program)
 	ASSERT_TRUE(make_checker(e, "t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(put_prog(e, 1, "t1", "mark_a"));
-	set(e, "nr_keys", 2);
+	set_var(e, "nr_keys", 2);
 	ASSERT_EQ(send_new(e, 64, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 32), 32);
 	EXPECT_EQ(settled(e, "r1", 32), 32);
 	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 2, 32));
 	EXPECT_TRUE(seen_in_order(e, "r1", 'A', 1, 2, 32));
-	EXPECT_EQ(get(e, "nr_runs"), 64);
+	EXPECT_EQ(get_var(e, "nr_runs"), 64);
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(run_of(e, i)->egress,
 			  if_nametoindex(run_of(e, i)->nr % 2 ? "t1" : "t0"));
@@ -200,7 +200,7 @@ TEST_F(multi, all_sorts)
 	ASSERT_TRUE(put_prog(e, 2, "t0", NULL));
 	ASSERT_TRUE(put_prog(e, 3, "t1", "mark_a"));
 	/* 4: nothing */
-	set(e, "nr_keys", 5);
+	set_var(e, "nr_keys", 5);
 	ASSERT_EQ(send_new(e, 100, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 40), 40);
 	EXPECT_EQ(settled(e, "r1", 40), 40);
@@ -224,7 +224,7 @@ TEST_F(multi, device_without_xdp)
 	ASSERT_EQ(send_new(e, 20, 64), 0);
 	EXPECT_TRUE(traced(e, e->generic ? "xdp_redirect" : "xdp_redirect_err",
 			   e->generic ? "err=0 map_id=OURS" : "err=-95 map_id=OURS", 20));
-	EXPECT_EQ(get(e, "nr_runs"), e->generic ? 20 : 0);
+	EXPECT_EQ(get_var(e, "nr_runs"), e->generic ? 20 : 0);
 	ASSERT_EQ(link_stats("d0", &stats), 0);
 	EXPECT_EQ(stats.tx_packets, e->generic ? 20 : 0);
 }
@@ -255,7 +255,7 @@ TEST_F(multi, device_comes_back)
 	EXPECT_EQ(settled(e, "r0", 0), 0);
 
 	ASSERT_TRUE(put_prog(e, 1, "t0", NULL));
-	set(e, "first_key", 1);
+	set_var(e, "first_key", 1);
 	ASSERT_EQ(send_new(e, 20, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 20), 20);
 	EXPECT_EQ(marked(e, "r0", 0), 20);
@@ -333,7 +333,7 @@ static int send_by_two(struct env *e, bool live)
 	int i, err = 0;
 
 	forget_logs(e);
-	set(e, "numbered", !live);
+	set_var(e, "numbered", !live);
 	if (!hog_cpu(true))
 		return -EPERM;
 	for (i = 0; i < 32 && !err; i++) {
@@ -374,7 +374,7 @@ TEST_F(cpumap, ingress_devices)
 	ASSERT_EQ(send_by_two(e, false), 0);
 	EXPECT_EQ(settled(e, "r0", 32), 32);
 	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 32));
-	EXPECT_EQ(get(e, "nr_runs"), 32);
+	EXPECT_EQ(get_var(e, "nr_runs"), 32);
 	for (i = 0; i < 32; i++)
 		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
 	EXPECT_EQ(!wrong_ingress(e), variant->kind.claimed);

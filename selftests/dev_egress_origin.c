@@ -92,8 +92,8 @@ static bool all_from(struct env *e, const char *in, int n)
 	__u64 *told = global(e, "fib_told");
 	int i, odd = 0;
 
-	if (get(e, "nr_runs") != (__u64)n) {
-		fprintf(stderr, "# %llu runs, not %d\n", get(e, "nr_runs"), n);
+	if (get_var(e, "nr_runs") != (__u64)n) {
+		fprintf(stderr, "# %llu runs, not %d\n", get_var(e, "nr_runs"), n);
 		return false;
 	}
 	for (i = 0; i < n; i++) {
@@ -116,7 +116,7 @@ static void ask_from(struct env *e, const char *in)
 {
 	forget_logs(e);
 	memset(global(e, "fib_told"), 0, TOLD_MAX * sizeof(__u64));
-	set(e, "fib_from", if_nametoindex(in));
+	set_var(e, "fib_from", if_nametoindex(in));
 }
 
 static bool write_frames(struct env *e, int n)
@@ -182,7 +182,7 @@ TEST_F(origin, broadcast_elsewhere)
 	ASSERT_TRUE(know_way("g1", "t0"));
 	ASSERT_TRUE(lead_elsewhere(self, "g1", "asks_fib"));
 	ASSERT_TRUE(put_prog(e, 1, "t0", "asks_fib"));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	ask_from(e, "g1");
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
 	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
@@ -209,13 +209,13 @@ TEST_F(origin, after_native)
 	ask_from(e, "g1");
 	ASSERT_EQ(send_live_from(e, "redirect", "n0", FRAMES, 64), 0);
 	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
-	EXPECT_EQ(get(e, "nr_runs"), FRAMES);
+	EXPECT_EQ(get_var(e, "nr_runs"), FRAMES);
 
 	ASSERT_TRUE(know_way("g1", "t0"));
 	ask_from(e, "g1");
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, 64), 0);
 	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
-	EXPECT_EQ(get(e, "nr_runs"), FRAMES);
+	EXPECT_EQ(get_var(e, "nr_runs"), FRAMES);
 	for (i = 0; i < FRAMES; i++)
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("g1"));
 	EXPECT_EQ(*(__u64 *)global(e, "fib_told"), FRAMES);
@@ -224,7 +224,7 @@ TEST_F(origin, after_native)
 	ask_from(e, "g1");
 	ASSERT_EQ(send_live_from(e, "redirect", "n0", FRAMES, 64), 0);
 	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
-	EXPECT_EQ(get(e, "nr_runs"), FRAMES);
+	EXPECT_EQ(get_var(e, "nr_runs"), FRAMES);
 	for (i = 0; i < FRAMES; i++)
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("n0"));
 	ask_from(e, "g1");
@@ -255,12 +255,12 @@ TEST_F(origin, metadata)
 	ASSERT_TRUE(put_prog(e, 0, "m0", "prepend"));
 	/* to one, and as the only member of a broadcast */
 	for (round = 0; round < 2; round++) {
-		set(e, "tc_metas", 0);
+		set_var(e, "tc_metas", 0);
 		ASSERT_EQ(send_new(e, FRAMES, 64), 0);
 		settled(e, "r0", 0);
-		EXPECT_EQ(get(e, "tc_metas"), FRAMES);
-		EXPECT_EQ(get(e, "tc_others"), 0);
-		set(e, "flags", BPF_F_BROADCAST);
+		EXPECT_EQ(get_var(e, "tc_metas"), FRAMES);
+		EXPECT_EQ(get_var(e, "tc_others"), 0);
+		set_var(e, "flags", BPF_F_BROADCAST);
 	}
 }
 

@@ -66,7 +66,7 @@ static bool load_history(struct env *e, const struct kind *kind)
 	if (!open_object(e, "history.bpf.o") || !use_map(e, "targets", map) ||
 	    !use_map(e, "outer", outer) || !load_object(e))
 		return false;
-	set(e, "nr_keys", 1);
+	set_var(e, "nr_keys", 1);
 	return true;
 }
 
@@ -120,12 +120,12 @@ static bool begin_send(FIXTURE_DATA(history) *self)
 
 	if (!trace_start(e))
 		return false;
-	set(e, "wait_before", QUEUED + 1);
+	set_var(e, "wait_before", QUEUED + 1);
 	if (pthread_create(&self->thread, NULL, send_slowly, self))
 		return false;
-	for (i = 0; i < 1000 && !get(e, "waiting"); i++)
+	for (i = 0; i < 1000 && !get_var(e, "waiting"); i++)
 		usleep(1000);
-	return get(e, "waiting");
+	return get_var(e, "waiting");
 }
 
 /*
@@ -138,20 +138,20 @@ static bool finish_send(FIXTURE_DATA(history) *self)
 	void *err;
 
 	usleep(20000);
-	set(e, "go_on", 1);
+	set_var(e, "go_on", 1);
 	if (pthread_join(self->thread, &err))
 		return false;
-	if (err || get(e, "waited_in_vain"))
+	if (err || get_var(e, "waited_in_vain"))
 		fprintf(stderr, "# sending: %ld%s\n", (long)err,
-			get(e, "waited_in_vain") ? ", waited in vain" : "");
-	return !err && !get(e, "waited_in_vain");
+			get_var(e, "waited_in_vain") ? ", waited in vain" : "");
+	return !err && !get_var(e, "waited_in_vain");
 }
 
 /* A frame is counted once, wherever it is; receivers may have gone since. */
 static __u64 accounted_for(struct env *e)
 {
 	volatile __u64 *count = global(e, "received");
-	__u64 sum = get(e, "not_found") + get(e, "dropped");
+	__u64 sum = get_var(e, "not_found") + get_var(e, "dropped");
 	int i;
 
 	for (i = 0; i < DEVICES * QUEUES; i++)
@@ -163,12 +163,12 @@ static bool all_accounted_for(struct env *e)
 {
 	int i;
 
-	for (i = 0; i < 300 && accounted_for(e) < get(e, "seen"); i++)
+	for (i = 0; i < 300 && accounted_for(e) < get_var(e, "seen"); i++)
 		usleep(10000);
 	usleep(20000);
-	if (accounted_for(e) == get(e, "seen"))
+	if (accounted_for(e) == get_var(e, "seen"))
 		return true;
-	fprintf(stderr, "# %llu frames sent, %llu accounted for\n", get(e, "seen"),
+	fprintf(stderr, "# %llu frames sent, %llu accounted for\n", get_var(e, "seen"),
 		accounted_for(e));
 	return false;
 }
@@ -187,7 +187,7 @@ TEST_F(history, entry_deleted)
 	EXPECT_EQ(value_id(e->map, 0), -ENOENT);
 	ASSERT_TRUE(finish_send(self));
 	EXPECT_EQ(settled(e, "r0", QUEUED), QUEUED);
-	EXPECT_EQ(get(e, "not_found"), FRAMES - QUEUED);
+	EXPECT_EQ(get_var(e, "not_found"), FRAMES - QUEUED);
 }
 
 TEST_F(history, entry_replaced)
@@ -211,7 +211,7 @@ TEST_F(history, program_deleted)
 
 	ASSERT_EQ(put_value(e->map, 0, if_nametoindex("t0"), pass), 0);
 	ASSERT_EQ(put_value(e->map, 1, if_nametoindex("t1"), drop), 0);
-	set(e, "nr_keys", 2);
+	set_var(e, "nr_keys", 2);
 	close(pass);
 	close(drop);
 	ASSERT_TRUE(begin_send(self));
@@ -229,7 +229,7 @@ TEST_F(history, program_deleted)
 	if (variant->kind.claimed) {
 		EXPECT_EQ(settled(e, "r1", (FRAMES - QUEUED) / 2), (FRAMES - QUEUED) / 2);
 	}
-	EXPECT_EQ(get(e, "not_found"), (FRAMES - QUEUED) / 2);
+	EXPECT_EQ(get_var(e, "not_found"), (FRAMES - QUEUED) / 2);
 	for (i = 0; i < 2; i++)
 		EXPECT_TRUE(prog_goes(ids[i]));
 }
@@ -282,7 +282,7 @@ TEST_F(history, map_destroyed)
 	ASSERT_EQ(pthread_join(thread, &err), 0);
 	EXPECT_EQ(err, NULL);
 	EXPECT_EQ(settled(e, "r0", QUEUED), QUEUED);
-	EXPECT_EQ(get(e, "not_found"), FRAMES - QUEUED);
+	EXPECT_EQ(get_var(e, "not_found"), FRAMES - QUEUED);
 	EXPECT_TRUE(prog_goes(id));
 }
 
@@ -408,7 +408,7 @@ TEST_F(history, no_frame_lost)
 	__u32 last = 0;
 
 	ASSERT_TRUE(put_prog(e, 0, "t0", NULL));
-	set(e, "nr_keys", 4);
+	set_var(e, "nr_keys", 4);
 	stop = false;
 	for (i = 0; i < 2; i++) {
 		sender[i] = (struct sender){ .e = e, .cpu = i };
@@ -428,7 +428,7 @@ TEST_F(history, no_frame_lost)
 	stop = true;
 	for (i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
-	EXPECT_EQ(sender[0].sent + sender[1].sent, get(e, "seen"));
+	EXPECT_EQ(sender[0].sent + sender[1].sent, get_var(e, "seen"));
 	EXPECT_GT(received(e, "r0") + received(e, "r1"), 0);
 	EXPECT_TRUE(all_accounted_for(e));
 	for (i = 0; i < 4; i++)
@@ -461,7 +461,7 @@ TEST_F(history, module_unloads)
 		ASSERT_EQ(put_value(e->map, 0, if_nametoindex("t0"), pass), 0);
 		ASSERT_EQ(put_value(e->map, 1, if_nametoindex("t1"), 0), 0);
 		close(pass);
-		set(e, "nr_keys", 2);
+		set_var(e, "nr_keys", 2);
 		stop = false;
 		ASSERT_EQ(pthread_create(&thread, NULL, send_on_and_on, &sender), 0);
 		while (received(e, "r0") + received(e, "r1") < 100)

@@ -158,7 +158,7 @@ TEST_F(batch, delivered_values)
 	ASSERT_EQ(0, fill(self->fd, self->keys, self->values, ENTRIES));
 	ASSERT_EQ(0, walk(self->fd, 777, false, &self->w));
 	for (i = 0; i < self->w.n; i++)
-		wrong += get(self->fd, self->w.keys[i]) != (int)self->w.values[i];
+		wrong += get_elem(self->fd, self->w.keys[i]) != (int)self->w.values[i];
 	EXPECT_EQ(0, wrong);
 	ASSERT_EQ(0, walk(self->fd, 777, true, &self->w));
 	/* A map with the entries that were taken is the map as it was. */
@@ -214,13 +214,13 @@ TEST_F(batch, token)
 
 	/* The last key has gone... */
 	in = self->w.keys[2];
-	EXPECT_EQ(0, del(self->fd, in));
+	EXPECT_EQ(0, del_elem(self->fd, in));
 	n = 4;
 	EXPECT_EQ(0, read_batch(self->fd, false, &in, &token, got, values, &n));
 	EXPECT_EQ(4, n);
 	EXPECT_EQ(0, memcmp(got, self->w.keys + 3, sizeof(*got) * 4));
 	/* ...and come again: it is not delivered twice. */
-	EXPECT_EQ(0, set(self->fd, in, devs[0], BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->fd, in, devs[0], BPF_ANY));
 	n = 10;
 	EXPECT_EQ(-ENOENT, read_batch(self->fd, false, &in, &token, got, values, &n));
 	EXPECT_EQ(7, n);

@@ -44,13 +44,13 @@ TEST_F(batch, update_stops)
 			if (where)
 				self->keys[where] = self->keys[where - 1];
 			else
-				EXPECT_EQ(0, set(self->fd, key, self->values[0], BPF_ANY));
+				EXPECT_EQ(0, set_elem(self->fd, key, self->values[0], BPF_ANY));
 			n = 300;
 			EXPECT_EQ(-EEXIST, update_batch(self->fd, self->keys, self->values, &n,
 							BPF_NOEXIST));
 			self->keys[where] = key;
 			if (!where)
-				EXPECT_EQ(0, del(self->fd, key));
+				EXPECT_EQ(0, del_elem(self->fd, key));
 		}
 		EXPECT_EQ(where, n);
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, n));
@@ -80,7 +80,7 @@ TEST_F(batch, delete_stops)
 
 		/* A key that is there no more: an array does not care. */
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 300));
-		EXPECT_EQ(0, del(self->fd, key));
+		EXPECT_EQ(0, del_elem(self->fd, key));
 		n = 300;
 		EXPECT_EQ(self->is_array ? 0 : -ENOENT, delete_batch(self->fd, self->keys, &n));
 		EXPECT_EQ(self->is_array ? 300 : where, n);
@@ -112,8 +112,8 @@ TEST_F(batch, same_key_twice)
 	keys[1] = self->keys[1];
 	keys[2] = self->keys[0];
 	EXPECT_EQ(0, update_batch(self->fd, keys, values, &n, BPF_ANY));
-	EXPECT_EQ(devs[2], get(self->fd, keys[0]));
-	EXPECT_EQ(devs[1], get(self->fd, keys[1]));
+	EXPECT_EQ(devs[2], get_elem(self->fd, keys[0]));
+	EXPECT_EQ(devs[1], get_elem(self->fd, keys[1]));
 	EXPECT_EQ(self->is_array ? 0 : -ENOENT, delete_batch(self->fd, keys, &n));
 	EXPECT_EQ(self->is_array ? 3 : 2, n);
 	EXPECT_EQ(0, count_wrong(self->fd, keys, NULL, 3));

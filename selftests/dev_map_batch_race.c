@@ -67,11 +67,11 @@ static void *move_keys(void *arg)
 		fine = -ENOENT;
 		switch (rnd(&work->seed) % 4) {
 		case 0:
-			err = set(work->fd, keys[0], values[0], BPF_ANY);
+			err = set_elem(work->fd, keys[0], values[0], BPF_ANY);
 			fine = -E2BIG;
 			break;
 		case 1:
-			err = del(work->fd, keys[0]);
+			err = del_elem(work->fd, keys[0]);
 			break;
 		case 2:
 			err = update_batch(work->fd, keys, values, &n, BPF_ANY);
@@ -102,7 +102,7 @@ TEST_F(batch, walk_while_changing)
 
 	ASSERT_LE(0, fd);
 	for (key = 0; key < STABLE; key++)
-		ASSERT_EQ(0, set(fd, key, devs[key % NDEVS], BPF_ANY));
+		ASSERT_EQ(0, set_elem(fd, key, devs[key % NDEVS], BPF_ANY));
 	ASSERT_TRUE(start(&work, fd, self->is_array, move_keys));
 	run_on_cpu(0);
 
@@ -179,7 +179,7 @@ TEST_F(batch, taken_once)
 		ASSERT_TRUE(start(&takers[i], fd, self->is_array, take));
 	run_on_cpu(0);
 	for (key = 0; key < entries; key++) {
-		while ((err = set(fd, key, devs[0], BPF_ANY)) == -E2BIG)
+		while ((err = set_elem(fd, key, devs[0], BPF_ANY)) == -E2BIG)
 			sched_yield();
 		ASSERT_EQ(0, err);
 		/* Time for the one that shares this CPU. */
@@ -189,7 +189,7 @@ TEST_F(batch, taken_once)
 			continue;
 		/* One that is perhaps still there, be it that the takers are quick. */
 		old = key - (key % 2 ? 2 : 50);
-		err = set(fd, old, devs[1], BPF_EXIST);
+		err = set_elem(fd, old, devs[1], BPF_EXIST);
 		if (err)
 			ASSERT_EQ(-ENOENT, err);
 		changed[old] = !err;
@@ -275,7 +275,7 @@ static int update_singly(int fd, const __u32 *keys, const __u32 *values, __u32 *
 	int err = 0;
 
 	for (i = 0; i < *n && !err; i++)
-		err = set(fd, keys[i], values[i], flags);
+		err = set_elem(fd, keys[i], values[i], flags);
 	*n = err ? i - 1 : i;
 	return err;
 }
@@ -286,7 +286,7 @@ static int delete_singly(int fd, const __u32 *keys, __u32 *n)
 	int err = 0;
 
 	for (i = 0; i < *n && !err; i++)
-		err = del(fd, keys[i]);
+		err = del_elem(fd, keys[i]);
 	*n = err ? i - 1 : i;
 	return err;
 }
@@ -335,8 +335,8 @@ TEST_F(batch, random_story)
 			err[0] = read_batch(fd[0], true, NULL, &token, keys, values, &n[0]);
 			err[1] = err[0];
 			for (i = 0; i < n[0]; i++)
-				wrong += get(fd[1], keys[i]) != (int)values[i] ||
-					 del(fd[1], keys[i]);
+				wrong += get_elem(fd[1], keys[i]) != (int)values[i] ||
+					 del_elem(fd[1], keys[i]);
 			n[1] = n[0];
 		}
 		ok += !err[0];
@@ -346,7 +346,7 @@ TEST_F(batch, random_story)
 		ASSERT_EQ(0, walk(fd[0], 64, false, &self->w));
 		wrong += count_wrong(fd[1], self->w.keys, self->w.values, self->w.n);
 		for (i = there = 0; self->is_array && i < TOLD; i++)
-			there += get(fd[1], i) > 0;
+			there += get_elem(fd[1], i) > 0;
 		wrong += (self->is_array ? there : (__u32)count_keys(fd[1], TOLD)) != self->w.n;
 		if (wrong)
 			TH_LOG("round %u op %u: batch %d after %u, singly %d after %u", round, op,

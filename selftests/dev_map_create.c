@@ -377,7 +377,7 @@ TEST_F(create, info)
 	ASSERT_EQ(0, bpf_obj_get_info_by_fd(fd2, &by_id, &len));
 	EXPECT_EQ(0, memcmp(&info, &by_id, sizeof(info)));
 	/* This one may write. */
-	EXPECT_EQ(0, set8(fd2, 0, devs[0], 0));
+	EXPECT_EQ(0, set_elem8(fd2, 0, devs[0], 0));
 	close(fd2);
 	EXPECT_TRUE(module_refs_become(base_refs));
 	EXPECT_EQ(-ENOENT, bpf_map_get_fd_by_id(info.id));
@@ -391,14 +391,14 @@ TEST_F(create, pin)
 	unlink(PIN);
 	if (bpf_obj_pin(fd, PIN))
 		SKIP(return, "no bpf file system at /sys/fs/bpf");
-	EXPECT_EQ(0, set(fd, 1, devs[1], 0));
+	EXPECT_EQ(0, set_elem(fd, 1, devs[1], 0));
 	close(fd);
 	usleep(100000);
 	EXPECT_EQ(base_refs + variant->kind.claimed, module_refs());
 
 	fd = bpf_obj_get(PIN);
 	EXPECT_LE(0, fd);
-	EXPECT_EQ(devs[1], get(fd, 1));
+	EXPECT_EQ(devs[1], get_elem(fd, 1));
 	close(fd);
 	EXPECT_EQ(0, unlink(PIN));
 	EXPECT_TRUE(module_refs_become(base_refs));

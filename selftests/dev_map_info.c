@@ -334,7 +334,7 @@ FIXTURE_SETUP(frozen)
 	ASSERT_TRUE(open_object(e, "redirect.bpf.o"));
 	ASSERT_TRUE(use_map(e, "targets", make_map(variant->kind.claimed, variant->kind.type, 8)));
 	ASSERT_TRUE(load_object(e));
-	set(e, "nr_keys", 1);
+	set_var(e, "nr_keys", 1);
 	if (e->generic)
 		ASSERT_TRUE(attach(e, "g1", "redirect", true));
 	ASSERT_TRUE(make_target(e, "t0", "r0"));
@@ -365,7 +365,7 @@ TEST_F(frozen, redirect)
 
 	ASSERT_EQ(0, send_to(e, "redirect", 20, 64));
 	EXPECT_EQ(20, settled(e, "r0", 20));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	ASSERT_EQ(0, send_to(e, "redirect", 20, 64));
 	EXPECT_EQ(40, settled(e, "r0", 40));
 

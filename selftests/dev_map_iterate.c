@@ -60,7 +60,7 @@ static int fill(int fd, const __u32 *keys, int step)
 	int err = 0;
 
 	for (i = 0; i < ENTRIES && !err; i += step)
-		err = set(fd, keys[i], devs[i % NDEVS], BPF_ANY);
+		err = set_elem(fd, keys[i], devs[i % NDEVS], BPF_ANY);
 	return err;
 }
 
@@ -119,13 +119,13 @@ TEST_F(walk, hash_keys)
 	/* After a key that is not there comes the first one. */
 	EXPECT_EQ(0, next_key(self->fd, &other, &next));
 	EXPECT_EQ(first, next);
-	EXPECT_EQ(0, del(self->fd, key));
+	EXPECT_EQ(0, del_elem(self->fd, key));
 	EXPECT_EQ(0, next_key(self->fd, &key, &next));
 	EXPECT_EQ(first, next);
 
 	/* The usual way to empty a map. */
 	for (n = 0; !next_key(self->fd, NULL, &key) && n <= ENTRIES; n++)
-		EXPECT_EQ(0, del(self->fd, key));
+		EXPECT_EQ(0, del_elem(self->fd, key));
 	EXPECT_EQ(ENTRIES - 1, n);
 }
 
@@ -138,13 +138,13 @@ TEST_F(walk, delete_each)
 	ASSERT_EQ(0, fill(self->fd, self->keys, 1));
 	for (err = next_key(self->fd, NULL, &key); !err && n <= ENTRIES; n++) {
 		err = next_key(self->fd, &key, &next);
-		EXPECT_EQ(0, del(self->fd, key));
+		EXPECT_EQ(0, del_elem(self->fd, key));
 		key = next;
 	}
 	EXPECT_EQ(-ENOENT, err);
 	EXPECT_EQ(ENTRIES, n);
 	for (n = 0; n < ENTRIES; n++)
-		EXPECT_EQ(-ENOENT, get(self->fd, self->keys[n]));
+		EXPECT_EQ(-ENOENT, get_elem(self->fd, self->keys[n]));
 }
 
 /* Who deletes this one first begins anew, in a hash. */
@@ -154,7 +154,7 @@ TEST_F(walk, delete_before_next)
 
 	ASSERT_EQ(0, fill(self->fd, self->keys, 1));
 	key = self->keys[100];
-	EXPECT_EQ(0, del(self->fd, key));
+	EXPECT_EQ(0, del_elem(self->fd, key));
 	ASSERT_EQ(0, next_key(self->fd, NULL, &first));
 	ASSERT_EQ(0, next_key(self->fd, &key, &next));
 	EXPECT_EQ(self->is_array ? key + 1 : first, next);
@@ -168,7 +168,7 @@ TEST_F(walk, device_leaves)
 	ASSERT_EQ(0, fill(self->fd, self->keys, 1));
 	ASSERT_TRUE(sh("ip link add leaves type dummy"));
 	for (i = 0; i < ENTRIES; i += 2)
-		ASSERT_EQ(0, set(self->fd, self->keys[i], if_nametoindex("leaves"), BPF_ANY));
+		ASSERT_EQ(0, set_elem(self->fd, self->keys[i], if_nametoindex("leaves"), BPF_ANY));
 	ASSERT_TRUE(start_delete("leaves"));
 
 	ASSERT_EQ(0, next_key(self->fd, NULL, &first));
@@ -191,7 +191,7 @@ TEST_F(walk, update_each)
 
 	ASSERT_EQ(0, fill(self->fd, self->keys, 1));
 	while (n < 100 * ENTRIES && !next_key(self->fd, n ? &key : NULL, &key)) {
-		ASSERT_EQ(0, set(self->fd, key, devs[n % NDEVS], BPF_ANY));
+		ASSERT_EQ(0, set_elem(self->fd, key, devs[n % NDEVS], BPF_ANY));
 		n++;
 	}
 	/* Intended: in a chain of the built-in, two keys take turns for ever. */
@@ -230,16 +230,16 @@ TEST_F(walk, change_between_steps)
 				nr = rnd(&state) % ENTRIES | 1;
 				if (nr == now)
 					continue;
-				del(self->fd, self->keys[nr]);
+				del_elem(self->fd, self->keys[nr]);
 				if (rnd(&state) % 2)
-					ASSERT_EQ(0, set(self->fd, self->keys[nr], devs[0],
-							 BPF_ANY));
+					ASSERT_EQ(0, set_elem(self->fd, self->keys[nr], devs[0],
+							      BPF_ANY));
 			}
 			if (!with_present)
 				continue;
 			if (rnd(&state) % 2)
-				ASSERT_EQ(0, del(self->fd, key));
-			ASSERT_EQ(0, set(self->fd, key, devs[1], BPF_ANY));
+				ASSERT_EQ(0, del_elem(self->fd, key));
+			ASSERT_EQ(0, set_elem(self->fd, key, devs[1], BPF_ANY));
 		}
 		endless += n > ENTRIES;
 		for (i = 0; i < ENTRIES; i += 2)
@@ -273,10 +273,10 @@ static void *churn(void *arg)
 	for (; !c->stop; c->done++) {
 		nr = rnd(&state) % ENTRIES | 1;
 		if (rnd(&state) % 2) {
-			err = set(c->fd, c->keys[nr], devs[nr % NDEVS], BPF_ANY);
+			err = set_elem(c->fd, c->keys[nr], devs[nr % NDEVS], BPF_ANY);
 			fine = 0;
 		} else {
-			err = del(c->fd, c->keys[nr]);
+			err = del_elem(c->fd, c->keys[nr]);
 			fine = -ENOENT;
 		}
 		if (err && err != fine) {
@@ -412,10 +412,10 @@ TEST_F(walk, programs)
 	i = bpf_program__fd(bpf_object__find_program_by_name(obj, "read_value"));
 	EXPECT_EQ(0, bpf_prog_test_run_opts(i, &opts));
 	EXPECT_EQ(XDP_DROP, opts.retval);
-	EXPECT_EQ(0, set(self->fd, 0, devs[0], BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->fd, 0, devs[0], BPF_ANY));
 	EXPECT_EQ(0, bpf_prog_test_run_opts(i, &opts));
 	EXPECT_EQ(XDP_PASS, opts.retval);
-	EXPECT_EQ(0, del(self->fd, 0));
+	EXPECT_EQ(0, del_elem(self->fd, 0));
 	EXPECT_EQ(0, bpf_prog_test_run_opts(i, &opts));
 	EXPECT_EQ(XDP_DROP, opts.retval);
 	bpf_object__close(obj);

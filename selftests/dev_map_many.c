@@ -29,25 +29,25 @@ TEST_F(elems, many_in_random_order)
 	for (i = 0; i < many; i++) {
 		key = order[i];
 		shadow[key] = devs[rnd(&state) % NDEVS];
-		wrong += !!set(fd, key, shadow[key], BPF_ANY);
+		wrong += !!set_elem(fd, key, shadow[key], BPF_ANY);
 	}
 	EXPECT_EQ(0, wrong);
 	if (!self->is_array)
-		EXPECT_EQ(-E2BIG, set(fd, many, devs[0], BPF_ANY));
+		EXPECT_EQ(-E2BIG, set_elem(fd, many, devs[0], BPF_ANY));
 
 	/* Half of them go, in another order; some are replaced. */
 	shuffle(order, many, &state);
 	for (i = 0; i < many / 2; i++) {
-		wrong += !!del(fd, order[i]);
+		wrong += !!del_elem(fd, order[i]);
 		shadow[order[i]] = 0;
 	}
 	for (; i < many * 3 / 4; i++) {
 		shadow[order[i]] = devs[rnd(&state) % NDEVS];
-		wrong += !!set(fd, order[i], shadow[order[i]], BPF_EXIST);
+		wrong += !!set_elem(fd, order[i], shadow[order[i]], BPF_EXIST);
 	}
 	EXPECT_EQ(0, wrong);
 	for (key = 0; key < many; key++)
-		wrong += get(fd, key) != (shadow[key] ? (int)shadow[key] : -ENOENT);
+		wrong += get_elem(fd, key) != (shadow[key] ? (int)shadow[key] : -ENOENT);
 	EXPECT_EQ(0, wrong);
 	if (!self->is_array)
 		EXPECT_EQ(many - many / 2, count_keys(fd, many));
@@ -86,12 +86,12 @@ TEST_F(hash, strides)
 
 	for (s = 0; s < ARRAY_SIZE(strides); s++) {
 		for (i = 0; i < 1024; i++)
-			wrong += !!set(self->fd, i * strides[s], devs[i % NDEVS], BPF_NOEXIST);
-		wrong += set(self->fd, 0xfffffff1, devs[0], BPF_ANY) != -E2BIG;
+			wrong += !!set_elem(self->fd, i * strides[s], devs[i % NDEVS], BPF_NOEXIST);
+		wrong += set_elem(self->fd, 0xfffffff1, devs[0], BPF_ANY) != -E2BIG;
 		for (i = 0; i < 1024; i++)
-			wrong += get(self->fd, i * strides[s]) != (int)devs[i % NDEVS];
+			wrong += get_elem(self->fd, i * strides[s]) != (int)devs[i % NDEVS];
 		for (i = 0; i < 1024; i++)
-			wrong += !!del(self->fd, i * strides[s]);
+			wrong += !!del_elem(self->fd, i * strides[s]);
 		EXPECT_EQ(0, wrong) {
 			TH_LOG("stride %u", strides[s]);
 		}
@@ -106,10 +106,10 @@ TEST_F(elems, one_entry_in_a_loop)
 	int err;
 
 	for (i = 0; i < rounds; i++) {
-		err = set(self->fd, 1, devs[0], BPF_ANY);
+		err = set_elem(self->fd, 1, devs[0], BPF_ANY);
 		if (err && !wrong++)
 			TH_LOG("update %u: %d", i, err);
-		err = del(self->fd, 1);
+		err = del_elem(self->fd, 1);
 		if (err && !wrong++)
 			TH_LOG("delete %u: %d", i, err);
 	}
@@ -133,13 +133,13 @@ TEST_F(elems, many_devices)
 		ifindex[i] = if_nametoindex(name);
 	}
 	for (i = 0; i < MANY_DEVS; i++) {
-		err = set(fd, i, ifindex[i], BPF_ANY);
+		err = set_elem(fd, i, ifindex[i], BPF_ANY);
 		if (err && !wrong++)
 			TH_LOG("update %d: %d", i, err);
 	}
 	EXPECT_EQ(0, wrong);
 	for (i = 0; i < MANY_DEVS; i++)
-		wrong += get(fd, i) != (int)ifindex[i];
+		wrong += get_elem(fd, i) != (int)ifindex[i];
 	EXPECT_EQ(0, wrong);
 	close(fd);
 }
@@ -168,10 +168,10 @@ static void *churn(void *arg)
 	while (!*c->stop) {
 		key = c->first + rnd(&state) % c->keys;
 		if (rnd(&state) % 2) {
-			err = set(c->fd, key, devs[key % NDEVS], BPF_ANY);
+			err = set_elem(c->fd, key, devs[key % NDEVS], BPF_ANY);
 			fine = -E2BIG;
 		} else {
-			err = del(c->fd, key);
+			err = del_elem(c->fd, key);
 			fine = -ENOENT;
 		}
 		if (err && err != fine) {
@@ -209,7 +209,7 @@ TEST_F(elems, lookups_while_recycling)
 	for (i = 0; i < MAP_OPS_KEYS; i++)
 		packet.want[i] = devs[i % NDEVS];
 	for (key = 0; key < STABLE; key++)
-		ASSERT_EQ(0, set(fd, key, devs[key % NDEVS], BPF_ANY));
+		ASSERT_EQ(0, set_elem(fd, key, devs[key % NDEVS], BPF_ANY));
 
 	for (i = 0; i < 2; i++) {
 		churns[i] = (struct churn){
@@ -233,7 +233,7 @@ TEST_F(elems, lookups_while_recycling)
 		missed += packet.missed;
 		/* ...and by bpf(2). */
 		for (key = 0; key < MAP_OPS_KEYS; key++) {
-			value = get(fd, key);
+			value = get_elem(fd, key);
 			wrong += value != -ENOENT && value != (int)devs[key % NDEVS];
 			missed += value == -ENOENT && key < STABLE;
 		}
@@ -251,12 +251,12 @@ TEST_F(elems, lookups_while_recycling)
 
 	/* And nothing got lost. */
 	for (key = 0; key < MAP_OPS_KEYS; key++)
-		del(fd, key);
+		del_elem(fd, key);
 	if (!self->is_array) {
 		EXPECT_EQ(0, count_keys(fd, 100));
 		for (key = 100; key < 100 + MOVING + STABLE; key++)
-			EXPECT_EQ(0, set(fd, key, devs[0], BPF_NOEXIST));
-		EXPECT_EQ(-E2BIG, set(fd, key, devs[0], BPF_NOEXIST));
+			EXPECT_EQ(0, set_elem(fd, key, devs[0], BPF_NOEXIST));
+		EXPECT_EQ(-E2BIG, set_elem(fd, key, devs[0], BPF_NOEXIST));
 	}
 	bpf_object__close(obj);
 	close(fd);
@@ -333,7 +333,7 @@ TEST_F(elems, writers_in_two_maps)
 		if (other == -ESTALE)
 			continue;
 		ASSERT_LE(0, other);
-		EXPECT_EQ(0, set(other, 0, devs[i % NDEVS], BPF_ANY));
+		EXPECT_EQ(0, set_elem(other, 0, devs[i % NDEVS], BPF_ANY));
 		close(other);
 		usleep(30000);
 	}
@@ -411,7 +411,7 @@ TEST_F(pair, same_results)
 			val.bpf_prog.fd = 5;
 
 		/* Intended: see update_exist in dev_map_ops.c. */
-		if (op < 4 && flag == BPF_EXIST && get(self->fd[1], key) < 0 &&
+		if (op < 4 && flag == BPF_EXIST && get_elem(self->fd[1], key) < 0 &&
 		    variant->type == BPF_MAP_TYPE_DEVMAP_HASH)
 			continue;
 

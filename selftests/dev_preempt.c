@@ -111,7 +111,7 @@ FIXTURE_SETUP(preempt)
 	ASSERT_TRUE(use_map(e, "targets", make_map(variant->kind.claimed,
 						   variant->kind.type, 8)));
 	ASSERT_TRUE(load_object(e));
-	set(e, "nr_keys", TARGETS);
+	set_var(e, "nr_keys", TARGETS);
 	for (i = 0; i < TARGETS; i++) {
 		snprintf(dev, sizeof(dev), "t%d", i);
 		snprintf(peer, sizeof(peer), "r%d", i);

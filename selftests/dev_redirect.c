@@ -45,8 +45,8 @@ static bool start(struct env *e, const struct kind *kind)
 	map = make_map(kind->claimed, kind->type, MAP_SIZE);
 	if (map < 0 || !load(e, map))
 		return false;
-	set(e, "nr_keys", 1);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 1);
+	set_var(e, "flags", XDP_DROP);
 	if (kind->generic && !attach(e, "g1", "redirect", true))
 		return false;
 	return make_target(e, "t0", "r0") && put(e, 0, "t0");
@@ -83,7 +83,7 @@ TEST_F(redirect, four_targets)
 	ASSERT_TRUE(put(&self->e, 1, "t1"));
 	ASSERT_TRUE(put(&self->e, 2, "t2"));
 	ASSERT_TRUE(put(&self->e, 3, "t3"));
-	set(&self->e, "nr_keys", 4);
+	set_var(&self->e, "nr_keys", 4);
 
 	ASSERT_EQ(send_n(&self->e, 203, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r0", 51), 51);
@@ -96,14 +96,14 @@ TEST_F(redirect, four_targets)
 TEST_F(redirect, two_keys_one_device)
 {
 	ASSERT_TRUE(put(&self->e, 1, "t0"));
-	set(&self->e, "nr_keys", 2);
+	set_var(&self->e, "nr_keys", 2);
 	ASSERT_EQ(send_n(&self->e, 99, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r0", 99), 99);
 }
 
 TEST_F(redirect, missing_key)
 {
-	set(&self->e, "nr_keys", 3);
+	set_var(&self->e, "nr_keys", 3);
 	ASSERT_EQ(send_n(&self->e, 99, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r0", 33), 33);
 }
@@ -132,20 +132,20 @@ TEST_F(redirect, two_lookups)
 {
 	ASSERT_TRUE(make_target(&self->e, "t1", "r1"));
 	ASSERT_TRUE(put(&self->e, 1, "t1"));
-	set(&self->e, "second_key", 1);
+	set_var(&self->e, "second_key", 1);
 	ASSERT_EQ(send_to(&self->e, "redirect_twice", 20, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r1", 20), 20);
 	EXPECT_EQ(received(&self->e, "r0"), 0);
 
 	/* the second one fails: dropped */
-	set(&self->e, "second_key", 2);
+	set_var(&self->e, "second_key", 2);
 	ASSERT_EQ(send_to(&self->e, "redirect_twice", 20, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r1", 20), 20);
 	EXPECT_EQ(received(&self->e, "r0"), 0);
 
 	/* the first one has failed: the second one counts */
-	set(&self->e, "first_key", 2);
-	set(&self->e, "second_key", 0);
+	set_var(&self->e, "first_key", 2);
+	set_var(&self->e, "second_key", 0);
 	ASSERT_EQ(send_to(&self->e, "redirect_twice", 20, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r0", 20), 20);
 	EXPECT_EQ(received(&self->e, "r1"), 20);
@@ -167,7 +167,7 @@ TEST_F(redirect, two_hops)
 	ASSERT_TRUE(make_target(&self->e, "t1", "r1"));
 	ASSERT_TRUE(put(&self->e, 1, "t1"));
 	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->kind.generic));
-	set(&self->e, "hop_key", 1);
+	set_var(&self->e, "hop_key", 1);
 	ASSERT_EQ(send_n(&self->e, 50, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r1", 50), 50);
 	EXPECT_EQ(received(&self->e, "r0"), 50);
@@ -181,7 +181,7 @@ TEST_F(redirect, to_ingress_device)
 	ASSERT_TRUE(put(&self->e, 1, "r0"));
 	ASSERT_TRUE(attach(&self->e, "t0", "receive", variant->kind.generic));
 	ASSERT_TRUE(attach(&self->e, "r0", "hop", variant->kind.generic));
-	set(&self->e, "hop_key", 1);
+	set_var(&self->e, "hop_key", 1);
 	ASSERT_EQ(send_n(&self->e, 50, 64), 0);
 	EXPECT_EQ(settled(&self->e, "t0", 50), 50);
 	EXPECT_EQ(received(&self->e, "r0"), 50);
@@ -351,8 +351,8 @@ TEST_F(native, partial_bulk)
 
 	/* longer than the peer takes, if not made shorter: each fifth frame */
 	ASSERT_TRUE(ip("link set r0 mtu 600\n"));
-	set(e, "keep_every", 5);
-	set(e, "shorten_by", 100);
+	set_var(e, "keep_every", 5);
+	set_var(e, "shorten_by", 100);
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_live(e, "redirect_resize", 33, 700), 0);
 	/* 1-16: 4 of them before the first big one; 17-32: 3; 33: 1 */
@@ -391,7 +391,7 @@ FIXTURE_SETUP(refused)
 	map = make_map_flags(claimed, variant->kind.type, claimed ? sizeof(struct redirmap_val) :
 			     sizeof(struct bpf_devmap_val), MAP_SIZE, 0);
 	ASSERT_TRUE(load(e, map));
-	set(e, "nr_keys", 1);
+	set_var(e, "nr_keys", 1);
 	ASSERT_TRUE(make_faulty("s0"));
 	ASSERT_TRUE(attach(e, "s0", "redirect", false));
 	ASSERT_TRUE(make_target(e, "t0", "r0"));

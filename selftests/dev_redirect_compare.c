@@ -97,8 +97,8 @@ static bool begin(struct env *e, enum bpf_map_type type, bool claimed,
 
 	if (map < 0 || !load(e, map))
 		return false;
-	set(e, "nr_keys", 1);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 1);
+	set_var(e, "flags", XDP_DROP);
 	for (key = 0; *devs; devs++, key++)
 		if (!put(e, key, *devs))
 			return false;
@@ -134,7 +134,7 @@ static bool set_programs(struct env *e, const char * const *devs, bool on)
  */
 static int send_all(struct env *e, const char *program, int n, int len)
 {
-	__u64 want = get(e, "seen") + n;
+	__u64 want = get_var(e, "seen") + n;
 	int err = send_to(e, program, n, len);
 
 	return err ?: all_seen(e, want) ? 0 : -ETIMEDOUT;
@@ -163,26 +163,26 @@ TEST_F(compare, trace)
 
 		/* one; two and a missing one; a veth without program; a dummy */
 		ASSERT_EQ(send_all(e, "redirect", 37, 64), 0);
-		set(e, "nr_keys", 5);
+		set_var(e, "nr_keys", 5);
 		ASSERT_EQ(send_all(e, "redirect", 64, 128), 0);
-		set(e, "nr_keys", 1);
-		set(e, "first_key", 2);
+		set_var(e, "nr_keys", 1);
+		set_var(e, "first_key", 2);
 		ASSERT_EQ(send_all(e, "redirect", 20, 64), 0);
-		set(e, "first_key", 3);
+		set_var(e, "first_key", 3);
 		ASSERT_EQ(send_all(e, "redirect", 5, 64), 0);
 		/* too long, down */
-		set(e, "first_key", 1);
+		set_var(e, "first_key", 1);
 		ASSERT_EQ(send_all(e, "redirect", 18, 1519), 0);
 		ASSERT_TRUE(ip("link set t1 down\n"));
 		ASSERT_EQ(send_all(e, "redirect", 18, 64), 0);
 		ASSERT_TRUE(ip("link set t1 up\n"));
 		ASSERT_EQ(send_all(e, "redirect", 18, 64), 0);
 		/* redirects of failed lookups, and of none */
-		set(e, "first_key", 7);
+		set_var(e, "first_key", 7);
 		ASSERT_EQ(send_all(e, "redirect_anyway", 3, 64), 0);
 		ASSERT_EQ(send_all(e, "redirect_bare", 3, 64), 0);
 		/* another first key and last lookup */
-		set(e, "second_key", 0);
+		set_var(e, "second_key", 0);
 		ASSERT_EQ(send_all(e, "redirect_twice", 17, 64), 0);
 
 		settled(e, "r0", 0);

@@ -53,8 +53,8 @@ static int retval_of(struct env *e, const char *name, __u64 key, __u64 flags)
 	int err;
 
 	make_frame(frame, 0, 64);
-	set(e, "first_key", key);
-	set(e, "flags", flags);
+	set_var(e, "first_key", key);
+	set_var(e, "flags", flags);
 	err = bpf_prog_test_run_opts(prog(e, name), &opts);
 	return err ? err : (int)opts.retval;
 }
@@ -124,9 +124,9 @@ TEST_F(lookup, broadcast)
 
 TEST_F(lookup, last_one_counts)
 {
-	set(&self->e, "second_key", 1);
+	set_var(&self->e, "second_key", 1);
 	EXPECT_EQ(retval_of(&self->e, "redirect_twice", 0, XDP_PASS), XDP_REDIRECT);
-	set(&self->e, "second_key", 2);
+	set_var(&self->e, "second_key", 2);
 	EXPECT_EQ(retval_of(&self->e, "redirect_twice", 1, XDP_PASS), XDP_PASS);
 }
 

@@ -147,7 +147,7 @@ static bool set_cpu(struct env *e, const char *program)
 	};
 	__u32 cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
 
-	set(e, "cpu", cpu);
+	set_var(e, "cpu", cpu);
 	return !bpf_map_update_elem(map_of(e, "cpus"), &cpu, &val, BPF_ANY);
 }
 
@@ -183,7 +183,7 @@ FIXTURE_SETUP(neighbours)
 
 	ASSERT_TRUE(put_in(e->maps[0], 0, "t0"));
 	ASSERT_TRUE(put_in(e->maps[1], 0, "t1"));
-	set(e, "direct_to", if_nametoindex("t2"));
+	set_var(e, "direct_to", if_nametoindex("t2"));
 	ASSERT_TRUE(put_in(e->maps[0], 1, "t3"));
 	ASSERT_TRUE(put_in(e->maps[1], 1, "t4"));
 	ASSERT_TRUE(set_cpu(e, NULL));
@@ -234,7 +234,7 @@ static int send_frames(struct env *e)
 	unsigned int nr;
 	int err = 0;
 
-	set(e, "seen", 0);
+	set_var(e, "seen", 0);
 	for (nr = 0; nr < FRAMES && !err; nr += PART) {
 		err = send_numbered(e, "g0", nr, PART);
 		if (!err && !all_seen(e, nr + PART))
@@ -273,7 +273,7 @@ TEST_F(neighbours, each_to_its_own)
 
 	/* what is redirected where it was made, without a device before it */
 	expect(where);
-	set(e, "feed_nr", 0);
+	set_var(e, "feed_nr", 0);
 	ASSERT_EQ(send_live_from(e, "spread_new", "g1", FRAMES, NUMBERED_LEN), 0);
 	EXPECT_TRUE(all_ok(self));
 }
@@ -287,7 +287,7 @@ TEST_F(neighbours, all_to_one_device)
 	struct env *e = &self->e;
 
 	ASSERT_TRUE(put_in(e->maps[1], 0, "t0"));
-	set(e, "direct_to", if_nametoindex("t0"));
+	set_var(e, "direct_to", if_nametoindex("t0"));
 	expect(where);
 	ASSERT_EQ(send_frames(e), 0);
 	EXPECT_TRUE(all_ok(self));

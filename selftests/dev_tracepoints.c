@@ -172,16 +172,16 @@ TEST_F(tracepoints, map_has_none)
 {
 	struct env *e = &self->e;
 
-	set(e, "first_key", 5);
-	set(e, "flags", XDP_ABORTED);
+	set_var(e, "first_key", 5);
+	set_var(e, "flags", XDP_ABORTED);
 	ASSERT_EQ(send_new(e, FRAMES, 64), 0);
 	EXPECT_TRUE(traced(e, "redirmap_miss", "map_id=OURS action=aborted", FRAMES));
-	set(e, "flags", XDP_PASS);
+	set_var(e, "flags", XDP_PASS);
 	ASSERT_EQ(send_new(e, 1, 64), 0);
 	EXPECT_TRUE(traced(e, "redirmap_miss", "map_id=OURS action=pass", 1));
 	EXPECT_TRUE(traced(e, "redirmap_drop", "", 0));
 	ASSERT_TRUE(del(e, 0));
-	set(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "flags", BPF_F_BROADCAST);
 	ASSERT_EQ(send_new(e, 1, 64), 0);
 	EXPECT_TRUE(traced(e, "redirmap_drop", "map_id=OURS reason=no_member packets=1", 1));
 }

@@ -86,7 +86,7 @@ static inline int count_wrong(int fd, const __u32 *keys, const __u32 *values, __
 	__u32 i, wrong = 0;
 
 	for (i = 0; i < n; i++)
-		wrong += get(fd, keys[i]) != (values ? (int)values[i] : -ENOENT);
+		wrong += get_elem(fd, keys[i]) != (values ? (int)values[i] : -ENOENT);
 	return wrong;
 }
 

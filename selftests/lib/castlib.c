@@ -22,8 +22,8 @@ bool cast_load(struct cast *c, const struct kind *kind, __u32 capacity)
 	map = make_map_flags(kind->claimed, kind->type, c->value_size ?: 4, capacity, 0);
 	if (!use_map(e, "targets", map) || !load_object(e))
 		return false;
-	set(e, "flags", BPF_F_BROADCAST);
-	set(e, "numbered_here", c->from == CAST_LIVE);
+	set_var(e, "flags", BPF_F_BROADCAST);
+	set_var(e, "numbered_here", c->from == CAST_LIVE);
 	return true;
 }
 
@@ -118,7 +118,7 @@ void cast_forget(struct cast *c)
 int cast_send(struct cast *c, int n, int len)
 {
 	cast_forget(c);
-	set(&c->e, "want_len", len);
+	set_var(&c->e, "want_len", len);
 	if (c->from == CAST_LIVE)
 		return send_live(&c->e, "broadcast", n, len);
 	return send_packets(&c->e, n, len);

@@ -126,8 +126,8 @@ bool start_egress_over(struct env *e, struct kind kind, int map)
 	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 2, &opts);
 	if (!use_map(e, "targets", map) || !use_map(e, "outer", outer) || !load_object(e))
 		return false;
-	set(e, "nr_keys", 1);
-	set(e, "flags", XDP_DROP);
+	set_var(e, "nr_keys", 1);
+	set_var(e, "flags", XDP_DROP);
 	return true;
 }
 
@@ -147,8 +147,8 @@ void forget_logs(struct env *e)
 	forget_received(e);
 	memset(run_of(e, 0), 0, sizeof(struct run) * LOG_MAX);
 	memset(sight_of(e, 0), 0, sizeof(struct sight) * LOG_MAX);
-	set(e, "nr_runs", 0);
-	set(e, "nr_sights", 0);
+	set_var(e, "nr_runs", 0);
+	set_var(e, "nr_sights", 0);
 }
 
 int send_new(struct env *e, int n, int len)

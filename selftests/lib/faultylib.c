@@ -125,7 +125,7 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 	    !trace_start(e) || !make_faulty("s0") ||
 	    !attach(e, "s0", c->frags ? "broadcast_frags" : "broadcast", e->generic))
 		return false;
-	set(e, "flags", 0);
+	set_var(e, "flags", 0);
 	for (i = 0; i < n; i++) {
 		snprintf(dev, sizeof(dev), "f%d", i);
 		if (!make_faulty(dev) || !attach(e, dev, "look_at", true))
@@ -139,16 +139,16 @@ int faulty_send(struct cast *c, int n, int len)
 	int err, i;
 
 	cast_forget(c);
-	set(&c->e, "want_len", len);
+	set_var(&c->e, "want_len", len);
 	if (!turn("s0", "hold", 1))
 		return -errno;
 	err = send_on(c->e.sock, "s0", 0, n, len);
 	if (!turn("s0", "hold", 0))
 		return -errno;
 	/* Softirqs may lag behind, but they are not interrupted here. */
-	for (i = 0; i < 20000 && !err && get(&c->e, "seen") < (__u64)n; i++)
+	for (i = 0; i < 20000 && !err && get_var(&c->e, "seen") < (__u64)n; i++)
 		usleep(1000);
-	return err ?: get(&c->e, "seen") == (__u64)n ? 0 : -ETIMEDOUT;
+	return err ?: get_var(&c->e, "seen") == (__u64)n ? 0 : -ETIMEDOUT;
 }
 
 /* On another CPU: there it stays in softirqs until the poll goes on. */
@@ -163,7 +163,7 @@ bool faulty_send_until(struct cast *c, pthread_t *thread, int n, int len, int st
 	int i;
 
 	cast_forget(c);
-	set(&c->e, "want_len", len);
+	set_var(&c->e, "want_len", len);
 	if (!turn("s0", "pause", stop) || !turn("s0", "hold", 1) ||
 	    send_on(c->e.sock, "s0", 0, n, len) ||
 	    pthread_create(thread, NULL, release, c))
@@ -180,9 +180,9 @@ bool faulty_go_on(struct cast *c, pthread_t thread, int n)
 
 	if (!turn("s0", "pause", 0) || pthread_join(thread, &ok) || !ok)
 		return false;
-	for (i = 0; i < 20000 && get(&c->e, "seen") < (__u64)n; i++)
+	for (i = 0; i < 20000 && get_var(&c->e, "seen") < (__u64)n; i++)
 		usleep(1000);
-	return get(&c->e, "seen") == (__u64)n;
+	return get_var(&c->e, "seen") == (__u64)n;
 }
 
 bool some_got(struct cast *c, const char *dev, __u64 n)

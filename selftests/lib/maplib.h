@@ -20,12 +20,12 @@ static __u32 devs[NDEVS];
 /* References to the module with no map of ours there. */
 static int base_refs;
 
-static inline int set(int fd, __u32 key, __u32 ifindex, __u64 flags)
+static inline int set_elem(int fd, __u32 key, __u32 ifindex, __u64 flags)
 {
 	return bpf_map_update_elem(fd, &key, &ifindex, flags);
 }
 
-static inline int set8(int fd, __u32 key, __u32 ifindex, int prog_fd)
+static inline int set_elem8(int fd, __u32 key, __u32 ifindex, int prog_fd)
 {
 	struct bpf_devmap_val val = { .ifindex = ifindex, .bpf_prog.fd = prog_fd };
 
@@ -33,7 +33,7 @@ static inline int set8(int fd, __u32 key, __u32 ifindex, int prog_fd)
 }
 
 /* The ifindex, or -errno. */
-static inline int get(int fd, __u32 key)
+static inline int get_elem(int fd, __u32 key)
 {
 	struct bpf_devmap_val val = {};
 	int err = bpf_map_lookup_elem(fd, &key, &val);
@@ -41,7 +41,7 @@ static inline int get(int fd, __u32 key)
 	return err ?: (int)val.ifindex;
 }
 
-static inline int del(int fd, __u32 key)
+static inline int del_elem(int fd, __u32 key)
 {
 	return bpf_map_delete_elem(fd, &key);
 }

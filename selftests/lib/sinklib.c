@@ -68,8 +68,8 @@ int send_numbered(struct env *e, const char *dev, unsigned int first, int n)
 {
 	if (e->generic)
 		return send_on(e->sock, dev, first, n, NUMBERED_LEN);
-	set(e, "feed_to", if_nametoindex(dev));
-	set(e, "feed_nr", first);
+	set_var(e, "feed_to", if_nametoindex(dev));
+	set_var(e, "feed_nr", first);
 	return send_live(e, "feed", n, NUMBERED_LEN);
 }
 

@@ -139,12 +139,12 @@ void *global(struct env *e, const char *name)
 	abort();
 }
 
-void set(struct env *e, const char *name, __u64 value)
+void set_var(struct env *e, const char *name, __u64 value)
 {
 	*(volatile __u64 *)global(e, name) = value;
 }
 
-__u64 get(struct env *e, const char *name)
+__u64 get_var(struct env *e, const char *name)
 {
 	return *(volatile __u64 *)global(e, name);
 }
@@ -278,7 +278,7 @@ __u64 received(struct env *e, const char *dev)
 void forget_received(struct env *e)
 {
 	memset(global(e, "received"), 0, sizeof(__u64) * DEVICES * QUEUES);
-	set(e, "seen", 0);
+	set_var(e, "seen", 0);
 }
 
 bool arrive_at(struct env *e, const char *dev, __u64 want)
@@ -295,9 +295,9 @@ bool all_seen(struct env *e, __u64 want)
 {
 	int i;
 
-	for (i = 0; i < 20000 && get(e, "seen") < want; i++)
+	for (i = 0; i < 20000 && get_var(e, "seen") < want; i++)
 		usleep(500);
-	return get(e, "seen") >= want;
+	return get_var(e, "seen") >= want;
 }
 
 __u64 settled(struct env *e, const char *dev, __u64 want)

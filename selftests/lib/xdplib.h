@@ -114,8 +114,8 @@ bool make_target(struct env *e, const char *dev, const char *peer);
 
 /* Variables of the programs, by their names. */
 void *global(struct env *e, const char *name);
-void set(struct env *e, const char *name, __u64 value);
-__u64 get(struct env *e, const char *name);
+void set_var(struct env *e, const char *name, __u64 value);
+__u64 get_var(struct env *e, const char *name);
 
 /* Lets a key of the map under test lead to a device; deletes it. */
 bool put(struct env *e, __u32 key, const char *dev);
