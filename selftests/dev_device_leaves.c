@@ -15,47 +15,20 @@
 #include <sys/wait.h>
 
 #include "harness.h"
-#include "kinds.h"
-#include "netlib.h"
-#include "testlib.h"
+#include "maplib.h"
 
 #define MAP_SIZE 8
 #define MANY 64
 
-static int put(int map, __u32 key, __u32 ifindex, __u64 flags)
-{
-	return bpf_map_update_elem(map, &key, &ifindex, flags) ? -errno : 0;
-}
-
 static int put_dev(int map, __u32 key, const char *dev)
 {
-	return put(map, key, if_nametoindex(dev), BPF_ANY);
+	return set_elem(map, key, if_nametoindex(dev), BPF_ANY);
 }
 
-/* The ifindex that a key leads to, or -errno. */
-static int get(int map, __u32 key)
-{
-	__u32 ifindex;
-
-	return bpf_map_lookup_elem(map, &key, &ifindex) ? -errno : (int)ifindex;
-}
-
-static int del(int map, __u32 key)
-{
-	return bpf_map_delete_elem(map, &key) ? -errno : 0;
-}
-
-/* How many keys get_next_key lists. */
+/* Keys that a walk lists. */
 static int keys(int map)
 {
-	__u32 key, *prev = NULL;
-	int n = 0;
-
-	while (n < 10000 && !bpf_map_get_next_key(map, prev, &key)) {
-		prev = &key;
-		n++;
-	}
-	return n;
+	return count_keys(map, 10000);
 }
 
 FIXTURE(events)
@@ -104,13 +77,13 @@ TEST_F(events, unregister)
 		for (k = 0; k < MAP_SIZE; k++)
 			ASSERT_EQ(put_dev(maps[i], k, k % 2 ? "d1" : "d0"), 0);
 	}
-	EXPECT_EQ(get(self->map, 0), if_nametoindex("d0"));
+	EXPECT_EQ(get_elem(self->map, 0), if_nametoindex("d0"));
 	EXPECT_EQ(keys(self->map), MAP_SIZE);
 
 	ASSERT_TRUE(ip("link del d0\n"));
 	for (i = 0; i < 4; i++)
 		for (k = 0; k < MAP_SIZE; k++)
-			EXPECT_EQ(get(maps[i], k), k % 2 ? other : -ENOENT);
+			EXPECT_EQ(get_elem(maps[i], k), k % 2 ? other : -ENOENT);
 	EXPECT_EQ(keys(self->map), hash ? MAP_SIZE / 2 : MAP_SIZE);
 	EXPECT_EQ(keys(maps[1]), MAP_SIZE);
 	EXPECT_EQ(keys(maps[2]), MAP_SIZE / 2);
@@ -118,7 +91,7 @@ TEST_F(events, unregister)
 	ASSERT_TRUE(ip("link del d1\n"));
 	for (i = 0; i < 4; i++)
 		for (k = 0; k < MAP_SIZE; k++)
-			EXPECT_EQ(get(maps[i], k), -ENOENT);
+			EXPECT_EQ(get_elem(maps[i], k), -ENOENT);
 	EXPECT_EQ(keys(self->map), hash ? 0 : MAP_SIZE);
 	EXPECT_EQ(keys(maps[2]), 0);
 	for (i = 1; i < 4; i++)
@@ -136,19 +109,20 @@ TEST_F(events, operations_on_gone_keys)
 		ASSERT_EQ(put_dev(self->map, k, "d0"), 0);
 	ASSERT_TRUE(ip("link del d0\n"));
 
-	EXPECT_EQ(del(self->map, 0), hash ? -ENOENT : 0);
-	EXPECT_EQ(put(self->map, 1, 1, BPF_NOEXIST), hash ? 0 : -EEXIST);
-	EXPECT_EQ(get(self->map, 1), hash ? 1 : -ENOENT);
-	EXPECT_EQ(put(self->map, 2, 1, BPF_ANY), 0);
-	EXPECT_EQ(get(self->map, 2), 1);
+	EXPECT_EQ(del_elem(self->map, 0), hash ? -ENOENT : 0);
+	EXPECT_EQ(set_elem(self->map, 1, 1, BPF_NOEXIST), hash ? 0 : -EEXIST);
+	EXPECT_EQ(get_elem(self->map, 1), hash ? 1 : -ENOENT);
+	EXPECT_EQ(set_elem(self->map, 2, 1, BPF_ANY), 0);
+	EXPECT_EQ(get_elem(self->map, 2), 1);
 	/*
 	 * INTENDED DIFFERENCE: BPF_EXIST on a missing key of a stock hash makes
 	 * the key; a claimed one says ENOENT, as documented.
 	 */
-	EXPECT_EQ(put(self->map, 3, 1, BPF_EXIST), hash && variant->kind.claimed ? -ENOENT : 0);
-	EXPECT_EQ(del(self->map, 1), 0);
-	EXPECT_EQ(del(self->map, 2), 0);
-	EXPECT_EQ(get(self->map, 2), -ENOENT);
+	EXPECT_EQ(set_elem(self->map, 3, 1, BPF_EXIST),
+		  hash && variant->kind.claimed ? -ENOENT : 0);
+	EXPECT_EQ(del_elem(self->map, 1), 0);
+	EXPECT_EQ(del_elem(self->map, 2), 0);
+	EXPECT_EQ(get_elem(self->map, 2), -ENOENT);
 }
 
 /* A map full of a device that has gone is an empty one. */
@@ -167,8 +141,8 @@ TEST_F(events, places_are_free_again)
 		base += hash ? MAP_SIZE : 0;
 	}
 	for (k = 0; k < MAP_SIZE; k++)
-		ASSERT_EQ(put(self->map, base + k, 1, BPF_ANY), 0);
-	EXPECT_EQ(put(self->map, base + MAP_SIZE, 1, BPF_ANY), -E2BIG);
+		ASSERT_EQ(set_elem(self->map, base + k, 1, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, base + MAP_SIZE, 1, BPF_ANY), -E2BIG);
 	EXPECT_EQ(keys(self->map), MAP_SIZE);
 }
 
@@ -179,16 +153,16 @@ TEST_F(events, same_ifindex)
 
 	for (round = 0; round < 5; round++) {
 		ASSERT_TRUE(ip("link add d0 index 77 type dummy\n"));
-		EXPECT_EQ(get(self->map, 3), -ENOENT);
-		ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
-		EXPECT_EQ(get(self->map, 3), 77);
+		EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
+		ASSERT_EQ(set_elem(self->map, 3, 77, BPF_ANY), 0);
+		EXPECT_EQ(get_elem(self->map, 3), 77);
 		ASSERT_TRUE(ip("link del d0\nlink add d0 index 77 type dummy\n"));
-		EXPECT_EQ(get(self->map, 3), -ENOENT);
-		ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
-		EXPECT_EQ(get(self->map, 3), 77);
+		EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
+		ASSERT_EQ(set_elem(self->map, 3, 77, BPF_ANY), 0);
+		EXPECT_EQ(get_elem(self->map, 3), 77);
 		ASSERT_TRUE(ip("link del d0\n"));
-		EXPECT_EQ(put(self->map, 3, 77, BPF_ANY), -EINVAL);
-		EXPECT_EQ(get(self->map, 3), -ENOENT);
+		EXPECT_EQ(set_elem(self->map, 3, 77, BPF_ANY), -EINVAL);
+		EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 	}
 }
 
@@ -199,11 +173,11 @@ TEST_F(events, replaced)
 	ASSERT_EQ(put_dev(self->map, 3, "d0"), 0);
 	ASSERT_EQ(put_dev(self->map, 3, "d1"), 0);
 	ASSERT_TRUE(ip("link del d0\n"));
-	EXPECT_EQ(get(self->map, 3), if_nametoindex("d1"));
+	EXPECT_EQ(get_elem(self->map, 3), if_nametoindex("d1"));
 	ASSERT_EQ(put_dev(self->map, 3, "d1"), 0);
-	EXPECT_EQ(get(self->map, 3), if_nametoindex("d1"));
+	EXPECT_EQ(get_elem(self->map, 3), if_nametoindex("d1"));
 	ASSERT_TRUE(ip("link del d1\n"));
-	EXPECT_EQ(get(self->map, 3), -ENOENT);
+	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 }
 
 /* Neither being down nor another name takes a device out. */
@@ -213,12 +187,12 @@ TEST_F(events, other_events)
 
 	ASSERT_TRUE(ip("link add d0 type dummy\nlink set d0 up\n"));
 	ifindex = if_nametoindex("d0");
-	ASSERT_EQ(put(self->map, 3, ifindex, BPF_ANY), 0);
+	ASSERT_EQ(set_elem(self->map, 3, ifindex, BPF_ANY), 0);
 	ASSERT_TRUE(ip("link set d0 down\nlink set d0 name d9\nlink set d9 mtu 900\n"
 		       "link set d9 up\n"));
-	EXPECT_EQ(get(self->map, 3), ifindex);
+	EXPECT_EQ(get_elem(self->map, 3), ifindex);
 	ASSERT_TRUE(ip("link del d9\n"));
-	EXPECT_EQ(get(self->map, 3), -ENOENT);
+	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 }
 
 /* A namespace beside the test's own; the caller stays where it is. */
@@ -260,22 +234,22 @@ TEST_F(events, moved_to_other_namespace)
 
 	ASSERT_GE(net, 0);
 	ASSERT_TRUE(ip("link add d0 index 77 type dummy\n"));
-	ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
+	ASSERT_EQ(set_elem(self->map, 3, 77, BPF_ANY), 0);
 	ASSERT_TRUE(move("d0", self->net, net, self->net));
-	EXPECT_EQ(get(self->map, 3), -ENOENT);
-	EXPECT_EQ(put(self->map, 3, 77, BPF_ANY), -EINVAL);
+	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
+	EXPECT_EQ(set_elem(self->map, 3, 77, BPF_ANY), -EINVAL);
 
 	/* in the map from there, until it comes home */
 	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
-	EXPECT_EQ(put(self->map, 4, 77, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, 4, 77, BPF_ANY), 0);
 	ASSERT_EQ(setns(self->net, CLONE_NEWNET), 0);
-	EXPECT_EQ(get(self->map, 4), 77);
+	EXPECT_EQ(get_elem(self->map, 4), 77);
 	ASSERT_TRUE(move("d0", net, self->net, self->net));
-	EXPECT_EQ(get(self->map, 3), -ENOENT);
-	EXPECT_EQ(get(self->map, 4), -ENOENT);
+	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
+	EXPECT_EQ(get_elem(self->map, 4), -ENOENT);
 
-	ASSERT_EQ(put(self->map, 3, 77, BPF_ANY), 0);
-	EXPECT_EQ(get(self->map, 3), 77);
+	ASSERT_EQ(set_elem(self->map, 3, 77, BPF_ANY), 0);
+	EXPECT_EQ(get_elem(self->map, 3), 77);
 	ASSERT_TRUE(ip("link del d0\n"));
 	close(net);
 }
@@ -289,23 +263,23 @@ TEST_F(events, callers_namespace)
 	ASSERT_TRUE(ip("link add d0 index 77 type dummy\nlink add d1 index 79 type dummy\n"));
 	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
 	ASSERT_TRUE(ip("link add d0 index 78 type dummy\nlink add d2 index 79 type dummy\n"));
-	EXPECT_EQ(put(self->map, 0, 77, BPF_ANY), -EINVAL);
-	EXPECT_EQ(put(self->map, 1, 78, BPF_ANY), 0);
-	EXPECT_EQ(put(self->map, 2, 79, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, 0, 77, BPF_ANY), -EINVAL);
+	EXPECT_EQ(set_elem(self->map, 1, 78, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, 2, 79, BPF_ANY), 0);
 	ASSERT_EQ(setns(self->net, CLONE_NEWNET), 0);
-	EXPECT_EQ(put(self->map, 0, 77, BPF_ANY), 0);
-	EXPECT_EQ(put(self->map, 3, 78, BPF_ANY), -EINVAL);
-	EXPECT_EQ(put(self->map, 3, 79, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, 0, 77, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, 3, 78, BPF_ANY), -EINVAL);
+	EXPECT_EQ(set_elem(self->map, 3, 79, BPF_ANY), 0);
 
 	/* two devices of one ifindex: one leaves, the other one stays */
 	ASSERT_TRUE(ip("link del d1\n"));
-	EXPECT_EQ(get(self->map, 2), 79);
-	EXPECT_EQ(get(self->map, 3), -ENOENT);
+	EXPECT_EQ(get_elem(self->map, 2), 79);
+	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
 	ASSERT_TRUE(ip("link del d2\n"));
-	EXPECT_EQ(get(self->map, 0), 77);
-	EXPECT_EQ(get(self->map, 1), 78);
-	EXPECT_EQ(get(self->map, 2), -ENOENT);
+	EXPECT_EQ(get_elem(self->map, 0), 77);
+	EXPECT_EQ(get_elem(self->map, 1), 78);
+	EXPECT_EQ(get_elem(self->map, 2), -ENOENT);
 	close(net);
 }
 
@@ -331,13 +305,13 @@ TEST_F(events, namespace_deleted)
 
 	/* a work item of the kernel's ends it */
 	for (i = 0; i < 1000; i++) {
-		if (get(self->map, 0) == -ENOENT && get(self->map, 1) == -ENOENT &&
-		    get(self->map, 2) == -ENOENT && get(self->map, 3) == -ENOENT)
+		if (get_elem(self->map, 0) == -ENOENT && get_elem(self->map, 1) == -ENOENT &&
+		    get_elem(self->map, 2) == -ENOENT && get_elem(self->map, 3) == -ENOENT)
 			break;
 		usleep(10000);
 	}
 	EXPECT_LT(i, 1000);
-	EXPECT_EQ(put(self->map, 0, 1, BPF_ANY), 0);
+	EXPECT_EQ(set_elem(self->map, 0, 1, BPF_ANY), 0);
 }
 
 TEST_F(events, many_maps)
@@ -354,7 +328,7 @@ TEST_F(events, many_maps)
 	ASSERT_TRUE(ip("link del v0\n"));
 	for (i = 0; i < MANY; i++)
 		for (k = 0; k < 4; k++)
-			EXPECT_EQ(get(maps[i], i + 100 * k), -ENOENT);
+			EXPECT_EQ(get_elem(maps[i], i + 100 * k), -ENOENT);
 	for (i = 0; i < MANY; i++)
 		close(maps[i]);
 }
@@ -401,9 +375,9 @@ TEST_F(events, come_and_go)
 
 	for (i = 0; i < 12; i++) {
 		ASSERT_TRUE(ip("link add d%d index %d type dummy\n", i, 100 + i % 3));
-		ASSERT_EQ(put(self->map, i % MAP_SIZE, 100 + i % 3, BPF_ANY), 0);
+		ASSERT_EQ(set_elem(self->map, i % MAP_SIZE, 100 + i % 3, BPF_ANY), 0);
 		ASSERT_TRUE(ip("link del d%d\n", i));
-		ASSERT_EQ(get(self->map, i % MAP_SIZE), -ENOENT);
+		ASSERT_EQ(get_elem(self->map, i % MAP_SIZE), -ENOENT);
 	}
 }
 
@@ -424,8 +398,8 @@ TEST_F(events, driver_unloaded)
 			usleep(100000);
 		}
 		EXPECT_LT(try, 20);
-		EXPECT_EQ(get(self->map, 0), -ENOENT);
-		EXPECT_EQ(get(self->map, 5), -ENOENT);
+		EXPECT_EQ(get_elem(self->map, 0), -ENOENT);
+		EXPECT_EQ(get_elem(self->map, 5), -ENOENT);
 	}
 }
 

@@ -14,31 +14,10 @@
 #include <sys/syscall.h>
 
 #include "harness.h"
-#include "testlib.h"
+#include "maplib.h"
 
-/* References to the module with no map of ours there. */
-static int base_refs;
 /* Pairs of veth: a0 and b0, a1 and b1. */
 static __u32 a[2], b[2];
-
-static int set(int fd, __u32 key, __u32 value)
-{
-	return bpf_map_update_elem(fd, &key, &value, BPF_ANY);
-}
-
-static int del(int fd, __u32 key)
-{
-	return bpf_map_delete_elem(fd, &key);
-}
-
-/* The inner map's id, or -errno. */
-static int get(int fd, __u32 key)
-{
-	__u32 value = 0;
-	int err = bpf_map_lookup_elem(fd, &key, &value);
-
-	return err ?: (int)value;
-}
 
 static __u32 map_id(int fd)
 {
@@ -140,14 +119,14 @@ TEST_F(inner, matching)
 	int other = make_map(variant->claimed, variant->type, 4);
 
 	ASSERT_LE(0, other);
-	EXPECT_EQ(0, set(self->outer, 0, self->template));
-	EXPECT_EQ(0, set(self->outer, 1, other));
-	EXPECT_EQ(map_id(self->template), get(self->outer, 0));
-	EXPECT_EQ(map_id(other), get(self->outer, 1));
-	EXPECT_EQ(0, set(self->outer, 0, other));
-	EXPECT_EQ(map_id(other), get(self->outer, 0));
-	EXPECT_EQ(0, del(self->outer, 0));
-	EXPECT_EQ(-ENOENT, get(self->outer, 0));
+	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->outer, 1, other, BPF_ANY));
+	EXPECT_EQ(map_id(self->template), get_elem(self->outer, 0));
+	EXPECT_EQ(map_id(other), get_elem(self->outer, 1));
+	EXPECT_EQ(0, set_elem(self->outer, 0, other, BPF_ANY));
+	EXPECT_EQ(map_id(other), get_elem(self->outer, 0));
+	EXPECT_EQ(0, del_elem(self->outer, 0));
+	EXPECT_EQ(-ENOENT, get_elem(self->outer, 0));
 	close(other);
 }
 
@@ -156,12 +135,12 @@ TEST_F(inner, other_kind)
 	int other = make_map(!variant->claimed, variant->type, 4);
 
 	ASSERT_LE(0, other);
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, other));
-	EXPECT_EQ(-ENOENT, get(self->outer, 0));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
+	EXPECT_EQ(-ENOENT, get_elem(self->outer, 0));
 	/* What is there stays. */
-	EXPECT_EQ(0, set(self->outer, 0, self->template));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, other));
-	EXPECT_EQ(map_id(self->template), get(self->outer, 0));
+	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
+	EXPECT_EQ(map_id(self->template), get_elem(self->outer, 0));
 	close(other);
 	EXPECT_TRUE(module_refs_become(base_refs + 2 * variant->claimed));
 }
@@ -175,12 +154,12 @@ TEST_F(inner, other_type)
 	ASSERT_LE(0, other);
 	ASSERT_LE(0, different);
 	ASSERT_LE(0, array);
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, other));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, different));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, array));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, self->outer));
-	EXPECT_EQ(-EBADF, set(self->outer, 0, 999));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, 0));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, different, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, array, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, self->outer, BPF_ANY));
+	EXPECT_EQ(-EBADF, set_elem(self->outer, 0, 999, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, 0, BPF_ANY));
 	close(array);
 	close(different);
 	close(other);
@@ -197,11 +176,11 @@ TEST_F(inner, attributes)
 	ASSERT_LE(0, value8);
 	ASSERT_LE(0, numa);
 	ASSERT_LE(0, write_only);
-	EXPECT_EQ(0, set(self->outer, 0, larger));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, value8));
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, numa));
+	EXPECT_EQ(0, set_elem(self->outer, 0, larger, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, value8, BPF_ANY));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, numa, BPF_ANY));
 	/* That one is of the descriptor. */
-	EXPECT_EQ(0, set(self->outer, 0, write_only));
+	EXPECT_EQ(0, set_elem(self->outer, 0, write_only, BPF_ANY));
 	close(larger);
 	close(value8);
 	close(numa);
@@ -214,13 +193,13 @@ TEST_F(inner, pins_module)
 	int other = make_map(variant->claimed, variant->type, 4);
 
 	ASSERT_LE(0, other);
-	EXPECT_EQ(0, set(self->outer, 0, other));
+	EXPECT_EQ(0, set_elem(self->outer, 0, other, BPF_ANY));
 	close(other);
 	close(self->template);
 	self->template = -1;
 	/* The one inside, and the description. */
 	EXPECT_TRUE(module_refs_become(base_refs + 2 * variant->claimed));
-	EXPECT_EQ(0, del(self->outer, 0));
+	EXPECT_EQ(0, del_elem(self->outer, 0));
 	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
 	usleep(200000);
 	EXPECT_EQ(base_refs + variant->claimed, module_refs());
@@ -231,7 +210,7 @@ TEST_F(inner, pins_module)
 	/* A map made now still goes in. */
 	other = make_map(variant->claimed, variant->type, 4);
 	ASSERT_LE(0, other);
-	EXPECT_EQ(0, set(self->outer, 3, other));
+	EXPECT_EQ(0, set_elem(self->outer, 3, other, BPF_ANY));
 	close(other);
 
 	close(self->outer);
@@ -242,13 +221,13 @@ TEST_F(inner, pins_module)
 /* Inner maps are freed with the outer map. */
 TEST_F(inner, outer_goes_first)
 {
-	EXPECT_EQ(0, set(self->outer, 0, self->template));
-	EXPECT_EQ(0, set(self->outer, 1, self->template));
-	EXPECT_EQ(0, set(self->template, 1, a[0]));
+	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->outer, 1, self->template, BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->template, 1, a[0], BPF_ANY));
 	close(self->outer);
 	self->outer = -1;
 	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
-	EXPECT_EQ(a[0], get(self->template, 1));
+	EXPECT_EQ(a[0], get_elem(self->template, 1));
 }
 
 TEST_F(inner, policy_changes_meanwhile)
@@ -260,12 +239,12 @@ TEST_F(inner, policy_changes_meanwhile)
 	other = bpf_map_create(variant->type, variant->claimed ? "rm_test" : "st_test", 4, 4, 4,
 			       NULL);
 	EXPECT_LE(0, other);
-	EXPECT_EQ(-EINVAL, set(self->outer, 0, other));
-	EXPECT_EQ(0, set(self->outer, 0, self->template));
+	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
 	outer = make_outer(variant->outer_type, self->template);
 	EXPECT_LE(0, outer);
-	EXPECT_EQ(-EINVAL, set(outer, 0, other));
-	EXPECT_EQ(0, set(outer, 0, self->template));
+	EXPECT_EQ(-EINVAL, set_elem(outer, 0, other, BPF_ANY));
+	EXPECT_EQ(0, set_elem(outer, 0, self->template, BPF_ANY));
 	EXPECT_TRUE(write_str(MODULE_DIR "/parameters/claim", "rm_*\n"));
 	close(outer);
 	close(other);
@@ -323,7 +302,7 @@ static void *swap_inner(void *arg)
 
 	/* In no order: turns may come in step with the packets'. */
 	while (!*s->stop) {
-		s->failed += !!set(s->outer, 0, s->inner[rand_r(&state) % 2]);
+		s->failed += !!set_elem(s->outer, 0, s->inner[rand_r(&state) % 2], BPF_ANY);
 		s->done++;
 	}
 	return NULL;
@@ -408,7 +387,7 @@ TEST_F(inner, redirect)
 	for (i = 0; i < 2; i++) {
 		s.inner[i] = make_map(variant->claimed, variant->type, 4);
 		ASSERT_LE(0, s.inner[i]);
-		ASSERT_EQ(0, set(s.inner[i], 1, a[i]));
+		ASSERT_EQ(0, set_elem(s.inner[i], 1, a[i], BPF_ANY));
 	}
 	obj = load_programs(self->outer);
 	ASSERT_NE(NULL, obj);
@@ -418,10 +397,10 @@ TEST_F(inner, redirect)
 					    XDP_FLAGS_DRV_MODE, NULL));
 
 	EXPECT_EQ(XDP_DROP, run_once(prog));
-	EXPECT_EQ(0, set(self->outer, 0, self->template));
+	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
 	EXPECT_EQ(XDP_ABORTED, run_once(prog));
 	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(0, set(self->outer, 0, s.inner[i]));
+		EXPECT_EQ(0, set_elem(self->outer, 0, s.inner[i], BPF_ANY));
 		EXPECT_EQ(XDP_REDIRECT, run_once(prog));
 		EXPECT_EQ(0, run_live(prog, 100));
 		settle();
@@ -429,9 +408,9 @@ TEST_F(inner, redirect)
 		EXPECT_EQ(i ? 100 : 0, arrived(obj, 1));
 	}
 	/* Not the outer one's business. */
-	EXPECT_EQ(0, del(s.inner[1], 1));
+	EXPECT_EQ(0, del_elem(s.inner[1], 1));
 	EXPECT_EQ(XDP_ABORTED, run_once(prog));
-	EXPECT_EQ(0, set(s.inner[1], 1, a[1]));
+	EXPECT_EQ(0, set_elem(s.inner[1], 1, a[1], BPF_ANY));
 	EXPECT_EQ(XDP_REDIRECT, run_once(prog));
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, swap_inner, &s));
@@ -489,7 +468,7 @@ static void *make_outers(void *arg)
 	while (!*m->stop) {
 		fd = make_outer(m->outer_type, m->template);
 		m->failed += fd < 0;
-		m->failed += !!set(fd, 0, m->template);
+		m->failed += !!set_elem(fd, 0, m->template, BPF_ANY);
 		/* One that fails in between. */
 		nested = make_outer(m->outer_type, fd);
 		m->failed += nested != -EINVAL;
@@ -540,8 +519,8 @@ TEST(other_templates)
 		outer = make_outer(outers[i / 4], template);
 		/* Not all types can be inside. */
 		if (outer >= 0) {
-			EXPECT_EQ(0, set(outer, 0, template));
-			EXPECT_EQ(-EINVAL, set(outer, 0, claimed));
+			EXPECT_EQ(0, set_elem(outer, 0, template, BPF_ANY));
+			EXPECT_EQ(-EINVAL, set_elem(outer, 0, claimed, BPF_ANY));
 		} else {
 			EXPECT_EQ(-ENOTSUPP, outer);
 		}
@@ -555,15 +534,11 @@ TEST(other_templates)
 
 int main(int argc, char **argv)
 {
-	int i;
+	int i, ret;
 
-	if (!can_test())
-		return KSFT_SKIP;
-	base_refs = module_refs();
-	if (unshare(CLONE_NEWNET)) {
-		printf("1..0 # SKIP no network namespaces\n");
-		return KSFT_SKIP;
-	}
+	ret = maps_begin();
+	if (ret)
+		return ret;
 	for (i = 0; i < 2; i++) {
 		if (!sh("ip link add a%d type veth peer name b%d", i, i) ||
 		    !sh("ip link set a%d up && ip link set b%d up", i, i)) {

@@ -86,12 +86,12 @@ static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 		EXPECT_LT(least, (task)->done);				\
 	} while (0)
 
-/* For main(): 0, or the exit status, when there is nothing to be tested. */
-static inline int maps_setup(void)
+/*
+ * For main(): a network namespace of the test's own, which is still empty; 0, or the
+ * exit status when nothing can be tested.
+ */
+static inline int maps_begin(void)
 {
-	char name[IFNAMSIZ];
-	int i;
-
 	if (!can_test())
 		return KSFT_SKIP;
 	base_refs = module_refs();
@@ -99,6 +99,18 @@ static inline int maps_setup(void)
 		printf("1..0 # SKIP no network namespaces\n");
 		return KSFT_SKIP;
 	}
+	return 0;
+}
+
+/* The same, with the devices. */
+static inline int maps_setup(void)
+{
+	char name[IFNAMSIZ];
+	int i, ret;
+
+	ret = maps_begin();
+	if (ret)
+		return ret;
 	for (i = 0; i < NDEVS; i++) {
 		snprintf(name, sizeof(name), "dev%d", i);
 		if (!sh("ip link add %s type dummy", name)) {
