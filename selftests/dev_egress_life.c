@@ -10,59 +10,13 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-#include "harness.h"
-#include "egresslib.h"
+#include "egress_map.h"
 
-#define MAP_SIZE 8
 #define MANY 40
 #define VERY_MANY 400
 
-FIXTURE(life)
-{
-	int map;
-	int prog;	/* a good one */
-	__u32 id;
-	__u32 dev[2];
-	bool hash;
-};
-
-FIXTURE_VARIANT(life)
-{
-	struct kind kind;
-};
-
-MAP_KINDS(life);
-
-FIXTURE_SETUP(life)
-{
-	ASSERT_TRUE(module_refs_become(0));
-	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-	ASSERT_TRUE(ip("link add d0 type dummy\nlink add d1 type dummy\n"));
-	self->dev[0] = if_nametoindex("d0");
-	self->dev[1] = if_nametoindex("d1");
-	self->hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
-	self->map = new_map(&variant->kind, MAP_SIZE);
-	ASSERT_GE(self->map, 0);
-	self->prog = make_egress(XDP_PASS);
-	ASSERT_GE(self->prog, 0);
-	self->id = prog_id(self->prog);
-}
-
-FIXTURE_TEARDOWN(life)
-{
-	close(self->map);
-	close(self->prog);
-	EXPECT_TRUE(prog_goes(self->id));
-	EXPECT_TRUE(module_refs_become(0));
-}
-
-static int del_key(int map, __u32 key)
-{
-	return bpf_map_delete_elem(map, &key) ? -errno : 0;
-}
-
 /* The entry keeps the program, though nobody else does. */
-TEST_F(life, entry_keeps_program)
+TEST_F(egress_map, entry_keeps_program)
 {
 	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
 	close(self->prog);
@@ -86,7 +40,7 @@ TEST_F(life, entry_keeps_program)
 }
 
 /* Each new program in place of the last one, which goes. */
-TEST_F(life, replaced)
+TEST_F(egress_map, replaced)
 {
 	__u32 id, last = self->id;
 	int i, prog;
@@ -113,7 +67,7 @@ TEST_F(life, replaced)
 }
 
 /* All the ways an entry can go. */
-TEST_F(life, entry_goes)
+TEST_F(egress_map, entry_goes)
 {
 	const __u32 key = 3;
 	int way, prog;
@@ -170,7 +124,7 @@ TEST_F(life, entry_goes)
 }
 
 /* A device goes while entries, maps and fds that name the program stay. */
-TEST_F(life, device_goes_program_stays)
+TEST_F(egress_map, device_goes_program_stays)
 {
 	int other = new_map(&variant->kind, MAP_SIZE);
 
@@ -191,7 +145,7 @@ TEST_F(life, device_goes_program_stays)
 }
 
 /* Programs go with the namespace of their devices, and with an outer map. */
-TEST_F(life, namespace_goes)
+TEST_F(egress_map, namespace_goes)
 {
 	int status;
 	pid_t pid;
@@ -213,7 +167,7 @@ TEST_F(life, namespace_goes)
 	EXPECT_EQ(value_id(self->map, 2), -ENOENT);
 }
 
-TEST_F(life, inner_map_goes)
+TEST_F(egress_map, inner_map_goes)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = self->map);
 	__u32 key = 0;
@@ -235,7 +189,7 @@ TEST_F(life, inner_map_goes)
 }
 
 /* Many programs on one device: each entry knows its own. */
-TEST_F(life, many_programs_one_device)
+TEST_F(egress_map, many_programs_one_device)
 {
 	int map = new_map(&variant->kind, MANY);
 	__u32 id[MANY];
@@ -273,7 +227,7 @@ TEST_F(life, many_programs_one_device)
  * Updates in a row, each with a program of its own, as fast as it goes: they
  * may not sleep, so what they need of memory has to be there.
  */
-TEST_F(life, very_many_in_a_row)
+TEST_F(egress_map, very_many_in_a_row)
 {
 	int map = new_map(&variant->kind, VERY_MANY);
 	int i, round, prog[VERY_MANY];
@@ -302,7 +256,7 @@ TEST_F(life, very_many_in_a_row)
 		EXPECT_TRUE(prog_goes(id[i]));
 }
 
-TEST_F(life, many_devices_one_program)
+TEST_F(egress_map, many_devices_one_program)
 {
 	int map = new_map(&variant->kind, MANY);
 	char name[IFNAMSIZ];

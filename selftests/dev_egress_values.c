@@ -10,52 +10,10 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
-#include <sched.h>
 
-#include "harness.h"
-#include "egresslib.h"
+#include "egress_map.h"
 
-#define MAP_SIZE 8
 #define NO_DEV 1000000
-
-FIXTURE(values)
-{
-	int map;
-	int prog;	/* a good one */
-	__u32 id;
-	__u32 dev[2];
-	bool hash;
-};
-
-FIXTURE_VARIANT(values)
-{
-	struct kind kind;
-};
-
-MAP_KINDS(values);
-
-FIXTURE_SETUP(values)
-{
-	ASSERT_TRUE(module_refs_become(0));
-	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-	ASSERT_TRUE(sh("ip link add d0 type dummy && ip link add d1 type dummy"));
-	self->dev[0] = if_nametoindex("d0");
-	self->dev[1] = if_nametoindex("d1");
-	self->hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
-	self->map = new_map(&variant->kind, MAP_SIZE);
-	ASSERT_GE(self->map, 0);
-	self->prog = make_egress(XDP_PASS);
-	ASSERT_GE(self->prog, 0);
-	self->id = prog_id(self->prog);
-}
-
-FIXTURE_TEARDOWN(values)
-{
-	close(self->map);
-	close(self->prog);
-	EXPECT_TRUE(prog_goes(self->id));
-	EXPECT_TRUE(module_refs_become(0));
-}
 
 static int put_flags(int map, __u32 key, __u32 ifindex, int prog, __u64 flags)
 {
@@ -64,12 +22,7 @@ static int put_flags(int map, __u32 key, __u32 ifindex, int prog, __u64 flags)
 	return bpf_map_update_elem(map, &key, &val, flags) ? -errno : 0;
 }
 
-static int del_key(int map, __u32 key)
-{
-	return bpf_map_delete_elem(map, &key) ? -errno : 0;
-}
-
-TEST_F(values, lookup_returns_id)
+TEST_F(egress_map, lookup_returns_id)
 {
 	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
 	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
@@ -86,7 +39,7 @@ TEST_F(values, lookup_returns_id)
 }
 
 /* No fd above 0 means no program; be it that 0 is a program. */
-TEST_F(values, no_program)
+TEST_F(egress_map, no_program)
 {
 	static const int none[] = { 0, -1, -2, INT_MIN };
 	int i, stdin_copy;
@@ -105,7 +58,7 @@ TEST_F(values, no_program)
 }
 
 /* What is no program for a device map is refused, and the entry stays. */
-TEST_F(values, wrong_programs)
+TEST_F(egress_map, wrong_programs)
 {
 	int i, bad[6];
 
@@ -136,7 +89,7 @@ TEST_F(values, wrong_programs)
 }
 
 /* A program without a device. */
-TEST_F(values, wrong_devices)
+TEST_F(egress_map, wrong_devices)
 {
 	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
 	EXPECT_EQ(put_value(self->map, 3, 0, self->prog), -EINVAL);
@@ -152,7 +105,7 @@ TEST_F(values, wrong_devices)
 }
 
 /* What else can be wrong. */
-TEST_F(values, other_errors)
+TEST_F(egress_map, other_errors)
 {
 	int k;
 
@@ -180,7 +133,7 @@ TEST_F(values, other_errors)
 }
 
 /* Whatever fails, nothing keeps the program: see the fixture's end. */
-TEST_F(values, errors_keep_nothing)
+TEST_F(egress_map, errors_keep_nothing)
 {
 	int k;
 
@@ -332,7 +285,7 @@ TEST_F(frags, refused_ones_decide_nothing)
 }
 
 /* Programs that are bound to a device, since 6.3, are for none of a map. */
-TEST_F(values, bound_to_device)
+TEST_F(egress_map, bound_to_device)
 {
 	__u32 veth;
 	int bound;
@@ -355,7 +308,7 @@ TEST_F(values, bound_to_device)
 }
 
 /* What lies behind a value of 4 bytes is nobody's business. */
-TEST_F(values, value_of_4)
+TEST_F(egress_map, value_of_4)
 {
 	int map = make_map(variant->kind.claimed, variant->kind.type, MAP_SIZE);
 	struct bpf_devmap_val val = { .bpf_prog.fd = 0x55555555 };
