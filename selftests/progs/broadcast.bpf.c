@@ -11,12 +11,7 @@
 #define NUMBERS 256
 #define CHUNK 16
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 8);
-} targets SEC(".maps");
+struct devmap targets SEC(".maps");
 
 /* Frames of devices that go to CPU 0 or 1 first, with a program there. */
 struct {

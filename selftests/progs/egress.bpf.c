@@ -16,20 +16,8 @@
 #define FRAME_MARK 46
 #define FRAME_LEN_MIN 50
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct bpf_devmap_val));
-	__uint(max_entries, 8);
-} targets SEC(".maps");
-
-/* The test puts here what has the map under test as its template. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 2);
-} outer SEC(".maps");
+struct devmap8 targets SEC(".maps");
+struct outer outer SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_CPUMAP);

@@ -7,12 +7,7 @@
 
 #define LOG_MAX 64
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct bpf_devmap_val));
-	__uint(max_entries, 8);
-} targets SEC(".maps");
+struct devmap8 targets SEC(".maps");
 
 /* How long frames were in the egress program, and how they came. */
 __u64 nr_runs;

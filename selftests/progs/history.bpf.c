@@ -6,20 +6,8 @@
  */
 #include "netlib.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct bpf_devmap_val));
-	__uint(max_entries, 8);
-} targets SEC(".maps");
-
-/* The test puts here what has the map under test as its template. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 2);
-} outer SEC(".maps");
+struct devmap8 targets SEC(".maps");
+struct outer outer SEC(".maps");
 
 /* Where the sender waits: before this frame, the first one being 1. */
 __u64 wait_before;

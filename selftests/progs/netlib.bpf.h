@@ -17,6 +17,29 @@
 #define DEVICES 256
 #define QUEUES 4
 
+/* In the place of these maps the test puts the map under test: see use_map(). */
+struct devmap {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 8);
+};
+
+struct devmap8 {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bpf_devmap_val));
+	__uint(max_entries, 8);
+};
+
+/* And in the place of this one an outer map with that as its template. */
+struct outer {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+	__uint(max_entries, 2);
+};
+
 /* Frames seen by the senders; they use keys first_key to + nr_keys - 1. */
 __u64 seen;
 __u64 first_key;

@@ -2,12 +2,7 @@
 /* Programs for dev_preempt.c: to one target, and to all. */
 #include "netlib.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 8);
-} targets SEC(".maps");
+struct devmap targets SEC(".maps");
 
 SEC("xdp")
 int unicast(struct xdp_md *ctx)

@@ -9,12 +9,7 @@
  */
 #include "sinklib.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 8);
-} targets SEC(".maps");
+struct devmap targets SEC(".maps");
 
 /*
  * What dev_device_types.c and dev_device_events.c put beside it, to test both

@@ -10,12 +10,7 @@
 enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
 /* The test puts maps of the kinds in question in the place of these two. */
-struct {
-	__uint(type, BPF_MAP_TYPE_DEVMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 8);
-} first SEC(".maps"), second SEC(".maps");
+struct devmap first SEC(".maps"), second SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_CPUMAP);
