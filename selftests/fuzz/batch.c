@@ -7,7 +7,14 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#include "fuzz.h"
+#include "batch.h"
+#include "call.h"
+#include "compare.h"
+#include "elems.h"
+#include "fds.h"
+#include "ops.h"
+#include "outcome.h"
+#include "peek.h"
 
 /* Elements that there is memory for; large values are slow to compare. */
 #define ROOM 1024

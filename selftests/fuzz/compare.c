@@ -3,7 +3,10 @@
  * What is compared: what operations say, and what maps hold, which is what a
  * look-up of every key and a walk over all keys tell.
  */
-#include "fuzz.h"
+#include "compare.h"
+#include "ops.h"
+#include "outcome.h"
+#include "peek.h"
 
 /* Maps of this many entries are compared whole after every step. */
 #define SMALL 16
@@ -11,58 +14,6 @@
 #define LARGE 600
 
 #define MAX_WALK 8192
-
-bool failed(const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!*state.failure) {
-		va_start(ap, fmt);
-		vsnprintf(state.failure, sizeof(state.failure), fmt, ap);
-		va_end(ap);
-	}
-	return false;
-}
-
-static const char *outcome(int ret)
-{
-	static char text[NR_SIDES][64];
-	static int i;
-
-	i = !i;
-	if (ret >= 0)
-		snprintf(text[i], sizeof(text[i]), "%d", ret);
-	else if (ret == -ENOTSUPP)
-		snprintf(text[i], sizeof(text[i]), "ENOTSUPP");
-	else
-		snprintf(text[i], sizeof(text[i]), "%s", strerrorname_np(-ret) ?: "?");
-	return text[i];
-}
-
-/* By errno, the last one for ENOTSUPP. */
-static __u32 outcomes[NR_CMDS][135];
-
-void note_outcome(__u64 cmd, int ret)
-{
-	const int max = ARRAY_SIZE(outcomes[0]) - 1;
-
-	outcomes[cmd][ret >= 0 ? 0 : -ret < max ? -ret : max]++;
-}
-
-void print_outcomes(void)
-{
-	const unsigned int max = ARRAY_SIZE(outcomes[0]) - 1;
-	unsigned int cmd, i;
-
-	for (cmd = 0; cmd < NR_CMDS; cmd++) {
-		printf("# %s:", cmd_name(cmd));
-		for (i = 0; i <= max; i++)
-			if (outcomes[cmd][i])
-				printf(" %s %u", outcome(i == max ? -ENOTSUPP : -(int)i),
-				       outcomes[cmd][i]);
-		printf("\n");
-	}
-}
 
 static void print_bytes(const char *name, const struct result *r)
 {
@@ -96,12 +47,6 @@ bool compare_results(const struct op *op, const struct result *r)
 	return true;
 }
 
-void touch(__u32 key)
-{
-	if (state.nr_touched < ARRAY_SIZE(state.touched))
-		state.touched[state.nr_touched++] = key;
-}
-
 static bool compare_key(const struct pair *pair, __u32 key)
 {
 	__u64 value[NR_SIDES];
@@ -114,27 +59,6 @@ static bool compare_key(const struct pair *pair, __u32 key)
 	return failed("contents: map %td, key %u: stock %s 0x%llx, claimed %s 0x%llx",
 		      pair - state.pairs, key, outcome(ret[STOCK]), value[STOCK],
 		      outcome(ret[CLAIMED]), value[CLAIMED]);
-}
-
-int walk_keys(const struct pair *pair, enum side side, __u32 *keys, int max)
-{
-	const __u32 *prev = NULL;
-	int n = 0, err;
-
-	while (!(err = peek_next(pair, side, prev, &keys[n]))) {
-		prev = &keys[n++];
-		if (n == max) {
-			failed("iteration: map %td: %s does not end", pair - state.pairs,
-			       side == STOCK ? "stock" : "claimed");
-			return -1;
-		}
-	}
-	if (err != -ENOENT) {
-		failed("iteration: map %td: %s ends with %s", pair - state.pairs,
-		       side == STOCK ? "stock" : "claimed", outcome(err));
-		return -1;
-	}
-	return n;
 }
 
 static int compare_u32(const void *a, const void *b)

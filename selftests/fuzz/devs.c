@@ -16,10 +16,10 @@
 #include <sched.h>
 #include <sys/socket.h>
 
-#include "fuzz.h"
+#include "devs.h"
 #include "netlib.h"
+#include "outcome.h"
 
-#define FIRST_IFINDEX 200
 /* A veth from the first namespace to the second: it goes when that one dies. */
 #define CANARY_IFINDEX 190
 /* These exist when an episode begins: see at_first. */
@@ -49,11 +49,6 @@ struct request {
 	struct ifinfomsg link;
 	char attrs[256];
 };
-
-__u32 dev_ifindex(unsigned int dev, bool end)
-{
-	return FIRST_IFINDEX + dev * 2 + end;
-}
 
 static void begin(struct request *req, int type, int flags, int ifindex)
 {

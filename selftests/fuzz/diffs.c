@@ -11,7 +11,12 @@
  */
 #include <stddef.h>
 
-#include "fuzz.h"
+#include "batch.h"
+#include "compare.h"
+#include "diffs.h"
+#include "maps.h"
+#include "peek.h"
+#include "sides.h"
 
 /* In every network namespace. */
 #define LOOPBACK_IFINDEX 1
@@ -180,7 +185,7 @@ static bool counters_step(const struct op *op, struct pair *pair)
 	}
 	if (op->cmd == INFO && r[CLAIMED].out[size] == sizeof(struct redirmap_val))
 		r[CLAIMED].out[size] = sizeof(struct bpf_devmap_val);
-	/* See maps.c. */
+	/* See create.c. */
 	if (op->cmd == INFO && r[CLAIMED].out[type] == 3)
 		r[CLAIMED].out[type] = 2;
 	return compare_results(op, r);

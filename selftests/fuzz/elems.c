@@ -3,7 +3,10 @@
 #include <stddef.h>
 #include <sys/syscall.h>
 
-#include "fuzz.h"
+#include "call.h"
+#include "elems.h"
+#include "fds.h"
+#include "peek.h"
 
 static const int bpf_cmds[NR_CMDS] = {
 	[LOOKUP] = BPF_MAP_LOOKUP_ELEM,
@@ -28,34 +31,6 @@ __u64 value_of(const struct op *op, const struct pair *pair, enum side side, __u
 	}
 	memcpy(&value, &val, sizeof(val));
 	return value;
-}
-
-/* What an outer map says is the id of a map. */
-static void read_value(const struct pair *pair, enum side side, void *value)
-{
-	__u32 id;
-
-	if (!is_outer(pair))
-		return;
-	memcpy(&id, value, sizeof(id));
-	id = serial_of(side, id);
-	memcpy(value, &id, sizeof(id));
-}
-
-bool counters_are_right(const void *value)
-{
-	struct redirmap_stats stats;
-	__u64 n;
-	int i;
-
-	if (is_zero(value + offsetof(struct redirmap_val, stats),
-		    value + sizeof(struct redirmap_val)))
-		return true;
-	memcpy(&stats, value + offsetof(struct redirmap_val, stats), sizeof(stats));
-	for (i = 0, n = stats.packets; i < REDIRMAP_DROP_ROOM; i++)
-		n += stats.drops[i];
-	return n && n <= state.frames && stats.bytes >= stats.packets * LEN_MIN &&
-	       stats.bytes <= stats.packets * LEN_MAX;
 }
 
 bool memory_comes(const struct pair *pair, enum side side, int ret, int *tries)
@@ -98,35 +73,3 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 		memset(r->out + 8, 0xee, 8);
 }
 
-static int peek_call(int cmd, int fd, const __u32 *key, void *value)
-{
-	/* Shorter than libbpf's: most calls of all are these. */
-	struct {
-		__u32 map_fd;
-		__u64 key, value, flags;
-	} attr = { .map_fd = fd, .key = (unsigned long)key, .value = (unsigned long)value };
-
-	return syscall(__NR_bpf, cmd, &attr, sizeof(attr)) ? -errno : 0;
-}
-
-int peek(const struct pair *pair, enum side side, __u32 key, __u64 *value)
-{
-	struct redirmap_val val;
-	int err;
-
-	*value = 0;
-	err = peek_call(BPF_MAP_LOOKUP_ELEM, pair->peek[side], &key, &val);
-	if (err)
-		return err;
-	memcpy(value, &val, pair->attr.value_size);
-	read_value(pair, side, value);
-	if (value_size(pair, side) > sizeof(*value) && !counters_are_right(&val))
-		failed("contents: map %td, key %u: counters that cannot be", pair - state.pairs,
-		       key);
-	return 0;
-}
-
-int peek_next(const struct pair *pair, enum side side, const __u32 *key, __u32 *next)
-{
-	return peek_call(BPF_MAP_GET_NEXT_KEY, pair->peek[side], key, next);
-}

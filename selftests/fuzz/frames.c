@@ -9,7 +9,8 @@
 #include <linux/if_link.h>
 #include <sys/utsname.h>
 
-#include "fuzz.h"
+#include "devs.h"
+#include "frames.h"
 
 #define MAX_FRAMES 64
 #define MARK "WARNING: faulty: "

@@ -6,7 +6,15 @@
 #include <getopt.h>
 #include <signal.h>
 
-#include "fuzz.h"
+#include "diffs.h"
+#include "gen.h"
+#include "maps.h"
+#include "memory.h"
+#include "ops.h"
+#include "outcome.h"
+#include "run.h"
+#include "shrink.h"
+#include "state.h"
 
 #define MAX_REPLAY 100000
 /* After every so many episodes maps and memory are waited for. */

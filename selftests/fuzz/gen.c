@@ -4,7 +4,7 @@
  * from the seed as long as the kernel does. Most is valid, most of what is not is
  * wrong in one thing.
  */
-#include "fuzz.h"
+#include "gen.h"
 
 static __u64 *seed;
 

@@ -4,7 +4,7 @@
  * It may take a while, for work items free it; and what leaks a little at a time takes
  * many times to be seen.
  */
-#include "fuzz.h"
+#include "memory.h"
 
 /* How long memory may take to be free: work items free it; in ms. */
 #define MAX_WAIT 5000

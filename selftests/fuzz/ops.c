@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <stddef.h>
 
-#include "fuzz.h"
+#include "ops.h"
 
 struct word {
 	const char *name;

@@ -6,7 +6,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "fuzz.h"
+#include "call.h"
+#include "fds.h"
+#include "other.h"
 
 /* Newer than some headers: BPF_STRUCT_OPS. */
 #define STRUCT_OPS ((enum bpf_attach_type)44)

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Programs: those that values name, of all sorts, and those that use maps. */
-#include <limits.h>
-
-#include "fuzz.h"
-
-/* Programs have these descriptors, so that those of closed ones stay closed. */
-#define FIRST_FD 800
-#define FILE_FD 790
+#include "fds.h"
+#include "frames.h"
+#include "outcome.h"
+#include "progs.h"
 
 #ifndef BPF_F_XDP_DEV_BOUND_ONLY
 #define BPF_F_XDP_DEV_BOUND_ONLY (1U << 6)
@@ -49,7 +46,7 @@ static bool load(unsigned int prog)
 	/* Not every kernel has programs that are bound to a device. */
 	if (fd < 0)
 		return prog == PROG_BOUND;
-	loaded[prog] = dup2(fd, FIRST_FD + prog) >= 0;
+	loaded[prog] = dup2(fd, FIRST_PROG_FD + prog) >= 0;
 	close(fd);
 	return loaded[prog];
 }
@@ -64,34 +61,12 @@ bool progs_reset(void)
 	return true;
 }
 
-int prog_fd(const struct op *op, const struct pair *pair, enum side side)
-{
-	switch (op->prog) {
-	case PROG_NONE:
-		return 0;
-	case PROG_CLOSED:
-		return FIRST_FD + NR_PROGS;
-	case PROG_MINUS_1:
-		return -1;
-	case PROG_MIN:
-		return INT_MIN;
-	case PROG_GARBAGE:
-		return INT_MAX;
-	case PROG_MAP:
-		return pair->made ? pair->peek[side] : -1;
-	case PROG_FILE:
-		return FILE_FD;
-	default:
-		return FIRST_FD + op->prog % NR_PROGS;
-	}
-}
-
 /* LOAD: another one of the sort; UNLOAD: what entries have of it lives on. */
 void prog_step(const struct op *op)
 {
 	unsigned int prog = op->prog && op->prog < NR_PROGS ? op->prog : PROG_A;
 
-	close(FIRST_FD + prog);
+	close(FIRST_PROG_FD + prog);
 	loaded[prog] = false;
 	if (op->cmd == LOAD)
 		load(prog);

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Operations, one after the other: what each does, and what is compared after it. */
-#include "fuzz.h"
-
-struct state state;
+#include "batch.h"
+#include "call.h"
+#include "compare.h"
+#include "create.h"
+#include "devs.h"
+#include "diffs.h"
+#include "fds.h"
+#include "frames.h"
+#include "maps.h"
+#include "ops.h"
+#include "progs.h"
+#include "run.h"
+#include "sides.h"
 
 enum after { NOTHING, THE_PAIR, ALL_PAIRS };
 
 /**
- * struct handler - how a command is done
- * @run: on one side
- * @step: or on both; true when it has gone well
+ * struct handler - how a command is done, if not by run_both()
+ * @step: on both sides; true when it has gone well
  * @event: or on what both share
  * @after: what is compared after it, besides results
  */
 struct handler {
-	void (*run)(const struct op *op, struct pair *pair, enum side side, struct result *r);
 	bool (*step)(const struct op *op, struct pair *pair);
 	void (*event)(const struct op *op);
 	enum after after;
@@ -34,31 +42,19 @@ static const struct handler handlers[NR_CMDS] = {
 	[CREATE] = { .step = maps_create, .after = THE_PAIR },
 	[CLOSE] = { .step = close_step },
 	[UNPIN] = { .step = close_step },
-	[FREEZE] = { .run = map_run },
-	[INFO] = { .run = map_run },
-	[FDINFO] = { .run = map_run },
-	[BY_ID] = { .run = map_run },
-	[PIN] = { .run = map_run },
-	[GET] = { .run = map_run, .after = THE_PAIR },
-	[LOOKUP] = { .run = elem_run, .after = THE_PAIR },
-	[UPDATE] = { .run = elem_run, .after = THE_PAIR },
-	[DELETE] = { .run = elem_run, .after = THE_PAIR },
-	[NEXT] = { .run = elem_run, .after = THE_PAIR },
-	[TAKE] = { .run = elem_run, .after = THE_PAIR },
-	[NEST] = { .run = elem_run, .after = THE_PAIR },
+	[GET] = { .after = THE_PAIR },
+	[LOOKUP] = { .after = THE_PAIR },
+	[UPDATE] = { .after = THE_PAIR },
+	[DELETE] = { .after = THE_PAIR },
+	[NEXT] = { .after = THE_PAIR },
+	[TAKE] = { .after = THE_PAIR },
+	[NEST] = { .after = THE_PAIR },
 	[LOOKUP_BATCH] = { .step = batch_plain, .after = THE_PAIR },
 	[TAKE_BATCH] = { .step = batch_plain, .after = THE_PAIR },
 	[UPDATE_BATCH] = { .step = batch_plain, .after = THE_PAIR },
 	[DELETE_BATCH] = { .step = batch_plain, .after = THE_PAIR },
-	[BIND] = { .run = other_run },
-	[ATTACH] = { .run = other_run },
-	[DETACH] = { .run = other_run },
-	[QUERY] = { .run = other_run },
-	[LINK] = { .run = other_run },
-	[MMAP] = { .run = other_run },
 	[LOAD] = { .event = prog_step },
 	[UNLOAD] = { .event = prog_step },
-	[RUN] = { .run = prog_run },
 	[DEV_ADD] = { .event = dev_step, .after = ALL_PAIRS },
 	[DEV_DEL] = { .event = dev_step, .after = ALL_PAIRS },
 	[DEV_RENAME] = { .event = dev_step, .after = ALL_PAIRS },
@@ -68,18 +64,6 @@ static const struct handler handlers[NR_CMDS] = {
 	[ENTER] = { .event = dev_step },
 	[NET_DIE] = { .event = dev_step, .after = ALL_PAIRS },
 };
-
-void run_side(const struct op *op, struct pair *pair, enum side side, struct result *r)
-{
-	memset(r, 0, offsetof(struct result, out));
-	handlers[op->cmd].run(op, pair, side, r);
-}
-
-void run_both(const struct op *op, struct pair *pair, struct result *r)
-{
-	run_side(op, pair, STOCK, &r[STOCK]);
-	run_side(op, pair, CLAIMED, &r[CLAIMED]);
-}
 
 static bool run_pair(const struct op *op, struct pair *pair)
 {
@@ -129,7 +113,7 @@ bool run_op(const struct op *op)
 
 bool fuzz_init(void)
 {
-	return call_init() && batch_init() && frames_init() && devs_init();
+	return fds_init() && call_init() && batch_init() && frames_init() && devs_init();
 }
 
 bool begin_episode(void)

@@ -4,7 +4,9 @@
  * debugging (Zeller's ddmin, by complements), then fields towards 0. Every attempt
  * runs on fresh maps and devices. Any failure will do; it is most often the same.
  */
-#include "fuzz.h"
+#include "ops.h"
+#include "run.h"
+#include "shrink.h"
 
 /* Attempts in all: slow ones should end too. */
 #define MAX_ATTEMPTS 1500

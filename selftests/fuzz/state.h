@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of the fuzzer share.
+ * Operations, pairs of maps, and the state that all parts of the fuzzer share.
+ * The layers of the parts are in Documentation/testing.rst.
  *
  * A sequence of operations is run on pairs of maps, one stock and one claimed,
  * with the same attributes. After each operation the two must have said the same
@@ -11,8 +12,8 @@
  * operations, and as text. In every field 0 is what is simplest: that is where
  * shrinking leads to, and what text leaves out.
  */
-#ifndef REDIRMAP_FUZZ_H
-#define REDIRMAP_FUZZ_H
+#ifndef REDIRMAP_FUZZ_STATE_H
+#define REDIRMAP_FUZZ_STATE_H
 
 #include <linux/redirmap.h>
 
@@ -196,134 +197,26 @@ static inline struct pair *pair_of(const struct op *op)
 	return &state.pairs[op->map % NR_PAIRS];
 }
 
+/* Lengths of the frames that run through maps. */
+#define LEN_MIN 64
+#define LEN_MAX 499
+
+/* The devices' ifindexes begin here, each with its other end's behind it. */
+#define FIRST_IFINDEX 200
+
+static inline __u32 dev_ifindex(unsigned int dev, bool end)
+{
+	return FIRST_IFINDEX + dev * 2 + end;
+}
+
+static inline void touch(__u32 key)
+{
+	if (state.nr_touched < ARRAY_SIZE(state.touched))
+		state.touched[state.nr_touched++] = key;
+}
+
 /* The operation has gone wrong; false. The first reason counts. */
 __attribute__((format(printf, 1, 2)))
 bool failed(const char *fmt, ...);
 
-/* ops.c: operations as text */
-const char *cmd_name(__u64 cmd);
-void print_op(FILE *f, const struct op *op);
-/* False with a message when the line is none; comments and blanks have cmd NR_CMDS. */
-bool parse_op(char *line, struct op *op);
-/* The fields that a command uses, one after the other; NULL behind the last one. */
-__u64 *op_field(struct op *op, int i);
-
-/* gen.c */
-void generate(struct op *op, __u64 *seed);
-
-/* call.c: bpf(2) with bad addresses, sizes and attributes */
-bool call_init(void);
-int bpf_call(int cmd, union bpf_attr *attr, const struct op *op);
-int pair_fd(const struct pair *pair, enum side side, __u64 fd);
-void *place_key(const struct op *op, __u32 key);
-void *place_value(const struct op *op, const __u64 *value);
-bool is_zero(const void *from, const void *to);
-/* The value as it is now. */
-const __u8 *placed_value(void);
-
-/* maps.c: maps as a whole */
-void maps_reset(void);
-bool maps_create(const struct op *op, struct pair *pair);
-void maps_close(const struct op *op, struct pair *pair);
-void map_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
-/* Any map of this side that lives: which one it is, as both sides know it. */
-__u32 serial_of(enum side side, __u32 id);
-bool have_mem_usage(void);
-/* All claimed maps are freed, after all are closed. */
-bool maps_are_gone(void);
-
-/* elems.c: elements of maps */
-void elem_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
-/* By the unlimited descriptor: the value, or -errno. */
-int peek(const struct pair *pair, enum side side, __u32 key, __u64 *value);
-int peek_next(const struct pair *pair, enum side side, const __u32 *key, __u32 *next);
-/* In a value with counters: each frame was counted once at most. */
-bool counters_are_right(const void *value);
-/*
- * An update of values with counters may meet ENOMEM, "and succeed a moment later", as
- * counters.rst says: waits for that moment.
- */
-#define MAX_TRIES 5000
-bool memory_comes(const struct pair *pair, enum side side, int ret, int *tries);
-/* The value of an update, of as many bytes as the map's values have. */
-__u64 value_of(const struct op *op, const struct pair *pair, enum side side, __u64 ifindex);
-
-/* batch.c: commands in batches, and what they are to do by single ones */
-bool batch_init(void);
-bool batch_step(const struct op *op, struct pair *pair);
-bool batch_plain(const struct op *op, struct pair *pair);
-
-/* progs.c: programs in values, and programs that use maps */
-bool progs_reset(void);
-int prog_fd(const struct op *op, const struct pair *pair, enum side side);
-void prog_step(const struct op *op);
-void prog_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
-
-/* frames.c: frames that run through a map, by a program that redirects; their lengths */
-#define LEN_MIN 64
-#define LEN_MAX 499
-bool frames_init(void);
-void frames_run(const struct op *op, int prog, enum side side, struct result *r);
-
-/* other.c: commands that take any map */
-void other_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
-
-/* devs.c: devices and network namespaces */
-bool devs_init(void);
-bool devs_reset(void);
-void dev_step(const struct op *op);
-__u32 dev_ifindex(unsigned int dev, bool end);
-/* Packets and bytes that those devices have sent which look at them. */
-void devs_sent(__u32 sent[2 * NR_DEVS]);
-
-/* compare.c: contents */
-bool compare_results(const struct op *op, const struct result *r);
-bool compare_pair(struct pair *pair, bool all);
-/* What a command has said, for the statistics. */
-void note_outcome(__u64 cmd, int ret);
-void print_outcomes(void);
-void touch(__u32 key);
-/* The keys of a map as it iterates over them; how many, or -1 after a failure. */
-int walk_keys(const struct pair *pair, enum side side, __u32 *keys, int max);
-
-/* memory.c: memory that the kernel has in use */
-#define MEMORY_KINDS 3
-
-struct memory {
-	long kib[MEMORY_KINDS];
-};
-
-bool memory_read(struct memory *memory);
-/* There is no more of it, or soon will be; but for what caches keep, so many times. */
-bool memory_returns(const struct memory *before, int many);
-
-/* diffs.c: documented differences */
-struct difference {
-	const char *name;
-	const char *documented;
-	bool (*applies)(const struct op *op, const struct pair *pair);
-	bool (*step)(const struct op *op, struct pair *pair);
-};
-
-const struct difference *difference(const struct op *op, const struct pair *pair);
-/* It is to be let pass. */
-bool is_let_pass(const char *name);
-void list_differences(void);
-bool known_difference(const char *name);
-
-/* run.c */
-bool fuzz_init(void);
-/* On one side, and on both. */
-void run_side(const struct op *op, struct pair *pair, enum side side, struct result *r);
-void run_both(const struct op *op, struct pair *pair, struct result *r);
-/* False: see state.failure. */
-bool run_op(const struct op *op);
-bool begin_episode(void);
-bool end_episode(bool wait);
-/* From the beginning; how many went well, or -1 if all did. */
-int run_ops(const struct op *ops, int n);
-
-/* shrink.c: the fewest and simplest operations that still fail; how many */
-int shrink(struct op *ops, int n);
-
-#endif /* REDIRMAP_FUZZ_H */
+#endif /* REDIRMAP_FUZZ_STATE_H */

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Operations, one after the other. */
+#ifndef REDIRMAP_FUZZ_RUN_H
+#define REDIRMAP_FUZZ_RUN_H
+
+#include "state.h"
+
+bool fuzz_init(void);
+/* False: see state.failure. */
+bool run_op(const struct op *op);
+bool begin_episode(void);
+bool end_episode(bool wait);
+/* From the beginning; how many went well, or -1 if all did. */
+int run_ops(const struct op *ops, int n);
+
+#endif /* REDIRMAP_FUZZ_RUN_H */
