@@ -10,8 +10,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/lib/tap.sh
-. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/testlib.sh
+. "$here/lib/testlib.sh"
 
 top=$(cd "$here/.." && pwd)
 release=$(uname -r)
@@ -21,7 +21,7 @@ dest=$work/dest
 [ "$(id -u)" = 0 ] || exit 4
 for tool in make depmod rst2man; do
 	command -v $tool >/dev/null || {
-		echo "1..0 # SKIP no $tool"
+		ktap_skip_all "no $tool"
 		exit 4
 	}
 done

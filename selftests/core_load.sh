@@ -11,8 +11,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/lib/tap.sh
-. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/testlib.sh
+. "$here/lib/testlib.sh"
 
 : "${REDIRMAP_KO:=$here/../build/$(uname -r)/redirmap.ko}"
 : "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"

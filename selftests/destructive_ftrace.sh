@@ -15,8 +15,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/lib/tap.sh
-. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/testlib.sh
+. "$here/lib/testlib.sh"
 
 attach=$REDIRMAP_TEST_OUTPUT/attach
 allow_log 'WARNING: CPU: .* at kernel/trace/ftrace.c'

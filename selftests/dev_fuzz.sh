@@ -10,8 +10,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/lib/tap.sh
-. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/testlib.sh
+. "$here/lib/testlib.sh"
 
 : "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"
 fuzz=$REDIRMAP_TEST_OUTPUT/fuzz/fuzz

@@ -16,8 +16,8 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=selftests/lib/tap.sh
-. "$here/lib/tap.sh"
+# shellcheck source=selftests/lib/testlib.sh
+. "$here/lib/testlib.sh"
 # shellcheck source=selftests/lib/tools.sh
 . "$here/lib/tools.sh"
 in_a_net "$@"
