@@ -415,34 +415,32 @@ def _():
         os.close(tools)
 
 
+def by_tap(program, lost):
+    """One long frame comes by a tap, through a program; "in2" has then lost so many."""
+    sh(f"ip tuntap add dev tapin mode tap; ip link set tapin up; "
+       f"bpftool net attach xdpgeneric pinned {PIN}/{program} dev tapin")
+    tap = tap_of("tapin")
+    try:
+        os.write(tap, testlib.frame_to(2, 3000))
+        assert becomes(lambda: target("in2")["drops"] == {"too_large": lost}), target("in2")
+    finally:
+        os.close(tap)
+        sh("ip link del tapin")
+
+
 @test("a plain frame that is longer than its ingress's MTU: no more is said than is known")
 def _():
     with hosts("rm") as switch:
-        sh("modprobe tun; ip tuntap add dev tapin mode tap; ip link set tapin up; "
-           f"bpftool net attach xdpgeneric pinned {PIN}/hosts/to_rm_hash dev tapin")
-        tap = tap_of("tapin")
-        try:
-            os.write(tap, testlib.frame_to(2, 3000))
-            assert becomes(lambda: target("in2")["drops"] == {"too_large": 1}), target("in2")
-        finally:
-            os.close(tap)
-            sh("ip link del tapin")
+        sh("modprobe tun")
+        by_tap("hosts/to_rm_hash", 1)
         text = said("in2").splitlines()[0]
         assert " The packet was probably not segmented yet, " in text, text
         assert text.endswith(" If the loss goes on, the MTU of the sender is larger than the MTU "
                              "of the ingress device: lower it."), text
         # In a broadcast the packet is looked at.
-        sh(f"ip tuntap add dev tapin mode tap; ip link set tapin up; "
-           f"bpftool net attach xdpgeneric pinned {PIN}/tools/all_rm_array dev tapin")
         tools = open_pinned(f"{PIN}/tools/rm_array")
         update(tools, 2, ifindex("in2"), -1)
-        tap = tap_of("tapin")
-        try:
-            os.write(tap, testlib.frame_to(2, 3000))
-            assert becomes(lambda: target("in2")["drops"] == {"too_large": 2}), target("in2")
-        finally:
-            os.close(tap)
-            sh("ip link del tapin")
+        by_tap("tools/all_rm_array", 2)
         equal(target("in2")["unsegmented"], 1)
         delete(tools, 2)
         os.close(tools)
