@@ -1,128 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The advice of redirmap drops for a device that takes no frames: by its kind, its
-driver and its state, in native and generic XDP, here and in other namespaces."""
+"""The advice of redirmap drops for a device that takes no frames, by its kind and its
+state, in native and generic XDP, here and in other namespaces. Drivers and their errnos
+are cmd_advice_drivers.py's."""
 import contextlib
-import errno
-import json
 import os
 import re
 import subprocess
-import sys
 
 import testlib
-from testlib import (OUTPUT, becomes, equal, frame_to, ifindex, in_a_net, open_pinned,
-                     redirmap, run, send, sh, test, update)
-
-in_a_net()
-
-import redirmap_main as command  # noqa: E402
-from redirmap_advice import GENERIC as IN_GENERIC, Cured, Why, advice, hardware  # noqa: E402
-from redirmap_links import Network, Place  # noqa: E402
-from redirmap_netlink import Family  # noqa: E402
-from redirmap_table import drops_of  # noqa: E402
-
-PIN = "/sys/fs/bpf/redirmap-advice"
-NAMED = "rmadvice"
-OLD = os.uname().release.startswith("6.1.")
-FRAMES, HOST = 3, 7
-
-READY = "The device was not ready for XDP frames. "
-DROPPED = "The device dropped the packet. "
-GENERIC = f"{IN_GENERIC}."
-ENXIO = " The last error was ENXIO (No such device or address)."
-# Where 6.12 asks the device's features, 6.1 asks the driver.
-ASKED = ENXIO if OLD else ""
-
-# in1 leads to in0, where the program is, which sends all that is for HOST to a
-# device that is tried.
-sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
-   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
-testlib.add_veth("in0", "in1")
-sh(f"ip netns add {NAMED}")
-switch = open_pinned(f"{PIN}/m/rm_hash")
-
-
-def attach(mode):
-    sh(f"ip link set in0 xdpdrv off; ip link set in0 xdpgeneric off; "
-       f"bpftool net attach {mode} pinned {PIN}/p/to_rm_hash dev in0")
-
-
-def at_host(device, mode="xdpdrv"):
-    sh(f"bpftool net attach {mode} pinned {PIN}/p/at_host dev {device}")
-
-
-def said(*args):
-    status, out, err = redirmap(command, "drops", *args)
-    equal((status, err), (0, ""))
-    return out
-
-
-def lost_by(device):
-    """Frames that targets have lost which a device of any namespace has."""
-    with Family() as family:
-        return sum(drops_of(one["stats"]) for one in family.targets(None, True)
-                   if one["ifname"] == device)
-
-
-def advised(device):
-    """The words on a device that loses all frames."""
-    update(switch, HOST, ifindex(device))
-    return advised_of_entry(device, device)
-
-
-def advised_of_entry(device, *args, frames=FRAMES):
-    """The same of one that HOST's entry leads to, if it loses at least some."""
-    before = lost_by(device)
-    send("in1", frame_to(HOST, 100), frames)
-    assert becomes(lambda: lost_by(device) >= before + FRAMES), said("--all-netns")
-    return told_of(device, *args)
-
-
-def told_of(device, *args, reason=None):
-    """The words on a device's loss; of several, on the one for a reason."""
-    if reason:
-        one, = [one for one in json.loads(said("--json", device))["drops"]
-                if one["reason"] == reason and one["target"] is not None]
-        return one["text"]
-    text, = [line for line in said(*args).splitlines()
-             if line.startswith(device + " ") and "(gone)" not in line]
-    found = re.fullmatch(
-        rf"{device}(?: in network namespace \w+)? lost \d+ of \d+ frames, the last one "
-        r"(?:just now|\d+ s ago)\. (.*)", text)
-    assert found, text
-    return found[1]
-
-
-def advice_now(device, reason="driver_error", code=errno.ENXIO):
-    """For a loss that is thought of, of a real device in its present state."""
-    network = Network(Place(""))
-    try:
-        return advice(network, network.link(ifindex(device)), Why(reason, code))
-    finally:
-        network.close()
-
-
-def remove(*devices):
-    for device in devices:
-        sh(f"ip link del {device}")
-
-
-def elsewhere(enter, device):
-    """Let HOST's entry lead to a device of another namespace, where a command begins
-    that does that."""
-    program = f"import testlib; testlib.update({switch}, {HOST}, testlib.ifindex('{device}'))"
-    subprocess.run([*enter, sys.executable, "-c", program], pass_fds=[switch], check=True)
-
-
-@contextlib.contextmanager
-def nameless():
-    """A namespace that only a process keeps: its pid."""
-    with subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE) as child:
-        assert becomes(lambda: os.readlink(f"/proc/{child.pid}/ns/net") !=
-                       os.readlink("/proc/self/ns/net"))
-        yield child.pid
-
+from advicelib import (ASKED, DROPPED, ENXIO, FRAMES, GENERIC, HOST, NAMED, OLD, READY, advice_now,
+                       advised, advised_of_entry, at_host, attach, elsewhere, leave, lost_by,
+                       nameless, remove, switch, told_of)
+from redirmap_advice import Cured
+from testlib import becomes, equal, frame_to, ifindex, run, send, sh, test, update
 
 # --- native XDP -------------------------------------------------------------
 
@@ -311,162 +202,6 @@ def _():
     remove("bo", "bs1", "bs2")
 
 
-@test("a driver's errno, of a device that is up")
-def _():
-    testlib.load_faulty()
-    sh("ip link add f0 type faulty; ip link set f0 up")
-    table = errnos_of_drivers()
-    assert {"ENXIO", "ENETDOWN", "EINVAL", "EIO"} <= table, table
-    seen = set()
-    for name in sorted(table | {"EFAULT"}):
-        number = getattr(errno, name)
-        knob("f0", "error", number)
-        refused = advised("f0")
-        words = f" The last error was {name} ({os.strerror(number)})."
-        assert refused.startswith("The driver refused with an error. "), refused
-        assert refused.endswith(words), refused
-        equal("lists no driver with this errno" in refused, name == "EFAULT")
-        seen.add(refused.removesuffix(words))
-    # One sentence for each.
-    equal(len(seen), len(table) + 1)
-    knob("f0", "error", 0)
-    remove("f0")
-
-
-def errnos_of_drivers():
-    """Those that drivers return: Documentation/drivers.rst."""
-    text = (testlib.TOP / "Documentation/drivers.rst").read_text(encoding="utf-8")
-    return set(re.findall("^(E[A-Z]+) ", text[text.index("\nErrnos\n"):], re.M))
-
-
-def knob(device, name, value):
-    """Of faulty_dev.c. The sysfs that is mounted is another namespace's."""
-    sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && "
-       f"echo {value} >/sys/class/net/{device}/faulty/{name}'")
-
-
-@test("a device that may announce that it transmits, by its kind")
-def _():
-    if OLD:
-        print("# skipped: Linux 6.1 has no announcements")
-        return
-    sh("ip link add f0 type faulty; ip link set f0 up")
-    knob("f0", "feature", 0)
-    equal(advised("f0"), f"A device of the kind faulty transmits no XDP frames: {GENERIC}")
-    knob("f0", "feature", 1)
-    equal(told_of("f0"), "The device transmits XDP frames now: the cause of the loss has gone.")
-    # It is none of a kind that transmits nothing, when it gives an errno.
-    knob("f0", "error", errno.EIO)
-    send("in1", frame_to(HOST, 100), FRAMES)
-    assert becomes(lambda: "driver_error" in said("--json", "f0"))
-    text = told_of("f0", reason="driver_error")
-    assert text.startswith("The driver refused with an error. The transmit ring "), text
-    remove("f0")
-
-
-@test("hardware: its driver has no XDP, wants a program, a carrier, channels")
-def _():
-    # A dummy, as if it were a NIC.
-    sh("ip link add du type dummy; ip link set du up")
-    network = Network(Place(""))
-
-    def nic_says(driver, reason, code=None, programs=(), **more):
-        link = network.link(ifindex("du"))
-        link.kind, link.driver, link.programs = None, lambda: driver, dict.fromkeys(programs)
-        for name, value in more.items():
-            setattr(link, name, value)
-        return hardware(network, link, Why(reason, code))
-
-    def features(number):
-        network.xdp_features = lambda link: number
-
-    def channels(combined, most):
-        network.channels = lambda link: {"combined": combined, "combined_max": most}
-
-    program = "needs an XDP program on du itself; a program that returns XDP_PASS is sufficient."
-    if OLD:
-        equal(nic_says("e1000", "no_xmit"),
-              "The driver e1000 has no ndo_xdp_xmit, or the frames had several buffers, which "
-              f"this kernel does not redirect: {GENERIC}")
-        text = nic_says("igb", "no_xmit")
-        assert text.startswith("This kernel redirects no frames of several buffers: "), text
-    else:
-        # By the features that the kernel really has for a device without XDP.
-        equal(nic_says("e1000", "no_xmit"),
-              "The driver e1000 does not support XDP on du, and an XDP program does not change "
-              f"that: {GENERIC}")
-        features(1)
-        equal(nic_says("igb", "no_xmit"), f"The driver igb {program}")
-        equal(nic_says("new", "no_xmit"),
-              "The driver new may need an XDP program on du itself. If that does not help, "
-              f"{GENERIC}")
-        for driver in ("igb", "new"):
-            equal(nic_says(driver, "no_xmit", programs=["xdpdrv"]),
-                  f"The driver {driver} does not transmit XDP frames: {GENERIC}")
-        # Rings are nothing that a driver which has refused no frame lacks.
-        channels(1, 64)
-        equal(nic_says("i40e", "no_xmit"), f"The driver i40e {program}")
-
-    for driver, code, needs in (
-            ("igb", errno.ENXIO, program), ("bnxt_en", errno.EINVAL, program),
-            ("funeth", errno.ENETDOWN, program), ("igb", errno.ENETDOWN, None),
-            ("bnxt_en", errno.ENXIO, None), ("mlx5_core", errno.ENETDOWN, None)):
-        equal(nic_says(driver, "driver_error", code), needs and f"The driver {driver} {needs}")
-        equal(nic_says(driver, "driver_error", code, ["xdpdrv"]), None)
-        equal(nic_says(driver, "driver_error", code, up=False),
-              "It is down: ip link set dev du up.")
-    equal(nic_says("igc", "driver_error", errno.ENETDOWN), None)
-    equal(nic_says("igc", "driver_error", errno.ENETDOWN, carrier=False),
-          "It has no carrier: check the cable, and the device at its other end.")
-
-    cpus = os.cpu_count()
-    text = f"The driver mlx5_core needs a channel for each of the {cpus} CPUs, and has "
-    channels(cpus - 1, cpus)
-    equal(nic_says("mlx5_core", "driver_error", errno.ENXIO),
-          f"{text}{cpus - 1}: ethtool -L du combined {cpus}.")
-    channels(cpus, cpus)
-    equal(nic_says("mlx5_core", "driver_error", errno.ENXIO), None)
-    channels(1, cpus - 1)
-    equal(nic_says("mlx5_core", "driver_error", errno.ENXIO),
-          f"{text}{cpus - 1} at most: let interrupts of the ingress devices go to the first CPUs "
-          f"only; or {GENERIC}")
-    network.close()
-    remove("du")
-
-
-@test("a tap that nobody has open")
-def _():
-    sh("modprobe tun; ip tuntap add ta mode tap; ip link set ta up")
-    equal(advised("ta"), f"{READY}No process has ta open: start the process that reads from "
-                         f"it.{ENXIO}")
-    remove("ta")
-
-
-@test("a driver that wants a program first")
-def _():
-    name = nic()
-    if not name:
-        print("# skipped: no virtio NIC, see scripts/lab/vm --nics")
-        return
-    try:
-        equal(advised(name), f"The driver virtio_net needs an XDP program on {name} itself; a "
-                             f"program that returns XDP_PASS is sufficient.{ASKED}")
-    finally:
-        sh("rmmod virtio_net")
-
-
-def nic():
-    """A virtio NIC of the machine's, here and up; or None."""
-    assert not os.path.isdir("/sys/module/virtio_net"), "somebody uses the NICs"
-    subprocess.run(["modprobe", "-q", "virtio_net"], check=False)
-    for line in sh("nsenter -t 1 -n ip -br link").splitlines():
-        name, _, address = line.split()[:3]
-        if address.startswith("02:72:6d:00:00:0"):
-            sh(f"nsenter -t 1 -n ip link set {name} netns {os.getpid()}; ip link set {name} up")
-            return name
-    return None
-
-
 @test("devices of other namespaces: as far as these can be looked into")
 def _():
     make = "{0}ip link add ve type veth peer name vep; {0}ip link set ve up"
@@ -540,7 +275,7 @@ def _():
     testlib.add_veth("ve", "vep")
     sh("ip link set vep down")
     equal(advised("ve"), f"{DROPPED}Its peer vep is down: ip link set dev vep up.")
-    sh("ip tuntap add ta mode tap; ip link set ta up")
+    sh("modprobe tun; ip tuntap add ta mode tap; ip link set ta up")
     equal(advised("ta"), f"{DROPPED}No process has ta open: start the process that reads from it.")
     sh("ip link set vep up; ip link add link ve name vl type vlan id 5; ip link set vl up; "
        "tc qdisc add dev ve root tbf rate 8kbit burst 1540 limit 1540")
@@ -553,6 +288,4 @@ def _():
 try:
     run()
 finally:
-    os.close(switch)
-    sh(f"rm -rf {PIN}; ip netns del {NAMED}")
-    sys.stdout.flush()
+    leave()

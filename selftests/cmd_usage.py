@@ -1,41 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is around the command redirmap: errors and exit statuses, its manual
-page, bash completion, installation."""
-import functools
+"""What is around the command redirmap: errors and exit statuses, and how long it takes.
+Its manual page, completion and installation are cmd_manual.py's."""
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import testlib
-from testlib import (COMMAND, TOP, equal, make_map, map_id, need_module, need_modules, redirmap,
-                     run, sh, test)
+from testlib import (COMMAND, TOP, equal, make_map, map_id, need_module, redirmap, run, sh,
+                     test)
 
 need_module()
-need_modules("docutils")
 
-import redirmap_main as command  # noqa: E402
+from optionlib import COMMANDS, OPTIONS, SHORT, command  # noqa: E402
 from redirmap_netlink import Refused, errno_name  # noqa: E402
-from redirmap_reasons import REASONS  # noqa: E402
-
-PAGE = TOP / "Documentation/redirmap.8.rst"
-COMPLETION = TOP / "scripts/command/redirmap-completion.bash"
-
-
-def names_of(options):
-    return {name for option in options for name in option.names}
-
-
-COMMANDS = set(command.COMMANDS)
-OPTIONS = {name: names_of((*command.SHARED, *one.options))
-           for name, one in command.COMMANDS.items()}
-OPTIONS[""] = names_of(command.SHARED)
-SHORT = {"-h", "-j", "-V"}
 
 
 def elsewhere(prepare, *args):
@@ -373,142 +355,6 @@ def _():
         command.Family = family
     equal(redirmap(command, "--json")[1].count("\n"), 1)
     os.close(fd)
-
-
-# --- the manual page --------------------------------------------------------
-
-
-@functools.cache
-def page():
-    return sh(f"rst2man --strict {PAGE} | MANWIDTH=200 man --warnings -l - 2>&1")
-
-
-@test("the manual page is one, and names all commands, options and reasons")
-def _():
-    text = page()
-    assert "warning" not in text, text
-    words = set(re.findall(r"[\w-]+", text))
-    options = {option for options in OPTIONS.values() for option in options} - {"-h"}
-    missing = (COMMANDS | options | {reason.name for reason in REASONS}) - words
-    equal(missing, set())
-    named = {word for word in words if re.fullmatch("--[a-z-]+", word)}
-    equal(named - options, set())
-
-
-@test("the manual page says what exit statuses mean")
-def _():
-    text = page()
-    part = text[text.index("EXIT STATUS"):text.index("EXAMPLES")]
-    equal({int(number) for number in re.findall(r"^ +(\d)\b", part, re.M)},
-          {0, *(value for name, value in vars(command).items() if name.startswith("EXIT_"))})
-
-
-@test("the manual page names all that JSON has")
-def _():
-    text = page()
-    part = text[text.index("\nJSON\n"):text.index("EXIT STATUS")]
-    words = set(re.findall(r"\w+", part))
-    fd = make_map()
-    testlib.update(fd, 0, 1)
-
-    def names(told):
-        if isinstance(told, list):
-            return set().union(*map(names, told))
-        if isinstance(told, dict):
-            return set(told).union(*map(names, told.values()))
-        return set()
-
-    for args in (("list",), ("state",), ("watch", "--count", "1", "0.1"), ("holders",),
-                 ("drops", "--since", "0.1")):
-        told = json.loads(redirmap(command, "--json", *args)[1])
-        equal(names(told) - words, set())
-    os.close(fd)
-
-
-# --- completion -------------------------------------------------------------
-
-
-def completed(*words):
-    """What bash offers for the last word."""
-    program = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); '
-               '$(complete -p redirmap | sed "s/.*-F \\([^ ]*\\).*/\\1/"); '
-               'printf "%s\\n" "${COMPREPLY[@]}"')
-    path = f"{TOP}/scripts/command:{os.environ['PATH']}"
-    done = subprocess.run(["bash", "-uc", program, "bash", COMPLETION, "redirmap", *words],
-                          text=True, capture_output=True, check=True,
-                          env={**os.environ, "PATH": path})
-    equal(done.stderr, "")
-    return set(done.stdout.split())
-
-
-@test("completion offers all commands and options, and no others")
-def _():
-    equal(completed(""), COMMANDS | OPTIONS[""] - SHORT)
-    for name in COMMANDS - {"help"}:
-        equal(completed(name, "--"), OPTIONS[name] - SHORT)
-        equal(completed("--json", name, "--"), OPTIONS[name] - SHORT)
-    equal(completed("help", ""), COMMANDS)
-
-
-@test("completion of what has been begun")
-def _():
-    equal(completed("w"), {"watch"})
-    equal(completed("--j"), {"--json"})
-    equal(completed("list", "--m"), {"--map"})
-    equal(completed("nothing-begins-so"), set())
-
-
-@test("completion knows what takes a number")
-def _():
-    equal(completed("drops", "--since", ""), set())
-    equal(completed("watch", "--count", ""), set())
-
-
-@test("completion of maps, targets and devices, as those that there are")
-def _():
-    fds = [make_map(f"rm_comp{number}") for number in range(2)]
-    testlib.update(fds[0], 0, 1)
-    maps = {str(map_id(fd)) for fd in fds}
-    target, = (str(one["id"]) for one in json.loads(redirmap(command, "-j")[1])["targets"])
-    for name in ("list", "drops", "holders"):
-        equal(completed(name, "--map", ""), maps)
-        equal(completed(name, "id", ""), maps)
-        equal(completed(name, "map", "id", ""), maps)
-        equal(completed(name, "map", ""), maps | {"id", "name"})
-        equal(completed(name, "map", "name", "rm_"), {"rm_comp0", "rm_comp1"})
-    for name in ("list", "drops"):
-        equal(completed(name, "--target", ""), {target})
-        equal(completed(name, "target", "id", ""), {target})
-        equal(completed(name, "target", ""), {"id", target})
-        equal(completed(name, "dev", ""), {"lo"})
-        equal(completed(name, "l"), {"lo"})
-        # The words that it offers are such that the command takes.
-        for words in (["id", min(maps)], ["map", "name", "rm_comp0"], ["target", "id", target],
-                      ["dev", "lo"], ["lo"], [min(maps)]):
-            equal(redirmap(command, name, *words)[::2], (0, ""))
-    for fd in fds:
-        os.close(fd)
-
-
-# --- installation -----------------------------------------------------------
-
-
-@test("make install-tools: the command works from there, with its page and completion")
-def _():
-    with tempfile.TemporaryDirectory() as folder:
-        sh(f"make -s -C {TOP} install-tools DESTDIR={folder} PREFIX=/usr")
-        tool = Path(folder, "usr/sbin/redirmap")
-        help_text = sh(f"cd /; env -u PYTHONPATH {tool} --help")
-        assert help_text.startswith("usage: redirmap"), help_text
-        text = sh(f"man -l {folder}/usr/share/man/man8/redirmap.8")
-        assert "EXIT STATUS" in text, text
-        completion = Path(folder, "usr/share/bash-completion/completions/redirmap")
-        equal(completion.read_text(), COMPLETION.read_text())
-        # Nothing leads back to the sources.
-        for path in Path(folder).rglob("*"):
-            assert not str(path.resolve()).startswith(str(TOP)), path
-        sh(f"make -s -C {TOP} uninstall-tools DESTDIR={folder} PREFIX=/usr")
-        equal([path for path in Path(folder).rglob("*") if not path.is_dir()], [])
 
 
 run()
