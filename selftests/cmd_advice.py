@@ -51,7 +51,7 @@ def _():
     refused = advised("ve")
     assert "needs an XDP program or GRO" in refused, refused
     sh("ethtool -K vep gro on")
-    # The loss is of a while ago; its reason is no more.
+    # The loss is of a while ago; its reason has gone.
     now = ("Its peer vep is up now, and has an XDP program or GRO: the cause of the loss has gone."
            if OLD else "The device transmits XDP frames now: the cause of the loss has gone.")
     equal(told_of("ve"), now + ASKED)
@@ -99,7 +99,7 @@ def _():
         needs = (f"{peer} needs an XDP program or GRO{unseen}: inside that namespace, "
                  "ethtool -K vep gro on.")
         equal(advised("ve"), f"{READY}{needs}{ASKED}")
-        # What cannot be looked at is not taken for missing.
+        # A property that cannot be read is not taken for missing.
         sh(f"nsenter -t {pid} -n ethtool -K vep gro on")
         equal(advice_now("ve"), needs if OLD else
               f"{peer} is up now, and has an XDP program or GRO: the cause of the loss has gone.")
@@ -239,7 +239,7 @@ def _():
 
             def has_opened():
                 with contextlib.suppress(OSError):
-                    # Only where somebody reads.
+                    # This succeeds only where another process reads.
                     os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
                     opened.append(True)
                 return opened

@@ -266,7 +266,7 @@ def _():
     equal((one["id"], one["certain"]), (number, True))
     assert f"Outer map {number} (rm_outer), array_of_maps; was created with a claimed" in said()
 
-    # Another one, as empty, of which nobody knows.
+    # Another one, as empty, which has no name anywhere.
     empty = make_outer(stock, name="st_empty")
     everything = told()
     equal({(one["id"], one["certain"]) for one in everything["outer_maps"]},
@@ -373,7 +373,7 @@ def _():
             os.close(prog)
         one, = only(number, "program")["holders"]
         equal((one["kind"], one["name"], one["type"]), ("map", name, "devmap"))
-        # We have the map open, but are not told of ourselves.
+        # We have the map open, but we are not in our own list.
         equal(one["holders"], [])
         equal(len(told()["maps"]), 1 + claimed)
         os.close(fd)

@@ -34,8 +34,8 @@ run_make()
 	make -s -C "$top" -o modules KVER="$release" "$@"
 }
 
-# In the machine that tests run in, all of this system lies in an overlay. What is
-# made there, written or removed takes an inode of what is laid over.
+# In the machine that tests run in, all of this system lies in an overlay. A
+# file that is made, written or removed there takes an inode of the upper layer.
 inodes()
 {
 	stat -f -c '%n %d' / /lib/modules/$release/
@@ -43,7 +43,7 @@ inodes()
 
 mark_system()
 {
-	# What install has made is noted here, among what was built.
+	# The list of installed files, beside the built ones.
 	mkdir -p "$top/build/installed"
 	touch "$top/build/installed/test"
 	rm "$top/build/installed/test"
@@ -367,7 +367,7 @@ fails()
 	fi
 }
 
-# What each file is.
+# The type of each file.
 content()
 {
 	(cd $dest && find . -type f -exec sha256sum {} + | sort)
@@ -414,7 +414,8 @@ fifo()
 	run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
 	rm $path
 	mkfifo $path
-	# Somebody who reads it would wait for a writer: this one lets him go, and says so.
+	# A process that reads it would wait for a writer: this one lets it go
+	# on, and says so.
 	(echo read >$path && touch $work/was_read) &
 	! run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
 	run_make uninstall-tools DESTDIR=$dest PREFIX=/usr || rc=1

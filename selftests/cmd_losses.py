@@ -100,7 +100,7 @@ def _():
     for action in ("aborted", "drop"):
         age_is_right(lambda action=action: through(f"{action}_array"),
                      lambda: {"drops": stats()["missed"], "ages": stats()["missed_ages"]}, action)
-    # What is no loss may be each packet: it has no age.
+    # Counts that are no losses may grow with each packet: they have no age.
     for action in ("pass", "tx"):
         through(f"{action}_array")
     equal(stats()["missed"], {"aborted": 3, "drop": 3, "pass": 1, "tx": 1})
@@ -123,7 +123,7 @@ def _():
     equal(redirmap_drops.ago({"age": None, "packets": 2}), "")
 
 
-# What the family has got since it was first released.
+# Additions to the family since its first release.
 NEWER = (
     (redirmap_netlink.drop, "age"), (redirmap_netlink.drop, "unsegmented"),
     (redirmap_netlink.miss, "age"), (redirmap_netlink.stats, "missed"),
@@ -135,7 +135,7 @@ NEWER = (
 
 @contextlib.contextmanager
 def without(attributes):
-    """A module that does not tell of some."""
+    """A module that lacks some attributes."""
     taken = [(kind._known, kind.numbers[name]) for kind, name in attributes]
     kept = [known.pop(number) for known, number in taken]
     try:
@@ -314,7 +314,7 @@ def connect():
 
 
 class Refused:
-    """What the kernel's tracepoint tells: frames that were too large."""
+    """The kernel's tracepoint for frames that were too large."""
 
     def __enter__(self):
         self.folder = "/sys/kernel/tracing/instances/redirmap-losses"
@@ -348,7 +348,7 @@ def tcp_over(refused):
                 got += len(receiver.recv(1 << 16))
             data.join()
             lost = refused.too_large()
-            # What is sent from now on is segmented.
+            # From now on packets are segmented before they are sent.
             sender.sendall(bytes(SENT))
             while got < 2 * SENT:
                 got += len(receiver.recv(1 << 16))

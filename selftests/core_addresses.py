@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""No address of the kernel in anything that the module tells: after a run with
-maps, entries, targets, frames and drops of many kinds, all of it is searched, by
+"""No address of the kernel in any output of the module: after a run with maps,
+entries, targets, frames and drops of many kinds, all output is searched, as
 root, from whom the kernel hides least. And the log cannot be flooded."""
 import ctypes
 import os
@@ -236,7 +236,7 @@ def _():
     assert 2 <= len(lines) <= permitted(), f"{len(lines)} lines for {tries} errors"
     sh(f"rm -r {PIN}")
     testlib.unload()
-    # What insmod may say: the module, and the kernel of it.
+    # Lines that insmod may cause: the module's, and the kernel's about it.
     subprocess.run(["insmod", testlib.KO, "claim=["], capture_output=True, check=False)
     testlib.load()
     assert any("claim: a '['" in line for line in dmesg().splitlines()[-3:]), dmesg()

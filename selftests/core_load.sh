@@ -97,7 +97,7 @@ nothing_hooked()
 		! grep -q bpf_map_meta_alloc /sys/kernel/debug/kprobes/list
 }
 
-# What the module has said since mark_log
+# The module's lines since mark_log
 mark_log()
 {
 	mark="load-test-$RANDOM-$RANDOM"
@@ -255,7 +255,7 @@ result "a name that cannot be: EINVAL" \
 	"$REDIRMAP_KO" claim='rm_{a,b}'
 
 
-# Two lines and a quotation mark are told in one line.
+# Two lines and a quotation mark are printed in one line.
 lines_in_policy()
 {
 	local rc=0 claim=/sys/module/redirmap/parameters/claim

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The generic netlink family: what it tells, of whom and to whom, and what it
-refuses and how.
+"""The generic netlink family: its answers, the namespaces that they are about,
+permissions, and errors.
 
 Asked with the kernel's own library for such families, and with the command's."""
 import json
@@ -163,7 +163,7 @@ def _():
     told = ynl.do("map-get", {"id": map_id(fd)})
     equal((told["used"], told["members"]), (10, 1))
     assert told["memory"] > memory
-    # Where the kernel tells of maps' memory by itself, it tells the same.
+    # Where the kernel reports maps' memory itself, it reports the same.
     if not os.uname().release.startswith("6.1."):
         equal(told["memory"], int(testlib.fdinfo(fd, "memlock")))
     os.close(fd)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Netlink dumps that take more than one message, while maps and targets come
-and go: what is there all the time is told of once."""
+and go: each one that stays is reported once."""
 import os
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def _():
 
 
 def seen_once(command, name, want, come_and_go):
-    """Dumps meanwhile tell of each thing that stays, once."""
+    """Dumps meanwhile report each thing that stays once."""
     rounds, dumps = 0, 0
     stop = threading.Event()
 
@@ -89,7 +89,7 @@ def _():
         for fd in [make_map("rm_goes") for _ in range(20)]:
             os.close(fd)
 
-    # What stays lies between what goes.
+    # Things that stay lie between things that go.
     for _ in range(100):
         between = [make_map("rm_goes") for _ in range(3)]
         fds.append(make_map("rm_stays"))

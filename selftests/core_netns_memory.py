@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Who makes network namespaces pays for what the module has in each of them."""
+"""The maker of network namespaces pays for the module's memory in each of
+them."""
 import os
 import pathlib
 import sys

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who may do what: unprivileged users, holders of single capabilities, and root
- * of a user and network namespace of its own, with what they open themselves and
+ * Permissions: unprivileged users, holders of single capabilities, and root of
+ * a user and network namespace of its own, with what they open themselves and
  * with descriptors that they were given.
  *
- * Stock and claimed maps are expected to say the same to everybody. What the
- * netlink family and the command tell whom is core_netlink.py's and
- * cmd_usage.py's; the namespaces of devices, for root, are
- * dev_device_leaves.c's.
+ * Stock and claimed maps are expected to say the same to everybody. Permissions
+ * of the netlink family and the command are in core_netlink.py and
+ * cmd_usage.py; the namespaces of devices, for root, in dev_device_leaves.c.
  */
 #include <linux/capability.h>
 #include <sched.h>
@@ -34,7 +33,7 @@
 #define IN_FIRST "nsenter --net=/proc/1/ns/net "
 
 #define CAP(name) (1ULL << CAP_##name)
-/* No errno: the child is not who it should be. */
+/* No errno: the child has not become the user that it should be. */
 #define NOT_WHO 1000
 
 enum who { NOBODY, CONTAINED, ONLY_BPF, ONLY_NET_ADMIN, BPF_NET_ADMIN, WHO_COUNT };
@@ -60,7 +59,10 @@ static bool set_caps(__u64 caps)
 	return !syscall(__NR_capset, &head, data);
 }
 
-/* For good. A container's root is nobody outside, as that of most containers. */
+/*
+ * For good. A container's root is the user nobody outside, as that of most
+ * containers.
+ */
 static bool become(enum who who)
 {
 	prctl(PR_SET_KEEPCAPS, 1);
@@ -75,7 +77,9 @@ static bool become(enum who who)
 	       write_str("/proc/self/uid_map", "0 65534 1");
 }
 
-/* What somebody gets for doing something, with the descriptors of the test. */
+/*
+ * The outcome of an action of another user, with the descriptors of the test.
+ */
 static int as(enum who who, int (*act)(const void *arg), const void *arg)
 {
 	int fds[2], ret = NOT_WHO;
@@ -254,7 +258,7 @@ static int do_op_on_pin(const void *arg)
 	return req.fd < 0 ? req.fd : do_op(&req);
 }
 
-/* What an operation through a descriptor with these flags gets. */
+/* The outcome of an operation through a descriptor with these flags. */
 static int permitted(__u32 flags, enum op op)
 {
 	if (op == INFO)
@@ -264,7 +268,10 @@ static int permitted(__u32 flags, enum op op)
 
 static const __u32 fd_flags[] = { 0, BPF_F_RDONLY, BPF_F_WRONLY };
 
-/* Who was given a descriptor may do what that permits, and needs nothing else. */
+/*
+ * The holder of a descriptor may do all that the descriptor permits, and needs
+ * nothing else.
+ */
 TEST_F(trust, passed_descriptors)
 {
 	struct request req = { .key = 5, .ifindex = 1 };
@@ -391,7 +398,7 @@ static int do_load(const void *arg)
 	int fd;
 
 	memcpy(leak, prog, sizeof(prog));
-	/* What would return an address goes on without the 0. */
+	/* A program that would return an address goes on without the 0. */
 	if (load->insn->code == (BPF_JMP | BPF_JA))
 		leak[ARRAY_SIZE(prog) - 2] = leak[8];
 	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "trust", "GPL", leak, ARRAY_SIZE(leak),
@@ -427,7 +434,10 @@ TEST_F(trust, programs)
 
 /* --- namespaces ----------------------------------------------------------- */
 
-/* A container that does one thing after the other, told and heard by pipes. */
+/*
+ * A container that does one thing after the other, by orders and answers in
+ * pipes.
+ */
 struct container {
 	pid_t pid;
 	int to, from;
@@ -525,7 +535,7 @@ TEST_F(trust, devices_of_others)
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 1, OURS));
 	EXPECT_EQ(OURS, get_elem(self->fd, 1));
 
-	/* What it has named goes with it, ours stays. */
+	/* The devices of its entries go with it, ours stays. */
 	container_end(&c);
 	EXPECT_TRUE(becomes_empty(self->fd, 1));
 	EXPECT_TRUE(becomes_empty(self->fd, 3));
@@ -581,7 +591,7 @@ static int do_rmmod(const void *arg)
 	return syscall(__NR_delete_module, "redirmap", O_NONBLOCK) ? -errno : 0;
 }
 
-/* The policy is everybody's to read, and nobody's but root's to write. */
+/* All users may read the policy, and only root may write it. */
 TEST(module)
 {
 	int who;

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # bpftool map, on a map of the kernel's own and on a claimed one: every command
-# gives the same output, status and errors, in words and as JSON. What names the
-# map is left out; and, intended: memlock, and the order of keys in a hash.
+# gives the same output, status and errors, in words and as JSON. The map's name
+# and id are left out; so are, intended, memlock, and the order of keys in a
+# hash.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086
@@ -152,7 +153,7 @@ pins_keep()
 		mv $bpffs/second $bpffs/rm
 }
 
-# Programs tell of the maps that they use, and keep them.
+# Programs list the maps that they use, and keep them.
 program_keeps()
 {
 	local kind number
@@ -259,7 +260,7 @@ for type in devmap devmap_hash; do
 		good map getnext pinned PIN
 	fi
 
-	# What device maps cannot do.
+	# Commands that device maps do not support.
 	bad "rror" map peek pinned PIN
 	bad "rror" map pop pinned PIN
 	bad "rror" map push pinned PIN $t0

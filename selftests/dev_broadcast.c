@@ -67,7 +67,7 @@ TEST_F(broadcast, members)
 			EXPECT_EQ(get_var(&c->e, "seen"), counts[i]);
 		}
 	}
-	/* consumed when there was nobody, and not an error */
+	/* consumed without a member, and not an error */
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
 }
 
@@ -268,7 +268,7 @@ TEST_F(broadcast, members_change)
 	EXPECT_TRUE(cast_all_got(c, 0, 2, 20, 1));
 }
 
-/* What one member does with its copy is no other one's business. */
+/* A member's change of its copy reaches no other member. */
 TEST_F(broadcast, copies_are_separate)
 {
 	struct cast *c = &self->c;
@@ -290,8 +290,8 @@ TEST_F(broadcast, copies_are_separate)
 }
 
 /*
- * What programs of receivers find around a frame, in each copy as in the
- * original. Packets of generic XDP have their driver's and their stack's.
+ * The room that programs of receivers find around a frame, in each copy as in
+ * the original. Packets of generic XDP have their driver's and their stack's.
  */
 TEST_F(broadcast, metadata)
 {
@@ -334,8 +334,8 @@ TEST_F(broadcast, room)
 }
 
 /*
- * Entries come and go while frames run: whoever is in the map all the time gets
- * each frame once, whoever is not gets none twice.
+ * Entries come and go while frames run: a device that is in the map all the
+ * time gets each frame once, any other gets none twice.
  */
 struct churn {
 	struct cast *c;
@@ -359,7 +359,10 @@ static void *churn(void *arg)
 		else
 			del(&churn->c->e, key);
 		churn->done++;
-		/* Also on one CPU, and with a break for those who wait for RCU. */
+		/*
+		 * Also on one CPU, and with a break for threads that wait for
+		 * RCU.
+		 */
 		if (!(churn->done % 64))
 			usleep(100);
 	}
@@ -378,7 +381,7 @@ TEST_F(broadcast, stable_members_lose_nothing)
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 2));
 	ASSERT_EQ(pthread_create(&thread, NULL, churn, &load), 0);
 	for (round = 0; round < 60; round++) {
-		/* no more than rings hold, with several keys for m2 and m3 */
+		/* not more than rings hold, with several keys for m2 and m3 */
 		ASSERT_EQ(cast_send(c, 50, 64), 0);
 		ASSERT_TRUE(cast_all_got(c, 0, 2, 50, 1));
 	}

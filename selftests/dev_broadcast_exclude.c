@@ -82,7 +82,7 @@ TEST_F(exclude, ingress_device)
 	EXPECT_TRUE(comes_back(c, 3));
 }
 
-/* What is left for nobody is consumed, and no error. */
+/* A frame without a remaining member is consumed, and is no error. */
 TEST_F(exclude, nobody_else)
 {
 	struct cast *c = &self->c;
@@ -471,7 +471,7 @@ static int write_frames(struct cast *c, int n, int len)
 
 /*
  * A tap, whose driver runs native programs on frames of its own, or on packets,
- * as generic XDP, when it is told to block.
+ * as generic XDP, when it is set to block.
  *
  * INTENDED DIFFERENCE: a claimed map that native frames have gone through learns
  * by the first packet that there are packets, and does not know its ingress.

@@ -46,7 +46,7 @@ FIXTURE_SETUP(frags)
 	c->frags = true;
 	ASSERT_TRUE(cast_begin(c, &variant->kind, CAST_WIRE, 8));
 	ASSERT_TRUE(cast_members(c, 0, 4));
-	/* Whoever writes to a shared fragment is found out. */
+	/* A write to a shared fragment is found. */
 	set_var(&c->e, "spoil", 1);
 	self->have_frags = new || !variant->kind.generic;
 	self->redirects = new || variant->kind.generic;
@@ -166,7 +166,7 @@ TEST_F(frags, member_without_fragments)
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR, generic ? 0 : FRAMES));
 }
 
-/* What a member is too small for, counting the fragments. */
+/* Frames that are too large for a member, with their fragments. */
 TEST_F(frags, too_small)
 {
 	struct cast *c = &self->c;

@@ -18,7 +18,7 @@
 
 #define GROUPS 2
 #define PER_GROUP 3
-/* What a veth's ring holds, and more than a few bulks. */
+/* As many as a veth's ring holds; several bulks. */
 #define BURST 50
 
 FIXTURE(groups)

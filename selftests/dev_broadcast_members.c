@@ -91,7 +91,7 @@ TEST_F(members, all_down)
 	ASSERT_TRUE(trace_start(&c->e));
 	ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
 	EXPECT_TRUE(cast_all_got(c, 0, N, 0, 0));
-	/* not an error, but to who stops */
+	/* an error only where one stops */
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "err=-100", self->stops ? FRAMES : 0));
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect", "", self->stops ? 0 : FRAMES));
 	EXPECT_TRUE(traced(&c->e, "xdp_devmap_xmit", "sent=16", 0));

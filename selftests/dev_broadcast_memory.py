@@ -44,7 +44,7 @@ def kept():
 
 
 class Unread:
-    """Sockets at the devices' peers that nobody reads."""
+    """Sockets at the devices' peers, which are not read."""
 
     def __init__(self, room):
         self.sockets = []

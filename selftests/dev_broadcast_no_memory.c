@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * No memory for the copies of a broadcast. While a driver runs its program, and
- * what that has redirected is sent, no page can be had: see modules/hoard.c,
- * which does that to the page allocator of any kernel while one CPU is online.
- * Drivers keep what they take, so that nothing that is used again is free either.
+ * while redirected frames are sent, no page can be had: see modules/hoard.c,
+ * which makes any kernel's page allocator fail while one CPU is online. Drivers
+ * keep what they take, so that nothing that is used again is free either.
  *
  * INTENDED DIFFERENCE: stock maps take pages for copies from the reserves that
  * are for those who free memory, and go on; claimed ones leave these alone.

@@ -126,7 +126,7 @@ TEST_F(races, everything_changes)
 
 	ASSERT_TRUE(make_veth("h0", "h1", "mtu 3300"));
 	ASSERT_TRUE(attach_senders(c));
-	/* deletions have to be told from frames that were lost */
+	/* deletions must be distinguished from lost frames */
 	for (i = 0; i < 5; i++) {
 		load[i] = (struct load) { .c = c, .cpu = i % 2 };
 		ASSERT_EQ(pthread_create(&thread[i], NULL, func[i], &load[i]), 0);
@@ -149,8 +149,8 @@ TEST_F(races, everything_changes)
 }
 
 /*
- * The map goes, with its programs, when its frames have not yet come to those
- * who receive them: receivers that do not look at them until then.
+ * The map goes, with its programs, when its frames have not yet come to their
+ * receivers: receivers that do not look at them until then.
  */
 TEST_F(races, map_goes_first)
 {

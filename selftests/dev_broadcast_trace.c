@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What tracepoints say of broadcasts: xdp:xdp_redirect_map tells of each frame
- * once, and xdp:xdp_devmap_xmit of each member's batches.
+ * Tracepoints of broadcasts: xdp:xdp_redirect_map reports each frame once, and
+ * xdp:xdp_devmap_xmit each member's batches.
  *
  * The same frames run through a stock and a claimed map, one after the other.
  * Where batches end may differ, but not how many frames of which device were
@@ -20,7 +20,7 @@
 
 #define SUMS_MAX 64
 #define N 4
-/* What send_all() sends natively. */
+/* The frames that send_all() sends natively. */
 #define FRAMES (100 + 33 + 50 + 20 + 40 + 30 + 30)
 
 /* Frames of one device to another one, with one outcome. */
@@ -156,8 +156,8 @@ FIXTURE_TEARDOWN(trace)
 }
 
 /*
- * What is sent: to all, with one member down, one whose driver fails, one with
- * a full ring and one under several keys; and back to the ingress device.
+ * The frames: to all, with one member down, one whose driver fails, one with a
+ * full ring and one under several keys; and back to the ingress device.
  */
 static bool send_all(struct cast *c)
 {

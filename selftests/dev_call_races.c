@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What others do in the middle of a bpf(2) call: a program on a function of the
- * kernel holds the call up there until they have done it.
+ * Actions of others in the middle of a bpf(2) call: a program on a function of
+ * the kernel holds the call up there until they are done.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -247,8 +247,8 @@ static bool load_again(void)
 }
 
 /*
- * Values with counters were found to be good, and then there is nobody to make the
- * map but the kernel: it makes one of its own, which knows nothing of the module.
+ * Values with counters were found to be good, and then the module has gone: the
+ * kernel makes a map of its own, which does not depend on the module.
  */
 TEST_F(create, module_goes)
 {

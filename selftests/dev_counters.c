@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counters, as values with counters tell them: every frame that was sent is in
- * one of them, for the reason that the test has made.
+ * Counters in values: every frame that was sent is in one of them, for the
+ * reason that the test has made.
  *
  * The built-in has no such values, so there are claimed maps only, beside a
- * test that it has none. What takes a driver of our own is in
+ * test that it has none. Reasons that take a driver of our own are in
  * dev_driver_faults.c and dev_broadcast_no_memory.c: frames without headroom,
  * drivers that are busy in generic XDP, no memory for a copy.
  */
@@ -152,7 +152,7 @@ TEST_F(counters, no_xmit)
 		    counted(e, 0, 0, REDIRMAP_DROP_NO_XMIT, FRAMES));
 }
 
-/* A tap whose queue nobody reads takes as many frames as it is long. */
+/* A tap's queue without a reader takes as many frames as it is long. */
 TEST_F(counters, ring_full)
 {
 	struct env *e = &self->e;
@@ -168,7 +168,7 @@ TEST_F(counters, ring_full)
 	close(queue[0]);
 }
 
-/* A tap that nobody has open says so. */
+/* A tap that no process has open says so. */
 TEST_F(counters, driver_error)
 {
 	struct env *e = &self->e;
@@ -289,7 +289,7 @@ TEST_F(counters, broadcast)
 	EXPECT_EQ(settled(e, "r2", 2 * FRAMES), 2 * FRAMES);
 }
 
-/* Batches tell the same. */
+/* Batches show the same. */
 TEST_F(counters, batch)
 {
 	struct env *e = &self->e;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happens to devices while frames are redirected to them, all the time, on
- * another CPU: after each event, frames go where they should, or are dropped,
- * and the entry is there, or gone; and a second device, key 1, that nothing
- * happens to goes on getting its frames. dev_device_leaves.c has the same
- * events in detail, without traffic.
+ * Events of devices while another CPU redirects frames to them all the time:
+ * after each event, frames go where they should, or are dropped, and the entry
+ * is there, or gone; and a second device, key 1, that nothing happens to goes
+ * on getting its frames. dev_device_leaves.c has the same events in detail,
+ * without traffic.
  *
  * "Goes on" and "gets none" are told by counting: so many frames have been
  * redirected since, and so many have arrived.
@@ -232,7 +232,9 @@ static bool in_other(FIXTURE_DATA(traffic) *self, const char *command)
 	return sh("nsenter -t %d -n ip %s", self->other, command);
 }
 
-/* As put_all(), by somebody who is there: an ifindex is one of the caller's. */
+/*
+ * As put_all(), from within that namespace: an ifindex is one of the caller's.
+ */
 static bool put_from_other(FIXTURE_DATA(traffic) *self, __u32 key, const char *dev)
 {
 	int here = open("/proc/thread-self/ns/net", O_RDONLY), there;

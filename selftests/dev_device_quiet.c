@@ -4,7 +4,7 @@
  * one follow its MTU, header length and features by themselves. Frames that are
  * redirected there go by what the device is now, not by what it was.
  *
- * Generic XDP, for none of these devices knows native frames. What is asked is
+ * Generic XDP, for none of these devices knows native frames. The question is
  * what the redirect itself says to a frame, by tracepoints.
  *
  * Every test runs on maps of the kernel's and on claimed ones, and expects the

@@ -4,8 +4,8 @@
  * in where they run XDP, in how they transmit, and in what they do with the
  * frames' memory. Each frame has to arrive once, with all its bytes.
  *
- * What comes in on g1 is redirected to where key 0 leads, in turn by an array and
- * by a hash. In native XDP it is the driver that redirects, in generic XDP it is
+ * Frames that come in on g1 are redirected to key 0, in turn by an array and by
+ * a hash. In native XDP it is the driver that redirects, in generic XDP it is
  * core.
  */
 #define _GNU_SOURCE
@@ -119,7 +119,7 @@ TEST_F(devices, veth)
 	EXPECT_EQ(traced_now(e, "xdp_devmap_xmit", bulk) > 0, !e->generic);
 }
 
-/* What a program would read from a tap. */
+/* The reads of a program that has a tap open. */
 static bool write_tap(struct env *e, int skip)
 {
 	unsigned char frame[64 + LEN] = {};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The assertions of modules/faulty_check.c find what they are there for: a call
- * that keeps all of them is silent, and each that breaks one is told of by name.
- * Tests that use devices of faulty_dev.c rely on that.
+ * that keeps all of them is silent, and each call that breaks one is reported
+ * by the assertion's name. Tests that use devices of faulty_dev.c rely on that.
  */
 #define _GNU_SOURCE
 #include "faultylib.h"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Drivers that fail: that take some frames of a bulk, or none, return errors,
- * are busy, have their queue stopped, or make frames with little headroom. What
- * they have taken arrives, what they have not is freed and counted, frame by
- * frame; members of a broadcast lose only their own, and egress programs come
- * first.
+ * are busy, have their queue stopped, or make frames with little headroom.
+ * Frames that they have taken arrive, others are freed and counted one by one;
+ * members of a broadcast lose only their own, and egress programs come first.
  *
  * Every test runs on a map of the kernel's and on a claimed one. Maps of the
  * kernel's count nothing; what its tracepoints tell is the same.
@@ -128,7 +127,10 @@ TEST_F(faults, error)
 		    entry_counted(&c->e, 0, FRAMES, LEN, REDIRMAP_DROP_DRIVER_ERROR, FRAMES * i));
 }
 
-/* Of several CPUs' last errors the latest one is told, whichever CPU has met it. */
+/*
+ * Of several CPUs' last errors the latest one is reported, whichever CPU has
+ * met it.
+ */
 TEST_F(faults, last_error)
 {
 	static const int errors[] = { EIO, ENXIO, ENOBUFS };
@@ -141,7 +143,7 @@ TEST_F(faults, last_error)
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		run_on_cpu(i % 2);
 		ASSERT_TRUE(turn("f0", "error", errors[i]));
-		/* What happens within a few jiffies has no order. */
+		/* Events within a few jiffies have no order. */
 		for (times = 0; times < 1000; times++) {
 			ASSERT_EQ(faulty_send(c, 1, LEN), 0);
 			if ((int)entry_stats(&c->e, 0).error == errors[i])
@@ -237,9 +239,10 @@ TEST_F(faults, feature)
 }
 
 /*
- * What a device is told, how many frames it sends then, and why not the others.
- * A claimed map keeps the last frame of a call back for the next one, in the same
- * poll: so there are calls for 15, 16, 16, 16 and 1 frames; 15, 16 and 5.
+ * The order that a device gets, the frames that it sends then, and the reason
+ * for the others. A claimed map keeps the last frame of a call back for the
+ * next one, in the same poll: so there are calls for 15, 16, 16, 16 and 1
+ * frames; 15, 16 and 5.
  */
 struct fault {
 	const char *knob;

@@ -74,7 +74,7 @@ static bool forget_calls(void)
 	return ok;
 }
 
-/* Says what it was told when that is not what was expected. */
+/* Prints the calls of the driver when they are not the expected ones. */
 static bool is(const char *dev, const char *name, int want)
 {
 	int is = knob(dev, name);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Devices that lose ndo_xdp_xmit, and get it back: between polls, in the middle
- * of one, while others change it all the time, with an event or without one, and
- * in front of an entry that is made meanwhile. What they cannot send is lost for
- * that reason, all else is sent, and nothing else happens.
+ * of one, while others change it all the time, with an event or without one,
+ * and in front of an entry that is made meanwhile. Frames that they cannot send
+ * are lost for that reason, all others are sent.
  *
  * INTENDED DIFFERENCE: claimed maps only. The kernel's own code calls the function
  * of each device that it has enqueued to, be there one or not, and oopses.
@@ -21,7 +21,7 @@
 #define BULK 16
 #define N 3
 
-/* What is written to no_ndo. */
+/* Values of the file no_ndo. */
 #define LOST 1
 #define EVENT 2
 
@@ -141,8 +141,8 @@ TEST_F(ndo, within_a_poll)
 }
 
 /*
- * An entry for a device that has none just then. Where nothing tells that it has
- * it again, the first frame that is refused makes the port look.
+ * An entry for a device that has none just then. Without an event when it has
+ * one again, the first frame that is refused makes the port look.
  */
 TEST_F(ndo, entry_made_without)
 {

@@ -79,7 +79,7 @@ static bool in_kernel_log(const char *fmt, ...)
 	return strstr(log, text);
 }
 
-/* What verdicts() is to return, in turn, from now on. */
+/* The return values of verdicts(), in turn, from now on. */
 static void set_verdicts(struct env *e, const __u64 *turn, int n)
 {
 	__u64 *verdict = global(e, "verdict");
@@ -132,7 +132,7 @@ TEST_F(egress, devices_in_napi)
 	for (i = 0; i < 40; i++) {
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("g1"));
 		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
-		/* whatever queue it was: the kernel does not tell it on */
+		/* whichever queue it was: the kernel does not pass it on */
 		EXPECT_EQ(run_of(e, i)->queue, 0);
 	}
 }
@@ -163,7 +163,7 @@ TEST_F(egress, queues)
 	}
 }
 
-/* Programs that redirect can read what a lookup in user space tells. */
+/* Programs that redirect can read the same values as a lookup in user space. */
 TEST_F(egress, entry_read_by_program)
 {
 	unsigned char frame[64];
@@ -392,11 +392,11 @@ TEST_F(egress, drops_one_or_all_but_one)
 
 /*
  * A bulk that is sent, and then one that the program drops as a whole, in the
- * same poll: the driver was not told yet to let the first one out.
+ * same poll: the driver has not got XDP_XMIT_FLUSH for the first one yet.
  *
- * INTENDED DIFFERENCE: the built-in then never tells it, so those frames wait
- * until more come. A claimed map tells it. (A faulty device lets none wait, but
- * looks whether it is told.)
+ * INTENDED DIFFERENCE: the built-in then never sets it, so those frames wait
+ * until more come. A claimed map sets it. (A faulty device lets none wait, but
+ * looks for the flag.)
  */
 TEST_F(egress, last_bulk_dropped)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Egress programs of the members of a broadcast: each has a copy of the frame
- * for its own, to write to, to reshape, to drop. What broadcasts do otherwise
- * is in dev_broadcast*.c, egress programs without them in dev_egress*.c.
+ * for its own, to write to, to reshape, to drop. Other broadcasts are in
+ * dev_broadcast*.c, egress programs without broadcasts in dev_egress*.c.
  *
  * One of these is about a fault of devmap's history: in generic XDP copies were
  * clones, which share the packet's data, and a program that wrote to it wrote

@@ -184,7 +184,7 @@ TEST_F(frags, tail_of_pages_of_a_pool)
 	EXPECT_TRUE(all_pages_back(self));
 }
 
-/* What is dropped goes with all its buffers: the pool gets its pages back. */
+/* A dropped frame goes with all its buffers: the pool gets its pages back. */
 TEST_F(frags, drops)
 {
 	__u64 n = self->works ? FRAMES : 0;

@@ -15,7 +15,7 @@
 #define MANY 40
 #define VERY_MANY 400
 
-/* The entry keeps the program, though nobody else does. */
+/* The entry alone keeps the program. */
 TEST_F(egress_map, entry_keeps_program)
 {
 	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);

@@ -2,8 +2,8 @@
 /*
  * Egress programs, more than one at a time: entries for one device with
  * different programs, a program of several devices, members of a broadcast,
- * inner maps, frames of several ingress devices. What a single one does is in
- * dev_egress.c.
+ * inner maps, frames of several ingress devices. Tests of a single program are
+ * in dev_egress.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones. They are to be
  * the same but for one fault of the built-in, which is shown here: in native
@@ -346,7 +346,7 @@ static int send_by_two(struct env *e, bool live)
 	return hog_cpu(false) ? err : -EPERM;
 }
 
-/* How many runs were told of another device than the frame has come by. */
+/* Runs that saw another ingress device than the frame's. */
 static int wrong_ingress(struct env *e)
 {
 	int i, wrong = 0;
@@ -360,8 +360,9 @@ static int wrong_ingress(struct env *e)
 }
 
 /*
- * INTENDED DIFFERENCE: a program of a claimed map is told where each frame has
- * come from. The built-in tells it of the batch's first one for all.
+ * INTENDED DIFFERENCE: a program of a claimed map sees where each frame has
+ * come from. With the built-in it sees the first frame's origin for all of the
+ * batch.
  */
 TEST_F(cpumap, ingress_devices)
 {

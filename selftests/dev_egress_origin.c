@@ -16,7 +16,7 @@
 
 #define FRAMES 20
 
-/* What bpf_fib_lookup() may say: see enum in linux/bpf.h. */
+/* Return values of bpf_fib_lookup(): see the enum in linux/bpf.h. */
 #define TOLD_MAX 16
 
 FIXTURE(origin)
@@ -244,7 +244,10 @@ static bool attach_tc(struct env *e, const char *dev)
 	return !bpf_tc_hook_create(&hook) && !bpf_tc_attach(&hook, &opts);
 }
 
-/* What a program puts before a packet, the stack behind a veth can read. */
+/*
+ * The stack behind a veth can read the metadata that a program has put before a
+ * packet.
+ */
 TEST_F(origin, metadata)
 {
 	struct env *e = &self->e;

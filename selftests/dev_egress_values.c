@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values with egress programs: which programs an entry takes and which errno
- * it gives for others, and what a lookup returns. What the programs do is in
- * dev_egress.c, how long they live in dev_egress_life.c.
+ * Values with egress programs: which programs an entry takes and which errno it
+ * gives for others, and what a lookup returns. The effects of programs are in
+ * dev_egress.c, their lives in dev_egress_life.c.
  *
  * Every test runs on maps of the kernel's and on claimed ones and expects the
  * same of both.
@@ -57,7 +57,7 @@ TEST_F(egress_map, no_program)
 		dup2(stdin_copy, 0);
 }
 
-/* What is no program for a device map is refused, and the entry stays. */
+/* Programs that are not for a device map are refused, and the entry stays. */
 TEST_F(egress_map, wrong_programs)
 {
 	int i, bad[6];
@@ -104,7 +104,7 @@ TEST_F(egress_map, wrong_devices)
 	EXPECT_EQ(value_id(self->map, 3), self->hash ? (int)self->id : -ENOENT);
 }
 
-/* What else can be wrong. */
+/* Other errors. */
 TEST_F(egress_map, other_errors)
 {
 	int k;
@@ -307,7 +307,7 @@ TEST_F(egress_map, bound_to_device)
 	close(bound);
 }
 
-/* What lies behind a value of 4 bytes is nobody's business. */
+/* Memory behind a value of 4 bytes is neither read nor written. */
 TEST_F(egress_map, value_of_4)
 {
 	int map = make_map(variant->kind.claimed, variant->kind.type, MAP_SIZE);

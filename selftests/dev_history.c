@@ -129,8 +129,8 @@ static bool begin_send(FIXTURE_DATA(history) *self)
 }
 
 /*
- * Lets it go on, after some time for what must not happen yet. True if nobody
- * has waited for longer than the sender could wait.
+ * Lets it go on, after some time in which nothing must happen yet. True if no
+ * thread has waited for longer than the sender could wait.
  */
 static bool finish_send(FIXTURE_DATA(history) *self)
 {
@@ -175,7 +175,7 @@ static bool all_accounted_for(struct env *e)
 
 /*
  * The fault: the bulk queue was the entry's own, and went with it (until 5.6,
- * when it became the device's). What was queued is sent all the same.
+ * when it became the device's). Queued frames are sent all the same.
  */
 TEST_F(history, entry_deleted)
 {
@@ -252,7 +252,10 @@ static void *delete_inner(void *arg)
 	return (void *)(long)bpf_map_delete_elem(self->e.maps[1], &key);
 }
 
-/* An inner map that nobody else keeps, with its entries and their programs. */
+/*
+ * An inner map that only the outer map keeps, with its entries and their
+ * programs.
+ */
 TEST_F(history, map_destroyed)
 {
 	int i, inner, pass = make_egress(XDP_PASS);
@@ -438,7 +441,7 @@ TEST_F(history, no_frame_lost)
 
 /*
  * Traffic up to the last moment of a map, and the module unloaded as soon as
- * the map has let go of it. What the module has of devices goes with it.
+ * the map has let go of it. The module's targets of devices go with it.
  */
 TEST_F(history, module_unloads)
 {

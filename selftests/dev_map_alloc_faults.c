@@ -18,7 +18,7 @@
 
 #define FAIL_NTH "/proc/thread-self/fail-nth"
 
-/* All allocations may fail, and the kernel's log is not told of it. */
+/* All allocations may fail, without a line in the kernel's log. */
 static bool arm(void)
 {
 	return write_str("/sys/kernel/debug/failslab/ignore-gfp-wait", "0") &&
@@ -228,7 +228,7 @@ TEST_F(faults, batch)
 		if (err) {
 			EXPECT_TRUE(has_failed);
 			EXPECT_EQ(err, -ENOMEM);
-			/* What comes behind the count has not been touched. */
+			/* Memory behind the count has not been touched. */
 			for (key = count; key < KEYS - 1; key++)
 				EXPECT_EQ(value_ifindex(self->map, key), self->dev);
 		} else {

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * BPF_MAP_LOOKUP_BATCH, UPDATE_BATCH, DELETE_BATCH, LOOKUP_AND_DELETE_BATCH:
- * what they do when all is well. See also dev_map_batch_errors.c,
+ * their effects when all is well. See also dev_map_batch_errors.c,
  * dev_map_batch_race.c.
  *
  * Claimed maps have them. Intended: stock device maps do not, and say ENOTSUPP.
- * What a batch does is compared with what single operations find.
+ * A batch's effect is compared with what single operations find.
  */
 #include "batchlib.h"
 
-/* The kernel's chunks are of 64 entries now; the tests know no more of it. */
+/*
+ * The kernel's chunks are of 64 entries now; the tests depend on nothing else
+ * of it.
+ */
 static const __u32 counts[] = { 1, 3, 63, 64, 65, 128, 1000, 4096, ENTRIES };
 
 FIXTURE(kinds) {
@@ -150,7 +153,7 @@ TEST_F(batch, lookup_and_delete)
 	}
 }
 
-/* What is delivered with the keys are the values. */
+/* The values are delivered with the keys. */
 TEST_F(batch, delivered_values)
 {
 	__u32 i, wrong = 0;
@@ -408,7 +411,7 @@ TEST_F(batch, values_of_8)
 	close(fd);
 }
 
-/* A device that has left is in no batch any more, at once. */
+/* A device that has left is in no later batch. */
 TEST_F(batch, device_leaves)
 {
 	__u32 n, i, ifindex, gone;

@@ -78,7 +78,7 @@ TEST_F(batch, delete_stops)
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys, NULL, n));
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys + n, self->values + n, 300 - n));
 
-		/* A key that is there no more: an array does not care. */
+		/* A key that has gone: an array does not care. */
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 300));
 		EXPECT_EQ(0, del_elem(self->fd, key));
 		n = 300;
@@ -248,8 +248,9 @@ TEST_F(batch, input_ends_early)
 }
 
 /*
- * Lookups whose memory ends early. Those that delete: count tells how many
- * entries have arrived, these are gone, and all the others are still there.
+ * Lookups whose memory ends early. Those that delete: count is the number of
+ * entries that have arrived; these are gone, and all the others are still
+ * there.
  */
 TEST_F(batch, output_ends_early)
 {

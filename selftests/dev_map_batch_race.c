@@ -7,7 +7,7 @@
 
 #include "batchlib.h"
 
-/* A thread's work on a map, until told to stop. */
+/* A thread's work on a map, until it is stopped. */
 struct work {
 	int fd;
 	bool is_array;
@@ -237,7 +237,10 @@ static void *update_all(void *arg)
 	return NULL;
 }
 
-/* A device that has left is in the map no more, whoever was about to add it. */
+/*
+ * A device that has left is not in the map, even if another thread was about to
+ * add it.
+ */
 TEST_F(batch, device_leaves_meanwhile)
 {
 	static struct work work;
@@ -268,7 +271,7 @@ TEST_F(batch, device_leaves_meanwhile)
 
 /* --- against single operations ---------------------------------------------- */
 
-/* What an update batch would do, done one by one. */
+/* The elements of an update batch, one by one. */
 static int update_singly(int fd, const __u32 *keys, const __u32 *values, __u32 *n, __u64 flags)
 {
 	__u32 i;
@@ -294,7 +297,10 @@ static int delete_singly(int fd, const __u32 *keys, __u32 *n)
 #define TOLD 100
 #define MOST 150
 
-/* A long random story, told to one map in batches and to another one by one. */
+/*
+ * A long random series of changes, of one map in batches and of another one by
+ * one.
+ */
 TEST_F(batch, random_story)
 {
 	static const __u64 flags[] = { BPF_ANY, BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_EXIST };

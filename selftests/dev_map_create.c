@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How device maps are made: attributes, names, capabilities, who pays; and that
- * what cannot be made leaves nothing behind.
+ * How device maps are made: attributes, names, capabilities, charges; and that
+ * a failed creation leaves nothing behind.
  *
  * Every test runs on the kernel's own maps ("stock") and on claimed ones, and
  * expects the same of both, but for memory, marked "intended" below.
@@ -43,7 +43,10 @@ static int try_create(bool claimed, const union bpf_attr *attr)
 	return 0;
 }
 
-/* What the process may do; what it has lost so it can take again. */
+/*
+ * The capabilities of the process, which it can take back after it has dropped
+ * them.
+ */
 static bool set_caps(__u64 caps)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -136,7 +139,7 @@ TEST_F(create, numa_node)
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 	self->attr.numa_node = 0x7fffffff;
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
-	/* Without the flag nobody looks at it. */
+	/* Without the flag it is not read. */
 	self->attr.map_flags = 0;
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 }
@@ -203,7 +206,7 @@ TEST_F(create, numa_node_pages)
 		self->attr.numa_node = node;
 		fd = map_create(&self->attr);
 		ASSERT_LE(0, fd);
-		/* What a slot takes at least. */
+		/* The least memory of a slot. */
 		EXPECT_LE((8 << 16) / sysconf(_SC_PAGESIZE), vmalloc_pages(node));
 		if (node)
 			EXPECT_EQ(0, vmalloc_pages(0));
@@ -266,7 +269,7 @@ TEST_F(create, names)
 	/* No room for the end: made, and found to be no good afterwards. */
 	memset(name + 3, 'x', BPF_OBJ_NAME_LEN - 3);
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
-	/* Something behind the end, where nobody looks. */
+	/* Bytes behind the end, which are not read. */
 	memset(name + 3, 0, BPF_OBJ_NAME_LEN - 3);
 	name[BPF_OBJ_NAME_LEN - 1] = '!';
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
@@ -422,7 +425,10 @@ static bool memory_falls_below(long bytes)
 	return false;
 }
 
-/* The table is charged to whoever creates the map, and more than its limit is refused. */
+/*
+ * The table is charged to the creator of the map, and more than its limit is
+ * refused.
+ */
 TEST_F(create, memory_cgroup)
 {
 	bool is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;

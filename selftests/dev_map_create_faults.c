@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Maps that are never made: creation fails at each of its steps, many times in a
- * row, on behalf of somebody who holds nothing afterwards. So nothing is in use
- * afterwards, nor while it goes on; nor is anything charged to the memory cgroup
- * that has tried it. And who has maps pays for all that they have.
+ * Maps that are never made: creation fails at each of its steps, many times in
+ * a row, for a caller that holds nothing afterwards. So nothing is in use
+ * afterwards, nor while it goes on; nor is anything charged to the memory
+ * cgroup that has tried it. And the owner of maps pays for all of their memory.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -184,7 +184,7 @@ static void fail_all(struct __test_metadata *_metadata, const struct kind *kind,
 		for (i = 0, wrong = 0; i < tries; i++) {
 			err = try_step(kind, value_size, step, fd);
 			wrong += err != steps[step].err;
-			/* What was complete is freed later. */
+			/* Complete maps are freed later. */
 			if (step == NO_DESCRIPTOR && i % 50 == 49)
 				EXPECT_TRUE(module_refs_become(0));
 		}
@@ -267,7 +267,7 @@ static long cpus(void)
 	return sysconf(_SC_NPROCESSORS_CONF);
 }
 
-/* Empty ones take little, and nothing that nobody pays for. */
+/* Empty ones take little, and all of it is paid for. */
 TEST_F(faults, empty_maps_are_paid_for)
 {
 	int fds[EMPTY], fd, i, n = fewer(EMPTY), some = n < SOME ? n : SOME;

@@ -137,7 +137,7 @@ TEST_F(inner, other_kind)
 	ASSERT_LE(0, other);
 	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
 	EXPECT_EQ(-ENOENT, get_elem(self->outer, 0));
-	/* What is there stays. */
+	/* Present entries stay. */
 	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
 	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
 	EXPECT_EQ(map_id(self->template), get_elem(self->outer, 0));
@@ -187,7 +187,7 @@ TEST_F(inner, attributes)
 	close(write_only);
 }
 
-/* What the outer map describes has to stay until the outer map goes. */
+/* The template has to stay until the outer map goes. */
 TEST_F(inner, pins_module)
 {
 	int other = make_map(variant->claimed, variant->type, 4);
@@ -234,7 +234,7 @@ TEST_F(inner, policy_changes_meanwhile)
 {
 	int other, outer;
 
-	/* The template's name is claimed no more: it is of the old policy. */
+	/* The template's name is not claimed by the new policy. */
 	ASSERT_TRUE(write_str(MODULE_DIR "/parameters/claim", "st_*\n"));
 	other = bpf_map_create(variant->type, variant->claimed ? "rm_test" : "st_test", 4, 4, 4,
 			       NULL);
@@ -327,7 +327,7 @@ static int program_fd(struct bpf_object *obj, const char *name)
 	return bpf_program__fd(bpf_object__find_program_by_name(obj, name));
 }
 
-/* What the program returns for a packet. */
+/* The program's return value for a packet. */
 static int run_once(int prog)
 {
 	char packet[64] = {};

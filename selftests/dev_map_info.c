@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel tells of a map, and freezing.
+ * Information about maps, and freezing.
  *
- * A map of the kernel's own and a claimed one are told of in the same words, but
- * for what names them, and, intended, on kernels that ask the map: memory. A
- * claimed hash has its nodes from the start; entries take nothing more.
+ * The kernel reports a map of its own and a claimed one in the same words, but
+ * for their names and ids, and, intended, on kernels that ask the map: memory.
+ * A claimed hash has its nodes from the start; entries take nothing more.
  */
 #include "harness.h"
 #include "testlib.h"
 #include "xdplib.h"
 
-/* What is the map's own: a line of fdinfo begins with it. */
+/* Lines of fdinfo that are the map's own begin with these words. */
 static const char *const own[] = { "map_id:", "ino:" };
 
 struct fdinfo {
@@ -202,7 +202,7 @@ TEST_F(pair, fdinfo_with_program)
 	close(prog);
 }
 
-/* The maps are told of by their programs. */
+/* The programs' information lists the maps. */
 TEST_F(pair, maps_of_a_program)
 {
 	struct bpf_prog_info info;
@@ -230,7 +230,7 @@ TEST_F(pair, maps_of_a_program)
 
 /* --- memory ----------------------------------------------------------------- */
 
-/* Maps tell of their memory since 6.4; before, the kernel guesses. */
+/* Maps report their memory since 6.4; before, the kernel guesses. */
 static bool maps_tell(void)
 {
 	return kernel_has_member("bpf_map_ops", "map_mem_usage");
@@ -268,7 +268,7 @@ TEST_F(pair, memory)
 		ASSERT_TRUE(module_refs_become(1));
 	}
 
-	/* What entries add. */
+	/* The memory that entries add. */
 	for (i = 0; i < 2; i++) {
 		fd[i] = make_map_flags(i, variant->type, variant->value_size, 1000, variant->flags);
 		ASSERT_LE(0, fd[i]);
@@ -310,7 +310,7 @@ FIXTURE_VARIANT(frozen) {
 
 ALL_KINDS(frozen);
 
-/* What the kernel, this one, says when any map is frozen for the n-th time. */
+/* This kernel's errno when any map is frozen for the n-th time. */
 static int freeze_any(__u32 flags, int n)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = flags);
@@ -346,7 +346,7 @@ FIXTURE_TEARDOWN(frozen)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* User space has its say no more; packets and devices go on. */
+/* User space can change nothing from now on; packets and devices go on. */
 TEST_F(frozen, redirect)
 {
 	__u32 key = 0, value = 0, next;
@@ -388,7 +388,7 @@ TEST_F(frozen, other_descriptor)
 	close(fd);
 }
 
-/* Who may not write may not freeze, on newer kernels. */
+/* A descriptor without the right to write may not freeze, on newer kernels. */
 TEST(read_only)
 {
 	int fd = make_map_flags(true, BPF_MAP_TYPE_DEVMAP, 4, 4, BPF_F_RDONLY);

@@ -129,7 +129,7 @@ TEST_F(walk, hash_keys)
 	EXPECT_EQ(ENTRIES - 1, n);
 }
 
-/* Who has asked for the next key can delete this one. */
+/* A walk may delete the present key once it has the next one. */
 TEST_F(walk, delete_each)
 {
 	__u32 key, next, n = 0;
@@ -147,7 +147,7 @@ TEST_F(walk, delete_each)
 		EXPECT_EQ(-ENOENT, get_elem(self->fd, self->keys[n]));
 }
 
-/* Who deletes this one first begins anew, in a hash. */
+/* A walk that deletes the present key first begins anew, in a hash. */
 TEST_F(walk, delete_before_next)
 {
 	__u32 key, next, first;

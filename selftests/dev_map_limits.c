@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Limits of who makes and fills maps: no file descriptor left for a map that has
- * been made, and no memory in the memory cgroup that pays for it. Each call
- * fails with the errno that bpf(2) has for that, or succeeds all the same; what
- * has failed has changed nothing, and nothing stays charged, or allocated.
+ * Limits of the caller that makes and fills maps: no file descriptor left for a
+ * map that has been made, and no memory in the memory cgroup that pays for it.
+ * Each call fails with the errno that bpf(2) has for that, or succeeds all the
+ * same; a failed call has changed nothing, and nothing stays charged, or
+ * allocated.
  *
  * Every test runs on a map of the kernel's and on a claimed one. A claimed map
  * allocates nothing for most updates, so it has fewer that fail.
@@ -135,7 +136,7 @@ TEST_F(limits, no_descriptor)
 	close(fd);
 }
 
-/* More than the cgroup may have: nobody is killed for it. */
+/* More than the cgroup may have: no process is killed for it. */
 TEST_F(limits, create_too_big)
 {
 	long before;

@@ -187,8 +187,8 @@ static void *churn(void *arg)
 #define MOVING 6
 
 /*
- * Few places for many keys: nodes change hands all the time. A key leads to
- * its own device or nowhere; those that nobody touches are always there.
+ * Few places for many keys: nodes change hands all the time. A key leads to its
+ * own device or nowhere; untouched keys are always there.
  */
 TEST_F(elems, lookups_while_recycling)
 {
@@ -382,7 +382,7 @@ FIXTURE_TEARDOWN(pair)
 	close(self->fd[1]);
 }
 
-/* The same long random story told to both maps: the same answers. */
+/* The same long random series of operations on both maps: the same answers. */
 TEST_F(pair, same_results)
 {
 	static const __u64 flags[] = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What bpf(2) does with the elements of device maps, one at a time.
+ * bpf(2) on the elements of device maps, one at a time.
  *
  * Every test runs on the kernel's own maps ("stock") and on claimed ones, and
  * expects the same of both, but for these, marked "intended" below:
@@ -222,7 +222,7 @@ TEST_F(elems, full)
 	EXPECT_EQ(-E2BIG, set_elem(self->fd, 77, devs[0], BPF_NOEXIST));
 	EXPECT_EQ(-EINVAL, set_elem(self->fd, 77, NO_DEV, BPF_ANY));
 	EXPECT_EQ(-ENOENT, get_elem(self->fd, 77));
-	/* What is there can be replaced. */
+	/* Present elements can be replaced. */
 	EXPECT_EQ(0, set_elem(self->fd, 2, devs[1], BPF_ANY));
 	EXPECT_EQ(0, set_elem(self->fd, 2, devs[2], BPF_EXIST));
 	EXPECT_EQ(-EEXIST, set_elem(self->fd, 2, devs[1], BPF_NOEXIST));
@@ -296,8 +296,8 @@ TEST_F(elems, write_only_fd)
 }
 
 /*
- * What the built-in has no operation for; batches, which ours has:
- * dev_map_batch.c.
+ * Commands that the built-in has no operation for; for batches, which ours has,
+ * see dev_map_batch.c.
  */
 TEST_F(elems, unsupported)
 {

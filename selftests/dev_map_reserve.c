@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What claimed maps have ready for their next entries: all that a batch needs, its
- * map's groups included; and of many maps that are empty only a few have anything,
- * however many there are. Told by the kernel's tracepoint for per-CPU memory.
+ * The reserve of claimed maps for their next entries: all that a batch needs,
+ * its map's groups included; and of many maps that are empty only a few have
+ * anything, however many there are. The kernel's tracepoint for per-CPU memory
+ * shows it.
  */
 #define _GNU_SOURCE
 #include <linux/redirmap.h>
@@ -47,7 +48,7 @@ static bool trace_forget(void)
 	return fd >= 0 && !close(fd);
 }
 
-/* How often an event was told with some text in it. */
+/* How often an event was traced with some text in it. */
 static int told(const char *event, const char *with)
 {
 	FILE *f = fopen(TRACE "/trace", "r");

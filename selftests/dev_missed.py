@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that had nowhere to go: look-ups without an entry, by the action that the
-program got, and redirects to nothing, per network namespace. Neither is told as
-what it is not."""
+"""Frames that had nowhere to go: look-ups without an entry, by the action that
+the program got, and redirects to nothing, per network namespace. Each is
+counted as what it is alone."""
 import os
 import sys
 

@@ -5,9 +5,9 @@
  * runs as soon as its time comes, wherever the others are.
  *
  * A bulk queue has no lock: bottom halves are off from the first frame to the
- * flush. On a PREEMPT_RT kernel tasks are preempted there nevertheless; what
- * keeps others off the queue is that local_bh_disable() takes a lock of the CPU.
- * Were that not so, frames would be lost, sent twice or freed twice.
+ * flush. On a PREEMPT_RT kernel tasks are preempted there nevertheless; other
+ * tasks are kept off the queue because local_bh_disable() takes a lock of the
+ * CPU. Were that not so, frames would be lost, sent twice or freed twice.
  *
  * That threads do meet there can be seen on PREEMPT_RT only: those who wait
  * for the lock sleep more often than they have been told to. What the clock

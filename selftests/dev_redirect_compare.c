@@ -129,8 +129,8 @@ static bool set_programs(struct env *e, const char * const *devs, bool on)
 }
 
 /*
- * Sends, and waits until the program has seen all of it: then it may be told to do
- * something else. In generic XDP a packet waits for a softirq of the CPU's.
+ * Sends, and waits until the program has seen all of it: then its variables may
+ * be changed. In generic XDP a packet waits for a softirq of the CPU's.
  */
 static int send_all(struct env *e, const char *program, int n, int len)
 {

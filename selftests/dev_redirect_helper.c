@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What bpf_redirect_map() returns for keys and flags of all kinds.
+ * The return value of bpf_redirect_map() for keys and flags of all kinds.
  *
  * Every test runs on a map of the kernel's and on a claimed one and expects the
  * same of both. Each test has a network namespace of its own.

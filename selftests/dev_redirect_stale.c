@@ -50,7 +50,7 @@ FIXTURE_SETUP(stale)
 	if (geteuid() || module_refs() < 0)
 		SKIP(return, "not root, or the module is not loaded");
 
-	/* What is remembered is remembered per CPU. */
+	/* The look-up is remembered per CPU. */
 	run_on_cpu(0);
 
 	ASSERT_TRUE(make_veth("stale0", "stale1", ""));

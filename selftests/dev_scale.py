@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Huge maps, many maps, many devices: refused as the kernel's own are, or all of
-them work, are told of, and claimed ones leave nothing behind.
+"""Huge maps, many maps, many devices: they are refused like the kernel's own,
+or all of them work and are reported, and claimed ones leave nothing behind.
 
 10000 maps and 4096 devices, but fewer on kernels that are slow (REDIRMAP_SLOW)."""
 import contextlib
@@ -78,12 +78,12 @@ def settled():
 
 
 def leaves_nothing(one_round):
-    """After rounds of the same, memory is where it was before the last of them. The
-    first ones may keep some, for the others: the kernel's threads, for instance,
-    that wait in hundreds for the end of grace periods, with maps to free. What
-    leaks is lost in each.
+    """After rounds of the same, memory is where it was before the last of them.
+    The first ones may keep some, for the others: the kernel's threads, for
+    instance, that wait in hundreds for the end of grace periods, with maps to
+    free. A leak loses memory in each round.
 
-    A round returns what there was when it had taken most."""
+    A round returns the memory in use at its peak."""
     if KMEMLEAK:
         one_round()
         return

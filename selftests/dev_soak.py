@@ -27,9 +27,10 @@ FIRST = int(os.environ.get("REDIRMAP_SOAK_FIRST", "1"))
 VERBOSE = "REDIRMAP_SOAK_VERBOSE" in os.environ
 # In an episode; after each the module is unloaded.
 ACTIONS = int(os.environ.get("REDIRMAP_SOAK_ACTIONS", "60"))
-# What more of it may be in use after an episode than after another: KiB, but for
-# per-CPU memory, of which each object is known. Without any leak it goes back and
-# forth: freed pages wait on lists of CPUs, freed slabs for a grace period.
+# How much more of it may be in use after an episode than after another: KiB,
+# but for per-CPU memory, of which each object is known. Without any leak it
+# goes back and forth: freed pages wait on lists of CPUs, freed slabs for a
+# grace period.
 TOLERANCE = {"kmalloc": 64, "vmalloc": 64, "pages": 512, "percpu": 0}
 # KASAN keeps what is freed, and such kernels have kmemleak: see run-tests.
 if os.path.exists("/sys/kernel/debug/kmemleak"):
@@ -157,7 +158,8 @@ def episode(number):
 @test("offered = sent + lost, whatever happens; no map, no device is held")
 def _():
     print(f"# seed {SEED}")
-    # What else is allocated once, and kept, is so before anything is compared.
+    # Other memory that is allocated once and kept is allocated before the first
+    # comparison.
     episode(0)
     number = FIRST
     while number == FIRST or time.monotonic() - begin < 60 * MINUTES:

@@ -2,9 +2,9 @@
 /*
  * Packets on two CPUs, native and generic, while entries are updated and
  * deleted, devices come, go, move between namespaces and change, and maps are
- * made and closed; and while the module is unloaded and loaded. What is tested
- * is that the machine survives with a clean log, that devices can be deleted,
- * and that no reference to the module is left.
+ * made and closed; and while the module is unloaded and loaded. The machine has
+ * to survive with a clean log, devices can be deleted, and no reference to the
+ * module is left.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>

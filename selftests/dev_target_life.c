@@ -3,7 +3,7 @@
  * Devices that leave at a bad moment: while their target is being freed, which is
  * held up, or so slowly that another one has their ifindex meanwhile.
  *
- * What goes wrong here is seen by KASAN, or by the kernel's own checks.
+ * KASAN or the kernel's own checks see what goes wrong here.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -183,8 +183,9 @@ static int count_sets(struct bpf_object *obj)
 }
 
 /*
- * A device that is held goes on leaving: core tells of it again and again. Meanwhile
- * another one gets its ifindex, and keeps what it has brought for its first target.
+ * A device that is held goes on leaving: core reports it again and again.
+ * Meanwhile another one gets its ifindex, and keeps what it has brought for its
+ * first target.
  */
 TEST_F(life, ifindex_of_one_that_is_leaving)
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Two CPUs enter the same devices into maps, each device for the first time, at
- * once: what the module makes for a device it makes before it looks whether
- * another CPU was quicker, and throws it away then.
+ * once: the module makes a target before it looks whether another CPU was
+ * quicker, and throws its own away then.
  *
- * Kernels with DEBUG_ATOMIC_SLEEP tell when that sleeps, where nothing may.
+ * Kernels with DEBUG_ATOMIC_SLEEP report it when that sleeps where nothing may.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -36,7 +36,10 @@ static void *update_all(void *arg)
 
 	run_on_cpu(u->cpu);
 	for (i = 0; i < MANY; i++) {
-		/* What allocates for us may be on a CPU that the host lets wait. */
+		/*
+		 * The work item that allocates for us may be on a CPU that the
+		 * host lets wait.
+		 */
 		for (tries = 0; tries < 1000; tries++) {
 			err = put_value(u->map, i, dev[i], u->prog);
 			if (err != -ENOMEM)

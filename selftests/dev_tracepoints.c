@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The tracepoints redirmap:*: what they tell, and that it is all that happens.
- * There are none for stock maps, so there are claimed maps only.
+ * The tracepoints redirmap:*: their fields, and that each event is there. There
+ * are none for stock maps, so there are claimed maps only.
  */
 #define _GNU_SOURCE
 #include "egresslib.h"
@@ -97,7 +97,7 @@ TEST_F(tracepoints, entry_is_changed)
 	EXPECT_TRUE(traced(e, "redirmap_target_remove", "map_id=OURS", 2));
 }
 
-/* Of a device that goes, every entry is told. */
+/* Each entry of a device that goes is traced. */
 TEST_F(tracepoints, device_goes)
 {
 	struct env *e = &self->e;

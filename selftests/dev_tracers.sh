@@ -19,8 +19,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=selftests/lib/tools.sh
 . "$here/lib/tools.sh"
 
-# Redirects in a run: what is sent to in0; 192 frames of that are redirected to
-# in1 before, and one more tells where the run begins.
+# Redirects in a run: the frames that are sent to in0; 192 of them are
+# redirected to in1 before, and one more marks the beginning of the run.
 redirects=$((208 + 192 + 1))
 
 # To key 1, which leads to out1: frames that it takes, and all that it can
@@ -134,8 +134,8 @@ fi
 
 # --- what they have seen --------------------------------------------------
 
-# perf's events, a file for each run. They are told apart by the single XDP frame
-# that comes before each.
+# perf's events, a file for each run. A single XDP frame in front of each keeps
+# them apart.
 split_perf()
 {
 	perf script -i "$tmp/perf" -F event,trace 2>/dev/null |

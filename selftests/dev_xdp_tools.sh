@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # xdp-tools, as Debian packages it, on stock and on claimed maps: xdp-loader
-# with a program of ours, xdp-monitor, which looks on for the whole test, and
+# with a program of ours, xdp-monitor, which runs for the whole test, and
 # xdp-bench, which makes maps of its own; their names are put into the parameter
 # "claim", and taken out again.
 #
@@ -138,7 +138,7 @@ monitored_down()
 	as_printed "$tmp/monitor" "0 20 0  ENETDOWN 20" send_down
 }
 
-# A broadcast through a claimed map tells of the flush of its group, as well.
+# A broadcast through a claimed map also shows the flush of its group.
 monitored_broadcast()
 {
 	local xmit n

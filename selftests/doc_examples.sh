@@ -137,7 +137,7 @@ start_wire()
 
 wire()
 {
-	# What is for host 3 comes to host 2.
+	# Frames for host 3 come to host 2.
 	pings 1 2 && pings 2 1 && ! pings 1 3
 }
 

@@ -11,7 +11,7 @@
  * @keys: the keys that redirect_turn() uses, one after the other
  * @turn: how many it has used
  * @calls: of the driver that driver_calls() has seen
- * @flushes: those of them that tell the driver to go ahead
+ * @flushes: those of them with XDP_XMIT_FLUSH
  */
 struct bench_vars {
 	__u32 keys[NR_KEYS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the parts of the benchmark share.
+ * Shared by the parts of the benchmark.
  *
  * A row is one line of the result: a case, measured on stock and on claimed
  * maps in turn. Each row runs in a process of its own, so that what it has made
@@ -115,7 +115,7 @@ static inline void mark_end(void)
 	++*measurements;
 }
 
-/* What is measured lies between these two; end() returns the ticks. */
+/* The measured part lies between these two; end() returns the ticks. */
 static inline __u64 begin(void)
 {
 	mark_begin();
@@ -169,7 +169,7 @@ void get_variables(struct bpf_object *obj, struct bench_vars *vars);
 void set_ifindex(struct bpf_object *obj, __u32 ifindex);
 void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 	    __u32 flags);
-/* What rows attach to. */
+/* Devices and hooks that rows attach to. */
 void detach_all(void);
 /* Lets all pN count what they get. */
 void receivers_init(void);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the command redirmap costs: rows that run it, and another one in the place
- * of stock maps: Python alone for its start, bpftool for a list of the same maps.
+ * The cost of the command redirmap: rows that run it, and another one in the
+ * place of stock maps: Python alone for its start, bpftool for a list of the
+ * same maps.
  *
  * A command's cost is the CPU time that it takes, its own and the kernel's.
  */
@@ -47,7 +48,7 @@ static double cost_of(const char * const argv[])
 	       1e9 * (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
 }
 
-/* What both commands cost. The first time they are read from the disk. */
+/* The cost of both commands. The first time they are read from the disk. */
 static void measure(const struct commands *commands,
 		    struct series costs[NR_KINDS])
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What bpf(2) costs: rows that create, change and read maps from user space.
+ * The cost of bpf(2): rows that create, change and read maps from user space.
  *
  * Entries point to four devices. Updates go from slot to slot, and give each
  * another device than it had.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What may grow with the CPUs of a machine: rows that scripts/lab/bench has measured
- * on a few and on many of them.
+ * Costs that may grow with the CPUs of a machine: rows that scripts/lab/bench
+ * has measured on a few and on many of them.
  *
  * Instructions are counted by scripts/lab/profile-plugin.c alone, one measurement for
  * each call, since there is no icount with several CPUs. The least of them counts:
@@ -279,8 +279,8 @@ static void report_usage(const struct row *row, const char *of, const struct usa
 }
 
 /*
- * What each map, its first entry, each device and each device's first entry have
- * cost. Stock: without the module, which brings something for each device.
+ * The cost of each map, its first entry, each device and each device's first
+ * entry. Stock: without the module, which brings something for each device.
  */
 static void measure_memory(const struct row *row)
 {

@@ -2,9 +2,9 @@
 /*
  * Big maps, and devices that leave them: rows about removal, memory, freeing.
  *
- * What the deletion of a device costs is the CPU time of the thread that asks
- * for it, which runs the notifiers; waiting for grace periods costs it nothing.
- * What is done later, in work items, is the CPU time of all kworkers until they
+ * The cost of a device's deletion is the CPU time of the thread that asks for
+ * it, which runs the notifiers; waiting for grace periods costs it nothing.
+ * Later work, in work items, counts as the CPU time of all kworkers until they
  * are quiet again.
  */
 #include <sched.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a frame costs: rows that send frames through a program.
+ * The cost of a frame: rows that send frames through a program.
  *
  * Frames come from the kernel's own generator (BPF_F_TEST_XDP_LIVE_FRAMES): as
  * many as are asked for, in NAPI polls of 64, with no driver. The cost of one
@@ -28,7 +28,7 @@
 #define POLL 64
 /* Of a run whose every access to memory is looked at. */
 #define WATCHED_FRAMES 1024
-/* What takes so long can be timed. */
+/* A run of this length can be timed. */
 #define LONG_NS 40000000
 
 /* Which keys a row's map has, and uses in turn. */
@@ -329,8 +329,9 @@ static void count_calls(struct lane *lane, __u32 n, struct series *calls,
 }
 
 /*
- * What instruction counts do not show. The accesses to memory of a run are for
- * scripts/lab/bench_lines.py, which knows what is devmap's part of them.
+ * Costs that instruction counts do not show. The accesses to memory of a run
+ * are for scripts/lab/bench_lines.py, which knows what is devmap's part of
+ * them.
  */
 static void watch_traffic(const struct row *row)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the kernel has allocated, byte by byte, since these programs are attached:
- * its own counts are in pages, and it keeps pages that are free.
+ * Bytes that the kernel has allocated since these programs were attached: its
+ * own counts are in pages, and it keeps pages that are free.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
@@ -42,7 +42,7 @@ static void add(__u64 address, __s64 percpu, __s64 slab)
 	__sync_fetch_and_add(&memory.slab, slab);
 }
 
-/* What was allocated before has not been counted. */
+/* Earlier allocations have not been counted. */
 static void sub(__u64 address)
 {
 	struct bench_memory *piece = bpf_map_lookup_elem(&pieces, &address);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the kernel has left to work items, and when they are through with it. */
+/* Work that the kernel has left to work items, and its end. */
 #include <dirent.h>
 
 #include "bench.h"
 #include "testlib.h"
 
-/* What a task has run, in nanoseconds, if it is a kworker. */
+/* The run time of a task in nanoseconds, if it is a kworker. */
 static __u64 kworker_ns(const char *pid)
 {
 	char path[64], comm[32] = "";

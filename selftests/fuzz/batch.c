@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands in batches. The stock map knows none, so what is expected of the claimed
- * one is what Documentation/map_devmap.rst says, told in single operations on the
- * stock map, which leave that with the same contents.
+ * Commands in batches. The stock map has none. So the claimed one has to do
+ * what Documentation/map_devmap.rst says, and the stock map gets single
+ * operations that leave it with the same contents.
  */
 #include <stddef.h>
 #include <sys/mman.h>
@@ -45,7 +45,7 @@ struct batch {
 	__u32 size;
 	__u32 token_in, token_out;
 	bool reads, takes;
-	/* What the claimed map has said. */
+	/* The claimed map's answer. */
 	int ret;
 	__u32 n;
 };
@@ -231,7 +231,7 @@ static int find_start(const struct batch *b, const __u32 *keys, int n)
 	return i < n ? i + 1 : -1;
 }
 
-/* A key that is not there any more leads to some place, which the result tells. */
+/* A key that has gone leads to some place, which the result shows. */
 static int guess_start(const struct batch *b, const __u32 *keys, int n)
 {
 	__u32 key;

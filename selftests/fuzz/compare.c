@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is compared: what operations say, and what maps hold, which is what a
- * look-up of every key and a walk over all keys tell.
+ * Comparison of results and of contents: a look-up of every key and a walk over
+ * all keys.
  */
 #include "compare.h"
 #include "ops.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is compared: results, and contents. */
+/* Comparison of results and of contents. */
 #ifndef REDIRMAP_FUZZ_COMPARE_H
 #define REDIRMAP_FUZZ_COMPARE_H
 

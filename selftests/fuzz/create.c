@@ -40,7 +40,9 @@ static __u64 btf_instead(__u64 type)
 	return !type ? 0 : type == ARRAY_SIZE(btf_sizes) ? 2 : 1;
 }
 
-/* What the caller may do; what it has lost so it can take again. */
+/*
+ * The caller's capabilities, which it can take back after it has dropped them.
+ */
 static void set_caps(bool all)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -98,7 +100,7 @@ static void spoil(union bpf_attr *attr, __u64 fail)
 	attr->btf_value_type_id = 1;
 }
 
-/* The call, by somebody who may not make maps, or has no room for them. */
+/* The call, by a caller that may not make maps, or has no room for them. */
 static int create_failing(union bpf_attr *attr, const struct op *op)
 {
 	int fd;

@@ -232,8 +232,8 @@ static bool open_net(unsigned int net)
 }
 
 /*
- * The second namespace loses its last user, and dies, with its devices and the other
- * ends of these. What comes after it, comes after that.
+ * The second namespace loses its last user, and dies, with its devices and the
+ * other ends of these. The next operation comes after that.
  */
 static bool net_die(void)
 {

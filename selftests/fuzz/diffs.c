@@ -21,7 +21,10 @@
 /* In every network namespace. */
 #define LOOPBACK_IFINDEX 1
 
-/* The kernel is told so much of the attribute. Addresses have 6 bytes. */
+/*
+ * The operation passes so much of the attribute to the kernel. Addresses have 6
+ * bytes.
+ */
 static bool told(const struct op *op, size_t size)
 {
 	return !op->size || op->size >= size;
@@ -83,7 +86,7 @@ static bool order_step(const struct op *op, struct pair *pair)
 
 	run_both(op, pair, r);
 	for (side = 0; side < NR_SIDES; side++) {
-		/* What is wrong with the call is the same for both. */
+		/* Errors of the call itself are the same for both. */
 		if (r[side].ret && r[side].ret != -ENOENT &&
 		    !(bad_value && r[side].ret == -EFAULT))
 			return compare_results(op, r);
@@ -148,9 +151,9 @@ static bool memlock_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * counters.rst, "Values with counters". The pair of such a map is a stock one with
- * values of 8 bytes: maps_create() sees to that, and value_size() to the rest. What is
- * left is where the size itself shows.
+ * counters.rst, "Values with counters". The pair of such a map is a stock one
+ * with values of 8 bytes: maps_create() sees to that, and value_size() to the
+ * rest. The size itself still shows here.
  */
 static bool counters_applies(const struct op *op, const struct pair *pair)
 {

@@ -55,7 +55,10 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 		value = value_of(op, pair, side, op->ifindex);
 	attr.map_fd = pair_fd(pair, side, op->fd);
 	attr.key = (unsigned long)place_key(op, op->key);
-	/* Also where there is none: bpf(2) does not let itself be told what it needs not. */
+	/*
+	 * Also where there is none: bpf(2) refuses fields that it does not
+	 * need.
+	 */
 	if (op->cmd != DELETE)
 		attr.value = (unsigned long)place_value(op, writes ? &value : NULL);
 	attr.flags = op->flags;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames that run through maps. Devices of modules/faulty_dev.c look at those that
- * they get, and count them: from a stock and a claimed map as many, of as many bytes.
- * What a device complains of in the kernel's log is a failure of the operation, to be
- * shrunk like others.
+ * Frames that run through maps. Devices of modules/faulty_dev.c look at those
+ * that they get, and count them: from a stock and a claimed map as many, of as
+ * many bytes. A device's complaint in the kernel's log is a failure of the
+ * operation, to be shrunk like others.
  */
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -17,7 +17,7 @@
 
 static int log_fd;
 
-/* Who was killed has left the module there. */
+/* A run that was killed has left the module loaded. */
 bool frames_init(void)
 {
 	struct utsname name;
@@ -31,7 +31,7 @@ bool frames_init(void)
 	return log_fd >= 0 && lseek(log_fd, 0, SEEK_END) >= 0;
 }
 
-/* What has come into the log since this was called last. */
+/* Lines of the log since the last call. */
 static void read_log(enum side side)
 {
 	char record[1024], *at;

@@ -19,7 +19,7 @@
 #define MAX_REPLAY 100000
 /* After every so many episodes maps and memory are waited for. */
 #define LOOK 32
-/* What they may keep of it, in terms of what one operation may. */
+/* How much of it they may keep, in units of what one operation may. */
 #define EPISODES_KEEP 4
 
 struct options {
@@ -85,8 +85,8 @@ static void report(struct op *ops, int n, const struct options *opt, __u64 episo
 }
 
 /*
- * No map is left: there may be no more memory in use than the first time. What many
- * episodes have done is not to be shrunk.
+ * No map is left: there may be no more memory in use than the first time. A
+ * loss over many episodes is not shrunk.
  */
 static bool look_at_memory(const struct options *opt, __u64 episode)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random operations. What is drawn depends on what maps there are, and so follows
- * from the seed as long as the kernel does. Most is valid, most of what is not is
- * wrong in one thing.
+ * Random operations. They depend on the maps that exist, and so follow from the
+ * seed as long as the kernel does. Most are valid; most of the others are wrong
+ * in one thing.
  */
 #include "gen.h"
 
@@ -113,7 +113,7 @@ static __u64 draw_odd_flags(void)
 	return one_in(40) ? PICK(odd) : 0;
 }
 
-/* What is wrong with any call. @end: where its attribute ends. */
+/* Errors that any call can have. @end: where its attribute ends. */
 static void draw_wrong(struct op *op, unsigned int end)
 {
 	static const __u64 sizes[] = { 1, 4, 8, 12, 16, 24, 32, 36, 40, 56, 64, 200, 4096, 5000 };
@@ -143,7 +143,7 @@ static void draw_fail(struct op *op)
 		if (one_in(2))
 			op->value_size = sizeof(struct redirmap_val);
 		op->max_entries = 1 + below(2048);
-		/* What each one leaks can be seen then. */
+		/* A leak of each one can be seen then. */
 		if (one_in(2))
 			op->times = 16 + below(48);
 	}

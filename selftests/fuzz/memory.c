@@ -10,8 +10,9 @@
 #define MAX_WAIT 5000
 
 /*
- * What the kernel may keep for later, in KiB: pages of per-CPU memory, slabs, and what
- * programs' code lies in, 2 MiB at a time, each of which one user keeps.
+ * How much the kernel may keep for later, in KiB: pages of per-CPU memory,
+ * slabs, and the memory of programs' code, 2 MiB at a time, each of which one
+ * user keeps.
  */
 static const struct {
 	const char *name;

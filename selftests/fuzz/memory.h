@@ -12,7 +12,10 @@ struct memory {
 };
 
 bool memory_read(struct memory *memory);
-/* There is no more of it, or soon will be; but for what caches keep, so many times. */
+/*
+ * The memory in use is, or soon will be, at most that of before, but for @many
+ * times what caches keep.
+ */
 bool memory_returns(const struct memory *before, int many);
 
 #endif /* REDIRMAP_FUZZ_MEMORY_H */

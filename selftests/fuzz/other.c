@@ -21,7 +21,7 @@ static const int bpf_cmds[NR_CMDS] = {
 	[LINK] = BPF_LINK_CREATE,
 };
 
-/* What is attached to maps: of socket maps, of struct_ops; and iterators. */
+/* Attachments to maps: of socket maps, of struct_ops; and iterators. */
 static const enum bpf_attach_type attach_types[] = {
 	BPF_SK_SKB_STREAM_VERDICT, BPF_SK_MSG_VERDICT, STRUCT_OPS, BPF_TRACE_ITER,
 };
@@ -71,7 +71,10 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 {
 	enum bpf_attach_type type = attach_types[op->mode % ARRAY_SIZE(attach_types)];
 	union bpf_iter_link_info iter = {};
-	/* What is bound to a program lives as long as it does: to none that stays. */
+	/*
+	 * A map lives as long as the program that it is bound to: bind it to
+	 * none that stays.
+	 */
 	bool other = op->prog && (op->cmd != BIND || op->prog >= NR_PROGS);
 	int prog, fd = pair_fd(pair, side, op->fd);
 	__u32 ids[4] = {};

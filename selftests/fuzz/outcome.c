@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What operations have returned, as text and as statistics: see outcome.h. */
+/* Return values of operations, as text and as statistics: see outcome.h. */
 #include "ops.h"
 #include "outcome.h"
 

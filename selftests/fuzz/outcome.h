@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What operations have returned, as text and as statistics. */
+/* Return values of operations, as text and as statistics. */
 #ifndef REDIRMAP_FUZZ_OUTCOME_H
 #define REDIRMAP_FUZZ_OUTCOME_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What maps hold, by descriptors without limits: see peek.h. */
+/* Contents of maps, by descriptors without limits: see peek.h. */
 #include <stddef.h>
 #include <sys/syscall.h>
 
@@ -35,7 +35,7 @@ static __u32 serial_of(enum side side, __u32 id)
 	return -1;
 }
 
-/* What an outer map says is the id of a map. */
+/* An outer map's value is the id of a map. */
 void read_value(const struct pair *pair, enum side side, void *value)
 {
 	__u32 id;

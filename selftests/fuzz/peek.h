@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What maps hold, as descriptors without limits show it. */
+/* Contents of maps, by descriptors without limits. */
 #ifndef REDIRMAP_FUZZ_PEEK_H
 #define REDIRMAP_FUZZ_PEEK_H
 

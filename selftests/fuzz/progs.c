@@ -114,7 +114,7 @@ void prog_run(const struct op *op, struct pair *pair, enum side side, struct res
 {
 	__u8 packet[64] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
-	/* What programs read of an outer map is an address. */
+	/* Programs read an address from an outer map. */
 	int fd = is_outer(pair) ? -EINVAL : load_user(op, pair, pair_fd(pair, side, op->fd));
 
 	if (fd < 0) {

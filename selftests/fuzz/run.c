@@ -79,7 +79,7 @@ static bool run_pair(const struct op *op, struct pair *pair)
 	return compare_results(op, r) && !*state.failure;
 }
 
-/* What events may change: device maps. In the end: all. */
+/* Events may change device maps alone; at the end all are compared. */
 static bool compare_all(bool outer)
 {
 	int i;

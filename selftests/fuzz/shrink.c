@@ -23,7 +23,7 @@ static bool fails(const struct op *ops, int *n)
 	at = run_ops(ops, *n);
 	if (at < 0)
 		return false;
-	/* What comes behind the failure has nothing to do with it. */
+	/* Operations behind the failure have nothing to do with it. */
 	if (at < *n)
 		*n = at + 1;
 	return true;

@@ -41,7 +41,7 @@ enum cmd {
 };
 
 /**
- * struct op - an operation; which command uses what tells ops.c
+ * struct op - an operation; ops.c has the fields that each command uses
  * @cmd: enum cmd
  * @map: which pair
  * @fd: which descriptor of it: enum fd
@@ -139,7 +139,10 @@ struct pair {
 	unsigned int unseen;
 };
 
-/* What an operation has done on one side: -errno or not, and what it has written. */
+/*
+ * The result of an operation on one side: its return value, and the bytes that
+ * it has written.
+ */
 struct result {
 	int ret;
 	unsigned int len;

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The netlink family's specification, against the header, the kernel's schema
-and generator, and what scripts/command/redirmap has of it: no test of a kernel, but what
-make lint runs."""
+"""The netlink family's specification, compared with the header, the kernel's
+schema and generator, and the constants of scripts/command/: a part of make
+lint, not a test of a kernel."""
 import re
 import shutil
 import subprocess

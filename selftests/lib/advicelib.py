@@ -2,7 +2,8 @@
 """Shared by the tests of the advice of redirmap drops: a program that sends all frames
 for HOST to the device that is tried, and the words on what that loses.
 
-Importing this goes on in a network namespace of our own; leave() ends it.
+A test that imports this goes on in a network namespace of its own; leave() ends
+it.
 """
 import contextlib
 import errno

@@ -13,7 +13,7 @@
 /* More entries than any test has. */
 #define WALK_MAX 10000
 
-/* What a walk through a map has delivered. */
+/* The elements that a walk through a map has delivered. */
 struct walk {
 	__u32 keys[WALK_MAX];
 	__u32 values[WALK_MAX];
@@ -63,7 +63,10 @@ static inline int walk(int fd, __u32 step, bool take, struct walk *w)
 		if (err ? n >= step : n != step)
 			return -ERANGE;
 		w->n += n;
-		/* It is the last key, unless somebody else has taken that meanwhile. */
+		/*
+		 * It is the last key, unless another thread has taken that
+		 * meanwhile.
+		 */
 		if (n && !take && token != w->keys[w->n - 1])
 			return -ERANGE;
 		in = &token;

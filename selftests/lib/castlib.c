@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the tests of broadcasts have in common: see castlib.h. */
+/* Shared by the tests of broadcasts: see castlib.h. */
 #include "castlib.h"
 #include "faultylib.h"
 #include "testlib.h"

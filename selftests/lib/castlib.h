@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of broadcasts have in common, on top of xdplib.h: members m0,
- * m1 and so on, veths whose peers p0, p1 and so on look at all of each frame
- * that they get; and who has got what.
+ * Shared by the tests of broadcasts, on top of xdplib.h: members m0, m1 and so
+ * on, veths whose peers p0, p1 and so on look at all of each frame that they
+ * get; and counts of these frames by receiver.
  *
  * In native XDP m1 and each fourth one after it are devices of faultylib.h, which
  * look at what drivers assume of frames, unless the test wants veths alone.
@@ -43,7 +43,7 @@ struct cast {
 
 /*
  * A network with an empty map, and the sender's program on g1 if frames come
- * from there; broadcasts exclude nobody; traces run. finish() ends it.
+ * from there; broadcasts exclude no device; traces run. finish() ends it.
  */
 bool cast_begin(struct cast *c, const struct kind *kind, enum cast_from from,
 		__u32 capacity);
@@ -89,7 +89,7 @@ bool cast_all_got(struct cast *c, int first, int members, int n, int times);
  */
 int cast_drops(struct cast *c, const char *dev, int err);
 
-/* What receivers have counted under this name, by device. */
+/* The receivers' counts of this name, by device. */
 __u64 cast_counted(struct cast *c, const char *what, const char *dev);
 
 #endif /* REDIRMAP_CASTLIB_H */

@@ -79,7 +79,7 @@ bool cg_gives_back(long before)
 {
 	int i;
 
-	/* What CPUs have charged in advance is still charged. */
+	/* The advance charges of CPUs are still there. */
 	for (i = 0; i < 2000; i++) {
 		if (cg_current() <= before + CHARGED_AHEAD * sysconf(_SC_NPROCESSORS_CONF))
 			return true;

@@ -11,10 +11,12 @@
  */
 bool cg_make(void);
 
-/* Removes it; nothing may be in it. False also when somebody in it was killed. */
+/*
+ * Removes it; nothing may be in it. False also when a process in it was killed.
+ */
 bool cg_remove(void);
 
-/* What it is charged for, in bytes. */
+/* Its charges, in bytes. */
 long cg_current(void);
 
 /* Of this for a kind of memory, as in memory.stat. */
@@ -23,10 +25,13 @@ long cg_stat(const char *name);
 /* From here on it may have so many bytes, or, if negative, any number. */
 bool cg_limit(long bytes);
 
-/* What the caller allocates from here on the cgroup pays for, or no longer. */
+/* From here on the cgroup pays for the caller's allocations, or no longer. */
 bool cg_pays(bool yes);
 
-/* What is no more is given back a grace period, and perhaps more, later. */
+/*
+ * Charges of freed objects are given back a grace period, and perhaps more,
+ * later.
+ */
 bool cg_gives_back(long before);
 
 #endif /* REDIRMAP_CGLIB_H */

@@ -2,7 +2,7 @@
 """Shared by tests of the command redirmap: a network whose frames a map switches, the
 command's text and JSON, the tables that it prints.
 
-Importing this goes on in a network namespace of our own.
+A test that imports this goes on in a network namespace of its own.
 """
 import json
 import re

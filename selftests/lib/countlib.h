@@ -8,8 +8,8 @@
 #include "xdplib.h"
 
 /*
- * An entry, with a program or none, whose counters are garbage, which nobody is
- * to look at; so values may be shorter. 0 or -errno.
+ * An entry, with a program or none, whose counters are garbage, which nothing
+ * reads; so values may be shorter. 0 or -errno.
  */
 int put_entry(struct env *e, __u32 key, const char *dev, const char *name);
 

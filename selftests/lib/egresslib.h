@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What tests of egress programs share: values of 8 bytes, the life of programs,
- * and egress.bpf.c with its logs.
+ * Shared by the tests of egress programs: values of 8 bytes, the life of
+ * programs, and egress.bpf.c with its logs.
  */
 #ifndef REDIRMAP_EGRESSLIB_H
 #define REDIRMAP_EGRESSLIB_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What tests of a map's elements share: the fixture, which every such test gets
- * for both kinds of maps, stock and claimed; and programs that look keys up.
+ * Shared by the tests of a map's elements: the fixture, for both kinds of maps,
+ * stock and claimed; and programs that look keys up.
  */
 #ifndef REDIRMAP_ELEMS_H
 #define REDIRMAP_ELEMS_H

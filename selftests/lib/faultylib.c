@@ -18,7 +18,7 @@ static bool load_faulty(void)
 
 	uname(&name);
 	snprintf(file, sizeof(file), "../%s-selftests/modules/faulty.ko", name.release);
-	/* Who was killed has left it there. */
+	/* A test that was killed has left it loaded. */
 	return !access("/sys/module/faulty", F_OK) || sh("insmod %s", beside(file));
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Devices of modules/faulty_dev.c, which do what they are told to: s0, to which
+ * Devices of modules/faulty_dev.c, which files in sysfs control: s0, to which
  * the sender's program is attached, and f0, f1 and so on for keys to lead to,
  * which look at all that they get, by themselves.
  *
@@ -37,10 +37,10 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n);
 /* Tells a device what to do: see modules/faulty_dev.c. */
 bool turn(const char *dev, const char *knob, int value);
 
-/* What it was told, or has counted; -1 if it cannot be asked. */
+/* The value of a file of a device's; -1 if it cannot be read. */
 int knob(const char *dev, const char *name);
 
-/* Can a device be told that? */
+/* Does a device have this file? */
 bool has_knob(const char *dev, const char *knob);
 
 /* Sends frames number 0 to @n - 1, after all before are forgotten. 0 or -errno. */
@@ -53,7 +53,7 @@ int faulty_send(struct cast *c, int n, int len);
 bool faulty_send_until(struct cast *c, pthread_t *thread, int n, int len, int stop);
 bool faulty_go_on(struct cast *c, pthread_t thread, int n);
 
-/* So many frames have come to a device, with the right bytes, and no more. */
+/* Exactly so many frames have come to a device, with the right bytes. */
 bool some_got(struct cast *c, const char *dev, __u64 n);
 
 #endif /* REDIRMAP_FAULTYLIB_H */

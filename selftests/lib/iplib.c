@@ -13,9 +13,9 @@
 #include "testlib.h"
 
 /*
- * To start ip(8) takes longer than most of what tests ask of it. So one waits for
- * each thread's commands, and tells on the same socket what has gone wrong with
- * them. It lives in a network namespace, and ends with the socket.
+ * To start ip(8) takes longer than most of what tests ask of it. So one waits
+ * for each thread's commands, and reports their errors on the same socket. It
+ * lives in a network namespace, and ends with the socket.
  */
 static __thread struct {
 	pid_t pid, thread;

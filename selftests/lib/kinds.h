@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What tests run on, each test in turn: kinds of maps, stock and claimed. */
+/* Kinds of maps, stock and claimed, that each test runs on in turn. */
 #ifndef REDIRMAP_KINDS_H
 #define REDIRMAP_KINDS_H
 

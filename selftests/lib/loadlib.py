@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that CPUs offer to programs, and what became of them, for tests in Python."""
+"""Frames that CPUs offer to programs, and the counts of those sent and lost,
+for tests in Python."""
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of map operations share: a network namespace with devices in
- * it, single operations on elements, random numbers.
+ * Shared by the tests of map operations: a network namespace with devices in
+ * it, and single operations on elements, by a map's descriptor. Variables of
+ * programs are in xdplib.h.
  */
 #ifndef REDIRMAP_MAPLIB_H
 #define REDIRMAP_MAPLIB_H

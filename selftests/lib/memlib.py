@@ -28,7 +28,7 @@ def in_use():
 
     Not of caches, which are dropped, nor of processes.
     """
-    # What CPUs keep for themselves of pages, and of slabs
+    # Pages and slabs that CPUs keep for themselves
     sh("sync; echo 1 >/proc/sys/vm/compact_memory; echo 3 >/proc/sys/vm/drop_caches")
     for name in glob.glob("/sys/kernel/slab/*/shrink"):
         pathlib.Path(name).write_text("1")
@@ -49,7 +49,7 @@ def in_use():
 class Percpu:
     """Per-CPU memory: exactly what was allocated from now on, and not freed.
 
-    /proc/meminfo tells it in pages, most of which are shared.
+    /proc/meminfo counts it in pages, most of which are shared.
     """
 
     def __init__(self):
@@ -84,7 +84,7 @@ def names(addresses):
     known = []
     for line in pathlib.Path("/proc/kallsyms").read_text().splitlines():
         words = line.split()
-        # Of a module that has been unloaded nothing is known, of others no more.
+        # The names of an unloaded module's functions are not known.
         if len(words) == 3:
             known.append((int(words[0], 16), words[2]))
     known.sort()

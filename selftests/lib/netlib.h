@@ -16,7 +16,7 @@
 #define QUEUES 4
 
 #define FRAME_MAX 9000
-/* From here on a frame has a pattern that tells its number. */
+/* From here on a frame has a pattern made from its number. */
 #define FRAME_NR 42
 #define FRAME_PATTERN 46
 
@@ -46,8 +46,8 @@ bool enter_net(void);
 bool delete_devices(void);
 
 /*
- * Deletes a device, and returns as soon as the kernel tells that it has left,
- * while it is still being cleaned up behind it; true if it was told.
+ * Deletes a device, and returns as soon as the kernel has reported that it has
+ * left, while the rest of its deletion goes on; true if that was reported.
  * wait_deleted() waits for the end of that.
  */
 bool start_delete(const char *name);

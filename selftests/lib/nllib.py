@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the netlink family answers, message by message, as bytes, for tests in Python:
-to make dictionaries of thousands takes minutes in the VM."""
+"""The netlink family's answers, message by message, as bytes, for tests in
+Python: dictionaries of thousands of objects take minutes in the VM."""
 import socket
 import struct
 
@@ -53,7 +53,7 @@ def number_of(msg_class, name):
 
 
 def told(command, msg_class, *names):
-    """Some attributes of all that a dump tells of."""
+    """Some attributes of each object in a dump."""
     numbers = [number_of(msg_class, name) for name in names]
     all_of_each = [attributes(data[HEADERS:]) for data in messages(command)]
     return [[one[number] for number in numbers] for one in all_of_each]

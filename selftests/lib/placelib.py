@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Network namespaces with programs, maps and devices in them: mostly soaklib.py's."""
+"""Network namespaces with programs, maps and devices in them, for soaklib.py
+and others."""
 import contextlib
 import ctypes
 import os
@@ -10,7 +11,7 @@ import subprocess
 from testlib import OUTPUT, checked, ifindex, libbpf, open_pinned, sh
 
 PIN = "/sys/fs/bpf/redirmap-soak"
-# What programs know of the frames that they offer, as in soak.bpf.c.
+# Counts of the frames that programs offer, as in soak.bpf.c.
 ONCE, TO_MEMBERS, TO_WHOEVER = range(3)
 
 # The ifindex of no device

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of unicast redirects share: the programs of redirect.bpf.c over
+ * Shared by the tests of unicast redirects: the programs of redirect.bpf.c over
  * a map, and frames for them.
  */
 #ifndef REDIRMAP_REDIRECT_H

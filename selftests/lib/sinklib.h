@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Sinks: they take the frames of netlib.h that arrive at a device, or come out
- * of a tap, and tell whether these are the frames that should have come: each
+ * of a tap, and check that these are the frames that should have come: each
  * once, with all its bytes, and no others.
  */
 #ifndef REDIRMAP_SINKLIB_H
@@ -63,7 +63,7 @@ int send_numbered(struct env *e, const char *dev, unsigned int first, int n);
 void sink_take(struct sink *sink, const unsigned char *frame, int len);
 
 /*
- * Waits for all that should come; true if that, and no more, has come since
+ * Waits for all frames that should come; true if exactly these have come since
  * the last call. Says what is wrong on stderr. @n is of that time.
  */
 bool sink_ok(struct sink *sink);

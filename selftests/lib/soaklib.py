@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is done at random in dev_soak.py: two network namespaces full of maps,
+"""The random actions of dev_soak.py: two network namespaces full of maps,
 devices and programs, and everything that can happen to them.
 
     world = World(random.Random(seed))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the C tests share: maps of either kind, devices, the module's state.
+ * Shared by all tests in C: maps of either kind, the module's state, files,
+ * memory.
  *
  * run-tests loads the module with claim=rm_*: a map whose name begins with
  * "rm_" is claimed, any other one is the kernel's own.
@@ -151,7 +152,7 @@ static inline bool kmemleak(void)
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
 }
 
-/* What the machine does not have free, in KiB, but for caches; -1: not known. */
+/* The machine's memory in use, in KiB, but for caches; -1: not known. */
 static inline long memory_in_use(void)
 {
 	char line[128];
@@ -212,7 +213,7 @@ static inline int make_map_flags(bool claimed, enum bpf_map_type type,
 
 	if (fd < 0)
 		return -errno;
-	/* Who may not read cannot ask. */
+	/* A descriptor without the right to read cannot ask. */
 	if (!(flags & BPF_F_WRONLY) && is_claimed(fd) != claimed) {
 		close(fd);
 		return -ESTALE;

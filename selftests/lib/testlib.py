@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests in Python share: TAP, maps by libbpf, frames, the module.
+"""Shared by all tests in Python: TAP, maps by libbpf, frames, the module.
 
     @test("a name for the result")
     def _():
@@ -168,7 +168,7 @@ def open_pinned(path):
 
 
 def fdinfo(fd, name):
-    """What the kernel tells of a descriptor."""
+    """The kernel's lines about a descriptor."""
     for line in pathlib.Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
         if line.startswith(name + ":"):
             return line.split(":")[1].strip()

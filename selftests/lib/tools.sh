@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the tests of tools share: devices, traffic, what has arrived. in1 leads
-# to in0, where programs are attached, out1 to peer1, and so on. XDP frames can
-# be sent to any of them.
+# Shared by the tests of tools: devices, traffic, counts of what has arrived.
+# in1 leads to in0, where programs are attached, out1 to peer1, and so on. XDP
+# frames can be sent to any of them.
 #
 # Names of maps, as everywhere: rm_... is claimed, st_... the kernel's.
 

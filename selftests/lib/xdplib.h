@@ -126,7 +126,7 @@ bool put_all(struct env *e, __u32 key, const char *dev);
 bool del_all(struct env *e, __u32 key);
 
 /*
- * What a key leads to in all maps of use_map(): an ifindex, or -errno; -EBADE
+ * The target of a key in all maps of use_map(): an ifindex, or -errno; -EBADE
  * if not the same in all.
  */
 int leads_to(struct env *e, __u32 key);
@@ -141,7 +141,10 @@ int send_live(struct env *e, const char *name, int n, int len);
 /* Sends frames number 0 to @n - 1 on g0. */
 int send_packets(struct env *e, int n, int len);
 
-/* send_live(), or send_packets() with the program attached to g1, as e tells. */
+/*
+ * send_live(), or send_packets() with the program attached to g1, by
+ * @e->generic and @e->wire.
+ */
 int send_to(struct env *e, const char *name, int n, int len);
 
 /* Frames that receivers have counted. */
@@ -155,7 +158,7 @@ bool arrive_at(struct env *e, const char *dev, __u64 want);
 /* Waits until senders have seen so many; false if they have not. */
 bool all_seen(struct env *e, __u64 want);
 
-/* How many have come, once no more are coming: softirqs may lag behind. */
+/* How many have come, once none follows: softirqs may lag behind. */
 __u64 settled(struct env *e, const char *dev, __u64 want);
 
 /*
@@ -167,7 +170,7 @@ bool trace_event(struct env *e, const char *event);
 void trace_end(struct env *e);
 
 /*
- * What was traced, one event per line, from the event's name on, in a text of
+ * The traced events, one per line, from the event's name on, in a text of
  * TRACE_MAX. Ids of programs are left out, those of maps are "OURS", "OURS1"
  * and so on in the order of use_map(), all other fields stay.
  */
@@ -179,7 +182,7 @@ int traced_now(struct env *e, const char *event, const char *with);
 /* The same, once it was so often: softirqs may lag behind. */
 bool traced(struct env *e, const char *event, const char *with, int want);
 
-/* Are two texts the same? Says where not, for who has to find out why. */
+/* Are two texts the same? Prints the difference. */
 bool same_text(const char *stock, const char *claimed);
 
 /*
@@ -191,7 +194,7 @@ bool pages_are_back(struct env *e);
 /*
  * Ends a test: devices go first, with maps and programs in place, as they do.
  * True if nothing is left: devices, references to the module and, if there are
- * traces to tell, pages.
+ * traces to show it, pages.
  */
 bool finish(struct env *e);
 

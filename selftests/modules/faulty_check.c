@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What drivers assume of the frames that they are given, asserted.
+ * Assertions of what drivers assume of the frames that they are given.
  *
  * Documentation/drivers.rst has what each driver of the kernel's assumes, and
  * redirmap keeps for them. Few of them can be run by the suite, so devices of
- * faulty_dev.c look at each frame for all of them. What does not hold is a line
- * of the kernel's log that begins with "WARNING: faulty", which fails the test
- * that runs, and names the assertion:
+ * faulty_dev.c look at each frame for all of them. A broken assumption is a
+ * line of the kernel's log that begins with "WARNING: faulty", which fails the
+ * test that runs, and names the assertion:
  *
  * context	bottom halves are off
  * count	1 to 16 frames in a call
@@ -58,7 +58,7 @@
 /* DEV_MAP_BULK_SIZE, which is not for drivers. */
 #define FRAMES_MAX 16
 
-/* What virtio_net puts in front of a frame. */
+/* The header that virtio_net puts in front of a frame. */
 #define VIRTIO_HEADER 12
 
 #define SHINFO SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
@@ -143,7 +143,7 @@ static void check_ends(const char *name, const struct xdp_frame *frame,
 			 headroom);
 }
 
-/* What a driver may map at once, whatever a page's size is. */
+/* The most that a driver may map at once, whatever a page's size is. */
 static void check_page(const char *name, const struct xdp_frame *frame)
 {
 	unsigned long from = (unsigned long)frame_start(frame);
@@ -230,8 +230,8 @@ static void check_frags(const char *name, struct xdp_frame *frame)
 }
 
 /*
- * What core takes for a packet's truesize before 6.14, one frame_sz for each
- * fragment, is compared with their length where packets are coalesced.
+ * The size that core takes for a packet's truesize before 6.14, one frame_sz
+ * for each fragment, is compared with their length where packets are coalesced.
  */
 static void check_frags_account(const char *name, struct xdp_frame *frame)
 {
@@ -423,7 +423,7 @@ free_check:
 }
 
 /**
- * faulty_check_free() - the device gets no more
+ * faulty_check_free() - the device gets no further frames
  * @check: the device
  *
  * Context: process context; a grace period after the last frame may have come.

@@ -278,7 +278,7 @@ static void faulty_run(struct faulty *f, struct bpf_prog *prog,
 	xdp_return_buff(xdp);
 }
 
-/* Let somebody do something in the middle of a poll, for some seconds. */
+/* Wait some seconds in the middle of a poll, for another CPU to act. */
 static void faulty_pause(struct faulty *f, int frame)
 {
 	u64 end = ktime_get_ns() + 10ULL * NSEC_PER_SEC;

@@ -3,11 +3,11 @@
  * No memory, for a moment.
  *
  * The watermarks of all zones are raised above what there is, so that the page
- * allocator fails, as if all memory were in use, for all but those who may use
- * its reserves; and what there is in stock for fragments is taken.
+ * allocator fails, as if all memory were in use, for all callers but those that
+ * may use its reserves; and pages in stock for fragments are taken.
  *
  * It begins and ends in one function, with bottom halves off all the time, and
- * on the only CPU that is online: nobody else is there to be refused memory.
+ * on the only CPU that is online: no other task can be refused memory.
  */
 #include <linux/cpumask.h>
 #include <linux/mmzone.h>
@@ -35,7 +35,7 @@ static void raise_watermarks(unsigned long pages)
 }
 
 /**
- * hoard_possible() - does nobody else run meanwhile?
+ * hoard_possible() - does no other task run meanwhile?
  *
  * Context: any.
  *

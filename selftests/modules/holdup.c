@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the suite: holds up what should be quick. By parameters, in sysfs:
+ * For the suite: holds up functions that should be quick. By parameters, in
+ * sysfs:
  *
  * func		a function, at load: the next call of it waits at its beginning, where
  *		it may sleep, once for each time that "hold" is written 1
@@ -167,7 +168,7 @@ static void __exit holdup_exit(void)
 		return;
 	unregister_ftrace_function(&holdup_ops);
 	ftrace_free_filter(&holdup_ops);
-	/* Who was held up has left held_up(). */
+	/* The thread that was held up has left held_up(). */
 	synchronize_rcu_tasks();
 }
 

@@ -9,14 +9,14 @@
 struct bpf_map;
 union bpf_attr;
 
-/* What redirmap hooks in every kernel. */
+/* Functions that redirmap hooks in every kernel. */
 static noinline __noclone struct bpf_map *dev_map_alloc(union bpf_attr *attr)
 {
 	barrier();
 	return NULL;
 }
 
-/* What it hooks in newer kernels, which older ones do not have. */
+/* Functions that it hooks in newer kernels; older ones do not have them. */
 static noinline __noclone int dev_map_alloc_check(union bpf_attr *attr)
 {
 	barrier();

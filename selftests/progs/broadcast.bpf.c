@@ -167,7 +167,7 @@ int below(struct xdp_md *ctx)
 	return nr < pass_below ? XDP_PASS : XDP_DROP;
 }
 
-/* What a receiver's loops over a frame have in common. */
+/* Shared by a receiver's loops over a frame. */
 struct look {
 	struct xdp_md *ctx;
 	__u32 from;

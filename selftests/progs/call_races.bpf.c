@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_call_races.c: holds a thread up in the kernel until it is told to let
- * go. By fentry, for bpf(2) keeps programs on kprobes from running where it
+ * For dev_call_races.c: holds a thread up in the kernel until a variable lets
+ * it go. By fentry, for bpf(2) keeps programs on kprobes from running where it
  * matters.
  */
 #include <linux/bpf.h>
@@ -34,7 +34,7 @@ __u64 freed_by_others;
 /* Of the kernel's enum netdev_cmd. */
 #define NETDEV_REGISTER 5
 
-/* What one bpf_loop() takes at most, and how many of them are enough. */
+/* The most turns of one bpf_loop(), and how many loops are enough. */
 #define TURNS (1 << 23)
 #define LOOPS 16
 

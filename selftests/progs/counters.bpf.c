@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for dev_counters.c: senders, egress programs, and who reads
+ * XDP programs for dev_counters.c: senders, egress programs, and readers of
  * entries.
  */
 #include <linux/redirmap.h>
@@ -14,11 +14,11 @@ struct {
 	__uint(max_entries, 8);
 } targets SEC(".maps");
 
-/* What verdicts() returns, in turn. */
+/* The return values of verdicts(), in turn. */
 __u64 verdict[4];
 __u64 runs;
 
-/* What read_entry() has read. */
+/* The counters that read_entry() has read. */
 struct redirmap_stats read;
 
 SEC("xdp")

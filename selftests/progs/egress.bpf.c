@@ -38,10 +38,10 @@ struct sight {
 } sights[LOG_MAX];
 __u64 nr_sights;
 
-/* What verdicts() returns, in turn. */
+/* The return values of verdicts(), in turn. */
 __u64 verdict[VERDICTS];
 
-/* What reshape() does, and how often it could not. */
+/* The changes that reshape() makes, and how often it failed. */
 __s64 head_by;
 __s64 tail_by;
 __u64 unshaped;
@@ -253,7 +253,7 @@ int looks_up(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* What asks_fib() asks, and what it is told. */
+/* The question of asks_fib(), and the answer. */
 __u64 fib_from;
 __u64 fib_told[16];
 
@@ -277,7 +277,7 @@ int asks_fib(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* What has come, with or without prepend()'s bytes. */
+/* Packets that have come, with and without prepend()'s bytes. */
 __u64 tc_metas;
 __u64 tc_others;
 

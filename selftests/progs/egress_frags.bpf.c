@@ -17,7 +17,7 @@ struct sight {
 	__u32 len, tail;
 } sights[LOG_MAX];
 
-/* What the egress program does: every frame, and every second one. */
+/* The egress program's changes: to every frame, and to every second one. */
 __s64 tail_by;
 __u64 unshaped;
 __u64 drop_second;

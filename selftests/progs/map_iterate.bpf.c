@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What programs may not do with device maps: the kernel is to refuse all of
- * these but the first.
+ * Operations on device maps that programs may not use: the kernel has to refuse
+ * all of these but the first.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

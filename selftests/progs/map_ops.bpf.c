@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs of elems.h: they look entries up, and are told what to find. */
+/*
+ * XDP programs of elems.h: they look entries up, and compare them with the
+ * packet.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What programs of tests with xdplib.h have in common: they know the test's
- * frames by their source address, and leave the system's own alone; they count
- * what they receive; and they have variables, which the test sets before it
- * lets frames run.
+ * Shared by the programs of tests with xdplib.h: they know the test's frames by
+ * their source address, and leave the system's own alone; they count what they
+ * receive; and they have variables, which the test sets before it lets frames
+ * run.
  */
 #ifndef REDIRMAP_NETLIB_BPF_H
 #define REDIRMAP_NETLIB_BPF_H

@@ -12,8 +12,8 @@
 struct devmap targets SEC(".maps");
 
 /*
- * What dev_device_types.c and dev_device_events.c put beside it, to test both
- * at once.
+ * A second map, which dev_device_types.c and dev_device_events.c put beside it
+ * to test both at once.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

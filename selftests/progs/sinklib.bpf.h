@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What programs of tests with sinklib.h have in common: they give frames their
+ * Shared by the programs of tests with sinklib.h: they give frames their
  * numbers, and feed devices with them.
  */
 #ifndef REDIRMAP_SINKLIB_BPF_H
@@ -47,7 +47,7 @@ int feed(struct xdp_md *ctx)
 	return stamp(ctx) ? bpf_redirect(feed_to, 0) : XDP_ABORTED;
 }
 
-/* What a receiver needs to be sent XDP frames. */
+/* A program that a receiver needs to be sent XDP frames. */
 SEC("xdp")
 int pass(struct xdp_md *ctx)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Programs of dev_soak.py. What they offer to claimed maps they count: so many
- * frames must have been sent, or lost for a reason.
+ * Programs of dev_soak.py. They count the frames that they offer to claimed
+ * maps: so many must have been sent, or lost for a reason.
  */
 #include <linux/redirmap.h>
 #include <linux/bpf.h>
