@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The advice of redirmap drops for a device that takes no frames, by its kind and its
-state, in native and generic XDP, here and in other namespaces. Drivers and their errnos
-are cmd_advice_drivers.py's."""
+"""The advice of redirmap drops for a device that takes no frames, by its kind
+and its state, in native and generic XDP, here and in other namespaces. Drivers
+and their errnos are cmd_advice_drivers.py's."""
 import contextlib
 import os
 import re
@@ -145,7 +145,8 @@ def _():
     sh("ip link set bs down; ip link set bs master bo; ip link set bs down")
     slave = "Its slave bs is not ready. Its peer bsp needs an XDP program or GRO: "
     slave += "ethtool -K bsp gro on."
-    # A driver that is asked sees no slave; an announcement is that of all slaves.
+    # A driver that is asked sees no slave; an announcement is that of all
+    # slaves.
     also = "" if OLD else f" {slave}"
     equal(advised("bo"), f"{READY}No slave of the bond is up: ip link set dev bs up.{also}{ASKED}")
     sh("ip link set bs up")
@@ -257,7 +258,8 @@ def _():
 def _():
     testlib.add_veth("ve", "vep")
     advised("ve")
-    # One descriptor for the module's family, one for another socket, none for the next.
+    # One descriptor for the module's family, one for another socket, none for
+    # the next.
     done = subprocess.run(["sh", "-c", f"ulimit -n 5; exec {testlib.COMMAND} drops ve"],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     equal((done.returncode, done.stderr), (0, ""))

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The advice of redirmap drops for a device whose driver takes no frames: by its errno,
-by what hardware lacks, and by what a driver wants to be given first."""
+"""The advice of redirmap drops for a device whose driver takes no frames: by
+its errno, by what hardware lacks, and by what a driver wants to be given
+first."""
 import errno
 import os
 import re

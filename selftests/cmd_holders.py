@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap holders: each kind of what keeps a claimed map, and so the module, in use,
-wherever it is; and that the commands it names let go."""
+"""redirmap holders: each kind of what keeps a claimed map, and so the module,
+in use, wherever it is; and that the commands it names let go."""
 import json
 import os
 import subprocess

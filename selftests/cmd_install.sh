@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make install and make uninstall: below DESTDIR and nowhere else, all of it, and
-# no word that looks like a failure; into an image, and into this system.
+# make install and make uninstall: below DESTDIR and nowhere else, all of it,
+# and no word that looks like a failure; into an image, and into this system.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086,SC2115
@@ -165,8 +165,8 @@ foreign()
 }
 result "files of others stay, and that is said" foreign
 
-# Where install would write, others have a file: before the first install, and in
-# the place of what it has written.
+# Where install would write, others have a file: before the first install, and
+# in the place of what it has written.
 foreign_files()
 {
 	local rc=0 file files=(usr/share/man/man8/redirmap.8 usr/lib/redirmap/redirmap_main.py
@@ -183,7 +183,8 @@ foreign_files()
 		rm -r ${dest:?}/*
 	done
 
-	# Twice: nothing was installed, and something else stands in the place of that.
+	# Twice: nothing was installed, and something else stands in the place
+	# of that.
 	for _ in 1 2; do
 		for file in "${files[@]}"; do
 			mkdir -p "$dest/${file%/*}"

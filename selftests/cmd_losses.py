@@ -258,8 +258,8 @@ def _():
 
 
 def make_hosts(kind):
-    """Two hosts behind in1 and in2, which a map of a kind switches between, in generic
-    XDP; all MTUs are 1500."""
+    """Two hosts behind in1 and in2, which a map of a kind switches between, in
+    generic XDP; all MTUs are 1500."""
     switch = open_pinned(f"{PIN}/hosts/{kind}_hash")
     for number, name in ((1, SENDER), (2, RECEIVER)):
         sh(f"ip netns add {name}; ip link add in{number} type veth peer name eth0 netns {name}; "
@@ -286,7 +286,8 @@ def hosts(kind):
 
 
 def within(name, make):
-    """What make() returns in a thread that is in another namespace: a socket."""
+    """What make() returns in a thread that is in another namespace: a
+    socket."""
     made = []
 
     def there():
@@ -333,8 +334,8 @@ SENT = 300000
 
 
 def tcp_over(refused):
-    """TCP between the hosts: when packets were lost that are not segmented, the sender
-    begins to do that. How many were lost, then and in the end."""
+    """TCP between the hosts: when packets were lost that are not segmented, the
+    sender begins to do that. How many were lost, then and in the end."""
     server = within(RECEIVER, listener)
     with within(SENDER, connect) as sender:
         receiver, _ = server.accept()
@@ -373,7 +374,8 @@ for kind in ("rm", "st"):
 
 
 def tap_of(name):
-    """A descriptor, what is written to which comes by a tap: without a header."""
+    """A descriptor, what is written to which comes by a tap: without a
+    header."""
     fd = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
     return fd
@@ -416,7 +418,8 @@ def _():
 
 
 def by_tap(program, lost):
-    """One long frame comes by a tap, through a program; "in2" has then lost so many."""
+    """One long frame comes by a tap, through a program; "in2" has then lost so
+    many."""
     sh(f"ip tuntap add dev tapin mode tap; ip link set tapin up; "
        f"bpftool net attach xdpgeneric pinned {PIN}/{program} dev tapin")
     tap = tap_of("tapin")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The manual page of the command redirmap, its bash completion, and both where it is
-installed: they know all commands and options, and no others."""
+"""The manual page of the command redirmap, its bash completion, and both where
+it is installed: they know all commands and options, and no others."""
 import functools
 import json
 import os

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command redirmap: what it says of maps, targets and drops, of real frames; as
-text and as JSON. Rates, the state and other namespaces are cmd_watch.py's; its
-errors cmd_usage.py's; its manual page and completion cmd_manual.py's."""
+"""The command redirmap: what it says of maps, targets and drops, of real
+frames; as text and as JSON. Rates, the state and other namespaces are
+cmd_watch.py's; its errors cmd_usage.py's; its manual page and completion
+cmd_manual.py's."""
 import errno
 import json
 import os

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is around the command redirmap: errors and exit statuses, and how long it takes.
-Its manual page, completion and installation are cmd_manual.py's."""
+"""What is around the command redirmap: errors and exit statuses, and how long
+it takes. Its manual page, completion and installation are cmd_manual.py's."""
 import json
 import os
 import re
@@ -21,7 +21,8 @@ from redirmap_netlink import Refused, errno_name  # noqa: E402
 
 
 def elsewhere(prepare, *args):
-    """What the command does in a child that has made something else of itself."""
+    """What the command does in a child that has made something else of
+    itself."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -236,7 +237,8 @@ def _():
 
 
 PTRACE_TRACEME, PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 17, 24, 0x4200
-# Else an exec sends SIGTRAP, which is still to come at the end of that system call.
+# Else an exec sends SIGTRAP, which is still to come at the end of that system
+# call.
 PTRACE_O_TRACEEXEC = 0x10
 libc = testlib.ctypes.CDLL(None)
 
@@ -246,8 +248,9 @@ def ptrace(request, pid, data=0):
 
 
 def interrupted_at(stop):
-    """The command gets SIGINT where it enters, or leaves, a system call, counted from
-    its exec on: its wait status, and stderr. None where it has ended before."""
+    """The command gets SIGINT where it enters, or leaves, a system call,
+    counted from its exec on: its wait status, and stderr. None where it has
+    ended before."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:

@@ -36,13 +36,15 @@ VALUE_SIZE = 8 + 19 * 8
 
 
 def is_address(number):
-    """Of the upper half; what lies highest are the text, and small negative numbers."""
+    """Of the upper half; what lies highest are the text, and small negative
+    numbers."""
     return 0xffff800000000000 <= number < 0xffffff8000000000 or \
         0xffffffff80000000 <= number < 0xffffffffff000000
 
 
 def addresses(data):
-    """In text, hexadecimal or decimal, and as 8 bytes, as they are aligned at least."""
+    """In text, hexadecimal or decimal, and as 8 bytes, as they are aligned at
+    least."""
     hexadecimal = rb"(?<![0-9a-fA-F])(?:0[xX])?([fF]{4}[0-9a-fA-F]{12})(?![0-9a-fA-F])"
     decimal = rb"(?<![\w.])-?[0-9]{8,20}(?!\w)"
     found = [int(one, 16) for one in re.findall(hexadecimal, data)]
@@ -218,7 +220,8 @@ def _():
     began, tries = time.monotonic(), 0
 
     def permitted():
-        """10 lines of each kind in 5 seconds: DEFAULT_RATELIMIT_BURST, ..._INTERVAL."""
+        """10 lines of each kind in 5 seconds: DEFAULT_RATELIMIT_BURST,
+        ..._INTERVAL."""
         return 20 * ((time.monotonic() - began) / 5 + 1)
 
     try:

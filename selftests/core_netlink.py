@@ -3,7 +3,8 @@
 """The generic netlink family: its answers, the namespaces that they are about,
 permissions, and errors.
 
-Asked with the kernel's own library for such families, and with the command's."""
+Asked with the kernel's own library for such families, and with the
+command's."""
 import json
 import os
 import subprocess

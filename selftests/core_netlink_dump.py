@@ -136,7 +136,8 @@ def _():
 
 
 def flags_of_dump(command, between):
-    """NLM_F_DUMP_INTR, or 0; between() runs when the first messages have come."""
+    """NLM_F_DUMP_INTR, or 0; between() runs when the first messages have
+    come."""
     flags, parts = 0, 0
     for part in answer(command, size=8192):
         for _, flag, _ in part:

@@ -18,7 +18,8 @@ LEAST = 3000
 
 
 def charged():
-    """Bytes of slabs that the cgroup has been charged for namespaces, for each one."""
+    """Bytes of slabs that the cgroup has been charged for namespaces, for each
+    one."""
     CGROUP.mkdir()
     try:
         sh(f"echo $$ >{CGROUP}/cgroup.procs; "

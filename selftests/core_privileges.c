@@ -25,7 +25,9 @@
 #define SYSCTL "/proc/sys/kernel/unprivileged_bpf_disabled"
 #define CLAIM MODULE_DIR "/parameters/claim"
 
-/* Ifindexes that one namespace has: ours, the container's, the machine's first. */
+/*
+ * Ifindexes that one namespace has: ours, the container's, the machine's first.
+ */
 #define OURS 77
 #define THEIRS 78
 #define FIRST 79
@@ -171,7 +173,9 @@ TEST_F(trust, create)
 			EXPECT_EQ(want, as(who, do_create, &attr)) {
 				TH_LOG("%s, disabled %d", who_names[who], disabled);
 			}
-			/* Values with counters, of claimed maps, take no less. */
+			/*
+			 * Values with counters, of claimed maps, take no less.
+			 */
 			attr.value_size = 160;
 			if (!variant->kind.claimed)
 				continue;
@@ -506,7 +510,9 @@ static bool becomes_empty(int fd, __u32 key)
 	return get_elem(fd, key) == -ENOENT;
 }
 
-/* Root of a container, with a map of ours, names its own devices and no others. */
+/*
+ * Root of a container, with a map of ours, names its own devices and no others.
+ */
 TEST_F(trust, devices_of_others)
 {
 	struct container c;

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""A second family of maps, which the kernel allocates: cpumaps, in a build of the
-module that has it besides (src/test/second.c). They are claimed by name, listed,
-and freed, and have counters of their own shape, which outlive them; device maps
-are there as before."""
+"""A second family of maps, which the kernel allocates: cpumaps, in a build of
+the module that has it besides (src/test/second.c). They are claimed by name,
+listed, and freed, and have counters of their own shape, which outlive them;
+device maps are there as before."""
 import contextlib
 import errno
 import json
@@ -29,7 +29,8 @@ SECOND = f"{OUTPUT}/../{RELEASE}-selftests/second/redirmap.ko"
 PIN = "/sys/fs/bpf/redirmap-second"
 CGROUPS = "/sys/fs/cgroup"
 CGROUP = pathlib.Path(CGROUPS, "redirmap-second")
-# Each CPU has charged so much in advance, and processes are not of the same size.
+# Each CPU has charged so much in advance, and processes are not of the same
+# size.
 SLACK = os.cpu_count() * 64 * 4096 + (1 << 20)
 
 in_a_net()
@@ -98,7 +99,8 @@ def counted():
         equal((one["name"], one["type"], one["capacity"]), ("rm_cpu", "cpumap", 4))
         # It has no targets.
         equal((one["used"], one["members"], one["elsewhere"]), (None, None, None))
-        # With the record: the map's 32 bytes, and counters of each CPU behind them.
+        # With the record: the map's 32 bytes, and counters of each CPU behind
+        # them.
         assert one["memory"] > 32 + 64 * os.cpu_count(), one["memory"]
         if not RELEASE.startswith("6.1."):
             equal(one["memory"], int(fdinfo(claimed, "memlock")))
@@ -178,7 +180,8 @@ def grows():
 
 
 class Payer:
-    """A process in a memory cgroup of its own, which makes maps when it is told to."""
+    """A process in a memory cgroup of its own, which makes maps when it is told
+    to."""
 
     def __init__(self):
         CGROUP.mkdir()
@@ -259,7 +262,8 @@ MANY = 12000
 
 
 def come_and_go(kind):
-    """What the cgroup has been charged for each of many maps, until they have gone."""
+    """What the cgroup has been charged for each of many maps, until they have
+    gone."""
     payer = Payer()
     try:
         before = payer.do("descriptors")
@@ -413,7 +417,8 @@ def in_order(lines):
 
 
 def fail_each():
-    """Each step of insmod fails once; then none does, and the module goes. Their number."""
+    """Each step of insmod fails once; then none does, and the module goes.
+    Their number."""
     before, number = hooked(), 1
     while True:
         said, lines = insmod(f"fail={number}", "steps=1")

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Nothing is lost track of: of all frames that two CPUs offer to claimed maps,
-while entries, programs and devices come, go and change, as many were sent or lost
-for a reason as were offered, exactly."""
+while entries, programs and devices come, go and change, as many were sent or
+lost for a reason as were offered, exactly."""
 import os
 import random
 import sys
@@ -31,8 +31,8 @@ def add_device(name):
 
 
 def account(prog, times, actions, copies=1):
-    """Two CPUs offer frames while things are done at random; compares the sums. At
-    first some are sent, and at last some are lost."""
+    """Two CPUs offer frames while things are done at random; compares the sums.
+    At first some are sent, and at last some are lost."""
     global expected
     sent, lost = counted()
     loads = [Load([prog], cpu) for cpu in sorted(os.sched_getaffinity(0))[:2]]

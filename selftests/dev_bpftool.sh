@@ -68,8 +68,8 @@ find_ids()
 	[ "${ids[st]}" != "${ids[rm]}" ]
 }
 
-# run KIND COMMAND...: bpftool with PIN, ID, NAME replaced; $said is what it says,
-# without what is the map's own, and with entries in the order of keys
+# run KIND COMMAND...: bpftool with PIN, ID, NAME replaced; $said is what it
+# says, without what is the map's own, and with entries in the order of keys
 said=
 run()
 {

@@ -85,7 +85,9 @@ TEST_F(broadcast, lengths)
 	}
 }
 
-/* Frames that a driver has made, whose pages are not like those of live ones. */
+/*
+ * Frames that a driver has made, whose pages are not like those of live ones.
+ */
 TEST_F(broadcast, from_a_driver)
 {
 	struct cast *c = &self->c;
@@ -133,7 +135,9 @@ TEST_F(broadcast, capacity_65536)
 
 TEST_F(broadcast, members_64)
 {
-	/* A CPU's backlog takes 1000 packets, and may have to take all at once. */
+	/*
+	 * A CPU's backlog takes 1000 packets, and may have to take all at once.
+	 */
 	int n = variant->kind.generic ? 10 : 20;
 	struct cast *c = &self->c;
 

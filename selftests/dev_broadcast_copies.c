@@ -71,8 +71,8 @@ static int crossed(void)
 }
 
 /*
- * Drivers map one page for a frame (xen-netfront), or have one descriptor for it
- * (sfc), of 4 KiB.
+ * Drivers map one page for a frame (xen-netfront), or have one descriptor for
+ * it (sfc), of 4 KiB.
  */
 TEST_F(pages, one_for_each_frame)
 {
@@ -114,8 +114,8 @@ TEST_F(pages, mixed_lengths)
 }
 
 /*
- * More copies are kept than there is memory that is used again: 4 MiB. All arrive,
- * and what lies elsewhere lies in one page, too.
+ * More copies are kept than there is memory that is used again: 4 MiB. All
+ * arrive, and what lies elsewhere lies in one page, too.
  */
 TEST_F(pages, more_than_are_kept)
 {
@@ -212,7 +212,9 @@ static bool send_fragments(struct cast *c, struct env *stack, int linear, int le
 	return turn("s0", "linear", linear) && !faulty_send(c, FRAMES, len);
 }
 
-/* Packets that are merged look whether their true size is that of their data. */
+/*
+ * Packets that are merged look whether their true size is that of their data.
+ */
 TEST_F(fragments, true_size)
 {
 	static const int linear[] = { 60, 100, 1000, 3000 };

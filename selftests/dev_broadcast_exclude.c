@@ -8,9 +8,9 @@
  *
  * Every test runs on a map of the kernel's and on a claimed one. INTENDED
  * DIFFERENCES: stock maps know the devices right above the ingress, claimed
- * ones those further up as well; stock maps know eight, and drop frames if there
- * are more; native XDP on a stock map takes a device of another namespace for
- * the ingress when it has the same ifindex.
+ * ones those further up as well; stock maps know eight, and drop frames if
+ * there are more; native XDP on a stock map takes a device of another namespace
+ * for the ingress when it has the same ifindex.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -73,7 +73,9 @@ TEST_F(exclude, ingress_device)
 	exclude(c, false);
 	EXPECT_TRUE(comes_back(c, 1));
 
-	/* under several keys, the first and the last one of the map among them */
+	/*
+	 * under several keys, the first and the last one of the map among them
+	 */
 	exclude(c, true);
 	ASSERT_TRUE(put(&c->e, 15, "g1"));
 	ASSERT_TRUE(put(&c->e, 4, "g1"));
@@ -430,7 +432,10 @@ TEST_F(exclude, two_devices_through_cpumap)
 	for (cpu = 0; cpu < 2; cpu++) {
 		int cpus = bpf_object__find_map_fd_by_name(c->e.obj, "cpus");
 
-		/* The thread has this CPU, or shares ours, so that frames pile up. */
+		/*
+		 * The thread has this CPU, or shares ours, so that frames pile
+		 * up.
+		 */
 		if (cpu >= (__u32)sysconf(_SC_NPROCESSORS_ONLN))
 			break;
 		ASSERT_EQ(bpf_map_update_elem(cpus, &cpu, &val, BPF_ANY), 0);
@@ -443,7 +448,9 @@ TEST_F(exclude, two_devices_through_cpumap)
 		set_var(&c->e, "want_len", 100);
 		for (i = 0; i < 200; i++) {
 			ASSERT_EQ(send_on(c->e.sock, i % 2 ? "h0" : "g0", i, 1, 100), 0);
-			/* Of packets, a cpumap runs a batch's first one only. */
+			/*
+			 * Of packets, a cpumap runs a batch's first one only.
+			 */
 			if (variant->kind.generic) {
 				ASSERT_EQ(settled(&c->e, "p1", i + 1), i + 1);
 			}
@@ -473,8 +480,9 @@ static int write_frames(struct cast *c, int n, int len)
  * A tap, whose driver runs native programs on frames of its own, or on packets,
  * as generic XDP, when it is set to block.
  *
- * INTENDED DIFFERENCE: a claimed map that native frames have gone through learns
- * by the first packet that there are packets, and does not know its ingress.
+ * INTENDED DIFFERENCE: a claimed map that native frames have gone through
+ * learns by the first packet that there are packets, and does not know its
+ * ingress.
  */
 TEST_F(exclude, tap_is_ingress)
 {

@@ -27,7 +27,9 @@ static const int lens[] = { 60, 3000, 4100, 9000 };
 FIXTURE(frags)
 {
 	struct cast c;
-	/* there are frames with fragments, at all; and these can be redirected */
+	/*
+	 * there are frames with fragments, at all; and these can be redirected
+	 */
 	bool have_frags, redirects;
 };
 
@@ -118,7 +120,9 @@ TEST_F(frags, members)
 	EXPECT_TRUE(cast_got(c, "p3", ok ? FRAMES : 0, ok));
 }
 
-/* Batches with frames of all lengths: the poll of a thread takes many at once. */
+/*
+ * Batches with frames of all lengths: the poll of a thread takes many at once.
+ */
 TEST_F(frags, mixed)
 {
 	struct cast *c = &self->c;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Multicast groups: devmaps inside an array or a hash of maps, to which programs
- * broadcast. A group is changed, or another one put in its place, while frames
- * run: each frame goes to all members of one group.
+ * Multicast groups: devmaps inside an array or a hash of maps, to which
+ * programs broadcast. A group is changed, or another one put in its place,
+ * while frames run: each frame goes to all members of one group.
  *
  * Every test runs on maps of the kernel's and on claimed ones and expects the
  * same of both.
@@ -51,7 +51,9 @@ FIXTURE_TEARDOWN(groups)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* Programs over an outer map of this type, and groups 0 and 1, with 3 members. */
+/*
+ * Programs over an outer map of this type, and groups 0 and 1, with 3 members.
+ */
 static bool begin(struct env *e, const struct kind *kind, enum bpf_map_type outer_type,
 		  int *group, int *outer)
 {
@@ -77,7 +79,9 @@ static bool begin(struct env *e, const struct kind *kind, enum bpf_map_type oute
 		for (m = 0; m < PER_GROUP; m++) {
 			snprintf(dev, sizeof(dev), "t%d%d", g, m);
 			snprintf(peer, sizeof(peer), "r%d%d", g, m);
-			/* natively one looks at what drivers assume of frames */
+			/*
+			 * natively one looks at what drivers assume of frames
+			 */
 			e->faulty = !kind->generic && m == 1;
 			if (!make_target(e, dev, peer))
 				return false;

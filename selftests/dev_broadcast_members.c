@@ -288,9 +288,9 @@ TEST_F(members, stopped_queue)
 
 /*
  * Many frames to all these kinds of members: one that gets them, by two keys,
- * one that is down, one whose driver fails and one with a full ring. A copy lost
- * of each frame would make 30 MiB at least; some MiB are noise, or are kept for
- * the next copies.
+ * one that is down, one whose driver fails and one with a full ring. A copy
+ * lost of each frame would make 30 MiB at least; some MiB are noise, or are
+ * kept for the next copies.
  */
 TEST_F(members, memory_does_not_grow)
 {
@@ -328,8 +328,9 @@ TEST_F(members, memory_does_not_grow)
 }
 
 /*
- * A member that refuses some of its frames, natively, and that has made them longer
- * before: its entry has counted all, as the others' have, by frames and bytes.
+ * A member that refuses some of its frames, natively, and that has made them
+ * longer before: its entry has counted all, as the others' have, by frames and
+ * bytes.
  */
 FIXTURE(refused)
 {

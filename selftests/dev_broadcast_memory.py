@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The memory that is kept for the copies of broadcasts: how it grows, what bounds
-it, and how it goes back. Stock maps keep none."""
+"""The memory that is kept for the copies of broadcasts: how it grows, what
+bounds it, and how it goes back. Stock maps keep none."""
 import os
 import socket
 import struct

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts and namespaces: tracers that look at what frames go to find no device
- * of another namespace than the frames', and a map keeps no namespace alive.
+ * Broadcasts and namespaces: tracers that look at what frames go to find no
+ * device of another namespace than the frames', and a map keeps no namespace
+ * alive.
  *
- * INTENDED DIFFERENCE: for each flush of a claimed map there is one more device, the
- * map's group. It is where the map's first entry was made, or, when that namespace
- * is gone, in the initial one.
+ * INTENDED DIFFERENCE: for each flush of a claimed map there is one more
+ * device, the map's group. It is where the map's first entry was made, or, when
+ * that namespace is gone, in the initial one.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -90,7 +91,10 @@ static void count(struct bpf_object *obj, const char *name, __u32 inum, __u64 *h
 	}
 }
 
-/* All members get all; of the devices and of the groups, all are where they should. */
+/*
+ * All members get all; of the devices and of the groups, all are where they
+ * should.
+ */
 static bool goes_to(FIXTURE_DATA(place) *self, bool claimed, __u32 group)
 {
 	__u64 here, anywhere;
@@ -139,7 +143,9 @@ TEST_F(place, namespace_dies)
 	EXPECT_TRUE(goes_to(self, variant->kind.claimed, self->initial));
 }
 
-/* Elsewhere: an entry for a device of another namespace, which goes afterwards. */
+/*
+ * Elsewhere: an entry for a device of another namespace, which goes afterwards.
+ */
 static void *put_elsewhere(void *arg)
 {
 	struct env *e = arg;
@@ -151,8 +157,9 @@ static void *put_elsewhere(void *arg)
 }
 
 /*
- * Two namespaces make the first entry at once: one of them has a group ready when
- * the other comes. Both groups are where the one is that was first to have both.
+ * Two namespaces make the first entry at once: one of them has a group ready
+ * when the other comes. Both groups are where the one is that was first to have
+ * both.
  */
 TEST_F(place, two_first_entries)
 {

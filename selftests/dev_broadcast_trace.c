@@ -7,10 +7,10 @@
  * Where batches end may differ, but not how many frames of which device were
  * sent to which member, how many were dropped, and why.
  *
- * INTENDED DIFFERENCES: claimed maps have one more xdp_devmap_xmit for each flush
- * of the map, with to_ifindex 0; in generic XDP no xdp_exception for a member that
- * refuses its copy; and xdp_redirect_map has to_ifindex 0 for all broadcasts, a
- * stock map's that of the key, if it has the key.
+ * INTENDED DIFFERENCES: claimed maps have one more xdp_devmap_xmit for each
+ * flush of the map, with to_ifindex 0; in generic XDP no xdp_exception for a
+ * member that refuses its copy; and xdp_redirect_map has to_ifindex 0 for all
+ * broadcasts, a stock map's that of the key, if it has the key.
  */
 #define _GNU_SOURCE
 #include "castlib.h"

@@ -40,7 +40,9 @@ static void *wait_and_act(void *arg)
 	return NULL;
 }
 
-/* From here on this thread is held up, once; then @act is done by another one. */
+/*
+ * From here on this thread is held up, once; then @act is done by another one.
+ */
 static bool begin(struct meanwhile *m, bool (*act)(struct meanwhile *m))
 {
 	m->act = act;
@@ -55,8 +57,8 @@ static bool end(struct meanwhile *m)
 }
 
 /*
- * Puts the programs where they belong; @func is where calls are to be held up, or
- * NULL for the registration of a device.
+ * Puts the programs where they belong; @func is where calls are to be held up,
+ * or NULL for the registration of a device.
  */
 static bool setup(struct meanwhile *m, const char *func)
 {
@@ -188,8 +190,9 @@ static bool claim_nothing(struct meanwhile *m)
 
 /*
  * Newer kernels look at attributes in one function and make the map in another;
- * values with counters concern both. The policy that the first one finds decides:
- * the map would otherwise be the kernel's, with values of another size than asked.
+ * values with counters concern both. The policy that the first one finds
+ * decides: the map would otherwise be the kernel's, with values of another size
+ * than asked.
  */
 TEST_F(create, policy_changes)
 {
@@ -349,8 +352,9 @@ static int live_entries(int map)
 }
 
 /*
- * A task that is killed in the middle of a batch goes no further than the chunk that
- * it is at. Here it is the first one: the call is held up before it begins.
+ * A task that is killed in the middle of a batch goes no further than the chunk
+ * that it is at. Here it is the first one: the call is held up before it
+ * begins.
  */
 TEST_F(killed, stops)
 {
@@ -433,8 +437,9 @@ static bool put_early(struct meanwhile *m)
 }
 
 /*
- * A device can be found before it has the kernel's bulk queues, and a key may lead to
- * it from then on. (While they are being filled in, nothing can be held up.)
+ * A device can be found before it has the kernel's bulk queues, and a key may
+ * lead to it from then on. (While they are being filled in, nothing can be held
+ * up.)
  */
 TEST_F(registering, device_is_found)
 {

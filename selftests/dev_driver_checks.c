@@ -40,7 +40,9 @@ FIXTURE_TEARDOWN(checks)
 	EXPECT_TRUE(del_net(&self->e));
 }
 
-/* 1 if the next complaint is this one, 0 if there is none, -1 if it is another. */
+/*
+ * 1 if the next complaint is this one, 0 if there is none, -1 if it is another.
+ */
 static int complains(int log, const char *what)
 {
 	size_t len = strlen(what);

@@ -175,9 +175,9 @@ TEST_F(faults, stopped)
 }
 
 /*
- * A driver whose frames have no room for struct xdp_frame, which is 40 bytes; in
- * generic XDP the kernel makes room. A broadcast's loss is the map's: it does
- * not come as far as the members.
+ * A driver whose frames have no room for struct xdp_frame, which is 40 bytes;
+ * in generic XDP the kernel makes room. A broadcast's loss is the map's: it
+ * does not come as far as the members.
  */
 TEST_F(faults, no_headroom)
 {
@@ -364,8 +364,8 @@ TEST_F(faults, behind_a_program)
 			int half = FRAMES / 2, sent = half;
 
 			/*
-			 * Of a bulk, 8 come so far, and 2 of the last one; with a
-			 * claimed map 7, 8, 8 and 9; 7, 8 and 3.
+			 * Of a bulk, 8 come so far, and 2 of the last one; with
+			 * a claimed map 7, 8, 8 and 9; 7, 8 and 3.
 			 */
 			if (generic)
 				sent = fault->sent_generic < half ? fault->sent_generic : half;

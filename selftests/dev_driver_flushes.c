@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * XDP_XMIT_FLUSH, which is a doorbell for NICs: a driver gets it once a poll,
- * with the last frames, as on the kernel's maps; and no frame waits for one that
- * does not come: not where an egress program drops what the last call is for,
- * where members of a broadcast get none of the last frames, or leave the map
- * between two calls of a poll, where drivers take nothing, nor below a bond.
+ * with the last frames, as on the kernel's maps; and no frame waits for one
+ * that does not come: not where an egress program drops what the last call is
+ * for, where members of a broadcast get none of the last frames, or leave the
+ * map between two calls of a poll, where drivers take nothing, nor below a
+ * bond.
  *
  * Every test runs on a map of the kernel's and on a claimed one.
  *
- * INTENDED DIFFERENCES: the kernel leaves frames waiting where an egress program
- * drops all frames of the last call, and so does a bond, for its devices. Claimed
- * maps need one more call in a poll, for the last frame, where a driver gets as
- * many frames as fill bulks of 16, by way of a program or a broadcast. A broadcast
- * goes to the members of the time when a bulk is flushed.
+ * INTENDED DIFFERENCES: the kernel leaves frames waiting where an egress
+ * program drops all frames of the last call, and so does a bond, for its
+ * devices. Claimed maps need one more call in a poll, for the last frame, where
+ * a driver gets as many frames as fill bulks of 16, by way of a program or a
+ * broadcast. A broadcast goes to the members of the time when a bulk is
+ * flushed.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -279,7 +281,10 @@ TEST_F(flushes, entry_changes)
 		}
 }
 
-/* Drivers that take nothing or little get the flag all the same, and nothing is lost twice. */
+/*
+ * Drivers that take nothing or little get the flag all the same, and nothing is
+ * lost twice.
+ */
 TEST_F(flushes, faults)
 {
 	static const struct fault {
@@ -364,8 +369,9 @@ TEST_F(flushes, spoiled)
 }
 
 /*
- * A bond chooses a device for each frame, and passes the flag of a call on to the
- * devices of that call alone: so a stock map's frames wait, and the devices say so.
+ * A bond chooses a device for each frame, and passes the flag of a call on to
+ * the devices of that call alone: so a stock map's frames wait, and the devices
+ * say so.
  */
 TEST_F(flushes, bond)
 {
@@ -398,7 +404,10 @@ TEST_F(flushes, bond)
 	}
 }
 
-/* The same without counters, where entries that lead to one device are one member. */
+/*
+ * The same without counters, where entries that lead to one device are one
+ * member.
+ */
 FIXTURE(uses)
 {
 	struct cast c;

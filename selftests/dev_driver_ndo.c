@@ -5,8 +5,9 @@
  * and in front of an entry that is made meanwhile. Frames that they cannot send
  * are lost for that reason, all others are sent.
  *
- * INTENDED DIFFERENCE: claimed maps only. The kernel's own code calls the function
- * of each device that it has enqueued to, be there one or not, and oopses.
+ * INTENDED DIFFERENCE: claimed maps only. The kernel's own code calls the
+ * function of each device that it has enqueued to, be there one or not, and
+ * oopses.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -69,7 +70,10 @@ static bool begin(struct cast *c, int way)
 	return !put_entry(&c->e, 0, "f0", way & PROGRAM ? "below" : NULL);
 }
 
-/* Of a poll of frames f0 has got so many, and the others all: none is on its way. */
+/*
+ * Of a poll of frames f0 has got so many, and the others all: none is on its
+ * way.
+ */
 static bool all_got(struct cast *c, int way, int got)
 {
 	return some_got(c, "f0", got) &&
@@ -108,7 +112,9 @@ TEST_F(ndo, between_polls)
 		}
 }
 
-/* It goes, or comes back, before a frame of a poll: bulks of before are done. */
+/*
+ * It goes, or comes back, before a frame of a poll: bulks of before are done.
+ */
 TEST_F(ndo, within_a_poll)
 {
 	int way, stop, comes, done, sent;
@@ -190,7 +196,10 @@ static void *flip(void *arg)
 	return NULL;
 }
 
-/* Whatever it is at each moment: what is offered is sent, or lost for this reason. */
+/*
+ * Whatever it is at each moment: what is offered is sent, or lost for this
+ * reason.
+ */
 TEST_F(ndo, all_the_time)
 {
 	struct redirmap_stats stats;

@@ -413,7 +413,9 @@ TEST_F(egress, last_bulk_dropped)
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {
 		ASSERT_EQ(send_new(e, counts[i], 64), 0);
 		EXPECT_EQ(settled(e, "r0", waits ? 0 : 16), waits ? 0 : 16);
-		/* one more, which is sent; also that the next round begins anew */
+		/*
+		 * one more, which is sent; also that the next round begins anew
+		 */
 		set_var(e, "nr_runs", 0);
 		ASSERT_EQ(send_to(e, "redirect", 1, 64), 0);
 		EXPECT_EQ(settled(e, "r0", 17), 17);
@@ -486,8 +488,9 @@ TEST_F(egress, driver_takes_a_part)
 	set_verdicts(e, turn, 8);
 	ASSERT_TRUE(trace_start(e));
 	/*
-	 * The page of a frame that was made longer may be the next that test_run
-	 * takes (where page_owner allows it no stock of pages), and the frame in
+	 * The page of a frame that was made longer may be the next that
+	 * test_run takes (where page_owner allows it no stock of pages), and
+	 * the frame in
 	 * it is still as long.  Each run has pages of its own.
 	 */
 	ASSERT_EQ(send_new(e, 16, 64), 0);

@@ -132,7 +132,10 @@ TEST_F(broadcast, some_and_all_dropped)
 	EXPECT_EQ(settled(e, "r1", 50), 50);
 	EXPECT_TRUE(seen_in_order(e, "r1", 0, 0, 1, 50));
 	if (!e->generic && !e->wire) {
-		/* each member's own; ours keep one frame of the first bulk for the next */
+		/*
+		 * each member's own; ours keep one frame of the first bulk for
+		 * the next
+		 */
 		int full = variant->kind.claimed ? 2 : 3;
 		char text[60];
 
@@ -260,8 +263,8 @@ TEST_F(broadcast, program_comes_and_goes)
 }
 
 /*
- * A driver that refuses copies of which a program has made another length, and makes
- * it yet another one before: counters know the program's.
+ * A driver that refuses copies of which a program has made another length, and
+ * makes it yet another one before: counters know the program's.
  */
 FIXTURE(refused)
 {

@@ -138,10 +138,10 @@ TEST_F(frags, tail)
 	ASSERT_TRUE(trace_start(e));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
 		/*
-		 * INTENDED DIFFERENCE: of a packet whose pages are a page_pool's,
-		 * which all are since 6.9, the built-in gives those that are cut
-		 * off to the page allocator, where they do not belong: "Bad page
-		 * state".
+		 * INTENDED DIFFERENCE: of a packet whose pages are a
+		 * page_pool's, which all are since 6.9, the built-in gives
+		 * those that are cut off to the page allocator, where they do
+		 * not belong: "Bad page state".
 		 */
 		if (i && e->generic && !variant->kind.claimed)
 			break;
@@ -154,8 +154,8 @@ TEST_F(frags, tail)
 }
 
 /*
- * The same of a driver whose buffers are pages of a pool: veth's own, natively, are
- * those of the packet.
+ * The same of a driver whose buffers are pages of a pool: veth's own, natively,
+ * are those of the packet.
  */
 TEST_F(frags, tail_of_pages_of_a_pool)
 {
@@ -172,7 +172,10 @@ TEST_F(frags, tail_of_pages_of_a_pool)
 	ASSERT_TRUE(attach(e, "s0", "redirect", false));
 	ASSERT_TRUE(trace_start(e));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
-		/* INTENDED DIFFERENCE: as above, where the page_pool is the driver's. */
+		/*
+		 * INTENDED DIFFERENCE: as above, where the page_pool is the
+		 * driver's.
+		 */
 		if (i && !variant->kind.claimed)
 			break;
 		set_var(e, "tail_by", by[i]);

@@ -241,7 +241,9 @@ TEST_F(multi, device_comes_back)
 	ASSERT_EQ(send_new(e, 20, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 20), 20);
 
-	/* to another namespace and back, which knows the other one by our pid */
+	/*
+	 * to another namespace and back, which knows the other one by our pid
+	 */
 	home = open("/proc/self/ns/net", O_RDONLY);
 	ASSERT_GE(home, 0);
 	ASSERT_TRUE(sh("unshare -n sh -c 'nsenter --net=/proc/%d/fd/%d"
@@ -337,7 +339,10 @@ static int send_by_two(struct env *e, bool live)
 	if (!hog_cpu(true))
 		return -EPERM;
 	for (i = 0; i < 32 && !err; i++) {
-		/* alone: to run a program twice the kernel patches text, and waits */
+		/*
+		 * alone: to run a program twice the kernel patches text, and
+		 * waits
+		 */
 		if (live)
 			err = send_live_from(e, "redirect_to_cpu", i % 2 ? "i1" : "i0", 1, 64);
 		else

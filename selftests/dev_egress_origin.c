@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Egress programs in generic XDP, and the namespaces: the ingress that they see
- * is the true one, wherever it is, and helpers work where the frame is, not where
- * the target or the machine is. And what they put before a packet stays with it.
+ * is the true one, wherever it is, and helpers work where the frame is, not
+ * where the target or the machine is. And what they put before a packet stays
+ * with it.
  *
  * Every test runs on maps of the kernel's and on claimed ones, and expects the
  * same of both.
@@ -86,7 +87,9 @@ static bool forget_elsewhere(FIXTURE_DATA(origin) *self)
 	       ip("link del far0\nlink del twin\n") && !setns(self->own, CLONE_NEWNET);
 }
 
-/* All runs have seen a device; the FIB has said to all of them "here is a way". */
+/*
+ * All runs have seen a device; the FIB has said to all of them "here is a way".
+ */
 static bool all_from(struct env *e, const char *in, int n)
 {
 	__u64 *told = global(e, "fib_told");
@@ -193,9 +196,9 @@ TEST_F(origin, broadcast_elsewhere)
 /*
  * An entry that native XDP has used before.
  *
- * INTENDED DIFFERENCE: a claimed map learns by the first packet that generic XDP
- * uses the entry, too; that one's ingress it does not know. The namespace is the
- * target's then.
+ * INTENDED DIFFERENCE: a claimed map learns by the first packet that generic
+ * XDP uses the entry, too; that one's ingress it does not know. The namespace
+ * is the target's then.
  */
 TEST_F(origin, after_native)
 {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A short round of the fuzzer, always the same one, and that it finds what it is to
-# find: see Documentation/testing.rst. make fuzz runs long ones.
+# A short round of the fuzzer, always the same one, and that it finds what it is
+# to find: see Documentation/testing.rst. make fuzz runs long ones.
 
 # Functions are called by result():
 # shellcheck disable=SC2317

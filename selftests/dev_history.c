@@ -224,7 +224,8 @@ TEST_F(history, program_deleted)
 	EXPECT_EQ(settled(e, "r0", QUEUED / 2), QUEUED / 2);
 	/*
 	 * INTENDED DIFFERENCE: that t1's frames in one poll are for different
-	 * programs is what the built-in does not notice: see dev_egress_multi.c.
+	 * programs is what the built-in does not notice: see
+	 * dev_egress_multi.c.
 	 */
 	if (variant->kind.claimed) {
 		EXPECT_EQ(settled(e, "r1", (FRAMES - QUEUED) / 2), (FRAMES - QUEUED) / 2);
@@ -344,7 +345,9 @@ static void leave(struct __test_metadata *_metadata, FIXTURE_DATA(history) *self
 	for (i = 0; i < 1000 && !is_leaving(e, dev); i++)
 		usleep(1000);
 	EXPECT_TRUE(is_leaving(e, dev));
-	/* it is under way, and cannot end: nothing of the entry may be missing */
+	/*
+	 * it is under way, and cannot end: nothing of the entry may be missing
+	 */
 	EXPECT_TRUE(prog_lives(id));
 	ASSERT_TRUE(finish_send(self));
 	EXPECT_EQ(pclose(ip), 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No memory, once for each allocation of an operation: the first one fails, then
- * the second one, and so on until none is left to fail. Each time the operation
- * fails with ENOMEM and changes nothing, or succeeds all the same.
+ * No memory, once for each allocation of an operation: the first one fails,
+ * then the second one, and so on until none is left to fail. Each time the
+ * operation fails with ENOMEM and changes nothing, or succeeds all the same.
  *
  * Needs a kernel with fault injection: see Documentation/testing.rst.
  */

@@ -8,7 +8,9 @@
 
 #include "batchlib.h"
 
-/* --- how far a batch comes -------------------------------------------------- */
+/*
+ * --- how far a batch comes --------------------------------------------------
+ */
 
 /* The first error ends a batch; what comes before it is done. */
 TEST_F(batch, update_stops)
@@ -39,7 +41,10 @@ TEST_F(batch, update_stops)
 						       BPF_ANY));
 			self->keys[where] = key;
 		} else {
-			/* A key that is there; one that is there by now will do. */
+			/*
+			 * A key that is there; one that is there by now will
+			 * do.
+			 */
 			key = self->keys[where];
 			if (where)
 				self->keys[where] = self->keys[where - 1];
@@ -119,7 +124,9 @@ TEST_F(batch, same_key_twice)
 	EXPECT_EQ(0, count_wrong(self->fd, keys, NULL, 3));
 }
 
-/* --- memory ----------------------------------------------------------------- */
+/*
+ * --- memory -----------------------------------------------------------------
+ */
 
 /* Two pages of which the second is out of bounds, and words that end there. */
 struct fence {

@@ -45,7 +45,9 @@ static void failed(struct work *work, int err)
 	work->error = err;
 }
 
-/* --- walks ------------------------------------------------------------------ */
+/*
+ * --- walks ------------------------------------------------------------------
+ */
 
 #define STABLE 200
 #define MOVING 100
@@ -128,11 +130,15 @@ TEST_F(batch, walk_while_changing)
 	close(fd);
 }
 
-/* --- taking ----------------------------------------------------------------- */
+/*
+ * --- taking -----------------------------------------------------------------
+ */
 
 #define TAKEN 20000
 
-/* By key: how often it was delivered with its first value, and with the other. */
+/*
+ * By key: how often it was delivered with its first value, and with the other.
+ */
 static __u32 taken[TAKEN][2];
 
 static void *take(void *arg)
@@ -187,7 +193,10 @@ TEST_F(batch, taken_once)
 			sched_yield();
 		if (key < 50)
 			continue;
-		/* One that is perhaps still there, be it that the takers are quick. */
+		/*
+		 * One that is perhaps still there, be it that the takers are
+		 * quick.
+		 */
 		old = key - (key % 2 ? 2 : 50);
 		err = set_elem(fd, old, devs[1], BPF_EXIST);
 		if (err)
@@ -212,7 +221,9 @@ TEST_F(batch, taken_once)
 	close(fd);
 }
 
-/* --- devices ---------------------------------------------------------------- */
+/*
+ * --- devices ----------------------------------------------------------------
+ */
 
 #define SPREAD 300
 
@@ -269,7 +280,9 @@ TEST_F(batch, device_leaves_meanwhile)
 	ASSERT_TRUE(sh("ip link del leaves"));
 }
 
-/* --- against single operations ---------------------------------------------- */
+/*
+ * --- against single operations ----------------------------------------------
+ */
 
 /* The elements of an update batch, one by one. */
 static int update_singly(int fd, const __u32 *keys, const __u32 *values, __u32 *n, __u64 flags)

@@ -29,7 +29,9 @@ static int map_create(const union bpf_attr *attr)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Create and close. 0 or -errno; -ESTALE: the wrong kind, or a reference leaks. */
+/*
+ * Create and close. 0 or -errno; -ESTALE: the wrong kind, or a reference leaks.
+ */
 static int try_create(bool claimed, const union bpf_attr *attr)
 {
 	int fd = map_create(attr);
@@ -144,7 +146,9 @@ TEST_F(create, numa_node)
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 }
 
-/* Pages of a node in memory of vmalloc()'s that was allocated for device maps. */
+/*
+ * Pages of a node in memory of vmalloc()'s that was allocated for device maps.
+ */
 static int vmalloc_pages(int node)
 {
 	char line[512], name[16], *at;
@@ -188,9 +192,9 @@ static bool node_is_there(int node)
 }
 
 /*
- * A table is vmalloc()'ed where it needs more than some pages, which need not be
- * next to each other then, and they are of the node that was asked for. With more
- * than one: scripts/lab/vm --append numa=fake=2.
+ * A table is vmalloc()'ed where it needs more than some pages, which need not
+ * be next to each other then, and they are of the node that was asked for. With
+ * more than one: scripts/lab/vm --append numa=fake=2.
  */
 TEST_F(create, numa_node_pages)
 {
@@ -433,7 +437,10 @@ TEST_F(create, memory_cgroup)
 {
 	bool is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;
 	const long mib = 1 << 20;
-	/* Intended: the claimed hash has its nodes from the start: 16 + 8 bytes. */
+	/*
+	 * Intended: the claimed hash has its nodes from the start: 16 + 8
+	 * bytes.
+	 */
 	long want = is_array || !variant->kind.claimed ? 8 * mib : 24 * mib;
 	char limit[32];
 	long before, grown;

@@ -213,7 +213,9 @@ TEST_F(faults, in_a_small_cgroup)
 	ASSERT_TRUE(cg_pays(true));
 	fail_all(_metadata, &variant->kind, variant->value_size);
 	ASSERT_TRUE(cg_pays(false));
-	/* 6.1 keeps some charges of tables that it has not got, stock ones too. */
+	/*
+	 * 6.1 keeps some charges of tables that it has not got, stock ones too.
+	 */
 	EXPECT_TRUE(cg_gives_back(before + SLACK * 1024L));
 }
 
@@ -242,7 +244,8 @@ static int put_patiently(int fd, __u32 key, __u32 ifindex)
 #define SOME 60
 
 /*
- * Per-CPU memory that there is more than before, @percpu in KiB, is charged, and
+ * Per-CPU memory that there is more than before, @percpu in KiB, is charged,
+ * and
  * @least bytes of it at least; by the time that work items have done their part.
  */
 static bool percpu_is_charged(long percpu, long charged, long least)
@@ -304,7 +307,9 @@ TEST_F(faults, empty_maps_are_paid_for)
 
 #define FULL 2
 
-/* Each of the entries with counters has a target of its own, with all it takes. */
+/*
+ * Each of the entries with counters has a target of its own, with all it takes.
+ */
 TEST_F(faults, full_maps_are_paid_for)
 {
 	int fds[FULL], i, wrong = 0, entries = fewer(ENTRIES);
@@ -337,8 +342,9 @@ TEST_F(faults, full_maps_are_paid_for)
 	if (counts && maps_tell) {
 		TH_LOG("%ld bytes are charged, %ld are told", cg_current() - before, told);
 		/*
-		 * Allocators are charged for more than they are asked for, and for
-		 * twice as much where they keep red zones and stacks beside it.
+		 * Allocators are charged for more than they are asked for, and
+		 * for twice as much where they keep red zones and stacks beside
+		 * it.
 		 */
 		EXPECT_LE(told, (cg_current() - before) * 11 / 10);
 		EXPECT_GE(told, (cg_current() - before) * (fewer(10) < 10 ? 4 : 6) / 10);

@@ -50,7 +50,9 @@ static unsigned long long memlock(int fd)
 	return read_fdinfo(fd, &info) ? info.memlock : 0;
 }
 
-/* --- one of each kind ------------------------------------------------------- */
+/*
+ * --- one of each kind -------------------------------------------------------
+ */
 
 FIXTURE(pair) {
 	int fd[2];		/* stock, claimed */
@@ -228,7 +230,9 @@ TEST_F(pair, maps_of_a_program)
 	}
 }
 
-/* --- memory ----------------------------------------------------------------- */
+/*
+ * --- memory -----------------------------------------------------------------
+ */
 
 /* Maps report their memory since 6.4; before, the kernel guesses. */
 static bool maps_tell(void)
@@ -298,7 +302,9 @@ TEST_F(pair, memory)
 	}
 }
 
-/* --- freezing --------------------------------------------------------------- */
+/*
+ * --- freezing ---------------------------------------------------------------
+ */
 
 FIXTURE(frozen) {
 	struct env e;

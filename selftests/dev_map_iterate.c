@@ -64,7 +64,9 @@ static int fill(int fd, const __u32 *keys, int step)
 	return err;
 }
 
-/* --- one thread ------------------------------------------------------------- */
+/*
+ * --- one thread -------------------------------------------------------------
+ */
 
 TEST_F(walk, array_keys)
 {
@@ -194,7 +196,9 @@ TEST_F(walk, update_each)
 		ASSERT_EQ(0, set_elem(self->fd, key, devs[n % NDEVS], BPF_ANY));
 		n++;
 	}
-	/* Intended: in a chain of the built-in, two keys take turns for ever. */
+	/*
+	 * Intended: in a chain of the built-in, two keys take turns for ever.
+	 */
 	EXPECT_EQ(self->is_array || variant->kind.claimed ? ENTRIES : 100 * ENTRIES, n);
 }
 
@@ -250,7 +254,9 @@ TEST_F(walk, change_between_steps)
 	EXPECT_EQ(0, missed);
 }
 
-/* --- two threads ------------------------------------------------------------ */
+/*
+ * --- two threads ------------------------------------------------------------
+ */
 
 struct churn {
 	int fd;
@@ -357,7 +363,9 @@ TEST_F(walk, change_meanwhile)
 	TH_LOG("%lu walks, %lu began anew, %lu changes", walks, restarts, c.done);
 }
 
-/* --- from programs ---------------------------------------------------------- */
+/*
+ * --- from programs ----------------------------------------------------------
+ */
 
 /* 0 or -errno: what the kernel says to one of the programs on a map. */
 static int try_program(const char *name, int map_fd, struct bpf_object **kept)

@@ -125,7 +125,10 @@ TEST_F(limits, no_descriptor)
 	for (i = 0; i < 2000 && count_maps() != maps; i++)
 		usleep(5000);
 	EXPECT_EQ(count_maps(), maps);
-	/* All of them would be at least 128 MiB; some may not have been freed yet. */
+	/*
+	 * All of them would be at least 128 MiB; some may not have been freed
+	 * yet.
+	 */
 	for (i = 0; i < 1000 && memory_in_use() - before > 64 << 10; i++)
 		usleep(20000);
 	EXPECT_LT(memory_in_use() - before, 64 << 10);
@@ -164,8 +167,9 @@ TEST_F(limits, create_too_big)
 }
 
 /*
- * A map whose cgroup has next to nothing left. Elements are put in and replaced,
- * one by one, and if it is claimed in batches: what fails, fails with ENOMEM.
+ * A map whose cgroup has next to nothing left. Elements are put in and
+ * replaced, one by one, and if it is claimed in batches: what fails, fails with
+ * ENOMEM.
  */
 static int fill(struct __test_metadata *_metadata, int fd, int entries)
 {

@@ -222,7 +222,10 @@ TEST_F(elems, lookups_while_recycling)
 
 	end = now() + 3;
 	while (now() < end) {
-		/* From a program, where nearly all the time is in the look-up... */
+		/*
+		 * From a program, where nearly all the time is in the
+		 * look-up...
+		 */
 		packet.hits = 0;
 		packet.wrong = 0;
 		packet.missed = 0;
@@ -310,7 +313,10 @@ TEST_F(elems, one_entry_under_load)
 	bpf_object__close(obj);
 }
 
-/* Both threads change the same few slots of a map that others share devices with. */
+/*
+ * Both threads change the same few slots of a map that others share devices
+ * with.
+ */
 TEST_F(elems, writers_in_two_maps)
 {
 	int fd = MAKE_MAP(4, 4, 0);

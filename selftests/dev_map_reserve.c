@@ -28,7 +28,9 @@
 
 #define TRACE "/sys/kernel/tracing/instances/rm_reserve"
 
-/* Bulk queues: larger than what devices have of the kind, and alike everywhere. */
+/*
+ * Bulk queues: larger than what devices have of the kind, and alike everywhere.
+ */
 #define SETS "percpu_alloc_percpu", "size=384 "
 #define ATOMIC_SETS "percpu_alloc_percpu", "is_atomic=1 size=384 "
 #define SLEEPING_SETS "percpu_alloc_percpu", "is_atomic=0 size=384 "
@@ -198,7 +200,9 @@ TEST_F(reserve, idle_neighbour)
 		close(fds[i]);
 }
 
-/* All get what they want, also those behind more than one go of the work item. */
+/*
+ * All get what they want, also those behind more than one go of the work item.
+ */
 TEST_F(reserve, many_are_low)
 {
 	struct redirmap_val val = { .entry.ifindex = self->dev, .entry.bpf_prog.fd = -1 };

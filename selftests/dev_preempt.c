@@ -119,8 +119,9 @@ FIXTURE_SETUP(preempt)
 		ASSERT_TRUE(put(e, i, dev));
 	}
 	/*
-	 * A program that no device has is made known to the XDP dispatcher for each
-	 * call, which patches text under a mutex. Threads here are to meet elsewhere.
+	 * A program that no device has is made known to the XDP dispatcher for
+	 * each call, which patches text under a mutex. Threads here are to meet
+	 * elsewhere.
 	 */
 	ASSERT_TRUE(make_veth("p0", "p1", ""));
 	ASSERT_TRUE(attach(e, "p0", "unicast", false));
@@ -167,7 +168,10 @@ TEST_F_TIMEOUT(preempt, one_cpu, 300)
 		waits += senders[i].priority ? senders[i].waits : 0;
 	}
 
-	/* The rings are emptied by a thread that has the lowest priority of all. */
+	/*
+	 * The rings are emptied by a thread that has the lowest priority of
+	 * all.
+	 */
 	for (i = 0; i < TARGETS; i++) {
 		snprintf(dev, sizeof(dev), "t%d", i);
 		ASSERT_EQ(link_stats(dev, &stats), 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Unicast redirects through device maps, in native and in generic XDP: what
- * arrives, what happens to frames that cannot be sent, and how maps follow their
- * devices.
+ * arrives, what happens to frames that cannot be sent, and how maps follow
+ * their devices.
  *
  * Every test runs on a map of the kernel's and on a claimed one and expects the
  * same of both; where a difference is intended, the test says so.
@@ -363,8 +363,9 @@ TEST_F(native, partial_bulk)
 }
 
 /*
- * Frames that a driver refuses, and that it has made longer before: what was sent
- * and what was lost, for which reason, are all frames and bytes that there were.
+ * Frames that a driver refuses, and that it has made longer before: what was
+ * sent and what was lost, for which reason, are all frames and bytes that there
+ * were.
  */
 FIXTURE(refused)
 {

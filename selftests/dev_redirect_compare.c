@@ -161,7 +161,9 @@ TEST_F(compare, trace)
 		ASSERT_TRUE(begin(e, variant->type, claimed, devs));
 		ASSERT_TRUE(set_programs(e, peers, true));
 
-		/* one; two and a missing one; a veth without program; a dummy */
+		/*
+		 * one; two and a missing one; a veth without program; a dummy
+		 */
 		ASSERT_EQ(send_all(e, "redirect", 37, 64), 0);
 		set_var(e, "nr_keys", 5);
 		ASSERT_EQ(send_all(e, "redirect", 64, 128), 0);

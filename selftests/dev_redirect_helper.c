@@ -64,7 +64,9 @@ static int helper(struct env *e, __u64 key, __u64 flags)
 	return retval_of(e, "redirect", key, flags);
 }
 
-/* The low two bits say what a failed lookup returns; a good one ignores them. */
+/*
+ * The low two bits say what a failed lookup returns; a good one ignores them.
+ */
 TEST_F(lookup, fallback)
 {
 	static const __u64 missing[] = { 0, 7, 8, 9, 0x80000000, 0xffffffff };

@@ -3,7 +3,8 @@
 """Huge maps, many maps, many devices: they are refused like the kernel's own,
 or all of them work and are reported, and claimed ones leave nothing behind.
 
-10000 maps and 4096 devices, but fewer on kernels that are slow (REDIRMAP_SLOW)."""
+10000 maps and 4096 devices, but fewer on kernels that are slow
+(REDIRMAP_SLOW)."""
 import contextlib
 import ctypes
 import os
@@ -31,11 +32,13 @@ MAPS = 10000 // SLOW
 DEVICES = 4096 // SLOW
 FRAMES = 3
 # How much of what a round took it need not give back, and how many rounds there
-# are in which it may keep more: what they keep is the kernel's caches, or a leak.
+# are in which it may keep more: what they keep is the kernel's caches, or a
+# leak.
 TOLERANCE = 0.02
 ROUNDS = 8
 
-# It knows better what is left; and such kernels keep what is free from use for a while.
+# It knows better what is left; and such kernels keep what is free from use for
+# a while.
 KMEMLEAK = os.path.exists("/sys/kernel/debug/kmemleak")
 
 PIN = "/sys/fs/bpf/redirmap-limits"
@@ -58,8 +61,8 @@ class Clock:
 
 
 def kernel_memory():
-    """What the kernel has for itself: slabs, per-CPU and vmalloc areas, without the
-    stacks of its threads; in KiB."""
+    """What the kernel has for itself: slabs, per-CPU and vmalloc areas, without
+    the stacks of its threads; in KiB."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     slab, percpu, vmalloc, stacks = (int(lines[name].split()[0]) for name in (
         "SUnreclaim", "Percpu", "VmallocUsed", "KernelStack"))

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sums over all that is listed, and what is gone: they never shrink, and nothing is
-in them twice, while maps and targets that have counted something go."""
+"""Sums over all that is listed, and what is gone: they never shrink, and
+nothing is in them twice, while maps and targets that have counted something
+go."""
 import atexit
 import os
 import sys
@@ -129,7 +130,8 @@ def _():
 @test("targets that go when no map names them: by device, each is told once")
 def _():
     def by_device():
-        """The number of those that are gone; their frames, all and by device."""
+        """The number of those that are gone; their frames, all and by
+        device."""
         now = state()
         lost = [one["stats"]["drops"]["no_xmit"] for one in now["gone_devices"]
                 if one["ifname"] in DEVICES]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices that leave at a bad moment: while their target is being freed, which is
- * held up, or so slowly that another one has their ifindex meanwhile.
+ * Devices that leave at a bad moment: while their target is being freed, which
+ * is held up, or so slowly that another one has their ifindex meanwhile.
  *
  * KASAN or the kernel's own checks see what goes wrong here.
  */
@@ -80,7 +80,9 @@ static int put_in(int map, int here, const char *netns, __u32 ifindex)
 	return setns(here, CLONE_NEWNET) ? -errno : err;
 }
 
-/* A namespace with one end of a veth, the other one is here: it goes with it. */
+/*
+ * A namespace with one end of a veth, the other one is here: it goes with it.
+ */
 static bool make_netns(const char *netns, const char *sign)
 {
 	return sh("ip netns add %s && ip link add name %s type veth peer name peer netns %s",
@@ -88,8 +90,8 @@ static bool make_netns(const char *netns, const char *sign)
 }
 
 /*
- * Namespaces are cleaned up one after the other, so what was begun after the first
- * one's devices had gone is done when nothing is left of that.
+ * Namespaces are cleaned up one after the other, so what was begun after the
+ * first one's devices had gone is done when nothing is left of that.
  */
 static bool delete_netns(const char *netns, const char *sign)
 {
@@ -98,8 +100,8 @@ static bool delete_netns(const char *netns, const char *sign)
 }
 
 /*
- * The last entry for a device has gone, and so has its target from the table, when
- * the device moves to another namespace, and the one that it leaves dies.
+ * The last entry for a device has gone, and so has its target from the table,
+ * when the device moves to another namespace, and the one that it leaves dies.
  */
 TEST_F(life, namespace_dies_while_target_is_freed)
 {
@@ -163,8 +165,9 @@ static bool module_range(__u64 *from, __u64 *to)
 }
 
 /*
- * Sets of bulk queues that were allocated since memory.bpf.c looks, and not freed:
- * no entry is made meanwhile, so the module allocates no other per-CPU memory.
+ * Sets of bulk queues that were allocated since memory.bpf.c looks, and not
+ * freed: no entry is made meanwhile, so the module allocates no other per-CPU
+ * memory.
  */
 static int count_sets(struct bpf_object *obj)
 {

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each command that the documents show is run, where a reader would run it; what
-they show below it is what it prints, but for numbers. scripts/lab/examples finds the
-commands, and says how a document names the place (PLACES) where each is run.
+"""Each command that the documents show is run, where a reader would run it;
+what they show below it is what it prints, but for numbers. scripts/lab/examples
+finds the commands, and says how a document names the place (PLACES) where each
+is run.
 
-Devices, maps and programs have the names that the documents use: port1 and port2,
-and DEV, PEER, PROGRAM, where these leave the name to the reader. An ID is put in the
-place of that word alone."""
+Devices, maps and programs have the names that the documents use: port1 and
+port2, and DEV, PEER, PROGRAM, where these leave the name to the reader. An ID
+is put in the place of that word alone."""
 import contextlib
 import json
 import os
@@ -78,7 +79,8 @@ class Folder(Sources):
 
 
 class Losses(Place):
-    """Program forward redirects what comes in by port1 to port2, which is down."""
+    """Program forward redirects what comes in by port1 to port2, which is
+    down."""
     prepare = "ip link set port2 down"
     length = 100
 
@@ -211,7 +213,8 @@ def check_outcome(command, output):
 
 
 def plain(text):
-    """Without what differs from run to run: numbers, but those in names; ages; blanks."""
+    """Without what differs from run to run: numbers, but those in names; ages;
+    blanks."""
     text = re.sub(r"the last one (just now|\d+ \w+ ago)", "the last one N s ago", text)
     return " ".join(re.sub(r"(?<!\w)\d+([.,]\d+)*", "N", text).split())
 
@@ -378,8 +381,9 @@ def _():
     os.symlink(SPEC, tmp / "redirmap.yaml")
     os.symlink(source / "Documentation/netlink/genetlink-legacy.yaml",
                tmp / "genetlink-legacy.yaml")
-    # The module is built, by the same script: make need not see that again, which takes
-    # long in an emulated machine. That has no sudo, for all are root there.
+    # The module is built, by the same script: make need not see that again,
+    # which takes long in an emulated machine. That has no sudo, for all are
+    # root there.
     for name, program in (("make", "/usr/bin/make -o modules"), ("sudo", "")):
         (tmp / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n', encoding="ascii")
         (tmp / name).chmod(0o755)

@@ -6,14 +6,14 @@
  *	      [--symbols FILE] [--list] [GLOB...]
  *
  * Prints a line of JSON for each result, as it comes, and progress on stderr.
- * The exit status is 1 when a row has failed. scripts/lab/bench boots the machine,
- * loads the module (claim=rm_*), runs this and makes the table. --module is that
- * module, for rows that unload it meanwhile.
+ * The exit status is 1 when a row has failed. scripts/lab/bench boots the
+ * machine, loads the module (claim=rm_*), runs this and makes the table.
+ * --module is that module, for rows that unload it meanwhile.
  *
  * With --icount, in a machine where QEMU counts a nanosecond for each
- * instruction, results are in instructions; else in nanoseconds. --symbols is for
- * the profiler (scripts/lab/bench --profile): it tells which measurement was of what,
- * and saves the kernel's symbols.
+ * instruction, results are in instructions; else in nanoseconds. --symbols is
+ * for the profiler (scripts/lab/bench --profile): it tells which measurement
+ * was of what, and saves the kernel's symbols.
  */
 #include <fnmatch.h>
 #include <getopt.h>

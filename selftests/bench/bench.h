@@ -103,7 +103,10 @@ static inline __u64 clock_ticks(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* The marks that scripts/lab/profile-plugin.c knows; what it looks at lies between. */
+/*
+ * The marks that scripts/lab/profile-plugin.c knows; what it looks at lies
+ * between.
+ */
 static inline void mark_begin(void)
 {
 	asm volatile(".byte 0x0f, 0x1f, 0x80; .ascii \"rmb1\"" ::: "memory");

@@ -23,7 +23,10 @@ struct commands {
 	const char *argv[NR_KINDS][5];
 };
 
-/* Nanoseconds, or with icount instructions; in thousands, as precise as that is. */
+/*
+ * Nanoseconds, or with icount instructions; in thousands, as precise as that
+ * is.
+ */
 static double cost_of(const char * const argv[])
 {
 	struct rusage usage;

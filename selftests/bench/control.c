@@ -191,7 +191,10 @@ static void measure_create(const struct row *row)
 			measured(1);
 			if (map < 0)
 				fail("no map: %s", strerror(errno));
-			/* Not the first one, for which caches have to be filled. */
+			/*
+			 * Not the first one, for which caches have to be
+			 * filled.
+			 */
 			if (i)
 				add(&s[kind], start);
 			close(map);
@@ -201,7 +204,9 @@ static void measure_create(const struct row *row)
 	report_kinds(row, "", s);
 }
 
-/* Entries for devices that no map has: the kind's own things are made for them. */
+/*
+ * Entries for devices that no map has: the kind's own things are made for them.
+ */
 static void measure_first(const struct row *row)
 {
 	struct series s[NR_KINDS] = {};

@@ -3,9 +3,10 @@
  * Costs that may grow with the CPUs of a machine: rows that scripts/lab/bench
  * has measured on a few and on many of them.
  *
- * Instructions are counted by scripts/lab/profile-plugin.c alone, one measurement for
- * each call, since there is no icount with several CPUs. The least of them counts:
- * interrupts make the others more than they are. Memory is counted here.
+ * Instructions are counted by scripts/lab/profile-plugin.c alone, one
+ * measurement for each call, since there is no icount with several CPUs. The
+ * least of them counts: interrupts make the others more than they are. Memory
+ * is counted here.
  */
 #include "bench.h"
 #include "memory.bpf.h"
@@ -40,7 +41,10 @@ static void measure_create(const struct row *row)
 			mark_end();
 			if (map < 0)
 				fail("no map: %s", strerror(errno));
-			/* Not the first one, for which caches have to be filled. */
+			/*
+			 * Not the first one, for which caches have to be
+			 * filled.
+			 */
 			if (i)
 				measured(1);
 			close(map);

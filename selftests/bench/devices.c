@@ -187,8 +187,8 @@ static void measure_beside(const struct row *row)
 }
 
 /*
- * The same with maps that are full, of other devices. To fill them takes long, so
- * it is done once for all rounds.
+ * The same with maps that are full, of other devices. To fill them takes long,
+ * so it is done once for all rounds.
  */
 static void measure_beside_full(const struct row *row)
 {

@@ -25,10 +25,10 @@ struct {
 struct bench_memory memory;
 
 /*
- * Objects are counted only while user space says so, for it allocates some itself
- * when it looks whether all is quiet. Per-CPU areas are always counted: many are
- * left to work items. Pieces are known again when they are freed, unless they are
- * of an earlier turn: such frees are often late.
+ * Objects are counted only while user space says so, for it allocates some
+ * itself when it looks whether all is quiet. Per-CPU areas are always counted:
+ * many are left to work items. Pieces are known again when they are freed,
+ * unless they are of an earlier turn: such frees are often late.
  */
 SEC(".data.watch") struct bench_watch watch;
 

@@ -157,7 +157,10 @@ static void call_batch(struct batch *b, enum side side)
 	}
 }
 
-/* --- updates and deletes ------------------------------------------------------- */
+/*
+ * --- updates and deletes
+ * -------------------------------------------------------
+ */
 
 static int update_one(const struct batch *b, __u32 key, __u32 ifindex)
 {
@@ -197,9 +200,14 @@ static int expect_write(struct batch *b, __u32 *n)
 	return 0;
 }
 
-/* --- lookups ------------------------------------------------------------------- */
+/*
+ * --- lookups
+ * -------------------------------------------------------------------
+ */
 
-/* All keys that lead somewhere, in the order in which the claimed map has them. */
+/*
+ * All keys that lead somewhere, in the order in which the claimed map has them.
+ */
 static int list_keys(const struct pair *pair, __u32 *keys)
 {
 	__u64 value;
@@ -341,7 +349,10 @@ bool batch_plain(const struct op *op, struct pair *pair)
 	struct batch b;
 	int side;
 
-	/* Outer maps' batches are the kernel's own, of ids that are not the same. */
+	/*
+	 * Outer maps' batches are the kernel's own, of ids that are not the
+	 * same.
+	 */
 	if (is_outer(pair))
 		return true;
 	for (side = 0; side < NR_SIDES; side++) {

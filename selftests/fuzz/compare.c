@@ -68,7 +68,9 @@ static int compare_u32(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Both walks go over the same keys, each once, in whatever order; then values. */
+/*
+ * Both walks go over the same keys, each once, in whatever order; then values.
+ */
 static bool compare_walks(const struct pair *pair, bool values)
 {
 	static __u32 keys[NR_SIDES][MAX_WALK];
@@ -111,7 +113,9 @@ static bool compare_outer(struct pair *pair, bool all)
 	return compare_walks(pair, values);
 }
 
-/* Small maps whole; of large ones the keys of this step, and now and then all. */
+/*
+ * Small maps whole; of large ones the keys of this step, and now and then all.
+ */
 bool compare_pair(struct pair *pair, bool all)
 {
 	unsigned int i;

@@ -15,7 +15,10 @@
 #include "memory.h"
 #include "peek.h"
 
-/* Sizes of values that the types of our BTF, 1, 2 and 3, have; the first one is keys'. */
+/*
+ * Sizes of values that the types of our BTF, 1, 2 and 3, have; the first one is
+ * keys'.
+ */
 static const __u32 btf_sizes[] = { 4, 8, sizeof(struct redirmap_val) };
 
 static int btf_fd(void)
@@ -34,7 +37,10 @@ static int btf_fd(void)
 	return btf__fd(btf);
 }
 
-/* The type that an 8 bytes' value has instead: right where the other one is, or wrong. */
+/*
+ * The type that an 8 bytes' value has instead: right where the other one is, or
+ * wrong.
+ */
 static __u64 btf_instead(__u64 type)
 {
 	return !type ? 0 : type == ARRAY_SIZE(btf_sizes) ? 2 : 1;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices and two network namespaces, by netlink: ip(8) takes longer to start than
- * hundreds of operations on maps.
+ * Devices and two network namespaces, by netlink: ip(8) takes longer to start
+ * than hundreds of operations on maps.
  *
- * A device always has the same ifindex, in whichever namespace it is and however
- * often it was made anew, so that a value names the same device in every run.
- * That an event fails is no failure: it has then happened for neither map.
+ * A device always has the same ifindex, in whichever namespace it is and
+ * however often it was made anew, so that a value names the same device in
+ * every run. That an event fails is no failure: it has then happened for
+ * neither map.
  *
- * The second namespace may die, with all that is in it; another one takes its place.
+ * The second namespace may die, with all that is in it; another one takes its
+ * place.
  */
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -311,7 +313,10 @@ bool devs_init(void)
 {
 	unsigned int i;
 
-	/* The other one first: what enter_net() mounts is of the one that it makes. */
+	/*
+	 * The other one first: what enter_net() mounts is of the one that it
+	 * makes.
+	 */
 	if (unshare(CLONE_NEWNET) || !open_net(1) || !enter_net() || !open_net(0) ||
 	    !add_canary())
 		return false;
@@ -320,7 +325,10 @@ bool devs_init(void)
 	return true;
 }
 
-/* As in the beginning. Devices that nothing has happened to may stay as they are. */
+/*
+ * As in the beginning. Devices that nothing has happened to may stay as they
+ * are.
+ */
 bool devs_reset(void)
 {
 	unsigned int i;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The documented differences of claimed maps: all that the fuzzer lets pass. They are
- * listed once, in the table at the end of this file; Documentation/map_devmap.rst has
- * each of them, most in its column "stock".
+ * The documented differences of claimed maps: all that the fuzzer lets pass.
+ * They are listed once, in the table at the end of this file;
+ * Documentation/map_devmap.rst has each of them, most in its column "stock".
  *
- * Each says where an operation meets it, and then does the operation in the place
- * of what is done otherwise: it still compares whatever can be compared, and leaves
- * both maps with the same contents. That a hash's keys come in another order needs
- * that for single steps only: contents are compared as sets.
+ * Each says where an operation meets it, and then does the operation in the
+ * place of what is done otherwise: it still compares whatever can be compared,
+ * and leaves both maps with the same contents. That a hash's keys come in
+ * another order needs that for single steps only: contents are compared as
+ * sets.
  */
 #include <stddef.h>
 
@@ -48,9 +49,9 @@ static bool exist_step(const struct op *op, struct pair *pair)
 	__u32 key = op->key;
 
 	/*
-	 * The missing key comes before what is wrong with the value. So ask stock with a
-	 * device that is always there; and a program would decide about the map's later
-	 * ones.
+	 * The missing key comes before what is wrong with the value. So ask
+	 * stock with a device that is always there; and a program would decide
+	 * about the map's later ones.
 	 */
 	if (op->ifindex) {
 		plain.ifindex = LOOPBACK_IFINDEX;
@@ -66,8 +67,8 @@ static bool exist_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Iteration". (So it is in outer hashes, which are the kernel's own.)
- * Each map is to say what its own walk says.
+ * map_devmap.rst, "Iteration". (So it is in outer hashes, which are the
+ * kernel's own.) Each map is to say what its own walk says.
  */
 static bool order_applies(const struct op *op, const struct pair *pair)
 {
@@ -115,8 +116,8 @@ static bool order_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Batches". See batch.c for what is expected of them: what single
- * operations do on the stock map.
+ * map_devmap.rst, "Batches". See batch.c for what is expected of them: what
+ * single operations do on the stock map.
  */
 static bool batch_applies(const struct op *op, const struct pair *pair)
 {
@@ -212,8 +213,8 @@ static bool mix_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Errors": create. There are sizes for which stock has memory and we
- * have not. maps_create() drops both then.
+ * map_devmap.rst, "Errors": create. There are sizes for which stock has memory
+ * and we have not. maps_create() drops both then.
  */
 static bool memory_applies(const struct op *op, const struct pair *pair)
 {

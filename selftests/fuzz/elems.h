@@ -7,8 +7,8 @@
 
 void elem_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
 /*
- * An update of values with counters may meet ENOMEM, "and succeed a moment later", as
- * counters.rst says: waits for that moment.
+ * An update of values with counters may meet ENOMEM, "and succeed a moment
+ * later", as counters.rst says: waits for that moment.
  */
 #define MAX_TRIES 5000
 bool memory_comes(const struct pair *pair, enum side side, int ret, int *tries);

@@ -20,7 +20,10 @@ static bool one_in(__u32 n)
 
 #define PICK(array) ((array)[below(ARRAY_SIZE(array))])
 
-/* How often each is drawn, of the sum of all. Device events cost a thousand others. */
+/*
+ * How often each is drawn, of the sum of all. Device events cost a thousand
+ * others.
+ */
 static const unsigned int weights[NR_CMDS] = {
 	[CREATE] = 60, [CLOSE] = 8, [FREEZE] = 3, [INFO] = 40, [FDINFO] = 5, [BY_ID] = 15,
 	[PIN] = 15, [GET] = 15, [UNPIN] = 4,
@@ -71,7 +74,10 @@ static __u64 draw_key(const struct pair *pair)
 
 	if (one_in(40))
 		return PICK(odd);
-	/* A hash is to be full and to miss keys, an array seldom asked for what it has not. */
+	/*
+	 * A hash is to be full and to miss keys, an array seldom asked for what
+	 * it has not.
+	 */
 	return below(pair->attr.type == BPF_MAP_TYPE_DEVMAP ? max + 1 : 2 * max);
 }
 
@@ -369,7 +375,10 @@ void generate(struct op *op, __u64 *from)
 		draw_create(op);
 		return;
 	}
-	/* Outer maps' elements are the kernel's own, and operations on them wait for RCU. */
+	/*
+	 * Outer maps' elements are the kernel's own, and operations on them
+	 * wait for RCU.
+	 */
 	want_outer = op->cmd == NEST || one_in(100);
 	for (i = 0; !i || (i < 8 && is_outer(pair_of(op)) != want_outer); i++)
 		op->map = draw_pair(true);

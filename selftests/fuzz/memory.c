@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's memory: what has failed leaves none behind, nor do maps that are gone.
- * It may take a while, for work items free it; and what leaks a little at a time takes
- * many times to be seen.
+ * The kernel's memory: what has failed leaves none behind, nor do maps that are
+ * gone. It may take a while, for work items free it; and what leaks a little at
+ * a time takes many times to be seen.
  */
 #include "memory.h"
 
@@ -62,7 +62,10 @@ bool memory_returns(const struct memory *before, int many)
 	struct memory now;
 	int which, tries;
 
-	/* Such kernels look for leaks themselves, and keep what is freed from use. */
+	/*
+	 * Such kernels look for leaks themselves, and keep what is freed from
+	 * use.
+	 */
 	if (kmemleak())
 		return true;
 	for (tries = 0; ; tries++) {

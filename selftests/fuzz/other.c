@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands that take the descriptor of any map, be it for maps of other types: they
- * are to refuse ours as they refuse stock ones. And mmap().
+ * Commands that take the descriptor of any map, be it for maps of other types:
+ * they are to refuse ours as they refuse stock ones. And mmap().
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations, one after the other: what each does, and what is compared after it. */
+/*
+ * Operations, one after the other: what each does, and what is compared after
+ * it.
+ */
 #include "batch.h"
 #include "call.h"
 #include "compare.h"

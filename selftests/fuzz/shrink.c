@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * From a sequence that fails to the fewest and simplest operations that do: delta
- * debugging (Zeller's ddmin, by complements), then fields towards 0. Every attempt
- * runs on fresh maps and devices. Any failure will do; it is most often the same.
+ * From a sequence that fails to the fewest and simplest operations that do:
+ * delta debugging (Zeller's ddmin, by complements), then fields towards 0.
+ * Every attempt runs on fresh maps and devices. Any failure will do; it is most
+ * often the same.
  */
 #include "ops.h"
 #include "run.h"

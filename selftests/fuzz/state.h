@@ -4,13 +4,13 @@
  * The layers of the parts are in Documentation/testing.rst.
  *
  * A sequence of operations is run on pairs of maps, one stock and one claimed,
- * with the same attributes. After each operation the two must have said the same
- * and must hold the same, but for the differences that diffs.c lists.
+ * with the same attributes. After each operation the two must have said the
+ * same and must hold the same, but for the differences that diffs.c lists.
  *
- * An operation is plain numbers, and all that it does follows from these and from
- * the operations before it. So a sequence can be run again, without some of its
- * operations, and as text. In every field 0 is what is simplest: that is where
- * shrinking leads to, and what text leaves out.
+ * An operation is plain numbers, and all that it does follows from these and
+ * from the operations before it. So a sequence can be run again, without some
+ * of its operations, and as text. In every field 0 is what is simplest: that is
+ * where shrinking leads to, and what text leaves out.
  */
 #ifndef REDIRMAP_FUZZ_STATE_H
 #define REDIRMAP_FUZZ_STATE_H

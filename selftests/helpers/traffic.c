@@ -2,9 +2,9 @@
 /*
  * traffic xdp|packet DEV N [BYTES]
  *
- * Sends N frames out of DEV, for an XDP program on DEV's peer if that is a veth:
- * as XDP frames, redirected to DEV in bulks of 16, or one by one from a packet
- * socket, as sk_buffs.
+ * Sends N frames out of DEV, for an XDP program on DEV's peer if that is a
+ * veth: as XDP frames, redirected to DEV in bulks of 16, or one by one from a
+ * packet socket, as sk_buffs.
  */
 #include "netlib.h"
 #include "testlib.h"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shared by the tests of the advice of redirmap drops: a program that sends all frames
-for HOST to the device that is tried, and the words on what that loses.
+"""Shared by the tests of the advice of redirmap drops: a program that sends all
+frames for HOST to the device that is tried, and the words on what that loses.
 
 A test that imports this goes on in a network namespace of its own; leave() ends
 it.
@@ -118,8 +118,8 @@ def remove(*devices):
 
 
 def elsewhere(enter, device):
-    """Let HOST's entry lead to a device of another namespace, where a command begins
-    that does that."""
+    """Let HOST's entry lead to a device of another namespace, where a command
+    begins that does that."""
     program = f"import testlib; testlib.update({switch}, {HOST}, testlib.ifindex('{device}'))"
     subprocess.run([*enter, sys.executable, "-c", program], pass_fds=[switch], check=True)
 

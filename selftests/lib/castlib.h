@@ -4,8 +4,9 @@
  * on, veths whose peers p0, p1 and so on look at all of each frame that they
  * get; and counts of these frames by receiver.
  *
- * In native XDP m1 and each fourth one after it are devices of faultylib.h, which
- * look at what drivers assume of frames, unless the test wants veths alone.
+ * In native XDP m1 and each fourth one after it are devices of faultylib.h,
+ * which look at what drivers assume of frames, unless the test wants veths
+ * alone.
  */
 #ifndef REDIRMAP_CASTLIB_H
 #define REDIRMAP_CASTLIB_H

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A memory cgroup for tests: what it is charged for, and how much it may have. */
+/*
+ * A memory cgroup for tests: what it is charged for, and how much it may have.
+ */
 #ifndef REDIRMAP_CGLIB_H
 #define REDIRMAP_CGLIB_H
 
 #include <stdbool.h>
 
 /*
- * Makes the cgroup, in a mount namespace of the caller's own that has its sysfs at
- * SYS (see enter_net()). False where there are no memory cgroups.
+ * Makes the cgroup, in a mount namespace of the caller's own that has its sysfs
+ * at SYS (see enter_net()). False where there are no memory cgroups.
  */
 bool cg_make(void);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shared by tests of the command redirmap: a network whose frames a map switches, the
-command's text and JSON, the tables that it prints.
+"""Shared by tests of the command redirmap: a network whose frames a map
+switches, the command's text and JSON, the tables that it prints.
 
 A test that imports this goes on in a network namespace of its own.
 """
@@ -17,8 +17,8 @@ import redirmap_main as command  # noqa: E402
 
 
 def make_switch(pin):
-    """in1 leads to in0, where the program is that looks at frames' hosts: 1 is behind
-    out1, 2 behind out2, and so on. Returns the map."""
+    """in1 leads to in0, where the program is that looks at frames' hosts: 1 is
+    behind out1, 2 behind out2, and so on. Returns the map."""
     sh(f"rm -rf {pin}; mkdir -p {pin}; "
        f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {pin}/p pinmaps {pin}/m")
     testlib.add_veth("in0", "in1")
@@ -34,8 +34,8 @@ def make_switch(pin):
 
 
 def said(*args):
-    """The text that the command prints; it succeeds without a complaint. The times of
-    losses are left to cmd_losses.py."""
+    """The text that the command prints; it succeeds without a complaint. The
+    times of losses are left to cmd_losses.py."""
     status, out, err = redirmap(command, *args)
     equal((status, err), (0, ""))
     return re.sub(r", (the last one )?(just now|\d+ (s|min) ago)", "", out)

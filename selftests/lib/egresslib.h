@@ -61,10 +61,10 @@ bool prog_goes(__u32 id);
 bool prog_stays(__u32 id, int map, __u32 spare_key, __u32 ifindex);
 
 /*
- * A network with egress.bpf.c loaded over a map of a kind, whose key 0 leads
- * to t0 without a program; frames go to "redirect" and use key 0 alone. The
- * peer of a device tN is rN, and keeps the log. In native XDP make_checker() makes
- * a device that looks at what drivers assume of frames.
+ * A network with egress.bpf.c loaded over a map of a kind, whose key 0 leads to
+ * t0 without a program; frames go to "redirect" and use key 0 alone. The peer
+ * of a device tN is rN, and keeps the log. In native XDP make_checker() makes a
+ * device that looks at what drivers assume of frames.
  */
 bool start_egress(struct env *e, struct kind kind);
 

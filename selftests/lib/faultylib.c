@@ -22,7 +22,9 @@ static bool load_faulty(void)
 	return !access("/sys/module/faulty", F_OK) || sh("insmod %s", beside(file));
 }
 
-/* A CPU's backlog, which packets to other devices go through, has room for all. */
+/*
+ * A CPU's backlog, which packets to other devices go through, has room for all.
+ */
 static bool set_backlog(int packets)
 {
 	char text[16];

@@ -14,15 +14,17 @@
 
 #include "castlib.h"
 
-/* For main(): runs the tests with the module loaded; returns the exit status. */
+/*
+ * For main(): runs the tests with the module loaded; returns the exit status.
+ */
 int with_faulty(int (*run)(int argc, char **argv), int argc, char **argv);
 
 /* One more, up. */
 bool make_faulty(const char *dev);
 
 /*
- * The same, for a test that has a veth otherwise: @peer is another name of it, for
- * where its frames come out. There they are the stack's, for generic XDP.
+ * The same, for a test that has a veth otherwise: @peer is another name of it,
+ * for where its frames come out. There they are the stack's, for generic XDP.
  */
 bool make_faulty_pair(const char *dev, const char *peer, const char *args);
 bool is_faulty_peer(const char *dev);
@@ -43,12 +45,14 @@ int knob(const char *dev, const char *name);
 /* Does a device have this file? */
 bool has_knob(const char *dev, const char *knob);
 
-/* Sends frames number 0 to @n - 1, after all before are forgotten. 0 or -errno. */
+/*
+ * Sends frames number 0 to @n - 1, after all before are forgotten. 0 or -errno.
+ */
 int faulty_send(struct cast *c, int n, int len);
 
 /*
- * The same in one poll, of which @stop is a frame: what was done before that is,
- * and the others wait until faulty_go_on().
+ * The same in one poll, of which @stop is a frame: what was done before that
+ * is, and the others wait until faulty_go_on().
  */
 bool faulty_send_until(struct cast *c, pthread_t *thread, int n, int len, int stop);
 bool faulty_go_on(struct cast *c, pthread_t thread, int n);

@@ -96,9 +96,10 @@ static bool wait_for_ip(void)
 }
 
 /*
- * A device whose carrier has come on, because its peer went up, sends packets only
- * after a work item, which sets its operational state, too. Before the first such
- * item this is not known; of devices whose carrier is always on it never is.
+ * A device whose carrier has come on, because its peer went up, sends packets
+ * only after a work item, which sets its operational state, too. Before the
+ * first such item this is not known; of devices whose carrier is always on it
+ * never is.
  */
 static bool is_settled(struct nlmsghdr *msg)
 {

@@ -14,7 +14,9 @@ struct kind {
 	bool faulty;
 };
 
-/* The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind". */
+/*
+ * The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind".
+ */
 #define MAP_KINDS(fixture)							\
 	FIXTURE_VARIANT_ADD(fixture, stock_array) {				\
 		.kind = { false, BPF_MAP_TYPE_DEVMAP },				\
@@ -46,7 +48,9 @@ struct kind {
 #define NATIVE_KINDS(fixture) KINDS_OF_MODE(fixture, native, false)
 #define GENERIC_KINDS(fixture) KINDS_OF_MODE(fixture, generic, true)
 
-/* Targets of native XDP are devices that look at each frame: see faultylib.h. */
+/*
+ * Targets of native XDP are devices that look at each frame: see faultylib.h.
+ */
 #define FAULTY_KINDS(fixture)							\
 	FIXTURE_VARIANT_ADD(fixture, stock_faulty) {				\
 		.kind = { false, BPF_MAP_TYPE_DEVMAP, .faulty = true },		\

@@ -88,10 +88,12 @@ class Load(threading.Thread):
 
 
 def all_stats():
-    """Counters of all that is listed, and of what is gone: each thing's once."""
+    """Counters of all that is listed, and of what is gone: each thing's
+    once."""
     with Family() as family:
         before, after = None, family.state()
-        # Nothing may have gone while this asks: it would be in both, or in neither.
+        # Nothing may have gone while this asks: it would be in both, or in
+        # neither.
         while before is None or before["gone_count"] != after["gone_count"]:
             before = after
             stats = [one["stats"] for one in family.maps() + family.targets()]

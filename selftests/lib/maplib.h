@@ -78,7 +78,10 @@ static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 	}
 }
 
-/* Of a thread's struct with these members: it failed never, and did more than least. */
+/*
+ * Of a thread's struct with these members: it failed never, and did more than
+ * least.
+ */
 #define EXPECT_FINE(task, least)					\
 	do {								\
 		EXPECT_EQ(0, (task)->failed) {				\
@@ -88,8 +91,8 @@ static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 	} while (0)
 
 /*
- * For main(): a network namespace of the test's own, which is still empty; 0, or the
- * exit status when nothing can be tested.
+ * For main(): a network namespace of the test's own, which is still empty; 0,
+ * or the exit status when nothing can be tested.
  */
 static inline int maps_begin(void)
 {

@@ -18,7 +18,8 @@ def meminfo():
 
 
 def on_lists():
-    """KiB of free pages that CPUs keep for themselves, which MemFree is without."""
+    """KiB of free pages that CPUs keep for themselves, which MemFree is
+    without."""
     words = pathlib.Path("/proc/zoneinfo").read_text().split()
     return 4 * sum(int(words[at + 1]) for at, word in enumerate(words) if word == "count:")
 

@@ -24,8 +24,9 @@
 #define SYS "/mnt"
 
 /*
- * Network configuration: lines for ip(8), without the "ip". True if none of them
- * failed; what ip says is on stderr. Links that came up carry packets then.
+ * Network configuration: lines for ip(8), without the "ip". True if none of
+ * them failed; what ip says is on stderr. Links that came up carry packets
+ * then.
  */
 __attribute__((format(printf, 1, 2)))
 bool ip(const char *fmt, ...);
@@ -66,9 +67,9 @@ int drain_tap(int queue);
 bool thread_napi(const char *dev, int cpu);
 
 /*
- * The caller, on CPU 0, keeps it from all but softirqs, for as long as it likes;
- * or no longer does. So a device with thread_napi() there gets its frames, and
- * does not look at them.
+ * The caller, on CPU 0, keeps it from all but softirqs, for as long as it
+ * likes; or no longer does. So a device with thread_napi() there gets its
+ * frames, and does not look at them.
  */
 bool hog_cpu(bool hog);
 
@@ -86,8 +87,8 @@ void make_frame(unsigned char *frame, unsigned int nr, int len);
 int open_sender(void);
 
 /*
- * Sends frames number @first to @first + @n - 1 on a device; 0 or -errno. One that
- * finds the peer's ring full is sent again, for five seconds in all.
+ * Sends frames number @first to @first + @n - 1 on a device; 0 or -errno. One
+ * that finds the peer's ring full is sent again, for five seconds in all.
  */
 int send_on(int sock, const char *dev, unsigned int first, int n, int len);
 
@@ -99,8 +100,8 @@ bool have_peer_feature(void);
 
 /*
  * Live frames lie where drivers' frames do. Kernels without a fix of 6.9 put
- * struct xdp_frame in front of where a frame's memory begins; they redirect such
- * frames, but when they copy them they copy the wrong bytes.
+ * struct xdp_frame in front of where a frame's memory begins; they redirect
+ * such frames, but when they copy them they copy the wrong bytes.
  */
 bool live_frames_in_place(void);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands and options of redirmap, as its own tables have them, for tests that
-compare these with something else."""
+"""The commands and options of redirmap, as its own tables have them, for tests
+that compare these with something else."""
 import redirmap_main as command
 
 

@@ -70,7 +70,8 @@ def key_of(number):
 
 
 class Place:
-    """A network namespace, the programs and maps in it, devices that come and go."""
+    """A network namespace, the programs and maps in it, devices that come and
+    go."""
 
     def __init__(self, name, net, maps):
         self.name, self.net, self.maps = name, net, {}

@@ -6,8 +6,8 @@ devices and programs, and everything that can happen to them.
     world.act()     # says what it has done
     world.close()
 
-All that is random follows from the seed, and does not depend on how fast anything
-is: the same seed does the same things in the same order.
+All that is random follows from the seed, and does not depend on how fast
+anything is: the same seed does the same things in the same order.
 """
 import ctypes
 import errno
@@ -46,8 +46,8 @@ def switch_cpu(online):
 class World:
     """Everything, and what can happen to it.
 
-    At home every broadcast goes to a group of MEMBERS targets, so that it is known
-    how many frames there must be; in the wild nothing stays.
+    At home every broadcast goes to a group of MEMBERS targets, so that it is
+    known how many frames there must be; in the wild nothing stays.
     """
 
     def __init__(self, dice):

@@ -48,8 +48,8 @@ static inline bool sh(const char *fmt, ...)
 }
 
 /*
- * How many rounds to go where a kernel that looks for faults (scripts/lab/check) is
- * several times as slow.
+ * How many rounds to go where a kernel that looks for faults
+ * (scripts/lab/check) is several times as slow.
  */
 static inline int fewer(int rounds)
 {
@@ -73,8 +73,8 @@ static inline int read_int(const char *path)
 }
 
 /*
- * The memory of a map that fdinfo shows, in bytes; 0 where it shows none. With a
- * claimed map's reserve, on kernels that ask the map itself.
+ * The memory of a map that fdinfo shows, in bytes; 0 where it shows none. With
+ * a claimed map's reserve, on kernels that ask the map itself.
  */
 static inline long map_memlock(int fd)
 {
@@ -144,8 +144,9 @@ static inline bool can_test(void)
 }
 
 /*
- * Does the kernel look for leaks itself? run-tests asks it then, and what has been
- * freed is kept from use for a while, so it is in use to all that can be seen.
+ * Does the kernel look for leaks itself? run-tests asks it then, and what has
+ * been freed is kept from use for a while, so it is in use to all that can be
+ * seen.
  */
 static inline bool kmemleak(void)
 {

@@ -233,7 +233,8 @@ def load():
 
 
 def load_faulty():
-    """Devices that look at what they get, and fail: see modules/faulty_dev.c."""
+    """Devices that look at what they get, and fail: see
+    modules/faulty_dev.c."""
     if not os.path.isdir("/sys/module/faulty"):
         sh(f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/faulty.ko")
 

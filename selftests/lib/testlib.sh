@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Shared by the tests in shell: results, by kselftest's own ktap_helpers.sh, which
-# comes from Debian's linux-source like lib.mk; KSFT names another
+# Shared by the tests in shell: results, by kselftest's own ktap_helpers.sh,
+# which comes from Debian's linux-source like lib.mk; KSFT names another
 # tools/testing/selftests. The plan comes last.
 #
 # A test has set $here, its own folder.
@@ -35,7 +35,8 @@ result()
 	fi
 }
 
-# interrupt PID... : until it ends. bpftrace, now and then, does not hear the first
+# interrupt PID... : until it ends. bpftrace, now and then, does not hear the
+# first
 interrupt()
 {
 	local pid

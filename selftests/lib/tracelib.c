@@ -5,7 +5,9 @@
 #include "testlib.h"
 #include "xdplib.h"
 
-/* Page pools that pages_are_back() looks at: one for each call of send_live(). */
+/*
+ * Page pools that pages_are_back() looks at: one for each call of send_live().
+ */
 #define POOLS_MAX 1024
 
 static bool make_instance(struct env *e)

@@ -81,9 +81,10 @@ bool make_net(struct env *e);
 bool del_net(struct env *e);
 
 /*
- * Grace periods are expedited, or no longer; in a test's network they are. Whenever
- * a program of native XDP begins or ends to run, the kernel patches text and waits
- * for one, and so it does for a map that goes: most of the time that a test takes.
+ * Grace periods are expedited, or no longer; in a test's network they are.
+ * Whenever a program of native XDP begins or ends to run, the kernel patches
+ * text and waits for one, and so it does for a map that goes: most of the time
+ * that a test takes.
  */
 void hurry(bool on);
 
@@ -100,14 +101,14 @@ void unload(struct env *e);
 int prog(struct env *e, const char *name);
 
 /*
- * Attaches a program by its name, or none; generic XDP, too, where @dev is the end
- * of a faulty device.
+ * Attaches a program by its name, or none; generic XDP, too, where @dev is the
+ * end of a faulty device.
  */
 bool attach(struct env *e, const char *dev, const char *name, bool generic);
 
 /*
- * A target and what it leads to: a veth pair or, if @e->faulty, a device that is
- * its own peer; and the same with "receive" on @peer.
+ * A target and what it leads to: a veth pair or, if @e->faulty, a device that
+ * is its own peer; and the same with "receive" on @peer.
  */
 bool make_pair(struct env *e, const char *dev, const char *peer, const char *args);
 bool make_target(struct env *e, const char *dev, const char *peer);

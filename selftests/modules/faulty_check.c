@@ -25,14 +25,16 @@
  * shared	no frame of a call shares memory with another one
  * flush	where frames were taken without a flush, one follows in the same poll
  *
- * The flush is looked for by a tasklet. Frames are redirected with bottom halves
- * off, on the CPU that receives them, until they are flushed, and softirqs do not
- * nest: so a tasklet of that CPU runs when the poll is over, wherever that ran (in
- * net_rx_action(), in a thread of NAPI's or a cpumap's, in BPF_PROG_TEST_RUN).
+ * The flush is looked for by a tasklet. Frames are redirected with bottom
+ * halves off, on the CPU that receives them, until they are flushed, and
+ * softirqs do not nest: so a tasklet of that CPU runs when the poll is over,
+ * wherever that ran (in net_rx_action(), in a thread of NAPI's or a cpumap's,
+ * in BPF_PROG_TEST_RUN).
  *
- * The kernel's own device maps miss a flush where a program drops the last frames
- * of a poll, and frames that a driver has made are as it likes: so the flush, and
- * truesize and pfmemalloc, are asserted for callers that are a module.
+ * The kernel's own device maps miss a flush where a program drops the last
+ * frames of a poll, and frames that a driver has made are as it likes: so the
+ * flush, and truesize and pfmemalloc, are asserted for callers that are a
+ * module.
  */
 #include <linux/etherdevice.h>
 #include <linux/filter.h>
@@ -159,7 +161,9 @@ static bool in_page_pool(struct page *page)
 	return (page->pp_magic & ~0x3UL) == PP_SIGNATURE && page->pp;
 }
 
-/* veth takes references of its own to pages of its pool: these are like others. */
+/*
+ * veth takes references of its own to pages of its pool: these are like others.
+ */
 static bool only_in_page_pool(struct page *page)
 {
 	return in_page_pool(page) && page_count(page) < 2;

@@ -105,7 +105,9 @@ static const struct kernel_param_ops device_ops = {
 module_param_cb(device, &device_ops, NULL, 0200);
 MODULE_PARM_DESC(device, "the device to hold");
 
-/* In the function's place: afterwards it is called, by where ftrace is called. */
+/*
+ * In the function's place: afterwards it is called, by where ftrace is called.
+ */
 static long held_up(unsigned long a, unsigned long b, unsigned long c)
 {
 	long (*original)(unsigned long a, unsigned long b, unsigned long c);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the suite: has functions that are called as some of the kernel's are, as any
- * module may. They are not what redirmap hooks.
+ * For the suite: has functions that are called as some of the kernel's are, as
+ * any module may. They are not what redirmap hooks.
  */
 #include <linux/errno.h>
 #include <linux/module.h>

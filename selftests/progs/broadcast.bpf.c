@@ -127,7 +127,9 @@ int to_cpu(struct xdp_md *ctx)
 	return is_ours(ctx) ? bpf_redirect_map(&cpus, to_cpu_nr, 0) : XDP_PASS;
 }
 
-/* A broadcast that is not used, and a redirect that nothing was looked up for. */
+/*
+ * A broadcast that is not used, and a redirect that nothing was looked up for.
+ */
 SEC("xdp")
 int broadcast_unused(struct xdp_md *ctx)
 {

@@ -15,7 +15,9 @@ struct sk_buff {
 	__be16 protocol;
 } __attribute__((preserve_access_index));
 
-/* Packets of the test; of those, with too small a true size, and from reserves. */
+/*
+ * Packets of the test; of those, with too small a true size, and from reserves.
+ */
 __u64 packets;
 __u64 undersized;
 __u64 memalloc;

@@ -67,7 +67,9 @@ int hold(void *ctx)
 	return hold_up();
 }
 
-/* Where the kernel is about to make the bulk queues of a device that registers. */
+/*
+ * Where the kernel is about to make the bulk queues of a device that registers.
+ */
 SEC("fentry/dev_map_notification")
 int BPF_PROG(hold_register, void *notifier, unsigned long event)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * For cmd_holders.py: programs that use a map, and that something else than an
- * ingress device holds: a filter of tc, an entry of a device map. A map each, for
- * device maps are for programs of one type.
+ * ingress device holds: a filter of tc, an entry of a device map. A map each,
+ * for device maps are for programs of one type.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

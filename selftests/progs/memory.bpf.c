@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* For memlib.py: the per-CPU memory that is allocated and not freed, and by whom. */
+/*
+ * For memlib.py: the per-CPU memory that is allocated and not freed, and by
+ * whom.
+ */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -17,7 +17,9 @@
 #define DEVICES 256
 #define QUEUES 4
 
-/* In the place of these maps the test puts the map under test: see use_map(). */
+/*
+ * In the place of these maps the test puts the map under test: see use_map().
+ */
 struct devmap {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(key_size, sizeof(__u32));
