@@ -45,7 +45,7 @@ def _():
     remove("ve")
 
 
-@test("a veth whose peer has GRO: what else is missing, or nothing more")
+@test("a veth whose peer has GRO: other causes, or none")
 def _():
     testlib.add_veth("ve", "vep")
     refused = advised("ve")
@@ -156,7 +156,7 @@ def _():
     remove("bo", "bs")
 
 
-@test("a bond: its mode, its active slave, the slave that cannot")
+@test("a bond: its mode, its active slave, a slave that cannot transmit")
 def _():
     sh("ip link add bo type bond mode balance-alb; ip link set bo up")
     testlib.add_veth("bs", "bsp")
@@ -254,7 +254,7 @@ def _():
         remove("ve")
 
 
-@test("where a device may not be looked at, the reason's own text stands")
+@test("where a device cannot be looked at, the reason's own text is printed")
 def _():
     testlib.add_veth("ve", "vep")
     advised("ve")
@@ -271,7 +271,7 @@ def _():
 # --- generic XDP ------------------------------------------------------------
 
 
-@test("generic XDP: a veth whose peer is down, a tap that nobody reads, a VLAN's queue")
+@test("generic XDP: a veth whose peer is down, a tap without a reader, a VLAN's queue")
 def _():
     attach("xdpgeneric")
     testlib.add_veth("ve", "vep")

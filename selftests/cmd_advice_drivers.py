@@ -141,7 +141,7 @@ def _():
     remove("du")
 
 
-@test("a tap that nobody has open")
+@test("a tap that no process has open")
 def _():
     sh("modprobe tun; ip tuntap add ta mode tap; ip link set ta up")
     equal(advised("ta"), f"{READY}No process has ta open: start the process that reads from "

@@ -206,7 +206,7 @@ def _():
         sh("umount /run/rmhold/ns; umount /run/rmhold; rm -r /run/rmhold")
 
 
-@test("a bpffs that something else is mounted over: that it cannot be looked into")
+@test("a bpffs below another mount: it cannot be looked into")
 def _():
     sh("mount -t bpf none /mnt")
     pinned_map("rm_over", "/mnt/hidden")
@@ -225,7 +225,7 @@ def _():
 # --- outer maps -------------------------------------------------------------
 
 
-@test("an outer map that a map is in, and what holds that")
+@test("an outer map that a map is in, and the holders of that")
 def _():
     for kind, name in ((ARRAY_OF_MAPS, "array_of_maps"), (HASH_OF_MAPS, "hash_of_maps")):
         inner = make_map("rm_inner")
@@ -248,7 +248,7 @@ def _():
         assert free()
 
 
-@test("an outer map that is all that is left")
+@test("an outer map whose template has gone")
 def _():
     inner = make_map("rm_inner")
     outer = make_outer(inner)
@@ -346,7 +346,7 @@ def _():
     sh("ip link del in0")
 
 
-@test("a program in a map of programs, which holds itself by that: told of once")
+@test("a program in a map of programs, which holds itself by that: listed once")
 def _():
     with a_program() as (path, number, prog):
         fd = open_pinned(path)

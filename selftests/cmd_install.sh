@@ -135,7 +135,7 @@ others_stay()
 	rm -r $dest/usr
 	return $rc
 }
-result "what was there stays, empty folders as well" others_stay
+result "present files stay, empty folders as well" others_stay
 
 foreign()
 {
@@ -204,7 +204,7 @@ foreign_files()
 	[ -z "$(below $dest)" ] || rc=1
 	return $rc
 }
-result "nor are files of others overwritten or removed, whichever" foreign_files
+result "no file of others is overwritten or removed" foreign_files
 
 # A version that noted folders alone, there, and had other files.
 former()
@@ -249,7 +249,7 @@ stale()
 	[ -z "$(find "$top/build/installed" -type f)" ] || rc=1
 	return $rc
 }
-result "notes of what others have removed are forgotten" stale
+result "notes of files that others have removed are forgotten" stale
 
 # From one folder and from another one.
 relative()

@@ -110,7 +110,7 @@ def _():
     age_is_right(lambda: through("no_helper"), lambda: state()["lost"], "no_target")
 
 
-@test("in words")
+@test("ages in words")
 def _():
     one, = [one for one in re.findall("^du .*", said(), re.M)]
     assert re.match(r"du lost 3 of 3 frames, the last one (just now|\d+ s ago)\. ", one), one
@@ -145,7 +145,7 @@ def without(attributes):
             known[number] = what
 
 
-@test("a module that was loaded before an upgrade tells less")
+@test("a module that was loaded before an upgrade reports less")
 def _():
     for some in [NEWER, *([one] for one in NEWER)]:
         with without(some):
@@ -157,7 +157,7 @@ def _():
         assert "du lost 3 of 3 frames. " in said(), said()
 
 
-@test("what is gone keeps its time, the latest device comes first")
+@test("losses of gone devices keep their time, the latest device comes first")
 def _():
     tools = open_pinned(f"{PIN}/tools/rm_array")
     prog = open_pinned(f"{PIN}/tools/to_rm_array")
@@ -232,7 +232,7 @@ def _():
     equal(redirmap_drops.nothing_lost(All, Others()), "No frame was lost.")
 
 
-@test("of a map, or target, that goes while it waits, it says so")
+@test("a map, or target, that goes while the command waits: it says so")
 def _():
     clock = redirmap_drops.time
 
@@ -389,7 +389,7 @@ def send_udp(times, segment):
             sock.sendto(bytes(10 * segment), ("10.9.0.2", 5001))
 
 
-@test("those and frames that are too large are told apart; members of broadcasts, too")
+@test("packets not segmented and frames too large are distinguished, also in broadcasts")
 def _():
     with hosts("rm"):
         send_udp(5, 1000)
@@ -431,7 +431,7 @@ def by_tap(program, lost):
         sh("ip link del tapin")
 
 
-@test("a plain frame that is longer than its ingress's MTU: no more is said than is known")
+@test("a plain frame that is longer than its ingress's MTU: probably not segmented")
 def _():
     with hosts("rm") as switch:
         sh("modprobe tun")

@@ -134,7 +134,7 @@ def losses(device):
                   if one["target"] is not None and one["name"] == device)
 
 
-@test("a device that is down: who lost how many, why, and what to do")
+@test("a device that is down: its losses, their reason, and the cure")
 def _():
     sh("ip link set out1 down")
     forward(1)
@@ -156,7 +156,7 @@ def _():
     assert "out1 lost 5 of 32 frames. The frame was larger than the device's MTU" in said("drops")
 
 
-@test("whether it goes on: what was lost while it waits comes first, and what was not")
+@test("whether losses go on: those while it waits come first")
 def _():
     def monkey():
         sh("ip link set out1 down")
@@ -246,7 +246,7 @@ def _():
     equal(rows["rm_hash"], (str(before + 3), "0"))
 
 
-@test("what is no more has not been forgotten, nor the device's name")
+@test("losses of a gone target and its device's name are kept")
 def _():
     lost = sum(target("out3")["stats"]["drops"].values())
     equal(lost, 4)

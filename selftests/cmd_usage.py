@@ -63,7 +63,7 @@ def _():
 # --- errors -----------------------------------------------------------------
 
 
-@test("bad usage: 2, and what was bad")
+@test("bad usage: 2, and the bad argument")
 def _():
     for args, words in (
             (("nothing",), "unknown command 'nothing'"),
@@ -139,7 +139,7 @@ def _():
           (1, "", "redirmap: integer out of range (ERANGE)\n"))
 
 
-@test("not root: 4, and that it is so")
+@test("not root: 4, and that root is needed")
 def _():
     want = (4, "", "redirmap: the command needs CAP_NET_ADMIN for this network namespace; "
                    "you are not root\n")
@@ -206,7 +206,7 @@ def _():
         testlib.load()
 
 
-@test("who reads its output may leave, who started it may interrupt: no traceback")
+@test("its reader may leave, its user may interrupt: no traceback")
 def _():
     fds = [make_map(f"rm_{number}") for number in range(100)]
     done = sh(f"({sys.executable} {COMMAND} watch 0.1 || echo status $?) 2>&1 | head -n 1")

@@ -33,7 +33,7 @@ def watched(monkey, *args):
         redirmap_watch.time = clock
 
 
-@test("rates are what has happened in between")
+@test("rates are of the time in between")
 def _():
     def monkey():
         forward(2, length=100, times=30)
@@ -122,7 +122,7 @@ def _():
         assert "out1 in this network namespace lost " in said("drops", "--all-netns")
 
 
-@test("what there is in other namespaces is hinted at")
+@test("a hint at maps and losses of other namespaces")
 def _():
     sh(f"ip netns add {EMPTY}")
 

@@ -59,7 +59,7 @@ def clean(what, data):
     equal((what, addresses(data)), (what, []))
 
 
-@test("an address is found, however it is told")
+@test("an address is found in all forms")
 def _():
     line = next(one for one in Path("/proc/kallsyms").read_text().splitlines()
                 if one.endswith("[redirmap]"))

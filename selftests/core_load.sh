@@ -250,7 +250,7 @@ result "claimed and stock inner maps mixed: the log says so, not without end" mi
 result "a malformed glob: EINVAL" \
 	refused "Invalid parameters" "claim: .* in \"rm_\[\"" "$REDIRMAP_KO" claim='rm_['
 
-result "a name that cannot be: EINVAL" \
+result "an impossible name: EINVAL" \
 	refused "Invalid parameters" "claim: a character that map names cannot have in \"rm_{a,b}\"" \
 	"$REDIRMAP_KO" claim='rm_{a,b}'
 

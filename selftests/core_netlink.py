@@ -113,7 +113,7 @@ def _():
             refused(EINVAL, "Unsupported attribute", "." + name, ask, space + "-get", {name: 1})
 
 
-@test("attributes that nobody knows: EINVAL")
+@test("unknown attributes: EINVAL")
 def _():
     for space in ("map", "target"):
         for ask in (ynl.do, ynl.dump):
@@ -170,7 +170,7 @@ def _():
     os.close(fd)
 
 
-@test("a map that is closed is told of no more")
+@test("a map that is closed is not reported")
 def _():
     fd = make_map("rm_closed")
     number = map_id(fd)
@@ -246,7 +246,7 @@ def _():
         path.write_text(testlib.CLAIM)
 
 
-@test("the kernel's tool for such families asks for all of it")
+@test("the kernel's tool for such families gets the same answers")
 def _():
     fd = make_map("rm_ynl")
     update(fd, 0, 1)
@@ -330,7 +330,7 @@ with Family() as family:
     os.close(fd)
 
 
-@test("a socket that was opened without it does not get it by who uses it: EPERM")
+@test("a socket that was opened without it does not get it by a user that has it: EPERM")
 def _():
     # The child opens it in a namespace of its own, and passes it on.
     told = python("""

@@ -218,7 +218,7 @@ def _():
         os.close(fd)
 
 
-@test("a dump that nobody reads forbids rmmod, until its socket is closed")
+@test("a dump without a reader forbids rmmod, until its socket is closed")
 def _():
     fds = [make_map(f"rm_{number}") for number in range(500)]
     family = Family()

@@ -134,7 +134,7 @@ def counted():
         sh(f"rm -rf {PIN}")
 
 
-@test("what a cpumap has counted is kept when it is freed")
+@test("the counts of a cpumap are kept when it is freed")
 def kept():
     equal(becomes(lambda: maps() == []), True)
     stats, count = left_behind()

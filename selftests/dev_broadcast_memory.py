@@ -85,7 +85,7 @@ def _():
     goes_back()
 
 
-@test("packets that nobody reads are passed over")
+@test("packets without a reader are passed over")
 def _():
     with Unread(100 << 10) as unread:
         offer(broadcast, FRAME, FRAMES)

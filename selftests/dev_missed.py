@@ -57,7 +57,7 @@ for kind, fd in maps.items():
         update(fd, 1, ifindex("out"))
 
 
-@test("a program that does something else than it has asked for")
+@test("a program that returns another action than it has asked for")
 def _():
     before = stats(map_id(maps["array"]))
     through("tests_array")
@@ -94,7 +94,7 @@ def _():
     equal(state()["lost"]["drops"], {"no_target": 12})
 
 
-@test("what a map has missed outlives it")
+@test("a map's misses outlive it")
 def _():
     missed = {}
     for fd in maps.values():

@@ -127,7 +127,7 @@ def _():
     equal(state()["gone_count"], count + 1)
 
 
-@test("targets that go when no map names them: by device, each is told once")
+@test("targets that go when no map names them: by device, each is counted once")
 def _():
     def by_device():
         """The number of those that are gone; their frames, all and by

@@ -165,7 +165,7 @@ for mode in native skb; do
 		result "$name: xdp-loader loads it" loaded
 		result "$name: it redirects" reached
 		result "$name: an egress program of the same object" short_frames_pass
-		result "$name: its id is told" entry_tells_program
+		result "$name: its id is printed" entry_tells_program
 		result "$name: xdp-monitor counts" monitored
 		result "$name: xdp-monitor counts errors" monitored_down
 		result "$name: xdp-loader unloads it" unloaded

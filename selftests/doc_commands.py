@@ -352,7 +352,7 @@ def _():
         assert one["kind"] != "words" or not rest or not shutil.which(word), one
 
 
-@test("what make demo does in its machine")
+@test("the steps of make demo in its machine")
 def _():
     testlib.unload()
     # As late in a run of all tests, no device's number fits a byte.

@@ -243,7 +243,7 @@ for claimed in 0 1; do
 	result "$name: a device that is not there" wire_without_device
 	result "$name: again" start_wire
 	result "$name: drops are explained" drops
-	result "$name: it has counted those that got so far" stop_wire 3 $counted
+	result "$name: it has counted the frames that got so far" stop_wire 3 $counted
 	echo "$restore" >$claim
 done
 finish
