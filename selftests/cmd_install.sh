@@ -313,7 +313,7 @@ apart()
 }
 result "INSTALL_MOD_PATH: the module apart from the rest" apart
 
-# Empty, or not said: DESTDIR holds for the module, too.
+# Empty, or not given: DESTDIR holds for the module, too.
 no_modpath()
 {
 	local rc=0 module=$top/build/$release/redirmap.ko

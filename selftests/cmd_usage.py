@@ -177,7 +177,7 @@ def _():
     try:
         for args in ((), ("drops",), ("--json", "list"), ("state",), ("watch",), ("holders",)):
             equal(redirmap(command, *args), NOT_LOADED)
-        # To help, and to say what is wrong with arguments, it needs none.
+        # Its help and its errors about arguments need none.
         equal(redirmap(command, "--help")[0], 0)
         equal(redirmap(command, "nothing")[0], 2)
         equal(redirmap(command, "--version"),

@@ -168,7 +168,7 @@ def _():
     for args in ((), ("drops",), ("list", "--map", number), ("drops", "--map", number)):
         assert hint in said(*args), said(*args)
         assert hint not in said(*args, "--all-netns"), args
-    # With what else there is to be said.
+    # With the rest of the output.
     assert "The selected maps and targets have lost no frame." in said("drops", "--map", number)
     equal([one["elsewhere"] for one in told()["maps"] if one["name"] == "rm_far"], [1])
     with theirs:

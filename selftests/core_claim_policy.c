@@ -161,7 +161,7 @@ TEST_F(policy, several)
 	EXPECT_EQ(0, claims("bbb"));
 	EXPECT_EQ(0, claims("x.cc"));
 	EXPECT_EQ(0, claims("rm_test"));
-	/* The same one twice, and one that says it all. */
+	/* The same one twice, and one that covers all. */
 	EXPECT_EQ(0, set_claim("q,q,*"));
 	EXPECT_EQ(1, claims("zzz"));
 }

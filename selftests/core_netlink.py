@@ -44,7 +44,7 @@ ynl = family_with_more()
 
 
 def refusal(ask, *args):
-    """The errno that the kernel refuses with, and what it says besides."""
+    """The errno that the kernel refuses with, and its message."""
     try:
         answer = ask(*args)
     except NlError as error:

@@ -346,7 +346,10 @@ static int do_freeze(const void *arg)
 	return bpf_map_freeze(*(const int *)arg);
 }
 
-/* Kernels differ in what they ask for; a claimed map is to ask for the same. */
+/*
+ * Kernels differ in the capabilities that they ask for; a claimed map has to
+ * ask for the same.
+ */
 TEST_F(trust, freeze)
 {
 	int who, i, fd, got[2];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The copies that a broadcast makes, as drivers and the stack see them: where
- * they lie, and what is said of their memory. In native XDP: in generic XDP
- * copies are the stack's.
+ * they lie, and the flags and sizes of their memory. In native XDP: in generic
+ * XDP copies are the stack's.
  *
  * INTENDED DIFFERENCE: stock maps refuse to broadcast frames with fragments to
  * more than one member.
@@ -135,8 +135,8 @@ TEST_F(pages, more_than_are_kept)
 }
 
 /*
- * Frames with a short linear part, and the rest in fragments, that are said to
- * be from the reserves of memory. Receivers pass them to the stack.
+ * Frames with a short linear part, and the rest in fragments, that are marked
+ * as from the reserves of memory. Receivers pass them to the stack.
  */
 FIXTURE(fragments)
 {

@@ -165,7 +165,7 @@ static bool send_all(struct cast *c)
 	bool ok;
 
 	ok = !cast_send(c, 100, 64) && cast_all_got(c, 0, N, 100, 1);
-	/* in generic XDP a stock map says that it has failed */
+	/* in generic XDP a stock map reports a failure */
 	ok = ok && (e->generic || ip("link set m3 down\n")) && !cast_send(c, 33, 64) &&
 	     cast_all_got(c, 0, N - 1, 33, 1);
 	ok = ok && ip("link set m3 up\nlink set p2 down\n") && !cast_send(c, 50, 64) &&

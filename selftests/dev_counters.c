@@ -168,7 +168,7 @@ TEST_F(counters, ring_full)
 	close(queue[0]);
 }
 
-/* A tap that no process has open says so. */
+/* A tap that no process has open returns an error. */
 TEST_F(counters, driver_error)
 {
 	struct env *e = &self->e;

@@ -116,7 +116,7 @@ TEST_F(events, operations_on_gone_keys)
 	EXPECT_EQ(get_elem(self->map, 2), 1);
 	/*
 	 * INTENDED DIFFERENCE: BPF_EXIST on a missing key of a stock hash makes
-	 * the key; a claimed one says ENOENT, as documented.
+	 * the key; a claimed one returns ENOENT, as documented.
 	 */
 	EXPECT_EQ(set_elem(self->map, 3, 1, BPF_EXIST),
 		  hash && variant->kind.claimed ? -ENOENT : 0);

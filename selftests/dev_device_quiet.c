@@ -67,7 +67,7 @@ static bool make_upper(struct env *e, const char *args)
 	       put(e, 0, "u0");
 }
 
-/* The longest frame that a device says it takes. */
+/* The longest frame that a device announces to take. */
 static int longest(const char *dev)
 {
 	char path[100];
@@ -78,7 +78,7 @@ static int longest(const char *dev)
 	return mtu < 0 ? -1 : mtu + 14 + 4;
 }
 
-/* Frames go by what the device above says, before and after, up and down. */
+/* Frames go by the state of the device above, before and after, up and down. */
 static bool follows(struct env *e, const char *change, int len, bool before, bool after)
 {
 	if ((longest("u0") >= len) != before || !goes(e, len, before))

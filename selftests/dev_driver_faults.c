@@ -215,7 +215,7 @@ TEST_F(faults, no_headroom)
 	}
 }
 
-/* The driver no longer says that it can, and then it can again. */
+/* The driver withdraws its feature, and announces it again. */
 TEST_F(faults, feature)
 {
 	int sent = variant->kind.generic ? FRAMES : 0;

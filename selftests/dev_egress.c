@@ -17,7 +17,7 @@
 
 #define SYSLOG_ACTION_READ_ALL 3
 
-/* Makes printk_once() and the like say it once more. */
+/* Makes printk_once() and the like print once more. */
 #define WARN_ONCE_AGAIN "/sys/kernel/debug/clear_warn_once"
 
 FIXTURE(egress)
@@ -422,7 +422,9 @@ TEST_F(egress, last_bulk_dropped)
 	}
 }
 
-/* Verdicts that make no sense here: frames are dropped, and it is said so. */
+/*
+ * Verdicts that make no sense here: frames are dropped, with a line in the log.
+ */
 TEST_F(egress, invalid_verdicts)
 {
 	static const struct {
@@ -508,7 +510,7 @@ TEST_F(egress, driver_takes_a_part)
 	EXPECT_EQ(get_var(e, "nr_runs"), 32);
 }
 
-/* The driver takes nothing at all: it says so with an errno. */
+/* The driver takes nothing at all, and returns an errno. */
 TEST_F(egress, driver_takes_none)
 {
 	static const __u64 verdicts[] = { XDP_PASS, XDP_DROP };

@@ -50,7 +50,10 @@ FIXTURE_TEARDOWN(origin)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* The namespace forwards, and knows a way to where asks_fib() asks for. */
+/*
+ * The namespace forwards, and has a route to the address that asks_fib() looks
+ * up.
+ */
 static bool know_way(const char *in, const char *out)
 {
 	char path[100];
@@ -88,7 +91,7 @@ static bool forget_elsewhere(FIXTURE_DATA(origin) *self)
 }
 
 /*
- * All runs have seen a device; the FIB has said to all of them "here is a way".
+ * All runs have seen a device; the FIB has returned success to all of them.
  */
 static bool all_from(struct env *e, const char *in, int n)
 {

@@ -402,7 +402,8 @@ static void *send_on_and_on(void *arg)
 
 /*
  * Frames from two CPUs, while entries are deleted and replaced and programs
- * come and go with them: each frame is received once, or it is said why not.
+ * come and go with them: each frame is received once, or counted as lost for a
+ * reason.
  */
 TEST_F(history, no_frame_lost)
 {

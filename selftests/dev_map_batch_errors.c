@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Batches that meet an error: how far they come, what they say, and that
- * nothing is lost. Claimed maps only: see dev_map_batch.c.
+ * Batches that meet an error: how far they come, which errno they return, and
+ * that nothing is lost. Claimed maps only: see dev_map_batch.c.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -99,7 +99,7 @@ TEST_F(batch, full)
 	EXPECT_EQ(-E2BIG, update_batch(self->fd, self->keys, self->values, &n, BPF_ANY));
 	EXPECT_EQ(ENTRIES, n);
 	EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, ENTRIES));
-	/* More than there are can be asked for. */
+	/* A batch may ask for more than there are. */
 	ASSERT_EQ(0, walk(self->fd, WALK_MAX, false, &self->w));
 	EXPECT_EQ(ENTRIES, self->w.n);
 	EXPECT_EQ(0, count_twice(&self->w));

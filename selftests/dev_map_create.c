@@ -317,7 +317,10 @@ TEST_F(create, fails_late)
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
-/* Kernels differ in what they ask for; a claimed map is to ask for the same. */
+/*
+ * Kernels differ in the capabilities that they ask for; a claimed map has to
+ * ask for the same.
+ */
 TEST_F(create, capabilities)
 {
 	static const __u64 caps[] = {

@@ -23,7 +23,7 @@
 /* In KiB: what the kernel's caches may take meanwhile. */
 #define SLACK 8192
 
-/* Maps say what they take. */
+/* Maps report their memory. */
 static bool maps_tell;
 
 enum step { BAD_NAME, BAD_BTF, FORBIDDEN, NO_DESCRIPTOR, NO_TABLE, STEPS };

@@ -274,7 +274,7 @@ TEST_F(inner, failing_creations)
 		int err = try_outer(variant->outer_type, cases[i].template, cases[i].name,
 				    cases[i].max_entries, cases[i].key_size, cases[i].flags);
 
-		/* The kernel says one of several things about the last one. */
+		/* For the last one the kernel has one of several errnos. */
 		if (cases[i].want == -ENOMEM && err < 0)
 			err = -ENOMEM;
 		EXPECT_EQ(cases[i].want, err) {
@@ -300,7 +300,7 @@ static void *swap_inner(void *arg)
 	struct swap *s = arg;
 	unsigned int state = 1;
 
-	/* In no order: turns may come in step with the packets'. */
+	/* At random: turns in order may come in step with the packets'. */
 	while (!*s->stop) {
 		s->failed += !!set_elem(s->outer, 0, s->inner[rand_r(&state) % 2], BPF_ANY);
 		s->done++;
@@ -341,7 +341,7 @@ static int run_once(int prog)
 	return err ?: (int)opts.retval;
 }
 
-/* Packets that really go where the program sends them. */
+/* Packets that are really sent where the program redirects them. */
 static int run_live(int prog, int packets)
 {
 	/* A local experiment's Ethertype. */
@@ -417,7 +417,7 @@ TEST_F(inner, redirect)
 		EXPECT_EQ(i ? 0 : 100, arrived(obj, 0));
 		EXPECT_EQ(i ? 100 : 0, arrived(obj, 1));
 	}
-	/* Not the outer one's business. */
+	/* Changes inside an inner map do not concern the outer one. */
 	EXPECT_EQ(0, del_elem(s.inner[1], 1));
 	EXPECT_EQ(XDP_ABORTED, run_once(prog));
 	EXPECT_EQ(0, set_elem(s.inner[1], 1, a[1], BPF_ANY));
@@ -427,7 +427,7 @@ TEST_F(inner, redirect)
 	end = now() + 1;
 	/* A busy machine may take longer to use both maps. */
 	while (now() < end || !counted(obj, 0) || !counted(obj, 1)) {
-		/* No more than the veth's ring has room for. */
+		/* Not more than fit into the veth's ring. */
 		EXPECT_EQ(0, run_live(prog, 128));
 		sent += 128;
 		sched_yield();

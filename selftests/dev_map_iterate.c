@@ -367,7 +367,7 @@ TEST_F(walk, change_meanwhile)
  * --- from programs ----------------------------------------------------------
  */
 
-/* 0 or -errno: what the kernel says to one of the programs on a map. */
+/* 0 or -errno: the verifier's verdict about one of the programs on a map. */
 static int try_program(const char *name, int map_fd, struct bpf_object **kept)
 {
 	struct bpf_object *obj = bpf_object__open(beside("map_iterate.bpf.o"));

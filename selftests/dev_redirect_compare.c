@@ -312,9 +312,9 @@ TEST_F(compare, tap_queues)
 }
 
 /*
- * A driver that says "busy" and stops its queue (veth of 6.12; older ones
- * drop): what comes then is dropped and counted by core, until the queue is
- * woken. The receiver's NAPI thread shares a CPU with us and is not let run.
+ * A driver that returns "busy" and stops its queue (veth of 6.12; older ones
+ * drop): core drops and counts later frames, until the queue is woken. The
+ * receiver's NAPI thread shares a CPU with us and is not let run.
  */
 TEST_F(compare, stopped_queue)
 {

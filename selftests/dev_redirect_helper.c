@@ -119,7 +119,7 @@ TEST_F(lookup, broadcast)
 		EXPECT_EQ(helper(&self->e, 1, BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS | action),
 			  XDP_REDIRECT);
 	}
-	/* Without BPF_F_BROADCAST the other flag says nothing, to both. */
+	/* Without BPF_F_BROADCAST the other flag has no effect, on both. */
 	EXPECT_EQ(helper(&self->e, 1, BPF_F_EXCLUDE_INGRESS), XDP_REDIRECT);
 	EXPECT_EQ(helper(&self->e, 0, BPF_F_EXCLUDE_INGRESS | XDP_TX), XDP_TX);
 }

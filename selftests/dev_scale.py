@@ -286,7 +286,8 @@ def many_devices(maps):
     for name in maps:
         broadcast(name)
     clock("broadcasts")
-    # As the devices say, so say the targets, of what claimed maps have sent.
+    # The devices' counts of the frames that claimed maps have sent are the
+    # targets'.
     packets = [attributes(one) for one, in told(TARGET_GET, target_msg, "STATS")]
     equal({one[number_of(stats, "PACKETS")] for one in packets}, {struct.pack("Q", 2 * FRAMES)})
 

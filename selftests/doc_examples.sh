@@ -182,7 +182,7 @@ bpftrace_is_ready()
 	[ "$(bpftool perf show | grep -c "^pid $1 ")" = 3 ]
 }
 
-# Three ways to lose three frames each: what the table of redirect.rst says.
+# Three ways to lose three frames each: those of the table in redirect.rst.
 drops()
 {
 	local pid port1 port2 no_gro

@@ -89,7 +89,7 @@ int egress_drop(struct xdp_md *ctx)
 /* As in <net/xdp.h>. */
 #define XDP_XMIT_FLUSH 1
 
-/* What all targets' driver is asked to transmit. */
+/* Calls of the targets' driver to transmit. */
 SEC("fentry/veth_ndo_xdp_xmit")
 int BPF_PROG(driver_calls, void *dev, int n, void *frames, __u32 flags)
 {

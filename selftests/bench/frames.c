@@ -358,7 +358,7 @@ static void watch_traffic(const struct row *row)
 	report_kinds(row, "flushes", flushes);
 }
 
-/* A row; what is not said in the rest is 0. */
+/* A row; fields that are not set are 0. */
 #define ROW(row_name, ...)						\
 	{								\
 		.name = row_name,					\

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's BPF programs: found beside the binary, opened with nothing
- * to load but what is asked for, so that no other program is in the way.
+ * The benchmark's BPF programs: found beside the binary, opened with only the
+ * programs to load that a row asks for, so that no other program is in the way.
  */
 #include <linux/if_link.h>
 

@@ -39,7 +39,9 @@ struct batch {
 	const struct op *op;
 	struct pair *pair;
 	__u8 *keys, *values;
-	/* How many elements there is memory for, and what was asked for. */
+	/*
+	 * How many elements there is memory for, and how many were asked for.
+	 */
 	__u32 have_keys, have_values, count;
 	/* Of a value. */
 	__u32 size;

@@ -27,7 +27,7 @@ bool call_init(void)
 	pages = mmap(NULL, 3 * size, prot, map, -1, 0);
 	if (attr_room == MAP_FAILED || pages == MAP_FAILED)
 		return false;
-	/* A value that says something. */
+	/* A value that is not 0. */
 	*(__u32 *)(pages + size) = 1;
 	return !mprotect(pages + size, size, PROT_READ) &&
 	       !mprotect(pages + 2 * size, size, PROT_NONE);

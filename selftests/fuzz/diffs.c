@@ -68,7 +68,7 @@ static bool exist_step(const struct op *op, struct pair *pair)
 
 /*
  * map_devmap.rst, "Iteration". (So it is in outer hashes, which are the
- * kernel's own.) Each map is to say what its own walk says.
+ * kernel's own.) Each map has to return what its own walk does.
  */
 static bool order_applies(const struct op *op, const struct pair *pair)
 {

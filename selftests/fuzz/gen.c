@@ -75,8 +75,8 @@ static __u64 draw_key(const struct pair *pair)
 	if (one_in(40))
 		return PICK(odd);
 	/*
-	 * A hash is to be full and to miss keys, an array seldom asked for what
-	 * it has not.
+	 * A hash has to be full and to miss keys; an array is seldom asked for
+	 * missing ones.
 	 */
 	return below(pair->attr.type == BPF_MAP_TYPE_DEVMAP ? max + 1 : 2 * max);
 }

@@ -73,7 +73,7 @@ void prog_step(const struct op *op)
 	note_outcome(op->cmd, 0);
 }
 
-/* A program that says where a key leads, as a value or as an action. */
+/* A program that returns where a key leads, as a value or as an action. */
 static int load_user(const struct op *op, const struct pair *pair, int map_fd)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,

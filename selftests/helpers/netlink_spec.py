@@ -38,7 +38,7 @@ def constants(text):
 
 
 def enum_texts(text):
-    """What kernel-doc says of each enumerator."""
+    """The kernel-doc text of each enumerator."""
     texts = {}
     for comment in re.findall(r"/\*\*(.*?)\*/", text, flags=re.S):
         name = None

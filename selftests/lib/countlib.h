@@ -20,7 +20,7 @@ __u64 all_drops(const struct redirmap_stats *stats);
 
 /*
  * That many frames of a length were sent, and that many lost, for this reason
- * only; says what is wrong on stderr.
+ * only; the difference is on stderr.
  */
 bool entry_counted(struct env *e, __u32 key, __u64 sent, int len, int reason, __u64 lost);
 

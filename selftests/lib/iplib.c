@@ -23,7 +23,10 @@ static __thread struct {
 	int sock;
 } waiting;
 
-/* ip(8) does not know this command, and says so: then all before it is done. */
+/*
+ * ip(8) does not know this command, and prints an error: then all before it is
+ * done.
+ */
 #define END "end-of-commands"
 
 static void stop_ip(void)
@@ -66,7 +69,7 @@ static bool start_ip(ino_t net)
 	return true;
 }
 
-/* Shows what ip(8) says; true if it has failed in nothing. */
+/* Prints ip(8)'s errors; true if there are none. */
 static bool wait_for_ip(void)
 {
 	char text[4096], *line, *next;
@@ -79,7 +82,7 @@ static bool wait_for_ip(void)
 		text[have] = '\0';
 		for (line = text; (next = strchr(line, '\n')); line = next) {
 			*next++ = '\0';
-			/* "Command failed" ends what it says of each command */
+			/* "Command failed" ends its lines about each command */
 			if (end)
 				return ok;
 			end = strstr(line, END);

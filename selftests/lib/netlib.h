@@ -25,7 +25,7 @@
 
 /*
  * Network configuration: lines for ip(8), without the "ip". True if none of
- * them failed; what ip says is on stderr. Links that came up carry packets
+ * them failed; ip's errors are on stderr. Links that came up carry packets
  * then.
  */
 __attribute__((format(printf, 1, 2)))

@@ -57,7 +57,7 @@ def ip(*lines):
 
 @contextlib.contextmanager
 def may_fail(*errors):
-    """It may, with one of these errnos: what has the say comes and goes."""
+    """It may, with one of these errnos: devices and programs come and go."""
     try:
         yield
     except OSError as error:

@@ -437,6 +437,6 @@ class World:
     }
 
     def act(self):
-        """Do something; says what."""
+        """Do something; its name."""
         name = self.dice.choices([*self.ACTIONS], self.ACTIONS.values())[0]
         return getattr(self, name)()

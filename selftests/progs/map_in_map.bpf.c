@@ -44,7 +44,7 @@ int count(struct xdp_md *ctx)
 
 	if (data + 14 > (__u8 *)(long)ctx->data_end)
 		return XDP_DROP;
-	/* The test's, not what the stack says on its own. */
+	/* The test's packets, not those that the stack sends on its own. */
 	if (n && data[12] == 0x88 && data[13] == 0xb5)
 		__sync_fetch_and_add(n, 1);
 	return XDP_DROP;

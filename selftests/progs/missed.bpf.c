@@ -91,7 +91,7 @@ int nobody_hash(struct xdp_md *ctx)
 	return bpf_redirect_map(&rm_hash, 5, BPF_F_BROADCAST);
 }
 
-/* The program does something else than it has asked for. */
+/* The program returns another action than it has asked for. */
 SEC("xdp")
 int tests_array(struct xdp_md *ctx)
 {
