@@ -205,7 +205,7 @@ def _():
 def _():
     for path in MODULE.rglob("*"):
         # The kernel's own, of each module, and root's alone to read: see
-        # dev_map_privileges.c.
+        # core_privileges.c.
         if path.is_symlink() or not path.is_file() or "sections" in path.parts:
             continue
         if path.stat().st_mode & 0o400:

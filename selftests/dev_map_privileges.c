@@ -1,29 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Permissions: unprivileged users, holders of single capabilities, and root of
- * a user and network namespace of its own, with what they open themselves and
- * with descriptors that they were given.
+ * Permissions for device maps: unprivileged users, holders of single
+ * capabilities, and root of a user and network namespace of its own, with maps
+ * that they open themselves and with descriptors that they were given.
  *
- * Stock and claimed maps are expected to say the same to everybody. Permissions
- * of the netlink family and the command are in core_netlink.py and
- * cmd_usage.py; the namespaces of devices, for root, in dev_device_leaves.c.
+ * Every test runs on maps of the kernel's and on claimed ones and expects the
+ * same of both. The namespaces of devices, for root, are in
+ * dev_device_leaves.c.
  */
-#include <linux/capability.h>
-#include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "harness.h"
 #include "maplib.h"
+#include "userlib.h"
 
-#define NOBODY_UID 65534
 #define BPFFS "/mnt"
 #define PIN BPFFS "/map"
 #define SYSCTL "/proc/sys/kernel/unprivileged_bpf_disabled"
-#define CLAIM MODULE_DIR "/parameters/claim"
 
 /*
  * Ifindexes that one namespace has: ours, the container's, the machine's first.
@@ -34,98 +28,24 @@
 
 #define IN_FIRST "nsenter --net=/proc/1/ns/net "
 
-#define CAP(name) (1ULL << CAP_##name)
-/* No errno: the child has not become the user that it should be. */
-#define NOT_WHO 1000
-
-enum who { NOBODY, CONTAINED, ONLY_BPF, ONLY_NET_ADMIN, BPF_NET_ADMIN, WHO_COUNT };
-
-static const char *const who_names[] = {
-	"nobody", "root of a container", "CAP_BPF", "CAP_NET_ADMIN", "CAP_BPF and CAP_NET_ADMIN",
-};
-
-static const __u64 who_caps[] = {
-	[ONLY_BPF] = CAP(BPF),
-	[ONLY_NET_ADMIN] = CAP(NET_ADMIN),
-	[BPF_NET_ADMIN] = CAP(BPF) | CAP(NET_ADMIN),
-};
-
-static bool set_caps(__u64 caps)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = {
-		{ .effective = caps, .permitted = caps },
-		{ .effective = caps >> 32, .permitted = caps >> 32 },
-	};
-
-	return !syscall(__NR_capset, &head, data);
-}
-
-/*
- * For good. A container's root is the user nobody outside, as that of most
- * containers.
- */
-static bool become(enum who who)
-{
-	prctl(PR_SET_KEEPCAPS, 1);
-	if (syscall(__NR_setgroups, 0, NULL) || setresgid(NOBODY_UID, NOBODY_UID, NOBODY_UID) ||
-	    setresuid(NOBODY_UID, NOBODY_UID, NOBODY_UID))
-		return false;
-	if (who != CONTAINED)
-		return set_caps(who_caps[who]);
-	/* Without it, /proc/self would be root's now. */
-	prctl(PR_SET_DUMPABLE, 1);
-	return set_caps(0) && !unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) &&
-	       write_str("/proc/self/uid_map", "0 65534 1");
-}
-
-/*
- * The outcome of an action of another user, with the descriptors of the test.
- */
-static int as(enum who who, int (*act)(const void *arg), const void *arg)
-{
-	int fds[2], ret = NOT_WHO;
-	pid_t pid;
-
-	if (pipe(fds))
-		return NOT_WHO;
-	pid = fork();
-	if (!pid) {
-		if (become(who))
-			ret = act(arg);
-		_exit(write(fds[1], &ret, sizeof(ret)) != sizeof(ret));
-	}
-	close(fds[1]);
-	if (read(fds[0], &ret, sizeof(ret)) != sizeof(ret))
-		ret = NOT_WHO;
-	close(fds[0]);
-	waitpid(pid, NULL, 0);
-	return ret;
-}
-
-static int do_nothing(const void *arg)
-{
-	return 0;
-}
-
 /* 0 or 2: may those without CAP_BPF create anything at all? */
 static bool set_disabled(int value)
 {
 	return write_str(SYSCTL, value ? "2" : "0") && read_int(SYSCTL) == value;
 }
 
-FIXTURE(trust) {
+FIXTURE(privileges) {
 	int fd;
 	int disabled;
 };
 
-FIXTURE_VARIANT(trust) {
+FIXTURE_VARIANT(privileges) {
 	struct kind kind;
 };
 
-MAP_KINDS(trust);
+MAP_KINDS(privileges);
 
-FIXTURE_SETUP(trust)
+FIXTURE_SETUP(privileges)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
 	self->disabled = read_int(SYSCTL);
@@ -134,12 +54,12 @@ FIXTURE_SETUP(trust)
 	ASSERT_EQ(0, set_elem8(self->fd, 0, devs[0], -1));
 }
 
-FIXTURE_TEARDOWN(trust)
+FIXTURE_TEARDOWN(privileges)
 {
 	close(self->fd);
 	if (self->disabled >= 0 && self->disabled != read_int(SYSCTL))
 		EXPECT_TRUE(set_disabled(self->disabled));
-	/* Nobody else holds any, whatever he was refused. */
+	/* No other process holds any, whatever it was refused. */
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
@@ -152,7 +72,7 @@ static int do_create(const void *arg)
 	return fd < 0 ? -errno : 0;
 }
 
-TEST_F(trust, create)
+TEST_F(privileges, create)
 {
 	union bpf_attr attr = {
 		.map_type = variant->kind.type, .key_size = 4, .max_entries = 4,
@@ -202,7 +122,7 @@ static int do_next_id(const void *arg)
 	return bpf_map_get_next_id(*(const __u32 *)arg - 1, &next);
 }
 
-TEST_F(trust, by_id)
+TEST_F(privileges, by_id)
 {
 	struct bpf_map_info info = {};
 	__u32 len = sizeof(info);
@@ -276,7 +196,7 @@ static const __u32 fd_flags[] = { 0, BPF_F_RDONLY, BPF_F_WRONLY };
  * The holder of a descriptor may do all that the descriptor permits, and needs
  * nothing else.
  */
-TEST_F(trust, passed_descriptors)
+TEST_F(privileges, passed_descriptors)
 {
 	struct request req = { .key = 5, .ifindex = 1 };
 	struct bpf_map_info info = {};
@@ -303,7 +223,7 @@ TEST_F(trust, passed_descriptors)
 	EXPECT_EQ(devs[0], get_elem(self->fd, 0));
 }
 
-TEST_F(trust, pinned)
+TEST_F(privileges, pinned)
 {
 	static const struct {
 		mode_t mode;
@@ -350,7 +270,7 @@ static int do_freeze(const void *arg)
  * Kernels differ in the capabilities that they ask for; a claimed map has to
  * ask for the same.
  */
-TEST_F(trust, freeze)
+TEST_F(privileges, freeze)
 {
 	int who, i, fd, got[2];
 
@@ -413,7 +333,7 @@ static int do_load(const void *arg)
 	return fd < 0 ? fd : 0;
 }
 
-TEST_F(trust, programs)
+TEST_F(privileges, programs)
 {
 	static const struct filter filters[] = {
 		{ "reads it", INSN(BPF_LDX | BPF_MEM | BPF_DW, 1, 0, 0, 0), 0 },
@@ -516,7 +436,7 @@ static bool becomes_empty(int fd, __u32 key)
 /*
  * Root of a container, with a map of ours, names its own devices and no others.
  */
-TEST_F(trust, devices_of_others)
+TEST_F(privileges, devices_of_others)
 {
 	struct container c;
 
@@ -552,82 +472,7 @@ TEST_F(trust, devices_of_others)
 	EXPECT_EQ(devs[0], get_elem(self->fd, 0));
 }
 
-/* --- the module ----------------------------------------------------------- */
-
-static int do_open(const char *path, int flags)
-{
-	int fd = open(path, flags);
-
-	return fd < 0 ? -errno : 0;
-}
-
-static int do_read_claim(const void *arg)
-{
-	return do_open(CLAIM, O_RDONLY);
-}
-
-static int do_write_claim(const void *arg)
-{
-	return do_open(CLAIM, O_WRONLY);
-}
-
-static int do_write_mounted_claim(const void *arg)
-{
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("sysfs", BPFFS, "sysfs", 0, NULL))
-		return -errno;
-	return do_open(BPFFS "/module/redirmap/parameters/claim", O_WRONLY);
-}
-
-/* Root by uid only, like that of a container without uids of its own. */
-static int write_claim_as_powerless_root(void)
-{
-	int ret = NOT_WHO, status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		int fd = set_caps(0) ? open(CLAIM, O_WRONLY) : -1;
-
-		_exit(fd < 0 ? 255 : write(fd, "rm_none", 7) == 7 ? 0 : errno);
-	}
-	if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-		ret = -WEXITSTATUS(status);
-	return ret;
-}
-
-static int do_rmmod(const void *arg)
-{
-	return syscall(__NR_delete_module, "redirmap", O_NONBLOCK) ? -errno : 0;
-}
-
-/* All users may read the policy, and only root may write it. */
-TEST(module)
-{
-	int who;
-
-	for (who = 0; who < WHO_COUNT; who++) {
-		EXPECT_EQ(0, as(who, do_read_claim, NULL));
-		EXPECT_EQ(-EACCES, as(who, do_write_claim, NULL));
-		EXPECT_EQ(-EPERM, as(who, do_rmmod, NULL));
-	}
-	EXPECT_EQ(-EACCES, as(CONTAINED, do_write_mounted_claim, NULL));
-	EXPECT_EQ(-EPERM, write_claim_as_powerless_root());
-	/* Files that others may write, or may read where addresses are. */
-	EXPECT_TRUE(sh("! find %s -type f -perm /022 | grep .", MODULE_DIR));
-	EXPECT_TRUE(sh("! find %s/sections -type f -perm /077 | grep .", MODULE_DIR));
-}
-
 int main(int argc, char **argv)
 {
-	int status = maps_setup(), who;
-
-	if (status)
-		return status;
-	for (who = 0; who < WHO_COUNT; who++) {
-		if (!as(who, do_nothing, NULL))
-			continue;
-		printf("1..0 # SKIP cannot become %s\n", who_names[who]);
-		return KSFT_SKIP;
-	}
-	return test_harness_run(argc, argv);
+	return maps_setup() ?: users_setup() ?: test_harness_run(argc, argv);
 }
