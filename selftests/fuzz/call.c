@@ -102,4 +102,3 @@ const __u8 *placed_value(void)
 {
 	return value_place;
 }
-

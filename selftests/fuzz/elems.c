@@ -75,4 +75,3 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 	if (value_size(pair, side) > 8 && counters_are_right(placed_value()))
 		memset(r->out + 8, 0xee, 8);
 }
-
