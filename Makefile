@@ -6,7 +6,8 @@
 # make shell      open a root shell in a virtual machine, with the module loaded
 #                 (KERNEL=6.12)
 # make check      run the test suite in virtual machines (KERNELS="6.1 6.12",
-#                 TESTS="dev_map_ops dev_redirect", KINDS=claimed, JOBS=1)
+#                 TESTS="dev_map_ops dev_redirect", KINDS=claimed, LONG=1,
+#                 JOBS=1)
 # make lint       check the source (KERNELS)
 # make bench      measure claimed and stock maps (KERNELS, ROWS="hash*", REAL=1,
 #                 CPUS=64)

@@ -59,6 +59,14 @@ static inline int fewer(int rounds)
 	return factor > 1 ? rounds / factor : rounds;
 }
 
+/* How many rounds of what is random to go: @most with LONG=1 (scripts/lab/check). */
+static inline int longer(int rounds, int most)
+{
+	const char *is_long = getenv("REDIRMAP_LONG");
+
+	return fewer(is_long && atoi(is_long) ? most : rounds);
+}
+
 static inline int read_int(const char *path)
 {
 	FILE *f = fopen(path, "r");

@@ -109,6 +109,11 @@ def refcnt():
     return int(pathlib.Path("/sys/module/redirmap/refcnt").read_text())
 
 
+def longer(rounds, most):
+    """How many rounds of what is random to go: the most with LONG=1 (scripts/lab/check)."""
+    return most if int(os.environ.get("REDIRMAP_LONG") or 0) else rounds
+
+
 def brief(value):
     text = repr(value)
     return text if len(text) < 1000 else text[:1000] + " ..."

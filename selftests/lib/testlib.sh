@@ -49,6 +49,16 @@ interrupt()
 	done
 }
 
+# longer ROUNDS MOST : rounds of random operations; MOST with LONG=1 (scripts/lab/check)
+longer()
+{
+	if [ "${REDIRMAP_LONG:-0}" = 0 ]; then
+		echo "$1"
+	else
+		echo "$2"
+	fi
+}
+
 # bytes NUMBER : 32 bits as bpftool takes them
 bytes()
 {
