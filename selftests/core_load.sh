@@ -48,7 +48,7 @@ unload()
 	for ((i = 0; i < 100; i++)); do
 		loaded || return 0
 		rmmod redirmap 2>/dev/null && return 0
-		sleep 0.1
+		pause 0.1
 	done
 	return 1
 }
@@ -376,7 +376,7 @@ start_attach()
 	local i
 	for ((i = 0; i < 100; i++)); do
 		grep -q . /tmp/attach.out && break
-		sleep 0.05
+		pause 0.05
 	done
 	cat /tmp/attach.out
 	grep -q attached /tmp/attach.out
@@ -440,7 +440,7 @@ with_bpftrace()
 	local i
 	for ((i = 0; i < 600; i++)); do
 		grep -q Attaching /tmp/bpftrace.out && break
-		sleep 0.1
+		pause 0.1
 	done
 	sleep 3
 	works || rc=1

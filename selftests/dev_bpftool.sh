@@ -51,7 +51,7 @@ refs_become()
 
 	for ((i = 0; i < 500; i++)); do
 		[ "$(refs)" = "$1" ] && return
-		sleep 0.01
+		pause 0.01
 	done
 	return 1
 }

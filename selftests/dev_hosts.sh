@@ -88,7 +88,7 @@ tcp()
 	in_host $to timeout 300 nc -l -p 7000 >/tmp/hosts.out &
 	for ((i = 0; i < 600; i++)); do
 		listens $to && break
-		sleep 0.1
+		pause 0.1
 	done
 	in_host $from timeout 300 nc -N 10.9.0.$to 7000 </tmp/hosts.in
 	wait

@@ -268,7 +268,8 @@ def run_command(place, command):
                 interrupt(process)
             while process.poll() is None:
                 place.meanwhile()
-                time.sleep(0.1)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.1)
         finally:
             process.kill()
     status = 0 if lasts and process.returncode == -signal.SIGINT else process.returncode

@@ -35,6 +35,13 @@ result()
 	fi
 }
 
+# pause SECONDS : without a process, which takes longer to start than most pauses
+exec {pause_fd}<> <(:)
+pause()
+{
+	read -rt "$1" -u "$pause_fd" || :
+}
+
 # interrupt PID... : until it ends. bpftrace, now and then, does not hear the
 # first
 interrupt()

@@ -36,9 +36,9 @@ wait_until()
 {
 	local i
 
-	for ((i = 0; i < 600; i++)); do
+	for ((i = 0; i < 3000; i++)); do
 		"$@" && return
-		sleep 0.1
+		pause 0.02
 	done
 	echo "waited in vain: $*"
 	return 1
