@@ -312,9 +312,13 @@ bool finish(struct env *e)
 	/* With maps and programs in place: devices go first, as they do. */
 	bool ok = del_net(e);
 
+	/* Maps are freed after grace periods. */
+	hurry(true);
 	/* Their drivers have pools of pages, too. */
 	ok = (!e->tracing || pages_are_back(e)) && ok;
 	trace_end(e);
 	unload(e);
-	return module_refs_become(0) && ok;
+	ok = module_refs_become(0) && ok;
+	hurry(false);
+	return ok;
 }
