@@ -377,21 +377,21 @@ TEST_F(broadcast, stable_members_lose_nothing)
 {
 	struct cast *c = &self->c;
 	struct churn load = { .c = c };
+	int round, rounds = longer(15, 60);
 	pthread_t thread;
-	int round;
 
 	BEGIN(CAST_LIVE, 16);
 	ASSERT_TRUE(cast_members(c, 0, 4));
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 2));
 	ASSERT_EQ(pthread_create(&thread, NULL, churn, &load), 0);
-	for (round = 0; round < 60; round++) {
+	for (round = 0; round < rounds; round++) {
 		/* not more than rings hold, with several keys for m2 and m3 */
 		ASSERT_EQ(cast_send(c, 50, 64), 0);
 		ASSERT_TRUE(cast_all_got(c, 0, 2, 50, 1));
 	}
 	load.stop = true;
 	pthread_join(thread, NULL);
-	EXPECT_GT(load.done, 1000);
+	EXPECT_GT(load.done, rounds * 16);
 }
 
 /* The same with devices: they are made, put in, and deleted. */
@@ -420,14 +420,14 @@ TEST_F(broadcast, devices_come_and_go)
 	bool stops = variant->kind.generic && !variant->kind.claimed;
 	struct cast *c = &self->c;
 	struct churn load = { .c = c };
+	int round, rounds = longer(12, 40);
 	pthread_t thread;
-	int round;
 
 	BEGIN(CAST_LIVE, 16);
 	ASSERT_TRUE(cast_members(c, 0, 2));
 	ASSERT_TRUE(cast_put(c, 6, 4, 0, 2));
 	ASSERT_EQ(pthread_create(&thread, NULL, device_churn, &load), 0);
-	for (round = 0; round < 40 || load.done < 10; round++) {
+	for (round = 0; round < rounds || load.done < rounds / 4; round++) {
 		ASSERT_EQ(cast_send(c, 50, 64), 0);
 		if (stops) {
 			ASSERT_LE(settled(&c->e, "p0", 0), 50);

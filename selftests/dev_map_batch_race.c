@@ -319,7 +319,7 @@ TEST_F(batch, random_story)
 	static const __u64 flags[] = { BPF_ANY, BPF_ANY, BPF_ANY, BPF_NOEXIST, BPF_EXIST };
 	unsigned long wrong = 0, ok = 0, entries = 0;
 	__u32 keys[MOST], values[MOST], token, there, n[2], i, round, op;
-	const __u32 rounds = fewer(3000);
+	const __u32 rounds = longer(600, 3000);
 	int fd[2], err[2];
 	__u64 state = 42, flag;
 

@@ -397,7 +397,7 @@ TEST_F(pair, same_results)
 	struct bpf_devmap_val val, got[2];
 	unsigned long wrong = 0, ok = 0;
 	int result[2] = {};
-	__u32 i, k, op, key, ifindex, rounds = fewer(20000);
+	__u32 i, k, op, key, ifindex, rounds = longer(4000, 20000);
 	__u64 state = 7, flag;
 
 	for (i = 0; i < rounds; i++) {
