@@ -180,12 +180,12 @@ loop()
 {
 	local i
 
-	for ((i = 0; i < 8; i++)); do
+	for ((i = 0; i < $(longer 2 8); i++)); do
 		unload && load || return 1
 	done
 	works
 }
-result "8 times" loop
+result "again and again" loop
 unload
 
 # outer NAME INNER : an outer map, made with an inner one

@@ -17,7 +17,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"
 pin=/sys/fs/bpf/redirmap-hosts
 hosts="1 2 3"
-bytes=2000000
+bytes=$(longer 300000 2000000)
 
 [ "$(id -u)" = 0 ] || exit 4
 [ -d /sys/module/redirmap ] || exit 4
