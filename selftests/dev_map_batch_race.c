@@ -266,7 +266,7 @@ TEST_F(batch, device_leaves_meanwhile)
 
 		work.ifindex = ifindex;
 		while (work.done < done + 3)
-			sched_yield();
+			usleep(1000);
 		ASSERT_TRUE(start_delete("leaves"));
 		ASSERT_EQ(0, walk(self->fd, 100, false, &self->w));
 		for (k = 0; k < self->w.n; k++)
