@@ -35,10 +35,11 @@ if [ -z "${REDIRMAP_ALONE-}" ]; then
 	user=()
 	[ "$(id -u)" = 0 ] || user=(--user --map-root-user)
 	# shellcheck disable=SC2016 # for the inner shell
-	REDIRMAP_ALONE=1 KSFT=/tmp/ksft HERE_KSFT=$KSFT exec unshare "${user[@]}" --mount bash -euc '
+	REDIRMAP_ALONE=1 exec unshare "${user[@]}" --mount bash -euc '
 		mount -t tmpfs tmpfs /mnt
 		mkdir -p "/mnt/top/build/$REDIRMAP_RELEASE" /mnt/ksft
-		cp -r "$HERE_KSFT/kselftest" /mnt/ksft
+		cp -r "$KSFT/kselftest" /mnt/ksft
+		export KSFT=/tmp/ksft
 		cd "$1"
 		cp -r Makefile scripts selftests Documentation /mnt/top
 		cp "build/$REDIRMAP_RELEASE/redirmap.ko" "/mnt/top/build/$REDIRMAP_RELEASE"
