@@ -21,8 +21,9 @@ struct sk_buff;
  * @alloc: makes a pending map of the type, in the place of the kernel's
  *	function; for the family's hook on that function. NULL when the kernel
  *	allocates maps of this type
- * @set_ops: sets the kind's operations in a copy of the kernel's; must leave
- *	map_release_uref alone
+ * @set_ops: sets the kind's operations in a copy of the kernel's; must not set
+ *	map_release_uref and map_mem_usage, nor map_free without @record: kind.c
+ *	has set these
  * @is_pending: has the module made this map of the type, which still has the
  *	kernel's ops? NULL without @alloc: then the policy decides after the
  *	kernel has allocated a map
@@ -43,9 +44,8 @@ struct sk_buff;
  * @stock: the kernel's operations; NULL until a map of the type is claimed
  * @ops: a copy of @stock with the kind's operations
  *
- * @is_pending, @record and @claimed are called in bpf(2), with preemption off,
- *	and
- * @set_ops with a raw spinlock held besides.
+ * @is_pending, @record and @claimed are called in bpf(2), with preemption off.
+ * @set_ops is called there too, under a raw spinlock.
  */
 struct kind {
 	enum bpf_map_type type;

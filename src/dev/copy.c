@@ -42,9 +42,8 @@
  * a pool and getting it again takes 109 instructions on 6.1 and 147 on 6.12
  * (measured with the generator's frames, in the row unicast-array-1); the
  * memory of a copy takes 40 here, and a whole copy with its way through a veth
- * 380. Besides, a receiver that keeps a copy would keep the pool: after rmmod
- *      has
- * destroyed the pool, core would warn of it each minute.
+ * 380. Besides, a receiver that keeps a copy would keep the pool: core would
+ * warn about the pool each minute after rmmod has destroyed it.
  *
  * Copies are made in NAPI, bottom halves off, which also protects the rings (on
  * PREEMPT_RT because local_bh_disable() is a per-CPU lock). A ring's timer runs

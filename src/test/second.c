@@ -79,7 +79,7 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 	struct record *record = rmap_record_find(map);
 	struct second_cpu *counters;
 
-	/* Not while the map is being created. */
+	/* The record is not made yet, or there was no memory for it. */
 	if (!record)
 		return verdict;
 	counters = record->counters;
