@@ -3,9 +3,10 @@
 #define REDIRMAP_STEP_H
 
 /*
- * Steps of insmod and rmmod, for the suite: it lets each step of insmod fail once,
- * and looks at the order in which steps are taken back. Nothing of that is in a
- * module that users have. See src/test/step.c.
+ * Steps of insmod and rmmod. A test lets each step of insmod fail once, and
+ * compares the order in which the steps are taken and taken back. In a build
+ * without REDIRMAP_TEST_SECOND=y these functions do nothing. See
+ * src/test/step.c.
  *
  * Context of all: insmod or rmmod.
  */
@@ -14,18 +15,18 @@ int rmap_step_begin(void);
 void rmap_step_up(const void *step);
 void rmap_step_down(const void *step);
 #else
-/* 0, or the error that a step fails with before it has done anything. */
+/* Returns 0, or the error with which the next step fails before it begins. */
 static inline int rmap_step_begin(void)
 {
 	return 0;
 }
 
-/* A step, any object of it, was taken. */
+/* A step was taken; @step is any object of the step. */
 static inline void rmap_step_up(const void *step)
 {
 }
 
-/* It is about to be taken back. */
+/* The step is about to be taken back. */
 static inline void rmap_step_down(const void *step)
 {
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Steps of insmod that fail, for the suite alone.
+ * Steps of insmod that fail, only for tests.
  *
- * Owns the parameters "fail", the number of the step that fails, and "steps", which
- * lets the log tell of each step. In a build of the module with
- * REDIRMAP_TEST_SECOND=y. See core_second_family.py.
+ * This file owns the parameters "fail", the number of the step that fails, and
+ * "steps", which logs each step. Only a build with REDIRMAP_TEST_SECOND=y has
+ * this file. See core_second_family.py.
  *
- * In insmod and rmmod, which exclude each other.
+ * The functions run in insmod and rmmod, which exclude each other.
  */
 #include <linux/errno.h>
 #include <linux/module.h>
@@ -16,11 +16,11 @@
 
 static unsigned int fail;
 module_param(fail, uint, 0444);
-MODULE_PARM_DESC(fail, "the step of insmod that fails, from 1 on; 0: none");
+MODULE_PARM_DESC(fail, "number of the step of insmod that fails; 0: none");
 
 static bool steps;
 module_param(steps, bool, 0444);
-MODULE_PARM_DESC(steps, "tell of each step in the log");
+MODULE_PARM_DESC(steps, "log each step");
 
 static unsigned int step_count;
 
@@ -28,7 +28,7 @@ static unsigned int step_count;
  * rmap_step_begin() - a step of insmod is about to be taken
  *
  * Context: insmod.
- * Return: 0, or -EREMOTEIO when it is the one that is to fail.
+ * Return: 0, or -EREMOTEIO if this step has to fail.
  */
 int rmap_step_begin(void)
 {
