@@ -50,8 +50,13 @@ class Arguments:
 # --- values -----------------------------------------------------------------
 
 
+def is_number(text):
+    """Is the text a number? A device may be named by other digits than 0 to 9."""
+    return text.isascii() and text.isdigit()
+
+
 def number(text):
-    if not (text.isascii() and text.isdigit()):
+    if not is_number(text):
         raise ValueError(f"{text!r} is not a number")
     value = int(text)
     if value >= 2**32:
@@ -91,7 +96,7 @@ def take_which(words, args):
             args.names.append(behind(word))
         elif kind != "map" and word == "dev":
             args.devices.append(behind(word))
-        elif kind in ("map", "target") or word == "id" or word.isdigit():
+        elif kind in ("map", "target") or word == "id" or is_number(word):
             chosen = args.targets if kind == "target" else args.maps
             chosen.append(number(behind(word) if word == "id" else word))
         else:

@@ -52,8 +52,8 @@ ATTRIBUTE = Struct("=HH")
 ERROR = Struct("=i")
 U16, U32, U64 = (Struct(kind) for kind in ("=H", "=I", "=Q"))
 
-# More than the largest message of a dump.
-ROOM = 1 << 16
+# More than the largest message: the state can have attributes of 64 KiB.
+ROOM = (1 << 16) + (1 << 12)
 
 
 def errno_name(code):
@@ -265,7 +265,7 @@ def map_of(data, at, end):
         "capacity": get("capacity"),
         "used": get("used"),
         "members": members,
-        # Not told where it is 0, either.
+        # The module leaves out a 0.
         "elsewhere": get("elsewhere", None if members is None else 0),
         "netns": get("netns"),
         "memory": get("memory"),
