@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sums over former maps and targets.
+ * Sums over removed maps and targets.
  *
  * Counters outlive the maps and targets that they belong to: for each family a
- * network namespace keeps the sum over its former maps and targets. A map or
+ * network namespace keeps the sum over its removed maps and targets. A map or
  * target leaves the lists that user space reads, and is part of the sum from
  * that moment on: by reference as long as it may still count, and then by the
  * last values of its counters. So each map and target is either listed or in
  * the sum. A reader that reads the lists before that moment and the sum after
  * it, or the other way round, sees one twice or not at all, and detects that by
- * the number of former maps and targets: see rmap_gone_leave().
+ * the number of removed maps and targets: see rmap_gone_leave().
  *
  * Only the family knows what it counts. Here a sum is a number of bytes, zeroed
  * at first, and a map or target adds its counters to it.
@@ -29,12 +29,12 @@
 #include "gone.h"
 
 /**
- * struct gone - sum over former maps and targets
+ * struct gone - sum over removed maps and targets
  * @refs: one for each map and target that will leave to it, one for the
  *	namespace
  * @reading: admits one reader at a time
  * @lock: guards the rest; held while the counters of one leaver are read
- * @count: number of former maps and targets
+ * @count: number of removed maps and targets
  * @leavers: leavers that may still count, in the order in which they have left;
  *	without those that the present reader has read
  * @told: leavers that the present reader has read
@@ -42,7 +42,7 @@
  * @round: number of the last reader; it has still to read the leavers with
  *	another number
  * @size: bytes of a sum
- * @kept: the sum over former maps and targets that have been freed
+ * @kept: the sum over removed maps and targets that have been freed
  */
 struct gone {
 	refcount_t refs;
@@ -122,13 +122,13 @@ void rmap_gone_leaver_init(struct gone_leaver *leaver,
 }
 
 /**
- * rmap_gone_leave() - add a map or target to the former ones
+ * rmap_gone_leave() - add a map or target to the removed ones
  * @gone: the sum, which includes its counters from here on
  * @leaver: the leaver of the map or target; nothing is done if it has left
  *	already
  *
  * A reader that reads the sum, then the lists, then the sum again must find
- * another number of former ones if a map or target has left meanwhile. So this
+ * another number of removed ones if a map or target has left meanwhile. So this
  * is called after the map or target was taken out of the lists; or, if it is
  * taken out afterwards, under a lock that readers of the lists take as well.
  *
@@ -186,7 +186,7 @@ static bool gone_read_next(struct gone *gone)
 }
 
 /**
- * rmap_gone_read() - read the sum over former maps and targets
+ * rmap_gone_read() - read the sum over removed maps and targets
  * @gone: the sum
  * @sum: gets a copy, of the size that rmap_gone_alloc() was called with
  *
@@ -201,7 +201,7 @@ static bool gone_read_next(struct gone *gone)
  * CPUs. Other readers of the same sum wait as long.
  *
  * Context: process context, sleeps.
- * Return: number of former maps and targets when the read began.
+ * Return: number of removed maps and targets when the read began.
  */
 u64 rmap_gone_read(struct gone *gone, void *sum)
 {

@@ -84,7 +84,7 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
  * Find the address of a function of the kernel itself. With a name, ftrace
  * would hook all functions of that name, those of modules as well. kprobes look
  * a name up in the kernel first, and then in modules; an address in a module is
- * refused here. The kprobe is only for the look-up and never armed.
+ * refused here. The kprobe is only for the lookup and never armed.
  */
 static int hook_find(struct hook *hook)
 {

@@ -9,7 +9,7 @@
  *
  * A claimed map holds a reference to the module, from its claim until it is
  * freed. When rmmod has begun there is no reference, and the map stays a stock
- * one. kind_gone.c keeps the counters of former maps.
+ * one. kind_gone.c keeps the counters of removed maps.
  *
  * Maps are claimed in bpf(2), with preemption off. Claimed maps that the kernel
  * has allocated are freed here: in a work item of the kernel, or in bpf(2) when

@@ -78,9 +78,9 @@ struct kind {
  * @requests: further netlink requests, ended by an empty row; their handlers
  *	use the functions of netlink_answer.h; optional
  * @sum_size: bytes of a sum over counters. Each network namespace keeps one
- *	over the family's former maps and targets: see gone.h
+ *	over the family's removed maps and targets: see gone.h
  * @report: puts the family's part of the module's state into a netlink message;
- *	@sum is the namespace's sum over former maps and targets; returns 0 or
+ *	@sum is the namespace's sum over removed maps and targets; returns 0 or
  *	-EMSGSIZE; optional; called in process context
  */
 struct family {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sums of network namespaces over former maps and targets.
+ * The sums of network namespaces over removed maps and targets.
  *
  * This file owns a struct gone for each namespace and family, with a sum of the
  * family's size. Maps and targets have references to it, because a map may

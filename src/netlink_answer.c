@@ -29,7 +29,7 @@
 #include "compat.h"
 #include "netlink_answer.h"
 
-/* The module has no alias: a look-up of the family must not load it. */
+/* The module has no alias: a lookup of the family must not load it. */
 struct genl_family rmap_nl_family __ro_after_init = {
 	.name = REDIRMAP_FAMILY_NAME,
 	.version = REDIRMAP_FAMILY_VERSION,

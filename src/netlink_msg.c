@@ -97,7 +97,7 @@ static int nl_put_family(struct sk_buff *skb, const struct family *family,
 /**
  * rmap_nl_put_state() - put the module's state into a message
  * @skb: a message that has been begun
- * @net: the network namespace whose former maps and targets are reported
+ * @net: the network namespace whose removed maps and targets are reported
  *
  * Context: process context, while hooks are set; sleeps.
  * Return: 0, -EMSGSIZE when there is not enough room, or -ENOMEM.

@@ -197,7 +197,7 @@ static struct record *record_next_unheld(struct list_head *seen)
 }
 
 /*
- * Add a closed map to the former ones. Core takes the map's id with the last
+ * Add a closed map to the removed ones. Core takes the map's id with the last
  * reference, and netlink does not list the map any more; the work item that
  * frees it may run much later. Inside an RCU read section, which keeps the map.
  */
@@ -213,7 +213,7 @@ static void record_leave_if_closed(struct record *record)
 /**
  * rmap_record_find_closed() - look for maps that are closed, but not freed yet
  *
- * Their counters belong to the sum over former maps, so a reader of this sum
+ * Their counters belong to the sum over removed maps, so a reader of this sum
  * calls this first. See rmap_gone_leave().
  *
  * The time grows with the number of maps that no descriptor keeps, and of maps

@@ -415,7 +415,7 @@ int rmap_hash_table_alloc(struct redir_map *rmap)
 	void *memory;
 
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
-	/* Look-ups read one cache line of struct hash_table. */
+	/* Lookups read one cache line of struct hash_table. */
 	BUILD_BUG_ON(offsetof(struct hash_map, table) % SMP_CACHE_BYTES +
 		     offsetofend(struct hash_table, recycled) > SMP_CACHE_BYTES);
 

@@ -22,8 +22,8 @@
  * avoid that: core reads it twice, tests the first value and calls the second.
  * So it may change from NULL to a program, but never back. The bulk queue's
  * copy of the pointer can be cleared: core writes it with the first frame of a
- * poll, and only the polling CPU reads it, at each flush. So a look-up that
- * finds such an entry clears the copy. The second look-up of a poll does so
+ * poll, and only the polling CPU reads it, at each flush. So a lookup that
+ * finds such an entry clears the copy. The second lookup of a poll does so
  * before the first flush, and core runs the function only in polls of one
  * frame.
  *

@@ -35,7 +35,7 @@ struct ingress_watch {
  *
  * See the head of ingress.c. Generic XDP does not use bulk queues.
  *
- * Runs in NAPI, bottom halves off, per packet whose look-up finds such an
+ * Runs in NAPI, bottom halves off, per packet whose lookup finds such an
  * entry. Before 6.10 it also runs in BPF_PROG_TEST_RUN without live frames,
  * with bottom halves on. That puts no frame on a bulk queue, and the queue that
  * it clears the pointer of is idle then, unless bottom halves can be preempted.

@@ -285,7 +285,7 @@ bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
  *	their register
  *
  * The program decides about the frame, and may ignore the action that it gets
- * here. So this counts look-ups, not lost frames.
+ * here. So this counts lookups, not lost frames.
  *
  * Runs in NAPI, bottom halves off, per packet without an entry. Before 6.10 it
  * also runs in BPF_PROG_TEST_RUN without live frames, with bottom halves on;
@@ -402,7 +402,7 @@ struct record *rmap_map_record(struct bpf_map *map)
 }
 
 /**
- * rmap_map_add_stats() - add a map's counters to the sums over former maps
+ * rmap_map_add_stats() - add a map's counters to the sums over removed maps
  * @record: the map's record
  * @kept: the sums, a struct stats_kept
  *

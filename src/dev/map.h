@@ -23,7 +23,7 @@ struct batch_ops;
 /**
  * struct redir_map - a claimed map
  * @dtab: the struct that the kernel expects: a valid, empty devmap. Each
- *	look-up reads max_entries and the table from it
+ *	lookup reads max_entries and the table from it
  * @group: entries of the groups that broadcasts go to, without and with
  *	BPF_F_EXCLUDE_INGRESS: the shared empty group until the first entry is
  *	made, and from then on the map's own groups
@@ -39,7 +39,7 @@ struct redir_map {
 	/* hot: read per packet */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
-	/* its first member is hot: look-ups that find no entry read it */
+	/* its first member is hot: lookups that find no entry read it */
 	struct record record;
 
 	/* cold */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Netlink reports about device maps: their targets, the attributes that only
- * this family of maps has, and the sums over a namespace's former maps and
+ * this family of maps has, and the sums over a namespace's removed maps and
  * targets. report_sum.c writes counters.
  *
  * This file owns the requests about targets. A requester sees the targets of
@@ -204,7 +204,7 @@ static int report_put_kept(struct sk_buff *skb, const struct stats_kept *kept)
  * rmap_report_state() - put the state of the device maps' family into a message
  * @skb: a message that has been begun
  * @net: the requester's network namespace
- * @sum: the namespace's sums over former maps and targets, a struct stats_kept
+ * @sum: the namespace's sums over removed maps and targets, a struct stats_kept
  *
  * Context: process context.
  * Return: 0 or -EMSGSIZE.

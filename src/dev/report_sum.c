@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Netlink attributes for counters: of maps, targets, namespaces, and of former
+ * Netlink attributes for counters: of maps, targets, namespaces, and of removed
  * maps and targets.
  *
  * This file owns no data. report.c calls it with sums on its stack, in any

@@ -8,7 +8,7 @@
  * halves off, where frames are redirected, flushed, copied or refused, so they
  * need no lock. netlink, bpf(2) and XDP programs read them at any time: each
  * counter is right, but not all are of the same moment. stats_gone.c keeps the
- * counters of former maps and targets.
+ * counters of removed maps and targets.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -51,7 +51,7 @@ void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets)
 }
 
 /**
- * rmap_stats_map_missed() - count a look-up that found no entry
+ * rmap_stats_map_missed() - count a lookup that found no entry
  * @stats: the map's counters, for each possible CPU
  * @map: the map, for the tracepoint
  * @action: the action that bpf_redirect_map() returns, up to XDP_TX

@@ -59,12 +59,12 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
 
 /**
  * struct stats_map - one CPU's counters of a map, for events without a target
- * @missed: look-ups that found no entry, by the action that they returned
+ * @missed: lookups that found no entry, by the action that they returned
  * @no_member: broadcast frames that had no member to go to
  * @no_headroom: broadcast frames without headroom for a struct xdp_frame
  * @last_no_member: stamp of the last frame of @no_member: see stamp_now()
  * @last_no_headroom: stamp of the last frame of @no_headroom
- * @last_missed: stamps of the last look-ups of @missed, for actions that
+ * @last_missed: stamps of the last lookups of @missed, for actions that
  *	usually lose the frame
  *
  * Each CPU has a cache line, in the map's own memory, because kvfree() must
@@ -85,10 +85,10 @@ static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
 /**
  * struct stats_sum - counters of maps and targets, added up
  * @stats: frames that were sent or lost
- * @missed: look-ups that found no entry, by the action that they returned
+ * @missed: lookups that found no entry, by the action that they returned
  * @last: time of the last lost frame, by reason: see stamp_time(); 0 for none
  * @unsegmented: too large packets that were probably not segmented yet
- * @last_missed: time of the last look-up of @missed, by action; 0 for none
+ * @last_missed: time of the last lookup of @missed, by action; 0 for none
  */
 struct stats_sum {
 	struct redirmap_stats stats;
@@ -99,10 +99,10 @@ struct stats_sum {
 };
 
 /**
- * struct stats_gone_device - sum over former targets of a device
+ * struct stats_gone_device - sum over removed targets of a device
  * @ifindex: the device; 0 for an unused record
  * @ifname: the device's last name
- * @sum: the sum over those former targets that have lost frames
+ * @sum: the sum over those removed targets that have lost frames
  */
 struct stats_gone_device {
 	u32 ifindex;
@@ -111,10 +111,10 @@ struct stats_gone_device {
 };
 
 /**
- * struct stats_kept - sums over former maps and targets of a namespace
+ * struct stats_kept - sums over removed maps and targets of a namespace
  * @sum: the sum over all of them
- * @devices: the part of some devices whose former targets have lost frames; the
- *	device that has lost such a target last is the first
+ * @devices: the part of some devices whose removed targets have lost frames;
+ *	the device that has lost such a target last is the first
  */
 struct stats_kept {
 	struct stats_sum sum;

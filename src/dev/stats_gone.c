@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sums over former maps and targets: over all of them, and over the targets of
+ * Sums over removed maps and targets: over all of them, and over the targets of
  * some devices, by name.
  *
  * This file owns no data, and adds up the sums that gone.c keeps. gone.c calls
@@ -41,7 +41,7 @@ static void stats_keep_device(struct stats_gone_device *devices,
 }
 
 /**
- * rmap_stats_keep() - add the counters of a former target to the sums
+ * rmap_stats_keep() - add the counters of a removed target to the sums
  * @kept: the sums
  * @told: the target's counters. If it has lost frames, they are also added to
  *	the device's record, so that user space can name a former device

@@ -131,7 +131,7 @@ TRACE_EVENT(redirmap_drop,
 		  __entry->packets)
 );
 
-/* A look-up found no entry; the helper returned the action in its flags. */
+/* A lookup found no entry; the helper returned the action in its flags. */
 TRACE_EVENT(redirmap_miss,
 	TP_PROTO(u32 map_id, u32 action),
 	TP_ARGS(map_id, action),

@@ -54,7 +54,7 @@
  * count all other reasons.
  *
  * No reason counts a bpf_redirect_map() that finds no entry, because the
- * program decides about the frame. A map counts such look-ups by the action
+ * program decides about the frame. A map counts such lookups by the action
  * that they have returned: see REDIRMAP_A_STATS_MISSED.
  */
 enum redirmap_drop {
@@ -132,12 +132,12 @@ enum {
 	REDIRMAP_A_DROP_MAX = (__REDIRMAP_A_DROP_MAX - 1)
 };
 
-/* Look-ups that found no entry and returned one action, nested */
+/* Lookups that found no entry and returned one action, nested */
 enum {
 	REDIRMAP_A_MISS_ACTION = 1,	/* u32, enum xdp_action, up to XDP_TX */
 	REDIRMAP_A_MISS_LOOKUPS,	/* u64 */
 	REDIRMAP_A_MISS_PAD,
-	/* u64, ms since the last look-up; for XDP_ABORTED and XDP_DROP only */
+	/* u64, ms since the last lookup; for XDP_ABORTED and XDP_DROP only */
 	REDIRMAP_A_MISS_AGE,
 
 	__REDIRMAP_A_MISS_MAX,
@@ -151,7 +151,7 @@ enum {
 	REDIRMAP_A_STATS_DROP,		/* nest, multi: reasons with drops */
 	REDIRMAP_A_STATS_ERROR,		/* u32, last errno; absent if none */
 	REDIRMAP_A_STATS_PAD,
-	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with look-ups */
+	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with lookups */
 
 	__REDIRMAP_A_STATS_MAX,
 	REDIRMAP_A_STATS_MAX = (__REDIRMAP_A_STATS_MAX - 1)
@@ -223,11 +223,11 @@ enum {
 	REDIRMAP_A_LAYOUT_MAX = (__REDIRMAP_A_LAYOUT_MAX - 1)
 };
 
-/* A device with former targets that have lost frames, nested */
+/* A device with removed targets that have lost frames, nested */
 enum {
 	REDIRMAP_A_GONE_IFINDEX = 1,	/* u32 */
 	REDIRMAP_A_GONE_IFNAME,		/* string, the device's last name */
-	REDIRMAP_A_GONE_STATS,		/* nest, sums of the former targets */
+	REDIRMAP_A_GONE_STATS,		/* nest, sums of the removed targets */
 
 	__REDIRMAP_A_GONE_MAX,
 	REDIRMAP_A_GONE_MAX = (__REDIRMAP_A_GONE_MAX - 1)
@@ -238,7 +238,7 @@ enum {
 	REDIRMAP_A_STATE_CLAIM,		/* string, the claim policy */
 	REDIRMAP_A_STATE_HOOK,		/* nest, multi */
 	REDIRMAP_A_STATE_LAYOUT,	/* nest, multi */
-	/* nest, stats: sums of the namespace's former maps and targets */
+	/* nest, stats: sums of the namespace's removed maps and targets */
 	REDIRMAP_A_STATE_GONE,
 	/* nest, multi: the part of some devices in these sums, latest first */
 	REDIRMAP_A_STATE_GONE_DEVICE,
@@ -246,7 +246,7 @@ enum {
 	REDIRMAP_A_STATE_LOST,
 	REDIRMAP_A_STATE_COPY_MEMORY,	/* u64, bytes kept for broadcasts */
 	REDIRMAP_A_STATE_PAD,
-	/* u64, number of the namespace's former maps and targets */
+	/* u64, number of the namespace's removed maps and targets */
 	REDIRMAP_A_STATE_GONE_COUNT,
 
 	__REDIRMAP_A_STATE_MAX,
