@@ -77,7 +77,7 @@ def counters_of(number):
 
 
 def left_behind():
-    """The counters of cpumaps that are no more, and of how many maps."""
+    """The sum over removed cpumaps, and the number of removed maps."""
     with netlink.Family() as family:
         count = family.state()["gone_count"]
     return answer(netlink.STATE_GET)[STATS], count
@@ -217,7 +217,7 @@ class Payer:
         equal(becomes(lambda: not (CGROUP / "cgroup.procs").read_text()), True)
         CGROUP.rmdir()
 
-    # What it is told to do
+    # Its commands
 
     def stock(self):
         self.fds = [make_map(f"st_{i}", CPUMAP) for i in range(MANY)]

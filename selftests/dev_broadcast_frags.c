@@ -8,7 +8,7 @@
  * maps each member gets a copy of all of the frame.
  *
  * Kernels before 6.3 do not redirect such frames natively, and no tracepoint
- * tells of it; they make packets of generic XDP linear.
+ * reports it; they make packets of generic XDP linear.
  */
 #define _GNU_SOURCE
 #include "castlib.h"

@@ -224,7 +224,7 @@ TEST_F(elems, lookups_while_recycling)
 	while (now() < end) {
 		/*
 		 * From a program, where nearly all the time is in the
-		 * look-up...
+		 * lookup...
 		 */
 		packet.hits = 0;
 		packet.wrong = 0;

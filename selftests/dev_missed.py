@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that had nowhere to go: look-ups without an entry, by the action that
+"""Frames that had nowhere to go: lookups without an entry, by the action that
 the program got, and redirects to nothing, per network namespace. Each is
 counted as what it is alone."""
 import os
@@ -31,7 +31,7 @@ sh("ethtool -K outp gro on")
 maps = {kind: open_pinned(f"{PIN}/m/rm_{kind}") for kind in ("array", "hash")}
 
 for kind, fd in maps.items():
-    @test(f"{kind}: look-ups by their actions, and no frame is lost by them")
+    @test(f"{kind}: lookups by their actions, and no frame is lost by them")
     def _(kind=kind, number=map_id(fd)):
         for count, action in enumerate(ACTIONS, 1):
             through(f"{action}_{kind}", count)

@@ -3,7 +3,7 @@
  * A redirect that was looked up and never used, and a program that returns
  * XDP_REDIRECT without calling the helper, when what was looked up has gone.
  *
- * Until 6.11 the kernel keeps the result of the look-up per CPU. It clears it
+ * Until 6.11 the kernel keeps the result of the lookup per CPU. It clears it
  * before each run of a program; where it did not, the second program would use
  * freed memory, and the module would have to clear it. The redirect has to
  * fail with EBADRQC.
@@ -50,7 +50,7 @@ FIXTURE_SETUP(stale)
 	if (geteuid() || module_refs() < 0)
 		SKIP(return, "not root, or the module is not loaded");
 
-	/* The look-up is remembered per CPU. */
+	/* The lookup is remembered per CPU. */
 	run_on_cpu(0);
 
 	ASSERT_TRUE(make_veth("stale0", "stale1", ""));

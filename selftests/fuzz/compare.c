@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Comparison of results and of contents: a look-up of every key and a walk over
+ * Comparison of results and of contents: a lookup of every key and a walk over
  * all keys.
  */
 #include "compare.h"
@@ -103,7 +103,7 @@ static bool compare_walks(const struct pair *pair, bool values)
 	return true;
 }
 
-/* A look-up in an outer map may wait for a grace period: now and then. */
+/* A lookup in an outer map may wait for a grace period: now and then. */
 static bool compare_outer(struct pair *pair, bool all)
 {
 	bool values = all || state.thorough || ++pair->unseen >= 64;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for dev_missed.py: look-ups that find no entry, and redirects to
+/* XDP programs for dev_missed.py: lookups that find no entry, and redirects to
  * nothing.
  */
 #include <linux/bpf.h>
