@@ -77,12 +77,12 @@ def _():
 # --- completion -------------------------------------------------------------
 
 
-def completed(*words):
-    """What bash offers for the last word."""
+def completed(*words, folder=TOP / "scripts/command"):
+    """The words that bash offers for the last one; the command is in the folder."""
     program = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); '
                '$(complete -p redirmap | sed "s/.*-F \\([^ ]*\\).*/\\1/"); '
                'printf "%s\\n" "${COMPREPLY[@]}"')
-    path = f"{TOP}/scripts/command:{os.environ['PATH']}"
+    path = f"{folder}:{os.environ['PATH']}"
     done = subprocess.run(["bash", "-uc", program, "bash", COMPLETION, "redirmap", *words],
                           text=True, capture_output=True, check=True,
                           env={**os.environ, "PATH": path})
@@ -137,6 +137,21 @@ def _():
             equal(redirmap(command, name, *words)[::2], (0, ""))
     for fd in fds:
         os.close(fd)
+
+
+@test("completion quotes the names of devices, and runs no command in them")
+def _():
+    names = {"$(echo>ran)`id`", "a*", "b'c\\d", "port1"}
+    rows = "".join(f"{number}  {name}\n" for number, name in enumerate(names))
+    with tempfile.TemporaryDirectory() as folder:
+        fake = Path(folder, "redirmap")
+        fake.write_text(f"#!/bin/sh\ncat << 'END'\nTARGET  DEVICE\n{rows}END\n")
+        fake.chmod(0o755)
+        offered = completed("list", "dev", "", folder=folder)
+    assert not Path("ran").exists()
+    # A shell reads each offered word as the name.
+    equal(set(sh("printf '%s\\n' " + " ".join(offered)).split()), names)
+    equal({word for word in offered if word.startswith("po")}, {"port1"})
 
 
 # --- installation -----------------------------------------------------------

@@ -25,7 +25,8 @@ _redirmap()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
 	local earlier=${COMP_WORDS[COMP_CWORD > 1 ? COMP_CWORD - 2 : 0]}
-	local command='' i words
+	local command='' i words IFS=$' \t\n'
+	local -a offered
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
@@ -57,7 +58,13 @@ _redirmap()
 	# These take numbers, for which there are no suggestions.
 	*/--count | */--since) words='' ;;
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+	# Not by compgen -W, which would run $(reboot), a valid name of a device.
+	read -rd '' -a offered <<< "$words"
+	COMPREPLY=()
+	for i in "${offered[@]}"; do
+		printf -v i %q "$i"
+		[[ $i != "$word"* ]] || COMPREPLY+=("$i")
+	done
 }
 
 complete -F _redirmap redirmap
