@@ -127,6 +127,8 @@ class Look:
                 ifindex=one["ifindex"],
             )
         for one in self.maps:
+            if not one["stats"]:
+                continue
             self._add(
                 ("map", one["id"], one["netns"], one["name"]), GONE, map_name(one),
                 one["stats"], one["netns"], map_id=one["id"],
@@ -329,7 +331,7 @@ def nothing_lost(args, family):
     if args.selected():
         return "The selected maps and targets have lost no frame."
     others = [one["stats"] for ask in (family.maps, family.targets)
-              for one in elsewhere(args, ask)]
+              for one in elsewhere(args, ask) if one["stats"]]
     lost = sum(map(drops_of, others))
     missed = sum(stats["missed"].get(action, 0) for stats in others for action in MISSED)
     if missed and not lost:

@@ -42,8 +42,8 @@ def show_maps(args, maps, out, empty):
                 one["capacity"],
                 one["members"],
                 short(one["memory"], 1024, "B"),
-                missed_of(one["stats"]),
-                drops_of(one["stats"]),
+                missed_of(one["stats"]) if one["stats"] else None,
+                drops_of(one["stats"]) if one["stats"] else None,
             ]
             for one, where in zip(maps, netns)
         ],

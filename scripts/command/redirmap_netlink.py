@@ -269,7 +269,8 @@ def map_of(data, at, end):
         "elsewhere": get("elsewhere", None if members is None else 0),
         "netns": get("netns"),
         "memory": get("memory"),
-        "stats": stats_of(found.get("stats", NO_STATS)),
+        # A kind of map may count something else, or nothing.
+        "stats": stats_of(found["stats"]) if "stats" in found else None,
     }
 
 

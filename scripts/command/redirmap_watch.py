@@ -28,6 +28,9 @@ def rates(before, after, seconds):
     """Yield each map or target with its rates per second."""
     nothing = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}}
     for key, one in after.items():
+        # This kind of map has no counters that the command knows.
+        if not one["stats"]:
+            continue
         old = before[key]["stats"] if key in before else nothing
         new = one["stats"]
         # The counters have restarted, because the entry was replaced.
