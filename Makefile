@@ -37,8 +37,8 @@ BUILD = build/$(KVER)
 
 all: modules
 
-# Kbuild writes objects next to the sources. Links to the sources give each kernel
-# its own folder of objects.
+# Kbuild writes objects next to the sources. Links to the sources give each
+# kernel its own folder of objects.
 modules:
 	@scripts/lab/build-module $(KVER) $(BUILD)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make install and make uninstall: below DESTDIR and nowhere else, all of it, and
-# no word that looks like a failure; into an image, and into this system. See also
-# host_install.sh, which has what a folder without a kernel can show.
+# make install and make uninstall: below DESTDIR and nowhere else, all of it,
+# and no word that looks like a failure; into an image, and into this system.
+# See also host_install.sh, which has what a folder without a kernel can show.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086,SC2115

@@ -4,8 +4,8 @@
 # make install and make uninstall below DESTDIR: files that they leave alone,
 # replace, record and remove, and their messages. No kernel is needed, and each
 # call starts a hundred processes. The emulator is slow at that, so this test
-# runs on its host, once for all kernels; cmd_install.sh has the cases that change
-# the system.
+# runs on its host, once for all kernels; cmd_install.sh has the cases that
+# change the system.
 #
 # The test works on a copy, in a mount namespace where nothing else is writable.
 

@@ -3,8 +3,8 @@
 #
 # Completion for redirmap(8), in bash.
 
-# _redirmap_ids MAP|TARGET [COLUMN] : print the ids of maps or targets, or another
-# column of the table that begins with this word.
+# _redirmap_ids MAP|TARGET [COLUMN] : print the ids of maps or targets, or
+# another column of the table that begins with this word.
 _redirmap_ids()
 {
 	local -a cells
@@ -58,7 +58,8 @@ _redirmap()
 	# These take numbers, for which there are no suggestions.
 	*/--count | */--since) words='' ;;
 	esac
-	# Not by compgen -W, which would run $(reboot), a valid name of a device.
+	# Not by compgen -W, which would run $(reboot), a valid name of a
+	# device.
 	read -rd '' -a offered <<< "$words"
 	COMPREPLY=()
 	for i in "${offered[@]}"; do

@@ -17,8 +17,9 @@ NATIVE = "xdpdrv"
 GENERIC = "attach the program in generic mode (xdpgeneric)"
 READY = "The device was not ready for XDP frames."
 
-# Drivers by the names that they report: see Documentation/drivers.rst. These announce
-# ndo_xdp_xmit only while they have an XDP program, or return these errnos without one.
+# Drivers by the names that they report: see Documentation/drivers.rst. These
+# announce ndo_xdp_xmit only while they have an XDP program, or return these
+# errnos without one.
 ANNOUNCE = {
     "bnxt_en", "ena", "fec", "funeth", "gve", "i40e", "ice", "igb", "igc", "ixgbe",
     "rvu_nicpf", "rvu_nicvf", "virtio_net", "vmxnet3",
@@ -32,8 +33,8 @@ WANT_PROGRAM = {
 WANT_CHANNELS = {errno.ENXIO: {"i40e", "mlx5_core"}}
 WANT_CARRIER = {errno.ENETDOWN: {"fsl_enetc", "fsl_enetc_vf", "igc"}}
 
-# Kinds of devices without ndo_xdp_xmit that are above another device, and the work of
-# the program if it redirects to that device instead.
+# Kinds of devices without ndo_xdp_xmit that are above another device, and the
+# work of the program if it redirects to that device instead.
 ABOVE = {
     "vlan": "let the program add the tag",
     "macvlan": None,
@@ -78,7 +79,8 @@ def peer_has_gro(network, link, there, peer):
     wanted = there.wanted(peer) if there else None
     if wanted is not None:
         return "rx-gro" in wanted
-    # The XDP features of a veth depend on its peer, unless the peer has more queues.
+    # The XDP features of a veth depend on its peer, unless the peer has more
+    # queues.
     features = network.xdp_features(link) or 0
     return bool(features & XDP_NDO_XMIT) if features & XDP_BASIC else None
 
@@ -261,7 +263,8 @@ def no_announcement(network, link, driver):
     features = network.xdp_features(link)
     if features is None:
         if driver in ANNOUNCE | {"mlx5_core"}:
-            # Before 6.3, a driver with ndo_xdp_xmit always gets frames of one buffer.
+            # Before 6.3, a driver with ndo_xdp_xmit always gets frames of one
+            # buffer.
             return Whole("This kernel redirects no frames of several buffers: lower the MTU of "
                          f"the ingress devices; or {GENERIC}.")
         return Whole(f"The driver {driver} has no ndo_xdp_xmit, or the frames had several "

@@ -123,7 +123,8 @@ def values(one, at=0):
         key, value = (ctypes.create_string_buffer(one[size]) for size in ("key_size",
                                                                           "value_size"))
         last = None
-        # Limited, because the walk of a hash that changes meanwhile may never end.
+        # Limited, because the walk of a hash that changes meanwhile may never
+        # end.
         for _ in range(one["max_entries"]):
             if libbpf.bpf_map_get_next_key(fd, last, key):
                 break

@@ -34,8 +34,9 @@ MISSED_TEXT = (
     "for the key, or use another action in the flags of bpf_redirect_map()."
 )
 
-# For frames that were too large, and that probably were not segmented yet. For most
-# of them, it is only known that they were longer than the MTU of their ingress.
+# For frames that were too large, and that probably were not segmented yet. For
+# most of them, it is only known that they were longer than the MTU of their
+# ingress.
 UNSEGMENTED = (
     "probably not segmented yet, because the length exceeds the MTU of the ingress device. "
     "Generic XDP sees packets that the sender leaves to the hardware to segment (TSO, GSO), and "
@@ -192,7 +193,8 @@ def losses(what, stats, since=None, before=None):
     for reason, packets in stats["drops"].items():
         within = None
         if since:
-            # Counters of a replaced entry restart; those of removed things do not.
+            # Counters of a replaced entry restart; those of removed things do
+            # not.
             anew = what["target"] is not None and before and shrank(before, stats)
             old = before if before and not anew else NOTHING
             within = {

@@ -49,7 +49,8 @@ class World:
                     self._hold(("program", number), "map", one["id"])
         for one in links.values():
             self._hold(("program", one["prog_id"]), "link", one["id"])
-            # A program that replaces a function of another program holds it as well.
+            # A program that replaces a function of another program holds it as
+            # well.
             replaces = programs.get(one["prog_id"], {}).get("type") == bpf.EXT
             if replaces and one["target_id"]:
                 self._hold(("program", one["target_id"]), "link", one["id"])
@@ -60,7 +61,8 @@ class World:
             for number, device in networks.xdp():
                 link = by_link.get((number, device["ifindex"]))
                 if link:
-                    # The link releases the device, and is reported with the program.
+                    # The link releases the device, and is reported with the
+                    # program.
                     link["device"] = device
                 else:
                     self._hold(("program", number), device)
@@ -81,7 +83,8 @@ class World:
                 self._hold(("program", number), device)
         if not self._unheld(bpf.XDP):
             return
-        # Values of device and CPU maps: the program follows the device or the size.
+        # Values of device and CPU maps: the program follows the device or the
+        # size.
         for one in self.objects["map"].values():
             if one["type"] in (bpf.DEVMAP, bpf.DEVMAP_HASH, bpf.CPUMAP) and one["value_size"] > 4:
                 for number in bpf.values(one, 4):

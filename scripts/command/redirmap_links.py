@@ -120,7 +120,8 @@ class Network:
         """fd: a descriptor of the namespace; None for the present one."""
         self.place = place
         self._sockets = []
-        # Numbers of generic netlink families by name; None if the kernel lacks one
+        # Numbers of generic netlink families by name; None if the kernel lacks
+        # one
         self._families = {}
         # Other networks, by the netns id that this namespace has for them
         self._others = {}

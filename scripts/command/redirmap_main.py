@@ -99,8 +99,8 @@ def all_of(args, family):
     for _ in range(TRIES):
         maps, targets = chosen_maps(args, family), chosen_targets(args, family)
         before, state = state, family.state()
-        # Otherwise a map or target that was removed meanwhile would be counted twice,
-        # or not at all.
+        # Otherwise a map or target that was removed meanwhile would be counted
+        # twice, or not at all.
         if all(before["gone"][name] == state["gone"][name]
                for name in ("packets", "bytes", "drops", "missed")):
             break

@@ -138,8 +138,8 @@ class Attributes:
         """The values of the attributes in a message, by name."""
         found = {name: [] for name in self._multi}
         known = self._known
-        # each_attribute() is inlined, and numbers are read without a function call,
-        # because a list of 10,000 maps spends most of its time here.
+        # each_attribute() is inlined, and numbers are read without a function
+        # call, because a list of 10,000 maps spends most of its time here.
         while at + 4 <= end:
             length, number = ATTRIBUTE.unpack_from(data, at)
             if length < 4:
@@ -386,7 +386,8 @@ class Netlink:
             if consistent:
                 break
             self.interrupted += 1
-        # After the last attempt the answer still has all objects that have stayed.
+        # After the last attempt the answer still has all objects that have
+        # stayed.
         return answer
 
     def find_family(self, name):

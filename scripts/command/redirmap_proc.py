@@ -142,7 +142,8 @@ class Machine:
         done = set()
         # The search finds further namespaces, which are mounted somewhere.
         while todo := [one for inode, one in self.mounts.items() if inode not in done]:
-            # Namespaces of processes come first, because their paths are shorter.
+            # Namespaces of processes come first, because their paths are
+            # shorter.
             for one in sorted(todo, key=lambda one: one.pid is None):
                 done.add(one.inode)
                 try:

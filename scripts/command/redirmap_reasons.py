@@ -88,9 +88,9 @@ REASONS = (
     ),
 )
 
-# Texts of driver_error by the last errno: see the table in Documentation/drivers.rst.
-# If the kind and the state of the device explain more, the text of redirmap_advice.py
-# is used instead.
+# Texts of driver_error by the last errno: see the table in
+# Documentation/drivers.rst. If the kind and the state of the device explain
+# more, the text of redirmap_advice.py is used instead.
 REFUSED = "The driver refused with an error."
 ERRORS = {
     "ENXIO": (

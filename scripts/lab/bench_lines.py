@@ -15,21 +15,22 @@ import collections
 import fnmatch
 import re
 
-# The functions of the kernel's devmap that process a frame, by the names that they
-# have if the compiler does not inline them, and all functions of the module.
+# The functions of the kernel's devmap that process a frame, by the names that
+# they have if the compiler does not inline them, and all functions of the
+# module.
 PART = ("dev_map_redirect", "dev_hash_map_redirect", "__dev_map_lookup_elem",
         "__dev_map_hash_lookup_elem", "dev_map_enqueue*", "dev_map_bpf_prog_run",
         "__xdp_enqueue", "bq_enqueue", "bq_xmit_all", "__dev_flush", "is_valid_dst",
         "get_upper_ifindexes", "xdpf_clone", "*[[]redirmap]")
-# The functions around them. Any other function (memcpy, pages for copies) belongs to
-# its caller.
+# The functions around them. Any other function (memcpy, pages for copies)
+# belongs to its caller.
 AROUND = ("*[[]bpf]", "*[[]veth]", "xdp_do_redirect*", "__xdp_do_redirect*",
           "xdp_do_flush", "xdp_test_run*", "bpf_test_run*", "bpf_prog_test_run_xdp",
           "asm_*", "do_softirq*", "__do_softirq", "handle_softirqs", "net_rx_action",
           "entry_*")
 
-# The functions of devmap that do not process frames. Only the instructions that they
-# execute themselves are counted.
+# The functions of devmap that do not process frames. Only the instructions that
+# they execute themselves are counted.
 SLOW = ("dev_map_*", "dev_hash_map_*", "__dev_map_*", "*[[]redirmap]")
 
 STORE, ATOMIC, STACK = 1, 2, 4

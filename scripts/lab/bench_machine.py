@@ -153,8 +153,8 @@ class Machine:
     def measure(self):
         """Measure, and check the results."""
         status, output = self.boot()
-        # Many emulated CPUs do not always boot on a busy host: the guest patches its
-        # code, and a CPU executes outdated code.
+        # Many emulated CPUs do not always boot on a busy host: the guest
+        # patches its code, and a CPU executes outdated code.
         for _ in range(BOOTS - 1 if self.cpus > 1 else 0):
             if output or status != 125:
                 break

@@ -267,7 +267,8 @@ def redirect(result):
         return ""
     lines = [f'"{title}" ' + " ".join("?" if y is None else f"{y:g}" for y in both)
              for title, both in figures.items()]
-    # A bar that is much higher than the others is cut off, with its value as a label.
+    # A bar that is much higher than the others is cut off, with its value as a
+    # label.
     heights = sorted(y for both in figures.values() for y in both if y)
     top = 2 * heights[len(heights) // 2]
     cut = [f"set label '{y:,.0f}' at {x + (i - 0.5) / 4},{top:g} center offset 0,0.6"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A small XDP switch: host 10.0.0.N is behind the device at key N of the map. The
- * program does not depend on redirmap.
+ * A small XDP switch: host 10.0.0.N is behind the device at key N of the map.
+ * The program does not depend on redirmap.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

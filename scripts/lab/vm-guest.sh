@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The guest's part of scripts/lab/vm: the scripts that run in the guest before and
-# after the command, and the initramfs that contains them. This file is sourced.
+# The guest's part of scripts/lab/vm: the scripts that run in the guest before
+# and after the command, and the initramfs that contains them. This file is
+# sourced.
 
-# The first stage runs in the initramfs: from the kernel's start to a root file system.
+# The first stage runs in the initramfs: from the kernel's start to a root file
+# system.
 stage1()
 {
 	cat << 'END'
@@ -42,7 +44,8 @@ mount --bind /new /plain
 
 cd /new || fail "no /new"
 mkdir -p dev proc sys run tmp "lib/modules/$RELEASE"
-# the kernel's modules, over the host's folder (which has the link to the headers)
+# the kernel's modules, over the host's folder (which has the link to the
+# headers)
 mount -t overlay -o "lowerdir=/lower$MODULES:/plain/lib/modules/$RELEASE,upperdir=/rw/mupper,workdir=/rw/mwork" \
 	overlay "/new/lib/modules/$RELEASE" || fail "no modules"
 mount --move /dev dev
@@ -111,7 +114,8 @@ port()
 	done
 }
 
-# end_all PID... : kill all processes except this one, the kernel's and the given ones
+# end_all PID... : kill all processes except this one, the kernel's and the
+# given ones
 end_all()
 {
 	for p in /proc/[0-9]*; do
@@ -136,12 +140,14 @@ if [ -n "$TTY" ]; then
 	status=$?
 	end_all
 else
-	# The output goes through a pipe, because a port can be opened only once, and
-	# processes of the command may open their stdout again (/dev/stderr).
+	# The output goes through a pipe, because a port can be opened only
+	# once, and processes of the command may open their stdout again
+	# (/dev/stderr).
 	$bb mkfifo $own/output
 	$bb cat $own/output > "$(port output)" &
 	output=$!
-	# The shell's own "Terminated" goes to the console, outside the brackets.
+	# The shell's own "Terminated" goes to the console, outside the
+	# brackets.
 	(exec $bb setsid bash $own/command < /dev/null > $own/output 2>&1)
 	status=$?
 	end_all "$output"

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the tests of make install share. $top has the sources and the module, $dest
-# is the folder that is installed into, $work is the test's own.
+# What the tests of make install share. $top has the sources and the module,
+# $dest is the folder that is installed into, $work is the test's own.
 
 # shellcheck disable=SC2034,SC2154
 

@@ -35,7 +35,8 @@ result()
 	fi
 }
 
-# pause SECONDS : without a process, which takes longer to start than most pauses
+# pause SECONDS : without a process, which takes longer to start than most
+# pauses
 exec {pause_fd}<> <(:)
 pause()
 {
@@ -56,7 +57,8 @@ interrupt()
 	done
 }
 
-# longer ROUNDS MOST : rounds of random operations; MOST with LONG=1 (scripts/lab/check)
+# longer ROUNDS MOST : rounds of random operations; MOST with LONG=1
+# (scripts/lab/check)
 longer()
 {
 	if [ "${REDIRMAP_LONG:-0}" = 0 ]; then
