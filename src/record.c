@@ -125,9 +125,9 @@ void rmap_record_end(struct record *record)
  * rmap_record_find() - the record of a map
  * @map: any map
  *
- * Context: inside an RCU read section, which keeps the record; or any, if the
- * caller keeps a claimed map.
- * Return: the record; NULL for a map that is not claimed.
+ * Context: inside an RCU read section, which keeps the record, and also the
+ * records of other maps in the same bucket.
+ * Return: the record; NULL for a map that is not claimed, or has no record.
  */
 struct record *rmap_record_find(const struct bpf_map *map)
 {
