@@ -13,6 +13,7 @@
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
@@ -128,6 +129,8 @@ static int report_target_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		       !report_dump_target(skb, cb, &target);
 		if (!full)
 			walk->next = ++id;
+		/* Targets of other namespaces fill no buffer. */
+		cond_resched();
 	}
 	return rmap_nl_dump_result(skb, full);
 }
