@@ -58,9 +58,8 @@ static void records_changed(void)
 
 /**
  * rmap_record_open() - begin the record of a map that is being claimed
- * @record: the record; its counters are set, and what keeps them when the map
- *	goes:
- *	@gone, with a reference, and @leaver; the rest is zeroed
+ * @record: the record; set are its counters and what keeps them when the map
+ *	goes, that is gone, with a reference, and leaver; the rest is zeroed
  * @map: the map
  * @kind: its kind
  *

@@ -45,9 +45,8 @@ enum target_free_state {
  * @free_state: whether @free_work is queued; under rmap_target_lock
  * @tn: the tables of @net
  * @net: the namespace that interns the target. A dead target may outlive @tn
- *	and
- *	@net: follow these pointers only where the target is known to be live,
- *	and compare them elsewhere
+ *	and @net: follow these pointers only where the target is known to be
+ *	live, and compare them elsewhere
  * @sibling: the device's next target, for another program; changed under
  *	rmap_target_lock
  * @shown: the value that lookups return, with counters, for a target that one

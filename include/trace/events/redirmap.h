@@ -34,7 +34,10 @@ DECLARE_EVENT_CLASS(redirmap_map,
 		  __entry->value_size, __entry->max_entries)
 );
 
-/* A map was claimed. It has no id yet. */
+/*
+ * A map was claimed, and has its record. A map that the module has allocated
+ * has no id yet; one that the kernel has allocated has, unless it was closed.
+ */
 DEFINE_EVENT(redirmap_map, redirmap_claim,
 	TP_PROTO(const struct bpf_map *map),
 	TP_ARGS(map)
