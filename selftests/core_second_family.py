@@ -400,7 +400,7 @@ def gone():
 refused("two kinds of one map type", "type=14", "File exists",
         "two kinds of maps have the type 14")
 refused("more netlink requests than there is room for", "requests=8",
-        "No space left on device", "too many netlink requests of map families")
+        "No space left on device", "map families have too many netlink requests")
 refused("a hook on a function that there is not", "hook=redirmap_nowhere",
         "Unknown symbol", "redirmap_nowhere() cannot be hooked: this kernel has no such function")
 refused("a hook on a function of a module", "hook=faulty_count_xmit",
