@@ -127,11 +127,17 @@ static void kind_free(struct bpf_map *map)
 /* A map has lost its last descriptor, or pin. Any context. */
 static void kind_unheld(struct bpf_map *map)
 {
-	const struct bpf_map_ops *stock = rmap_kind_find(map->map_type)->stock;
+	const struct kind *kind = rmap_kind_find(map->map_type);
+	struct record *record;
 
-	rmap_record_unheld(map);
-	if (stock->map_release_uref)
-		stock->map_release_uref(map);
+	rcu_read_lock();
+	record = kind->record ? kind->record(map) : rmap_record_find(map);
+	if (record)
+		rmap_record_unheld(record);
+	rcu_read_unlock();
+
+	if (kind->stock->map_release_uref)
+		kind->stock->map_release_uref(map);
 }
 
 /*

@@ -152,24 +152,18 @@ unsigned int rmap_record_generation(void)
 
 /**
  * rmap_record_unheld() - note that a map has lost its last descriptor or pin
- * @map: a claimed map, which may be closed next
+ * @record: the record of the map, which may be closed next
  *
- * Context: any.
+ * Context: any; the caller keeps the record.
  */
-void rmap_record_unheld(const struct bpf_map *map)
+void rmap_record_unheld(struct record *record)
 {
-	struct record *record;
 	unsigned long flags;
 
-	rcu_read_lock();
-	record = rmap_record_find(map);
-	if (record) {
-		raw_spin_lock_irqsave(&records_lock, flags);
-		if (list_empty(&record->unheld))
-			list_add_tail(&record->unheld, &records_unheld);
-		raw_spin_unlock_irqrestore(&records_lock, flags);
-	}
-	rcu_read_unlock();
+	raw_spin_lock_irqsave(&records_lock, flags);
+	if (list_empty(&record->unheld))
+		list_add_tail(&record->unheld, &records_unheld);
+	raw_spin_unlock_irqrestore(&records_lock, flags);
 }
 
 /*

@@ -53,7 +53,7 @@ void rmap_record_end(struct record *record);
 struct record *rmap_record_find(const struct bpf_map *map);
 struct record *rmap_record_next(struct record *at, u64 serial);
 unsigned int rmap_record_generation(void);
-void rmap_record_unheld(const struct bpf_map *map);
+void rmap_record_unheld(struct record *record);
 void rmap_record_find_closed(void);
 
 bool rmap_record_order(struct bpf_map *map, const struct kind *kind,
