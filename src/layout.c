@@ -7,8 +7,8 @@
  * so that scripts/lab/check-layout can compare them with the BTF of the kernel
  * that the module is built for.
  *
- * This file owns no data. It runs in insmod, in process context, before the
- * parts of the family whose table it compares.
+ * This file owns no data. It runs in insmod, in process context, before any
+ * other part of the module.
  */
 #include <linux/btf.h>
 #include <linux/fs.h>

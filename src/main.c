@@ -82,25 +82,32 @@ static void main_exit_first_families(unsigned int n)
 	}
 }
 
-/* Check the layouts of all families, and bring up their parts. */
-static int __init main_init_families(void)
+static int __init main_check_layouts(void)
 {
 	const struct family *family;
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; (family = rmap_kind_family(i)); i++) {
+	for (i = 0; !err && (family = rmap_kind_family(i)); i++)
 		if (family->layout)
 			err = rmap_layout_check(family->layout);
-		if (!err)
-			err = rmap_part_init_all(family->parts,
-						 family->n_parts);
-		if (err)
-			break;
-	}
-	if (err)
-		main_exit_first_families(i);
 	return err;
+}
+
+static int __init main_init_families(void)
+{
+	const struct family *family;
+	unsigned int i;
+	int err;
+
+	for (i = 0; (family = rmap_kind_family(i)); i++) {
+		err = rmap_part_init_all(family->parts, family->n_parts);
+		if (err) {
+			main_exit_first_families(i);
+			return err;
+		}
+	}
+	return 0;
 }
 
 static void main_exit_families(void)
@@ -111,6 +118,7 @@ static void main_exit_families(void)
 /* All parts of the module. Each part may use those in front of it. */
 static const struct part main_parts[] __refconst = {
 	{ main_check_kernel, NULL },
+	{ main_check_layouts, NULL },
 	{ rmap_kind_gone_init, rmap_kind_gone_exit },
 	{ rmap_kind_init, NULL },
 	{ main_init_families, main_exit_families },
