@@ -15,7 +15,9 @@
  * has allocated are freed here: in a work item of the kernel, or in bpf(2) when
  * creation fails after the claim.
  */
+#include <linux/align.h>
 #include <linux/bpf.h>
+#include <linux/cache.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/rcupdate.h>
@@ -203,7 +205,7 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 	if (!kind_has_ops(kind, map) || !try_module_get(THIS_MODULE))
 		return false;
 	if (!kind->record && !rmap_record_order(map, kind, kind_open)) {
-		pr_notice_ratelimited("a map (%s) stays the kernel's: too many are made at once, or a kernel thread makes it\n",
+		pr_notice_ratelimited("a map (%s) stays the kernel's: too many are created at once, or a kernel thread creates it\n",
 				      map->name);
 		module_put(THIS_MODULE);
 		return false;
@@ -256,8 +258,11 @@ int __init rmap_kind_init(void)
 				return -EEXIST;
 			}
 			kind->family = family;
-			if (!kind->record)
-				counters = max(counters, kind->counters);
+			if (kind->record)
+				continue;
+			WARN_ON_ONCE(!IS_ALIGNED(kind->counters,
+						 SMP_CACHE_BYTES));
+			counters = max(counters, kind->counters);
 		}
 	rmap_record_order_init(counters);
 	return 0;

@@ -2,8 +2,8 @@
 /*
  * Records: the list of claimed maps, with the part that each of them has.
  *
- * This file owns a list of all records in the order of their claims, that is of
- * their serial numbers, and a hash by the address of the map. A map that the
+ * This file owns a list of all records in the order in which they began, that
+ * is of their serial numbers, and a hash by the address of the map. A map that the
  * module allocates includes its record; record_order.c makes the records of
  * maps that the kernel allocates.
  *

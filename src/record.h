@@ -16,7 +16,7 @@ struct kind;
  *	leaves most of its packets to the stack
  * @map: the map
  * @kind: its kind
- * @serial: its number among all claimed maps, by their claims
+ * @serial: its number among all records, in the order in which they began
  * @listed: place among them
  * @hashed: the same by the map's address; NULL pointers while it is pending
  * @unheld: node in the list of maps that may be closed, or empty

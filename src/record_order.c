@@ -28,10 +28,12 @@
 #include "record.h"
 
 /*
- * The most orders at a time: as many tasks may be in BPF_MAP_CREATE at once,
- * and a program of type syscall may create as many maps in one run.
+ * The most orders at a time, and those of one task. A task has more than one
+ * order while it runs a program of type syscall, which may create many maps and
+ * may wait in between, for the memory of another process.
  */
 #define RECORD_ORDERS 128
+#define RECORD_ORDERS_TASK 32
 
 /* Where the counters are, behind the record: each CPU's in lines of its own. */
 #define RECORD_COUNTERS ALIGN(sizeof(struct record), SMP_CACHE_BYTES)
@@ -53,6 +55,7 @@ size_t rmap_record_memory(void)
 /**
  * struct record_order - a map whose record is to be made
  * @work: the work of the task that creates the map
+ * @task: that task, to count its orders; NULL for an order that is not taken
  * @map: the map; NULL when it has gone meanwhile. Changed under
  *	record_order_mutex, but for its first value
  * @kind: its kind
@@ -60,6 +63,7 @@ size_t rmap_record_memory(void)
  */
 struct record_order {
 	struct callback_head work;
+	struct task_struct *task;
 	struct bpf_map *map;
 	const struct kind *kind;
 	void (*open)(struct record *record, struct bpf_map *map,
@@ -75,16 +79,25 @@ static DEFINE_MUTEX(record_order_mutex);
 /* Preemption may be off. */
 static struct record_order *record_order_take(void)
 {
-	unsigned int i;
+	unsigned int i, own = 0;
 
 	for (i = 0; i < RECORD_ORDERS; i++)
-		if (!test_and_set_bit(i, record_orders_taken))
+		if (READ_ONCE(record_orders[i].task) == current)
+			own++;
+	if (own >= RECORD_ORDERS_TASK)
+		return NULL;
+
+	for (i = 0; i < RECORD_ORDERS; i++)
+		if (!test_and_set_bit(i, record_orders_taken)) {
+			WRITE_ONCE(record_orders[i].task, current);
 			return &record_orders[i];
+		}
 	return NULL;
 }
 
 static void record_order_give(struct record_order *order)
 {
+	WRITE_ONCE(order->task, NULL);
 	clear_bit_unlock(order - record_orders, record_orders_taken);
 }
 
