@@ -133,7 +133,7 @@ def _():
 def _():
     for space in ("map", "target"):
         equal(redirmap(command, "list", "--" + space, "4000000000"),
-              (1, "", f"redirmap: No {'claimed ' * (space == 'map')}{space} of this network "
+              (1, "", f"redirmap: No {'claimed ' * (space == 'map')}{space} in this network "
                       "namespace has this id (ENOENT)\n"))
     equal(redirmap(command, "list", "--map", "0"),
           (1, "", "redirmap: integer out of range (ERANGE)\n"))
@@ -162,7 +162,7 @@ def _():
     equal((status, err), (0, ""))
     assert "No claimed maps." in out and "No targets." in out, out
     equal(elsewhere(contained, "--all-netns"),
-          (4, "", "redirmap: Other network namespaces take CAP_NET_ADMIN in the initial user "
+          (4, "", "redirmap: Other network namespaces need CAP_NET_ADMIN in the initial user "
                   "namespace (EPERM)\n"))
 
 

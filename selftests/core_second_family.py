@@ -272,7 +272,8 @@ def come_and_go(kind):
         equal(len(maps()), MANY if kind == "claimed" else 0)
         payer.do("close")
         equal(becomes(lambda: refcnt() == 0, 6000), True)
-        equal(becomes(lambda: payer.do("rest") < before + SLACK, 6000), True)
+        assert becomes(lambda: payer.do("rest") < before + SLACK, 6000), \
+            (payer.do("rest") - before, SLACK, charged)
         return charged / MANY
     finally:
         payer.end()
@@ -300,7 +301,8 @@ def failed():
         before = payer.do("descriptors")
         payer.do("fail")
         equal(becomes(lambda: refcnt() == 0, 6000), True)
-        equal(becomes(lambda: payer.do("rest") < before + SLACK, 6000), True)
+        assert becomes(lambda: payer.do("rest") < before + SLACK, 6000), \
+            (payer.do("rest") - before, SLACK)
         equal(maps(), [])
     finally:
         payer.end()
