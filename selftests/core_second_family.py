@@ -6,6 +6,7 @@ listed, and freed, and have counters of their own shape, which outlive them;
 device maps are there as before."""
 import contextlib
 import errno
+import gc
 import json
 import os
 import pathlib
@@ -31,7 +32,7 @@ CGROUPS = "/sys/fs/cgroup"
 CGROUP = pathlib.Path(CGROUPS, "redirmap-second")
 # Each CPU has charged so much in advance, and processes are not of the same
 # size.
-SLACK = os.cpu_count() * 64 * 4096 + (1 << 20)
+SLACK = os.cpu_count() * 64 * 4096 + (2 << 20)
 
 in_a_net()
 
@@ -192,6 +193,8 @@ class Payer:
             os.close(self.tell)
             os.close(self.hear)
             status = 1
+            # A collection would write to, and so copy, the parent's heap.
+            gc.disable()
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (2 * MANY, 2 * MANY))
                 (CGROUP / "cgroup.procs").write_text(str(os.getpid()))
