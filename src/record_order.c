@@ -149,12 +149,12 @@ static void record_make(struct callback_head *work)
  * @open: begins the record: see rmap_record_open(); called in the task that
  *	creates the map
  *
- * It has the record, and is found, when bpf(2) returns to user space; or has
- * none, without memory.
+ * The map has its record, and is found, when bpf(2) returns to user space. If
+ * there is no memory then, the map never gets a record.
  *
- * Context: bpf(2) of who creates the map; preemption may be off.
- * Return: false when that is not possible: too many maps are being created, or
- * not by a task of user space.
+ * Context: bpf(2), in the task that creates the map; preemption may be off.
+ * Return: false when the map cannot get a record: too many maps wait for theirs,
+ * or the task never returns to user space.
  */
 bool rmap_record_order(struct bpf_map *map, const struct kind *kind,
 		       void (*open)(struct record *record, struct bpf_map *map,
@@ -227,7 +227,7 @@ void rmap_record_free(struct record *record)
 }
 
 /**
- * rmap_record_order_init() - say how large such records are
+ * rmap_record_order_init() - set the size of separate records
  * @counters: bytes for one CPU's counters of a map
  *
  * Context: insmod.

@@ -81,17 +81,17 @@ static __always_inline int egress_update_frame(struct xdp_buff *xdp,
  * rmap_egress_run() - run a program on frames
  * @prog: the program
  * @frames: the frames
- * @n: how many there are
- * @passed: gets those that it passes, in their order
- * @dropped: gets those that it drops, for the caller to free, and may be
- *	@frames; or NULL, and they are freed
- * @tx: the device that they leave by
- * @rx: the device that they have come by; NULL when each frame tells
- * @stats: this CPU's counters, for those that it drops
+ * @n: number of frames
+ * @passed: gets the frames that the program passes, in their order
+ * @dropped: gets the other frames, for the caller to free, and may be @frames;
+ *	if NULL, this function frees them
+ * @tx: the egress device
+ * @rx: the ingress; NULL when dev_rx of each frame is valid instead
+ * @stats: this CPU's counters, for the frames that the program drops
  *
  * Runs in NAPI, bottom halves off, per flush.
  *
- * Return: how many frames it passes.
+ * Return: number of frames that the program passes.
  */
 int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 		    int n, struct xdp_frame **passed,
