@@ -479,10 +479,6 @@ static int write_frames(struct cast *c, int n, int len)
 /*
  * A tap, whose driver runs native programs on frames of its own, or on packets,
  * as generic XDP, when it is set to block.
- *
- * INTENDED DIFFERENCE: a claimed map that native frames have gone through
- * learns by the first packet that there are packets, and does not know its
- * ingress.
  */
 TEST_F(exclude, tap_is_ingress)
 {

@@ -197,11 +197,8 @@ TEST_F(origin, broadcast_elsewhere)
 }
 
 /*
- * An entry that native XDP has used before.
- *
- * INTENDED DIFFERENCE: a claimed map learns by the first packet that generic
- * XDP uses the entry, too; that one's ingress it does not know. The namespace
- * is the target's then.
+ * An entry that native XDP has used before: the first packet of generic XDP has
+ * its true ingress, too.
  */
 TEST_F(origin, after_native)
 {
