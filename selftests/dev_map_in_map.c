@@ -8,16 +8,9 @@
  * made with a claimed template keeps the module, as long as it lives. All else
  * is the same for stock and claimed inner maps.
  */
-#include <linux/if_link.h>
 #include <pthread.h>
-#include <sched.h>
-#include <sys/syscall.h>
 
-#include "harness.h"
-#include "maplib.h"
-
-/* Pairs of veth: a0 and b0, a1 and b1. */
-static __u32 a[2], b[2];
+#include "inner_map.h"
 
 static __u32 map_id(int fd)
 {
@@ -25,93 +18,6 @@ static __u32 map_id(int fd)
 	__u32 len = sizeof(info);
 
 	return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
-}
-
-static int try_outer(enum bpf_map_type type, int template, const char *name,
-		     __u32 max_entries, __u32 key_size, __u32 flags)
-{
-	union bpf_attr attr = {
-		.map_type = type,
-		.key_size = key_size,
-		.value_size = 4,
-		.max_entries = max_entries,
-		.map_flags = flags,
-		.inner_map_fd = template,
-	};
-	int fd;
-
-	memcpy(attr.map_name, name, strnlen(name, sizeof(attr.map_name)));
-	fd = syscall(__NR_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
-	return fd < 0 ? -errno : fd;
-}
-
-/* The outer maps' names do not matter; so be them such as would be claimed. */
-static int make_outer(enum bpf_map_type type, int template)
-{
-	return try_outer(type, template, "rm_outer", 4, 4, 0);
-}
-
-FIXTURE(inner) {
-	int template;
-	int outer;
-	enum bpf_map_type other_type;
-};
-
-FIXTURE_VARIANT(inner) {
-	bool claimed;
-	enum bpf_map_type type;
-	enum bpf_map_type outer_type;
-};
-
-FIXTURE_VARIANT_ADD(inner, stock_array_in_array) {
-	false, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_ARRAY_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, stock_array_in_hash) {
-	false, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_HASH_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, stock_hash_in_array) {
-	false, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_ARRAY_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, stock_hash_in_hash) {
-	false, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_HASH_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, claimed_array_in_array) {
-	true, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_ARRAY_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, claimed_array_in_hash) {
-	true, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_HASH_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, claimed_hash_in_array) {
-	true, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_ARRAY_OF_MAPS,
-};
-
-FIXTURE_VARIANT_ADD(inner, claimed_hash_in_hash) {
-	true, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_HASH_OF_MAPS,
-};
-
-FIXTURE_SETUP(inner)
-{
-	ASSERT_TRUE(module_refs_become(base_refs));
-	self->other_type = BPF_MAP_TYPE_DEVMAP + BPF_MAP_TYPE_DEVMAP_HASH - variant->type;
-	self->template = make_map(variant->claimed, variant->type, 4);
-	ASSERT_LE(0, self->template);
-	ASSERT_EQ(base_refs + variant->claimed, module_refs());
-	self->outer = make_outer(variant->outer_type, self->template);
-	ASSERT_LE(0, self->outer);
-	/* The map, and its description in the outer map. */
-	ASSERT_EQ(base_refs + 2 * variant->claimed, module_refs());
-}
-
-FIXTURE_TEARDOWN(inner)
-{
-	close(self->outer);
-	close(self->template);
 }
 
 TEST_F(inner, matching)
@@ -223,11 +129,11 @@ TEST_F(inner, outer_goes_first)
 {
 	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
 	EXPECT_EQ(0, set_elem(self->outer, 1, self->template, BPF_ANY));
-	EXPECT_EQ(0, set_elem(self->template, 1, a[0], BPF_ANY));
+	EXPECT_EQ(0, set_elem(self->template, 1, devs[0], BPF_ANY));
 	close(self->outer);
 	self->outer = -1;
 	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
-	EXPECT_EQ(a[0], get_elem(self->template, 1));
+	EXPECT_EQ(devs[0], get_elem(self->template, 1));
 }
 
 TEST_F(inner, policy_changes_meanwhile)
@@ -286,182 +192,6 @@ TEST_F(inner, failing_creations)
 			TH_LOG("case %d: %d references, not %d", i, module_refs(), refs);
 		}
 	}
-}
-
-struct swap {
-	int outer;
-	int inner[2];
-	volatile bool *stop;
-	unsigned long done, failed;
-};
-
-static void *swap_inner(void *arg)
-{
-	struct swap *s = arg;
-	unsigned int state = 1;
-
-	/* At random: turns in order may come in step with the packets'. */
-	while (!*s->stop) {
-		s->failed += !!set_elem(s->outer, 0, s->inner[rand_r(&state) % 2], BPF_ANY);
-		s->done++;
-	}
-	return NULL;
-}
-
-static struct bpf_object *load_programs(int outer)
-{
-	struct bpf_object *obj = bpf_object__open(beside("map_in_map.bpf.o"));
-
-	if (!obj)
-		return NULL;
-	if (bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "outer"), outer) ||
-	    bpf_object__load(obj)) {
-		bpf_object__close(obj);
-		return NULL;
-	}
-	return obj;
-}
-
-static int program_fd(struct bpf_object *obj, const char *name)
-{
-	return bpf_program__fd(bpf_object__find_program_by_name(obj, name));
-}
-
-/* The program's return value for a packet. */
-static int run_once(int prog)
-{
-	char packet[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = packet,
-		.data_size_in = sizeof(packet),
-		.repeat = 1,
-	);
-	int err = bpf_prog_test_run_opts(prog, &opts);
-
-	return err ?: (int)opts.retval;
-}
-
-/* Packets that are really sent where the program redirects them. */
-static int run_live(int prog, int packets)
-{
-	/* A local experiment's Ethertype. */
-	char packet[64] = { [12] = 0x88, [13] = 0xb5 };
-	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = packet,
-		.data_size_in = sizeof(packet),
-		.repeat = packets,
-		.batch_size = 64,
-		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
-	);
-
-	return bpf_prog_test_run_opts(prog, &opts);
-}
-
-/* Packets that have come out of b0 or b1. */
-static unsigned long counted(struct bpf_object *obj, int i)
-{
-	int fd = bpf_map__fd(bpf_object__find_map_by_name(obj, "counts"));
-	__u64 n = 0;
-
-	bpf_map_lookup_elem(fd, &b[i], &n);
-	return n;
-}
-
-/* The same, since the last time. */
-static unsigned long arrived(struct bpf_object *obj, int i)
-{
-	int fd = bpf_map__fd(bpf_object__find_map_by_name(obj, "counts"));
-	unsigned long n = counted(obj, i);
-	__u64 zero = 0;
-
-	bpf_map_update_elem(fd, &b[i], &zero, BPF_ANY);
-	return n;
-}
-
-/* Wait for the last ones. */
-static void settle(void)
-{
-	usleep(100000);
-}
-
-TEST_F(inner, redirect)
-{
-	volatile bool stop = false;
-	struct swap s = { .outer = self->outer, .stop = &stop };
-	unsigned long sent = 0, got[2] = {};
-	struct bpf_object *obj;
-	pthread_t thread;
-	double end;
-	int i, prog;
-
-	for (i = 0; i < 2; i++) {
-		s.inner[i] = make_map(variant->claimed, variant->type, 4);
-		ASSERT_LE(0, s.inner[i]);
-		ASSERT_EQ(0, set_elem(s.inner[i], 1, a[i], BPF_ANY));
-	}
-	obj = load_programs(self->outer);
-	ASSERT_NE(NULL, obj);
-	prog = program_fd(obj, "redirect");
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, bpf_xdp_attach(b[i], program_fd(obj, "count"),
-					    XDP_FLAGS_DRV_MODE, NULL));
-
-	EXPECT_EQ(XDP_DROP, run_once(prog));
-	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
-	EXPECT_EQ(XDP_ABORTED, run_once(prog));
-	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(0, set_elem(self->outer, 0, s.inner[i], BPF_ANY));
-		EXPECT_EQ(XDP_REDIRECT, run_once(prog));
-		EXPECT_EQ(0, run_live(prog, 100));
-		settle();
-		EXPECT_EQ(i ? 0 : 100, arrived(obj, 0));
-		EXPECT_EQ(i ? 100 : 0, arrived(obj, 1));
-	}
-	/* Changes inside an inner map do not concern the outer one. */
-	EXPECT_EQ(0, del_elem(s.inner[1], 1));
-	EXPECT_EQ(XDP_ABORTED, run_once(prog));
-	EXPECT_EQ(0, set_elem(s.inner[1], 1, a[1], BPF_ANY));
-	EXPECT_EQ(XDP_REDIRECT, run_once(prog));
-
-	ASSERT_EQ(0, pthread_create(&thread, NULL, swap_inner, &s));
-	end = now() + 1;
-	/* A busy machine may take longer to use both maps. */
-	while (now() < end || !counted(obj, 0) || !counted(obj, 1)) {
-		/* Not more than fit into the veth's ring. */
-		EXPECT_EQ(0, run_live(prog, 128));
-		sent += 128;
-		sched_yield();
-	}
-	stop = true;
-	pthread_join(thread, NULL);
-	settle();
-	for (i = 0; i < 2; i++)
-		got[i] = arrived(obj, i);
-	EXPECT_EQ(0, s.failed);
-	EXPECT_LT(1, s.done);
-	EXPECT_LT(0, got[0]);
-	EXPECT_LT(0, got[1]);
-	EXPECT_GE(sent, got[0] + got[1]);
-	EXPECT_LE(sent / 2, got[0] + got[1]);
-	TH_LOG("%lu swaps; %lu packets sent, %lu and %lu arrived", s.done, sent, got[0], got[1]);
-
-	for (i = 0; i < 2; i++) {
-		bpf_xdp_attach(b[i], -1, XDP_FLAGS_DRV_MODE, NULL);
-		close(s.inner[i]);
-	}
-
-	/* The program alone keeps all of it. */
-	prog = dup(prog);
-	bpf_object__close(obj);
-	close(self->outer);
-	close(self->template);
-	self->outer = -1;
-	self->template = -1;
-	settle();
-	EXPECT_EQ(XDP_REDIRECT, run_once(prog));
-	EXPECT_LE(base_refs + 2 * variant->claimed, module_refs());
-	close(prog);
-	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
 struct maker {
@@ -545,19 +275,5 @@ TEST(other_templates)
 
 int main(int argc, char **argv)
 {
-	int i, ret;
-
-	ret = maps_begin();
-	if (ret)
-		return ret;
-	for (i = 0; i < 2; i++) {
-		if (!sh("ip link add a%d type veth peer name b%d", i, i) ||
-		    !sh("ip link set a%d up && ip link set b%d up", i, i)) {
-			printf("Bail out! cannot make devices\n");
-			return KSFT_FAIL;
-		}
-		a[i] = if_nametoindex(i ? "a1" : "a0");
-		b[i] = if_nametoindex(i ? "b1" : "b0");
-	}
-	return test_harness_run(argc, argv);
+	return maps_setup() ?: test_harness_run(argc, argv);
 }

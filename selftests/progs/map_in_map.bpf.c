@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs of dev_map_in_map.c: redirect by an inner map, and count what
- * comes.
+ * XDP programs of dev_map_in_map_redirect.c: redirect by an inner map, and count
+ * what comes.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
