@@ -31,72 +31,11 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
-#include "harness.h"
-#include "egresslib.h"
+#include "history.h"
 
-#define MAP_SIZE 8
 #define FRAMES 40
 /* Of which so many are queued, less than a bulk, when the sender waits. */
 #define QUEUED 10
-
-FIXTURE(history)
-{
-	struct env e;
-	struct bpf_link *links[2];
-	pthread_t thread;
-	bool inner;
-};
-
-FIXTURE_VARIANT(history)
-{
-	struct kind kind;
-};
-
-NATIVE_KINDS(history);
-
-/* Programs over a map of a kind, and an outer map for more of that kind. */
-static bool load_history(struct env *e, const struct kind *kind)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
-	int map = new_map(kind, MAP_SIZE);
-	int outer;
-
-	opts.inner_map_fd = map;
-	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 2, &opts);
-	if (!open_object(e, "history.bpf.o") || !use_map(e, "targets", map) ||
-	    !use_map(e, "outer", outer) || !load_object(e))
-		return false;
-	set_var(e, "nr_keys", 1);
-	return true;
-}
-
-static struct bpf_link *attach_trace(struct env *e, const char *name)
-{
-	return bpf_program__attach(bpf_object__find_program_by_name(e->obj, name));
-}
-
-FIXTURE_SETUP(history)
-{
-	struct env *e = &self->e;
-
-	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		SKIP(return, "needs two CPUs");
-	ASSERT_TRUE(module_refs_become(0));
-	ASSERT_TRUE(make_net(e));
-	ASSERT_TRUE(load_history(e, &variant->kind));
-	ASSERT_TRUE(make_target(e, "t0", "r0"));
-	ASSERT_TRUE(make_target(e, "t1", "r1"));
-	self->links[0] = attach_trace(e, "on_xmit");
-	self->links[1] = attach_trace(e, "on_redirect_err");
-	ASSERT_TRUE(self->links[0] && self->links[1]);
-}
-
-FIXTURE_TEARDOWN(history)
-{
-	bpf_link__destroy(self->links[0]);
-	bpf_link__destroy(self->links[1]);
-	EXPECT_TRUE(finish(&self->e));
-}
 
 /* --- while frames are queued ---------------------------------------------- */
 
@@ -145,32 +84,6 @@ static bool finish_send(FIXTURE_DATA(history) *self)
 		fprintf(stderr, "# sending: %ld%s\n", (long)err,
 			get_var(e, "waited_in_vain") ? ", waited in vain" : "");
 	return !err && !get_var(e, "waited_in_vain");
-}
-
-/* A frame is counted once, wherever it is; receivers may have gone since. */
-static __u64 accounted_for(struct env *e)
-{
-	volatile __u64 *count = global(e, "received");
-	__u64 sum = get_var(e, "not_found") + get_var(e, "dropped");
-	int i;
-
-	for (i = 0; i < DEVICES * QUEUES; i++)
-		sum += count[i];
-	return sum;
-}
-
-static bool all_accounted_for(struct env *e)
-{
-	int i;
-
-	for (i = 0; i < 300 && accounted_for(e) < get_var(e, "seen"); i++)
-		usleep(10000);
-	usleep(20000);
-	if (accounted_for(e) == get_var(e, "seen"))
-		return true;
-	fprintf(stderr, "# %llu frames sent, %llu accounted for\n", get_var(e, "seen"),
-		accounted_for(e));
-	return false;
 }
 
 /*
@@ -374,131 +287,6 @@ TEST_F(history, device_moves)
 	EXPECT_TRUE(all_accounted_for(&self->e));
 	/* where finish() does not find it */
 	EXPECT_TRUE(sh("nsenter -t 1 -n ip link del t0"));
-}
-
-/* --- all of that at random ------------------------------------------------ */
-
-static volatile bool stop;
-
-struct sender {
-	struct env *e;
-	int cpu;
-	__u64 sent;
-};
-
-static void *send_on_and_on(void *arg)
-{
-	struct sender *sender = arg;
-
-	run_on_cpu(sender->cpu);
-	while (!stop) {
-		if (!send_live(sender->e, "redirect", 50, 64))
-			sender->sent += 50;
-		/* the others want to get on, too */
-		usleep(1000);
-	}
-	return NULL;
-}
-
-/*
- * Frames from two CPUs, while entries are deleted and replaced and programs
- * come and go with them: each frame is received once, or counted as lost for a
- * reason.
- */
-TEST_F(history, no_frame_lost)
-{
-	static const char * const devs[] = { "t0", "t1" };
-	struct env *e = &self->e;
-	struct sender sender[2];
-	pthread_t thread[2];
-	int i, prog;
-	__u32 last = 0;
-
-	ASSERT_TRUE(put_prog(e, 0, "t0", NULL));
-	set_var(e, "nr_keys", 4);
-	stop = false;
-	for (i = 0; i < 2; i++) {
-		sender[i] = (struct sender){ .e = e, .cpu = i };
-		ASSERT_EQ(pthread_create(&thread[i], NULL, send_on_and_on, &sender[i]), 0);
-	}
-	for (i = 0; i < 300; i++) {
-		prog = i % 3 ? make_egress(i % 4 ? XDP_PASS : XDP_DROP) : -1;
-		if (prog >= 0)
-			last = prog_id(prog);
-		EXPECT_EQ(put_value(e->map, i % 4, if_nametoindex(devs[i / 3 % 2]), prog), 0);
-		close(prog);
-		if (i % 5 == 0)
-			del(e, (i + 2) % 4);
-		if (i % 16 == 0)
-			usleep(1000);
-	}
-	stop = true;
-	for (i = 0; i < 2; i++)
-		pthread_join(thread[i], NULL);
-	EXPECT_EQ(sender[0].sent + sender[1].sent, get_var(e, "seen"));
-	EXPECT_GT(received(e, "r0") + received(e, "r1"), 0);
-	EXPECT_TRUE(all_accounted_for(e));
-	for (i = 0; i < 4; i++)
-		del(e, i);
-	EXPECT_TRUE(prog_goes(last));
-}
-
-/*
- * Traffic up to the last moment of a map, and the module unloaded as soon as
- * the map has let go of it. The module's targets of devices go with it.
- */
-TEST_F(history, module_unloads)
-{
-	const char *ko = getenv("REDIRMAP_KO"), *claim = getenv("REDIRMAP_CLAIM");
-	struct env *e = &self->e;
-	char param[64];
-	int round, fd, i, pass;
-
-	if (!variant->kind.claimed)
-		SKIP(return, "the kernel's own maps have no module");
-	if (!ko || !claim)
-		SKIP(return, "run-tests says which module to load");
-	snprintf(param, sizeof(param), "claim=%s", claim);
-
-	for (round = 0; round < 5; round++) {
-		struct sender sender = { .e = e, .cpu = 1 };
-		pthread_t thread;
-
-		pass = make_egress(XDP_PASS);
-		ASSERT_EQ(put_value(e->map, 0, if_nametoindex("t0"), pass), 0);
-		ASSERT_EQ(put_value(e->map, 1, if_nametoindex("t1"), 0), 0);
-		close(pass);
-		set_var(e, "nr_keys", 2);
-		stop = false;
-		ASSERT_EQ(pthread_create(&thread, NULL, send_on_and_on, &sender), 0);
-		while (received(e, "r0") + received(e, "r1") < 100)
-			usleep(1000);
-		EXPECT_NE(syscall(SYS_delete_module, "redirmap", O_NONBLOCK), 0);
-		stop = true;
-		pthread_join(thread, NULL);
-		EXPECT_TRUE(all_accounted_for(e));
-
-		bpf_link__destroy(self->links[0]);
-		bpf_link__destroy(self->links[1]);
-		ASSERT_TRUE(attach(e, "r0", NULL, false));
-		ASSERT_TRUE(attach(e, "r1", NULL, false));
-		unload(e);
-		for (i = 0; i < 5000; i++) {
-			if (!syscall(SYS_delete_module, "redirmap", O_NONBLOCK))
-				break;
-			usleep(1000);
-		}
-		EXPECT_EQ(module_refs(), -1);
-		fd = open(ko, O_RDONLY | O_CLOEXEC);
-		EXPECT_EQ(syscall(SYS_finit_module, fd, param, 0), 0);
-		close(fd);
-
-		ASSERT_TRUE(load_history(e, &variant->kind));
-		ASSERT_TRUE(attach(e, "r0", "receive", false));
-		ASSERT_TRUE(attach(e, "r1", "receive", false));
-		self->links[0] = attach_trace(e, "on_xmit");
-		self->links[1] = attach_trace(e, "on_redirect_err");
-	}
 }
 
 /* --- keys ----------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for dev_history.c: a sender that waits in the middle of a poll,
+ * XDP programs for dev_history*.c: a sender that waits in the middle of a poll,
  * with frames queued, until the test has done something; and counts of what
  * becomes of frames that are not received.
  */
