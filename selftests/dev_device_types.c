@@ -3,23 +3,13 @@
  * Devices of all sorts that frames are redirected to, and from: drivers differ
  * in where they run XDP, in how they transmit, and in what they do with the
  * frames' memory. Each frame has to arrive once, with all its bytes.
- *
- * Frames that come in on g1 are redirected to key 0, in turn by an array and by
- * a hash. In native XDP it is the driver that redirects, in generic XDP it is
- * core.
  */
 #define _GNU_SOURCE
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
 
 #include "harness.h"
-#include "niclib.h"
-#include "sinklib.h"
-#include "testlib.h"
-#include "xdplib.h"
-
-#define FRAMES 100
-#define LEN NUMBERED_LEN
+#include "sinks.h"
 
 FIXTURE(devices)
 {
@@ -33,27 +23,6 @@ FIXTURE_VARIANT(devices)
 };
 
 MODE_KINDS(devices);
-
-/* A veth whose peer hands what it gets to its stack, and so to the sink. */
-static bool make_sink(struct env *e, struct sink *sink, const char *dev, const char *peer)
-{
-	return make_veth(dev, peer, "") && attach(e, peer, "pass", e->generic) &&
-	       sink_open(sink, peer);
-}
-
-static bool start(struct env *e, const struct kind *kind)
-{
-	if ((!kind->generic && !make_veth("g0", "g1", "")) ||
-	    !open_object(e, "redirect.bpf.o") ||
-	    !use_map(e, "targets", make_map(kind->claimed, BPF_MAP_TYPE_DEVMAP, 8)) ||
-	    !use_map(e, "targets_too", make_map(kind->claimed, BPF_MAP_TYPE_DEVMAP_HASH, 8)) ||
-	    !load_object(e))
-		return false;
-	set_var(e, "nr_keys", 1);
-	set_var(e, "flags", XDP_DROP);
-	/* finish() sees to it that all frames are freed */
-	return attach(e, "g1", "redirect_both", kind->generic) && trace_start(e);
-}
 
 FIXTURE_SETUP(devices)
 {
@@ -74,13 +43,6 @@ FIXTURE_TEARDOWN(devices)
 	sink_close(&self->r1);
 	sink_close(&self->r2);
 	EXPECT_TRUE(finish(&self->e));
-}
-
-/* Frames that are sent on a device arrive at a sink. */
-static bool arrive(struct env *e, const char *dev, struct sink *sink)
-{
-	sink_expect(sink, 0, FRAMES, LEN);
-	return !send_numbered(e, dev, 0, FRAMES) && sink_ok(sink);
 }
 
 /* Through g1 to a device, and so to a sink. */
@@ -390,118 +352,6 @@ TEST_F(devices, no_ndo_xdp_xmit)
 		}
 	}
 	sink_close(&lo);
-}
-
-/*
- * A driver of hardware, with rings, and pages that it gets back when the other
- * side is done with them: nic0 and nic1 are joined by a cable.
- */
-FIXTURE(nics)
-{
-	struct env e;
-	struct nics nics;
-	struct sink r0, nic1;
-};
-
-FIXTURE_VARIANT(nics)
-{
-	struct kind kind;
-};
-
-MODE_KINDS(nics);
-
-FIXTURE_SETUP(nics)
-{
-	struct env *e = &self->e;
-
-	e->generic = variant->kind.generic;
-	ASSERT_TRUE(module_refs_become(0));
-	ASSERT_TRUE(make_net(e));
-	if (!fetch_nics(&self->nics))
-		SKIP(return, NO_NICS);
-	ASSERT_TRUE(start(e, &variant->kind));
-	/* A driver that goes frees what it has; one that stays may wait. */
-	e->tracing = self->nics.loaded;
-	ASSERT_TRUE(make_sink(e, &self->r0, "t0", "r0"));
-	ASSERT_TRUE(attach(e, "nic1", "pass", e->generic));
-	ASSERT_TRUE(sink_open(&self->nic1, "nic1"));
-}
-
-FIXTURE_TEARDOWN(nics)
-{
-	sink_close(&self->r0);
-	sink_close(&self->nic1);
-	/* with the device in the map */
-	EXPECT_TRUE(return_nics(&self->nics));
-	EXPECT_TRUE(finish(&self->e));
-}
-
-/*
- * As arrive(), but some at a time, and once more if need be: a cable loses what
- * comes while the other side has no buffers, as when it is set up anew.
- */
-static bool cross(struct env *e, const char *dev, struct sink *sink)
-{
-	int try, nr;
-	bool ok;
-
-	for (try = 0; try < 3; try++) {
-		for (nr = 0, ok = true; nr < FRAMES && ok; nr += 25) {
-			sink_expect(sink, nr, 25, LEN);
-			ok = !send_numbered(e, dev, nr, 25) && sink_ok(sink);
-		}
-		if (ok)
-			return true;
-	}
-	return false;
-}
-
-/* Natively it takes frames while it has a program: that brings the queues. */
-TEST_F(nics, target)
-{
-	struct env *e = &self->e;
-	int round;
-
-	ASSERT_TRUE(put_all(e, 0, "nic0"));
-	for (round = 0; round < 2; round++) {
-		if (e->generic) {
-			EXPECT_TRUE(cross(e, "g0", &self->nic1));
-		} else {
-			ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
-			EXPECT_TRUE(sink_ok(&self->nic1));
-		}
-		ASSERT_TRUE(attach(e, "nic0", "pass", e->generic));
-		EXPECT_TRUE(cross(e, "g0", &self->nic1));
-		ASSERT_TRUE(attach(e, "nic0", NULL, e->generic));
-	}
-}
-
-TEST_F(nics, broadcast)
-{
-	struct env *e = &self->e;
-
-	ASSERT_TRUE(attach(e, "nic0", "pass", e->generic));
-	ASSERT_TRUE(put_all(e, 0, "nic0"));
-	EXPECT_TRUE(cross(e, "g0", &self->nic1));
-	ASSERT_TRUE(put_all(e, 1, "t0"));
-	set_var(e, "flags", BPF_F_BROADCAST);
-	sink_expect(&self->r0, 0, FRAMES, LEN);
-	EXPECT_TRUE(arrive(e, "g0", &self->nic1));
-	EXPECT_TRUE(sink_ok(&self->r0));
-}
-
-TEST_F(nics, ingress)
-{
-	struct env *e = &self->e;
-
-	ASSERT_TRUE(attach(e, "nic0", "redirect_both", e->generic));
-	ASSERT_TRUE(put_all(e, 0, "t0"));
-	EXPECT_TRUE(cross(e, "nic1", &self->r0));
-	EXPECT_TRUE(sink_ok(&self->nic1));
-
-	/* and back to where they come from */
-	ASSERT_TRUE(put_all(e, 0, "nic0"));
-	EXPECT_TRUE(cross(e, "nic1", &self->nic1));
 }
 
 int main(int argc, char **argv)

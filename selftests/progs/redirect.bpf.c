@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for dev_redirect*.c, dev_device_types.c and dev_device_events.c:
- * senders that redirect through the map "targets", which the test puts in its
- * place, and receivers that count.
+ * XDP programs for dev_redirect*.c and dev_device_*.c: senders that redirect
+ * through the map "targets", which the test puts in its place, and receivers
+ * that count.
  *
  * The test sets the variables here before it lets frames run. Its frames are
  * known by their source address; the system's own are left alone.
@@ -12,8 +12,7 @@
 struct devmap targets SEC(".maps");
 
 /*
- * A second map, which dev_device_types.c and dev_device_events.c put beside it
- * to test both at once.
+ * A second map, which dev_device_*.c put beside it to test both at once.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
