@@ -36,7 +36,7 @@ bool is_faulty_peer(const char *dev);
  */
 bool faulty_begin(struct cast *c, const struct kind *kind, int n);
 
-/* Tells a device what to do: see modules/faulty_dev.c. */
+/* Tells a device what to do: see modules/faulty_knobs.c. */
 bool turn(const char *dev, const char *knob, int value);
 
 /* The value of a file of a device's; -1 if it cannot be read. */

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FAULTY_DEV_H
+#define FAULTY_DEV_H
+
+#include <linux/netdevice.h>
+#include <net/xdp.h>
+
+enum faulty_knob {
+	TAKE,
+	ROOM,
+	ERROR,
+	STOPPED,
+	HOLD,
+	HEADROOM,
+	LINEAR,
+	MEMALLOC,
+	CROSSED,
+	WANTS,
+	FEATURE,
+	PROVOKE,
+	SPOIL,
+	CALLS,
+	FLUSHES,
+	WAITING,
+	PAUSE,
+	PAUSED,
+	NO_MEMORY,
+	NO_NDO,
+	KNOBS,
+};
+
+/**
+ * struct faulty - a device
+ * @dev: itself
+ * @knob: what was written to its files
+ * @check: what it knows of the frames that it was given
+ * @lock: protects @frames, @nr_frames and the room that is left
+ * @frames: XDP frames that it holds
+ * @nr_frames: how many
+ * @packets: packets that it holds, or that its program is to get
+ * @prog: the program of native XDP
+ * @napi: runs it
+ * @rxq: where its frames come from
+ * @pool: their pages
+ * @buffs: the frames of a poll
+ */
+struct faulty {
+	struct net_device *dev;
+	int knob[KNOBS];
+	struct faulty_check *check;
+	spinlock_t lock; /* @frames, @nr_frames, room */
+	struct xdp_frame **frames;
+	int nr_frames;
+	struct sk_buff_head packets;
+	struct bpf_prog __rcu *prog;
+	struct napi_struct napi;
+	struct xdp_rxq_info rxq;
+	struct page_pool *pool;
+	struct xdp_buff buffs[NAPI_POLL_WEIGHT];
+};
+
+void faulty_swap_ops(struct faulty *f, int val);
+void faulty_receive_held(struct faulty *f);
+
+extern const struct attribute_group faulty_group;
+
+#endif /* FAULTY_DEV_H */

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Files below faulty/ in the sysfs directory of a device say what it does from
+ * then on:
+ *
+ * take		so many frames of a call of ndo_xdp_xmit() it takes at most
+ * room		so many frames and packets it takes until it is full; -1: any
+ *		number. Then it takes no frames, and is busy for packets
+ * error	the errno that ndo_xdp_xmit() returns, having taken nothing
+ * stopped	its transmit queue is
+ * hold		it keeps what it takes; written 0, it receives that: frames that
+ *		have a program in bulks of up to 64
+ * headroom	bytes in front of what a program of native XDP gets
+ * linear	so many bytes, at most, of what it gets are not in fragments
+ * memalloc	fragments are said to be from the reserves of memory
+ * crossed	frames that it was offered of which more than one page would have
+ *		to be mapped, though they are not longer than one
+ * wants	bytes of headroom that frames must have that it is to send
+ * feature	it announces ndo_xdp_xmit(), with fragments (where devices do: 6.3)
+ * no_ndo	it has no ndo_xdp_xmit() any more: 1, without an event; 3, with one. It
+ *		has it again: 0, without; 2, with one
+ * provoke	it looks at a call that breaks an assertion, by its number: see
+ *		faulty_provoke.c
+ * spoil	frames that it refuses it changes first, as virtio_net does; it does
+ *		so unless 0 is written
+ * calls	how often ndo_xdp_xmit() was called
+ * flushes	how often that was with XDP_XMIT_FLUSH
+ * waiting	frames that it has taken since; for the next one a NIC would let
+ *		them wait
+ * pause	a poll stops before the frame of this number, until 0 is written
+ * paused	it does
+ * no_memory	no page can be had while its program of native XDP runs, and
+ *		what that has redirected is sent: see hoard.c. Only while one
+ *		CPU is online
+ */
+#include <linux/device.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched/signal.h>
+#include <net/xdp.h>
+
+#include "faulty_check.h"
+#include "faulty_dev.h"
+#include "hoard.h"
+
+/* A file was written. Under RTNL. */
+static void faulty_turned(struct faulty *f, enum faulty_knob knob)
+{
+	switch (knob) {
+	case STOPPED:
+		if (f->knob[STOPPED])
+			netif_stop_queue(f->dev);
+		else
+			netif_wake_queue(f->dev);
+		break;
+	case HOLD:
+		if (!f->knob[HOLD] && netif_running(f->dev))
+			faulty_receive_held(f);
+		break;
+#ifdef HAVE_XDP_FEATURES
+	case FEATURE:
+		if (f->knob[FEATURE])
+			xdp_features_set_redirect_target(f->dev, true);
+		else
+			xdp_features_clear_redirect_target(f->dev);
+		break;
+#endif
+	case NO_NDO:
+		faulty_swap_ops(f, f->knob[NO_NDO]);
+		netdev_state_change(f->dev);
+		break;
+	default:
+		break;
+	}
+}
+
+static enum faulty_knob knob_of(struct device_attribute *attr)
+{
+	return (long)container_of(attr, struct dev_ext_attribute, attr)->var;
+}
+
+static ssize_t knob_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	struct faulty *f = netdev_priv(to_net_dev(dev));
+
+	return sysfs_emit(buf, "%d\n", f->knob[knob_of(attr)]);
+}
+
+static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
+			  const char *buf, size_t len)
+{
+	struct faulty *f = netdev_priv(to_net_dev(dev));
+	int err, val;
+
+	err = kstrtoint(buf, 0, &val);
+	if (err)
+		return err;
+	if (knob_of(attr) == NO_MEMORY && val && !hoard_possible())
+		return -EBUSY;
+	/* The poll that it ends may have been begun under RTNL. */
+	if (knob_of(attr) == PAUSE) {
+		WRITE_ONCE(f->knob[PAUSE], val);
+		return len;
+	}
+	if (knob_of(attr) == NO_NDO && !(val & 2)) {
+		faulty_swap_ops(f, val);
+		return len;
+	}
+	if (knob_of(attr) == PROVOKE)
+		return faulty_provoke(f->check, val) ?: len;
+	/* Unregistration waits for this, under RTNL. */
+	if (!rtnl_trylock())
+		return restart_syscall();
+	WRITE_ONCE(f->knob[knob_of(attr)], val);
+	faulty_turned(f, knob_of(attr));
+	rtnl_unlock();
+	return len;
+}
+
+#define KNOB(_name, _nr)						\
+	static struct dev_ext_attribute knob_##_name = {		\
+		__ATTR(_name, 0644, knob_show, knob_store), (void *)_nr	\
+	}
+
+KNOB(take, TAKE);
+KNOB(room, ROOM);
+KNOB(error, ERROR);
+KNOB(stopped, STOPPED);
+KNOB(hold, HOLD);
+KNOB(headroom, HEADROOM);
+KNOB(linear, LINEAR);
+KNOB(memalloc, MEMALLOC);
+KNOB(crossed, CROSSED);
+KNOB(spoil, SPOIL);
+KNOB(calls, CALLS);
+KNOB(flushes, FLUSHES);
+KNOB(waiting, WAITING);
+KNOB(pause, PAUSE);
+KNOB(paused, PAUSED);
+KNOB(wants, WANTS);
+KNOB(provoke, PROVOKE);
+KNOB(no_memory, NO_MEMORY);
+KNOB(no_ndo, NO_NDO);
+#ifdef HAVE_XDP_FEATURES
+KNOB(feature, FEATURE);
+#endif
+
+static struct attribute *faulty_attrs[] = {
+	&knob_take.attr.attr,
+	&knob_room.attr.attr,
+	&knob_error.attr.attr,
+	&knob_stopped.attr.attr,
+	&knob_hold.attr.attr,
+	&knob_headroom.attr.attr,
+	&knob_linear.attr.attr,
+	&knob_memalloc.attr.attr,
+	&knob_crossed.attr.attr,
+	&knob_spoil.attr.attr,
+	&knob_calls.attr.attr,
+	&knob_flushes.attr.attr,
+	&knob_waiting.attr.attr,
+	&knob_pause.attr.attr,
+	&knob_paused.attr.attr,
+	&knob_wants.attr.attr,
+	&knob_provoke.attr.attr,
+	&knob_no_memory.attr.attr,
+	&knob_no_ndo.attr.attr,
+#ifdef HAVE_XDP_FEATURES
+	&knob_feature.attr.attr,
+#endif
+	NULL
+};
+
+const struct attribute_group faulty_group = {
+	.name = "faulty",
+	.attrs = faulty_attrs,
+};
