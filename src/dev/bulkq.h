@@ -3,6 +3,7 @@
 #define REDIRMAP_BULKQ_H
 
 #include <linux/list.h>
+#include <linux/spinlock.h>
 
 #include "dev_layout.h"
 #include "stats.h"
@@ -56,7 +57,7 @@ struct bulkq_stock {
  * @map: the map, whose memory cgroup is charged
  *
  * All of it is cold: no packet reads it, and few updates do. Members change
- * under bulkq_lock; @stock.count is read without the lock as well.
+ * under rmap_bulkq_lock; @stock.count is read without the lock as well.
  */
 struct bulkq_reserve {
 	struct bulkq_stock stock;
@@ -72,6 +73,26 @@ struct bulkq_reserve {
 	struct list_head place;
 	const struct bpf_map *map;
 };
+
+/*
+ * Guards all reserves, and the lists and flags of bulkq_reserve.c. Raw, because
+ * maps are claimed with preemption off.
+ */
+extern raw_spinlock_t rmap_bulkq_lock;
+
+/**
+ * bulkq_wants() - how many sets a reserve wants
+ * @reserve: the reserve
+ *
+ * Context: under rmap_bulkq_lock.
+ * Return: number of sets.
+ */
+static inline unsigned int bulkq_wants(const struct bulkq_reserve *reserve)
+{
+	lockdep_assert_held(&rmap_bulkq_lock);
+
+	return reserve->idle ? 0 : reserve->ahead + reserve->groups;
+}
 
 /**
  * bulkq_cpu() - a CPU's bulk queue of a port
@@ -171,6 +192,9 @@ void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count);
 size_t rmap_bulkq_reserve_memory(const struct bulkq_reserve *reserve);
 struct xdp_dev_bulk_queue __percpu *
 rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp);
+
+void rmap_bulkq_settle(struct bulkq_reserve *reserve);
+void rmap_bulkq_shrink(struct bulkq_reserve *reserve);
 
 void rmap_bulkq_stock_push(struct bulkq_stock *stock,
 			   struct xdp_dev_bulk_queue __percpu *bulkq);

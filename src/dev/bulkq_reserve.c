@@ -24,28 +24,27 @@
  *		 it has at least half of that, unless there was no memory. After
  *		 a second a work item looks at it again.
  *
- * bulkq_settle() alone establishes stock.count == wants. A batch calls it
- * before each of its chunks, and a work item calls it, which an update queues
- * when it finds its map's reserve low. The work item begins with that map, and
- * goes on with new maps in the order of their claims, because a task that fills
- * one map often fills others next. It settles only a few reserves, however many
- * there are. So a map that is never filled costs nothing, unless another map's
- * reserve becomes low meanwhile, and then only for a second. After that its
- * reserve is again that of a new map, at the end of the list, and the first
- * update finds it as well prepared as if the guess had not been made.
+ * rmap_bulkq_settle() in bulkq_settle.c alone establishes stock.count == wants.
+ * A batch calls it before each of its chunks, and a work item calls it, which
+ * an update queues when it finds its map's reserve low. The work item begins
+ * with that map, and goes on with new maps in the order of their claims,
+ * because a task that fills one map often fills others next. It settles only a
+ * few reserves, however many there are. So a map that is never filled costs
+ * nothing, unless another map's reserve becomes low meanwhile, and then only
+ * for a second. After that its reserve is again that of a new map, at the end
+ * of the list, and the first update finds it as well prepared as if the guess
+ * had not been made.
  *
  * When the reserve is empty, an update allocates without sleeping. When that
  * fails, it takes from the pool: see bulkq_stock.c.
  *
  * Updates take sets in bpf(2), inside an RCU read section; maps are claimed
- * with preemption off; everything else runs in process context. bulkq_lock
+ * with preemption off; everything else runs in process context. rmap_bulkq_lock
  * guards all reserves, and bulkq_settle_mutex keeps the reserve that is being
  * settled from being freed.
  */
 #include <linux/jiffies.h>
-#include <linux/memcontrol.h>
 #include <linux/mutex.h>
-#include <linux/sched/mm.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
@@ -63,12 +62,6 @@
 
 /* Time within which a map gets its memory cgroup after its id, in jiffies. */
 #define BULKQ_MEMCG_TIME 2
-
-/*
- * Guards all reserves, both lists, bulkq_settled_now and bulkq_some_low. Raw,
- * because maps are claimed with preemption off.
- */
-static DEFINE_RAW_SPINLOCK(bulkq_lock);
 
 /* See above. */
 static LIST_HEAD(bulkq_due);
@@ -93,78 +86,6 @@ static void bulkq_look_at_filled(struct work_struct *work);
 static DECLARE_DELAYED_WORK(bulkq_due_work, bulkq_settle_due);
 static DECLARE_DELAYED_WORK(bulkq_filled_work, bulkq_look_at_filled);
 
-static unsigned int bulkq_wants(const struct bulkq_reserve *reserve)
-{
-	lockdep_assert_held(&bulkq_lock);
-
-	return reserve->idle ? 0 : reserve->ahead + reserve->groups;
-}
-
-/* How many sets a reserve lacks; negative when it has too many. */
-static int bulkq_lacks(const struct bulkq_reserve *reserve)
-{
-	return bulkq_wants(reserve) - reserve->stock.count;
-}
-
-/* Take one set out of a reserve that has too many; NULL if it has not. */
-static struct xdp_dev_bulk_queue __percpu *
-bulkq_surplus(struct bulkq_reserve *reserve)
-{
-	struct xdp_dev_bulk_queue __percpu *bulkq = NULL;
-
-	raw_spin_lock(&bulkq_lock);
-	if (bulkq_lacks(reserve) < 0)
-		bulkq = rmap_bulkq_stock_pop(&reserve->stock);
-	raw_spin_unlock(&bulkq_lock);
-	return bulkq;
-}
-
-/* Add one set to a reserve that lacks one; false if none is added. */
-static bool bulkq_add(struct bulkq_reserve *reserve, gfp_t gfp)
-{
-	struct xdp_dev_bulk_queue __percpu *bulkq = NULL;
-	bool lacks;
-
-	raw_spin_lock(&bulkq_lock);
-	lacks = bulkq_lacks(reserve) > 0;
-	raw_spin_unlock(&bulkq_lock);
-	if (lacks)
-		bulkq = rmap_bulkq_alloc(gfp);
-
-	raw_spin_lock(&bulkq_lock);
-	if (bulkq)
-		rmap_bulkq_stock_push(&reserve->stock, bulkq);
-	reserve->starved = lacks && !bulkq;
-	raw_spin_unlock(&bulkq_lock);
-	return bulkq;
-}
-
-/*
- * Fill or shrink a reserve to what it wants; no other function does. Process
- * context, sleeps; the caller keeps the map. Two tasks may settle the same
- * reserve at the same time.
- */
-static void bulkq_settle(struct bulkq_reserve *reserve)
-{
-	gfp_t gfp = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN;
-	struct mem_cgroup *memcg, *old_memcg = NULL;
-	struct xdp_dev_bulk_queue __percpu *bulkq;
-
-	memcg = compat_map_memcg_get(reserve->map);
-	if (memcg) {
-		old_memcg = set_active_memcg(memcg);
-		gfp |= __GFP_ACCOUNT;
-	}
-	while (bulkq_add(reserve, gfp))
-		;
-	if (memcg) {
-		set_active_memcg(old_memcg);
-		mem_cgroup_put(memcg);
-	}
-	while ((bulkq = bulkq_surplus(reserve)))
-		rmap_bulkq_free(bulkq);
-}
-
 /*
  * May a reserve be filled? A map gets its id after it was claimed, and right
  * after that its memory cgroup, if it gets one. A map that is closed loses its
@@ -172,7 +93,7 @@ static void bulkq_settle(struct bulkq_reserve *reserve)
  */
 static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 {
-	lockdep_assert_held(&bulkq_lock);
+	lockdep_assert_held(&rmap_bulkq_lock);
 
 	if (!READ_ONCE(reserve->map->id))
 		return false;
@@ -206,7 +127,7 @@ static struct bulkq_reserve *bulkq_pick_due(bool *again)
 
 	lockdep_assert_held(&bulkq_settle_mutex);
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	list_for_each_entry_safe(reserve, next, &bulkq_due, place) {
 		if (!looks--)
 			break;
@@ -226,7 +147,7 @@ static struct bulkq_reserve *bulkq_pick_due(bool *again)
 		break;
 	}
 	reserve = bulkq_settled_now;
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 	return reserve;
 }
 
@@ -237,7 +158,7 @@ static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 
 	lockdep_assert_held(&bulkq_settle_mutex);
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	reserve = list_first_entry_or_null(list, struct bulkq_reserve, place);
 	if (reserve &&
 	    time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME)) {
@@ -245,7 +166,7 @@ static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 		reserve->ahead = 0;
 	}
 	bulkq_settled_now = reserve;
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 	return reserve;
 }
 
@@ -256,9 +177,9 @@ static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 
 	lockdep_assert_held(&bulkq_settle_mutex);
 
-	bulkq_settle(reserve);
+	rmap_bulkq_settle(reserve);
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	bulkq_settled_now = NULL;
 	filled = bulkq_wants(reserve) || reserve->stock.count;
 	/* A reserve that is low again is in front of bulkq_due already. */
@@ -268,7 +189,7 @@ static void bulkq_settle_picked(struct bulkq_reserve *reserve)
 		list_move_tail(&reserve->place, &bulkq_due);
 	else if (!reserve->low)
 		list_del_init(&reserve->place);
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 	if (filled)
 		queue_delayed_work(system_highpri_wq, &bulkq_filled_work,
 				   BULKQ_AHEAD_TIME);
@@ -280,12 +201,12 @@ static bool bulkq_still_low(void)
 	const struct bulkq_reserve *first;
 	bool low;
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	first = list_first_entry_or_null(&bulkq_due, struct bulkq_reserve,
 					 place);
 	low = first && first->low;
 	bulkq_some_low |= low;
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 	return low;
 }
 
@@ -296,10 +217,10 @@ static void bulkq_settle_due(struct work_struct *work)
 	bool some_low, again = false;
 	unsigned int n = 0;
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	some_low = bulkq_some_low;
 	bulkq_some_low = false;
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 
 	do {
 		/* Keeps the picked reserve from being freed. */
@@ -325,9 +246,9 @@ static void bulkq_look_at_filled(struct work_struct *work)
 	struct bulkq_reserve *reserve;
 	LIST_HEAD(list);
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	list_splice_init(&bulkq_filled, &list);
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 
 	do {
 		mutex_lock(&bulkq_settle_mutex);
@@ -362,20 +283,19 @@ void rmap_bulkq_reserve_init(struct bulkq_reserve *reserve,
  */
 void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve)
 {
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	while (bulkq_settled_now == reserve) {
 		/* Wait until the work item is done with this reserve. */
-		raw_spin_unlock(&bulkq_lock);
+		raw_spin_unlock(&rmap_bulkq_lock);
 		mutex_lock(&bulkq_settle_mutex);
 		mutex_unlock(&bulkq_settle_mutex);
-		raw_spin_lock(&bulkq_lock);
+		raw_spin_lock(&rmap_bulkq_lock);
 	}
 	list_del_init(&reserve->place);
 	reserve->idle = true;
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 
-	while (reserve->stock.count)
-		rmap_bulkq_free(bulkq_surplus(reserve));
+	rmap_bulkq_shrink(reserve);
 }
 
 /**
@@ -390,10 +310,10 @@ void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve)
 void rmap_bulkq_reserve_start(struct bulkq_reserve *reserve,
 			      unsigned int groups)
 {
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	reserve->groups = groups;
 	list_add_tail(&reserve->place, &bulkq_due);
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 }
 
 /**
@@ -407,15 +327,15 @@ void rmap_bulkq_reserve_start(struct bulkq_reserve *reserve,
 void rmap_bulkq_reserve_want_groups(struct bulkq_reserve *reserve,
 				    unsigned int groups)
 {
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	reserve->groups = groups;
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 }
 
 /* Make a reserve want @count sets for targets, within the limits. */
 static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
 {
-	lockdep_assert_held(&bulkq_lock);
+	lockdep_assert_held(&rmap_bulkq_lock);
 
 	reserve->ahead = min3(count, BULKQ_AHEAD_MAX,
 			      reserve->map->max_entries);
@@ -435,14 +355,14 @@ static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
  */
 void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 {
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	bulkq_look_ahead(reserve, max(count, reserve->ahead));
 	reserve->made = true;
 	reserve->low = false;
 	list_move_tail(&reserve->place, &bulkq_filled);
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 
-	bulkq_settle(reserve);
+	rmap_bulkq_settle(reserve);
 	queue_delayed_work(system_highpri_wq, &bulkq_filled_work,
 			   BULKQ_AHEAD_TIME);
 }
@@ -462,7 +382,7 @@ rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	bool low;
 
-	raw_spin_lock(&bulkq_lock);
+	raw_spin_lock(&rmap_bulkq_lock);
 	bulkq = rmap_bulkq_stock_pop(&reserve->stock);
 	if (more)
 		bulkq_look_ahead(reserve, reserve->ahead + 1);
@@ -476,7 +396,7 @@ rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 		bulkq_some_low = true;
 		list_move(&reserve->place, &bulkq_due);
 	}
-	raw_spin_unlock(&bulkq_lock);
+	raw_spin_unlock(&rmap_bulkq_lock);
 
 	if (low)
 		mod_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
