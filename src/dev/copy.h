@@ -8,9 +8,5 @@ struct xdp_frame;
 
 int rmap_copy_frames(struct xdp_frame **copy, struct xdp_frame **frame, int n,
 		     bool roomy);
-u64 rmap_copy_memory(void);
-
-int rmap_copy_module_init(void);
-void rmap_copy_module_exit(void);
 
 #endif /* REDIRMAP_COPY_H */

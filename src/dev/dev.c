@@ -10,7 +10,7 @@
 
 #include "array.h"
 #include "bulkq.h"
-#include "copy.h"
+#include "copy_ring.h"
 #include "create.h"
 #include "dev_layout.h"
 #include "group.h"
@@ -37,7 +37,7 @@ static const struct part dev_parts[] __refconst = {
 	{ rmap_xdp_trace_init, NULL },
 	{ NULL, rmap_bulkq_pool_exit },
 	{ NULL, rmap_bulkq_module_exit },
-	{ rmap_copy_module_init, rmap_copy_module_exit },
+	{ rmap_copy_ring_module_init, rmap_copy_ring_module_exit },
 	{ rmap_group_module_init, rmap_group_module_exit },
 	{ rmap_target_table_init, rmap_target_table_exit },
 	/* Its exit waits until the last target is freed. */

@@ -19,7 +19,7 @@
 #include <net/sock.h>
 #include <uapi/linux/redirmap.h>
 
-#include "copy.h"
+#include "copy_ring.h"
 #include "holder.h"
 #include "map.h"
 #include "netlink_answer.h"
@@ -220,7 +220,7 @@ int rmap_report_state(struct sk_buff *skb, struct net *net, const void *sum)
 	if (report_put_kept(skb, sum) ||
 	    rmap_report_sum(skb, REDIRMAP_A_STATE_LOST, &lost) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_STATE_COPY_MEMORY,
-			      rmap_copy_memory(), REDIRMAP_A_STATE_PAD))
+			      rmap_copy_ring_memory(), REDIRMAP_A_STATE_PAD))
 		return -EMSGSIZE;
 	return 0;
 }
