@@ -21,6 +21,7 @@
 #                 install everything except the module
 # make uninstall, uninstall-tools
 #                 remove the same files
+# make dist       make a tarball of the last commit, build/dist/redirmap-*.tar.gz
 # make clean      remove build/
 #
 # DESTDIR is put in front of all paths of install (for packages and images),
@@ -83,8 +84,11 @@ install-tools:
 uninstall-tools:
 	@$(INSTALL) uninstall
 
+dist:
+	@scripts/lab/dist
+
 clean:
 	rm -rf build
 
 .PHONY: all modules check demo bench fuzz soak lint shell install clean
-.PHONY: uninstall install-tools uninstall-tools
+.PHONY: uninstall install-tools uninstall-tools dist

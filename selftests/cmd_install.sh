@@ -190,5 +190,29 @@ into_this_system()
 }
 result "into this system, and out of it again" few_modules into_this_system
 
+# The loaded module stays loaded, and the command says how to change over.
+upgraded()
+{
+	local rc=0 file=/lib/modules/$release/updates/redirmap.ko
+
+	run_make install || rc=1
+	modprobe redirmap claim='rm_*' || rc=1
+	redirmap --version >$work/said || rc=1
+	[ "$(wc -l <$work/said)" = 1 ] || rc=1
+	# Another build: that with a second family of maps.
+	cp "$REDIRMAP_TEST_OUTPUT/../$release-selftests/second/redirmap.ko" "$file"
+	redirmap --version | tee $work/said
+	grep -F "$file is another build of module" $work/said || rc=1
+	sh -ec "$(sed -n 's/.* then: //p' $work/said)" || rc=1
+	[ "$(cat /sys/module/redirmap/srcversion)" = "$(modinfo -F srcversion redirmap)" ] || rc=1
+	redirmap --version >$work/said || rc=1
+	[ "$(wc -l <$work/said)" = 1 ] || rc=1
+	rmmod redirmap
+	rm "$file"
+	run_make uninstall || rc=1
+	return $rc
+}
+result "another build is installed: redirmap says how to change over" few_modules upgraded
+
 rm -rf $work
 finish

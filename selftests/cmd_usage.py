@@ -17,6 +17,7 @@ from testlib import (COMMAND, TOP, equal, longer, make_map, map_id, need_module,
 need_module()
 
 from optionlib import COMMANDS, OPTIONS, SHORT, command  # noqa: E402
+import redirmap_version  # noqa: E402
 from redirmap_netlink import Refused, errno_name  # noqa: E402
 
 
@@ -121,12 +122,24 @@ def _():
         assert out.startswith(f"usage: redirmap {name} "), out
         words = set(re.findall(r"[\w-]+", out))
         equal(OPTIONS[name] - words, set())
-    source = (TOP / "src/main.c").read_text(encoding="utf-8")
-    version, = re.findall(r'^MODULE_VERSION\("(.*)"\);', source, re.M)
-    equal(command.VERSION, version)
+    version = sh(f"{TOP}/scripts/lab/version").strip()
+    equal(redirmap_version.VERSION, version)
     for name in ("--version", "-V"):
         equal(redirmap(command, name),
               (0, f"redirmap {version}; module {version} is loaded\n", ""))
+
+
+@test("a module of another version than the command: a note on stderr, no other output")
+def _():
+    status, out, err = redirmap(command, "state")
+    equal((status, err), (0, ""))
+    version, redirmap_version.VERSION = redirmap_version.VERSION, "9.9"
+    try:
+        equal(redirmap(command, "state"),
+              (0, out, f"redirmap: the loaded module is {version}, and this command is 9.9; to "
+                       "change over, see 'redirmap --version'\n"))
+    finally:
+        redirmap_version.VERSION = version
 
 
 @test("what the kernel refuses: 1, with its words")
@@ -181,7 +194,7 @@ def _():
         equal(redirmap(command, "--help")[0], 0)
         equal(redirmap(command, "nothing")[0], 2)
         equal(redirmap(command, "--version"),
-              (0, f"redirmap {command.VERSION}; no module is loaded\n", ""))
+              (0, f"redirmap {redirmap_version.VERSION}; no module is loaded\n", ""))
     finally:
         testlib.load()
 

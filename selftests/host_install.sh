@@ -41,7 +41,7 @@ if [ -z "${REDIRMAP_ALONE-}" ]; then
 		cp -r "$KSFT/kselftest" /mnt/ksft
 		export KSFT=/tmp/ksft
 		cd "$1"
-		cp -r Makefile scripts selftests Documentation /mnt/top
+		cp -r --parents Makefile scripts selftests Documentation src/version.h /mnt/top
 		cp "build/$REDIRMAP_RELEASE/redirmap.ko" "/mnt/top/build/$REDIRMAP_RELEASE"
 		findmnt -rno TARGET | while read -r target; do
 			case $(printf %b "$target") in

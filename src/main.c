@@ -21,6 +21,7 @@
 #include "outer.h"
 #include "part.h"
 #include "policy.h"
+#include "version.h"
 
 /* The configuration that the module needs, and whether the kernel has it. */
 static const struct {
@@ -154,4 +155,4 @@ module_exit(main_exit);
 MODULE_DESCRIPTION("BPF redirect maps (DEVMAP, DEVMAP_HASH) as a module");
 MODULE_AUTHOR("The redirmap developers");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1");
+MODULE_VERSION(REDIRMAP_VERSION);

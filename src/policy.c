@@ -210,6 +210,7 @@ static const struct kernel_param_ops policy_ops = {
 };
 
 module_param_cb(claim, &policy_ops, NULL, 0644);
+__MODULE_PARM_TYPE(claim, "string");
 MODULE_PARM_DESC(claim, "comma-separated globs of the names of maps to claim; empty claims none (default: *)");
 
 /**

@@ -8,14 +8,12 @@ import os
 import sys
 
 import redirmap_args as cli
+import redirmap_version
 from redirmap_args import BadUsage, Command, Option
 from redirmap_netlink import TRIES, Family, NotLoaded, Refused
 from redirmap_table import (Text, drops_of, frames, lookups, missed_of, netns_column, print_json,
                             short, table)
 from redirmap_which import NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere
-
-# The version of the command; equals MODULE_VERSION() in src/main.c.
-VERSION = "0.1"
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_LOADED, EXIT_NOT_PERMITTED = 1, 2, 3, 4
 
@@ -247,12 +245,12 @@ def print_help(command, out):
 
 
 def print_version(out):
-    try:
-        with open("/sys/module/redirmap/version", encoding="ascii") as file:
-            module = f"module {file.read().strip()} is loaded"
-    except OSError:
-        module = "no module is loaded"
-    print(f"redirmap {VERSION}; {module}", file=out)
+    running = redirmap_version.loaded()
+    module = f"module {running} is loaded" if running else "no module is loaded"
+    print(f"redirmap {redirmap_version.VERSION}; {module}", file=out)
+    more = redirmap_version.change_over()
+    if more:
+        print(more, file=out)
 
 
 def without_module(args, out):
@@ -334,6 +332,9 @@ def main(argv=None, out=None):
             raise OSError(errno.EBADF, "standard output is closed")
         if not without_module(args, out):
             with Family() as family:
+                note = redirmap_version.note()
+                if note:
+                    complain(f"redirmap: {note}\n")
                 args.run(args, family, out)
         out.flush()
     except BadUsage as error:
