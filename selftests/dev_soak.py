@@ -18,7 +18,7 @@ in_a_net()
 
 from loadlib import Load, counted  # noqa: E402
 from memlib import Percpu, in_use, names  # noqa: E402
-from placelib import ONCE, PATIENCE, PIN, TO_MEMBERS, TO_WHOEVER  # noqa: E402
+from placelib import ONCE, PATIENCE, PIN, TO_MEMBERS, TO_CHANGING  # noqa: E402
 from soaklib import KEYS, MEMBERS, World, switch_cpu  # noqa: E402
 
 SEED = int(os.environ.get("REDIRMAP_SOAK_SEED", "1"))
@@ -89,8 +89,8 @@ def accounts(world):
             offered = place.offers()
             with place:
                 sent, lost = counted()
-            low = offered[ONCE] + MEMBERS * offered[TO_MEMBERS] + offered[TO_WHOEVER]
-            high = low + (KEYS - 1) * offered[TO_WHOEVER]
+            low = offered[ONCE] + MEMBERS * offered[TO_MEMBERS] + offered[TO_CHANGING]
+            high = low + (KEYS - 1) * offered[TO_CHANGING]
             told[place.name] = (low, high, sent, lost)
         return all(low <= sent + lost <= high for low, high, sent, lost in told.values())
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * XDP programs for the benchmark. They redirect through the map "targets",
- * which bench puts in its place: the same object is loaded over a stock and
- * over a claimed map.
+ * which bench replaces: the same object is loaded over a stock and over a
+ * claimed map.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -64,7 +64,7 @@ int broadcast_others(struct xdp_md *ctx)
 	return bpf_redirect_map(&targets, 0, BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
 }
 
-/* A lookup alone. */
+/* Only a lookup. */
 SEC("xdp")
 int lookup(struct xdp_md *ctx)
 {
@@ -89,7 +89,7 @@ int egress_drop(struct xdp_md *ctx)
 /* As in <net/xdp.h>. */
 #define XDP_XMIT_FLUSH 1
 
-/* Calls of the targets' driver to transmit. */
+/* Counts calls of ndo_xdp_xmit of the targets' driver. */
 SEC("fentry/veth_ndo_xdp_xmit")
 int BPF_PROG(driver_calls, void *dev, int n, void *frames, __u32 flags)
 {

@@ -7,11 +7,11 @@
 #define NR_KEYS 1024
 
 /**
- * struct bench_vars - what programs read and write
+ * struct bench_vars - variables of programs
  * @keys: the keys that redirect_turn() uses, one after the other
- * @turn: how many it has used
- * @calls: of the driver that driver_calls() has seen
- * @flushes: those of them with XDP_XMIT_FLUSH
+ * @turn: number of keys that it has used
+ * @calls: calls of the driver that driver_calls() has seen
+ * @flushes: number of these calls with XDP_XMIT_FLUSH
  */
 struct bench_vars {
 	__u32 keys[NR_KEYS];

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's measuring part: runs inside the machine that is measured.
+ * The benchmark's measuring part, which runs in the measured machine.
  *
  * usage: bench [--icount] [--rounds N] [--cpu N] [--module FILE]
  *	      [--symbols FILE] [--list] [GLOB...]
  *
- * Prints a line of JSON for each result, as it comes, and progress on stderr.
- * The exit status is 1 when a row has failed. scripts/lab/bench boots the
- * machine, loads the module (claim=rm_*), runs this and makes the table.
- * --module is that module, for rows that unload it meanwhile.
+ * It prints each result at once, as a line of JSON, and progress on stderr. The
+ * exit status is 1 if a row has failed. scripts/lab/bench boots the machine,
+ * loads the module (claim=rm_*), runs this program and makes the table.
+ * --module names the module, for rows that unload it.
  *
  * With --icount, in a machine where QEMU counts a nanosecond for each
- * instruction, results are in instructions; else in nanoseconds. --symbols is
- * for the profiler (scripts/lab/bench --profile): it tells which measurement
- * was of what, and saves the kernel's symbols.
+ * instruction, results are in instructions; otherwise in nanoseconds. --symbols
+ * is for the profiler (scripts/lab/bench --profile): it adds the name of each
+ * measurement, and saves the kernel's symbols.
  */
 #include <fnmatch.h>
 #include <getopt.h>
@@ -149,7 +149,7 @@ double slope(__u64 (*run)(void *ctx, __u32 n), void *ctx, __u32 few, __u32 many)
 	return ((double)long_run - short_run) / (many - few);
 }
 
-/* Is a tick an instruction here? */
+/* Is a tick an instruction in this machine? */
 static bool counts_instructions(void)
 {
 	__u64 n = 1000000, start = clock_ticks();
@@ -171,7 +171,7 @@ static bool run_row(const struct row *row)
 	pid = fork();
 	if (!pid) {
 		row->run(row);
-		/* While programs are loaded, they have symbols, too. */
+		/* Programs have symbols only while they are loaded. */
 		if (opt.symbols && !sh("cat /proc/kallsyms > %s.%s", opt.symbols, row->name))
 			fail("%s.%s: cannot be written", opt.symbols, row->name);
 		exit(kind_failed[STOCK] || kind_failed[CLAIMED]);
@@ -184,7 +184,7 @@ static bool run_row(const struct row *row)
 		fflush(stdout);
 	}
 	detach_all();
-	/* The kernel frees its maps a little later. */
+	/* The kernel frees maps a little later. */
 	usleep(100000);
 	return WIFEXITED(status) && !WEXITSTATUS(status);
 }

@@ -2,10 +2,11 @@
 /*
  * Shared by the parts of the benchmark.
  *
- * A row is one line of the result: a case, measured on stock and on claimed
- * maps in turn. Each row runs in a process of its own, so that what it has made
- * goes away with it, and a row that fails stops no other one. Programs that it
- * has attached would stay, and keep their maps: main() detaches them.
+ * A row is one line of the result: a case that is measured on stock and on
+ * claimed maps in turn. Each row runs in a process of its own, so that its
+ * objects disappear with it, and a row that fails does not stop the others.
+ * Programs that it has attached would remain, and keep their maps: main()
+ * detaches them.
  */
 #ifndef REDIRMAP_BENCH_H
 #define REDIRMAP_BENCH_H
@@ -21,9 +22,9 @@
 
 #include "bench.bpf.h"
 
-/* Veth pairs d0/p0 to d63/p63: what is sent to dN arrives at pN. */
+/* Veth pairs d0/p0 to d63/p63: frames that are sent on dN arrive at pN. */
 #define NR_PAIRS 64
-/* Dummy devices n0 to n3, which count what they are to send, and free it. */
+/* Dummy devices n0 to n3, which count frames to send, and free them. */
 #define NR_DUMMIES 4
 
 #define MAX_ROUNDS 99
@@ -32,9 +33,9 @@ enum kind { STOCK, CLAIMED, NR_KINDS };
 
 /**
  * struct row - a case to measure
- * @name: what scripts/lab/bench knows it by
- * @run: measures and reports; calls fail() when it cannot
- * @arg: for @run
+ * @name: name of the row in scripts/lab/bench
+ * @run: measures and reports; calls fail() on errors
+ * @arg: argument of @run
  */
 struct row {
 	const char *name;
@@ -44,7 +45,7 @@ struct row {
 
 /**
  * struct series - measurements of one quantity, one for each round
- * @n: how many
+ * @n: number of measurements
  * @v: the values
  */
 struct series {
@@ -54,10 +55,10 @@ struct series {
 
 /**
  * struct options - how to measure
- * @icount: a tick is an instruction (QEMU's icount); else a nanosecond
- * @rounds: how often each kind is measured
- * @cpu: where
- * @symbols: a file for the kernel's symbols, for the profiler, or NULL
+ * @icount: a tick is an instruction (QEMU's icount), otherwise a nanosecond
+ * @rounds: number of measurements of each kind
+ * @cpu: CPU that runs the measured code
+ * @symbols: file for the kernel's symbols, for the profiler, or NULL
  * @module: redirmap.ko, for rows that unload it
  */
 struct options {
@@ -74,15 +75,15 @@ extern const char * const kind_names[NR_KINDS];
 /* bench.c */
 
 /*
- * The row has failed, and its process ends, or only the kind of maps that is
- * being tried. Says why.
+ * Reports an error. Ends the row and its process, or only the measurement of
+ * the present kind of maps.
  */
 __attribute__((format(printf, 1, 2), noreturn))
 void fail(const char *fmt, ...);
 
 /*
- * if (try_kind(kind)) { ... } else if it fails, or has failed before. Variables
- * that change inside have to be in memory.
+ * if (try_kind(kind)) { ... } else if the kind fails, or has failed before.
+ * Variables that change inside must be in memory.
  */
 #define try_kind(kind) \
 	(!kind_failed[trial_kind = (kind)] && !setjmp(trial))
@@ -92,7 +93,7 @@ extern bool kind_failed[NR_KINDS];
 extern enum kind trial_kind;
 extern jmp_buf trial;
 
-/* Instructions in icount mode, else nanoseconds. */
+/* Instructions in icount mode, otherwise nanoseconds. */
 static inline __u64 clock_ticks(void)
 {
 	struct timespec ts;
@@ -104,8 +105,8 @@ static inline __u64 clock_ticks(void)
 }
 
 /*
- * The marks that scripts/lab/profile-plugin.c knows; what it looks at lies
- * between.
+ * Marks that scripts/lab/profile-plugin.c recognises; it examines the code
+ * between the two.
  */
 static inline void mark_begin(void)
 {
@@ -133,20 +134,20 @@ static inline __u64 end(__u64 start)
 	return ticks;
 }
 
-/* Tells the profiler's user what the last measurement was of. */
+/* Names the last measurement for the user of the profiler. */
 void measured(__u32 n);
 
 void add(struct series *s, double value);
 double median(const struct series *s);
 
-/* Ticks for each more: what a run costs as such cancels. */
+/* Ticks for each additional unit; the fixed cost of a run cancels out. */
 double slope(__u64 (*run)(void *ctx, __u32 n), void *ctx, __u32 few, __u32 many);
 
-/* A row's results, or those of its part; "" is no part. */
+/* Reports the results of a row, or of a part of it; "" means the whole row. */
 void report_kinds(const struct row *row, const char *part,
 		  const struct series s[NR_KINDS]);
 
-/* A map of that kind; fails if it is none. */
+/* Makes a map of that kind; fails if it is not of that kind. */
 int bench_map(enum kind kind, enum bpf_map_type type, __u32 value_size,
 	      __u32 max_entries);
 void put(int map, __u32 key, __u32 ifindex);
@@ -157,7 +158,7 @@ void net_init(void);
 void link_add_dummy(const char *name);
 void link_del(unsigned int ifindex);
 unsigned int index_of(const char *fmt, int nr);
-/* Frames that all pN, and all nN, have got. */
+/* Number of frames that all pN, or all nN, have got. */
 __u64 frames_received(void);
 __u64 frames_dropped_by_dummies(void);
 
@@ -168,25 +169,25 @@ void load_progs(struct bpf_object *obj);
 int prog_fd(struct bpf_object *obj, const char *name);
 void set_variables(struct bpf_object *obj, const struct bench_vars *vars);
 void get_variables(struct bpf_object *obj, struct bench_vars *vars);
-/* For the program redirect_ifindex(), before it is loaded. */
+/* Sets the ifindex of the program redirect_ifindex(), before it is loaded. */
 void set_ifindex(struct bpf_object *obj, __u32 ifindex);
 void attach(struct bpf_object *obj, const char *prog, const char *dev, int nr,
 	    __u32 flags);
-/* Devices and hooks that rows attach to. */
+/* Attaches programs to devices and hooks. */
 void detach_all(void);
-/* Lets all pN count what they get. */
+/* Makes all pN count their frames. */
 void receivers_init(void);
 
 /* work.c */
 
 /* CPU time of all kworkers. */
 __u64 kworkers_ns(void);
-/* Until they have been quiet for a while, whatever they wait for. */
+/* Waits until kworkers have been idle for a while. */
 void settle(void);
 
 /* devices.c */
 
-/* Lets the module be there, or not. */
+/* Loads or unloads the module. */
 void set_module(bool loaded);
 
 /* frames.c, control.c, devices.c, cpus.c, command.c */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The cost of the command redirmap: rows that run it, and another one in the
- * place of stock maps: Python alone for its start, bpftool for a list of the
+ * The cost of the command redirmap: rows that run it and, instead of stock
+ * maps, another command: Python alone for its start, bpftool for a list of the
  * same maps.
  *
- * A command's cost is the CPU time that it takes, its own and the kernel's.
+ * The cost is the CPU time of the command in user space and in the kernel.
  */
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -16,16 +16,16 @@
 #define MAPS 10000
 
 /**
- * struct commands - what is compared
- * @argv: for each kind
+ * struct commands - the commands that are compared
+ * @argv: the command for each kind
  */
 struct commands {
 	const char *argv[NR_KINDS][5];
 };
 
 /*
- * Nanoseconds, or with icount instructions; in thousands, as precise as that
- * is.
+ * Thousands of nanoseconds, or of instructions with icount; the clock is not
+ * more precise.
  */
 static double cost_of(const char * const argv[])
 {
@@ -51,7 +51,7 @@ static double cost_of(const char * const argv[])
 	       1e9 * (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec);
 }
 
-/* The cost of both commands. The first time they are read from the disk. */
+/* The cost of both commands. Their first run reads them from the disk. */
 static void measure(const struct commands *commands,
 		    struct series costs[NR_KINDS])
 {
@@ -79,7 +79,7 @@ static void run_start(const struct row *row)
 	report_kinds(row, "", costs);
 }
 
-/* Each map has an entry; all have the same. */
+/* Each map has one entry, the same in all. */
 static void make_maps(void)
 {
 	struct rlimit files = { .rlim_cur = MAPS + 100, .rlim_max = MAPS + 100 };

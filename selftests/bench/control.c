@@ -2,8 +2,8 @@
 /*
  * The cost of bpf(2): rows that create, change and read maps from user space.
  *
- * Entries point to four devices. Updates go from slot to slot, and give each
- * another device than it had.
+ * Entries point to four devices. Updates go from slot to slot, and each gives
+ * the slot another device.
  */
 #include "bench.h"
 #include "testlib.h"
@@ -11,18 +11,18 @@
 #define DEVICES 4
 /* Entries of a map that is updated, and of a batch. */
 #define ENTRIES 4096
-/* Entries of one that has room for so many, and has few. */
+/* Entries of a map that is mostly empty. */
 #define FEW 16
-/* A key that is not among them. */
+/* A key without an entry. */
 #define OTHER_KEY 100000
 
 /**
- * struct change - a row's operation
- * @type: of the map
- * @entries: that the map has
- * @op: done N times to a map, which is told from which one on
- * @many: how often
- * @singles: what stock maps do instead
+ * struct change - the operation of a row
+ * @type: type of the map
+ * @entries: number of entries of the map
+ * @op: performs N operations on a map, from a given one on
+ * @many: number of operations
+ * @singles: operation for stock maps instead of batches
  */
 struct change {
 	enum bpf_map_type type;
@@ -40,7 +40,7 @@ struct change_ctx {
 
 static __u32 devices[DEVICES];
 
-/* The N-th change gives its key a device that differs from its last one. */
+/* The N-th change gives its key another device than before. */
 static __u32 device_nr(__u32 n)
 {
 	return devices[(n + n / ENTRIES) % DEVICES];
@@ -86,7 +86,7 @@ static void lookup(int map, __u32 from, __u32 n)
 	}
 }
 
-/* N has to be a multiple of the entries. */
+/* N must be a multiple of the number of entries. */
 static void walk_entries(int map, __u32 n, __u32 entries)
 {
 	__u32 key, seen, *prev = NULL;
@@ -134,7 +134,7 @@ static __u64 run_change(void *ctx, __u32 n)
 static void measure_change(const struct row *row)
 {
 	const struct change *change = row->arg;
-	/* Time is not as even as instructions are. */
+	/* Times vary more than numbers of instructions. */
 	__u32 many = opt.icount ? change->many : 8 * change->many;
 	struct change_ctx ctx[NR_KINDS];
 	struct series s[NR_KINDS] = {};
@@ -164,14 +164,14 @@ static void measure_change(const struct row *row)
 /**
  * struct creation - a map to create
  * @type: its type
- * @size: its slots
+ * @size: its number of slots
  */
 struct creation {
 	enum bpf_map_type type;
 	__u32 size;
 };
 
-/* The call alone; what is left to work items is in the rows of freeing. */
+/* Only the call; the rows about freeing include work items. */
 static void measure_create(const struct row *row)
 {
 	const struct creation *c = row->arg;
@@ -191,10 +191,7 @@ static void measure_create(const struct row *row)
 			measured(1);
 			if (map < 0)
 				fail("no map: %s", strerror(errno));
-			/*
-			 * Not the first one, for which caches have to be
-			 * filled.
-			 */
+			/* Not the first one, which fills caches. */
 			if (i)
 				add(&s[kind], start);
 			close(map);
@@ -204,9 +201,7 @@ static void measure_create(const struct row *row)
 	report_kinds(row, "", s);
 }
 
-/*
- * Entries for devices that no map has: the kind's own things are made for them.
- */
+/* Entries for devices that are in no map, so that each needs a new target. */
 static void measure_first(const struct row *row)
 {
 	struct series s[NR_KINDS] = {};

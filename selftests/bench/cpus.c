@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Costs that may grow with the CPUs of a machine: rows that scripts/lab/bench
- * has measured on a few and on many of them.
+ * Costs that may grow with the number of CPUs: rows that scripts/lab/bench
+ * measures with few and with many CPUs.
  *
- * Instructions are counted by scripts/lab/profile-plugin.c alone, one
- * measurement for each call, since there is no icount with several CPUs. The
- * least of them counts: interrupts make the others more than they are. Memory
- * is counted here.
+ * scripts/lab/profile-plugin.c counts the instructions, one measurement for
+ * each call, because there is no icount with several CPUs. The smallest figure
+ * counts, because interrupts increase the others. Memory is counted here.
  */
 #include "bench.h"
 #include "memory.bpf.h"
@@ -41,10 +40,7 @@ static void measure_create(const struct row *row)
 			mark_end();
 			if (map < 0)
 				fail("no map: %s", strerror(errno));
-			/*
-			 * Not the first one, for which caches have to be
-			 * filled.
-			 */
+			/* Not the first one, which fills caches. */
 			if (i)
 				measured(1);
 			close(map);
@@ -53,7 +49,7 @@ static void measure_create(const struct row *row)
 	}
 }
 
-/* Entries for devices that no map has. */
+/* Entries for devices that are in no map. */
 static void measure_first(const struct row *row)
 {
 	enum kind kind;
@@ -64,7 +60,7 @@ static void measure_first(const struct row *row)
 		if (!try_kind(kind))
 			continue;
 		map = bench_map(kind, BPF_MAP_TYPE_DEVMAP, 4, NR_PAIRS);
-		/* The map's own first entry is another matter. */
+		/* The first entry of a map is measured by another row. */
 		put(map, 0, index_of("d%d", 0));
 		for (i = 1; i < NR_PAIRS; i++) {
 			__u32 ifindex = index_of("d%d", i);
@@ -78,7 +74,7 @@ static void measure_first(const struct row *row)
 	}
 }
 
-/* The first entry of a map, whose device another map has. */
+/* The first entry of a map, for a device that is in another map. */
 static void measure_first_of_map(const struct row *row)
 {
 	__u32 ifindex = index_of("d%d", 0);
@@ -128,7 +124,7 @@ static void measure_update(const struct row *row)
 	}
 }
 
-/* A device that a map holds goes, with all that is left to work items. */
+/* The deletion of a device that is in a map, including work items. */
 static void measure_remove(const struct row *row)
 {
 	unsigned int ifindex;
@@ -162,7 +158,7 @@ static struct bpf_object *open_memory(void)
 	if (!obj)
 		fail("memory.bpf.o: %s", strerror(errno));
 	load_progs(obj);
-	/* They stay until this process ends. */
+	/* They remain until this process ends. */
 	bpf_object__for_each_program(prog, obj)
 		if (!bpf_program__attach(prog))
 			fail("%s: %s", bpf_program__name(prog), strerror(errno));
@@ -204,7 +200,7 @@ static void watch(struct bpf_object *obj, bool objects)
 		fail("watching memory: %s", strerror(errno));
 }
 
-/* From here to add_usage(). */
+/* Starting point of add_usage(). */
 static struct bench_memory begin_usage(struct bpf_object *obj)
 {
 	struct bench_memory now;
@@ -283,8 +279,8 @@ static void report_usage(const struct row *row, const char *of, const struct usa
 }
 
 /*
- * The cost of each map, its first entry, each device and each device's first
- * entry. Stock: without the module, which brings something for each device.
+ * The memory of each map, its first entry, each device and each device's first
+ * entry. Stock: without the module, which allocates memory for each device.
  */
 static void measure_memory(const struct row *row)
 {

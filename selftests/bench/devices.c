@@ -2,10 +2,9 @@
 /*
  * Big maps, and devices that leave them: rows about removal, memory, freeing.
  *
- * The cost of a device's deletion is the CPU time of the thread that asks for
- * it, which runs the notifiers; waiting for grace periods costs it nothing.
- * Later work, in work items, counts as the CPU time of all kworkers until they
- * are quiet again.
+ * The cost of a device's deletion is the CPU time of the requesting thread,
+ * which runs the notifiers; waiting for grace periods takes no CPU time. The
+ * cost of work items is the CPU time of all kworkers until they are idle again.
  */
 #include <sched.h>
 
@@ -14,7 +13,7 @@
 
 #define SLOTS 65536
 #define DEVICES 4
-/* Maps beside the one that holds the device. */
+/* Maps besides the one with the device. */
 #define MANY_MAPS 64
 /* Entries of a batch. */
 #define BATCH 4096
@@ -29,7 +28,7 @@ static __u64 thread_ns(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-/* KiB that the kernel has for itself in places where maps may have theirs. */
+/* KiB of the kernel's own memory in areas that maps may use as well. */
 static long kernel_kib(void)
 {
 	static const char * const names[] = { "Slab:", "VmallocUsed:", "Percpu:" };
@@ -54,7 +53,7 @@ static long kernel_kib(void)
 	return sum;
 }
 
-/* All slots; in batches, where there are such. */
+/* Fills all slots, in batches if the map has batches. */
 static void fill(int map, enum kind kind)
 {
 	static __u32 keys[BATCH], values[BATCH];
@@ -78,8 +77,8 @@ static void fill(int map, enum kind kind)
 }
 
 /**
- * struct removal - what the deletion of a device has cost
- * @now: until it returned
+ * struct removal - the cost of a device's deletion
+ * @now: until the call returned
  * @later: in work items
  */
 struct removal {
@@ -88,8 +87,9 @@ struct removal {
 };
 
 /*
- * The scheduler charges a task with what the task before it ran since somebody
- * else was to run instead (6.1). So nobody is, in favour of this one.
+ * On 6.1, the scheduler charges a task for the time that the previous task ran
+ * since a third one was to be scheduled. So this task gets a priority that
+ * avoids that.
  */
 static void be_urgent(bool urgent)
 {
@@ -115,7 +115,7 @@ static void delete_device(unsigned int ifindex, struct removal *r)
 	add(&r->later, kworkers_ns() - workers);
 }
 
-/* A device that is in slot 0 of MAP, if that is one, is deleted. */
+/* Deletes a device that is in slot 0 of MAP, if there is a map. */
 static void remove_device(int map, struct removal *r)
 {
 	unsigned int ifindex;
@@ -127,7 +127,7 @@ static void remove_device(int map, struct removal *r)
 	delete_device(ifindex, r);
 }
 
-/* The cost of devices that are in no map, while there is none. */
+/* The cost of deleting devices while there is no map. */
 static void measure_base(struct removal *base)
 {
 	int i;
@@ -161,8 +161,8 @@ static void measure_beside_maps(enum kind kind, const struct removal *base,
 }
 
 /*
- * A device is in a map of one slot; beside it there are many empty maps. The
- * cost that they all add to the deletion.
+ * A device is in a map of one slot, besides many empty maps. The row is the
+ * cost that the empty maps add to the deletion.
  */
 static void measure_beside(const struct row *row)
 {
@@ -187,8 +187,8 @@ static void measure_beside(const struct row *row)
 }
 
 /*
- * The same with maps that are full, of other devices. To fill them takes long,
- * so it is done once for all rounds.
+ * The same with maps full of other devices. Filling them takes long, so it is
+ * done once for all rounds.
  */
 static void measure_beside_full(const struct row *row)
 {
@@ -222,7 +222,7 @@ static void measure_beside_full(const struct row *row)
 	report_kinds(row, "", s);
 }
 
-/* A map whose slots are all full, of four devices: what is known of it. */
+/* A full map, with four devices, and its cost. */
 struct full {
 	struct series empty[NR_KINDS];
 	struct series memory[NR_KINDS];
@@ -299,7 +299,10 @@ void set_module(bool loaded)
 		fail("rmmod has failed");
 }
 
-/* A device that comes and goes, in no map: without the module, and with it. */
+/*
+ * Creation and deletion of a device that is in no map, with and without the
+ * module.
+ */
 static void measure_register(const struct row *row)
 {
 	struct series add_s[NR_KINDS] = {}, del_s[NR_KINDS] = {};

@@ -2,18 +2,19 @@
 /*
  * The cost of a frame: rows that send frames through a program.
  *
- * Frames come from the kernel's own generator (BPF_F_TEST_XDP_LIVE_FRAMES): as
- * many as are asked for, in NAPI polls of 64, with no driver. The cost of one
- * is the slope between a short and a long run, so that what a run costs as such
- * cancels. Generic XDP gets frames from the same generator: a program passes
- * them to the stack as received on "src", where the program under test is.
+ * Frames come from the kernel's generator (BPF_F_TEST_XDP_LIVE_FRAMES): any
+ * number, in NAPI polls of 64, without a driver. The cost of one frame is the
+ * slope between a short and a long run, so the fixed cost of a run cancels out.
+ * Generic XDP gets frames from the same generator: a program passes them to the
+ * stack as received on "src", on which the measured program runs.
  *
- * While a program is attached anywhere, running it waits for no grace period.
- * So the one under test is attached to "keep" meanwhile. At no time others are
- * attached than this one and the receivers': the dispatcher, through which XDP
- * programs are called, takes the same number of steps for each of two.
+ * While a program is attached to any device, running it waits for no grace
+ * period. So the measured program is attached to "keep". Only this program and
+ * those of the receivers are attached at any time, because the dispatcher,
+ * through which XDP programs are called, takes the same number of steps for
+ * each of two.
  *
- * Every run looks after its frames: as many have to arrive as should.
+ * Every run counts its frames: the expected number must arrive.
  */
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
@@ -24,14 +25,14 @@
 
 #define LEN_MIN 64
 #define LEN_MAX 1500
-/* A NAPI poll of the generator's. */
+/* Frames of a NAPI poll of the generator. */
 #define POLL 64
-/* Of a run whose every access to memory is looked at. */
+/* Frames of a run whose memory accesses are all recorded. */
 #define WATCHED_FRAMES 1024
-/* A run of this length can be timed. */
+/* Frames of a run that is long enough for the clock. */
 #define LONG_NS 40000000
 
-/* Which keys a row's map has, and uses in turn. */
+/* The keys of a row's map, which the program uses in turn. */
 enum keys {
 	/* 0, 1, 2... */
 	DENSE,
@@ -45,26 +46,26 @@ enum keys {
 #define STRIDE 64
 
 /**
- * struct traffic - what the frames of a row meet
- * @prog: the program; a broadcast has its own
- * @type: of the map; 0 is none
- * @size: of the map
- * @nr_keys: how many keys the map has
- * @keys: which ones
- * @targets: devices that these keys, or the program, point to in turn; unset:
- *	each key has a device of its own, and only a broadcast sends anything
+ * struct traffic - the path of a row's frames
+ * @prog: the program; a broadcast has a program of its own
+ * @type: type of the map; 0: no map
+ * @size: size of the map
+ * @nr_keys: number of keys that the map has
+ * @keys: which keys
+ * @targets: number of devices that these keys, or the program, use in turn;
+ *	unset: each key has a device of its own, and only a broadcast sends frames
  * @broadcast: each key's device gets a copy of each frame
- * @len: of a frame; LEN_MIN unless set
- * @held: the first key's device keeps what it gets, until it is full; nobody reads
+ * @len: length of a frame; LEN_MIN if unset
+ * @held: the first key's device keeps its frames, until it is full
  * @ingress: frames come from the first key's device, which gets none
- * @poll: frames in a NAPI poll; POLL unless set
- * @stock_frames: in icount mode, in the long run of a stock map, which is slow;
- *	unset: as many as a claimed one gets
- * @egress: the egress program that entries have
- * @drops: it drops all frames
+ * @poll: frames in a NAPI poll; POLL if unset
+ * @stock_frames: in icount mode, frames of the long run of a stock map, which is
+ *	slow; unset: as many as for a claimed map
+ * @egress: egress program of the entries
+ * @drops: the egress program drops all frames
  * @generic: generic XDP
  * @dummies: targets are dummy devices
- * @redraw: each round has a map of its own, for a claimed hash draws a multiplier
+ * @redraw: each round has a new map, because a claimed hash draws a multiplier
  */
 struct traffic {
 	const char *prog;
@@ -89,11 +90,11 @@ struct traffic {
 /**
  * struct lane - a kind of map under a row's traffic
  * @t: the traffic
- * @kind: of the map
- * @obj: the program under test, loaded over its map
+ * @kind: kind of the map
+ * @obj: the measured program, loaded over its map
  * @map: the map, or -1
  * @pass: passes frames to generic XDP
- * @tap: the device that keeps what it gets, or -1
+ * @tap: the device that keeps its frames, or -1
  */
 struct lane {
 	const struct traffic *t;
@@ -119,7 +120,10 @@ static __u32 key_of(const struct traffic *t, int nr)
 	case ONE_BUCKET:
 		return nr * t->size;
 	case RANDOM:
-		/* murmur3's finalizer: no two numbers have the same. */
+		/*
+		 * murmur3's finalizer: different numbers have different
+		 * results.
+		 */
 		nr = (nr ^ nr >> 16) * 0x85ebca6bu;
 		nr = (nr ^ (__u32)nr >> 13) * 0xc2b2ae35u;
 		return nr ^ (__u32)nr >> 16;
@@ -128,7 +132,7 @@ static __u32 key_of(const struct traffic *t, int nr)
 	}
 }
 
-/* Keeps as many frames as one poll has; the first run fills it. */
+/* A queue for as many frames as one poll has; the first run fills it. */
 static unsigned int make_holder(struct lane *lane)
 {
 	char name[16];
@@ -198,7 +202,7 @@ static void close_lane(struct lane *lane)
 	settle();
 }
 
-/* Ticks that N frames take. */
+/* Ticks for N frames. */
 static __u64 run(void *ctx, __u32 n)
 {
 	struct lane *lane = ctx;
@@ -246,7 +250,7 @@ static __u64 run(void *ctx, __u32 n)
 	return ticks;
 }
 
-/* Frames of the long run: the short one has a quarter of them. */
+/* Frames of the long run; the short run has a quarter of them. */
 static __u32 enough(struct lane *lane)
 {
 	const struct traffic *t = lane->t;
@@ -256,10 +260,10 @@ static __u32 enough(struct lane *lane)
 		return t->stock_frames;
 	if (opt.icount)
 		return 32 * NR_KEYS / (t->broadcast ? t->nr_keys : 1);
-	/* Long enough for a clock, on whatever machine. */
+	/* Long enough for the clock, on any machine. */
 	while (run(lane, n) < LONG_NS)
 		n *= 2;
-	/* The short run has a poll, too. */
+	/* The short run has a whole poll as well. */
 	return n > 2 * POLL ? n : 2 * POLL;
 }
 
@@ -280,7 +284,9 @@ static double cost(struct lane *lane)
 	attach_lane(lane);
 	many = enough(lane);
 	few = many / 4 / POLL * POLL ?: POLL;
-	/* The first frames may have to fetch pages for the receivers' pools. */
+	/*
+	 * The first frames may have to allocate pages for the receivers' pools.
+	 */
 	run(lane, POLL);
 	return slope(run, lane, few, many);
 }
@@ -307,7 +313,7 @@ static void run_traffic(const struct row *row)
 	report_kinds(row, "", s);
 }
 
-/* How often a poll of N frames calls the driver, and lets it go ahead. */
+/* The calls of the driver, and the flushes, for a poll of N frames. */
 static void count_calls(struct lane *lane, __u32 n, struct series *calls,
 			struct series *flushes)
 {
@@ -329,9 +335,8 @@ static void count_calls(struct lane *lane, __u32 n, struct series *calls,
 }
 
 /*
- * Costs that instruction counts do not show. The accesses to memory of a run
- * are for scripts/lab/bench_lines.py, which knows what is devmap's part of
- * them.
+ * Costs that numbers of instructions do not include. scripts/lab/bench_lines.py
+ * finds devmap's part among the memory accesses of a run.
  */
 static void watch_traffic(const struct row *row)
 {

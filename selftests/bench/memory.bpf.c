@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bytes that the kernel has allocated since these programs were attached: its
- * own counts are in pages, and it keeps pages that are free.
+ * Bytes that the kernel has allocated since these programs were attached. The
+ * kernel's own counts are in pages, and it keeps free pages.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
@@ -10,7 +10,7 @@
 
 #include "memory.bpf.h"
 
-/* The kernel's, of which this is enough. */
+/* The used part of the kernel's struct. */
 struct kmem_cache {
 	unsigned int size;
 } __attribute__((preserve_access_index));
@@ -25,10 +25,10 @@ struct {
 struct bench_memory memory;
 
 /*
- * Objects are counted only while user space says so, for it allocates some
- * itself when it looks whether all is quiet. Per-CPU areas are always counted:
- * many are left to work items. Pieces are known again when they are freed,
- * unless they are of an earlier turn: such frees are often late.
+ * Objects are counted only while user space enables it, because the test for
+ * idle kworkers allocates some. Per-CPU areas are always counted, because work
+ * items allocate many. A freed object is recognised unless it was allocated in
+ * an earlier turn: such frees are often late.
  */
 SEC(".data.watch") struct bench_watch watch;
 
@@ -42,7 +42,7 @@ static void add(__u64 address, __s64 percpu, __s64 slab)
 	__sync_fetch_and_add(&memory.slab, slab);
 }
 
-/* Earlier allocations have not been counted. */
+/* Earlier allocations were not counted. */
 static void sub(__u64 address)
 {
 	struct bench_memory *piece = bpf_map_lookup_elem(&pieces, &address);

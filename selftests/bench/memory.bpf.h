@@ -5,10 +5,10 @@
 #include <linux/types.h>
 
 /**
- * struct bench_memory - what the kernel has allocated
+ * struct bench_memory - memory that the kernel has allocated
  * @percpu: bytes of each CPU's areas
- * @slab: bytes of objects, as large as their caches make them
- * @turn: of a single piece, the turn that it was allocated in
+ * @slab: bytes of objects, in the sizes of their caches
+ * @turn: for one object, the turn in which it was allocated
  */
 struct bench_memory {
 	__s64 percpu;
@@ -18,9 +18,9 @@ struct bench_memory {
 };
 
 /**
- * struct bench_watch - what is counted
- * @objects: whether objects are
- * @turn: changed when what has been allocated before is to be forgotten
+ * struct bench_watch - what the programs count
+ * @objects: count objects
+ * @turn: number that changes when earlier allocations are to be ignored
  */
 struct bench_watch {
 	__u32 objects;

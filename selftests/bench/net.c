@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The benchmark's devices, in a network namespace of its own. Devices are
- * made and deleted by rtnetlink, whose one message is what is measured.
+ * created and deleted by rtnetlink, so that only one message is measured.
  */
 #include <ctype.h>
 #include <ifaddrs.h>
@@ -25,7 +25,10 @@ void net_init(void)
 			     "link set d%d up\nlink set p%d up\n", i, i, i, i);
 	for (i = 0; i < NR_DUMMIES; i++)
 		n += sprintf(text + n, "link add n%d type dummy\nlink set n%d up\n", i, i);
-	/* Where generic frames come from, and a program is kept. */
+	/*
+	 * Frames of generic XDP come from "src"; a program is attached to
+	 * "keep".
+	 */
 	sprintf(text + n, "link add src type dummy\nlink set src up\nlink set lo up\n"
 		"link add keep type veth peer name keep1\nlink set keep up\n");
 
@@ -36,7 +39,7 @@ void net_init(void)
 		fail("rtnetlink: %s", strerror(errno));
 }
 
-/* Sends a request and waits for its end. */
+/* Sends a request and waits for the answer. */
 static void transact(struct nlmsghdr *req, const char *what)
 {
 	static __u32 seq;
@@ -120,7 +123,7 @@ unsigned int index_of(const char *fmt, int nr)
 	return index;
 }
 
-/* Of devices called by this letter and a number: received, or sent. */
+/* Frames that devices with this letter and a number have received, or sent. */
 static __u64 packets(char letter, bool sent)
 {
 	struct rtnl_link_stats *stats;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The benchmark's BPF programs: found beside the binary, opened with only the
- * programs to load that a row asks for, so that no other program is in the way.
+ * The benchmark's BPF programs. The object is beside the executable. Only the
+ * programs that a row uses are loaded, because others could change the result.
  */
 #include <linux/if_link.h>
 
 #include "bench.h"
 #include "testlib.h"
 
-/* Only PROG of them will be loaded, and EXTRA if it is not NULL. */
+/* Only PROG is loaded, and EXTRA if it is not NULL. */
 struct bpf_object *open_progs(const char *prog, const char *extra)
 {
 	const char *path = beside("bench.bpf.o");
@@ -40,7 +40,7 @@ int prog_fd(struct bpf_object *obj, const char *name)
 	return bpf_program__fd(bpf_object__find_program_by_name(obj, name));
 }
 
-/* The programs' only variable that is not constant. */
+/* The only variable of the programs that is not constant. */
 static int variables_fd(struct bpf_object *obj)
 {
 	struct bpf_map *map;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Work that the kernel has left to work items, and its end. */
+/* The kernel's work items, and waiting for their end. */
 #include <dirent.h>
 
 #include "bench.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands in batches. The stock map has none. So the claimed one has to do
- * what Documentation/map_devmap.rst says, and the stock map gets single
- * operations that leave it with the same contents.
+ * Commands in batches. The stock map has none. So the claimed map must behave
+ * as Documentation/map_devmap.rst says, and the stock map gets single
+ * operations that lead to the same contents.
  */
 #include <stddef.h>
 #include <sys/mman.h>
@@ -19,7 +19,7 @@
 /* Elements that there is memory for; large values are slow to compare. */
 #define ROOM 1024
 #define ROOM_COUNTS 64
-/* How much earlier than it must a lookup may stop at a bad address. */
+/* Elements by which a lookup may stop too early at a bad address. */
 #define CHUNK 64
 #define MAX_WALK 8192
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -32,7 +32,7 @@ static const int bpf_cmds[NR_CMDS] = {
 	[DELETE_BATCH] = BPF_MAP_DELETE_BATCH,
 };
 
-/* Where memory for keys and for values ends. */
+/* Ends of the memory for keys and for values. */
 static __u8 *keys_end, *values_end;
 
 struct batch {
@@ -40,14 +40,14 @@ struct batch {
 	struct pair *pair;
 	__u8 *keys, *values;
 	/*
-	 * How many elements there is memory for, and how many were asked for.
+	 * Number of elements that fit into the memory, and of requested ones.
 	 */
 	__u32 have_keys, have_values, count;
-	/* Of a value. */
+	/* Size of a value. */
 	__u32 size;
 	__u32 token_in, token_out;
 	bool reads, takes;
-	/* The claimed map's answer. */
+	/* Result of the claimed map. */
 	int ret;
 	__u32 n;
 };
@@ -84,7 +84,10 @@ static __u32 ifindex_at(const struct op *op, __u32 i)
 	return i % 2 && op->ifindex2 ? op->ifindex2 : op->ifindex;
 }
 
-/* Memory as the operation wants it, with what goes into the batch. */
+/*
+ * Prepares the memory that the operation requests, with the content of the
+ * batch.
+ */
 static void make_batch(struct batch *b, const struct op *op, struct pair *pair, enum side side)
 {
 	const __u32 room = pair->counts ? ROOM_COUNTS : ROOM;
@@ -142,14 +145,14 @@ static void call_batch(struct batch *b, enum side side)
 
 	if (op->token)
 		attr.batch.in_batch = op->token == TOKEN_BAD ? 8 : (unsigned long)&b->token_in;
-	/* Fields of the command have to be what is expected. */
+	/* Fields of the command must have the expected values. */
 	if (how.poke && how.poke < sizeof(attr.batch))
 		how.poke = sizeof(attr.batch);
 	if (how.size > offsetof(union bpf_attr, batch.map_fd) && how.size < sizeof(attr.batch))
 		how.size = sizeof(attr.batch);
 	b->ret = bpf_call(bpf_cmds[op->cmd], &attr, &how);
 	b->n = attr.batch.count;
-	/* From the element behind the last one on. */
+	/* From the element after the last one on. */
 	while (op->cmd == UPDATE_BATCH && memory_comes(b->pair, side, b->ret, &tries)) {
 		attr.batch.keys = (unsigned long)(b->keys + b->n * sizeof(__u32));
 		attr.batch.values = (unsigned long)(b->values + b->n * b->size);
@@ -159,10 +162,7 @@ static void call_batch(struct batch *b, enum side side)
 	}
 }
 
-/*
- * --- updates and deletes
- * -------------------------------------------------------
- */
+/* --- updates and deletes -------------------------------------------------- */
 
 static int update_one(const struct batch *b, __u32 key, __u32 ifindex)
 {
@@ -176,7 +176,7 @@ static int update_one(const struct batch *b, __u32 key, __u32 ifindex)
 	return bpf_map_update_elem(b->pair->peek[STOCK], &key, &value, op->eflags);
 }
 
-/* Element after element, up to the first error. */
+/* Element by element, up to the first error. */
 static int expect_write(struct batch *b, __u32 *n)
 {
 	const struct op *op = b->op;
@@ -202,14 +202,9 @@ static int expect_write(struct batch *b, __u32 *n)
 	return 0;
 }
 
-/*
- * --- lookups
- * -------------------------------------------------------------------
- */
+/* --- lookups -------------------------------------------------------------- */
 
-/*
- * All keys that lead somewhere, in the order in which the claimed map has them.
- */
+/* All keys with an entry, in the order in which the claimed map has them. */
 static int list_keys(const struct pair *pair, __u32 *keys)
 {
 	__u64 value;
@@ -224,7 +219,7 @@ static int list_keys(const struct pair *pair, __u32 *keys)
 	return n;
 }
 
-/* Where in the list a lookup goes on; -1: an unknown place. */
+/* The index in the list at which a lookup continues; -1: an unknown place. */
 static int find_start(const struct batch *b, const __u32 *keys, int n)
 {
 	int i = 0;
@@ -241,7 +236,7 @@ static int find_start(const struct batch *b, const __u32 *keys, int n)
 	return i < n ? i + 1 : -1;
 }
 
-/* A key that has gone leads to some place, which the result shows. */
+/* A deleted key leads to some place, which the result shows. */
 static int guess_start(const struct batch *b, const __u32 *keys, int n)
 {
 	__u32 key;
@@ -283,7 +278,7 @@ static bool check_element(const struct batch *b, __u32 i, __u32 key)
 	return true;
 }
 
-/* Nothing was written behind the last element. */
+/* No byte after the last element was written. */
 static bool check_rest(const struct batch *b)
 {
 	__u8 *rest_keys = b->keys + b->n * sizeof(__u32);
@@ -351,10 +346,7 @@ bool batch_plain(const struct op *op, struct pair *pair)
 	struct batch b;
 	int side;
 
-	/*
-	 * Outer maps' batches are the kernel's own, of ids that are not the
-	 * same.
-	 */
+	/* Batches of outer maps are the kernel's, of ids that differ. */
 	if (is_outer(pair))
 		return true;
 	for (side = 0; side < NR_SIDES; side++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Commands in batches, and what they are to do by single ones. */
+/* Commands in batches, compared with single operations. */
 #ifndef REDIRMAP_FUZZ_BATCH_H
 #define REDIRMAP_FUZZ_BATCH_H
 

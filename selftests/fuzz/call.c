@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpf(2) as an operation wants it: with descriptors, addresses, sizes and
- * attributes that are no good.
+ * bpf(2) with invalid descriptors, addresses, sizes and attributes, as an
+ * operation requests.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "call.h"
 
-/* As large as any value. */
+/* As long as any value. */
 #define VALUE_ROOM sizeof(struct redirmap_val)
-/* More than a page: the kernel refuses larger ones. */
+/* Longer than a page, which the kernel refuses. */
 #define ATTR_ROOM 8192
 
 static __u8 *attr_room;
-/* A page, one that is read-only, and one that is not there. */
+/* A writable page, a read-only page, and one that is not mapped. */
 static __u8 *pages;
 static __u8 *value_place;
 

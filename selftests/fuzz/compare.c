@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Comparison of results and of contents: a lookup of every key and a walk over
- * all keys.
+ * Comparison of results and of contents: a lookup of every key and an iteration
+ * over all keys.
  */
 #include "compare.h"
 #include "ops.h"
 #include "outcome.h"
 #include "peek.h"
 
-/* Maps of this many entries are compared whole after every step. */
+/*
+ * Maps of at most this many entries are compared completely after every step.
+ */
 #define SMALL 16
-/* Others in between, unless a step is to be found. */
+/*
+ * Larger maps are compared completely every so many steps, except while a step
+ * is searched.
+ */
 #define LARGE 600
 
 #define MAX_WALK 8192
@@ -69,7 +74,8 @@ static int compare_u32(const void *a, const void *b)
 }
 
 /*
- * Both walks go over the same keys, each once, in whatever order; then values.
+ * Both iterations return the same keys, each once, in any order. Then the
+ * values are compared.
  */
 static bool compare_walks(const struct pair *pair, bool values)
 {
@@ -81,7 +87,9 @@ static bool compare_walks(const struct pair *pair, bool values)
 		n[side] = walk_keys(pair, side, keys[side], max);
 		if (n[side] < 0)
 			return false;
-		/* An array's keys are in order, and are compared so. */
+		/*
+		 * An array's keys are in order, and are compared in this order.
+		 */
 		if (pair->attr.type == BPF_MAP_TYPE_DEVMAP_HASH ||
 		    pair->attr.type == BPF_MAP_TYPE_HASH_OF_MAPS)
 			qsort(keys[side], n[side], sizeof(__u32), compare_u32);
@@ -103,7 +111,7 @@ static bool compare_walks(const struct pair *pair, bool values)
 	return true;
 }
 
-/* A lookup in an outer map may wait for a grace period: now and then. */
+/* Seldom, because a lookup in an outer map may wait for a grace period. */
 static bool compare_outer(struct pair *pair, bool all)
 {
 	bool values = all || state.thorough || ++pair->unseen >= 64;
@@ -114,7 +122,8 @@ static bool compare_outer(struct pair *pair, bool all)
 }
 
 /*
- * Small maps whole; of large ones the keys of this step, and now and then all.
+ * Small maps completely; of large maps the keys of this step, and sometimes
+ * all.
  */
 bool compare_pair(struct pair *pair, bool all)
 {

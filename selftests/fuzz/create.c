@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Maps that are made, or fail to be: see create.h. */
+/* Creation of maps, successful or not: see create.h. */
 #include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,8 +16,7 @@
 #include "peek.h"
 
 /*
- * Sizes of values that the types of our BTF, 1, 2 and 3, have; the first one is
- * keys'.
+ * Sizes of values of the types of our BTF, 1, 2 and 3; type 1 is that of keys.
  */
 static const __u32 btf_sizes[] = { 4, 8, sizeof(struct redirmap_val) };
 
@@ -38,8 +37,8 @@ static int btf_fd(void)
 }
 
 /*
- * The type that an 8 bytes' value has instead: right where the other one is, or
- * wrong.
+ * The type of a value of 8 bytes in place of another type: right if the other
+ * one is right, or wrong.
  */
 static __u64 btf_instead(__u64 type)
 {
@@ -47,7 +46,8 @@ static __u64 btf_instead(__u64 type)
 }
 
 /*
- * The caller's capabilities, which it can take back after it has dropped them.
+ * The caller's capabilities. The caller can restore them after it has dropped
+ * them.
  */
 static void set_caps(bool all)
 {
@@ -63,7 +63,7 @@ static void set_caps(bool all)
 		failed("capset");
 }
 
-/* No descriptor is left, or as many as there were before. */
+/* No free descriptor is left, or as many as before. */
 static void limit_fds(bool none)
 {
 	static struct rlimit old;
@@ -78,12 +78,12 @@ static void limit_fds(bool none)
 		failed("setrlimit");
 }
 
-/* BTF of the kernel's, which is no map's. */
+/* BTF of the kernel, which is not that of a map. */
 static int kernel_btf_fd(void)
 {
 	static int fd = -1;
 
-	/* The first one that there was. */
+	/* The lowest id. */
 	if (fd < 0)
 		fd = bpf_btf_get_fd_by_id(1);
 	if (fd < 0)
@@ -91,22 +91,25 @@ static int kernel_btf_fd(void)
 	return fd;
 }
 
-/* An attribute that map_create() is to stumble over. */
+/* An attribute that map_create() must refuse. */
 static void spoil(union bpf_attr *attr, __u64 fail)
 {
 	if (fail == FAIL_TOKEN)
-		/* BPF_F_TOKEN_FD, and 0 is no token. */
+		/* BPF_F_TOKEN_FD; 0 is not a token. */
 		attr->map_flags |= 1U << 16;
 	if (fail < FAIL_BTF_CLOSED || fail > FAIL_BTF_KEY)
 		return;
 	attr->btf_fd = fail == FAIL_BTF_CLOSED ? (__u32)-1 :
 		       fail == FAIL_BTF_KERNEL ? kernel_btf_fd() : btf_fd();
-	/* The wrong type for a key. */
+	/* The type is wrong for a key. */
 	attr->btf_key_type_id = fail == FAIL_BTF_KEY ? 2 : 1;
 	attr->btf_value_type_id = 1;
 }
 
-/* The call, by a caller that may not make maps, or has no room for them. */
+/*
+ * The call, by a caller without the right to make maps, or without memory for
+ * them.
+ */
 static int create_failing(union bpf_attr *attr, const struct op *op)
 {
 	int fd;
@@ -161,7 +164,7 @@ static bool has_counters(const struct op *op)
 	       op->value_size == sizeof(struct redirmap_val) && is_let_pass("counters");
 }
 
-/* The stock map gets values of 8 bytes, once it has refused larger ones. */
+/* The stock map has values of 8 bytes, after it has refused larger ones. */
 static int create_stock(const struct op *op)
 {
 	struct op plain = *op;
@@ -192,7 +195,7 @@ static bool is_wanted(const struct op *op)
 	return false;
 }
 
-/* Failing in a loop: it goes on as it has begun, and takes no memory. */
+/* Failures in a loop: each must be like the first, and none may take memory. */
 static bool create_again(const struct op *op, int ret)
 {
 	struct memory before;
@@ -232,7 +235,7 @@ bool maps_create(const struct op *op, struct pair *pair)
 		for (side = 0; side < NR_SIDES; side++)
 			if (fd[side] >= 0)
 				close(fd[side]);
-		/* Nobody is to look at what no map has. */
+		/* No field may be read that no map has. */
 		memset(&pair->attr, 0, sizeof(pair->attr));
 		pair->counts = false;
 		if (op->times && r[CLAIMED].ret && !create_again(op, r[CLAIMED].ret))

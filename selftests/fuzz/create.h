@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Maps that are made, or fail to be. */
+/* Creation of maps, successful or not. */
 #ifndef REDIRMAP_FUZZ_CREATE_H
 #define REDIRMAP_FUZZ_CREATE_H
 

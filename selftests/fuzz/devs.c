@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices and two network namespaces, by netlink: ip(8) takes longer to start
- * than hundreds of operations on maps.
+ * Devices and two network namespaces, by netlink, because starting ip(8) takes
+ * longer than hundreds of operations on maps.
  *
- * A device always has the same ifindex, in whichever namespace it is and
- * however often it was made anew, so that a value names the same device in
- * every run. That an event fails is no failure: it has then happened for
- * neither map.
+ * A device always has the same ifindex, in both namespaces and each time it is
+ * created, so a value has the same meaning in every run. An event that fails is
+ * not a failure of the fuzzer, because it has happened for neither map.
  *
- * The second namespace may die, with all that is in it; another one takes its
- * place.
+ * The second namespace may be deleted with its devices; a new one replaces it.
  */
 #include <fcntl.h>
 #include <linux/if_link.h>
@@ -22,15 +20,18 @@
 #include "netlib.h"
 #include "outcome.h"
 
-/* A veth from the first namespace to the second: it goes when that one dies. */
+/*
+ * A veth from the first namespace to the second, which disappears with the
+ * second.
+ */
 #define CANARY_IFINDEX 190
-/* These exist when an episode begins: see at_first. */
+/* Devices that exist when an episode begins: see at_first. */
 #define AT_FIRST 4
 
-/* How long a namespace may take to die; in ms. */
+/* Time for the deletion of a namespace, in milliseconds. */
 #define MAX_WAIT 60000
 
-/* FAULTY looks at what it gets, natively: see modules/faulty_dev.c. */
+/* FAULTY checks its frames in native XDP: see modules/faulty_dev.c. */
 enum kind { VETH, DUMMY, FAULTY, NR_KINDS };
 
 static const char * const kinds[] = { "veth", "dummy", "faulty" };
@@ -78,7 +79,7 @@ static void end_nest(struct request *req, struct rtattr *attr)
 	attr->rta_len = (void *)req + req->head.nlmsg_len - (void *)attr;
 }
 
-/* In a namespace; true when it has happened. */
+/* Runs in a namespace; true if it has happened. */
 static bool send_request(struct request *req, unsigned int net)
 {
 	struct {
@@ -167,7 +168,10 @@ static bool canary_is_gone(void)
 {
 	struct request req;
 
-	/* All devices of a namespace go under one RTNL, which this takes. */
+	/*
+	 * All devices of a namespace are deleted under one RTNL, which this
+	 * waits for.
+	 */
 	begin(&req, RTM_NEWLINK, 0, CANARY_IFINDEX);
 	return !send_request(&req, 0);
 }
@@ -234,8 +238,8 @@ static bool open_net(unsigned int net)
 }
 
 /*
- * The second namespace loses its last user, and dies, with its devices and the
- * other ends of these. The next operation comes after that.
+ * The second namespace loses its last user, and is deleted with its devices and
+ * their peers. The next operation waits for the end of that.
  */
 static bool net_die(void)
 {
@@ -314,8 +318,8 @@ bool devs_init(void)
 	unsigned int i;
 
 	/*
-	 * The other one first: what enter_net() mounts is of the one that it
-	 * makes.
+	 * The other namespace first, because enter_net() mounts the sysfs of
+	 * the one that it makes.
 	 */
 	if (unshare(CLONE_NEWNET) || !open_net(1) || !enter_net() || !open_net(0) ||
 	    !add_canary())
@@ -325,10 +329,7 @@ bool devs_init(void)
 	return true;
 }
 
-/*
- * As in the beginning. Devices that nothing has happened to may stay as they
- * are.
- */
+/* Back to the initial state. Devices without an event since then may remain. */
 bool devs_reset(void)
 {
 	unsigned int i;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The documented differences of claimed maps: all that the fuzzer lets pass.
- * They are listed once, in the table at the end of this file;
- * Documentation/map_devmap.rst has each of them, most in its column "stock".
+ * The documented differences of claimed maps, which are all that the fuzzer
+ * allows. The table at the end of this file lists each once;
+ * Documentation/map_devmap.rst describes each, most in its column "stock".
  *
- * Each says where an operation meets it, and then does the operation in the
- * place of what is done otherwise: it still compares whatever can be compared,
- * and leaves both maps with the same contents. That a hash's keys come in
- * another order needs that for single steps only: contents are compared as
- * sets.
+ * Each difference recognises the operations that it applies to, and replaces
+ * their normal execution: it still compares everything that can be compared,
+ * and leaves both maps with the same contents. The other order of a hash's keys
+ * needs that for single steps only, because contents are compared as sets.
  */
 #include <stddef.h>
 
@@ -19,7 +18,7 @@
 #include "peek.h"
 #include "sides.h"
 
-/* In every network namespace. */
+/* A device of every network namespace. */
 #define LOOPBACK_IFINDEX 1
 
 /*
@@ -49,9 +48,9 @@ static bool exist_step(const struct op *op, struct pair *pair)
 	__u32 key = op->key;
 
 	/*
-	 * The missing key comes before what is wrong with the value. So ask
-	 * stock with a device that is always there; and a program would decide
-	 * about the map's later ones.
+	 * The missing key is reported before an invalid value. So the stock map
+	 * is asked with a device that always exists, and without a program,
+	 * which would determine the programs that the map accepts later.
 	 */
 	if (op->ifindex) {
 		plain.ifindex = LOOPBACK_IFINDEX;
@@ -67,8 +66,8 @@ static bool exist_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Iteration". (So it is in outer hashes, which are the
- * kernel's own.) Each map has to return what its own walk does.
+ * map_devmap.rst, "Iteration". (Outer hashes, which are the kernel's, behave in
+ * the same way.) Each map must return what its own iteration returns.
  */
 static bool order_applies(const struct op *op, const struct pair *pair)
 {
@@ -98,7 +97,7 @@ static bool order_step(const struct op *op, struct pair *pair)
 		if (op->ptr != PTR_KEY_NULL) {
 			while (i < n && keys[i] != (__u32)op->key)
 				i++;
-			/* After a missing key comes the first one. */
+			/* A missing key is followed by the first key. */
 			i = i == n ? 0 : i + 1;
 		}
 		want = i == n ? -ENOENT : bad_value ? -EFAULT : 0;
@@ -108,7 +107,7 @@ static bool order_step(const struct op *op, struct pair *pair)
 			return failed("next: %s says %d, key %u; its walk %d, key %u",
 				      side == STOCK ? "stock" : "claimed", r[side].ret, next, want,
 				      want_key);
-		/* The rest is bytes behind the key. */
+		/* The remaining bytes are those after the key. */
 		memset(r[side].out, 0, sizeof(next));
 	}
 	r[STOCK].ret = r[CLAIMED].ret;
@@ -116,15 +115,15 @@ static bool order_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Batches". See batch.c for what is expected of them: what
- * single operations do on the stock map.
+ * map_devmap.rst, "Batches". The expected results, in batch.c, are those of
+ * single operations on the stock map.
  */
 static bool batch_applies(const struct op *op, const struct pair *pair)
 {
 	return op->cmd >= LOOKUP_BATCH && op->cmd <= DELETE_BATCH && !is_outer(pair);
 }
 
-/* map_devmap.rst, "Memory"; its lines of fdinfo that are not the same. */
+/* map_devmap.rst, "Memory"; the lines of fdinfo that differ. */
 static bool memlock_applies(const struct op *op, const struct pair *pair)
 {
 	return op->cmd == FDINFO && is_devmap(pair) && have_mem_usage();
@@ -152,9 +151,9 @@ static bool memlock_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * counters.rst, "Values with counters". The pair of such a map is a stock one
- * with values of 8 bytes: maps_create() sees to that, and value_size() to the
- * rest. The size itself still shows here.
+ * counters.rst, "Values with counters". Such a map is paired with a stock map
+ * whose values have 8 bytes: maps_create() and value_size() do that. Only the
+ * size itself still differs here.
  */
 static bool counters_applies(const struct op *op, const struct pair *pair)
 {
@@ -173,7 +172,7 @@ static bool counters_step(const struct op *op, struct pair *pair)
 	struct result r[NR_SIDES] = {};
 	int side;
 
-	/* For the stock maps both have values of 8 bytes. */
+	/* Compared with the stock maps, both have values of 8 bytes. */
 	if (op->cmd == NEST) {
 		run_side(op, pair, CLAIMED, &r[CLAIMED]);
 		if (!r[CLAIMED].ret)
@@ -184,7 +183,7 @@ static bool counters_step(const struct op *op, struct pair *pair)
 	run_both(op, pair, r);
 	for (side = 0; side < NR_SIDES && op->cmd == FDINFO; side++) {
 		drop_line(&r[side], "value_size:");
-		/* On 6.1 the kernel takes it from the size of values. */
+		/* On 6.1 the kernel calculates it from the size of values. */
 		drop_line(&r[side], "memlock:");
 	}
 	if (op->cmd == INFO && r[CLAIMED].out[size] == sizeof(struct redirmap_val))
@@ -213,8 +212,8 @@ static bool mix_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Errors": create. There are sizes for which stock has memory
- * and we have not. maps_create() drops both then.
+ * map_devmap.rst, "Errors": create. For some sizes there is memory for the
+ * stock map only. maps_create() drops both then.
  */
 static bool memory_applies(const struct op *op, const struct pair *pair)
 {

@@ -13,7 +13,7 @@ struct difference {
 };
 
 const struct difference *difference(const struct op *op, const struct pair *pair);
-/* It is to be let pass. */
+/* Is the operation one that a documented difference applies to? */
 bool is_let_pass(const char *name);
 void list_differences(void);
 bool known_difference(const char *name);

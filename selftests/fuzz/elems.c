@@ -48,7 +48,7 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 	int tries = MAX_TRIES;
 	__u64 value;
 
-	/* A map is no value of a device map. */
+	/* A map is not a value of a device map. */
 	if (op->cmd == NEST && !is_outer(pair))
 		return;
 	if (writes)
@@ -56,8 +56,8 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 	attr.map_fd = pair_fd(pair, side, op->fd);
 	attr.key = (unsigned long)place_key(op, op->key);
 	/*
-	 * Also where there is none: bpf(2) refuses fields that it does not
-	 * need.
+	 * Also where there is none: bpf(2) refuses fields that a command does
+	 * not use.
 	 */
 	if (op->cmd != DELETE)
 		attr.value = (unsigned long)place_value(op, writes ? &value : NULL);

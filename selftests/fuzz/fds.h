@@ -5,7 +5,10 @@
 
 #include "state.h"
 
-/* Programs have these descriptors, so that those of closed ones stay closed. */
+/*
+ * Programs have these descriptors, so that those of closed programs are not
+ * reused.
+ */
 #define FIRST_PROG_FD 800
 
 bool fds_init(void);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames that run through maps. Devices of modules/faulty_dev.c look at those
- * that they get, and count them: from a stock and a claimed map as many, of as
- * many bytes. A device's complaint in the kernel's log is a failure of the
- * operation, to be shrunk like others.
+ * Frames that run through maps. Devices of modules/faulty_dev.c check and count
+ * the frames that they get. A stock and a claimed map must send the same number
+ * of frames and bytes. If a check fails, the operation has failed, and is
+ * shrunk like other failures.
  */
 #include <fcntl.h>
 #include <linux/if_link.h>

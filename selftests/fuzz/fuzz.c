@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Differential fuzzer: the same random operations on a stock and a claimed map,
- * with the same outcome. See Documentation/testing.rst, and usage() below.
+ * Differential fuzzer: runs the same random operations on a stock and on a
+ * claimed map, and compares the results. See Documentation/testing.rst, and
+ * usage() below.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -17,9 +18,9 @@
 #include "state.h"
 
 #define MAX_REPLAY 100000
-/* After every so many episodes maps and memory are waited for. */
+/* Memory is compared after so many episodes, when all maps are freed. */
 #define LOOK 32
-/* How much of it they may keep, in units of what one operation may. */
+/* Memory that they may keep, in units of the limit for one operation. */
 #define EPISODES_KEEP 4
 
 struct options {
@@ -48,7 +49,7 @@ static void usage(void)
 	       EPISODE_OPS);
 }
 
-/* Each episode's own, so that any of them can be the first. */
+/* A seed for each episode, so that a run can begin with any of them. */
 static __u64 episode_seed(__u64 seed, __u64 episode)
 {
 	__u64 x = seed + (episode + 1) * 0x9e3779b97f4a7c15ULL;
@@ -85,8 +86,8 @@ static void report(struct op *ops, int n, const struct options *opt, __u64 episo
 }
 
 /*
- * No map is left: there may be no more memory in use than the first time. A
- * loss over many episodes is not shrunk.
+ * No map is left. So no more memory may be in use than the first time. A leak
+ * over many episodes is not shrunk.
  */
 static bool look_at_memory(const struct options *opt, __u64 episode)
 {
@@ -140,7 +141,7 @@ static bool fuzz(const struct options *opt)
 		}
 	}
 	if (ok && !maps_are_gone()) {
-		printf("# claimed maps live on after the last close\n");
+		printf("# claimed maps remain after the last close\n");
 		ok = false;
 	}
 	if (ok)

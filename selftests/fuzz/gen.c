@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random operations. They depend on the maps that exist, and so follow from the
- * seed as long as the kernel does. Most are valid; most of the others are wrong
- * in one thing.
+ * Random operations. They depend on the maps that exist, so they follow from
+ * the seed unless the kernel's results vary. Most operations are valid; most of
+ * the others have one fault.
  */
 #include "gen.h"
 
@@ -21,8 +21,8 @@ static bool one_in(__u32 n)
 #define PICK(array) ((array)[below(ARRAY_SIZE(array))])
 
 /*
- * How often each is drawn, of the sum of all. Device events cost a thousand
- * others.
+ * The weight of each command. Device events take as long as a thousand other
+ * operations.
  */
 static const unsigned int weights[NR_CMDS] = {
 	[CREATE] = 60, [CLOSE] = 8, [FREEZE] = 3, [INFO] = 40, [FDINFO] = 5, [BY_ID] = 15,
@@ -47,7 +47,7 @@ static enum cmd draw_cmd(void)
 	return i;
 }
 
-/* Most often one that is there. */
+/* Mostly a map that exists. */
 static __u64 draw_pair(bool want_made)
 {
 	__u64 i = 0, tries;
@@ -75,8 +75,8 @@ static __u64 draw_key(const struct pair *pair)
 	if (one_in(40))
 		return PICK(odd);
 	/*
-	 * A hash has to be full and to miss keys; an array is seldom asked for
-	 * missing ones.
+	 * Hashes are filled, and often searched for missing keys; an array
+	 * seldom is.
 	 */
 	return below(pair->attr.type == BPF_MAP_TYPE_DEVMAP ? max + 1 : 2 * max);
 }
@@ -119,7 +119,7 @@ static __u64 draw_odd_flags(void)
 	return one_in(40) ? PICK(odd) : 0;
 }
 
-/* Errors that any call can have. @end: where its attribute ends. */
+/* Faults that any call can have. @end: offset of the attribute's end. */
 static void draw_wrong(struct op *op, unsigned int end)
 {
 	static const __u64 sizes[] = { 1, 4, 8, 12, 16, 24, 32, 36, 40, 56, 64, 200, 4096, 5000 };
@@ -137,7 +137,10 @@ static void draw_wrong(struct op *op, unsigned int end)
 	}
 }
 
-/* How far a creation comes. Nobody gets it, so it may be large. */
+/*
+ * The step at which a creation fails. No caller gets the map, so it may be
+ * large.
+ */
 static void draw_fail(struct op *op)
 {
 	op->fail = 1 + below(NR_FAILS);
@@ -149,7 +152,7 @@ static void draw_fail(struct op *op)
 		if (one_in(2))
 			op->value_size = sizeof(struct redirmap_val);
 		op->max_entries = 1 + below(2048);
-		/* A leak of each one can be seen then. */
+		/* So that leaks of each step can be seen. */
 		if (one_in(2))
 			op->times = 16 + below(48);
 	}
@@ -289,7 +292,7 @@ static void draw_elem(struct op *op, const struct pair *pair)
 		return;
 	}
 	draw_wrong(op, 32);
-	/* So it begins. */
+	/* The first operation. */
 	if (op->cmd == NEXT && one_in(8))
 		op->ptr = PTR_KEY_NULL;
 }
@@ -331,7 +334,9 @@ static void draw_map(struct op *op, const struct pair *pair)
 		op->step = one_in(2) ? 0 : below(400);
 		op->key = draw_key(pair);
 		op->frags = one_in(6);
-		/* Redirect flags: an action, broadcast, exclude ingress. */
+		/*
+		 * Flags of the redirect: an action, broadcast, exclude ingress.
+		 */
 		op->flags = one_in(10) ? rnd(seed) : (below(4) | (one_in(3) ? below(4) << 3 : 0));
 		return;
 	}
@@ -366,7 +371,9 @@ void generate(struct op *op, __u64 *from)
 	op->cmd = draw_cmd();
 	for (i = 0, made = 0; i < NR_PAIRS; i++)
 		made += state.pairs[i].made;
-	/* Enough to do something with. The other namespace has few devices. */
+	/*
+	 * Enough devices for the other operations. The other namespace has few.
+	 */
 	if (made < 4 && (!made || one_in(10)))
 		op->cmd = CREATE;
 	else if (state.net && one_in(20))
@@ -376,13 +383,13 @@ void generate(struct op *op, __u64 *from)
 		return;
 	}
 	/*
-	 * Outer maps' elements are the kernel's own, and operations on them
-	 * wait for RCU.
+	 * Elements of outer maps are handled by the kernel, and operations on
+	 * them wait for RCU.
 	 */
 	want_outer = op->cmd == NEST || one_in(100);
 	for (i = 0; !i || (i < 8 && is_outer(pair_of(op)) != want_outer); i++)
 		op->map = draw_pair(true);
-	/* Also what has no other descriptor. */
+	/* Also maps without another descriptor. */
 	for (i = 0; op->cmd == GET && i < 8 && !pair_of(op)->pinned; i++)
 		op->map = below(NR_PAIRS);
 	pair = pair_of(op);

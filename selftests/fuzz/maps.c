@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Operations on maps as a whole: their descriptors, information, end. */
+/* Operations on maps as a whole: descriptors, information, closing. */
 #include <stddef.h>
 #include <sys/stat.h>
 
@@ -155,7 +155,7 @@ static void info(const struct op *op, int fd, struct result *r)
 	r->ret = bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr, op);
 	memset(buf + offsetof(struct bpf_map_info, id), 0, sizeof(__u32));
 	memset(buf + offsetof(struct bpf_map_info, name), 0, BPF_OBJ_NAME_LEN);
-	/* "rm_" and "st_" are in no other way in it. */
+	/* The name has "rm_" and "st_" only at its beginning. */
 	memcpy(buf + 512, &attr.info.info_len, sizeof(__u32));
 	r->len = 516;
 }
@@ -218,7 +218,7 @@ void map_run(const struct op *op, struct pair *pair, enum side side, struct resu
 		attr.file_flags = op->flags;
 		r->ret = bpf_call(BPF_OBJ_GET, &attr, op);
 		keep_other(pair, side, r);
-		/* It may have had no other descriptor. */
+		/* The map may have had no other descriptor. */
 		if (!r->ret && side == CLAIMED && !pair->made)
 			map_open_peeks(pair, FD_OTHER);
 		break;

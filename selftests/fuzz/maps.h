@@ -8,13 +8,13 @@
 void maps_reset(void);
 void maps_close(const struct op *op, struct pair *pair);
 void map_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
-/* All descriptors of the pair's maps, and its pins, go. */
+/* Closes all descriptors of the pair's maps, and removes its pins. */
 void map_close_all(struct pair *pair);
 void map_unpin(struct pair *pair);
-/* An unlimited descriptor of each map, and what the maps are. */
+/* Opens an unlimited descriptor of each map, and reads the maps' attributes. */
 bool map_open_peeks(struct pair *pair, enum fd fd);
 bool have_mem_usage(void);
-/* All claimed maps are freed, after all are closed. */
+/* Waits until all claimed maps are freed, after all were closed. */
 bool maps_are_gone(void);
 
 #endif /* REDIRMAP_FUZZ_MAPS_H */

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's memory: what has failed leaves none behind, nor do maps that are
- * gone. It may take a while, for work items free it; and what leaks a little at
- * a time takes many times to be seen.
+ * The kernel's memory: operations that failed, and freed maps, leave none in
+ * use. Work items may free it later. A small leak shows only after many
+ * operations.
  */
 #include "memory.h"
 
-/* How long memory may take to be free: work items free it; in ms. */
+/* Time in milliseconds until memory must be free; work items free it. */
 #define MAX_WAIT 5000
 
 /*
- * How much the kernel may keep for later, in KiB: pages of per-CPU memory,
- * slabs, and the memory of programs' code, 2 MiB at a time, each of which one
- * user keeps.
+ * KiB that the kernel may keep: pages of per-CPU memory, slabs, and the memory
+ * of programs' code, which is allocated in units of 2 MiB and stays as long as
+ * it has one user.
  */
 static const struct {
 	const char *name;
@@ -46,7 +46,7 @@ bool memory_read(struct memory *memory)
 	return found == ARRAY_SIZE(kinds) || failed("no /proc/meminfo");
 }
 
-/* The kind of which there is too much; -1 if there is none. */
+/* A kind of memory of which too much is in use; -1 without one. */
 static int too_much(const struct memory *now, const struct memory *before, int many)
 {
 	unsigned int i;
@@ -63,8 +63,8 @@ bool memory_returns(const struct memory *before, int many)
 	int which, tries;
 
 	/*
-	 * Such kernels look for leaks themselves, and keep what is freed from
-	 * use.
+	 * Such kernels look for leaks themselves, and keep freed memory for a
+	 * while.
 	 */
 	if (kmemleak())
 		return true;

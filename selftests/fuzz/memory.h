@@ -13,8 +13,8 @@ struct memory {
 
 bool memory_read(struct memory *memory);
 /*
- * The memory in use is, or soon will be, at most that of before, but for @many
- * times what caches keep.
+ * Is the memory in use now, or soon, at most that of before, plus @many times
+ * the amount that caches keep?
  */
 bool memory_returns(const struct memory *before, int many);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Operations as text: a line each, the command and those of its fields that are
- * not 0. "update map=1 key=3 ifindex=dev0 flags=exist"
+ * Operations as text: one line each, with the command and its fields that are
+ * not 0: "update map=1 key=3 ifindex=dev0 flags=exist"
  */
 #include <ctype.h>
 #include <stddef.h>
@@ -58,7 +58,7 @@ static const struct word tokens[] = {
 	{ "last", TOKEN_LAST }, { "key", TOKEN_KEY }, { "bad", TOKEN_BAD }, { }
 };
 
-/* Filled from devs.c, which knows them. */
+/* Filled from devs.c. */
 static struct word devices[2 * NR_DEVS + 1];
 static char device_names[2 * NR_DEVS][8];
 
@@ -256,7 +256,7 @@ bool parse_op(char *line, struct op *op)
 			*text++ = '\0';
 		field = text && has_field(op, part) ? find_field(part) : NULL;
 		if (!field || !parse_value(field, text, value_in(op, field))) {
-			fprintf(stderr, "%s: no good: %s=%s\n", cmds[op->cmd].name, part,
+			fprintf(stderr, "%s: invalid: %s=%s\n", cmds[op->cmd].name, part,
 				text ?: "");
 			return false;
 		}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands that take the descriptor of any map, be it for maps of other types:
- * they are to refuse ours as they refuse stock ones. And mmap().
+ * Commands that take the descriptor of any map, also those for maps of other
+ * types: claimed maps must refuse them like stock maps. And mmap().
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -45,7 +45,9 @@ static int load(enum bpf_prog_type type, enum bpf_attach_type attach)
 	return fd < 0 ? -errno : fd;
 }
 
-/* A program of the sort that is attached so; a bound one of any sort. */
+/*
+ * A program of the type that is attached in this way; for binding, of any type.
+ */
 static int load_for(const struct op *op, enum bpf_attach_type attach)
 {
 	if (op->cmd == BIND || attach == STRUCT_OPS)
@@ -72,8 +74,8 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 	enum bpf_attach_type type = attach_types[op->mode % ARRAY_SIZE(attach_types)];
 	union bpf_iter_link_info iter = {};
 	/*
-	 * A map lives as long as the program that it is bound to: bind it to
-	 * none that stays.
+	 * A map exists as long as the program that it is bound to, so the
+	 * program is closed afterwards.
 	 */
 	bool other = op->prog && (op->cmd != BIND || op->prog >= NR_PROGS);
 	int prog, fd = pair_fd(pair, side, op->fd);
@@ -106,7 +108,7 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 		attr.query.prog_cnt = ARRAY_SIZE(ids);
 		break;
 	case LINK:
-		/* A struct_ops map is in the place of a program. */
+		/* A struct_ops map replaces a program. */
 		attr.link_create.prog_fd = type == STRUCT_OPS ? fd : prog;
 		attr.link_create.attach_type = type;
 		attr.link_create.flags = op->flags;

@@ -5,9 +5,9 @@
 
 #include "state.h"
 
-/* A return value as text, until the next call but one. */
+/* A return value as text, valid until the next call but one. */
 const char *outcome(int ret);
-/* Counts what a command has returned. */
+/* Counts a return value of a command. */
 void note_outcome(__u64 cmd, int ret);
 void print_outcomes(void);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contents of maps, by descriptors without limits: see peek.h. */
+/* Contents of maps, by unlimited descriptors: see peek.h. */
 #include <stddef.h>
 #include <sys/syscall.h>
 
@@ -35,7 +35,7 @@ static __u32 serial_of(enum side side, __u32 id)
 	return -1;
 }
 
-/* An outer map's value is the id of a map. */
+/* The value of an outer map is the id of a map. */
 void read_value(const struct pair *pair, enum side side, void *value)
 {
 	__u32 id;
@@ -75,7 +75,7 @@ bool counters_are_right(const void *value)
 
 static int peek_call(int cmd, int fd, const __u32 *key, void *value)
 {
-	/* Shorter than libbpf's: most calls of all are these. */
+	/* Shorter than libbpf's function, because most calls are these. */
 	struct {
 		__u32 map_fd;
 		__u64 key, value, flags;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs: those that values name, of all sorts, and those that use maps. */
+/* Programs: those in values, of all types, and those that use maps. */
 #include "fds.h"
 #include "frames.h"
 #include "outcome.h"
@@ -43,7 +43,7 @@ static bool load(unsigned int prog)
 	if (prog == PROG_BOUND)
 		opts.prog_ifindex = 1;
 	fd = bpf_prog_load(sorts[prog].type, "fuzz", "GPL", insns, 2, &opts);
-	/* Not every kernel has programs that are bound to a device. */
+	/* Some kernels have no programs that are bound to a device. */
 	if (fd < 0)
 		return prog == PROG_BOUND;
 	loaded[prog] = dup2(fd, FIRST_PROG_FD + prog) >= 0;
@@ -61,7 +61,7 @@ bool progs_reset(void)
 	return true;
 }
 
-/* LOAD: another one of the sort; UNLOAD: what entries have of it lives on. */
+/* LOAD: another program of the type. UNLOAD: entries keep their programs. */
 void prog_step(const struct op *op)
 {
 	unsigned int prog = op->prog && op->prog < NR_PROGS ? op->prog : PROG_A;
@@ -73,7 +73,7 @@ void prog_step(const struct op *op)
 	note_outcome(op->cmd, 0);
 }
 
-/* A program that returns where a key leads, as a value or as an action. */
+/* A program that returns the entry of a key, as a value or as an action. */
 static int load_user(const struct op *op, const struct pair *pair, int map_fd)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,

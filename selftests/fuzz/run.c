@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Operations, one after the other: what each does, and what is compared after
- * it.
+ * Executes operations, one after the other, and compares the results and the
+ * contents.
  */
 #include "batch.h"
 #include "call.h"
@@ -20,10 +20,10 @@
 enum after { NOTHING, THE_PAIR, ALL_PAIRS };
 
 /**
- * struct handler - how a command is done, if not by run_both()
- * @step: on both sides; true when it has gone well
- * @event: or on what both share
- * @after: what is compared after it, besides results
+ * struct handler - how a command is executed, if not by run_both()
+ * @step: on both sides; returns true without a difference
+ * @event: or on objects that both sides share
+ * @after: compares more than the results afterwards
  */
 struct handler {
 	bool (*step)(const struct op *op, struct pair *pair);
@@ -33,7 +33,7 @@ struct handler {
 
 static bool close_step(const struct op *op, struct pair *pair)
 {
-	/* The last look. */
+	/* The last comparison. */
 	state.nr_touched = 0;
 	if (op->cmd == CLOSE && op->fd != FD_OTHER && !compare_pair(pair, true))
 		return false;
@@ -82,7 +82,7 @@ static bool run_pair(const struct op *op, struct pair *pair)
 	return compare_results(op, r) && !*state.failure;
 }
 
-/* Events may change device maps alone; at the end all are compared. */
+/* Events may change device maps only; at the end all maps are compared. */
 static bool compare_all(bool outer)
 {
 	int i;
@@ -140,7 +140,7 @@ bool end_episode(bool wait)
 	ok = compare_all(true);
 	maps_reset();
 	if (wait && !maps_are_gone())
-		return failed("claimed maps live on after the last close");
+		return failed("claimed maps remain after the last close");
 	return ok;
 }
 

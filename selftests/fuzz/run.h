@@ -6,11 +6,14 @@
 #include "state.h"
 
 bool fuzz_init(void);
-/* False: see state.failure. */
+/* Executes an operation. False: see state.failure. */
 bool run_op(const struct op *op);
 bool begin_episode(void);
 bool end_episode(bool wait);
-/* From the beginning; how many went well, or -1 if all did. */
+/*
+ * Executes a sequence on new maps. Returns the number of operations without a
+ * failure, or -1 if all had none.
+ */
 int run_ops(const struct op *ops, int n);
 
 #endif /* REDIRMAP_FUZZ_RUN_H */

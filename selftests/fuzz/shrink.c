@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * From a sequence that fails to the fewest and simplest operations that do:
- * delta debugging (Zeller's ddmin, by complements), then fields towards 0.
- * Every attempt runs on fresh maps and devices. Any failure will do; it is most
- * often the same.
+ * Reduces a failing sequence to fewer and simpler operations: delta debugging
+ * (Zeller's ddmin, by complements), then fields towards 0. Every attempt runs
+ * on new maps and devices. Any failure counts; it is usually the same one.
  */
 #include "ops.h"
 #include "run.h"
 #include "shrink.h"
 
-/* Attempts in all: slow ones should end too. */
+/* The most attempts, so that slow ones end as well. */
 #define MAX_ATTEMPTS 1500
 
 static int attempts;
@@ -24,13 +23,13 @@ static bool fails(const struct op *ops, int *n)
 	at = run_ops(ops, *n);
 	if (at < 0)
 		return false;
-	/* Operations behind the failure have nothing to do with it. */
+	/* Operations after the failure are irrelevant. */
 	if (at < *n)
 		*n = at + 1;
 	return true;
 }
 
-/* Without @len of them from @from on: does it still fail? */
+/* Does the sequence fail without @len operations from @from on? */
 static bool fails_without(struct op *ops, int *n, int from, int len)
 {
 	int left = *n - len;
@@ -51,7 +50,10 @@ static void drop_ops(struct op *ops, int *n)
 
 	while (len >= 1 && *n > 1) {
 		found = false;
-		/* From the end: what is needed early is needed most. */
+		/*
+		 * From the end, because operations at the beginning are most
+		 * often needed.
+		 */
 		for (from = *n - len; from > -len; from -= len) {
 			int at = from < 0 ? 0 : from;
 
@@ -85,7 +87,7 @@ static void simplify_op(struct op *ops, int *n, int at)
 	for (i = 0; at < *n && (field = op_field(&ops[at], i)); i++) {
 		if (!*field || try_value(ops, n, field, 0))
 			continue;
-		/* By halves: large ones are no names for anything. */
+		/* By halves, unless the value has a name. */
 		for (low = 0; *field - low > 1;) {
 			__u64 mid = low + (*field - low) / 2;
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Failing sequences made shorter. */
+/* Reduces failing sequences. */
 #ifndef REDIRMAP_FUZZ_SHRINK_H
 #define REDIRMAP_FUZZ_SHRINK_H
 
 #include "state.h"
 
-/* The fewest and simplest operations that still fail; how many. */
+/*
+ * Reduces a sequence to the fewest and simplest operations that still fail.
+ * Returns their number.
+ */
 int shrink(struct op *ops, int n);
 
 #endif /* REDIRMAP_FUZZ_SHRINK_H */

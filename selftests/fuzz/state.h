@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Operations, pairs of maps, and the state that all parts of the fuzzer share.
- * The layers of the parts are in Documentation/testing.rst.
+ * Documentation/testing.rst lists the layers of the parts.
  *
- * A sequence of operations is run on pairs of maps, one stock and one claimed,
- * with the same attributes. After each operation the two must have said the
- * same and must hold the same, but for the differences that diffs.c lists.
+ * A sequence of operations is executed on pairs of maps, one stock and one
+ * claimed, with the same attributes. After each operation both maps must have
+ * returned the same result and must have the same contents, except for the
+ * differences that diffs.c lists.
  *
- * An operation is plain numbers, and all that it does follows from these and
- * from the operations before it. So a sequence can be run again, without some
- * of its operations, and as text. In every field 0 is what is simplest: that is
- * where shrinking leads to, and what text leaves out.
+ * An operation consists of numbers, and its effect follows from these and from
+ * the operations before it. So a sequence can be executed again, without some
+ * of its operations, and as text. In every field 0 is the simplest value:
+ * shrinking leads to it, and text omits it.
  */
 #ifndef REDIRMAP_FUZZ_STATE_H
 #define REDIRMAP_FUZZ_STATE_H
@@ -22,10 +23,10 @@
 #define NR_PAIRS 6
 #define NR_DEVS 6
 #define NR_NETS 2
-/* Descriptors of a map: the one that it was made with, and another one. */
+/* Descriptors of a map: the one that created it, and another one. */
 #define NR_FDS 2
 
-/* An episode begins with no maps, and with the same devices. */
+/* An episode begins without maps, and with the same devices. */
 #define EPISODE_OPS 2000
 
 enum side { STOCK, CLAIMED, NR_SIDES };
@@ -43,43 +44,43 @@ enum cmd {
 /**
  * struct op - an operation; ops.c has the fields that each command uses
  * @cmd: enum cmd
- * @map: which pair
- * @fd: which descriptor of it: enum fd
- * @ptr: which addresses are bad: enum ptr
- * @size: of union bpf_attr, as told to the kernel; 0 is the truth
- * @poke: a byte of the attribute that is 1, at this offset
+ * @map: number of the pair
+ * @fd: which of its descriptors: enum fd
+ * @ptr: which addresses are invalid: enum ptr
+ * @size: size of union bpf_attr that the kernel is given; 0: the correct one
+ * @poke: offset of a byte of the attribute that is set to 1
  *
  * @type: map type
- * @key_size: of a map that is to be made; also the other attributes below
- * @template: the pair whose maps an outer map is made for, + 1
+ * @key_size: attribute of a map to create, like the following ones
+ * @template: number of the pair that is the outer map's template, + 1
  * @name: enum name
  * @btf: with BTF; values have this type
- * @fail: CREATE comes so far, and then fails: enum fail
- * @times: and does it so often again on the claimed side
+ * @fail: step at which CREATE fails: enum fail
+ * @times: number of further failures on the claimed side
  *
- * @key: of an element; the first one of a batch
- * @ifindex: of a value; also a device event's
- * @prog: of a value: enum prog
- * @flags: of the command
- * @inner: the pair that goes into an outer map
- * @mix: the other side's one
+ * @key: key of an element; the first one of a batch
+ * @ifindex: device in a value; also that of a device event
+ * @prog: program in a value: enum prog
+ * @flags: flags of the command
+ * @inner: number of the pair that is put into an outer map
+ * @mix: use the map of the other side
  *
- * @count: of a batch
- * @step: from one key of a batch to the next
- * @ifindex2: of every other value in a batch
- * @at: this element, + 1, is another: @key2 and @ifindex3
+ * @count: size of a batch
+ * @step: distance of the keys of a batch
+ * @ifindex2: device in every other value of a batch
+ * @at: this element, + 1, differs: it has @key2 and @ifindex3
  * @eflags: elem_flags
- * @token: where a lookup goes on: enum token
- * @keys: how many keys there is memory for, + 1
+ * @token: place at which a lookup continues: enum token
+ * @keys: number of keys that there is memory for, + 1
  * @values: the same for values
  *
- * @mode: RUN: redirects instead of looking up, or 2: and so do @count + 1 frames of
- *	64 + @step bytes; other commands: see other.c
- * @frags: RUN: the program takes fragments
- * @dev: which device
- * @end: of a veth, the other end
- * @kind: of a device
- * @net: which network namespace
+ * @mode: RUN: 1 redirects instead of looking up; 2 redirects @count + 1 frames
+ *	of 64 + @step bytes. Other commands: see other.c
+ * @frags: RUN: the program supports fragments
+ * @dev: number of the device
+ * @end: end of a veth
+ * @kind: kind of a device
+ * @net: number of the network namespace
  * @on: up, not down
  */
 struct op {
@@ -100,7 +101,7 @@ enum ptr {
 	PTR_TOKEN_BAD, NR_PTRS
 };
 enum name { NAME_GOOD, NAME_LONG, NAME_BAD, NAME_ENDLESS, NR_NAMES };
-/* In the order in which map_create() gets there. */
+/* In the order of the steps of map_create(). */
 enum fail {
 	FAIL_NOT, FAIL_TOKEN, FAIL_CAPABLE, FAIL_BTF_CLOSED, FAIL_BTF_KERNEL, FAIL_BTF_KEY,
 	FAIL_NO_FD, NR_FAILS
@@ -115,15 +116,15 @@ enum prog {
 
 /**
  * struct pair - a stock and a claimed map
- * @made: there are some
+ * @made: the maps exist
  * @attr: the CREATE that has made them
- * @counts: the claimed one's values have counters, the stock one's are of 8 bytes
- * @inner_counts: so it is with maps that go into this one
- * @pinned: there are files that stand for them
- * @fd: -1 is none
- * @peek: another descriptor, without limits, to look at the contents
- * @id: as the kernel knows the map
- * @serial: as outer maps' contents are compared
+ * @counts: values of the claimed map have counters, those of the stock map 8 bytes
+ * @inner_counts: the same for inner maps of this one
+ * @pinned: the maps are pinned
+ * @fd: descriptors; -1 is none
+ * @peek: another descriptor, without limits, to read the contents
+ * @id: the kernel's id of the map
+ * @serial: the same for both maps, to compare contents of outer maps
  * @token: out_batch of the last lookup in batches
  * @unseen: steps since all of the contents were compared
  */
@@ -150,15 +151,15 @@ struct result {
 };
 
 /**
- * struct state - all there is while operations run
+ * struct state - state while operations run
  * @pairs: maps
  * @net: the caller's network namespace
  * @thorough: compare all of the contents after every step
  * @verbose: print each operation and its results
- * @strict: the name of a documented difference that is to be a failure
- * @frames: that have run through maps in this episode
- * @failure: what has gone wrong, or empty
- * @touched: keys that a step has to do with
+ * @strict: name of a documented difference that counts as a failure
+ * @frames: frames that have run through maps in this episode
+ * @failure: description of the failure, or empty
+ * @touched: keys that a step uses
  */
 struct state {
 	struct pair pairs[NR_PAIRS];
@@ -204,7 +205,7 @@ static inline struct pair *pair_of(const struct op *op)
 #define LEN_MIN 64
 #define LEN_MAX 499
 
-/* The devices' ifindexes begin here, each with its other end's behind it. */
+/* The first ifindex; the peer of each device has the next one. */
 #define FIRST_IFINDEX 200
 
 static inline __u32 dev_ifindex(unsigned int dev, bool end)
@@ -218,7 +219,7 @@ static inline void touch(__u32 key)
 		state.touched[state.nr_touched++] = key;
 }
 
-/* The operation has gone wrong; false. The first reason counts. */
+/* Records a failure; returns false. The first one counts. */
 __attribute__((format(printf, 1, 2)))
 bool failed(const char *fmt, ...);
 

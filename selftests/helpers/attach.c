@@ -2,9 +2,9 @@
 /*
  * attach fentry|fexit FUNCTION
  *
- * Attaches a BPF program to a function of the kernel by a BPF trampoline, says
- * "attached" or "failed: ERRNO", and stays until its standard input ends. Then
- * says how often the program has run.
+ * Attaches a BPF program to a function of the kernel by a BPF trampoline, and
+ * prints "attached" or "failed: ERRNO". When its standard input ends, it prints
+ * how often the program has run, and exits.
  */
 
 #include "testlib.h"

@@ -2,8 +2,9 @@
 /*
  * egress_entry MAP KEY DEV
  *
- * Lets a key of a map, which is found by its name, lead to DEV by way of the
- * program short_only of tools.bpf.o: no tool writes a program's fd into a map.
+ * Makes a key of a map, which is found by its name, lead to DEV through the
+ * program short_only of tools.bpf.o. No tool can write a program's fd into a
+ * map.
  */
 #include "testlib.h"
 

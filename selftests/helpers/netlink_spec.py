@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The netlink family's specification, compared with the header, the kernel's
-schema and generator, and the constants of scripts/command/: a part of make
-lint, not a test of a kernel."""
+"""Compare the netlink family's specification with the header, the kernel's schema
+and generator, and the constants of scripts/command/. A part of make lint, not a
+test of a kernel."""
 import re
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ import yaml  # noqa: E402
 from redirmap_reasons import REASONS  # noqa: E402
 
 HEADER = TOP / "include/uapi/linux/redirmap.h"
-# In the header's enum of reasons, but no reasons.
+# Enumerators in the header's enum of reasons that are no reasons.
 SIZES = {"REDIRMAP_DROP_COUNT", "REDIRMAP_DROP_ROOM"}
 
 
@@ -60,10 +60,10 @@ def spec():
 
 
 def generated():
-    """The header that the kernel's generator makes of the specification."""
+    """The header that the kernel's generator makes from the specification."""
     source = kernel_source()
     with tempfile.TemporaryDirectory() as folder:
-        # It looks for its schema, and for the root of a kernel tree.
+        # The generator looks for its schema, and for the root of a kernel tree.
         specs = Path(folder, "Documentation/netlink/specs")
         specs.mkdir(parents=True)
         Path(folder, "MAINTAINERS").touch()

@@ -2,9 +2,9 @@
 /*
  * traffic xdp|packet DEV N [BYTES]
  *
- * Sends N frames out of DEV, for an XDP program on DEV's peer if that is a
- * veth: as XDP frames, redirected to DEV in bulks of 16, or one by one from a
- * packet socket, as sk_buffs.
+ * Sends N frames on DEV, for an XDP program on DEV's peer if DEV is a veth:
+ * as XDP frames, which are redirected to DEV in bulks of 16, or one by one
+ * through a packet socket, as sk_buffs.
  */
 #include "netlib.h"
 #include "testlib.h"
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 	if (n <= 0 || len < FRAME_PATTERN || len > FRAME_MAX)
 		return 2;
 
-	/* So that frames are handled in one order. */
+	/* One CPU, so that frames are handled in one order. */
 	run_on_cpu(0);
 	if (!strcmp(argv[1], "xdp"))
 		err = send_xdp(argv[2], n, len);

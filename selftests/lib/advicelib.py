@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shared by the tests of the advice of redirmap drops: a program that sends all
-frames for HOST to the device that is tried, and the words on what that loses.
+"""Shared by the tests of the advice of redirmap drops: a program that redirects
+all frames for HOST to the device under test, and the advice on its losses.
 
-A test that imports this goes on in a network namespace of its own; leave() ends
-it.
+A test that imports this module runs in a network namespace of its own from then
+on; leave() ends it.
 """
 import contextlib
 import errno
@@ -34,11 +34,11 @@ READY = "The device was not ready for XDP frames. "
 DROPPED = "The device dropped the packet. "
 GENERIC = f"{IN_GENERIC}."
 ENXIO = " The last error was ENXIO (No such device or address)."
-# Where 6.12 asks the device's features, 6.1 asks the driver.
+# 6.12 asks the device's features; 6.1 asks the driver.
 ASKED = ENXIO if OLD else ""
 
-# in1 leads to in0, where the program is, which sends all that is for HOST to a
-# device that is tried.
+# in1 leads to in0. The program on in0 redirects all frames for HOST to the
+# device under test.
 sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
    f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
 testlib.add_veth("in0", "in1")
@@ -68,20 +68,21 @@ def said(*args):
 
 
 def lost_by(device):
-    """Frames that targets have lost which a device of any namespace has."""
+    """The losses of targets whose devices are in any namespace."""
     with Family() as family:
         return sum(drops_of(one["stats"]) for one in family.targets(None, True)
                    if one["ifname"] == device)
 
 
 def advised(device):
-    """The words on a device that loses all frames."""
+    """The advice on a device that loses all frames."""
     update(switch, HOST, ifindex(device))
     return advised_of_entry(device, device)
 
 
 def advised_of_entry(device, *args, frames=FRAMES):
-    """The same of one that HOST's entry leads to, if it loses at least some."""
+    """The advice on the device of HOST's entry, which must lose at least one
+    frame."""
     before = lost_by(device)
     send("in1", frame_to(HOST, 100), frames)
     assert becomes(lambda: lost_by(device) >= before + FRAMES), said("--all-netns")
@@ -89,7 +90,8 @@ def advised_of_entry(device, *args, frames=FRAMES):
 
 
 def told_of(device, *args, reason=None):
-    """The words on a device's loss; of several, on the one for a reason."""
+    """The advice on a device's loss. If there are several, the one for a
+    reason."""
     if reason:
         one, = [one for one in json.loads(said("--json", device))["drops"]
                 if one["reason"] == reason and one["target"] is not None]
@@ -104,7 +106,7 @@ def told_of(device, *args, reason=None):
 
 
 def advice_now(device, reason="driver_error", code=errno.ENXIO):
-    """For a loss that is thought of, of a real device in its present state."""
+    """The advice on an assumed loss of a real device in its present state."""
     network = Network(Place(""))
     try:
         return advice(network, network.link(ifindex(device)), Why(reason, code))
@@ -118,15 +120,15 @@ def remove(*devices):
 
 
 def elsewhere(enter, device):
-    """Let HOST's entry lead to a device of another namespace, where a command
-    begins that does that."""
+    """Let HOST's entry lead to a device of another namespace. A command that is
+    started there does that."""
     program = f"import testlib; testlib.update({switch}, {HOST}, testlib.ifindex('{device}'))"
     subprocess.run([*enter, sys.executable, "-c", program], pass_fds=[switch], check=True)
 
 
 @contextlib.contextmanager
 def nameless():
-    """A namespace that only a process keeps: its pid."""
+    """Make a namespace that only a process keeps. Returns its pid."""
     with subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE) as child:
         assert becomes(lambda: os.readlink(f"/proc/{child.pid}/ns/net") !=
                        os.readlink("/proc/self/ns/net"))

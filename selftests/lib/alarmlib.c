@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The harness's time limits, on kernels that are slow: alarm() in the place of
- * libc's, which the harness calls for each test. REDIRMAP_SLOW is how many
- * times longer a test may take.
+ * Time limits of the harness on slow kernels. The harness calls alarm() for
+ * each test; this alarm() replaces libc's. A test may take REDIRMAP_SLOW times
+ * as long.
  */
 #include <stdlib.h>
 #include <sys/time.h>

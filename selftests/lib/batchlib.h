@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Batches of bpf(2) as their tests use them: on claimed maps, of an array and a
- * hash, with values of four bytes. Stock maps know none, so what is expected is
- * what single operations do.
+ * Batches of bpf(2), for their tests: on claimed maps, an array and a hash,
+ * with values of four bytes. Stock maps have no batches, so the tests expect
+ * the results of single operations.
  */
 #ifndef REDIRMAP_BATCHLIB_H
 #define REDIRMAP_BATCHLIB_H
@@ -13,7 +13,7 @@
 /* More entries than any test has. */
 #define WALK_MAX 10000
 
-/* The elements that a walk through a map has delivered. */
+/* The elements that a walk through a map has returned. */
 struct walk {
 	__u32 keys[WALK_MAX];
 	__u32 values[WALK_MAX];
@@ -41,9 +41,9 @@ static inline int delete_batch(int fd, const __u32 *keys, __u32 *n)
 }
 
 /*
- * A walk in steps of so many entries, to the end. 0 or -errno; -ERANGE when a
- * call does not do what it promises: all that was asked for with 0, less with
- * ENOENT, and where the next one is to go on.
+ * Walk to the end in steps of so many entries. Returns 0 or -errno; -ERANGE if
+ * a call breaks its contract: with 0 it returns all requested entries, with
+ * ENOENT fewer, and it returns the place where the next call continues.
  */
 static inline int walk(int fd, __u32 step, bool take, struct walk *w)
 {
@@ -64,8 +64,8 @@ static inline int walk(int fd, __u32 step, bool take, struct walk *w)
 			return -ERANGE;
 		w->n += n;
 		/*
-		 * It is the last key, unless another thread has taken that
-		 * meanwhile.
+		 * The key is the last one, unless another thread has deleted
+		 * that key meanwhile.
 		 */
 		if (n && !take && token != w->keys[w->n - 1])
 			return -ERANGE;
@@ -74,7 +74,7 @@ static inline int walk(int fd, __u32 step, bool take, struct walk *w)
 	return 0;
 }
 
-/* Fill a map with keys and values. 0 or -errno. */
+/* Fill a map with keys and values. Returns 0 or -errno. */
 static inline int fill(int fd, const __u32 *keys, const __u32 *values, __u32 n)
 {
 	__u32 done = n;
@@ -83,7 +83,7 @@ static inline int fill(int fd, const __u32 *keys, const __u32 *values, __u32 n)
 	return err ?: done == n ? 0 : -ERANGE;
 }
 
-/* How many of the first entries a map does not have as it should. */
+/* The number of those first entries of a map that are not as expected. */
 static inline int count_wrong(int fd, const __u32 *keys, const __u32 *values, __u32 n)
 {
 	__u32 i, wrong = 0;
@@ -100,7 +100,7 @@ static inline int compare_u32(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* How many keys a walk has delivered twice. */
+/* The number of keys that a walk has returned twice. */
 static inline int count_twice(const struct walk *w)
 {
 	static __u32 sorted[WALK_MAX];
@@ -113,7 +113,7 @@ static inline int count_twice(const struct walk *w)
 	return twice;
 }
 
-/* A claimed map, and more entries for it than it has room for. */
+/* A claimed map, and more entries than it can hold. */
 #define ENTRIES 5000
 
 FIXTURE(batch) {

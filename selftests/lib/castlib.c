@@ -12,7 +12,10 @@ bool cast_load(struct cast *c, const struct kind *kind, __u32 capacity)
 
 	if (!open_object(e, "broadcast.bpf.o"))
 		return false;
-	/* All programs that name a DEVMAP do frags, or none of them does. */
+	/*
+	 * Either all programs that use a DEVMAP support fragments, or none
+	 * does.
+	 */
 	bpf_object__for_each_program(prog, e->obj) {
 		const char *name = bpf_program__name(prog);
 
@@ -124,7 +127,7 @@ int cast_send(struct cast *c, int n, int len)
 	return send_packets(&c->e, n, len);
 }
 
-/* That is what has come, for now. */
+/* No further frames have come for a while. */
 static bool got_so_far(struct cast *c, const char *dev, int n, int times)
 {
 	__u32 device = if_nametoindex(dev) % DEVICES;
@@ -161,12 +164,12 @@ bool cast_all_got(struct cast *c, int first, int members, int n, int times)
 	char dev[16];
 	int i;
 
-	/* Where some do not come, the others have had their time. */
+	/* If some frames have not come, the others have had enough time. */
 	for (i = first; i < first + members && waits; i++) {
 		snprintf(dev, sizeof(dev), "p%d", i);
 		waits = arrive_at(&c->e, dev, n * times);
 	}
-	/* More than these would come now. Once is enough for all. */
+	/* Surplus frames would come now. One wait is enough for all members. */
 	usleep(10000);
 	for (i = first; i < first + members; i++) {
 		snprintf(dev, sizeof(dev), "p%d", i);

@@ -9,7 +9,7 @@
 #define CGROUPS SYS "/fs/cgroup"
 #define CG CGROUPS "/redirmap-test"
 
-/* Each CPU has charged so much in advance. */
+/* Bytes that each CPU may have charged in advance. */
 #define CHARGED_AHEAD (64 * 4096)
 
 bool cg_make(void)
@@ -19,7 +19,7 @@ bool cg_make(void)
 	       (!mkdir(CG, 0700) || errno == EEXIST) && !access(CG "/memory.max", W_OK);
 }
 
-/* The figure behind a name, in a file of lines; -1: there is none. */
+/* The figure behind a name in a file of lines, or -1. */
 static long figure(const char *path, const char *name)
 {
 	char line[128], is[64];
@@ -79,7 +79,7 @@ bool cg_gives_back(long before)
 {
 	int i;
 
-	/* The advance charges of CPUs are still there. */
+	/* CPUs still have charges in advance. */
 	for (i = 0; i < 2000; i++) {
 		if (cg_current() <= before + CHARGED_AHEAD * sysconf(_SC_NPROCESSORS_CONF))
 			return true;

@@ -1,39 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * A memory cgroup for tests: what it is charged for, and how much it may have.
- */
+/* A memory cgroup for tests: its charges and its limit. */
 #ifndef REDIRMAP_CGLIB_H
 #define REDIRMAP_CGLIB_H
 
 #include <stdbool.h>
 
 /*
- * Makes the cgroup, in a mount namespace of the caller's own that has its sysfs
- * at SYS (see enter_net()). False where there are no memory cgroups.
+ * Makes the cgroup, in a mount namespace of the caller's own whose sysfs is at
+ * SYS (see enter_net()). False without memory cgroups.
  */
 bool cg_make(void);
 
 /*
- * Removes it; nothing may be in it. False also when a process in it was killed.
+ * Removes the cgroup, which must be empty. False also if a process in it was
+ * killed.
  */
 bool cg_remove(void);
 
-/* Its charges, in bytes. */
+/* The charges of the cgroup, in bytes. */
 long cg_current(void);
 
-/* Of this for a kind of memory, as in memory.stat. */
+/* The charges for a kind of memory, by its name in memory.stat. */
 long cg_stat(const char *name);
 
-/* From here on it may have so many bytes, or, if negative, any number. */
+/* Sets the limit, in bytes; a negative one means no limit. */
 bool cg_limit(long bytes);
 
-/* From here on the cgroup pays for the caller's allocations, or no longer. */
+/* Makes the cgroup pay for the caller's allocations, or ends that. */
 bool cg_pays(bool yes);
 
-/*
- * Charges of freed objects are given back a grace period, and perhaps more,
- * later.
- */
+/* Charges of freed objects are returned one or more grace periods later. */
 bool cg_gives_back(long before);
 
 #endif /* REDIRMAP_CGLIB_H */

@@ -2,7 +2,8 @@
 """Shared by tests of the command redirmap: a network whose frames a map
 switches, the command's text and JSON, the tables that it prints.
 
-A test that imports this goes on in a network namespace of its own.
+A test that imports this module runs in a network namespace of its own from then
+on.
 """
 import json
 import re
@@ -17,8 +18,8 @@ import redirmap_main as command  # noqa: E402
 
 
 def make_switch(pin):
-    """in1 leads to in0, where the program is that looks at frames' hosts: 1 is
-    behind out1, 2 behind out2, and so on. Returns the map."""
+    """in1 leads to in0. The program on in0 redirects frames by their hosts:
+    host 1 is behind out1, host 2 behind out2, and so on. Returns the map."""
     sh(f"rm -rf {pin}; mkdir -p {pin}; "
        f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {pin}/p pinmaps {pin}/m")
     testlib.add_veth("in0", "in1")
@@ -34,8 +35,8 @@ def make_switch(pin):
 
 
 def said(*args):
-    """The text that the command prints; it succeeds without a complaint. The
-    times of losses are left to cmd_losses.py."""
+    """The text that the command prints; it must succeed, without a message on
+    stderr. Times of losses are removed: cmd_losses.py tests them."""
     status, out, err = redirmap(command, *args)
     equal((status, err), (0, ""))
     return re.sub(r", (the last one )?(just now|\d+ (s|min) ago)", "", out)
@@ -54,22 +55,22 @@ def target(device):
 
 
 def count(device):
-    """Frames for a device that have been sent or lost."""
+    """The frames that a device has sent or lost."""
     stats = target(device)["stats"]
     return stats["packets"] + sum(stats["drops"].values())
 
 
 def forward(host, length=100, times=7):
-    """Frames to a host, until they are counted."""
+    """Send frames to a host, and wait until they are counted."""
     before = count(f"out{host}")
     send("in1", frame_to(host, length), times)
     assert becomes(lambda: count(f"out{host}") == before + times), target(f"out{host}")
 
 
 def columns(text, head):
-    """The cells of a table's rows, by the table's head."""
+    """The cells of a table's rows, by the column's title."""
     lines = text.splitlines()
-    # Numbers, and what is above them, are at the right of their column.
+    # Numbers, and the titles above them, are at the right of their column.
     at = next(number for number, line in enumerate(lines) if line.split()[:1] == [head])
     names = re.split("  +", lines[at].strip())
     rows = []
@@ -83,7 +84,7 @@ def columns(text, head):
 
 
 def while_it_waits(monkey):
-    """Replaces the time between two looks by something that happens."""
+    """Replace the time between two looks by a function."""
     class Clock:
         monotonic = staticmethod(testlib.time.monotonic)
         strftime = staticmethod(testlib.time.strftime)

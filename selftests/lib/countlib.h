@@ -8,19 +8,19 @@
 #include "xdplib.h"
 
 /*
- * An entry, with a program or none, whose counters are garbage, which nothing
- * reads; so values may be shorter. 0 or -errno.
+ * Sets an entry, with a program or none. The counters in the value are garbage:
+ * no code reads them, so values may also be shorter. 0 or -errno.
  */
 int put_entry(struct env *e, __u32 key, const char *dev, const char *name);
 
 struct redirmap_stats entry_stats(struct env *e, __u32 key);
 
-/* Over all reasons. */
+/* The sum over all reasons. */
 __u64 all_drops(const struct redirmap_stats *stats);
 
 /*
- * That many frames of a length were sent, and that many lost, for this reason
- * only; the difference is on stderr.
+ * Were that many frames of a length sent, and that many lost for this reason
+ * only? Prints differences on stderr.
  */
 bool entry_counted(struct env *e, __u32 key, __u64 sent, int len, int reason, __u64 lost);
 

@@ -16,7 +16,7 @@
 FIXTURE(egress_map)
 {
 	int map;
-	int prog;	/* a good one */
+	int prog;	/* a valid one */
 	__u32 id;
 	__u32 dev[2];
 	bool hash;

@@ -96,7 +96,7 @@ bool prog_stays(__u32 id, int map, __u32 spare_key, __u32 ifindex)
 	return ok && prog_goes(other) && prog_lives(id);
 }
 
-/* Programs take headroom that drivers might want. */
+/* Programs use up headroom that drivers might need. */
 bool make_looker(struct env *e, const char *dev, const char *peer, const char *args)
 {
 	return make_pair(e, dev, peer, args) && (!e->faulty || turn(dev, "wants", 0)) &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by the tests of a map's elements: the fixture, for both kinds of maps,
- * stock and claimed; and programs that look keys up.
+ * Shared by the tests of a map's elements: the fixture, for stock and claimed
+ * maps of both types; and programs that look up keys.
  */
 #ifndef REDIRMAP_ELEMS_H
 #define REDIRMAP_ELEMS_H
@@ -21,7 +21,9 @@ struct map_ops_packet {
 	__u32 last;
 };
 
-/* One program of map_ops.bpf.o on a map; NULL if the kernel refuses it. */
+/*
+ * Loads a program of map_ops.bpf.o over a map; NULL if the kernel refuses it.
+ */
 static inline struct bpf_object *load_program(const char *name, int map_fd)
 {
 	struct bpf_object *obj = bpf_object__open(beside("map_ops.bpf.o"));

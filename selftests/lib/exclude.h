@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fixture of dev_broadcast_exclude.c and dev_broadcast_upper.c: the ingress
- * is g1, where programs run in the driver's poll; its peer g0 would see
- * whatever is sent back. m0 and m1 are members that have to get all.
+ * The fixture of dev_broadcast_exclude.c and dev_broadcast_upper.c. The ingress
+ * device is g1, whose driver runs the program in its poll; its peer g0 sees all
+ * frames that are sent back. The members m0 and m1 must get all frames.
  */
 #ifndef REDIRMAP_EXCLUDE_H
 #define REDIRMAP_EXCLUDE_H
@@ -26,7 +26,7 @@ FIXTURE_VARIANT(exclude)
 
 ALL_KINDS(exclude);
 
-/* Excluding or not. */
+/* Makes broadcasts exclude the ingress device, or include it. */
 static inline void exclude(struct cast *c, bool on)
 {
 	set_var(&c->e, "flags", BPF_F_BROADCAST | (on ? BPF_F_EXCLUDE_INGRESS : 0));
@@ -48,7 +48,7 @@ FIXTURE_TEARDOWN(exclude)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* Sends frames: m0 and m1 get them, and so many come back to g0 for each. */
+/* Sends frames: do m0 and m1 get them, and does g0 get each so many times? */
 static inline bool comes_back(struct cast *c, int times)
 {
 	return !cast_send(c, FRAMES, 100) && cast_all_got(c, 0, 2, FRAMES, 1) &&

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Devices that fail: see faultylib.h. */
+/* Devices whose drivers fail: see faultylib.h. */
 #include <pthread.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -18,12 +18,13 @@ static bool load_faulty(void)
 
 	uname(&name);
 	snprintf(file, sizeof(file), "../%s-selftests/modules/faulty.ko", name.release);
-	/* A test that was killed has left it loaded. */
+	/* A test that was killed has left the module loaded. */
 	return !access("/sys/module/faulty", F_OK) || sh("insmod %s", beside(file));
 }
 
 /*
- * A CPU's backlog, which packets to other devices go through, has room for all.
+ * A CPU's backlog, which packets to other devices go through, has room for all
+ * frames of a test.
  */
 static bool set_backlog(int packets)
 {
@@ -33,7 +34,7 @@ static bool set_backlog(int packets)
 	return write_str(BACKLOG, text);
 }
 
-/* The harness exits when it is done: so it does it in a process of its own. */
+/* The harness calls exit(), so it runs in a process of its own. */
 static int run_apart(int (*run)(int argc, char **argv), int argc, char **argv)
 {
 	int status;
@@ -104,7 +105,7 @@ bool make_faulty_pair(const char *dev, const char *peer, const char *args)
 		  dev, GROUP, args, dev, peer, dev);
 }
 
-/* The device is known by its other name. */
+/* The device is found by its alternative name. */
 bool is_faulty_peer(const char *dev)
 {
 	char name[IF_NAMESIZE];
@@ -147,13 +148,13 @@ int faulty_send(struct cast *c, int n, int len)
 	err = send_on(c->e.sock, "s0", 0, n, len);
 	if (!turn("s0", "hold", 0))
 		return -errno;
-	/* Softirqs may lag behind, but they are not interrupted here. */
+	/* Softirqs may lag behind, but the loop does not interrupt them. */
 	for (i = 0; i < 20000 && !err && get_var(&c->e, "seen") < (__u64)n; i++)
 		usleep(1000);
 	return err ?: get_var(&c->e, "seen") == (__u64)n ? 0 : -ETIMEDOUT;
 }
 
-/* On another CPU: there it stays in softirqs until the poll goes on. */
+/* On another CPU, which stays in softirqs until the poll continues. */
 static void *release(void *arg)
 {
 	run_on_cpu(1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * kselftest_harness.h, with a longer time limit than its 30 seconds, which some
- * tests need on an emulated machine that shares its processors.
+ * kselftest_harness.h, with a longer time limit than 30 seconds, because some
+ * tests need more on an emulated machine that shares its processors.
  */
 #ifndef HARNESS_H
 #define HARNESS_H

@@ -28,7 +28,10 @@ FIXTURE_VARIANT(history)
 
 NATIVE_KINDS(history);
 
-/* Programs over a map of a kind, and an outer map for more of that kind. */
+/*
+ * Loads the programs over a map of a kind, and makes an outer map for that
+ * kind.
+ */
 static inline bool load_history(struct env *e, const struct kind *kind)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
@@ -72,7 +75,7 @@ FIXTURE_TEARDOWN(history)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* A frame is counted once, wherever it is; receivers may have gone since. */
+/* Counts each frame once, wherever it is; receivers may have been deleted. */
 static inline __u64 accounted_for(struct env *e)
 {
 	volatile __u64 *count = global(e, "received");

@@ -12,7 +12,7 @@ bool load_holdup(const char *params)
 
 	uname(&name);
 	snprintf(file, sizeof(file), "../%s-selftests/modules/holdup.ko", name.release);
-	/* A test that was killed has left it loaded. */
+	/* A test that was killed has left the module loaded. */
 	return sh("rmmod holdup 2>/dev/null; insmod %s %s", beside(file), params);
 }
 

@@ -7,10 +7,10 @@
 
 #define HOLDUP "/sys/module/holdup/parameters/"
 
-/* Loads the module, with parameters; the caller unloads it. */
+/* Loads the module, with parameters. The caller unloads it. */
 bool load_holdup(const char *params);
 
-/* A number in a file becomes so large, or larger. */
+/* Waits until a number in a file is at least so large. */
 bool becomes(const char *path, int want);
 
 #endif /* REDIRMAP_HOLDLIB_H */

@@ -30,7 +30,7 @@ static inline int try_outer(enum bpf_map_type type, int template, const char *na
 	return fd < 0 ? -errno : fd;
 }
 
-/* The outer maps' names do not matter; so be them such as would be claimed. */
+/* The module ignores names of outer maps; this one would match the policy. */
 static inline int make_outer(enum bpf_map_type type, int template)
 {
 	return try_outer(type, template, "rm_outer", 4, 4, 0);

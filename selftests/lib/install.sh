@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What the tests of make install share. $top has the sources and the module,
-# $dest is the folder that is installed into, $work is the test's own.
+# Shared by the tests of make install. $top has the sources and the module,
+# $dest is the folder of the installation, $work is a folder for the test.
 
 # shellcheck disable=SC2034,SC2154
 
 : "${release:=$(uname -r)}"
 
-# The module is built already; what make install does with it is what is tested.
+# The module is built already, because only its installation is tested.
 run_make()
 {
 	make -s -C "$top" -o modules KVER="$release" "$@"

@@ -13,9 +13,9 @@
 #include "testlib.h"
 
 /*
- * To start ip(8) takes longer than most of what tests ask of it. So one waits
+ * Starting ip(8) takes longer than most of its commands. So one process waits
  * for each thread's commands, and reports their errors on the same socket. It
- * lives in a network namespace, and ends with the socket.
+ * stays in a network namespace, and ends when the socket is closed.
  */
 static __thread struct {
 	pid_t pid, thread;
@@ -24,8 +24,8 @@ static __thread struct {
 } waiting;
 
 /*
- * ip(8) does not know this command, and prints an error: then all before it is
- * done.
+ * ip(8) does not know this command, and prints an error. All commands before it
+ * are complete then.
  */
 #define END "end-of-commands"
 
@@ -34,7 +34,7 @@ static void stop_ip(void)
 	if (!waiting.pid)
 		return;
 	close(waiting.sock);
-	/* another thread's child is none of ours */
+	/* another thread's child is not ours */
 	if (waiting.thread == gettid()) {
 		kill(waiting.pid, SIGKILL);
 		waitpid(waiting.pid, NULL, 0);
@@ -53,7 +53,7 @@ static bool start_ip(ino_t net)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, socks[1], STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, socks[1], STDERR_FILENO);
-	/* a tap's file keeps the tap */
+	/* an open file would keep the tap */
 	posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 	err = posix_spawnp(&waiting.pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -69,7 +69,7 @@ static bool start_ip(ino_t net)
 	return true;
 }
 
-/* Prints ip(8)'s errors; true if there are none. */
+/* Prints ip(8)'s errors. True without errors. */
 static bool wait_for_ip(void)
 {
 	char text[4096], *line, *next;
@@ -82,7 +82,9 @@ static bool wait_for_ip(void)
 		text[have] = '\0';
 		for (line = text; (next = strchr(line, '\n')); line = next) {
 			*next++ = '\0';
-			/* "Command failed" ends its lines about each command */
+			/*
+			 * "Command failed" ends the messages about each command
+			 */
 			if (end)
 				return ok;
 			end = strstr(line, END);
@@ -99,10 +101,10 @@ static bool wait_for_ip(void)
 }
 
 /*
- * A device whose carrier has come on, because its peer went up, sends packets
- * only after a work item, which sets its operational state, too. Before the
- * first such item this is not known; of devices whose carrier is always on it
- * never is.
+ * A device whose carrier came on because its peer was set up sends packets only
+ * after a work item, which also sets its operational state. Before the first
+ * such work item the state is unknown. It is always unknown for devices whose
+ * carrier is always on.
  */
 static bool is_settled(struct nlmsghdr *msg)
 {
@@ -149,7 +151,7 @@ static bool links_are_settled(int sock)
 	return settled;
 }
 
-/* Two seconds at most: there are states that last. */
+/* At most two seconds, because some states do not change. */
 static void settle_links(void)
 {
 	int tries, sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Kinds of maps, stock and claimed, that each test runs on in turn. */
+/* Kinds of maps, stock and claimed: each test runs on several of them. */
 #ifndef REDIRMAP_KINDS_H
 #define REDIRMAP_KINDS_H
 
 #include <linux/bpf.h>
 #include <stdbool.h>
 
-/* Variants of a fixture are made of it. */
+/* A kind of map. Variants of a fixture have one. */
 struct kind {
 	bool claimed;
 	enum bpf_map_type type;
@@ -48,9 +48,7 @@ struct kind {
 #define NATIVE_KINDS(fixture) KINDS_OF_MODE(fixture, native, false)
 #define GENERIC_KINDS(fixture) KINDS_OF_MODE(fixture, generic, true)
 
-/*
- * Targets of native XDP are devices that look at each frame: see faultylib.h.
- */
+/* Targets of native XDP are devices that check each frame: see faultylib.h. */
 #define FAULTY_KINDS(fixture)							\
 	FIXTURE_VARIANT_ADD(fixture, stock_faulty) {				\
 		.kind = { false, BPF_MAP_TYPE_DEVMAP, .faulty = true },		\
@@ -63,7 +61,7 @@ struct kind {
 	NATIVE_KINDS(fixture);							\
 	GENERIC_KINDS(fixture)
 
-/* The same for tests that have an array and a hash, at once. */
+/* Variants for tests that use an array and a hash at once. */
 #define MODE_KINDS(fixture)							\
 	FIXTURE_VARIANT_ADD(fixture, stock_native) {				\
 		.kind = { .claimed = false },					\

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that CPUs offer to programs, and the counts of those sent and lost,
-for tests in Python."""
+"""Frames that CPUs send to programs, and the counts of sent and lost frames, for
+tests in Python."""
 import contextlib
 import ctypes
 import os
@@ -27,14 +27,15 @@ class TestRun(ctypes.Structure):
 
 
 def offer(prog, frame, times):
-    """Frames to a program, which redirects them as those of a driver."""
+    """Frames for a program, which redirects them like the frames of a
+    driver."""
     opts = TestRun(sz=ctypes.sizeof(TestRun), data_in=frame, data_size_in=len(frame),
                    repeat=times, flags=LIVE_FRAMES)
     checked(libbpf.bpf_prog_test_run_opts(prog, ctypes.byref(opts)))
 
 
 def through(path, times, frame=bytes(64)):
-    """Offers a frame to a pinned program so many times."""
+    """Send a frame to a pinned program so many times."""
     prog = open_pinned(path)
     try:
         offer(prog, frame, times)
@@ -43,7 +44,7 @@ def through(path, times, frame=bytes(64)):
 
 
 def state():
-    """That of the module."""
+    """The state of the module."""
     with Family() as family:
         return family.state()
 
@@ -55,9 +56,9 @@ def map_stats(number):
 
 
 class Load(threading.Thread):
-    """Offers frames to programs in turn, on a CPU, until it is stopped.
+    """Send frames to programs in turn, on a CPU, until stop() is called.
 
-    On any other CPU, while that one is offline.
+    While that CPU is offline, the frames come from any other CPU.
     """
 
     def __init__(self, progs, cpu):
@@ -78,22 +79,22 @@ class Load(threading.Thread):
             self.error = error
 
     def stop(self):
-        """What it has offered; an exception if it could not."""
+        """The number of frames that it has sent; an exception if it failed."""
         self.stopped = True
         self.join()
         if self.error:
             raise self.error
-        assert self.offered, "nothing was offered"
+        assert self.offered, "no frame was sent"
         return self.offered
 
 
 def all_stats():
-    """Counters of all that is listed, and of what is gone: each thing's
-    once."""
+    """The sum over the counters of all existing and removed objects, each
+    counted once."""
     with Family() as family:
         before, after = None, family.state()
-        # Nothing may have gone while this asks: it would be in both, or in
-        # neither.
+        # No object may be removed between the two requests: its counters would
+        # be in both answers, or in neither.
         while before is None or before["gone_count"] != after["gone_count"]:
             before = after
             stats = [one["stats"] for one in family.maps() + family.targets()]
@@ -102,7 +103,7 @@ def all_stats():
 
 
 def counted():
-    """All frames that were counted: sent, and lost or missed."""
+    """All frames that were counted: as sent, lost or missed."""
     stats = all_stats()
     return (sum(one["packets"] or 0 for one in stats),
             sum(drops_of(one) + sum(one["missed"].values()) for one in stats))

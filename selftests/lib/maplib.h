@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by the tests of map operations: a network namespace with devices in
- * it, and single operations on elements, by a map's descriptor. Variables of
- * programs are in xdplib.h.
+ * Shared by the tests of map operations: a network namespace with devices, and
+ * single operations on elements, by a map's descriptor. For variables of
+ * programs see xdplib.h.
  */
 #ifndef REDIRMAP_MAPLIB_H
 #define REDIRMAP_MAPLIB_H
@@ -16,9 +16,9 @@
 #define NDEVS 4
 #define NO_DEV 1000000
 
-/* Set by maps_setup(): devices in a network namespace of our own. */
+/* Devices in a network namespace of the test; maps_setup() sets them. */
 static __u32 devs[NDEVS];
-/* References to the module with no map of ours there. */
+/* References to the module without a map of this test. */
 static int base_refs;
 
 static inline int set_elem(int fd, __u32 key, __u32 ifindex, __u64 flags)
@@ -52,7 +52,7 @@ static inline int next_key(int fd, const __u32 *key, __u32 *next)
 	return bpf_map_get_next_key(fd, key, next);
 }
 
-/* Keys in the map, by walking it; more than limit: -1. */
+/* Number of keys in the map, by iterating over it; -1 if more than limit. */
 static inline int count_keys(int fd, int limit)
 {
 	__u32 key, *prev = NULL;
@@ -79,8 +79,8 @@ static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 }
 
 /*
- * Of a thread's struct with these members: it failed never, and did more than
- * least.
+ * A thread's struct with these members: the thread never failed, and did more
+ * than @least rounds.
  */
 #define EXPECT_FINE(task, least)					\
 	do {								\
@@ -91,8 +91,8 @@ static inline void shuffle(__u32 *order, __u32 n, __u64 *state)
 	} while (0)
 
 /*
- * For main(): a network namespace of the test's own, which is still empty; 0,
- * or the exit status when nothing can be tested.
+ * For main(): makes an empty network namespace for the test. Returns 0, or the
+ * exit status if nothing can be tested.
  */
 static inline int maps_begin(void)
 {

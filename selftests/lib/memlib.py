@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How much memory the kernel has in use, for tests that look for leaks."""
+"""The memory that the kernel has in use, for tests that look for leaks."""
 import bisect
 import ctypes
 import glob
@@ -12,24 +12,23 @@ PIN = "/sys/fs/bpf/redirmap-memory"
 
 
 def meminfo():
-    """Pages, by what they are used for, in KiB."""
+    """KiB of pages, by their use."""
     lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
     return {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
 
 
 def on_lists():
-    """KiB of free pages that CPUs keep for themselves, which MemFree is
-    without."""
+    """KiB of free pages that CPUs keep, which MemFree does not include."""
     words = pathlib.Path("/proc/zoneinfo").read_text().split()
     return 4 * sum(int(words[at + 1]) for at, word in enumerate(words) if word == "count:")
 
 
 def in_use():
-    """KiB of objects of kmalloc(), of vmalloc(), and of pages by themselves.
+    """KiB of objects of kmalloc(), of vmalloc(), and of all other pages.
 
-    Not of caches, which are dropped, nor of processes.
+    Caches, which are dropped, and processes are not included.
     """
-    # Pages and slabs that CPUs keep for themselves
+    # Pages and slabs that CPUs keep
     sh("sync; echo 1 >/proc/sys/vm/compact_memory; echo 3 >/proc/sys/vm/drop_caches")
     for name in glob.glob("/sys/kernel/slab/*/shrink"):
         pathlib.Path(name).write_text("1")
@@ -48,9 +47,9 @@ def in_use():
 
 
 class Percpu:
-    """Per-CPU memory: exactly what was allocated from now on, and not freed.
+    """Per-CPU memory: exactly the allocations from now on that were not freed.
 
-    /proc/meminfo counts it in pages, most of which are shared.
+    /proc/meminfo counts pages, which allocations share.
     """
 
     def __init__(self):
@@ -71,7 +70,8 @@ class Percpu:
             yield last
 
     def callers(self):
-        """Where what is there was allocated: addresses, for names()."""
+        """The callers of the allocations that are in use: addresses, for
+        names()."""
         sites = []
         value = ctypes.create_string_buffer(8)
         for key in list(self._keys()):
@@ -81,11 +81,11 @@ class Percpu:
 
 
 def names(addresses):
-    """The kernel's functions at some addresses."""
+    """The names of the kernel's functions at some addresses."""
     known = []
     for line in pathlib.Path("/proc/kallsyms").read_text().splitlines():
         words = line.split()
-        # The names of an unloaded module's functions are not known.
+        # The names of an unloaded module's functions are unknown.
         if len(words) == 3:
             known.append((int(words[0], 16), words[2]))
     known.sort()

@@ -71,7 +71,7 @@ bool delete_devices(void)
 	return ok;
 }
 
-/* ip(8) that deletes a device. */
+/* Makes ip(8) delete a device. */
 static pid_t deleting;
 
 bool start_delete(const char *name)
@@ -151,7 +151,7 @@ bool thread_napi(const char *dev, int cpu)
 	char path[100];
 
 	snprintf(path, sizeof(path), SYS "/class/net/%s/threaded", dev);
-	/* Without a native program there is no NAPI, but for GRO. */
+	/* Without a native program there is no NAPI, except for GRO. */
 	return sh("ethtool -K %s gro on", dev) && write_str(path, "1") &&
 	       sh("for p in $(pgrep ^napi/%s); do taskset -p %x $p; done >/dev/null",
 		  dev, 1 << cpu);
@@ -165,11 +165,11 @@ bool hog_cpu(bool hog)
 		return false;
 	sh("chrt %s -p %d $(pgrep -x ksoftirqd/0)", hog ? "-f" : "-o", hog ? 2 : 0);
 	write_str("/proc/sys/kernel/sched_rt_runtime_us", hog ? "-1" : "950000");
-	/* 6.12 has this in its place */
+	/* 6.12 has this file instead */
 	if (!write_str("/sys/kernel/debug/sched/fair_server/cpu0/runtime",
 		       hog ? "0" : "50000000") &&
 	    kernel_has_member("rq", "fair_server")) {
-		printf("# others cannot be kept off a CPU without CONFIG_SCHED_DEBUG\n");
+		printf("# keeping other tasks off a CPU needs CONFIG_SCHED_DEBUG\n");
 		return false;
 	}
 	return !hog || !sched_setscheduler(0, SCHED_FIFO, &param);
@@ -243,7 +243,7 @@ int send_on(int sock, const char *dev, unsigned int first, int n, int len)
 	for (i = 0; i < n; i++) {
 		make_frame(frame, first + i, len);
 		while (sendto(sock, frame, len, 0, (void *)&to, sizeof(to)) != len) {
-			/* a full ring, of a peer whose CPU has other work */
+			/* the ring is full, because the peer's CPU is busy */
 			if (errno != ENOBUFS || tries++ == 5000)
 				return -errno;
 			usleep(1000);
@@ -253,8 +253,8 @@ int send_on(int sock, const char *dev, unsigned int first, int n, int len)
 }
 
 /*
- * It takes long to read all of the kernel's BTF: what one test has found out
- * the next ones know.
+ * Reading all of the kernel's BTF takes long, so the first result is kept for
+ * the following tests.
  */
 static struct { char what[64]; bool found; } *known;
 #define KNOWN_MAX (4096 / sizeof(*known))

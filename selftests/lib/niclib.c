@@ -8,7 +8,7 @@
 
 #define DRIVER "virtio_net"
 
-/* As in scripts/lab/vm, but for the last digit. */
+/* As in scripts/lab/vm, without the last digit. */
 #define ADDRESS "02:72:6d:00:00:0"
 
 static bool fetch_nic(int nr)
@@ -18,7 +18,9 @@ static bool fetch_nic(int nr)
 	glob_t found;
 	size_t i;
 
-	/* This is a sysfs of the machine's own namespace: see enter_net(). */
+	/*
+	 * This sysfs is that of the machine's own namespace: see enter_net().
+	 */
 	glob("/sys/class/net/*/address", 0, NULL, &found);
 	for (i = 0; i < found.gl_pathc && !ok; i++) {
 		FILE *f = fopen(found.gl_pathv[i], "r");

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The netlink family's answers, message by message, as bytes, for tests in
-Python: dictionaries of thousands of objects take minutes in the VM."""
+Python: building dictionaries of thousands of objects takes minutes in the VM."""
 import socket
 import struct
 
@@ -13,7 +13,8 @@ NLA_TYPE_MASK = 0x3fff
 
 
 def answer(command, dump=True, size=1 << 16):
-    """For each part that is handed over: its messages' types, flags, bytes."""
+    """For each part of an answer: the types, flags and bytes of its
+    messages."""
     with Family() as family:
         number = family.number
     request = struct.pack("IHHIIBBH", HEADERS, number, NLM_F_REQUEST | (NLM_F_DUMP if dump else 0),
@@ -33,12 +34,12 @@ def answer(command, dump=True, size=1 << 16):
 
 
 def messages(command, dump=True):
-    """The bytes of each, without the end of a dump."""
+    """The bytes of each message, without the end of a dump."""
     return [data for part in answer(command, dump) for kind, _, data in part if kind != NLMSG_DONE]
 
 
 def attributes(data):
-    """Those of a nest, by their numbers; of several the last one."""
+    """The attributes of a nest, by number; if one occurs twice, the last."""
     told = {}
     while data:
         length, number = struct.unpack_from("HH", data)
@@ -48,7 +49,7 @@ def attributes(data):
 
 
 def number_of(msg_class, name):
-    """An attribute's number, as redirmap_netlink.py has it."""
+    """The number of an attribute, from redirmap_netlink.py."""
     return msg_class.numbers[name.lower()]
 
 

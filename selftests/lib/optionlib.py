@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands and options of redirmap, as its own tables have them, for tests
-that compare these with something else."""
+"""The commands and options of redirmap, according to its own tables, for tests
+that compare these with a document or the completion."""
 import redirmap_main as command
 
 

@@ -11,14 +11,14 @@ import subprocess
 from testlib import OUTPUT, checked, ifindex, libbpf, open_pinned, sh
 
 PIN = "/sys/fs/bpf/redirmap-soak"
-# Counts of the frames that programs offer, as in soak.bpf.c.
-ONCE, TO_MEMBERS, TO_WHOEVER = range(3)
+# Kinds of frames that programs count, as in soak.bpf.c.
+ONCE, TO_MEMBERS, TO_CHANGING = range(3)
 
-# The ifindex of no device
+# An ifindex without a device
 NOBODY = 1 << 30
 CLONE_NEWNET = 0x40000000
 
-# Nothing takes that long; what waits for a reference takes forever.
+# No command takes that long, unless it waits for a reference for ever.
 PATIENCE = 100 * int(os.environ.get("REDIRMAP_SLOW", "1"))
 
 CPUS = libbpf.libbpf_num_possible_cpus()
@@ -43,13 +43,13 @@ def create(kind, name, value_size=4, entries=16, inner=None):
 
 
 def ip(*lines):
-    """Commands of ip(8), which have to come to their end."""
+    """Run commands of ip(8), which must end."""
     with subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
         try:
             told = child.communicate("\n".join(lines), timeout=PATIENCE)[0]
         except subprocess.TimeoutExpired:
-            # It cannot be killed either.
+            # The process cannot be killed either.
             print("Bail out! this takes forever: ip", "; ".join(lines), flush=True)
             os._exit(1)
     assert not child.returncode, f"ip {lines}: {told}"
@@ -57,7 +57,8 @@ def ip(*lines):
 
 @contextlib.contextmanager
 def may_fail(*errors):
-    """It may, with one of these errnos: devices and programs come and go."""
+    """Allow one of these errors: devices and programs are created and
+    deleted."""
     try:
         yield
     except OSError as error:
@@ -70,8 +71,8 @@ def key_of(number):
 
 
 class Place:
-    """A network namespace, the programs and maps in it, devices that come and
-    go."""
+    """A network namespace, the programs and maps in it, and devices that are
+    created and deleted."""
 
     def __init__(self, name, net, maps):
         self.name, self.net, self.maps = name, net, {}
@@ -103,7 +104,7 @@ class Place:
                 os.close(fd)
 
     def put(self, fd, size, keys, device, egress=None):
-        """Lets keys lead to a device, in a batch if there are several."""
+        """Make keys lead to a device, in a batch if there are several keys."""
         with self, self.prog(egress) as prog:
             value = struct.pack("Ii", ifindex(device) if device else NOBODY, prog)
             value = value[:4] if size == 4 else value.ljust(size, b"\0")
@@ -121,7 +122,7 @@ class Place:
             checked(libbpf.bpf_xdp_attach(ifindex(device), fd, mode, None))
 
     def turn(self, device, knob, value):
-        """Tells a faulty device what to do; not all of them have every knob."""
+        """Write a file of a faulty device; some devices lack some files."""
         path = pathlib.Path(f"{self.sys}/class/net/{device}/faulty/{knob}")
         if path.exists():
             path.write_text(f"{value}\n")
@@ -132,10 +133,10 @@ class Place:
         os.close(self.home)
 
     def offers(self):
-        """How many frames were offered, of each kind."""
+        """The number of frames that were sent, by kind."""
         sums = []
         fd = open_pinned(f"{self.pin}/m/offers")
-        for kind in (ONCE, TO_MEMBERS, TO_WHOEVER):
+        for kind in (ONCE, TO_MEMBERS, TO_CHANGING):
             values = ctypes.create_string_buffer(8 * CPUS)
             checked(libbpf.bpf_map_lookup_elem(fd, key_of(kind), values))
             sums.append(sum(struct.unpack(f"{CPUS}Q", values.raw)))

@@ -14,9 +14,9 @@
 #include "sinklib.h"
 #include "xdplib.h"
 
-/* Milliseconds: how long a frame that should come is waited for... */
+/* Milliseconds that a sink waits for an expected frame... */
 #define SINK_PATIENCE 10000
-/* ...and how long one that should not. */
+/* ...and for an unexpected one. */
 #define SINK_AFTER 5
 
 void sink_use(struct sink *sink, const char *name, int fd, int skip)
@@ -32,7 +32,7 @@ bool sink_open(struct sink *sink, const char *dev)
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0), size = 16 << 20, one = 1;
 	struct sockaddr_ll at = {
 		.sll_family = AF_PACKET,
-		/* all: those that a bridge or a bond takes, too */
+		/* all packets, also those that a bridge or a bond takes */
 		.sll_protocol = htons(ETH_P_ALL),
 		.sll_ifindex = if_nametoindex(dev),
 	};
@@ -78,7 +78,7 @@ void sink_take(struct sink *sink, const unsigned char *frame, int len)
 	unsigned char want[FRAME_MAX];
 	unsigned int nr;
 
-	/* Somebody else's? */
+	/* A frame that is not of this test? */
 	if (len < FRAME_PATTERN || frame[6] != 0x02 || frame[10] != 0x88 || frame[11] != 0xb5)
 		return;
 
@@ -87,7 +87,7 @@ void sink_take(struct sink *sink, const unsigned char *frame, int len)
 	if (nr >= SINK_NUMBERS || memcmp(frame, want, len) ||
 	    (sink->len[nr] && sink->len[nr] != len)) {
 		if (!sink->wrong)
-			fprintf(stderr, "# %s: not as it was sent: frame %u of %d bytes\n",
+			fprintf(stderr, "# %s: wrong bytes in frame %u of %d bytes\n",
 				sink->name, nr, len);
 		sink->wrong++;
 		return;
@@ -107,7 +107,7 @@ static void sink_fetch(struct sink *sink)
 		sink_take(sink, frame + sink->skip, len - sink->skip);
 }
 
-/* Waits so many milliseconds for frames; false if there were none. */
+/* Waits so many milliseconds for frames; false if none came. */
 static bool sink_read(struct sink *sink, int wait)
 {
 	struct sink *also = sink->also;
@@ -159,7 +159,7 @@ bool sink_ok(struct sink *sink)
 	missing = sink_missing(sink);
 	ok = !missing && !twice && !strange && !sink->wrong;
 	if (!ok)
-		fprintf(stderr, "# %s: %u missing, %u more than once, %u not for here, %u wrong\n",
+		fprintf(stderr, "# %s: %u missing, %u more than once, %u unexpected, %u wrong\n",
 			sink->name, missing, twice, strange, sink->wrong);
 	sink_reset(sink);
 	return ok;

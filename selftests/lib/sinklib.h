@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Sinks: they take the frames of netlib.h that arrive at a device, or come out
- * of a tap, and check that these are the frames that should have come: each
- * once, with all its bytes, and no others.
+ * Sinks take the frames of netlib.h that arrive at a device, or come out of a
+ * tap, and compare them with the expected frames: each must come once, with all
+ * its bytes, and no other frame.
  */
 #ifndef REDIRMAP_SINKLIB_H
 #define REDIRMAP_SINKLIB_H
 
 #include <stdbool.h>
 
-/* Frames have numbers below. */
+/* Numbers of frames are below this. */
 #define SINK_NUMBERS 2048
 
 /* The length of frames that send_numbered() makes, as in sinklib.bpf.h. */
@@ -18,16 +18,16 @@
 struct env;
 
 /**
- * struct sink - what has come to a place, and what should have
+ * struct sink - the frames that have come to a place, and the expected ones
  * @name: for messages
- * @fd: what to read from, or -1
- * @skip: so many bytes come before each frame
- * @poll: fetches what has come, where @fd cannot be read
- * @also: what comes to this sink is as good as if it came to the first one
- * @n: how many frames have come here
- * @len: length of each frame that should come; 0 for those that should not
+ * @fd: the file to read from, or -1
+ * @skip: number of bytes in front of each frame
+ * @poll: fetches frames if @fd cannot be read
+ * @also: another sink that may get the expected frames as well
+ * @n: number of frames that have come here
+ * @len: length of each expected frame; 0 for the others
  * @got: how often each frame has come
- * @wrong: frames of ours that were not as they were sent
+ * @wrong: number of frames of this test with wrong bytes
  */
 struct sink {
 	const char *name;
@@ -41,30 +41,30 @@ struct sink {
 	unsigned int wrong;
 };
 
-/* Takes what arrives at a device: what its driver hands to the stack. */
+/* Takes the frames that the driver of a device passes to the stack. */
 bool sink_open(struct sink *sink, const char *dev);
 
-/* Takes what comes out of a file, a tap's for instance. */
+/* Takes frames from a file, such as that of a tap. */
 void sink_use(struct sink *sink, const char *name, int fd, int skip);
 
 void sink_close(struct sink *sink);
 
-/* Frames of length @len, number @first to @first + @n - 1, should come. */
+/* Expects frames number @first to @first + @n - 1, of length @len. */
 void sink_expect(struct sink *sink, unsigned int first, unsigned int n, int len);
 
 /*
  * Sends frames number @first to @first + @n - 1 on a device: for generic XDP
- * one by one; for native XDP, and if the device can, in bulks of XDP frames, so
+ * one by one; for native XDP, if the device can, in bulks of XDP frames, so
  * that a poll at the other side gets many. 0 or -errno.
  */
 int send_numbered(struct env *e, const char *dev, unsigned int first, int n);
 
-/* A frame has come. */
+/* Takes one frame. */
 void sink_take(struct sink *sink, const unsigned char *frame, int len);
 
 /*
- * Waits for all frames that should come; true if exactly these have come since
- * the last call. Says what is wrong on stderr. @n is of that time.
+ * Waits for all expected frames. True if exactly these have come since the last
+ * call; prints differences on stderr. @n counts the frames of this time.
  */
 bool sink_ok(struct sink *sink);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Shared by dev_device_types.c and dev_device_nics.c: frames that come in on g1
- * are redirected to key 0, in turn by an array and by a hash. In native XDP it
- * is the driver that redirects, in generic XDP it is core. The frames arrive at
+ * are redirected to key 0, in turn by an array and by a hash. In native XDP the
+ * driver redirects, in generic XDP the core of the stack. The frames arrive at
  * sinks (sinklib.h).
  */
 #ifndef REDIRMAP_SINKS_H
@@ -16,7 +16,7 @@
 #define FRAMES 100
 #define LEN NUMBERED_LEN
 
-/* A veth whose peer hands what it gets to its stack, and so to the sink. */
+/* Makes a veth whose peer passes frames to its stack, and so to the sink. */
 static inline bool make_sink(struct env *e, struct sink *sink, const char *dev, const char *peer)
 {
 	return make_veth(dev, peer, "") && attach(e, peer, "pass", e->generic) &&
@@ -33,11 +33,11 @@ static inline bool start(struct env *e, const struct kind *kind)
 		return false;
 	set_var(e, "nr_keys", 1);
 	set_var(e, "flags", XDP_DROP);
-	/* finish() sees to it that all frames are freed */
+	/* finish() waits until all frames are freed */
 	return attach(e, "g1", "redirect_both", kind->generic) && trace_start(e);
 }
 
-/* Frames that are sent on a device arrive at a sink. */
+/* Do frames that are sent on a device arrive at a sink? */
 static inline bool arrive(struct env *e, const char *dev, struct sink *sink)
 {
 	sink_expect(sink, 0, FRAMES, LEN);

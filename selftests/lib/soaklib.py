@@ -6,8 +6,8 @@ devices and programs, and everything that can happen to them.
     world.act()     # says what it has done
     world.close()
 
-All that is random follows from the seed, and does not depend on how fast
-anything is: the same seed does the same things in the same order.
+All random choices follow from the seed, and do not depend on the speed of the
+machine: the same seed leads to the same actions in the same order.
 """
 import ctypes
 import errno
@@ -31,23 +31,24 @@ SIDE_MAPS = 6
 EGRESS = ("out_all", "out_short", "out_back")
 XDP_GENERIC, XDP_NATIVE = 2, 4
 
-# How a driver fails, by modules/faulty_dev.c, and that it no longer does.
+# How a driver fails, by a file of modules/faulty_knobs.c, and the value for
+# normal behaviour.
 TROUBLES = (("room", 0), ("room", 1000), ("room", -1), ("room", -1), ("take", 3), ("take", 16),
             ("error", errno.EIO), ("error", 0), ("error", 0), ("stopped", 1), ("stopped", 0),
             ("stopped", 0), ("feature", 0), ("feature", 1), ("feature", 1))
 
 
 def switch_cpu(online):
-    """If there is one to switch."""
+    """Take CPU 1 offline or online, if there is one."""
     if CPU.exists():
         CPU.write_text("1" if online else "0")
 
 
 class World:
-    """Everything, and what can happen to it.
+    """Two namespaces, their objects, and the actions on these.
 
-    At home every broadcast goes to a group of MEMBERS targets, so that it is
-    known how many frames there must be; in the wild nothing stays.
+    At home every broadcast goes to a group of MEMBERS targets, so the number of
+    frames is known. In the wild groups change.
     """
 
     def __init__(self, dice):
@@ -71,17 +72,18 @@ class World:
             self.fill(place)
 
     def make_steady(self):
-        """What is there to the end: the members, and the way to generic XDP."""
+        """Make the objects that exist to the end: the members, and the devices
+        for generic XDP."""
         self.members = [f"member{number}" for number in range(MEMBERS)]
         names = [*self.members, "to-generic"]
-        # One looks at what it gets, and may fail.
+        # One member checks its frames, and may fail.
         self.faulty.add(names[1])
         ip(f"link add {names[1]} type faulty", f"link set {names[1]} up")
         veths = [name for name in names if name not in self.faulty]
         ip(*(line for name in veths for line in (
             f"link add {name} type veth peer name {name}p",
             f"link set {name} up", f"link set {name}p up")))
-        # The last one is for those that cannot transmit XDP frames.
+        # The last one is for devices that cannot transmit XDP frames.
         for name in (names[0], names[MEMBERS]):
             sh(f"ethtool -K {name}p gro on")
         for key, name in enumerate(self.members):
@@ -93,7 +95,7 @@ class World:
         self.put_inner()
 
     def fill(self, place):
-        """Every key of what changes leads somewhere to begin with."""
+        """At first, every key of the maps that change leads to a device."""
         for name in ("rm_array", "rm_hash", "rm_counted"):
             if name in place.maps:
                 size = COUNTED_VALUE if name == "rm_counted" else VALUE
@@ -103,7 +105,7 @@ class World:
                         place.put(place.maps[name], size, [key], device, egress)
 
     def close(self):
-        """In this order, or that one."""
+        """The arguments, in this order or the other."""
         steps = [self.close_maps, self.delete_devices]
         self.dice.shuffle(steps)
         self.switch_cpu(True)
@@ -123,7 +125,7 @@ class World:
     def delete_devices(self):
         names = [*self.members, "to-generic"]
         ip(*(f"link del {name}" for name in [*names, *self.home.devices]))
-        # Or with their namespace.
+        # Or they are deleted with their namespace.
         if self.dice.random() < 0.5:
             with self.wild:
                 ip(*(f"link del {name}" for name in self.wild.devices))
@@ -140,7 +142,7 @@ class World:
         return self.dice.randrange(KEYS)
 
     def keys(self):
-        """One, or some."""
+        """One of the keys, or several."""
         if self.dice.random() < 0.6:
             return [self.key()]
         return self.dice.sample(range(KEYS), self.dice.randrange(2, KEYS))
@@ -150,7 +152,7 @@ class World:
         return self.dice.choice(names) if names else None
 
     def map(self, place):
-        """A map of entries that change, and the size of its values."""
+        """A map whose entries change, and the size of its values."""
         name = self.dice.choice([name for name in ("rm_array", "rm_hash", "rm_counted")
                                  if name in place.maps])
         return name, place.maps[name], COUNTED_VALUE if name == "rm_counted" else VALUE
@@ -233,7 +235,7 @@ class World:
         errors = [errno.ENOMEM] if size == COUNTED_VALUE else []
         if device is None:
             errors.append(errno.EINVAL)
-        # One by one: it may be a stock one, which takes no batches.
+        # One by one, because it may be a stock map, which has no batches.
         for key in keys:
             with may_fail(*errors):
                 place.put(fd, size, [key], device, egress)
@@ -264,7 +266,7 @@ class World:
         return f"unpin {path}"
 
     def nest_map(self):
-        """An outer map, which is pinned or goes at once."""
+        """Make an outer map, which is pinned or closed at once."""
         if not self.side:
             return "nothing to nest"
         name, outer = self.dice.choice([*self.side]), self.new_name("outer")
@@ -282,7 +284,7 @@ class World:
         return f"{outer}: {name} in kind {kind}"
 
     def put_inner(self):
-        """Frames go through a new inner map, or through none."""
+        """Replace or delete an inner map that frames go through."""
         outer, key = self.home.maps["rm_outer"], self.dice.randrange(OUTER_KEYS)
         if self.dice.random() < 0.2:
             with may_fail(errno.ENOENT):
@@ -290,10 +292,10 @@ class World:
             return f"no inner map at {key}"
         fd = create(DEVMAP_HASH, "rm_inner", VALUE)
         keys, device, egress = self.keys(), self.device(self.home), self.egress()
-        # One by one: it may be a stock one, which takes no batches.
+        # One by one, because it may be a stock map, which has no batches.
         for one in keys:
             self.home.put(fd, VALUE, [one], device, egress)
-        # Stock and claimed ones do not mix.
+        # Stock and claimed maps cannot be in one outer map.
         refused = 0
         try:
             checked(libbpf.bpf_map_update_elem(outer, key_of(key), key_of(fd),
@@ -323,7 +325,7 @@ class World:
             place.attach(f"{name}p", peer, XDP_NATIVE)
         elif kind == "faulty":
             self.faulty.add(name)
-        # Where the peer is
+        # Where the peer is.
         place.devices[name] = place if kind == "veth" else None
         return f"{place.name}: new {name}, {kind}, peer runs {peer}"
 
@@ -347,14 +349,15 @@ class World:
         if name and len(there.devices) < DEVICES:
             there.devices[name] = here.devices.pop(name)
             with here:
-                # By a descriptor: one of the two namespaces has no name.
+                # By a descriptor, because one of the two namespaces has no
+                # name.
                 ip(f"link set {name} netns /proc/{os.getpid()}/fd/{there.net}")
             with there:
                 ip(f"link set {name} up")
         return f"{name} moves from {here.name} to {there.name}"
 
     def bury_device(self):
-        """It goes with a namespace."""
+        """Delete a device together with its namespace."""
         place = self.place()
         name = self.any_device(place)
         if name:
@@ -381,7 +384,7 @@ class World:
         return f"{place.name}: {name}: MTU {mtu}"
 
     def trouble(self):
-        """A driver fails, or no longer does."""
+        """Make a driver fail, or end that."""
         place, (knob, value) = self.place(), self.dice.choice(TROUBLES)
         names = [name for name in (*place.devices, *(self.members if place is self.home else ()))
                  if name in self.faulty]
@@ -422,10 +425,10 @@ class World:
 
     def unload(self):
         done = subprocess.run(["rmmod", "redirmap"], capture_output=True, check=False)
-        assert done.returncode, "the module is gone, beside claimed maps"
+        assert done.returncode, "rmmod succeeded although there are claimed maps"
         return "rmmod is refused"
 
-    # How often, in the order of the methods
+    # The frequencies, in the order of the methods
     ACTIONS = {
         "update": 12, "delete": 4, "read": 3, "walk": 2,
         "make_map": 5, "free_map": 3, "pin_map": 2, "unpin_map": 2, "nest_map": 2,
@@ -437,6 +440,6 @@ class World:
     }
 
     def act(self):
-        """Do something; its name."""
+        """Perform a random action. Returns its name."""
         name = self.dice.choices([*self.ACTIONS], self.ACTIONS.values())[0]
         return getattr(self, name)()

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by all tests in C: maps of either kind, the module's state, files,
+ * Shared by all tests in C: stock and claimed maps, the module's state, files,
  * memory.
  *
  * run-tests loads the module with claim=rm_*: a map whose name begins with
- * "rm_" is claimed, any other one is the kernel's own.
+ * "rm_" is claimed, any other map is the kernel's.
  */
 #ifndef REDIRMAP_TESTLIB_H
 #define REDIRMAP_TESTLIB_H
@@ -27,14 +27,14 @@
 
 #include "kselftest.h"
 
-/* The kernel's own, which user space does not know: "not supported". */
+/* The kernel's own errno, which user space lacks: "not supported". */
 #ifndef ENOTSUPP
 #define ENOTSUPP 524
 #endif
 
 #define MODULE_DIR "/sys/module/redirmap"
 
-/* Runs a shell command; true when it has succeeded. */
+/* Runs a shell command; true if it has succeeded. */
 __printf(1, 2)
 static inline bool sh(const char *fmt, ...)
 {
@@ -48,8 +48,8 @@ static inline bool sh(const char *fmt, ...)
 }
 
 /*
- * How many rounds to go where a kernel that looks for faults
- * (scripts/lab/check) is several times as slow.
+ * The number of rounds, which is smaller on kernels that look for faults
+ * (scripts/lab/check), because they are several times as slow.
  */
 static inline int fewer(int rounds)
 {
@@ -59,7 +59,10 @@ static inline int fewer(int rounds)
 	return factor > 1 ? rounds / factor : rounds;
 }
 
-/* How many rounds of what is random to go: @most with LONG=1 (scripts/lab/check). */
+/*
+ * The number of rounds of random operations: @most with LONG=1
+ * (scripts/lab/check).
+ */
 static inline int longer(int rounds, int most)
 {
 	const char *is_long = getenv("REDIRMAP_LONG");
@@ -81,8 +84,8 @@ static inline int read_int(const char *path)
 }
 
 /*
- * The memory of a map that fdinfo shows, in bytes; 0 where it shows none. With
- * a claimed map's reserve, on kernels that ask the map itself.
+ * The memory of a map in fdinfo, in bytes; 0 if fdinfo shows none. Includes the
+ * reserve of a claimed map, on kernels that ask the map.
  */
 static inline long map_memlock(int fd)
 {
@@ -112,7 +115,9 @@ static inline bool write_str(const char *path, const char *text)
 	return ok;
 }
 
-/* The path of a file beside the test's own executable, until the next call. */
+/*
+ * The path of a file beside the test's executable; valid until the next call.
+ */
 static inline const char *beside(const char *file)
 {
 	static char path[600];
@@ -141,7 +146,7 @@ static inline __u32 rnd(__u64 *state)
 	return *state >> 33;
 }
 
-/* For main(): says so if not. */
+/* For main(): is there a module to test? Prints the reason if not. */
 static inline bool can_test(void)
 {
 	bool root = !geteuid(), module = !access(MODULE_DIR, F_OK);
@@ -152,16 +157,15 @@ static inline bool can_test(void)
 }
 
 /*
- * Does the kernel look for leaks itself? run-tests asks it then, and what has
- * been freed is kept from use for a while, so it is in use to all that can be
- * seen.
+ * Does the kernel itself look for leaks? Then run-tests reads its report. Such
+ * a kernel keeps freed memory for a while, so the memory appears to be in use.
  */
 static inline bool kmemleak(void)
 {
 	return !access("/sys/kernel/debug/kmemleak", F_OK);
 }
 
-/* The machine's memory in use, in KiB, but for caches; -1: not known. */
+/* The machine's memory in use without caches, in KiB; -1 if unknown. */
 static inline long memory_in_use(void)
 {
 	char line[128];
@@ -181,7 +185,7 @@ static inline long memory_in_use(void)
 	return total - free;
 }
 
-/* References to the module: one for each claimed map that lives. */
+/* References to the module: one for each claimed map. */
 static inline int module_refs(void)
 {
 	return read_int(MODULE_DIR "/refcnt");
@@ -200,7 +204,7 @@ static inline bool module_refs_become(int want)
 	return false;
 }
 
-/* Is a devmap the module's? Those know batches, the kernel's own do not. */
+/* Is a devmap claimed? Claimed maps have batches, stock ones do not. */
 static inline bool is_claimed(int fd)
 {
 	__u32 key, value[64], next, count = 0;
@@ -209,8 +213,8 @@ static inline bool is_claimed(int fd)
 }
 
 /*
- * A map, claimed or the kernel's own. The fd, or -errno; also -ESTALE when a
- * map that should be claimed is not, or the other way round.
+ * Makes a map, claimed or stock. Returns the fd, or -errno; -ESTALE if the map
+ * is claimed but should not be, or the other way round.
  */
 static inline int make_map_flags(bool claimed, enum bpf_map_type type,
 				 __u32 value_size, __u32 max_entries,
@@ -222,7 +226,9 @@ static inline int make_map_flags(bool claimed, enum bpf_map_type type,
 
 	if (fd < 0)
 		return -errno;
-	/* A descriptor without the right to read cannot ask. */
+	/*
+	 * A descriptor without read permission cannot be used for this check.
+	 */
 	if (!(flags & BPF_F_WRONLY) && is_claimed(fd) != claimed) {
 		close(fd);
 		return -ESTALE;

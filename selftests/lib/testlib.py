@@ -45,7 +45,7 @@ def test(name):
 
 
 def run():
-    """Run all tests; never returns."""
+    """Run all tests, and exit."""
     bad = 0
     for number, (name, function) in enumerate(tests, 1):
         try:
@@ -80,7 +80,7 @@ def need_modules(*names):
 
 
 def in_a_net():
-    """Go on in a network namespace of our own."""
+    """Continue in a network namespace of the test's own."""
     need_module()
     if "REDIRMAP_IN_NET" not in os.environ:
         os.environ["REDIRMAP_IN_NET"] = "1"
@@ -89,14 +89,14 @@ def in_a_net():
 
 
 def sh(command):
-    """A shell command's output; an exception when it fails."""
+    """A shell command's output; an exception if it fails."""
     done = subprocess.run(command, shell=True, text=True, capture_output=True, check=False)
     assert not done.returncode, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout
 
 
 def becomes(condition, tries=1000):
-    """Wait until something is true; whether it ever was."""
+    """Wait until a condition is true. Returns whether it became true."""
     for _ in range(tries):
         if condition():
             return True
@@ -105,12 +105,13 @@ def becomes(condition, tries=1000):
 
 
 def refcnt():
-    """Claimed maps, and dumps under way."""
+    """References to the module: claimed maps, and running dumps."""
     return int(pathlib.Path("/sys/module/redirmap/refcnt").read_text())
 
 
 def longer(rounds, most):
-    """How many rounds of what is random to go: the most with LONG=1 (scripts/lab/check)."""
+    """The number of rounds of random operations: the most with LONG=1
+    (scripts/lab/check)."""
     return most if int(os.environ.get("REDIRMAP_LONG") or 0) else rounds
 
 
@@ -126,12 +127,12 @@ def equal(is_, want):
 # --- the command ------------------------------------------------------------
 
 sys.path.insert(0, str(TOP / "scripts/command"))
-# Of programs that tests start, too.
+# Also for programs that tests start.
 os.environ["PYTHONPATH"] = f"{TOP}/scripts/command:{HERE}"
 
 
 def redirmap(command, *args):
-    """The command's exit status, and what it prints on stdout and stderr."""
+    """The command's exit status, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -159,7 +160,7 @@ def make_map(name="rm_test", kind=DEVMAP, entries=8, value_size=4):
 
 
 def update(fd, key, device, prog_fd=None):
-    """An entry for a device, with an egress program where values have room."""
+    """Set an entry for a device, with an egress program if values have room."""
     value = struct.pack("I", device) if prog_fd is None else struct.pack("Ii", device, prog_fd)
     checked(libbpf.bpf_map_update_elem(fd, struct.pack("I", key), value, ctypes.c_uint64(0)))
 
@@ -173,7 +174,7 @@ def open_pinned(path):
 
 
 def fdinfo(fd, name):
-    """The kernel's lines about a descriptor."""
+    """The lines of the kernel's fdinfo about a descriptor."""
     for line in pathlib.Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
         if line.startswith(name + ":"):
             return line.split(":")[1].strip()
@@ -192,12 +193,12 @@ def ifindex(name):
 
 
 def netns():
-    """The inode of the present network namespace."""
+    """The inode of the current network namespace."""
     return os.stat("/proc/self/ns/net").st_ino
 
 
 def no_ipv6():
-    """Devices that are made from now on send nothing by themselves."""
+    """Devices that are created from now on send no packets by themselves."""
     if os.path.isdir("/proc/sys/net/ipv6"):
         sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1")
 
@@ -208,7 +209,7 @@ def add_veth(name, peer):
 
 
 def frame_to(host, length):
-    """To 10.9.0.HOST, as hosts.bpf.c reads it."""
+    """A frame to 10.9.0.HOST, in the form that hosts.bpf.c reads."""
     ip = struct.pack(
         "!BBHHHBBH4s4s", 0x45, 0, length - 14, 0, 0, 64, 17, 0, bytes([10, 9, 0, 9]),
         bytes([10, 9, 0, host]),
@@ -218,7 +219,7 @@ def frame_to(host, length):
 
 
 def send(device, frame, count):
-    """Through a device, as if from outside to its peer."""
+    """Send a frame through a device, which its peer receives."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind((device, 0))
         for _ in range(count):
@@ -238,15 +239,14 @@ def load():
 
 
 def load_faulty():
-    """Devices that look at what they get, and fail: see
-    modules/faulty_dev.c."""
+    """Devices that check their frames, and fail: see modules/faulty_dev.c."""
     if not os.path.isdir("/sys/module/faulty"):
         sh(f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/faulty.ko")
 
 
 @contextlib.contextmanager
 def held(func, params=""):
-    """The next call of a function waits until the end of this."""
+    """Hold the next call of a function until the end of the with block."""
     sh(f"rmmod holdup 2>/dev/null; "
        f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/holdup.ko func={func} {params}")
     folder = pathlib.Path("/sys/module/holdup/parameters")

@@ -3,16 +3,16 @@
 #
 # Shared by the tests in shell: results, by kselftest's own ktap_helpers.sh,
 # which comes from Debian's linux-source like lib.mk; KSFT names another
-# tools/testing/selftests. The plan comes last.
+# tools/testing/selftests. The plan is printed last.
 #
-# A test has set $here, its own folder.
+# A test has set $here, the folder of the test.
 
 : "${KSFT:=$("$here/../scripts/lab/kernel" source 6.12)/tools/testing/selftests}"
 export KSFT
 # shellcheck source=/dev/null
 . "$KSFT/kselftest/ktap_helpers.sh" || exit 1
 
-# plain COMMAND... : a command of ktap_helpers.sh, which leaves names unquoted
+# plain COMMAND... : a command of ktap_helpers.sh, which does not quote names
 plain()
 {
 	local -
@@ -21,7 +21,7 @@ plain()
 	"$@"
 }
 
-# result NAME COMMAND... : one result, by the command's success
+# result NAME COMMAND... : one result, "ok" if the command succeeds
 result()
 {
 	local name=$1
@@ -35,7 +35,7 @@ result()
 	fi
 }
 
-# pause SECONDS : without a process, which takes longer to start than most
+# pause SECONDS : without a process, because starting one takes longer than most
 # pauses
 exec {pause_fd}<> <(:)
 pause()
@@ -43,8 +43,8 @@ pause()
 	read -rt "$1" -u "$pause_fd" || :
 }
 
-# interrupt PID... : until it ends. bpftrace, now and then, does not hear the
-# first
+# interrupt PID... : until the process ends. bpftrace sometimes ignores the
+# first signal
 interrupt()
 {
 	local pid
@@ -68,7 +68,7 @@ longer()
 	fi
 }
 
-# bytes NUMBER : 32 bits as bpftool takes them
+# bytes NUMBER : 32 bits in the form that bpftool expects
 bytes()
 {
 	printf '%d %d %d %d' $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255))
@@ -81,7 +81,7 @@ skip()
 	plain ktap_test_skip "$1"
 }
 
-# allow_log REGEX : the test provokes such lines in the kernel log
+# allow_log REGEX : the test causes such lines in the kernel log
 allow_log()
 {
 	echo "# allow-log: $1"

@@ -1,16 +1,17 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Shared by the tests of tools: devices, traffic, counts of what has arrived.
-# in1 leads to in0, where programs are attached, out1 to peer1, and so on. XDP
-# frames can be sent to any of them.
+# Shared by the tests of tools: devices, traffic, counts of received frames. in1
+# leads to in0, on which programs run, out1 to peer1, and so on. All of these
+# devices accept XDP frames.
 #
-# Names of maps, as everywhere: rm_... is claimed, st_... the kernel's.
+# Names of maps are as everywhere: rm_... is claimed, st_... is stock.
 
 : "${REDIRMAP_TEST_OUTPUT:=$here/../build/selftests}"
 object=$REDIRMAP_TEST_OUTPUT/tools.bpf.o
 
-# in_a_net ARGUMENT... : go on in a network namespace of our own, with $tmp
+# in_a_net ARGUMENT... : continue in a network namespace of the test's own, with
+# $tmp
 in_a_net()
 {
 	local n ends
@@ -31,7 +32,7 @@ in_a_net()
 	done
 }
 
-# wait_until COMMAND... : ...succeeds; a minute is as good as never
+# wait_until COMMAND... : until the command succeeds, for a minute
 wait_until()
 {
 	local i
@@ -44,7 +45,7 @@ wait_until()
 	return 1
 }
 
-# received DEV : sets $packets; starts no process, for it is asked often
+# received DEV : sets $packets; starts no process, because it is called often
 received()
 {
 	local dev rest
@@ -60,7 +61,7 @@ received_is()
 	[ "$packets" = "$2" ]
 }
 
-# send xdp|packet N [BYTES] : and wait until in0 is done with them
+# send xdp|packet N [BYTES] : and wait until in0 has processed them
 send()
 {
 	local packets
@@ -82,7 +83,7 @@ forget_received()
 	done
 }
 
-# arrived DEV N : since forget_received
+# arrived DEV N : N frames since forget_received
 arrived()
 {
 	wait_until received_is "$1" $((${before[$1]} + $2))
@@ -104,7 +105,7 @@ refs_are()
 }
 
 # load MODE PROGRAM : on in0, with a map of its own (see tools.bpf.c), which is
-# claimed if it should be
+# claimed or stock as named
 load()
 {
 	wait_until refs_are 0

@@ -59,7 +59,9 @@ void trace_end(struct env *e)
 		rmdir(e->trace_dir);
 }
 
-/* Replaces a map's id in an event by a name that is the same in every run. */
+/*
+ * Replaces the id of a map in an event by a name that is the same in each run.
+ */
 static void name_map(char *event, __u32 map_id, int nr)
 {
 	char id[40], name[40], *p;
@@ -176,7 +178,7 @@ bool pages_are_back(struct env *e)
 			out += !!pool[i].inflight;
 		if (!out && (nr || !e->live))
 			return true;
-		/* the kernel looks again each second */
+		/* the kernel looks again every second */
 		usleep(20000);
 	}
 	fprintf(stderr, "%d of %d page pools wait for pages\n", out, nr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Users with few rights: unprivileged ones, holders of single capabilities, and
- * root of a user and network namespace of its own; and actions of these.
+ * Users with few rights: unprivileged users, users with one capability, and
+ * root of a user and network namespace of its own; and their actions.
  */
 #ifndef REDIRMAP_USERLIB_H
 #define REDIRMAP_USERLIB_H
@@ -17,7 +17,7 @@
 #define NOBODY_UID 65534
 
 #define CAP(name) (1ULL << CAP_##name)
-/* No errno: the child has not become the user that it should be. */
+/* Instead of an errno: the child could not become that user. */
 #define NOT_WHO 1000
 
 enum who { NOBODY, CONTAINED, ONLY_BPF, ONLY_NET_ADMIN, BPF_NET_ADMIN, WHO_COUNT };
@@ -44,8 +44,8 @@ static inline bool set_caps(__u64 caps)
 }
 
 /*
- * For good. A container's root is the user nobody outside, as that of most
- * containers.
+ * The child becomes that user for good. Root of a container is the user nobody
+ * outside, as in most containers.
  */
 static inline bool become(enum who who)
 {
@@ -55,15 +55,13 @@ static inline bool become(enum who who)
 		return false;
 	if (who != CONTAINED)
 		return set_caps(who_caps[who]);
-	/* Without it, /proc/self would be root's now. */
+	/* Otherwise /proc/self would belong to root. */
 	prctl(PR_SET_DUMPABLE, 1);
 	return set_caps(0) && !unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) &&
 	       write_str("/proc/self/uid_map", "0 65534 1");
 }
 
-/*
- * The outcome of an action of another user, with the descriptors of the test.
- */
+/* The result of an action of another user, with the test's descriptors. */
 static inline int as(enum who who, int (*act)(const void *arg), const void *arg)
 {
 	int fds[2], ret = NOT_WHO;
@@ -90,7 +88,7 @@ static inline int do_nothing(const void *arg)
 	return 0;
 }
 
-/* For main(): 0, or the exit status when a test cannot become one of them. */
+/* For main(): 0, or the exit status if a test cannot become one of them. */
 static inline int users_setup(void)
 {
 	int who;

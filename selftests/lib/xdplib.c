@@ -240,7 +240,7 @@ int send_to(struct env *e, const char *name, int n, int len)
 {
 	if (!e->generic && !e->wire)
 		return send_live(e, name, n, len);
-	/* never two programs at once, nor frames without one */
+	/* never two programs at once, and no frames without a program */
 	if (!is_attached(e, "g1", name) &&
 	    (!attach(e, "g1", NULL, e->generic) || !attach(e, "g1", name, e->generic)))
 		return -EIO;
@@ -309,12 +309,14 @@ __u64 settled(struct env *e, const char *dev, __u64 want)
 
 bool finish(struct env *e)
 {
-	/* With maps and programs in place: devices go first, as they do. */
+	/*
+	 * Devices are deleted while maps and programs are in place, as usual.
+	 */
 	bool ok = del_net(e);
 
 	/* Maps are freed after grace periods. */
 	hurry(true);
-	/* Their drivers have pools of pages, too. */
+	/* Drivers have pools of pages as well. */
 	ok = (!e->tracing || pages_are_back(e)) && ok;
 	trace_end(e);
 	unload(e);

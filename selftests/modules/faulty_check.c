@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Assertions of what drivers assume of the frames that they are given.
+ * Assertions of what drivers assume of the frames that they get.
  *
- * Documentation/drivers.rst has what each driver of the kernel's assumes, and
- * redirmap keeps for them. Few of them can be run by the suite, so devices of
- * faulty_dev.c look at each frame for all of them. A broken assumption is a
- * line of the kernel's log that begins with "WARNING: faulty", which fails the
- * test that runs, and names the assertion:
+ * Documentation/drivers.rst lists the assumptions of each driver of the kernel,
+ * which redirmap keeps. The suite can run few of these drivers, so devices of
+ * faulty_dev.c check all assumptions for each frame. If one is broken, the
+ * kernel log gets a line that begins with "WARNING: faulty" and names the
+ * assertion, and the running test fails:
  *
  * context	bottom halves are off
  * count	1 to 16 frames in a call
- * flags	no flags but XDP_XMIT_FLUSH
+ * flags	no flags except XDP_XMIT_FLUSH
  * place	struct xdp_frame lies in front of the headroom
- * align	it is at an address that has bits to spare
+ * align	its address has free low bits
  * len		there is an Ethernet header
  * meta		metadata lie in the headroom, and are whole words
- * headroom	there is as much as the most demanding driver takes
+ * headroom	it is at least as large as any driver needs
  * page		headroom and data lie in one page of 4 KiB, unless they are longer
  * memory	the memory is of a type that a driver can return, and in use
- * frame_sz	struct skb_shared_info fits behind the data, and all into the pages
+ * frame_sz	struct skb_shared_info fits behind the data, and all fit in the pages
  * frags	fragments: number, sizes, their sum, in pages that are in use
  * truesize	a packet of the frame would account for all bytes of the fragments
- * pfmemalloc	fragments from the reserves are there, if the frame says so
- * shared	no frame of a call shares memory with another one
- * flush	where frames were taken without a flush, one follows in the same poll
+ * pfmemalloc	the flag is set only with fragments from the reserves
+ * shared	no two frames of a call share memory
+ * flush	a flush follows in the same poll if frames were taken without one
  *
- * The flush is looked for by a tasklet. Frames are redirected with bottom
- * halves off, on the CPU that receives them, until they are flushed, and
- * softirqs do not nest: so a tasklet of that CPU runs when the poll is over,
- * wherever that ran (in net_rx_action(), in a thread of NAPI's or a cpumap's,
- * in BPF_PROG_TEST_RUN).
+ * A tasklet looks for the flush. Frames are redirected with bottom halves off,
+ * on the CPU that receives them, until they are flushed, and softirqs do not
+ * nest. So a tasklet of that CPU runs after the poll, wherever the poll runs
+ * (in net_rx_action(), in a thread of NAPI or of a cpumap, in
+ * BPF_PROG_TEST_RUN).
  *
- * The kernel's own device maps miss a flush where a program drops the last
- * frames of a poll, and frames that a driver has made are as it likes: so the
- * flush, and truesize and pfmemalloc, are asserted for callers that are a
+ * The kernel's own device maps miss a flush if a program drops the last frames
+ * of a poll, and the frames that they pass on are as a driver has made them. So
+ * the assertions flush, truesize and pfmemalloc apply only to callers in a
  * module.
  */
 #include <linux/etherdevice.h>
@@ -57,7 +57,7 @@
 
 #include "faulty_check.h"
 
-/* DEV_MAP_BULK_SIZE, which is not for drivers. */
+/* DEV_MAP_BULK_SIZE, which the kernel's headers hide from drivers. */
 #define FRAMES_MAX 16
 
 /* The header that virtio_net puts in front of a frame. */
@@ -66,7 +66,7 @@
 #define SHINFO SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 
 /**
- * struct faulty_cpu - what a CPU has handed to a device
+ * struct faulty_cpu - frames that a CPU has passed to a device
  * @name: the device's name
  * @waiting: frames that were taken without a flush
  * @tasklet: looks whether they still wait
@@ -78,9 +78,9 @@ struct faulty_cpu {
 };
 
 /**
- * struct faulty_check - a device
+ * struct faulty_check - the checks of a device
  * @dev: the device
- * @cpu: what each CPU has handed to it
+ * @cpu: the frames of each CPU
  */
 struct faulty_check {
 	const struct net_device *dev;
@@ -89,14 +89,14 @@ struct faulty_check {
 
 static DEFINE_RATELIMIT_STATE(complaints, 5 * HZ, 100);
 
-/* The name of the assertion comes first, and then what was found. */
+/* The name of the assertion comes first, and then the bad value. */
 #define complain(name, what, fmt, ...) do {				\
 	if (__ratelimit(&complaints))					\
 		pr_err("WARNING: faulty: " what ": %s: " fmt "\n",	\
 		       name, ##__VA_ARGS__);				\
 } while (0)
 
-/* Core's devmap.c is built in, claimed maps are not. */
+/* The kernel's devmap.c is built in, claimed maps are in a module. */
 static bool caller_is_module(unsigned long caller)
 {
 	return caller >= MODULES_VADDR && caller < MODULES_END;
@@ -108,8 +108,8 @@ static void *frame_start(const struct xdp_frame *frame)
 }
 
 /*
- * Before 6.3, live frames of BPF_PROG_TEST_RUN are described in front of their
- * memory.
+ * Before 6.3, struct xdp_frame of a live frame of BPF_PROG_TEST_RUN lies in
+ * front of the frame's memory.
  */
 static bool frame_is_in_front(const struct xdp_frame *frame)
 {
@@ -145,7 +145,7 @@ static void check_ends(const char *name, const struct xdp_frame *frame,
 			 headroom);
 }
 
-/* The most that a driver may map at once, whatever a page's size is. */
+/* The most bytes that a driver may map at once, for any page size. */
 static void check_page(const char *name, const struct xdp_frame *frame)
 {
 	unsigned long from = (unsigned long)frame_start(frame);
@@ -162,7 +162,8 @@ static bool in_page_pool(struct page *page)
 }
 
 /*
- * veth takes references of its own to pages of its pool: these are like others.
+ * veth takes references of its own to pages of its pool, which are like other
+ * pages.
  */
 static bool only_in_page_pool(struct page *page)
 {
@@ -234,8 +235,8 @@ static void check_frags(const char *name, struct xdp_frame *frame)
 }
 
 /*
- * The size that core takes for a packet's truesize before 6.14, one frame_sz
- * for each fragment, is compared with their length where packets are coalesced.
+ * Before 6.14 core takes one frame_sz for each fragment as a packet's truesize.
+ * When packets are coalesced, this size is compared with the fragments' length.
  */
 static void check_frags_account(const char *name, struct xdp_frame *frame)
 {
@@ -298,14 +299,14 @@ static void check_shared(const char *name, struct xdp_frame *frame,
 
 /**
  * faulty_check_call() - assert what drivers assume of a call of ndo_xdp_xmit()
- * @check: the device
- * @n: how many frames there are
+ * @check: the checks of the device
+ * @n: number of frames
  * @frames: the frames
  * @flags: the flags
  * @headroom: bytes that frames must have in front of their data
- * @caller: where the caller is
+ * @caller: address of the caller
  *
- * Context: bottom halves off, asserted as well.
+ * Context: bottom halves off, which is an assertion as well.
  */
 void faulty_check_call(const struct faulty_check *check, int n,
 		       struct xdp_frame **frames, u32 flags, int headroom,
@@ -348,10 +349,10 @@ static void faulty_look(struct tasklet_struct *tasklet)
 
 /**
  * faulty_check_taken() - assert that a flush follows
- * @check: the device
- * @taken: how many frames it has taken
- * @flags: of the call
- * @caller: where the caller is
+ * @check: the checks of the device
+ * @taken: number of frames that the device has taken
+ * @flags: flags of the call
+ * @caller: address of the caller
  *
  * Context: bottom halves off.
  */
@@ -370,13 +371,14 @@ void faulty_check_taken(struct faulty_check *check, int taken, u32 flags,
 }
 
 /**
- * faulty_spoil() - do to frames that are refused what virtio_net may do
+ * faulty_spoil() - change refused frames, as virtio_net may do
  * @frames: the frames
- * @n: how many there are
+ * @n: number of frames
  *
- * A header of the driver's comes in front of the data. They can be freed as
- * before, but have another length. Frames that are described in front of their
- * memory stay as they are: their generator sends them again as they were left.
+ * A header of the driver is put in front of the data. The frames can be freed
+ * as before, but have another length. Frames whose struct xdp_frame lies in
+ * front of their memory are not changed, because their generator sends them
+ * again with their present content.
  *
  * Context: bottom halves off.
  */
@@ -396,11 +398,11 @@ void faulty_spoil(struct xdp_frame **frames, int n)
 }
 
 /**
- * faulty_check_new() - get ready to look at what a device is given
- * @dev: the device; has its name already
+ * faulty_check_new() - prepare the checks of a device
+ * @dev: the device, which has its name already
  *
  * Context: process context.
- * Return: for the other functions; NULL without memory.
+ * Return: the argument of the other functions; NULL without memory.
  */
 struct faulty_check *faulty_check_new(const struct net_device *dev)
 {
@@ -427,10 +429,10 @@ free_check:
 }
 
 /**
- * faulty_check_free() - the device gets no further frames
- * @check: the device
+ * faulty_check_free() - end the checks of a device
+ * @check: the checks of the device
  *
- * Context: process context; a grace period after the last frame may have come.
+ * Context: process context; a grace period after the last frame.
  */
 void faulty_check_free(struct faulty_check *check)
 {

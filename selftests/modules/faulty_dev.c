@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the suite: devices that do what drivers may do, and seldom do.
+ * For the suite: devices whose drivers behave in permitted, but rare ways.
  *
- * "ip link add f0 type faulty" makes one. It receives what it sends: a packet
- * by its XDP program, if it has one of native XDP, in pages of a pool, with
- * fragments if the program takes these; else by the stack, where programs of
- * generic XDP are; XDP frames by the stack. Files in sysfs control it: see
- * faulty_knobs.c.
+ * "ip link add f0 type faulty" makes one. A device receives the frames that it
+ * sends. A packet goes to the device's native XDP program, if there is one, in
+ * pages of a pool, and with fragments if the program supports them; otherwise
+ * to the stack, which runs programs of generic XDP. XDP frames go to the stack.
+ * Files in sysfs control the device: see faulty_knobs.c.
  *
- * It asserts what the drivers of the kernel assume of each frame: see
+ * The device asserts what drivers of the kernel assume of each frame: see
  * faulty_check.c.
  */
 #include <linux/bpf.h>
@@ -38,8 +38,8 @@
 #define HEADROOM_WANTED 128
 
 /*
- * Drivers map a frame's data, with what they put in front of it, and programs
- * may have made it longer at both ends: do these bytes lie in one page?
+ * Drivers map a frame's data together with their own headers, and programs may
+ * have made the data longer at both ends. Do these bytes cross a page boundary?
  */
 static bool faulty_crosses(const struct xdp_frame *frame)
 {
@@ -47,7 +47,7 @@ static bool faulty_crosses(const struct xdp_frame *frame)
 	unsigned long end = begin - sizeof(*frame) + frame->frame_sz -
 			    SKB_DATA_ALIGN(sizeof(struct skb_shared_info));
 
-	/* All of it has no room in a page, but the data may have. */
+	/* All bytes do not fit into a page, but the data may. */
 	if (end - begin > PAGE_SIZE)
 		end = (unsigned long)frame->data + frame->len;
 	return end - begin <= PAGE_SIZE &&
@@ -110,7 +110,7 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 	return f->knob[ERROR] ? -f->knob[ERROR] : taken;
 }
 
-/* The same, with a look at flushes; and frames that are refused change. */
+/* Also counts calls and flushes, and changes frames that are refused. */
 static int faulty_count_xmit(struct net_device *dev, int n,
 			     struct xdp_frame **frames, u32 flags)
 {
@@ -145,7 +145,7 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 	if (!room)
 		return NETDEV_TX_BUSY;
 
-	/* Its socket keeps the namespace, and that keeps this device. */
+	/* The packet's socket keeps the namespace, which keeps this device. */
 	skb_orphan(skb);
 	if (f->knob[HOLD]) {
 		skb_queue_tail(&f->packets, skb);
@@ -158,7 +158,7 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 	return NETDEV_TX_OK;
 }
 
-/* The rest of a packet, in pages of its own. */
+/* Put the rest of a packet into pages of its own. */
 static void faulty_add_frags(struct faulty *f, struct xdp_buff *xdp,
 			     struct sk_buff *skb, unsigned int from)
 {
@@ -183,7 +183,7 @@ static void faulty_add_frags(struct faulty *f, struct xdp_buff *xdp,
 		xdp_buff_set_frag_pfmemalloc(xdp);
 }
 
-/* Frames in pages, which packets have become, come to the program. */
+/* Run the program on a frame that was made from a packet. */
 static void faulty_run(struct faulty *f, struct bpf_prog *prog,
 		       struct xdp_buff *xdp)
 {
@@ -194,7 +194,7 @@ static void faulty_run(struct faulty *f, struct bpf_prog *prog,
 	xdp_return_buff(xdp);
 }
 
-/* Wait some seconds in the middle of a poll, for another CPU to act. */
+/* Wait up to 10 seconds in the middle of a poll, for another CPU to act. */
 static void faulty_pause(struct faulty *f, int frame)
 {
 	u64 end = ktime_get_ns() + 10ULL * NSEC_PER_SEC;
@@ -207,7 +207,7 @@ static void faulty_pause(struct faulty *f, int frame)
 	WRITE_ONCE(f->knob[PAUSED], 0);
 }
 
-/* Pages come first, for there may be no memory later. */
+/* Pages are allocated first, because there may be no memory later. */
 static int faulty_poll(struct napi_struct *napi, int budget)
 {
 	struct faulty *f = container_of(napi, struct faulty, napi);
@@ -262,7 +262,7 @@ void faulty_receive_held(struct faulty *f)
 	int i;
 
 	for (i = 0; i < f->nr_frames; i++) {
-		/* At once, for a backlog has not room for all. */
+		/* At once, because a backlog has no room for all. */
 		local_bh_disable();
 		skb = xdp_build_skb_from_frame(f->frames[i], f->dev);
 		if (skb)
@@ -281,7 +281,10 @@ void faulty_receive_held(struct faulty *f)
 		return;
 	}
 	while ((skb = skb_dequeue(&f->packets))) {
-		/* Its softirq runs here, and not with those of others. */
+		/*
+		 * The softirq of this packet runs here, apart from those of
+		 * others.
+		 */
 		local_bh_disable();
 		dev_forward_skb(f->dev, skb);
 		local_bh_enable();
@@ -297,7 +300,7 @@ static void faulty_drop_held(struct faulty *f)
 
 static const struct net_device_ops faulty_ops, faulty_ops_no_xdp;
 
-/* As drivers do that change their operations at run time. */
+/* Like drivers that change their operations at run time. */
 void faulty_swap_ops(struct faulty *f, int val)
 {
 	WRITE_ONCE(f->knob[NO_NDO], val);

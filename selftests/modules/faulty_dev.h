@@ -31,18 +31,18 @@ enum faulty_knob {
 
 /**
  * struct faulty - a device
- * @dev: itself
- * @knob: what was written to its files
- * @check: what it knows of the frames that it was given
+ * @dev: the net_device
+ * @knob: values of the device's files
+ * @check: state of faulty_check.c
  * @lock: protects @frames, @nr_frames and the room that is left
- * @frames: XDP frames that it holds
- * @nr_frames: how many
- * @packets: packets that it holds, or that its program is to get
+ * @frames: XDP frames that the device holds
+ * @nr_frames: their number
+ * @packets: packets that the device holds, or that wait for its program
  * @prog: the program of native XDP
- * @napi: runs it
- * @rxq: where its frames come from
- * @pool: their pages
- * @buffs: the frames of a poll
+ * @napi: runs the program
+ * @rxq: receive queue of its frames
+ * @pool: pages of its frames
+ * @buffs: frames of a poll
  */
 struct faulty {
 	struct net_device *dev;

@@ -1,37 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Files below faulty/ in the sysfs directory of a device say what it does from
- * then on:
+ * Files below faulty/ in the sysfs folder of a device, which control it:
  *
- * take		so many frames of a call of ndo_xdp_xmit() it takes at most
- * room		so many frames and packets it takes until it is full; -1: any
- *		number. Then it takes no frames, and is busy for packets
- * error	the errno that ndo_xdp_xmit() returns, having taken nothing
- * stopped	its transmit queue is
- * hold		it keeps what it takes; written 0, it receives that: frames that
- *		have a program in bulks of up to 64
- * headroom	bytes in front of what a program of native XDP gets
- * linear	so many bytes, at most, of what it gets are not in fragments
- * memalloc	fragments are said to be from the reserves of memory
- * crossed	frames that it was offered of which more than one page would have
- *		to be mapped, though they are not longer than one
- * wants	bytes of headroom that frames must have that it is to send
- * feature	it announces ndo_xdp_xmit(), with fragments (where devices do: 6.3)
- * no_ndo	it has no ndo_xdp_xmit() any more: 1, without an event; 3, with one. It
- *		has it again: 0, without; 2, with one
- * provoke	it looks at a call that breaks an assertion, by its number: see
+ * take		frames of a call of ndo_xdp_xmit() that the device takes at most
+ * room		frames and packets that it takes until it is full; -1: no limit. A
+ *		full device takes no frames, and is busy for packets
+ * error	the errno that ndo_xdp_xmit() returns, without taking a frame
+ * stopped	1: the transmit queue is stopped
+ * hold		1: the device keeps the frames that it takes; writing 0 makes it
+ *		receive them, in bulks of up to 64 if there is a program
+ * headroom	bytes in front of a frame that the program of native XDP gets
+ * linear	bytes of such a frame, at most, that are not in fragments
+ * memalloc	1: fragments are marked as pages from the memory reserves
+ * crossed	frames so far that a driver would have to map as more than one
+ *		page, although they are not longer than a page
+ * wants	bytes of headroom that frames must have
+ * feature	1: the device announces ndo_xdp_xmit(), with fragments (since 6.3)
+ * no_ndo	1 removes ndo_xdp_xmit() without an event, 3 with an event; 0
+ *		restores it without an event, 2 with an event
+ * provoke	number of an assertion: checks a call that breaks it, see
  *		faulty_provoke.c
- * spoil	frames that it refuses it changes first, as virtio_net does; it does
- *		so unless 0 is written
- * calls	how often ndo_xdp_xmit() was called
- * flushes	how often that was with XDP_XMIT_FLUSH
- * waiting	frames that it has taken since; for the next one a NIC would let
- *		them wait
+ * spoil	0: refused frames are not changed; otherwise the device changes them
+ *		first, as virtio_net does
+ * calls	number of calls of ndo_xdp_xmit()
+ * flushes	number of these calls with XDP_XMIT_FLUSH
+ * waiting	frames taken since the last flush; a NIC would not send them yet
  * pause	a poll stops before the frame of this number, until 0 is written
- * paused	it does
- * no_memory	no page can be had while its program of native XDP runs, and
- *		what that has redirected is sent: see hoard.c. Only while one
- *		CPU is online
+ * paused	1: a poll has stopped
+ * no_memory	1: no page can be allocated while the program of native XDP runs
+ *		and its redirected frames are sent, see hoard.c. Only while one CPU
+ *		is online
  */
 #include <linux/device.h>
 #include <linux/netdevice.h>
@@ -43,7 +41,7 @@
 #include "faulty_dev.h"
 #include "hoard.h"
 
-/* A file was written. Under RTNL. */
+/* Act on a value that was written to a file. Under RTNL. */
 static void faulty_turned(struct faulty *f, enum faulty_knob knob)
 {
 	switch (knob) {
@@ -98,7 +96,7 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 		return err;
 	if (knob_of(attr) == NO_MEMORY && val && !hoard_possible())
 		return -EBUSY;
-	/* The poll that it ends may have been begun under RTNL. */
+	/* The poll that this lets continue may run under RTNL. */
 	if (knob_of(attr) == PAUSE) {
 		WRITE_ONCE(f->knob[PAUSE], val);
 		return len;
@@ -109,7 +107,7 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 	}
 	if (knob_of(attr) == PROVOKE)
 		return faulty_provoke(f->check, val) ?: len;
-	/* Unregistration waits for this, under RTNL. */
+	/* Unregistration waits for this file, under RTNL. */
 	if (!rtnl_trylock())
 		return restart_syscall();
 	WRITE_ONCE(f->knob[knob_of(attr)], val);

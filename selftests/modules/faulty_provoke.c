@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Calls that break the assertions of faulty_check.c, one after the other, to
- * show that each of them finds what it is there for.
+ * show that each assertion finds its fault.
  *
- * A call has two frames in two pages each, as a driver may make them, and
- * one thing is wrong. No device gets them.
+ * A call has two frames in two pages each, as a driver may make them, with one
+ * fault. No device gets them.
  */
 #include <linux/bottom_half.h>
 #include <linux/errno.h>
@@ -79,7 +79,7 @@ static struct skb_shared_info *provoke_frag(struct xdp_frame *frame)
 	return info;
 }
 
-/* Make one thing wrong with frames, the first one most often. */
+/* Put one fault into frames, mostly into the first one. */
 static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 {
 	struct xdp_frame *frame = frames[0];
@@ -155,8 +155,8 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 }
 
 /**
- * faulty_provoke() - look at a call with a fault
- * @check: the device
+ * faulty_provoke() - check a call with a fault
+ * @check: the checks of the device
  * @fault: one of enum faulty_fault
  *
  * Context: process context.

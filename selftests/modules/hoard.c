@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No memory, for a moment.
+ * Makes all page allocations fail for a short time.
  *
- * The watermarks of all zones are raised above what there is, so that the page
- * allocator fails, as if all memory were in use, for all callers but those that
- * may use its reserves; and pages in stock for fragments are taken.
+ * The watermarks of all zones are raised above the number of pages, so that the
+ * page allocator fails, as if all memory were in use, for all callers except
+ * those that may use its reserves. Pages kept for fragments are taken.
  *
- * It begins and ends in one function, with bottom halves off all the time, and
- * on the only CPU that is online: no other task can be refused memory.
+ * Begin and end are in one function, with bottom halves off in between, and on
+ * the only CPU that is online, so no other task is refused memory.
  */
 #include <linux/cpumask.h>
 #include <linux/mmzone.h>
@@ -15,7 +15,7 @@
 
 #include "hoard.h"
 
-/* More pages than there are. */
+/* More pages than any machine has. */
 #define ALL_PAGES BIT(40)
 
 static void *hoarded_frags;
@@ -35,11 +35,11 @@ static void raise_watermarks(unsigned long pages)
 }
 
 /**
- * hoard_possible() - does no other task run meanwhile?
+ * hoard_possible() - can other tasks be kept from running?
  *
  * Context: any.
  *
- * Return: whether one CPU only is online.
+ * Return: true if only one CPU is online.
  */
 bool hoard_possible(void)
 {
@@ -47,7 +47,7 @@ bool hoard_possible(void)
 }
 
 /**
- * hoard_begin() - no memory from now on
+ * hoard_begin() - make page allocations fail
  *
  * Context: bottom halves off, until hoard_end().
  */
@@ -63,7 +63,7 @@ void hoard_begin(void)
 }
 
 /**
- * hoard_end() - memory again
+ * hoard_end() - let page allocations succeed
  *
  * Context: bottom halves off, since hoard_begin().
  */

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the suite: holds up functions that should be quick. By parameters, in
+ * For the suite: holds up functions that are normally fast. Parameters, in
  * sysfs:
  *
- * func		a function, at load: the next call of it waits at its beginning, where
- *		it may sleep, once for each time that "hold" is written 1
- * hold		1 while a call is to be held, or is; written 0, it goes on
- * after	so many calls are let pass before one is held, each time
- * spin		it waits without sleeping, for functions that must not
- * held		how many calls have come to wait
- * device	an ifindex in the writer's network namespace: a reference to the device
- *		is taken, or, written 0, dropped
- * left		how often core has told since that the device leaves
+ * func		a function, set at load: its next call waits at its beginning, where
+ *		it may sleep, once for each time that 1 is written to "hold"
+ * hold		1 while a call is to be held, or is held; writing 0 lets it continue
+ * after	number of calls that pass before one is held, each time
+ * spin		1: the call waits without sleeping, for functions that must not sleep
+ * held		number of calls that have waited
+ * device	an ifindex in the writer's network namespace: takes a reference to
+ *		the device; writing 0 drops the reference
+ * left		number of times since then that core has reported that the device
+ *		leaves
  */
 #include <linux/ftrace.h>
 #include <linux/module.h>
@@ -106,7 +107,8 @@ module_param_cb(device, &device_ops, NULL, 0200);
 MODULE_PARM_DESC(device, "the device to hold");
 
 /*
- * In the function's place: afterwards it is called, by where ftrace is called.
+ * Runs instead of the function, which is called afterwards, behind the ftrace
+ * call.
  */
 static long held_up(unsigned long a, unsigned long b, unsigned long c)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the suite: owns a function of the kernel as a livepatch would, that is
- * by an ftrace hook that may change the instruction pointer (but does not).
+ * For the suite: owns a function of the kernel like a livepatch, by an ftrace
+ * hook that may change the instruction pointer (but does not).
  */
 #include <linux/ftrace.h>
 #include <linux/module.h>

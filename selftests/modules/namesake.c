@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For the suite: has functions that are called as some of the kernel's are, as
- * any module may. They are not what redirmap hooks.
+ * For the suite: has functions with the same names as functions of the kernel
+ * that redirmap hooks. redirmap must not hook these.
  */
 #include <linux/errno.h>
 #include <linux/module.h>
@@ -16,7 +16,7 @@ static noinline __noclone struct bpf_map *dev_map_alloc(union bpf_attr *attr)
 	return NULL;
 }
 
-/* Functions that it hooks in newer kernels; older ones do not have them. */
+/* Functions that redirmap hooks in newer kernels; older ones lack them. */
 static noinline __noclone int dev_map_alloc_check(union bpf_attr *attr)
 {
 	barrier();
@@ -25,7 +25,7 @@ static noinline __noclone int dev_map_alloc_check(union bpf_attr *attr)
 
 static int call_set(const char *value, const struct kernel_param *param)
 {
-	/* Nobody looks at attributes that are not there. */
+	/* No code reads the attributes, which do not exist. */
 	return dev_map_alloc(NULL) ? -EBUSY : dev_map_alloc_check(NULL);
 }
 

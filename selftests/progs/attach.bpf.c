@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Empty programs for attach.c to put on functions of the kernel. */
+/* Empty programs that attach.c attaches to functions of the kernel. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for the tests of broadcasts, see castlib.h: senders that give
- * frames numbers, and receivers that look at all of a frame.
+ * XDP programs for the tests of broadcasts, see castlib.h: senders that number
+ * their frames, and receivers that check all bytes of a frame.
  */
 #include "netlib.bpf.h"
 
@@ -13,7 +13,10 @@
 
 struct devmap targets SEC(".maps");
 
-/* Frames of devices that go to CPU 0 or 1 first, with a program there. */
+/*
+ * Frames of devices that go to CPU 0 or 1 first, where a program redirects
+ * them.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_CPUMAP);
 	__uint(key_size, sizeof(__u32));
@@ -22,15 +25,15 @@ struct {
 } cpus SEC(".maps");
 
 /*
- * The frames are all of number 0 and get their number here: in the field for
- * it, not in the bytes from FRAME_PATTERN on.
+ * All frames have number 0, and get their number here: only in its field, not
+ * in the bytes from FRAME_PATTERN on.
  */
 __u64 numbered_here;
 
-/* Receivers write over what they have looked at. */
+/* Receivers overwrite frames that they have checked. */
 __u64 spoil;
 
-/* Receivers want so many more bytes in front of and behind the frame. */
+/* Receivers need so many bytes in front of and behind the frame. */
 __u64 head_room;
 __u64 tail_room;
 
@@ -39,12 +42,12 @@ __u64 meta;
 
 __u64 want_len;
 
-/* Where to_cpu() sends frames. */
+/* The CPU that to_cpu() redirects frames to. */
 __u64 to_cpu_nr;
 
-/* Frames that came to a receiver, by ifindex and number. */
+/* Frames that receivers have got, by ifindex and number. */
 __u32 got[DEVICES][NUMBERS];
-/* Those with wrong bytes or another length, with their metadata, with room. */
+/* Frames with wrong bytes or length, with metadata, and with enough room. */
 __u64 bad[DEVICES];
 __u64 with_meta[DEVICES];
 __u64 with_room[DEVICES];
@@ -78,7 +81,7 @@ int broadcast(struct xdp_md *ctx)
 	return is_ours(ctx) ? send(ctx) : XDP_PASS;
 }
 
-/* In turn: to all, to all but the ingress, to one. */
+/* In turn: to all members, to all except the ingress, to one. */
 SEC("xdp")
 int broadcast_mixed(struct xdp_md *ctx)
 {
@@ -127,9 +130,7 @@ int to_cpu(struct xdp_md *ctx)
 	return is_ours(ctx) ? bpf_redirect_map(&cpus, to_cpu_nr, 0) : XDP_PASS;
 }
 
-/*
- * A broadcast that is not used, and a redirect that nothing was looked up for.
- */
+/* A broadcast that is not used, and a redirect without a lookup. */
 SEC("xdp")
 int broadcast_unused(struct xdp_md *ctx)
 {
@@ -145,7 +146,7 @@ int redirect_bare(struct xdp_md *ctx)
 	return is_ours(ctx) ? XDP_REDIRECT : XDP_PASS;
 }
 
-/* An egress program: frames of even numbers only. */
+/* Egress program: passes frames with even numbers only. */
 SEC("xdp/devmap")
 int even_only(struct xdp_md *ctx)
 {
@@ -156,7 +157,7 @@ int even_only(struct xdp_md *ctx)
 	return nr % 2 ? XDP_DROP : XDP_PASS;
 }
 
-/* Another one: frames of numbers below a limit. */
+/* Egress program: passes frames whose numbers are below a limit. */
 __u64 pass_below;
 
 SEC("xdp/devmap")
@@ -169,7 +170,7 @@ int below(struct xdp_md *ctx)
 	return nr < pass_below ? XDP_PASS : XDP_DROP;
 }
 
-/* Shared by a receiver's loops over a frame. */
+/* Arguments that a receiver's loops over a frame share. */
 struct look {
 	struct xdp_md *ctx;
 	__u32 from;
@@ -178,7 +179,7 @@ struct look {
 	__u64 failed;
 };
 
-/* Without branches, for the verifier would count what is wrong as well. */
+/* Without branches, because the verifier would follow both. */
 static long look_at_byte(__u32 i, struct look *l)
 {
 	__u32 off = l->from + i;
@@ -244,7 +245,7 @@ static __always_inline int look(struct xdp_md *ctx)
 	    !bpf_xdp_adjust_tail(ctx, tail_room))
 		__sync_fetch_and_add(&with_room[device], 1);
 out:
-	/* Last, for it is what the test waits for. */
+	/* This counter is last, because the test waits for it. */
 	count(ctx);
 	return XDP_DROP;
 }

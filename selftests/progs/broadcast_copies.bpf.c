@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_broadcast_copies.c: what the stack gets of frames that receivers
- * pass.
+ * For dev_broadcast_copies.c: properties of the packets that the stack gets
+ * when receivers pass frames.
  */
 #include "netlib.bpf.h"
 #include <bpf/bpf_core_read.h>
@@ -16,7 +16,7 @@ struct sk_buff {
 } __attribute__((preserve_access_index));
 
 /*
- * Packets of the test; of those, with too small a true size, and from reserves.
+ * Packets of the test; those with too small a true size; those from reserves.
  */
 __u64 packets;
 __u64 undersized;
@@ -28,7 +28,7 @@ int pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Each packet pays for its description and for its memory. */
+/* A packet is charged for its descriptor and for its memory. */
 SEC("tp_btf/netif_receive_skb")
 int BPF_PROG(look_at_skb, struct sk_buff *skb)
 {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_broadcast_place.c: the namespaces that devices are in which frames go
- * to.
+ * For dev_broadcast_place.c: the namespaces of the devices that frames go to.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -22,7 +21,7 @@ struct net_device {
 	} nd_net;
 } __attribute__((preserve_access_index));
 
-/* Flushes, by inode: to devices, and to what has no ifindex, a map's group. */
+/* Flushes, by inode: to devices, and to a map's group, which has no ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u32);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_call_races.c: holds a thread up in the kernel until a variable lets
- * it go. By fentry, for bpf(2) keeps programs on kprobes from running where it
- * matters.
+ * For dev_call_races.c: holds a thread in the kernel until a variable lets it
+ * continue. With fentry, because bpf(2) keeps programs on kprobes from running
+ * in its critical sections.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-/* Of the kernel's, what is needed here. */
+/* Members of the kernel's structs that are used here. */
 struct work_struct {
 	int func;
 } __attribute__((preserve_access_index));
@@ -19,22 +19,22 @@ struct bpf_prog_aux {
 	struct work_struct work;
 } __attribute__((preserve_access_index));
 
-/* The thread that is to be held, once. */
+/* The thread to hold, once. */
 __u64 hold_tid;
 
-/* Set when it is, and by the one that it waits for. */
+/* Set when the thread is held, and by the thread that it waits for. */
 __u64 held;
 __u64 let_go;
 
-/* How often a program was freed, by the thread itself and by others. */
+/* Programs that were freed, by the held thread and by others. */
 __u64 freed_id;
 __u64 freed_by_it;
 __u64 freed_by_others;
 
-/* Of the kernel's enum netdev_cmd. */
+/* From the kernel's enum netdev_cmd. */
 #define NETDEV_REGISTER 5
 
-/* The most turns of one bpf_loop(), and how many loops are enough. */
+/* The most iterations of one bpf_loop(), and a sufficient number of loops. */
 #define TURNS (1 << 23)
 #define LOOPS 16
 
@@ -60,7 +60,7 @@ static __always_inline int hold_up(void)
 	return 0;
 }
 
-/* On a function that the test chooses. */
+/* On a function that the test selects. */
 SEC("fentry")
 int hold(void *ctx)
 {
@@ -68,7 +68,8 @@ int hold(void *ctx)
 }
 
 /*
- * Where the kernel is about to make the bulk queues of a device that registers.
+ * The place where the kernel is about to allocate the bulk queues of a device
+ * that registers.
  */
 SEC("fentry/dev_map_notification")
 int BPF_PROG(hold_register, void *notifier, unsigned long event)

@@ -11,7 +11,9 @@
 #define VERDICTS 32
 #define GROW_AND_PASS 100
 
-/* Where netlib.h puts a frame's number; what comes next we write ourselves. */
+/*
+ * The place of a frame's number, as in netlib.h; the next fields are set here.
+ */
 #define FRAME_NR 42
 #define FRAME_MARK 46
 #define FRAME_LEN_MIN 50
@@ -32,7 +34,7 @@ struct run {
 } runs[LOG_MAX];
 __u64 nr_runs;
 
-/* Frames that have come; the last four bytes are their tail. */
+/* Frames that have come; tail is their last four bytes. */
 struct sight {
 	__u32 ifindex, nr, len, mark, tail, meta;
 } sights[LOG_MAX];
@@ -41,7 +43,7 @@ __u64 nr_sights;
 /* The return values of verdicts(), in turn. */
 __u64 verdict[VERDICTS];
 
-/* The changes that reshape() makes, and how often it failed. */
+/* The changes that reshape() makes, and the number of failures. */
 __s64 head_by;
 __s64 tail_by;
 __u64 unshaped;
@@ -49,7 +51,7 @@ __u64 unshaped;
 /* The key that looks_up() looks up. */
 __u64 other_key;
 
-/* redirect_by_inner() uses "targets" for every second frame. */
+/* redirect_by_inner() uses "targets" for every other frame. */
 __u64 alternate;
 
 struct frame {
@@ -68,12 +70,12 @@ static __always_inline struct frame *frame_of(struct xdp_md *ctx)
 	return frame;
 }
 
-/* Frames have numbers before senders get them. */
+/* Frames have numbers before they get to senders. */
 __u64 numbered;
 
 /*
- * Senders. Pages of live frames come again as they were left, so what egress
- * programs write is made undone here.
+ * Senders. Pages of live frames are used again with their previous content, so
+ * senders undo the changes of egress programs.
  */
 static __always_inline bool number(struct xdp_md *ctx)
 {
@@ -118,7 +120,7 @@ int redirect_to_cpu(struct xdp_md *ctx)
 	return bpf_redirect_map(&cpus, 0, XDP_DROP);
 }
 
-/* The frames' senders have numbered them. */
+/* The senders of the packets have numbered them. */
 SEC("xdp/cpumap")
 int redirect_on_cpu(struct xdp_md *ctx)
 {
@@ -164,7 +166,7 @@ static __always_inline int mark(struct xdp_md *ctx, char c)
 	if (!frame)
 		return XDP_PASS;
 	note_run(ctx, frame);
-	/* more than one: the first one stays visible */
+	/* more than one: the first one remains visible */
 	frame->mark = frame->mark << 8 | c;
 	return XDP_PASS;
 }
@@ -181,7 +183,7 @@ int mark_b(struct xdp_md *ctx)
 	return mark(ctx, 'B');
 }
 
-/* Longer by more than any device here takes. */
+/* Longer than any device here accepts. */
 static __always_inline int grow(struct xdp_md *ctx)
 {
 	if (bpf_xdp_adjust_tail(ctx, 1600))
@@ -201,7 +203,10 @@ int verdicts(struct xdp_md *ctx)
 	return verdict[n] == GROW_AND_PASS ? grow(ctx) : verdict[n];
 }
 
-/* A frame with more or less of head and tail, and what we know ours by. */
+/*
+ * Changes head and tail of a frame, and restores the address that marks frames
+ * of the test.
+ */
 SEC("xdp/devmap")
 int reshape(struct xdp_md *ctx)
 {
@@ -225,7 +230,7 @@ int reshape(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* With something before the frame, for the next program. */
+/* Puts a value in front of the frame, for the next program. */
 SEC("xdp/devmap")
 int prepend(struct xdp_md *ctx)
 {
@@ -240,7 +245,7 @@ int prepend(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Makes a redirect that is not meant for anything. */
+/* Makes a redirect that is not used. */
 SEC("xdp/devmap")
 int looks_up(struct xdp_md *ctx)
 {
@@ -253,11 +258,11 @@ int looks_up(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* The question of asks_fib(), and the answer. */
+/* The lookup of asks_fib(), and its result. */
 __u64 fib_from;
 __u64 fib_told[16];
 
-/* Asks the namespace that the frame is in where it would go. */
+/* Looks up the route of a frame in the frame's namespace. */
 SEC("xdp/devmap")
 int asks_fib(struct xdp_md *ctx)
 {
@@ -277,7 +282,7 @@ int asks_fib(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Packets that have come, with and without prepend()'s bytes. */
+/* Packets that have come, with and without the bytes of prepend(). */
 __u64 tc_metas;
 __u64 tc_others;
 

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * XDP programs for dev_egress_frags.c: all of them take frames of several
- * buffers.
- */
+/* XDP programs for dev_egress_frags.c: all of them support fragments. */
 #include "netlib.bpf.h"
 
 #define LOG_MAX 64
 
 struct devmap8 targets SEC(".maps");
 
-/* How long frames were in the egress program, and how they came. */
+/* The lengths of frames in the egress program, and at the receiver. */
 __u64 nr_runs;
 __u64 run_len[LOG_MAX];
 __u64 nr_sights;
@@ -17,7 +14,7 @@ struct sight {
 	__u32 len, tail;
 } sights[LOG_MAX];
 
-/* The egress program's changes: to every frame, and to every second one. */
+/* Changes of the egress program: to every frame, and to every other frame. */
 __s64 tail_by;
 __u64 unshaped;
 __u64 drop_second;

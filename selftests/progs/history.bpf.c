@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * XDP programs for dev_history*.c: a sender that waits in the middle of a poll,
- * with frames queued, until the test has done something; and counts of what
- * becomes of frames that are not received.
+ * with frames queued, until the test lets it continue; and counts of the frames
+ * that are not received.
  */
 #include "netlib.bpf.h"
 
 struct devmap8 targets SEC(".maps");
 struct outer outer SEC(".maps");
 
-/* Where the sender waits: before this frame, the first one being 1. */
+/* The sender waits before this frame; the first frame is 1. */
 __u64 wait_before;
 __u64 waiting;
 __u64 go_on;
 __u64 waited_in_vain;
 
-/* Frames without an entry, and those that the device did not get or take. */
+/* Frames without an entry, and frames that the device did not get or take. */
 __u64 not_found;
 __u64 dropped;
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For cmd_holders.py: programs that use a map, and that something else than an
- * ingress device holds: a filter of tc, an entry of a device map. A map each,
- * for device maps are for programs of one type.
+ * For cmd_holders.py: programs that use a map, and that are held by a filter of
+ * tc or by an entry of a device map instead of an ingress device. Each has a
+ * map of its own, because programs of different types cannot share a device
+ * map.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A switch: host 10.9.0.N is behind the device that the map's key N names. */
+/* A switch: host 10.9.0.N is behind the device of the map's key N. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
@@ -25,7 +25,7 @@ struct arp_ipv4 {
 	__be32 target;
 };
 
-/* The host that a frame is for; 0 for none. */
+/* The host that a frame is addressed to; 0 for none. */
 static __always_inline __u32 host_of(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -58,7 +58,7 @@ SWITCH(st_array)
 SWITCH(rm_hash)
 SWITCH(st_hash)
 
-/* For the hosts' ends, so that their peers take redirected frames. */
+/* For the hosts' devices, so that their peers accept redirected frames. */
 SEC("xdp")
 int at_host(struct xdp_md *ctx)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_map_create_faults.c: a security module that forbids maps of a certain
+ * For dev_map_create_faults.c: a security module that forbids maps of a given
  * name.
  */
 #include <linux/bpf.h>
@@ -13,7 +13,7 @@ struct bpf_map {
 	char name[16];
 } __attribute__((preserve_access_index));
 
-/* The hook has another name in older kernels: the test chooses. */
+/* The hook has another name in older kernels: the test selects one. */
 SEC("lsm")
 int BPF_PROG(forbid, struct bpf_map *map)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs of dev_map_in_map_redirect.c: redirect by an inner map, and count
- * what comes.
+ * XDP programs of dev_map_in_map_redirect.c: redirect through an inner map, and
+ * count the frames that arrive.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -14,7 +14,7 @@ struct {
 	__uint(max_entries, 2);
 } outer SEC(".maps");
 
-/* Our packets by the device that they have come in by. */
+/* Packets of the test, by ingress device. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(key_size, 4);
@@ -31,7 +31,7 @@ int redirect(struct xdp_md *ctx)
 	inner = bpf_map_lookup_elem(&outer, &key);
 	if (!inner)
 		return XDP_DROP;
-	/* Two keys, so that it matters which inner map was meant. */
+	/* Two keys, so that a lookup in the wrong inner map shows. */
 	return bpf_redirect_map(inner, 1, XDP_ABORTED);
 }
 
@@ -44,7 +44,7 @@ int count(struct xdp_md *ctx)
 
 	if (data + 14 > (__u8 *)(long)ctx->data_end)
 		return XDP_DROP;
-	/* The test's packets, not those that the stack sends on its own. */
+	/* The test's packets, not those that the stack sends by itself. */
 	if (n && data[12] == 0x88 && data[13] == 0xb5)
 		__sync_fetch_and_add(n, 1);
 	return XDP_DROP;

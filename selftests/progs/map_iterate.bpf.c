@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Operations on device maps that programs may not use: the kernel has to refuse
- * all of these but the first.
+ * Operations on device maps that programs may not use: the kernel must refuse
+ * all programs here except the first.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -92,7 +92,7 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } __attribute__((preserve_access_index));
 
-/* Loaded, but not to be attached to a device map. */
+/* Can be loaded, but not attached to a device map. */
 SEC("iter/bpf_map_elem")
 int iterate(struct bpf_iter__bpf_map_elem *ctx)
 {

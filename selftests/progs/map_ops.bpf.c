@@ -8,7 +8,7 @@
 
 #define MAP_OPS_KEYS 16
 
-/* The packet: read and written here as well as in elems.h. */
+/* The packet, which elems.h reads and writes as well. */
 struct map_ops_packet {
 	__u32 want[MAP_OPS_KEYS];	/* by key; where it leads, if anywhere */
 	__u32 hits;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For memlib.py: the per-CPU memory that is allocated and not freed, and by
- * whom.
+ * For memlib.py: the per-CPU memory that was allocated and not freed, and the
+ * callers that have allocated it.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

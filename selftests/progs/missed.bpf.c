@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* XDP programs for dev_missed.py: lookups that find no entry, and redirects to
- * nothing.
+/*
+ * XDP programs for dev_missed.py: lookups that find no entry, and redirects
+ * without a target.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -91,7 +92,7 @@ int nobody_hash(struct xdp_md *ctx)
 	return bpf_redirect_map(&rm_hash, 5, BPF_F_BROADCAST);
 }
 
-/* The program returns another action than it has asked for. */
+/* The program returns another action than the one in the flags. */
 SEC("xdp")
 int tests_array(struct xdp_md *ctx)
 {
@@ -100,7 +101,7 @@ int tests_array(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* One map, then the other: the first one misses, the second one sends. */
+/* Two maps in turn: the first lookup misses, the second one sends. */
 SEC("xdp")
 int in_turn(struct xdp_md *ctx)
 {
@@ -121,7 +122,7 @@ int no_device(struct xdp_md *ctx)
 	return bpf_redirect(1 << 30, 0);
 }
 
-/* A map of the kernel's own: nothing of ours counts what it has not. */
+/* A stock map: the module does not count its misses. */
 SEC("xdp")
 int aborted_stock(struct xdp_md *ctx)
 {

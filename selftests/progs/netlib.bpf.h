@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by the programs of tests with xdplib.h: they know the test's frames by
- * their source address, and leave the system's own alone; they count what they
- * receive; and they have variables, which the test sets before it lets frames
- * run.
+ * Shared by the programs of tests with xdplib.h. The programs recognise the
+ * test's frames by their source address, and pass all other frames. They count
+ * received frames, and have variables that the test sets before frames run.
  */
 #ifndef REDIRMAP_NETLIB_BPF_H
 #define REDIRMAP_NETLIB_BPF_H
@@ -17,9 +16,7 @@
 #define DEVICES 256
 #define QUEUES 4
 
-/*
- * In the place of these maps the test puts the map under test: see use_map().
- */
+/* The test replaces these maps by the map under test: see use_map(). */
 struct devmap {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(key_size, sizeof(__u32));
@@ -34,7 +31,7 @@ struct devmap8 {
 	__uint(max_entries, 8);
 };
 
-/* And in the place of this one an outer map with that as its template. */
+/* The test replaces this one by an outer map with the same template. */
 struct outer {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(key_size, sizeof(__u32));
@@ -42,13 +39,16 @@ struct outer {
 	__uint(max_entries, 2);
 };
 
-/* Frames seen by the senders; they use keys first_key to + nr_keys - 1. */
+/*
+ * Number of frames that senders have got; they use keys first_key to first_key
+ * + nr_keys - 1.
+ */
 __u64 seen;
 __u64 first_key;
 __u64 nr_keys;
 __u64 flags;
 
-/* Frames that came to a receiver, by ifindex and queue. */
+/* Frames that a receiver has got, by ifindex and queue. */
 __u64 received[DEVICES][QUEUES];
 
 static __always_inline bool is_ours(struct xdp_md *ctx)

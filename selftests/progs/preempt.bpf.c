@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs for dev_preempt.c: to one target, and to all. */
+/* Programs for dev_preempt.c: redirect to one target, and to all. */
 #include "netlib.bpf.h"
 
 struct devmap targets SEC(".maps");

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * XDP programs for dev_redirect*.c and dev_device_*.c: senders that redirect
- * through the map "targets", which the test puts in its place, and receivers
- * that count.
+ * through the map "targets", which the test replaces, and receivers that count.
  *
- * The test sets the variables here before it lets frames run. Its frames are
- * known by their source address; the system's own are left alone.
+ * The test sets the variables here before frames run. The programs recognise
+ * its frames by their source address, and pass all other frames.
  */
 #include "sinklib.bpf.h"
 
 struct devmap targets SEC(".maps");
 
 /*
- * A second map, which dev_device_*.c put beside it to test both at once.
+ * A second map, which dev_device_*.c use to test an array and a hash at once.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
@@ -25,7 +24,7 @@ struct {
 __u64 second_key;
 __u64 hop_key;
 
-/* Of frames in turn, all but each keep_every-th are shortened by so much. */
+/* All frames but each keep_every-th are shortened by so much. */
 __u64 keep_every;
 __u64 shorten_by;
 
@@ -51,7 +50,7 @@ int redirect_both(struct xdp_md *ctx)
 		       bpf_redirect_map(&targets, key, flags);
 }
 
-/* The last of two lookups wins, be it a failed one. */
+/* The second lookup counts, even if it fails. */
 SEC("xdp")
 int redirect_twice(struct xdp_md *ctx)
 {
@@ -81,7 +80,7 @@ int redirect_bare(struct xdp_md *ctx)
 	return XDP_REDIRECT;
 }
 
-/* A failed lookup whose result is not looked at. */
+/* A failed lookup whose result is ignored. */
 SEC("xdp")
 int redirect_anyway(struct xdp_md *ctx)
 {
@@ -106,7 +105,7 @@ int redirect_resize(struct xdp_md *ctx)
 	return bpf_redirect_map(&targets, first_key, flags);
 }
 
-/* A receiver that counts, and sends on. */
+/* A receiver that counts, and redirects. */
 SEC("xdp")
 int hop(struct xdp_md *ctx)
 {
@@ -117,8 +116,8 @@ int hop(struct xdp_md *ctx)
 }
 
 /*
- * Frames with an odd number are sent back, or by another slave if a bond has
- * the program. They are looked up like the others.
+ * Frames with an odd number are sent back, or by another slave if the program
+ * is that of a bond. They are looked up like the others.
  */
 SEC("xdp")
 int redirect_or_tx(struct xdp_md *ctx)

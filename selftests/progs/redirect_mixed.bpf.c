@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Programs for dev_redirect_mixed.c: one that sends frames, in turn by their
- * number, through every kind of redirect that there is; and one that counts
- * flushes.
+ * number, in each way that XDP can redirect; and one that counts flushes.
  */
 #include "sinklib.bpf.h"
 
 /* As in dev_redirect_mixed.c. */
 enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
-/* The test puts maps of the kinds in question in the place of these two. */
+/* The test replaces these two by maps of the kinds under test. */
 struct devmap first SEC(".maps"), second SEC(".maps");
 
 struct {
@@ -32,7 +31,10 @@ __u64 direct_to;
 /* The CPU for the CPUMAP. */
 __u64 cpu;
 
-/* Calls of ndo_xdp_xmit by the kernel, and the frames that they took. */
+/*
+ * Calls of ndo_xdp_xmit by the kernel, and the number of frames that were
+ * taken.
+ */
 __u64 flushes[DEVICES];
 __u64 flushed[DEVICES];
 
@@ -70,7 +72,7 @@ int spread_new(struct xdp_md *ctx)
 	return stamp(ctx) ? spread_by_number(ctx) : XDP_ABORTED;
 }
 
-/* In the CPUMAP's thread: through the two maps by turns. */
+/* In the CPUMAP's thread: through the two maps in turn. */
 SEC("xdp/cpumap")
 int on_cpu(struct xdp_md *ctx)
 {

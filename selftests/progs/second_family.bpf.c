@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP programs for core_second_family.py: redirects that find a CPU, and that
- * find none.
+ * XDP programs for core_second_family.py: redirects to a CPU that is in the
+ * map, and to one that is not.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

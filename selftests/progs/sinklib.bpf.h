@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by the programs of tests with sinklib.h: they give frames their
- * numbers, and feed devices with them.
+ * Shared by the programs of tests with sinklib.h: they number frames, and send
+ * them to devices.
  */
 #ifndef REDIRMAP_SINKLIB_BPF_H
 #define REDIRMAP_SINKLIB_BPF_H
@@ -13,7 +13,7 @@
 #define FRAME_PATTERN 46
 #define NUMBERED_LEN 200
 
-/* The number of the next frame, and the device that it is for. */
+/* The number of the next frame, and the ifindex of its device. */
 __u64 feed_nr;
 __u64 feed_to;
 
@@ -24,7 +24,9 @@ static __always_inline __u32 *number_of(struct xdp_md *ctx)
 	return data + FRAME_PATTERN > end ? NULL : data + FRAME_NR;
 }
 
-/* Gives a frame its number, and all that follows from it: see make_frame(). */
+/*
+ * Writes a frame's number, and the bytes that depend on it: see make_frame().
+ */
 static __always_inline bool stamp(struct xdp_md *ctx)
 {
 	void *end = (void *)(long)ctx->data_end;
@@ -47,7 +49,7 @@ int feed(struct xdp_md *ctx)
 	return stamp(ctx) ? bpf_redirect(feed_to, 0) : XDP_ABORTED;
 }
 
-/* A program that a receiver needs to be sent XDP frames. */
+/* A receiver needs a program to accept XDP frames. */
 SEC("xdp")
 int pass(struct xdp_md *ctx)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Programs of dev_soak.py. They count the frames that they offer to claimed
- * maps: so many must have been sent, or lost for a reason.
+ * Programs of dev_soak.py. They count the frames that they send to claimed
+ * maps: so many must be counted as sent, or as lost for a reason.
  */
 #include <linux/redirmap.h>
 #include <linux/bpf.h>
@@ -10,15 +10,15 @@
 #define KEYS 16
 #define OUTER_KEYS 4
 
-/* As in soaklib.py: what is known of the frames that were offered. */
+/* As in soaklib.py: kinds of frames, by what the test can predict. */
 enum {
 	ONCE,		/* to one target, or to none */
-	TO_MEMBERS,	/* broadcast to a group that stays what it is */
-	TO_WHOEVER,	/* broadcast to a group that changes meanwhile */
+	TO_MEMBERS,	/* broadcast to a group that does not change */
+	TO_CHANGING,	/* broadcast to a group that changes */
 	OFFERS,
 };
 
-/* The test sees to it that they are as many, whatever else it does. */
+/* The number of members, which the test keeps constant. */
 #define MEMBERS 3
 
 struct {
@@ -57,7 +57,7 @@ struct {
 	__array(values, struct rm_inner);
 } rm_outer SEC(".maps");
 
-/* Where generic XDP begins: key 0, a stock map. */
+/* A stock map, whose key 0 leads to a device with generic XDP. */
 DEVMAP(to_generic_xdp, BPF_MAP_TYPE_DEVMAP, __u32);
 
 static __always_inline void offer(__u32 kind)
@@ -88,7 +88,7 @@ static __always_inline int somewhere(void)
 		offer(TO_MEMBERS);
 		return bpf_redirect_map(&rm_all_array, key, BPF_F_BROADCAST);
 	case 1:
-		/* Frames come by a device that is no member. */
+		/* The ingress device is not a member. */
 		offer(TO_MEMBERS);
 		return bpf_redirect_map(&rm_all_hash, key,
 					BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
@@ -107,7 +107,7 @@ static __always_inline int somewhere(void)
 	}
 }
 
-/* The same one twice, to be replaced by each other. */
+/* The same program twice, so that one can replace the other. */
 SEC("xdp")
 int scatter(struct xdp_md *ctx)
 {
@@ -126,7 +126,7 @@ int generic(struct xdp_md *ctx)
 	return bpf_redirect_map(&to_generic_xdp, 0, XDP_DROP);
 }
 
-/* For a network namespace in which no group stays what it is. */
+/* For a network namespace whose groups change. */
 SEC("xdp")
 int wild(struct xdp_md *ctx)
 {
@@ -135,7 +135,7 @@ int wild(struct xdp_md *ctx)
 	__u64 flags = n & 16 ? BPF_F_BROADCAST : BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS;
 
 	if (n % 4 < 2) {
-		offer(TO_WHOEVER);
+		offer(TO_CHANGING);
 		if (n & 1)
 			return bpf_redirect_map(&rm_array, key, flags);
 		return bpf_redirect_map(&rm_hash, key, flags);
@@ -153,7 +153,7 @@ int sink(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* For the egress. */
+/* Egress programs. */
 SEC("xdp/devmap")
 int out_all(struct xdp_md *ctx)
 {

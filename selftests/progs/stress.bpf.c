@@ -16,7 +16,7 @@ int scatter(struct xdp_md *ctx)
 	__u32 n = bpf_get_prandom_u32();
 	__u32 key = n & 15;
 
-	/* Now and then: looked up and not used, or read by the program. */
+	/* Sometimes: a lookup that is not used, or an entry that is read. */
 	if (!(n & 0xf00))
 		bpf_redirect_map(&targets, key, XDP_DROP);
 	if (!(n & 0xf000) && bpf_map_lookup_elem(&targets, &key))

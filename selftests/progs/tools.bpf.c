@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_tracers.sh: a program for each map that redirects everything to its
- * key 1, and one that broadcasts; and a program for the egress.
+ * For dev_tracers.sh: for each map a program that redirects to key 1, one that
+ * broadcasts, and an egress program.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -31,7 +31,7 @@ DEVMAP(st_array, BPF_MAP_TYPE_DEVMAP)
 DEVMAP(rm_hash, BPF_MAP_TYPE_DEVMAP_HASH)
 DEVMAP(st_hash, BPF_MAP_TYPE_DEVMAP_HASH)
 
-/* Lets short frames out, and drops the others. */
+/* Passes short frames, and drops the others. */
 SEC("xdp/devmap")
 int short_only(struct xdp_md *ctx)
 {
