@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Broadcasts: bpf_redirect_map() with BPF_F_BROADCAST. Every member gets every
- * frame, once for each key that leads to it, and all bytes of it.
+ * frame, once for each key that leads to it, with all bytes.
  *
- * Every test runs on a map of the kernel's and on a claimed one and expects the
- * same of both. See also dev_broadcast_exclude.c for BPF_F_EXCLUDE_INGRESS,
- * dev_broadcast_members.c for members that cannot have their copy and
+ * Every test runs on a stock and on a claimed map and expects the same of both.
+ * See also dev_broadcast_exclude.c for BPF_F_EXCLUDE_INGRESS,
+ * dev_broadcast_members.c for members that cannot get their copy, and
  * dev_broadcast_frags.c for frames with fragments.
  */
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@ FIXTURE_VARIANT(broadcast)
 
 ALL_KINDS(broadcast);
 
-/* Tests begin on their own, each with the map that it wants. */
+/* Each test begins with a map of its own. */
 FIXTURE_SETUP(broadcast)
 {
 }
@@ -45,10 +45,10 @@ FIXTURE_TEARDOWN(broadcast)
 #define BEGIN(from, capacity)							\
 	ASSERT_TRUE(cast_begin(&self->c, &variant->kind, from, capacity))
 
-/* None, one, two, ... : the last one gets the original, if there is one. */
+/* No member, one, two, ...: the last one gets the original. */
 TEST_F(broadcast, members)
 {
-	/* bulks of 16: none full, one full, one and a bit, many and a bit */
+	/* bulks of 16: none full, one full, one and a part, many and a part */
 	static const int counts[] = { 1, 15, 16, 17, 100 };
 	struct cast *c = &self->c;
 	unsigned int i;
@@ -67,7 +67,7 @@ TEST_F(broadcast, members)
 			EXPECT_EQ(get_var(&c->e, "seen"), counts[i]);
 		}
 	}
-	/* consumed without a member, and not an error */
+	/* without a member the frame is consumed, which is not an error */
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
 }
 
@@ -85,9 +85,7 @@ TEST_F(broadcast, lengths)
 	}
 }
 
-/*
- * Frames that a driver has made, whose pages are not like those of live ones.
- */
+/* Frames of a driver, whose pages differ from those of live frames. */
 TEST_F(broadcast, from_a_driver)
 {
 	struct cast *c = &self->c;
@@ -117,7 +115,7 @@ TEST_F(broadcast, capacity_1)
 	EXPECT_TRUE(cast_got(c, "p0", 0, 0));
 }
 
-/* Slots far apart, keys from all over the place. */
+/* Slots that are far apart, and keys of any value. */
 TEST_F(broadcast, capacity_65536)
 {
 	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
@@ -136,7 +134,8 @@ TEST_F(broadcast, capacity_65536)
 TEST_F(broadcast, members_64)
 {
 	/*
-	 * A CPU's backlog takes 1000 packets, and may have to take all at once.
+	 * A CPU's backlog takes 1000 packets, and may have to take all of them
+	 * at once.
 	 */
 	int n = variant->kind.generic ? 10 : 20;
 	struct cast *c = &self->c;
@@ -147,7 +146,7 @@ TEST_F(broadcast, members_64)
 	ASSERT_EQ(cast_send(c, n, 64), 0);
 	EXPECT_TRUE(cast_all_got(c, 0, MEMBERS, n, 1));
 
-	/* every other one leaves */
+	/* every other member leaves */
 	ASSERT_TRUE(sh("for i in $(seq 0 2 %d); do echo link del m$i; done | ip -batch -",
 		       MEMBERS - 1));
 	ASSERT_EQ(cast_send(c, n, 64), 0);
@@ -156,7 +155,7 @@ TEST_F(broadcast, members_64)
 	EXPECT_TRUE(cast_got(c, "p63", n, 1));
 }
 
-/* Whatever it is; and what a failed lookup would return is ignored, too. */
+/* With any key, and with flags for a failed lookup, which are ignored. */
 TEST_F(broadcast, key_is_ignored)
 {
 	static const __u64 keys[] = {
@@ -176,7 +175,7 @@ TEST_F(broadcast, key_is_ignored)
 	}
 }
 
-/* The device that frames come from is a member like any other. */
+/* The ingress device is a member like any other. */
 TEST_F(broadcast, to_ingress_device)
 {
 	struct cast *c = &self->c;
@@ -198,7 +197,7 @@ TEST_F(broadcast, to_ingress_device)
 	EXPECT_TRUE(cast_all_got(c, 0, 2, 0, 0));
 }
 
-/* As many copies as keys. */
+/* The number of copies is the number of keys. */
 TEST_F(broadcast, one_device_many_keys)
 {
 	struct cast *c = &self->c;
@@ -215,7 +214,7 @@ TEST_F(broadcast, one_device_many_keys)
 	ASSERT_EQ(cast_send(c, 33, 64), 0);
 	EXPECT_TRUE(cast_got(c, "p0", 33, 5));
 	EXPECT_TRUE(cast_got(c, "p1", 33, 1));
-	/* one key goes over to the other device */
+	/* one key then leads to the other device */
 	ASSERT_TRUE(put(&c->e, 3, "m1"));
 	ASSERT_EQ(cast_send(c, 33, 64), 0);
 	EXPECT_TRUE(cast_got(c, "p0", 33, 4));
@@ -246,7 +245,7 @@ TEST_F(broadcast, members_come_and_go)
 		EXPECT_TRUE(cast_got(c, "p1", 0, 0));
 		EXPECT_TRUE(cast_got(c, "p2", 20, 1));
 
-		/* the device goes, and another one of its name comes */
+		/* the device is deleted, and another one gets its name */
 		ASSERT_TRUE(ip("link del m2\n"));
 		ASSERT_EQ(cast_send(c, 20, 64), 0);
 		EXPECT_TRUE(cast_got(c, "p0", 20, 1));
@@ -256,7 +255,7 @@ TEST_F(broadcast, members_come_and_go)
 	}
 }
 
-/* A member that goes down and up again, or gets another name, stays one. */
+/* A member that goes down and up, or gets another name, remains a member. */
 TEST_F(broadcast, members_change)
 {
 	struct cast *c = &self->c;
@@ -272,7 +271,7 @@ TEST_F(broadcast, members_change)
 	EXPECT_TRUE(cast_all_got(c, 0, 2, 20, 1));
 }
 
-/* A member's change of its copy reaches no other member. */
+/* A member that changes its copy changes no other copy. */
 TEST_F(broadcast, copies_are_separate)
 {
 	struct cast *c = &self->c;
@@ -287,15 +286,16 @@ TEST_F(broadcast, copies_are_separate)
 		EXPECT_TRUE(cast_all_got(c, 0, 4, 35, 1));
 	}
 
-	/* nor another key's of the same device */
+	/* nor the copy of another key of the same device */
 	ASSERT_TRUE(put(&c->e, 1, "m0"));
 	ASSERT_EQ(cast_send(c, 35, 500), 0);
 	EXPECT_TRUE(cast_got(c, "p0", 35, 2));
 }
 
 /*
- * The room that programs of receivers find around a frame, in each copy as in
- * the original. Packets of generic XDP have their driver's and their stack's.
+ * Programs of receivers find the same room around each copy as around the
+ * original. In generic XDP a packet has the room that its driver and its stack
+ * have left.
  */
 TEST_F(broadcast, metadata)
 {
@@ -338,8 +338,8 @@ TEST_F(broadcast, room)
 }
 
 /*
- * Entries come and go while frames run: a device that is in the map all the
- * time gets each frame once, any other gets none twice.
+ * Entries are added and deleted while frames run. A device that is in the map
+ * all the time gets each frame once; no device gets a frame twice.
  */
 struct churn {
 	struct cast *c;
@@ -364,8 +364,7 @@ static void *churn(void *arg)
 			del(&churn->c->e, key);
 		churn->done++;
 		/*
-		 * Also on one CPU, and with a break for threads that wait for
-		 * RCU.
+		 * Also on one CPU, with pauses for threads that wait for RCU.
 		 */
 		if (!(churn->done % 64))
 			usleep(100);
@@ -385,7 +384,7 @@ TEST_F(broadcast, stable_members_lose_nothing)
 	ASSERT_TRUE(cast_put(c, 0, 1, 0, 2));
 	ASSERT_EQ(pthread_create(&thread, NULL, churn, &load), 0);
 	for (round = 0; round < rounds; round++) {
-		/* not more than rings hold, with several keys for m2 and m3 */
+		/* no more than rings hold, with several keys for m2 and m3 */
 		ASSERT_EQ(cast_send(c, 50, 64), 0);
 		ASSERT_TRUE(cast_all_got(c, 0, 2, 50, 1));
 	}
@@ -394,7 +393,7 @@ TEST_F(broadcast, stable_members_lose_nothing)
 	EXPECT_GT(load.done, rounds * 16);
 }
 
-/* The same with devices: they are made, put in, and deleted. */
+/* The same with devices: they are created, added, and deleted. */
 static void *device_churn(void *arg)
 {
 	struct churn *churn = arg;
@@ -414,8 +413,9 @@ static void *device_churn(void *arg)
 TEST_F(broadcast, devices_come_and_go)
 {
 	/*
-	 * INTENDED DIFFERENCE: on their way out devices are down, where generic
-	 * XDP on a stock map stops; see dev_broadcast_members.c.
+	 * INTENDED DIFFERENCE: devices are down before they are deleted, and
+	 * generic XDP on a stock map stops at such a device; see
+	 * dev_broadcast_members.c.
 	 */
 	bool stops = variant->kind.generic && !variant->kind.claimed;
 	struct cast *c = &self->c;

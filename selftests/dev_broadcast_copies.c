@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The copies that a broadcast makes, as drivers and the stack see them: where
- * they lie, and the flags and sizes of their memory. In native XDP: in generic
- * XDP copies are the stack's.
+ * The copies that a broadcast makes, as drivers and the stack see them: their
+ * position in memory, and the flags and sizes of their memory. Native XDP only:
+ * in generic XDP the stack makes the copies.
  *
  * INTENDED DIFFERENCE: stock maps refuse to broadcast frames with fragments to
  * more than one member.
@@ -15,11 +15,11 @@
 #include "harness.h"
 #include "testlib.h"
 
-/* In one poll of native XDP. */
+/* Frames in one poll of native XDP. */
 #define FRAMES 64
 #define N 5
 
-/* Frames that have room in a page, with and without that for another one. */
+/* Frames that fit into a page, with and without room for another frame. */
 static const int lens[] = { 60, 64, 300, 700, 1000, 1514, 1600, 2000, 2500, 3000, 3300 };
 
 #define NR_LENS (sizeof(lens) / sizeof(lens[0]))
@@ -60,7 +60,9 @@ FIXTURE_TEARDOWN(pages)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* Frames that lay in more pages than they need, of all members. */
+/*
+ * The number of frames, of all members, that cross a page boundary needlessly.
+ */
 static int crossed(void)
 {
 	int i, sum = 0;
@@ -71,8 +73,8 @@ static int crossed(void)
 }
 
 /*
- * Drivers map one page for a frame (xen-netfront), or have one descriptor for
- * it (sfc), of 4 KiB.
+ * Some drivers map one page of 4 KiB for a frame (xen-netfront), or have one
+ * descriptor for it (sfc).
  */
 TEST_F(pages, one_for_each_frame)
 {
@@ -80,7 +82,7 @@ TEST_F(pages, one_for_each_frame)
 	unsigned int i;
 	int room, k;
 
-	/* Less headroom than most drivers take in front of a frame. */
+	/* Less headroom than most drivers need in front of a frame. */
 	for (k = 0; k < N; k++)
 		ASSERT_TRUE(turn(member(k), "wants", 0));
 	for (room = 64; room <= 256; room += 64) {
@@ -94,7 +96,9 @@ TEST_F(pages, one_for_each_frame)
 	EXPECT_EQ(crossed(), 0);
 }
 
-/* The same with all lengths in turn: copies of each kind beside any other. */
+/*
+ * The same with all lengths in turn, so that copies of all sizes are adjacent.
+ */
 TEST_F(pages, mixed_lengths)
 {
 	struct cast *c = &self->c;
@@ -114,8 +118,8 @@ TEST_F(pages, mixed_lengths)
 }
 
 /*
- * More copies are kept than there is memory that is used again: 4 MiB. All
- * arrive, and what lies elsewhere lies in one page, too.
+ * Members hold more copies than rings have memory for, 4 MiB. All copies
+ * arrive, and those with pages of their own cross no page boundary either.
  */
 TEST_F(pages, more_than_are_kept)
 {
@@ -135,8 +139,8 @@ TEST_F(pages, more_than_are_kept)
 }
 
 /*
- * Frames with a short linear part, and the rest in fragments, that are marked
- * as from the reserves of memory. Receivers pass them to the stack.
+ * Frames with a short linear part, and the rest in fragments that are marked as
+ * from the memory reserves. Receivers pass them to the stack.
  */
 FIXTURE(fragments)
 {
@@ -189,7 +193,7 @@ FIXTURE_TEARDOWN(fragments)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* The stack has got so many packets of the test. */
+/* Has the stack got so many packets of the test? */
 static bool stack_got(struct env *stack, __u64 want)
 {
 	int i;
@@ -213,7 +217,7 @@ static bool send_fragments(struct cast *c, struct env *stack, int linear, int le
 }
 
 /*
- * Packets that are merged look whether their true size is that of their data.
+ * When packets are merged, the stack compares their true size with their data.
  */
 TEST_F(fragments, true_size)
 {
@@ -232,7 +236,7 @@ TEST_F(fragments, true_size)
 }
 
 /*
- * Most sockets refuse packets from the reserves. Copies are not from there; one
+ * Most sockets refuse packets from the reserves. Copies are not from there. One
  * member gets the originals.
  */
 TEST_F(fragments, reserves)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts with BPF_F_EXCLUDE_INGRESS: frames do not go back through the
+ * Broadcasts with BPF_F_EXCLUDE_INGRESS: frames are not sent back to the
  * ingress device. For devices above it see dev_broadcast_upper.c.
  *
- * Every test runs on a map of the kernel's and on a claimed one. INTENDED
- * DIFFERENCE: native XDP on a stock map takes a device of another namespace for
- * the ingress when it has the same ifindex.
+ * Every test runs on a stock and on a claimed map. INTENDED DIFFERENCE: in
+ * native XDP, a stock map takes a device of another namespace for the ingress
+ * device if both have the same ifindex.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -23,7 +23,7 @@ TEST_F(exclude, ingress_device)
 	EXPECT_TRUE(comes_back(c, 1));
 
 	/*
-	 * under several keys, the first and the last one of the map among them
+	 * under several keys, among them the first and the last one of the map
 	 */
 	exclude(c, true);
 	ASSERT_TRUE(put(&c->e, 15, "g1"));
@@ -33,7 +33,7 @@ TEST_F(exclude, ingress_device)
 	EXPECT_TRUE(comes_back(c, 3));
 }
 
-/* A frame without a remaining member is consumed, and is no error. */
+/* A frame without a remaining member is consumed, which is not an error. */
 TEST_F(exclude, nobody_else)
 {
 	struct cast *c = &self->c;
@@ -48,7 +48,7 @@ TEST_F(exclude, nobody_else)
 	EXPECT_TRUE(cast_all_got(c, 0, 2, 0, 0));
 }
 
-/* The ingress changes from frame to frame, as the members do. */
+/* The ingress device changes from frame to frame, and is a member. */
 TEST_F(exclude, several_ingress_devices)
 {
 	struct cast *c = &self->c;
@@ -71,7 +71,7 @@ TEST_F(exclude, several_ingress_devices)
 }
 
 /*
- * A member in another namespace, with the ingress device's ifindex.
+ * A member in another namespace, with the ifindex of the ingress device.
  *
  * INTENDED DIFFERENCE: claimed maps compare devices, and send.
  */
@@ -97,7 +97,7 @@ TEST_F(exclude, same_ifindex_elsewhere)
 	ASSERT_EQ(setns(other, CLONE_NEWNET), 0);
 	EXPECT_TRUE(cast_got(c, "x1", sends ? FRAMES : 0, sends));
 
-	/* it is not for another reason that nothing comes there */
+	/* nothing arrived there for that reason, and for no other */
 	ASSERT_EQ(setns(own, CLONE_NEWNET), 0);
 	exclude(c, false);
 	EXPECT_TRUE(comes_back(c, 1));
@@ -109,7 +109,7 @@ TEST_F(exclude, same_ifindex_elsewhere)
 	close(other);
 }
 
-/* A poll of a thread, which is not a cpumap's. */
+/* The poll of a NAPI thread, which is not that of a cpumap. */
 TEST_F(exclude, threaded_napi)
 {
 	struct cast *c = &self->c;
@@ -122,7 +122,7 @@ TEST_F(exclude, threaded_napi)
 	EXPECT_TRUE(comes_back(c, 1));
 }
 
-/* Frames for all, for all but the ingress, and for one, in one batch. */
+/* Frames to all, to all except the ingress, and to one device, in one batch. */
 TEST_F(exclude, mixed)
 {
 	static const char * const peers[] = { "p0", "p1", "g0" };
@@ -132,13 +132,16 @@ TEST_F(exclude, mixed)
 
 	ASSERT_TRUE(put(&c->e, 3, "g1"));
 	ASSERT_TRUE(attach(&c->e, "g1", "broadcast_mixed", variant->kind.generic));
-	/* in the thread's poll there are many at once */
+	/* the thread's poll gets many frames at once */
 	ASSERT_TRUE(thread_napi("g1", 0));
 	ASSERT_EQ(cast_send(c, n, 100), 0);
 	for (i = 0; i < 3; i++) {
 		int wrong = 0, of_3 = 3 - i;
 
-		/* the first one gets all, the second one is no unicast's */
+		/*
+		 * the first device gets all frames, the second one no unicast
+		 * frame
+		 */
 		EXPECT_EQ(settled(&c->e, peers[i], n / 3 * of_3), n / 3 * of_3);
 		got = global(&c->e, "got");
 		for (nr = 0; nr < n; nr++)
@@ -148,7 +151,7 @@ TEST_F(exclude, mixed)
 	}
 }
 
-/* Live frames come from whatever device the test names. */
+/* Live frames can come from any device that the test names. */
 TEST_F(exclude, live_frames)
 {
 	struct cast *c = &self->c;
@@ -173,7 +176,7 @@ TEST_F(exclude, live_frames)
 	EXPECT_TRUE(cast_got(c, "g0", FRAMES, 1));
 }
 
-/* Each number in turn from g0 and from h0; @odd is what h0 has sent. */
+/* Even numbers come from g0, odd ones from h0; @even and @odd are expected. */
 static bool got_only(struct cast *c, const char *dev, int n, bool even, bool odd)
 {
 	__u32 device = if_nametoindex(dev) % DEVICES;
@@ -191,8 +194,8 @@ static bool got_only(struct cast *c, const char *dev, int n, bool even, bool odd
 }
 
 /*
- * Frames of two devices in one batch of a cpumap's thread: each goes to all but
- * where it has come from itself.
+ * Frames of two devices in one batch of a cpumap's thread: each frame goes to
+ * all members except its own ingress device.
  */
 TEST_F(exclude, two_devices_through_cpumap)
 {
@@ -203,7 +206,7 @@ TEST_F(exclude, two_devices_through_cpumap)
 	int i;
 
 	ASSERT_TRUE(make_veth("h0", "h1", "mtu 3300"));
-	/* Generic XDP leaves packets alone that a cpumap has redirected. */
+	/* Generic XDP does not run on packets that a cpumap has redirected. */
 	for (i = 0; i < 4 && variant->kind.generic; i++) {
 		ASSERT_TRUE(attach(&c->e, receivers[i], NULL, true));
 		ASSERT_TRUE(attach(&c->e, receivers[i], "look_at", false));
@@ -216,8 +219,8 @@ TEST_F(exclude, two_devices_through_cpumap)
 		int cpus = bpf_object__find_map_fd_by_name(c->e.obj, "cpus");
 
 		/*
-		 * The thread has this CPU, or shares ours, so that frames pile
-		 * up.
+		 * The thread has CPU 1 for itself, or shares CPU 0 with the
+		 * test, so that frames accumulate.
 		 */
 		if (cpu >= (__u32)sysconf(_SC_NPROCESSORS_ONLN))
 			break;
@@ -232,7 +235,8 @@ TEST_F(exclude, two_devices_through_cpumap)
 		for (i = 0; i < 200; i++) {
 			ASSERT_EQ(send_on(c->e.sock, i % 2 ? "h0" : "g0", i, 1, 100), 0);
 			/*
-			 * Of packets, a cpumap runs a batch's first one only.
+			 * A cpumap runs the program on the first packet of a
+			 * batch only.
 			 */
 			if (variant->kind.generic) {
 				ASSERT_EQ(settled(&c->e, "p1", i + 1), i + 1);
@@ -261,7 +265,7 @@ static int write_frames(struct cast *c, int n, int len)
 
 /*
  * A tap, whose driver runs native programs on frames of its own, or on packets,
- * as generic XDP, when it is set to block.
+ * as generic XDP, if the tap's file is blocking.
  */
 TEST_F(exclude, tap_is_ingress)
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames with fragments, of programs for multi-buffer XDP: unicast to devices
- * that take them, and broadcasts.
+ * Frames with fragments, and programs for multi-buffer XDP: unicast to devices
+ * that support fragments, and broadcasts.
  *
  * INTENDED DIFFERENCE: stock maps refuse to broadcast such frames to more than
- * one member (EOPNOTSUPP; once the copies shared the fragments). With claimed
- * maps each member gets a copy of all of the frame.
+ * one member (EOPNOTSUPP; older kernels shared the fragments among copies).
+ * With claimed maps each member gets a copy of the whole frame.
  *
  * Kernels before 6.3 do not redirect such frames natively, and no tracepoint
- * reports it; they make packets of generic XDP linear.
+ * reports it. For generic XDP they make packets linear.
  */
 #define _GNU_SOURCE
 #include "castlib.h"
@@ -19,7 +19,7 @@
 #define FRAMES 20
 #define ERROR "err=-95 map_id=OURS"
 
-/* With and without fragments: a page has room for 3500 or so. */
+/* With and without fragments: a page has room for about 3500 bytes. */
 static const int lens[] = { 60, 3000, 4100, 9000 };
 
 #define NR_LENS (sizeof(lens) / sizeof(lens[0]))
@@ -27,9 +27,7 @@ static const int lens[] = { 60, 3000, 4100, 9000 };
 FIXTURE(frags)
 {
 	struct cast c;
-	/*
-	 * there are frames with fragments, at all; and these can be redirected
-	 */
+	/* frames can have fragments, and such frames can be redirected */
 	bool have_frags, redirects;
 };
 
@@ -48,7 +46,7 @@ FIXTURE_SETUP(frags)
 	c->frags = true;
 	ASSERT_TRUE(cast_begin(c, &variant->kind, CAST_WIRE, 8));
 	ASSERT_TRUE(cast_members(c, 0, 4));
-	/* A write to a shared fragment is found. */
+	/* A write to a shared fragment would be found. */
 	set_var(&c->e, "spoil", 1);
 	self->have_frags = new || !variant->kind.generic;
 	self->redirects = new || variant->kind.generic;
@@ -112,7 +110,7 @@ TEST_F(frags, members)
 				   ok || !self->redirects ? 0 : FRAMES));
 	}
 
-	/* and the same to several keys of one device */
+	/* and the same for several keys of one device */
 	ASSERT_TRUE(put(&c->e, 5, "m2"));
 	ok = !self->have_frags || (self->redirects && variant->kind.claimed);
 	ASSERT_EQ(cast_send(c, FRAMES, 6000), 0);
@@ -121,7 +119,7 @@ TEST_F(frags, members)
 }
 
 /*
- * Batches with frames of all lengths: the poll of a thread takes many at once.
+ * Batches with frames of all lengths: the poll of a thread gets many at once.
  */
 TEST_F(frags, mixed)
 {
@@ -140,8 +138,9 @@ TEST_F(frags, mixed)
 }
 
 /*
- * A member that takes frames, but none with fragments: natively it is passed
- * over, and is not what a stock map counts. Packets have no such limit.
+ * A member that accepts frames, but none with fragments: in native XDP it is
+ * skipped, and a stock map does not count it as a member. Packets have no such
+ * limit.
  */
 TEST_F(frags, member_without_fragments)
 {
@@ -162,7 +161,7 @@ TEST_F(frags, member_without_fragments)
 		EXPECT_EQ(drain_tap(c->e.tap[0]),
 			  ok && (generic || lens[i] < 3500) ? FRAMES : 0);
 	}
-	/* unicast to it fails */
+	/* unicast to that device fails */
 	set_var(&c->e, "flags", 0);
 	set_var(&c->e, "first_key", 1);
 	ASSERT_TRUE(trace_start(&c->e));
@@ -170,7 +169,7 @@ TEST_F(frags, member_without_fragments)
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", ERROR, generic ? 0 : FRAMES));
 }
 
-/* Frames that are too large for a member, with their fragments. */
+/* Frames with fragments that are too long for a member. */
 TEST_F(frags, too_small)
 {
 	struct cast *c = &self->c;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Multicast groups: devmaps inside an array or a hash of maps, to which
- * programs broadcast. A group is changed, or another one put in its place,
- * while frames run: each frame goes to all members of one group.
+ * programs broadcast. A group changes, or is replaced by another one, while
+ * frames run: each frame goes to all members of one group.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -52,7 +51,8 @@ FIXTURE_TEARDOWN(groups)
 }
 
 /*
- * Programs over an outer map of this type, and groups 0 and 1, with 3 members.
+ * Loads programs over an outer map of this type, and makes groups 0 and 1 with
+ * 3 members each.
  */
 static bool begin(struct env *e, const struct kind *kind, enum bpf_map_type outer_type,
 		  int *group, int *outer)
@@ -80,7 +80,7 @@ static bool begin(struct env *e, const struct kind *kind, enum bpf_map_type oute
 			snprintf(dev, sizeof(dev), "t%d%d", g, m);
 			snprintf(peer, sizeof(peer), "r%d%d", g, m);
 			/*
-			 * natively one looks at what drivers assume of frames
+			 * in native XDP one member asserts what drivers assume
 			 */
 			e->faulty = !kind->generic && m == 1;
 			if (!make_target(e, dev, peer))
@@ -105,7 +105,7 @@ static bool choose(int outer, int group)
 	return !bpf_map_update_elem(outer, &key, &group, BPF_ANY);
 }
 
-/* All members of a group have got so many frames. */
+/* Have all members of a group got so many frames? */
 static bool group_got(struct env *e, int group, __u64 want)
 {
 	char peer[16];
@@ -136,7 +136,7 @@ static void one_after_the_other(struct __test_metadata *_metadata, struct env *e
 		EXPECT_TRUE(group_got(e, !(i % GROUPS), 0));
 	}
 
-	/* The group of the last round loses a member, and gets it again. */
+	/* The group of the last round loses a member, and gets it back. */
 	key = 2;
 	ASSERT_EQ(bpf_map_delete_elem(group[1], &key), 0);
 	forget_received(e);
@@ -191,7 +191,10 @@ TEST_F(groups, swapped_under_traffic)
 	for (round = 0; round < 10 || s.done < 100; round++) {
 		forget_received(e);
 		ASSERT_EQ(send_to(e, "to_group", BURST, 64), 0);
-		/* Each frame is in one group, and all of that group has it. */
+		/*
+		 * Each frame goes to one group, and to all members of that
+		 * group.
+		 */
 		for (wait = 0; wait < 300; wait++) {
 			first = received(e, "r00");
 			second = received(e, "r10");

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts to members that cannot have their copy: that are down, too small,
- * have no room, or a driver that cannot send. They lose theirs, and the others
- * get all; and no page is lost.
+ * Broadcasts to members that cannot get their copy: they are down, have too
+ * small an MTU, no room, or a driver that cannot send. They lose their copies
+ * only, the other members get all frames, and no page is leaked.
  *
- * Every test runs on a map of the kernel's and on a claimed one. INTENDED
- * DIFFERENCE: in generic XDP a stock map stops at a member that is down or too
- * small, so that the ones after it get nothing.
+ * Every test runs on a stock and on a claimed map. INTENDED DIFFERENCE: in
+ * generic XDP a stock map stops at a member that is down or has too small an
+ * MTU, so the members after it get nothing.
  */
 #define _GNU_SOURCE
 #include "castlib.h"
@@ -31,7 +31,7 @@ FIXTURE_VARIANT(members)
 
 ALL_KINDS(members);
 
-/* Keys 0 to 3 lead to m0 to m3, and a stock map goes by them in this order. */
+/* Keys 0 to 3 lead to m0 to m3; a stock map sends in this order. */
 FIXTURE_SETUP(members)
 {
 	struct cast *c = &self->c;
@@ -47,7 +47,10 @@ FIXTURE_TEARDOWN(members)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* All members but one get all frames, or those before it, if it stops there. */
+/*
+ * Do all members but one get all frames? If the map stops there, only those
+ * before it.
+ */
 static bool others_get(struct cast *c, int but, bool stops, int err, int len)
 {
 	char text[40], dev[16];
@@ -67,7 +70,7 @@ static bool others_get(struct cast *c, int but, bool stops, int err, int len)
 	return traced(&c->e, "xdp_redirect", "", stops ? 0 : FRAMES) && ok;
 }
 
-/* The first one, one in between, and the last one. */
+/* The first member, one in between, and the last one. */
 TEST_F(members, down)
 {
 	struct cast *c = &self->c;
@@ -91,7 +94,7 @@ TEST_F(members, all_down)
 	ASSERT_TRUE(trace_start(&c->e));
 	ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
 	EXPECT_TRUE(cast_all_got(c, 0, N, 0, 0));
-	/* an error only where one stops */
+	/* an error only if the map stops */
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "err=-100", self->stops ? FRAMES : 0));
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect", "", self->stops ? 0 : FRAMES));
 	EXPECT_TRUE(traced(&c->e, "xdp_devmap_xmit", "sent=16", 0));
@@ -113,8 +116,8 @@ TEST_F(members, too_small)
 }
 
 /*
- * Of frames in one batch some are too long: the even numbers, from 0, are
- * shortened.
+ * Some frames of a batch are too long: those with even numbers, including 0,
+ * are shortened.
  */
 TEST_F(members, too_small_for_some)
 {
@@ -149,7 +152,9 @@ TEST_F(members, too_small_for_some)
 	}
 }
 
-/* No ndo_xdp_xmit: nothing natively, and no hindrance to generic XDP. */
+/*
+ * Without ndo_xdp_xmit a member gets nothing natively, but all of generic XDP.
+ */
 TEST_F(members, driver_without_xdp)
 {
 	struct rtnl_link_stats stats;
@@ -157,7 +162,7 @@ TEST_F(members, driver_without_xdp)
 	int key;
 
 	ASSERT_TRUE(ip("link add d0 mtu 3300 group %d type dummy\nlink set d0 up\n", GROUP));
-	/* first, in between, last, and all of these */
+	/* the first one, one in between, the last one, and all of these */
 	for (key = 0; key < 4; key++) {
 		ASSERT_TRUE(put(&c->e, key * 2, "d0"));
 		ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
@@ -171,7 +176,7 @@ TEST_F(members, driver_without_xdp)
 }
 
 /*
- * A veth takes XDP frames only while its peer has a program: 6.1 learns of it
+ * A veth accepts XDP frames only while its peer has a program. 6.1 learns that
  * from the driver, newer kernels from the device's XDP features.
  */
 TEST_F(members, peer_without_program)
@@ -195,7 +200,7 @@ TEST_F(members, peer_without_program)
 	}
 }
 
-/* Lets a driver take nothing, or all again: a veth, while its peer is down. */
+/* Makes a driver take no frames, or all again: a veth whose peer is down. */
 static bool let_fail(struct cast *c, int member, bool fail)
 {
 	char dev[16];
@@ -205,7 +210,7 @@ static bool let_fail(struct cast *c, int member, bool fail)
 	       ip("link set p%d %s\n", member, fail ? "down" : "up");
 }
 
-/* A driver that takes nothing: the copies are freed. */
+/* A driver that takes no frame: the copies are freed. */
 TEST_F(members, driver_fails)
 {
 	struct cast *c = &self->c;
@@ -223,7 +228,7 @@ TEST_F(members, driver_fails)
 	}
 }
 
-/* A driver that takes some of a batch: the kernel frees the others. */
+/* A driver that takes some frames of a batch: the kernel frees the others. */
 TEST_F(members, full_ring)
 {
 	struct cast *c = &self->c;
@@ -247,9 +252,9 @@ TEST_F(members, full_ring)
 }
 
 /*
- * A receiver that does not look at its frames: natively its ring is full after
- * 256; in generic XDP the queue to it is stopped (6.12, if it has a qdisc; 6.1
- * drops).
+ * A receiver that does not process its frames. In native XDP its ring is full
+ * after 256 frames. In generic XDP its queue is stopped (6.12, with a qdisc;
+ * 6.1 drops).
  */
 TEST_F(members, stopped_queue)
 {
@@ -261,7 +266,7 @@ TEST_F(members, stopped_queue)
 		snprintf(dev, sizeof(dev), "p%d", key);
 		ASSERT_TRUE(sh("tc qdisc replace dev m%d root pfifo", key));
 		if (variant->kind.generic) {
-			/* its NAPI needs a native program */
+			/* NAPI of its own needs a native program */
 			ASSERT_TRUE(attach(&c->e, dev, NULL, true));
 			ASSERT_TRUE(attach(&c->e, dev, "look_at", false));
 		}
@@ -275,11 +280,11 @@ TEST_F(members, stopped_queue)
 		EXPECT_EQ(settled(&c->e, dev, 256), 256);
 		EXPECT_TRUE(cast_all_got(c, !key, N - 1, n, 1));
 
-		/* and it gets frames again */
+		/* the member gets frames again */
 		ASSERT_EQ(cast_send(c, FRAMES, 64), 0);
 		EXPECT_TRUE(cast_all_got(c, 0, N, FRAMES, 1));
 
-		/* a new one in its place, without a thread */
+		/* a new device replaces it, without a thread */
 		ASSERT_TRUE(ip("link del m%d\n", key));
 		ASSERT_TRUE(cast_members(c, key, 1));
 		ASSERT_TRUE(cast_put(c, key, 1, key, 1));
@@ -288,9 +293,9 @@ TEST_F(members, stopped_queue)
 
 /*
  * Many frames to all these kinds of members: one that gets them, by two keys,
- * one that is down, one whose driver fails and one with a full ring. A copy
- * lost of each frame would make 30 MiB at least; some MiB are noise, or are
- * kept for the next copies.
+ * one that is down, one whose driver fails and one with a full ring. If one
+ * copy of each frame leaked, that would be at least 30 MiB. A few MiB are
+ * noise, or are kept for the next copies.
  */
 TEST_F(members, memory_does_not_grow)
 {
@@ -304,7 +309,7 @@ TEST_F(members, memory_does_not_grow)
 	ASSERT_TRUE(put(&c->e, 6, "m3"));
 	ASSERT_TRUE(ip("link set m2 down\nlink set tap txqueuelen 10\n"));
 	ASSERT_TRUE(let_fail(c, 1, true));
-	/* Where stock stops there would not be much to see. */
+	/* Without the claimed map's members few copies would be made. */
 	if (self->stops) {
 		ASSERT_TRUE(del(&c->e, 2));
 	}
@@ -313,11 +318,11 @@ TEST_F(members, memory_does_not_grow)
 	ASSERT_TRUE(attach(&c->e, "p3", NULL, variant->kind.generic));
 	ASSERT_TRUE(attach(&c->e, "p3", "receive", variant->kind.generic));
 
-	/* the first round is for what is allocated once */
+	/* the first round includes memory that is allocated once */
 	for (i = 0; i < 2; i++) {
 		before = memory_in_use();
 		ASSERT_EQ(cast_send(c, i ? frames : 640, 64), 0);
-		/* not all of them: rings are full now and then */
+		/* not all of them, because rings are sometimes full */
 		EXPECT_GT(settled(&c->e, "p0", 1), 0);
 	}
 	ASSERT_GT(before, 0);
@@ -328,9 +333,8 @@ TEST_F(members, memory_does_not_grow)
 }
 
 /*
- * A member that refuses some of its frames, natively, and that has made them
- * longer before: its entry has counted all, as the others' have, by frames and
- * bytes.
+ * In native XDP, a member that refuses some of its frames, and has made them
+ * longer before. Its entry and the others count all frames and bytes.
  */
 FIXTURE(refused)
 {

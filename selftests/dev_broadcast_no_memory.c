@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * No memory for the copies of a broadcast. While a driver runs its program, and
- * while redirected frames are sent, no page can be had: see modules/hoard.c,
- * which makes any kernel's page allocator fail while one CPU is online. Drivers
- * keep what they take, so that nothing that is used again is free either.
+ * while redirected frames are sent, no page can be allocated: see
+ * modules/hoard.c, which makes the page allocator of any kernel fail while one
+ * CPU is online. Drivers hold the frames that they take, so no memory of
+ * earlier copies is free.
  *
- * INTENDED DIFFERENCE: stock maps take pages for copies from the reserves that
- * are for those who free memory, and go on; claimed ones leave these alone.
+ * INTENDED DIFFERENCE: stock maps take pages for copies from the reserves,
+ * which are for tasks that free memory, and continue. Claimed maps do not use
+ * the reserves.
  *
- * In native XDP: in generic XDP a copy is mostly a packet's description, which
- * the slab allocator has in stock.
+ * Native XDP only: in generic XDP a copy is little more than a descriptor of a
+ * packet, which the slab allocator has ready.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -18,10 +20,10 @@
 #include "testlib.h"
 
 #define N 5
-/* Copies of these are more than what is kept to be used again, 4 MiB. */
+/* Copies of these frames need more than the memory that rings keep, 4 MiB. */
 #define ROUNDS 5
 #define LEN 3000
-/* In one poll of native XDP. */
+/* Frames in one poll of native XDP. */
 #define FRAMES 64
 
 FIXTURE(memory)
@@ -44,7 +46,7 @@ static const char *member(int i)
 	return name;
 }
 
-/* Members keep what they take, or receive that. */
+/* Makes members hold the frames that they take, or receive them. */
 static bool all_hold(bool yes)
 {
 	bool ok = true;
@@ -82,8 +84,8 @@ static bool send_without(struct cast *c)
 }
 
 /*
- * Members have got what was counted as sent, of @n frames, and lost the others.
- * How many that are, over all members; -1 if it is not so.
+ * Have members got the frames that were counted as sent, and lost the others of
+ * @n frames? Returns the number of lost ones over all members, or -1.
  */
 static int lost(struct cast *c, int n)
 {
@@ -119,13 +121,15 @@ TEST_F(memory, copies)
 	}
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
 
-	/* And it is not worse off than before. */
+	/* The member can send as before. */
 	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
 	for (i = 0; i < N; i++)
 		EXPECT_TRUE(cast_got(c, member(i), FRAMES, 1));
 }
 
-/* All CPUs but the first one, in a machine that has only this to do. */
+/*
+ * Takes all CPUs but the first one offline; no other test runs in the machine.
+ */
 static bool other_cpus(bool online)
 {
 	int cpu, n = sysconf(_SC_NPROCESSORS_CONF);

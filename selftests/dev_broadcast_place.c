@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts and namespaces: tracers that look at what frames go to find no
- * device of another namespace than the frames', and a map keeps no namespace
- * alive.
+ * Broadcasts and namespaces: tracers that look at the devices of frames find
+ * none that is in another namespace than the frames, and a map keeps no
+ * namespace.
  *
- * INTENDED DIFFERENCE: for each flush of a claimed map there is one more
- * device, the map's group. It is where the map's first entry was made, or, when
- * that namespace is gone, in the initial one.
+ * INTENDED DIFFERENCE: each flush of a claimed map shows one more device, the
+ * map's group. The group is in the namespace in which the map's first entry was
+ * made or, if that namespace was deleted, in the initial one.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -72,7 +72,7 @@ FIXTURE_TEARDOWN(place)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* Flushes to what is in a namespace, and to what is in any. */
+/* Counts flushes to devices in a namespace, and in any. */
 static void count(struct bpf_object *obj, const char *name, __u32 inum, __u64 *here,
 		  __u64 *anywhere)
 {
@@ -92,8 +92,8 @@ static void count(struct bpf_object *obj, const char *name, __u32 inum, __u64 *h
 }
 
 /*
- * All members get all; of the devices and of the groups, all are where they
- * should.
+ * Do all members get all frames, and are all devices and groups in the expected
+ * namespaces?
  */
 static bool goes_to(FIXTURE_DATA(place) *self, bool claimed, __u32 group)
 {
@@ -120,7 +120,7 @@ TEST_F(place, own_namespace)
 	EXPECT_TRUE(goes_to(self, variant->kind.claimed, self->own));
 }
 
-/* The map's first entry was of a namespace that is gone. */
+/* The namespace of the map's first entry was deleted. */
 TEST_F(place, namespace_dies)
 {
 	int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), i;
@@ -131,10 +131,13 @@ TEST_F(place, namespace_dies)
 	ASSERT_TRUE(put(&self->c.e, 7, "far"));
 	ASSERT_EQ(setns(own, CLONE_NEWNET), 0);
 	close(own);
-	/* ip(8) lives here again, not there. */
+	/* Makes ip(8) start again in this namespace. */
 	ASSERT_TRUE(ip("link set m0 up\n"));
 
-	/* The device goes with its namespace, and the entry with that. */
+	/*
+	 * The device is deleted with its namespace, and the entry with the
+	 * device.
+	 */
 	for (i = 0; i < 20000 && leads_to(&self->c.e, 7) > 0; i++)
 		usleep(1000);
 	ASSERT_EQ(leads_to(&self->c.e, 7), -ENOENT);
@@ -144,7 +147,8 @@ TEST_F(place, namespace_dies)
 }
 
 /*
- * Elsewhere: an entry for a device of another namespace, which goes afterwards.
+ * In another namespace: an entry for a device there, which is deleted
+ * afterwards.
  */
 static void *put_elsewhere(void *arg)
 {
@@ -157,9 +161,9 @@ static void *put_elsewhere(void *arg)
 }
 
 /*
- * Two namespaces make the first entry at once: one of them has a group ready
- * when the other comes. Both groups are where the one is that was first to have
- * both.
+ * Two namespaces make the first entry at once: one has a group ready when the
+ * other comes. Both groups are in the namespace of the task that was the first
+ * to have both ready.
  */
 TEST_F(place, two_first_entries)
 {
@@ -167,7 +171,7 @@ TEST_F(place, two_first_entries)
 	void *ok;
 	int i;
 
-	/* Updates of a hash, and batches, are made one after the other. */
+	/* Updates of a hash, and batches, run one after the other. */
 	if (!variant->kind.claimed || variant->kind.type != BPF_MAP_TYPE_DEVMAP)
 		SKIP(return, "updates of claimed arrays run beside each other");
 	ASSERT_TRUE(load_holdup("func=rmap_bulkq_reserve_take after=1 spin=1"));
@@ -180,7 +184,10 @@ TEST_F(place, two_first_entries)
 	EXPECT_NE(ok, NULL);
 	EXPECT_TRUE(sh("rmmod holdup"));
 
-	/* The device goes with its namespace, and the entry with that. */
+	/*
+	 * The device is deleted with its namespace, and the entry with the
+	 * device.
+	 */
 	for (i = 0; i < 20000 && leads_to(&self->c.e, 7) > 0; i++)
 		usleep(1000);
 	EXPECT_TRUE(goes_to(self, true, self->own));

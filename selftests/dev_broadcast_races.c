@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts while the map changes, goes away or has gone: what devmap has got
- * wrong at one time or another.
+ * Broadcasts while the map changes, is closed or was freed: cases that devmap
+ * has handled wrongly in some version.
  *
- * Every test runs on a map of the kernel's and on a claimed one and expects the
- * same of both.
+ * Every test runs on a stock and on a claimed map and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -46,7 +45,7 @@ struct load {
 	unsigned long done, failed;
 };
 
-/* Frames from both CPUs. */
+/* Sends frames from both CPUs. */
 static void *send_frames(void *arg)
 {
 	struct load *load = arg;
@@ -59,7 +58,9 @@ static void *send_frames(void *arg)
 			err = send_live(&c->e, "broadcast", 64, 64);
 		else
 			err = send_on(c->e.sock, load->cpu ? "h0" : "g0", 0, 64, 64);
-		/* the way in may be full, of what was broadcast before */
+		/*
+		 * the ingress ring may be full, because of earlier broadcasts
+		 */
 		load->failed += err && err != -ENOBUFS;
 		load->done += 64;
 		usleep(1000);
@@ -67,7 +68,9 @@ static void *send_frames(void *arg)
 	return NULL;
 }
 
-/* Keys of two members that stay, of one that comes and goes, and of lo. */
+/*
+ * Keys of two permanent members, of one that is added and deleted, and of lo.
+ */
 static void *change_map(void *arg)
 {
 	static const char * const devs[] = { "m0", "m1", "x0", "lo" };
@@ -103,7 +106,7 @@ static void *change_devices(void *arg)
 	return NULL;
 }
 
-/* The sender's program on g1 and h1, if frames come from there. */
+/* Attaches the sender's program to g1 and h1, if frames come from there. */
 static bool attach_senders(struct cast *c)
 {
 	return c->from == CAST_LIVE || (attach(&c->e, "g1", "broadcast", c->e.generic) &&
@@ -111,8 +114,8 @@ static bool attach_senders(struct cast *c)
 }
 
 /*
- * Everything at once on two CPUs. In generic XDP the walk through a hash was
- * not one of RCU's once.
+ * All changes at once on two CPUs. Generic XDP once walked through a hash
+ * without RCU.
  */
 TEST_F(races, everything_changes)
 {
@@ -139,7 +142,7 @@ TEST_F(races, everything_changes)
 		pthread_join(thread[i], NULL);
 	EXPECT_EQ(load[0].failed + load[1].failed, 0);
 
-	/* and then all is as it should be */
+	/* and then all frames arrive */
 	for (i = 0; i < 16; i++)
 		del(&c->e, i);
 	ASSERT_TRUE(cast_put(c, 3, 4, 0, 2));
@@ -149,8 +152,8 @@ TEST_F(races, everything_changes)
 }
 
 /*
- * The map goes, with its programs, when its frames have not yet come to their
- * receivers: receivers that do not look at them until then.
+ * The map is freed with its programs before its frames have come to their
+ * receivers, which do not process frames until then.
  */
 TEST_F(races, map_goes_first)
 {
@@ -167,7 +170,7 @@ TEST_F(races, map_goes_first)
 	ASSERT_TRUE(thread_napi("p0", 0));
 	ASSERT_TRUE(cast_is_faulty(c, 1) || thread_napi("p1", 0));
 	for (round = 0; round < 5; round++) {
-		/* receivers have the programs of before, senders new ones */
+		/* receivers keep their programs, senders get new ones */
 		own = *c;
 		ASSERT_TRUE(cast_load(&own, &variant->kind, 16));
 		ASSERT_TRUE(cast_put(&own, 0, 1, 0, 2));
@@ -185,7 +188,7 @@ TEST_F(races, map_goes_first)
 		if (own.from == CAST_WIRE)
 			attach(&own.e, "g1", NULL, variant->kind.generic);
 		unload(&own.e);
-		/* grace periods need this CPU, too */
+		/* grace periods need this CPU as well */
 		ASSERT_TRUE(hog_cpu(false));
 		EXPECT_TRUE(module_refs_become(variant->kind.claimed));
 		ASSERT_TRUE(!cast_is_faulty(c, 1) || turn("m1", "hold", 0));
@@ -195,7 +198,7 @@ TEST_F(races, map_goes_first)
 
 /*
  * A broadcast that was looked up and not used, and then a redirect of a program
- * that has looked nothing up: with the map there, and when it has gone.
+ * without a lookup: while the map exists, and after it was freed.
  */
 TEST_F(races, broadcast_not_used)
 {
@@ -224,7 +227,10 @@ TEST_F(races, broadcast_not_used)
 	}
 }
 
-/* Maps come and go under one program after the other, with frames under way. */
+/*
+ * Maps are created and freed under one program after the other, while frames
+ * run.
+ */
 TEST_F(races, maps_come_and_go)
 {
 	struct cast *c = &self->c, own;

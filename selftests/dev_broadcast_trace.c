@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tracepoints of broadcasts: xdp:xdp_redirect_map reports each frame once, and
- * xdp:xdp_devmap_xmit each member's batches.
+ * xdp:xdp_devmap_xmit the batches of each member.
  *
  * The same frames run through a stock and a claimed map, one after the other.
- * Where batches end may differ, but not how many frames of which device were
- * sent to which member, how many were dropped, and why.
+ * The ends of batches may differ. The number of frames from a device that were
+ * sent to a member or dropped, and the reasons, may not.
  *
  * INTENDED DIFFERENCES: claimed maps have one more xdp_devmap_xmit for each
- * flush of the map, with to_ifindex 0; in generic XDP no xdp_exception for a
- * member that refuses its copy; and xdp_redirect_map has to_ifindex 0 for all
- * broadcasts, a stock map's that of the key, if it has the key.
+ * flush of the map, with to_ifindex 0; in generic XDP there is no xdp_exception
+ * for a member that refuses its copy; and xdp_redirect_map has to_ifindex 0 for
+ * all broadcasts, while a stock map reports the device of the key, if there is
+ * one.
  */
 #define _GNU_SOURCE
 #include "castlib.h"
@@ -23,7 +24,7 @@
 /* The frames that send_all() sends natively. */
 #define FRAMES (100 + 33 + 50 + 20 + 40 + 30 + 30)
 
-/* Frames of one device to another one, with one outcome. */
+/* Frames from one device to another one, with one result. */
 struct sum {
 	int from, to, err;
 	unsigned long sent, drops, events;
@@ -32,7 +33,7 @@ struct sum {
 struct sums {
 	struct sum sum[SUMS_MAX];
 	int n;
-	/* of the map's own flushes */
+	/* flushes of the map itself */
 	struct sum all;
 };
 
@@ -85,7 +86,7 @@ static struct sum *sum_of(struct sums *sums, const struct sum *like)
 	return &sums->sum[sums->n++];
 }
 
-/* Adds up the members' events, and keeps those of the frames. */
+/* Adds up the events of members, and keeps those of frames. */
 static bool take_trace(struct cast *c, struct sums *sums, char *redirects)
 {
 	static char text[TRACE_MAX];
@@ -156,8 +157,8 @@ FIXTURE_TEARDOWN(trace)
 }
 
 /*
- * The frames: to all, with one member down, one whose driver fails, one with a
- * full ring and one under several keys; and back to the ingress device.
+ * The frames go to all: with one member down, one whose driver fails, one with
+ * a full ring and one under several keys; and back to the ingress device.
  */
 static bool send_all(struct cast *c)
 {
@@ -165,7 +166,7 @@ static bool send_all(struct cast *c)
 	bool ok;
 
 	ok = !cast_send(c, 100, 64) && cast_all_got(c, 0, N, 100, 1);
-	/* in generic XDP a stock map reports a failure */
+	/* in generic XDP a stock map reports an error */
 	ok = ok && (e->generic || ip("link set m3 down\n")) && !cast_send(c, 33, 64) &&
 	     cast_all_got(c, 0, N - 1, 33, 1);
 	ok = ok && ip("link set m3 up\nlink set p2 down\n") && !cast_send(c, 50, 64) &&
@@ -201,7 +202,7 @@ TEST_F(trace, same_events)
 		ASSERT_TRUE(cast_put(c, 0, 1, 0, N));
 		ASSERT_TRUE(cast_attach(c, N));
 		ASSERT_TRUE(trace_start(&c->e));
-		/* no such key */
+		/* a missing key */
 		set_var(&c->e, "first_key", 7);
 		ASSERT_TRUE(send_all(c));
 		ASSERT_TRUE(take_trace(c, &self->sums[claimed], self->redirects[claimed]));

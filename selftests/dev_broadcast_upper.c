@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts with BPF_F_EXCLUDE_INGRESS: frames do not go back through a device
- * above the ingress device either. For other ingress devices see
+ * Broadcasts with BPF_F_EXCLUDE_INGRESS: frames are not sent back through a
+ * device above the ingress device. For other ingress devices see
  * dev_broadcast_exclude.c.
  *
- * Every test runs on a map of the kernel's and on a claimed one. INTENDED
- * DIFFERENCES: stock maps know the devices right above the ingress, claimed
- * ones those further up as well; stock maps know eight, and drop frames if
- * there are more.
+ * Every test runs on a stock and on a claimed map. INTENDED DIFFERENCES: stock
+ * maps know the devices directly above the ingress, claimed maps also those
+ * further up; stock maps know eight of them, and drop frames if there are more.
  */
 #include "exclude.h"
 
 /*
- * Devices above the ingress. In generic XDP anything goes through them and down
- * to g0; of those that are tried here, only a bond takes XDP frames natively.
+ * Devices above the ingress. In generic XDP all of them pass packets down to
+ * g1. Of the devices here, only a bond transmits XDP frames natively.
  */
 static bool excludes_upper(struct cast *c, const char *upper, bool xmits)
 {
@@ -23,7 +22,7 @@ static bool excludes_upper(struct cast *c, const char *upper, bool xmits)
 	if (!put(&c->e, 3, upper) || !put(&c->e, 5, "g1"))
 		return false;
 	ok = comes_back(c, 0);
-	/* without the flag, or that would not be worth much */
+	/* without the flag the frames come back */
 	exclude(c, false);
 	return comes_back(c, xmits ? 2 : 1) && ok;
 }
@@ -78,7 +77,7 @@ TEST_F(exclude, below_vlan_over_bond)
 	}
 }
 
-/* The same for one that takes XDP frames, so that native XDP has to know it. */
+/* The same with an upper device that accepts XDP frames. */
 TEST_F(exclude, below_bond_over_bond)
 {
 	struct cast *c = &self->c;
@@ -95,8 +94,8 @@ TEST_F(exclude, below_bond_over_bond)
 
 /*
  * INTENDED DIFFERENCE: with more than eight devices above the ingress, stock
- * maps refuse to broadcast (EOVERFLOW; once they wrote past the end of a list
- * of nine).
+ * maps refuse to broadcast (EOVERFLOW; older kernels wrote past the end of a
+ * list of nine).
  */
 TEST_F(exclude, many_uppers)
 {
@@ -127,7 +126,7 @@ TEST_F(exclude, many_uppers)
 	if (variant->kind.claimed) {
 		EXPECT_TRUE(comes_back(c, 0));
 		EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
-		/* and 41, which no list on a stack would take */
+		/* and 41, for which no list on a stack has room */
 		ASSERT_TRUE(sh("for i in $(seq 12 41); do echo link add u$i link g1 "
 			       "group %d type macvlan mode bridge; echo link set u$i up; "
 			       "done | ip -batch -", GROUP));
@@ -145,7 +144,7 @@ TEST_F(exclude, many_uppers)
 	EXPECT_TRUE(comes_back(c, 0));
 }
 
-/* A device below the ingress, or beside it, is one like any other. */
+/* A device below the ingress, or beside it, is an ordinary member. */
 TEST_F(exclude, only_what_is_above)
 {
 	struct cast *c = &self->c;
@@ -161,7 +160,9 @@ TEST_F(exclude, only_what_is_above)
 	EXPECT_TRUE(cast_got(c, "p2", FRAMES, 1));
 }
 
-/* The bond's own program: the ingress is the slave natively, else the bond. */
+/*
+ * A program on the bond: natively the slave is the ingress, otherwise the bond.
+ */
 TEST_F(exclude, bond_is_ingress)
 {
 	struct cast *c = &self->c;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Actions of others in the middle of a bpf(2) call: a program on a function of
- * the kernel holds the call up there until they are done.
+ * Actions of other tasks in the middle of a bpf(2) call: a program on a
+ * function of the kernel holds the call there until they are complete.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -50,15 +50,15 @@ static bool begin(struct meanwhile *m, bool (*act)(struct meanwhile *m))
 	return !pthread_create(&m->thread, NULL, wait_and_act, m);
 }
 
-/* It was held up, and the other one was in time. */
+/* Was this thread held, and was the other thread in time? */
 static bool end(struct meanwhile *m)
 {
 	return !pthread_join(m->thread, NULL) && m->done;
 }
 
 /*
- * Puts the programs where they belong; @func is where calls are to be held up,
- * or NULL for the registration of a device.
+ * Attaches the programs; @func is the function in which calls are held, or NULL
+ * for the registration of a device.
  */
 static bool setup(struct meanwhile *m, const char *func)
 {
@@ -110,15 +110,15 @@ FIXTURE_TEARDOWN(update)
 
 static bool close_prog(struct meanwhile *m)
 {
-	/* The file goes when this thread is about to return. */
+	/* The file is closed when this thread is about to return. */
 	return !close(m->prog);
 }
 
 /*
- * A program that is refused loses its last user while it is being refused, so
- * the update drops the last reference to it: under a lock, and inside an RCU
- * read section, where it must not be freed, for that may sleep. (The kernel's
- * own arrays do so, intended.)
+ * A refused program loses its last user while it is being refused, so the
+ * update drops the last reference to it: under a lock, and inside an RCU read
+ * section, where the program must not be freed, because that may sleep. (The
+ * kernel's own arrays do so intentionally.)
  */
 TEST_F(update, refused_program_is_closed)
 {
@@ -170,7 +170,7 @@ FIXTURE_VARIANT_ADD(create, hash)
 FIXTURE_SETUP(create)
 {
 	ASSERT_TRUE(write_str(CLAIM, CLAIM_USUAL));
-	/* It is called in between. */
+	/* The function is called in between. */
 	if (libbpf_find_vmlinux_btf_id("bpf_token_capable", BPF_TRACE_FENTRY) < 0)
 		SKIP(return, "this kernel does all of it in one function");
 	ASSERT_TRUE(setup(&self->m, "bpf_token_capable"));
@@ -189,10 +189,10 @@ static bool claim_nothing(struct meanwhile *m)
 }
 
 /*
- * Newer kernels look at attributes in one function and make the map in another;
- * values with counters concern both. The policy that the first one finds
- * decides: the map would otherwise be the kernel's, with values of another size
- * than asked.
+ * Newer kernels check attributes in one function and make the map in another;
+ * values with counters concern both. The policy in the first function decides.
+ * Otherwise the map would be a stock map whose values have another size than
+ * requested.
  */
 TEST_F(create, policy_changes)
 {
@@ -224,7 +224,7 @@ static bool module_is_going(void)
 	return going;
 }
 
-/* It begins to; that it ends takes that the call does. */
+/* Begins to unload the module; the end has to wait for the call. */
 static bool unload_module(struct meanwhile *m)
 {
 	int i;
@@ -250,8 +250,8 @@ static bool load_again(void)
 }
 
 /*
- * Values with counters were found to be good, and then the module has gone: the
- * kernel makes a map of its own, which does not depend on the module.
+ * Values with counters were accepted, and then the module was unloaded: the
+ * kernel makes a stock map, which does not depend on the module.
  */
 TEST_F(create, module_goes)
 {
@@ -272,7 +272,7 @@ TEST_F(create, module_goes)
 	close(map);
 }
 
-/* More than a chunk of a batch, which is what is done without a look. */
+/* More than a chunk of a batch, the part without a check for signals. */
 #define BATCH 1000
 #define CHUNK 64
 
@@ -315,7 +315,7 @@ FIXTURE_SETUP(killed)
 	struct meanwhile *m = &self->m;
 	__u32 i;
 
-	/* The first thing that bpf(2) does. */
+	/* The first function that bpf(2) calls. */
 	ASSERT_TRUE(setup(m, "bpf_check_uarg_tail_zero"));
 	self->attr = shared(sizeof(*self->attr));
 	self->keys = shared(BATCH * sizeof(__u32));
@@ -352,9 +352,8 @@ static int live_entries(int map)
 }
 
 /*
- * A task that is killed in the middle of a batch goes no further than the chunk
- * that it is at. Here it is the first one: the call is held up before it
- * begins.
+ * A task that is killed in the middle of a batch stops after the present chunk.
+ * Here that is the first one: the call is held before it begins.
  */
 TEST_F(killed, stops)
 {
@@ -371,7 +370,7 @@ TEST_F(killed, stops)
 	attr->batch.count = BATCH;
 	if (variant->cmd == BPF_MAP_LOOKUP_BATCH ||
 	    variant->cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH)
-		/* Nobody reads it again. */
+		/* No code reads it again. */
 		attr->batch.out_batch = (unsigned long)&self->values[BATCH - 1];
 	if (variant->cmd == BPF_MAP_DELETE_BATCH)
 		attr->batch.values = 0;
@@ -438,8 +437,7 @@ static bool put_early(struct meanwhile *m)
 
 /*
  * A device can be found before it has the kernel's bulk queues, and a key may
- * lead to it from then on. (While they are being filled in, nothing can be held
- * up.)
+ * lead to it from then on. (A call cannot be held while they are initialised.)
  */
 TEST_F(registering, device_is_found)
 {

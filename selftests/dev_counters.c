@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Counters in values: every frame that was sent is in one of them, for the
- * reason that the test has made.
+ * reason that the test has caused.
  *
- * The built-in has no such values, so there are claimed maps only, beside a
- * test that it has none. Reasons that take a driver of our own are in
- * dev_driver_faults.c and dev_broadcast_no_memory.c: frames without headroom,
- * drivers that are busy in generic XDP, no memory for a copy.
+ * The built-in has no such values, so there are claimed maps only, and a test
+ * that stock maps refuse such values. dev_driver_faults.c and
+ * dev_broadcast_no_memory.c test the reasons that need a special driver: frames
+ * without headroom, drivers that are busy in generic XDP, no memory for a copy.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -85,7 +85,7 @@ TEST_F(counters, sent)
 	EXPECT_TRUE(counted(e, 0, FRAMES + 1, 0, 0));
 }
 
-/* A device in two entries: each has counters of its own. */
+/* A device in two entries: each entry has its own counters. */
 TEST_F(counters, entries_of_one_device)
 {
 	struct env *e = &self->e;
@@ -97,7 +97,7 @@ TEST_F(counters, entries_of_one_device)
 	EXPECT_TRUE(counted(e, 1, FRAMES / 2, 0, 0));
 	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
 
-	/* A new entry begins anew, also one that is like the old one. */
+	/* The counters of a new entry are 0, also if it equals the old one. */
 	ASSERT_EQ(put_entry(e, 1, "t0", NULL), 0);
 	EXPECT_TRUE(counted(e, 0, FRAMES / 2, 0, 0));
 	EXPECT_TRUE(counted(e, 1, 0, 0, 0));
@@ -152,7 +152,7 @@ TEST_F(counters, no_xmit)
 		    counted(e, 0, 0, REDIRMAP_DROP_NO_XMIT, FRAMES));
 }
 
-/* A tap's queue without a reader takes as many frames as it is long. */
+/* A tap's queue without a reader takes as many frames as it has room for. */
 TEST_F(counters, ring_full)
 {
 	struct env *e = &self->e;
@@ -184,7 +184,7 @@ TEST_F(counters, driver_error)
 	EXPECT_EQ(entry_stats(e, 0).error, ENXIO);
 }
 
-/* A veth takes frames, and drops them, when its peer is down. */
+/* A veth takes frames, and drops them, if its peer is down. */
 TEST_F(counters, peer_is_down)
 {
 	struct env *e = &self->e;
@@ -194,11 +194,11 @@ TEST_F(counters, peer_is_down)
 	ASSERT_TRUE(ip("link set r0 down\n"));
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
 	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, FRAMES));
-	/* With a program, too, which makes another way through the port. */
+	/* With a program as well, which is another path through the port. */
 	ASSERT_EQ(put_entry(e, 0, "t0", "grow"), 0);
 	ASSERT_EQ(send_to(e, "redirect", FRAMES, LEN), 0);
 	EXPECT_TRUE(counted(e, 0, 0, REDIRMAP_DROP_XMIT_DROP, FRAMES));
-	/* Of a broadcast, the member alone. */
+	/* In a broadcast, only the member. */
 	ASSERT_TRUE(make_target(e, "t1", "r1"));
 	ASSERT_EQ(put_entry(e, 1, "t1", NULL), 0);
 	set_var(e, "flags", BPF_F_BROADCAST);
@@ -208,7 +208,7 @@ TEST_F(counters, peer_is_down)
 	EXPECT_EQ(settled(e, "r1", FRAMES), FRAMES);
 }
 
-/* A queue below the device drops what it has no room for. */
+/* A queue below the device drops frames for which it has no room. */
 TEST_F(counters, queue_below)
 {
 	struct env *e = &self->e;
@@ -230,7 +230,7 @@ TEST_F(counters, queue_below)
 		       stats.drops[REDIRMAP_DROP_XMIT_DROP]));
 }
 
-/* One passes, and each other one is lost for a reason of its own. */
+/* One frame passes, and each of the others is lost for another reason. */
 TEST_F(counters, verdicts)
 {
 	struct env *e = &self->e;
@@ -256,7 +256,7 @@ TEST_F(counters, verdicts)
 	EXPECT_EQ(stats.drops[REDIRMAP_DROP_PROG_INVALID], FRAMES / 4);
 }
 
-/* Bytes are those that leave. */
+/* Bytes are counted after the egress program. */
 TEST_F(counters, program_that_grows)
 {
 	struct env *e = &self->e;
@@ -269,7 +269,7 @@ TEST_F(counters, program_that_grows)
 	EXPECT_EQ(stats.bytes, FRAMES * (LEN + 4));
 }
 
-/* Each member of a broadcast counts its own copy, and why it has not got it. */
+/* Each member of a broadcast counts its own copy, or the reason of its loss. */
 TEST_F(counters, broadcast)
 {
 	struct env *e = &self->e;
@@ -289,7 +289,7 @@ TEST_F(counters, broadcast)
 	EXPECT_EQ(settled(e, "r2", 2 * FRAMES), 2 * FRAMES);
 }
 
-/* Batches show the same. */
+/* Batches return the same counters. */
 TEST_F(counters, batch)
 {
 	struct env *e = &self->e;
@@ -306,7 +306,9 @@ TEST_F(counters, batch)
 	EXPECT_EQ(vals[0].entry.ifindex, if_nametoindex("t0"));
 }
 
-/* Entries go with their devices, and come back as new ones. */
+/*
+ * Entries are deleted with their devices, and are new when they are set again.
+ */
 TEST_F(counters, device_goes)
 {
 	struct env *e = &self->e;
@@ -333,7 +335,7 @@ static int put_patiently(int map, __u32 key, const struct redirmap_val *val)
 	return err;
 }
 
-/* Many entries of a device, made anew again and again. */
+/* Many entries of a device, replaced again and again. */
 TEST_F(counters, many)
 {
 	int map = make_map_flags(true, variant->kind.type, sizeof(struct redirmap_val), 300, 0);
@@ -347,7 +349,7 @@ TEST_F(counters, many)
 	ASSERT_GE(map, 0);
 	for (key = 0; key < 300; key++)
 		ASSERT_EQ(put_patiently(map, key, &val), 0);
-	/* Those that are replaced are there for a grace period. */
+	/* Replaced ones exist until a grace period has ended. */
 	for (round = 0; round < 3; round++)
 		for (key = 0; key < 300; key++)
 			ASSERT_EQ(put_patiently(map, key, &val), 0);

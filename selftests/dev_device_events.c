@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events of devices while another CPU redirects frames to them all the time:
- * after each event, frames go where they should, or are dropped, and the entry
- * is there, or gone; and a second device, key 1, that nothing happens to goes
- * on getting its frames. dev_device_leaves.c has the same events in detail,
- * without traffic.
+ * Events of devices while another CPU redirects frames to them. After each
+ * event, frames go to the right device, or are dropped, and the entry exists,
+ * or does not. A second device, key 1, has no events, and continues to get its
+ * frames. dev_device_leaves.c tests the same events in detail, without traffic.
  *
- * "Goes on" and "gets none" are told by counting: so many frames have been
- * redirected since, and so many have arrived.
+ * The tests compare the numbers of redirected and of received frames since the
+ * event.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -19,7 +18,7 @@
 #include "testlib.h"
 #include "xdplib.h"
 
-/* Frames at a time: the kernel's generator takes a while to start. */
+/* Frames at a time, because the kernel's generator starts slowly. */
 #define BURST 64
 #define NATIVE_BURST 256
 #define LEN 700
@@ -30,7 +29,7 @@ FIXTURE(traffic)
 	pthread_t thread;
 	volatile bool stop;
 	bool from_tap;
-	pid_t other;	/* is in another namespace */
+	pid_t other;	/* a process in another namespace */
 };
 
 FIXTURE_VARIANT(traffic)
@@ -66,13 +65,13 @@ static void *run_traffic(void *arg)
 			write_tap(e);
 		else
 			send_packets(e, BURST, LEN);
-		/* The others need the CPU, too. */
+		/* Other tasks need the CPU as well. */
 		usleep(1000);
 	}
 	return NULL;
 }
 
-/* Starts what is generic from a tap, or from a veth. */
+/* Starts the frames: generic ones from a tap or a veth. */
 static bool start_traffic(FIXTURE_DATA(traffic) *self, bool from_tap)
 {
 	struct env *e = &self->e;
@@ -94,7 +93,7 @@ static void pass_by(struct env *e, __u64 n)
 		usleep(1000);
 }
 
-/* A receiver gets frames: some, out of very many. */
+/* Does a receiver get some of very many frames? */
 static bool flows(struct env *e, const char *dev)
 {
 	__u64 end = get_var(e, "seen") + 200000, want = received(e, dev) + 200;
@@ -107,7 +106,7 @@ static bool flows(struct env *e, const char *dev)
 	return false;
 }
 
-/* A receiver gets no frames, when those that were under way have come. */
+/* Does a receiver get no frames, after those that were on their way? */
 static bool ebbs(struct env *e, const char *dev)
 {
 	__u64 before;
@@ -122,7 +121,7 @@ static bool ebbs(struct env *e, const char *dev)
 	return false;
 }
 
-/* Traces what finish() wants to know, and not each frame. */
+/* Traces the events that finish() needs, and not each frame. */
 static bool trace_pages(struct env *e)
 {
 	char path[100];
@@ -202,14 +201,14 @@ TEST_F(traffic, rename)
 
 	ASSERT_TRUE(start_traffic(self, false));
 	EXPECT_TRUE(flows(e, "r0"));
-	/* older kernels rename what is down only */
+	/* older kernels rename only devices that are down */
 	ASSERT_TRUE(ip("link set t0 down\nlink set t0 name other\nlink set other up\n"));
 	EXPECT_TRUE(flows(e, "r0"));
 	EXPECT_TRUE(flows(e, "r1"));
 	EXPECT_EQ(leads_to(e, 0), ifindex);
 }
 
-/* A process, and so a namespace to move devices to. */
+/* Starts a process that has a namespace, to which devices can be moved. */
 static bool make_other(FIXTURE_DATA(traffic) *self)
 {
 	int ready[2];
@@ -233,7 +232,8 @@ static bool in_other(FIXTURE_DATA(traffic) *self, const char *command)
 }
 
 /*
- * As put_all(), from within that namespace: an ifindex is one of the caller's.
+ * As put_all(), from inside that namespace, because an ifindex belongs to the
+ * caller's namespace.
  */
 static bool put_from_other(FIXTURE_DATA(traffic) *self, __u32 key, const char *dev)
 {
@@ -264,7 +264,7 @@ TEST_F(traffic, moved_to_other_namespace)
 	EXPECT_TRUE(ebbs(e, "r0"));
 	EXPECT_TRUE(flows(e, "r1"));
 
-	/* it may be redirected to where it is now */
+	/* the device can be a target in its new namespace */
 	ASSERT_TRUE(in_other(self, "link set t0 up"));
 	EXPECT_TRUE(ebbs(e, "r0"));
 	ASSERT_TRUE(put_from_other(self, 0, "t0"));
@@ -293,7 +293,10 @@ TEST_F(traffic, namespace_deleted)
 	kill(self->other, SIGKILL);
 	waitpid(self->other, NULL, 0);
 	self->other = 0;
-	/* a work item of the kernel's ends it; r0 goes with its peer */
+	/*
+	 * a work item of the kernel ends the namespace; r0 is deleted with its
+	 * peer
+	 */
 	while (if_nametoindex("r0"))
 		usleep(10000);
 	EXPECT_EQ(leads_to(e, 0), -ENOENT);
@@ -304,7 +307,7 @@ TEST_F(traffic, namespace_deleted)
 	EXPECT_TRUE(flows(e, "r0"));
 }
 
-/* Unloads a driver. It is busy for as long as anything holds it. */
+/* Unloads a driver, which is busy as long as there is a reference to it. */
 static bool unload_driver(const char *name)
 {
 	char path[40];
@@ -331,7 +334,7 @@ TEST_F(traffic, dummy_unloaded)
 	EXPECT_TRUE(flows(e, "r1"));
 }
 
-/* A tap pins its driver until it goes, with the last of its files. */
+/* A tap keeps its driver until its last file is closed. */
 TEST_F(traffic, tun_unloaded)
 {
 	struct env *e = &self->e;
@@ -366,10 +369,10 @@ TEST_F(traffic, veth_unloaded)
 	EXPECT_TRUE(flows(e, "r0"));
 }
 
-/* A bond, key 0, that gets its slaves t0 and t1 when it is in the map. */
+/* A bond, key 0, which gets its slaves t0 and t1 while it is in the map. */
 static bool make_bond(struct env *e)
 {
-	/* or it makes one for itself, in the machine's own namespace */
+	/* otherwise it makes a bond in the machine's own namespace */
 	return sh("modprobe bonding max_bonds=0") &&
 	       ip("link set t0 down\nlink set t1 down\n"
 		  "link add b0 group %d type bond mode active-backup miimon 10\n", GROUP) &&
@@ -417,7 +420,7 @@ TEST_F(traffic, virtio_net_unloaded)
 	EXPECT_TRUE(flows(e, "r1"));
 }
 
-/* Frames that have come to a device, whether it has a program or not. */
+/* The frames that have come to a device, with a program or without. */
 static unsigned int came_to(const char *dev)
 {
 	struct rtnl_link_stats stats = {};
@@ -426,7 +429,7 @@ static unsigned int came_to(const char *dev)
 	return stats.rx_packets;
 }
 
-/* A veth takes frames of native XDP while its peer has a program. */
+/* A veth accepts frames of native XDP while its peer has a program. */
 TEST_F(traffic, peer_program)
 {
 	struct env *e = &self->e;
@@ -441,7 +444,7 @@ TEST_F(traffic, peer_program)
 		EXPECT_TRUE(ebbs(e, "r2"));
 		before = came_to("r2");
 		pass_by(e, 10 * BURST);
-		/* generic XDP needs nothing of the sort */
+		/* generic XDP does not need that */
 		EXPECT_EQ(came_to("r2") > before, e->generic);
 		if (i)
 			break;
@@ -461,7 +464,10 @@ TEST_F(traffic, bond_slaves)
 	EXPECT_TRUE(flows(e, "r0"));
 	EXPECT_TRUE(ebbs(e, "r1"));
 
-	/* another one is active: by command, and because the first is down */
+	/*
+	 * another slave becomes active: by command, and because the first is
+	 * down
+	 */
 	ASSERT_TRUE(ip("link set b0 type bond active_slave t1\n"));
 	EXPECT_TRUE(flows(e, "r1"));
 	EXPECT_TRUE(ebbs(e, "r0"));
@@ -470,7 +476,10 @@ TEST_F(traffic, bond_slaves)
 	EXPECT_TRUE(ebbs(e, "r1"));
 	ASSERT_TRUE(ip("link set t1 up\n"));
 
-	/* released: one, and the last one, which the bond can do without */
+	/*
+	 * released: one slave, and the last one, without which the bond still
+	 * works
+	 */
 	ASSERT_TRUE(ip("link set t0 nomaster\n"));
 	EXPECT_TRUE(flows(e, "r1"));
 	EXPECT_TRUE(ebbs(e, "r0"));

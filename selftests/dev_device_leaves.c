@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices that leave: an entry is gone from all maps when its device has
- * unregistered or moved to another network namespace, its place is free again,
- * and nothing keeps the device, its namespace or its driver's module. Also:
- * ifindexes are of the caller's namespace, and one that is used again is
- * another device.
+ * Devices that leave: when a device has been unregistered or has moved to
+ * another network namespace, its entries are gone from all maps, their slots
+ * are free, and nothing keeps the device, its namespace or its driver's module.
+ * Also: an ifindex belongs to the caller's namespace, and an ifindex that is
+ * reused is another device.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -25,7 +24,7 @@ static int put_dev(int map, __u32 key, const char *dev)
 	return set_elem(map, key, if_nametoindex(dev), BPF_ANY);
 }
 
-/* Keys that a walk lists. */
+/* The keys that an iteration returns. */
 static int keys(int map)
 {
 	return count_keys(map, 10000);
@@ -60,7 +59,7 @@ FIXTURE_TEARDOWN(events)
 	EXPECT_TRUE(module_refs_become(0));
 }
 
-/* All keys of the device, in all maps, when the deletion returns. */
+/* All keys of the device are gone, in all maps, when the deletion returns. */
 TEST_F(events, unregister)
 {
 	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
@@ -98,7 +97,7 @@ TEST_F(events, unregister)
 		close(maps[i]);
 }
 
-/* Operations on what a device has left behind, before anybody sweeps it up. */
+/* Operations on entries of a deleted device, before the sweep. */
 TEST_F(events, operations_on_gone_keys)
 {
 	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
@@ -115,8 +114,8 @@ TEST_F(events, operations_on_gone_keys)
 	EXPECT_EQ(set_elem(self->map, 2, 1, BPF_ANY), 0);
 	EXPECT_EQ(get_elem(self->map, 2), 1);
 	/*
-	 * INTENDED DIFFERENCE: BPF_EXIST on a missing key of a stock hash makes
-	 * the key; a claimed one returns ENOENT, as documented.
+	 * INTENDED DIFFERENCE: BPF_EXIST on a missing key of a stock hash
+	 * creates the entry; a claimed hash returns ENOENT, as documented.
 	 */
 	EXPECT_EQ(set_elem(self->map, 3, 1, BPF_EXIST),
 		  hash && variant->kind.claimed ? -ENOENT : 0);
@@ -125,7 +124,7 @@ TEST_F(events, operations_on_gone_keys)
 	EXPECT_EQ(get_elem(self->map, 2), -ENOENT);
 }
 
-/* A map full of a device that has gone is an empty one. */
+/* A map full of a deleted device is an empty map. */
 TEST_F(events, places_are_free_again)
 {
 	bool hash = variant->kind.type == BPF_MAP_TYPE_DEVMAP_HASH;
@@ -146,7 +145,7 @@ TEST_F(events, places_are_free_again)
 	EXPECT_EQ(keys(self->map), MAP_SIZE);
 }
 
-/* An ifindex that is used again is another device. */
+/* An ifindex that is reused is another device. */
 TEST_F(events, same_ifindex)
 {
 	int round;
@@ -166,7 +165,7 @@ TEST_F(events, same_ifindex)
 	}
 }
 
-/* A slot that has been given to another device stays its own. */
+/* A slot that has been given to another device keeps that device. */
 TEST_F(events, replaced)
 {
 	ASSERT_TRUE(ip("link add d0 type dummy\nlink add d1 type dummy\n"));
@@ -180,7 +179,7 @@ TEST_F(events, replaced)
 	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 }
 
-/* Neither being down nor another name takes a device out. */
+/* Neither going down nor another name removes a device from a map. */
 TEST_F(events, other_events)
 {
 	int ifindex;
@@ -195,7 +194,7 @@ TEST_F(events, other_events)
 	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 }
 
-/* A namespace beside the test's own; the caller stays where it is. */
+/* A namespace besides the test's own; the caller does not enter it. */
 static int other_net(int own)
 {
 	int fd = -1;
@@ -207,7 +206,7 @@ static int other_net(int own)
 	return fd;
 }
 
-/* Moves a device between namespaces, which ip(8) knows by a process in them. */
+/* Moves a device between namespaces, which ip(8) finds by their processes. */
 static bool move(const char *dev, int from, int to, int back)
 {
 	pid_t pid;
@@ -219,7 +218,7 @@ static bool move(const char *dev, int from, int to, int back)
 		pause();
 		_exit(0);
 	}
-	/* The child has to be there first. */
+	/* The child must be in its namespace first. */
 	usleep(50000);
 	ok = !setns(from, CLONE_NEWNET) && ip("link set %s netns %d\n", dev, pid) &&
 	     !setns(back, CLONE_NEWNET);
@@ -239,7 +238,7 @@ TEST_F(events, moved_to_other_namespace)
 	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
 	EXPECT_EQ(set_elem(self->map, 3, 77, BPF_ANY), -EINVAL);
 
-	/* in the map from there, until it comes home */
+	/* in the map from inside that namespace, until it moves back */
 	ASSERT_EQ(setns(net, CLONE_NEWNET), 0);
 	EXPECT_EQ(set_elem(self->map, 4, 77, BPF_ANY), 0);
 	ASSERT_EQ(setns(self->net, CLONE_NEWNET), 0);
@@ -254,7 +253,7 @@ TEST_F(events, moved_to_other_namespace)
 	close(net);
 }
 
-/* An ifindex is looked up where the caller is. */
+/* An ifindex is looked up in the caller's namespace. */
 TEST_F(events, callers_namespace)
 {
 	int net = other_net(self->net);
@@ -271,7 +270,7 @@ TEST_F(events, callers_namespace)
 	EXPECT_EQ(set_elem(self->map, 3, 78, BPF_ANY), -EINVAL);
 	EXPECT_EQ(set_elem(self->map, 3, 79, BPF_ANY), 0);
 
-	/* two devices of one ifindex: one leaves, the other one stays */
+	/* two devices with one ifindex: one leaves, the other one remains */
 	ASSERT_TRUE(ip("link del d1\n"));
 	EXPECT_EQ(get_elem(self->map, 2), 79);
 	EXPECT_EQ(get_elem(self->map, 3), -ENOENT);
@@ -283,7 +282,7 @@ TEST_F(events, callers_namespace)
 	close(net);
 }
 
-/* A namespace ends, though its devices are in a map that lives on. */
+/* A namespace ends although its devices are in a map that remains. */
 TEST_F(events, namespace_deleted)
 {
 	int status, i;
@@ -303,7 +302,7 @@ TEST_F(events, namespace_deleted)
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	ASSERT_EQ(status, 0);
 
-	/* a work item of the kernel's ends it */
+	/* a work item of the kernel ends the namespace */
 	for (i = 0; i < 1000; i++) {
 		if (get_elem(self->map, 0) == -ENOENT && get_elem(self->map, 1) == -ENOENT &&
 		    get_elem(self->map, 2) == -ENOENT && get_elem(self->map, 3) == -ENOENT)
@@ -333,7 +332,7 @@ TEST_F(events, many_maps)
 		close(maps[i]);
 }
 
-/* Maps die before, while and after their device does. */
+/* Maps are freed before, while and after their device is deleted. */
 static void *close_maps(void *arg)
 {
 	int *maps = arg, i;
@@ -368,7 +367,7 @@ TEST_F(events, maps_closed_meanwhile)
 	}
 }
 
-/* Devices come and go without a pause: nothing must pile up behind them. */
+/* Devices are created and deleted without a pause: nothing accumulates. */
 TEST_F(events, come_and_go)
 {
 	int i;
@@ -381,7 +380,7 @@ TEST_F(events, come_and_go)
 	}
 }
 
-/* A driver can be unloaded, though its devices are in maps. */
+/* A driver can be unloaded although its devices are in maps. */
 TEST_F(events, driver_unloaded)
 {
 	static const char * const drivers[] = { "dummy", "veth" };

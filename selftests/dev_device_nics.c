@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A driver of hardware, with rings, and pages that it gets back when the other
- * side is done with them: nic0 and nic1 are joined by a cable.
+ * A driver of hardware, virtio_net, with rings, and with pages that it gets
+ * back when the other side has processed them: nic0 and nic1 are joined by a
+ * cable.
  *
- * Frames come and go as in dev_device_types.c. Every test runs on stock and on
- * claimed maps.
+ * Frames run as in dev_device_types.c. Every test runs on stock and on claimed
+ * maps.
  */
 #include "harness.h"
 #include "niclib.h"
@@ -34,7 +35,10 @@ FIXTURE_SETUP(nics)
 	if (!fetch_nics(&self->nics))
 		SKIP(return, NO_NICS);
 	ASSERT_TRUE(start(e, &variant->kind));
-	/* A driver that goes frees what it has; one that stays may wait. */
+	/*
+	 * A driver that is unloaded frees its pages; otherwise pages may wait
+	 * in it.
+	 */
 	e->tracing = self->nics.loaded;
 	ASSERT_TRUE(make_sink(e, &self->r0, "t0", "r0"));
 	ASSERT_TRUE(attach(e, "nic1", "pass", e->generic));
@@ -45,14 +49,14 @@ FIXTURE_TEARDOWN(nics)
 {
 	sink_close(&self->r0);
 	sink_close(&self->nic1);
-	/* with the device in the map */
+	/* the device is still in the map */
 	EXPECT_TRUE(return_nics(&self->nics));
 	EXPECT_TRUE(finish(&self->e));
 }
 
 /*
- * As arrive(), but some at a time, and once more if need be: a cable loses what
- * comes while the other side has no buffers, as when it is set up anew.
+ * As arrive(), but a few frames at a time, and with repetitions: a cable loses
+ * frames while the other side has no buffers, for example after a reset.
  */
 static bool cross(struct env *e, const char *dev, struct sink *sink)
 {
@@ -70,7 +74,10 @@ static bool cross(struct env *e, const char *dev, struct sink *sink)
 	return false;
 }
 
-/* Natively it takes frames while it has a program: that brings the queues. */
+/*
+ * In native XDP the device accepts frames while it has a program, which needs
+ * the queues.
+ */
 TEST_F(nics, target)
 {
 	struct env *e = &self->e;
@@ -113,7 +120,7 @@ TEST_F(nics, ingress)
 	EXPECT_TRUE(cross(e, "nic1", &self->r0));
 	EXPECT_TRUE(sink_ok(&self->nic1));
 
-	/* and back to where they come from */
+	/* and back to the ingress device */
 	ASSERT_TRUE(put_all(e, 0, "nic0"));
 	EXPECT_TRUE(cross(e, "nic1", &self->nic1));
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Changes of devices that the kernel sends no event for: devices above another
- * one follow its MTU, header length and features by themselves. Frames that are
- * redirected there go by what the device is now, not by what it was.
+ * Changes of devices without an event of the kernel: devices above another one
+ * follow its MTU, header length and features by themselves. Frames that are
+ * redirected to such a device depend on its present state, not on its former
+ * one.
  *
- * Generic XDP, for none of these devices knows native frames. The question is
- * what the redirect itself says to a frame, by tracepoints.
+ * Generic XDP only, because none of these devices supports native XDP.
+ * Tracepoints show how the redirect treats each frame.
  *
- * Every test runs on maps of the kernel's and on claimed ones, and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps, and expects the same of both.
  */
 #define _GNU_SOURCE
 
@@ -60,14 +60,14 @@ static bool goes(struct env *e, int len, bool want)
 	       traced(e, "xdp_redirect_err", "err=-90", want ? 0 : FRAMES);
 }
 
-/* Can a kind of device be made here? The kernel may be built without. */
+/* Can a kind of device be created? The kernel may be built without it. */
 static bool make_upper(struct env *e, const char *args)
 {
 	return ip("link add u0 group %d %s\nlink set u0 up\n", GROUP, args) &&
 	       put(e, 0, "u0");
 }
 
-/* The longest frame that a device announces to take. */
+/* The longest frame that a device accepts. */
 static int longest(const char *dev)
 {
 	char path[100];
@@ -78,7 +78,9 @@ static int longest(const char *dev)
 	return mtu < 0 ? -1 : mtu + 14 + 4;
 }
 
-/* Frames go by the state of the device above, before and after, up and down. */
+/*
+ * Frames follow the state of the upper device: before and after, up and down.
+ */
 static bool follows(struct env *e, const char *change, int len, bool before, bool after)
 {
 	if ((longest("u0") >= len) != before || !goes(e, len, before))
@@ -120,7 +122,7 @@ TEST_F(quiet, vlan)
 			    true));
 }
 
-/* Two levels above what changes. */
+/* Two levels above the device that changes. */
 TEST_F(quiet, ipvlan_on_vlan)
 {
 	struct env *e = &self->e;

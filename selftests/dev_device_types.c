@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices of all sorts that frames are redirected to, and from: drivers differ
- * in where they run XDP, in how they transmit, and in what they do with the
- * frames' memory. Each frame has to arrive once, with all its bytes.
+ * Devices of several types as targets and as ingress devices. Drivers differ in
+ * where they run XDP, in how they transmit, and in how they handle the frames'
+ * memory. Each frame must arrive once, with all its bytes.
  */
 #define _GNU_SOURCE
 #include <linux/if_tun.h>
@@ -45,13 +45,15 @@ FIXTURE_TEARDOWN(devices)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* Through g1 to a device, and so to a sink. */
+/*
+ * Are frames redirected through g1 to a device, and do they arrive at a sink?
+ */
 static bool sent_to(struct env *e, const char *dev, struct sink *sink)
 {
 	return put_all(e, 0, dev) && arrive(e, "g0", sink);
 }
 
-/* Natively, a device is refused as a target, with an error. */
+/* In native XDP, is a device refused as a target, with this error? */
 static bool refused(struct env *e, const char *dev, const char *err)
 {
 	return trace_start(e) && put_all(e, 0, dev) && !send_numbered(e, "g0", 0, FRAMES) &&
@@ -73,7 +75,7 @@ TEST_F(devices, veth)
 	}
 	EXPECT_TRUE(sink_ok(&self->r0));
 
-	/* natively, in bulks as large as they get */
+	/* in native XDP, in bulks of full size */
 	EXPECT_TRUE(sent_to(e, "t0", &self->r0));
 	EXPECT_TRUE(sink_ok(&self->r1));
 	snprintf(bulk, sizeof(bulk), "to_ifindex=%d action=REDIRECT sent=16 drops=0 err=0",
@@ -81,13 +83,13 @@ TEST_F(devices, veth)
 	EXPECT_EQ(traced_now(e, "xdp_devmap_xmit", bulk) > 0, !e->generic);
 }
 
-/* The reads of a program that has a tap open. */
+/* Writes frames to the tap, as the program that has it open. */
 static bool write_tap(struct env *e, int skip)
 {
 	unsigned char frame[64 + LEN] = {};
 	int nr;
 
-	/* tun's header: a protocol */
+	/* tun's header contains a protocol */
 	frame[2] = 0x88;
 	frame[3] = 0xb5;
 	for (nr = 0; nr < FRAMES; nr++) {
@@ -113,14 +115,14 @@ TEST_F(devices, tap)
 	ASSERT_TRUE(write_tap(e, 0));
 	EXPECT_TRUE(sink_ok(&self->r0));
 
-	/* and back to where they come from */
+	/* and back to the ingress device */
 	ASSERT_TRUE(put_all(e, 0, "tap"));
 	sink_expect(&tap, 0, FRAMES, LEN);
 	ASSERT_TRUE(write_tap(e, 0));
 	EXPECT_TRUE(sink_ok(&tap));
 }
 
-/* The other kind of tun, for packets without an Ethernet header. */
+/* The other type of tun, for packets without an Ethernet header. */
 TEST_F(devices, tun)
 {
 	struct ifreq req = { .ifr_name = "tun", .ifr_flags = IFF_TUN };
@@ -135,7 +137,7 @@ TEST_F(devices, tun)
 	ASSERT_TRUE(ip("link set tun up\n"));
 	sink_use(&tun, "tun", e->tap[0], skip);
 
-	/* It has neither an ndo_xdp_xmit nor native XDP. */
+	/* A tun device has neither ndo_xdp_xmit nor native XDP. */
 	if (!e->generic) {
 		EXPECT_TRUE(refused(e, "tun", "err=-95"));
 		EXPECT_TRUE(sink_ok(&tun));
@@ -150,10 +152,10 @@ TEST_F(devices, tun)
 	EXPECT_TRUE(sink_ok(&self->r0));
 }
 
-/* A bond b0 of t0 and t1. */
+/* Makes a bond b0 of t0 and t1. */
 static bool make_bond(const char *mode)
 {
-	/* or it makes one for itself, in the machine's own namespace */
+	/* otherwise it makes a bond in the machine's own namespace */
 	return sh("modprobe bonding max_bonds=0") &&
 	       ip("link set t0 down\nlink set t1 down\n"
 		  "link add b0 group %d type bond mode %s\n"
@@ -175,14 +177,14 @@ TEST_F(devices, bond_active_backup)
 		ASSERT_TRUE(ip("link set b0 type bond active_slave t1\n"));
 		EXPECT_TRUE(sent_to(e, "b0", &self->r1));
 		EXPECT_TRUE(sink_ok(&self->r0));
-		/* a slave by itself is a device as any other */
+		/* a slave can be a target like any other device */
 		EXPECT_TRUE(sent_to(e, "t0", &self->r0));
 		EXPECT_TRUE(sink_ok(&self->r1));
 		ASSERT_TRUE(attach(e, "b0", "pass", e->generic));
 	}
 }
 
-/* By turns; which slave is the first is anybody's guess. */
+/* In turn; the first slave is not predictable. */
 TEST_F(devices, bond_balance_rr)
 {
 	struct env *e = &self->e;
@@ -209,7 +211,7 @@ TEST_F(devices, bond_balance_xor)
 	EXPECT_TRUE(self->r0.n == FRAMES || self->r1.n == FRAMES);
 }
 
-/* A bond's program runs, natively, in the drivers of its slaves. */
+/* In native XDP the drivers of its slaves run a bond's program. */
 TEST_F(devices, bond_ingress)
 {
 	struct env *e = &self->e;
@@ -220,7 +222,9 @@ TEST_F(devices, bond_ingress)
 	ASSERT_TRUE(put_all(e, 0, "t2"));
 	EXPECT_TRUE(arrive(e, "r0", &self->r2));
 
-	/* Generic XDP is behind the bond, which takes nothing from a backup. */
+	/*
+	 * Generic XDP runs after the bond, which drops packets from a backup.
+	 */
 	if (e->generic) {
 		ASSERT_EQ(send_numbered(e, "r1", 0, FRAMES), 0);
 		EXPECT_TRUE(sink_ok(&self->r2));
@@ -236,8 +240,8 @@ TEST_F(devices, bond_ingress)
 
 /*
  * XDP_TX of a bond's program becomes a redirect to the slave that the bond
- * chooses (xdp_master_redirect()), among redirects through the map, and after a
- * lookup in the map that must not count.
+ * selects (xdp_master_redirect()): among redirects through the map, and after a
+ * lookup in the map that must have no effect.
  */
 TEST_F(devices, bond_tx)
 {
@@ -250,14 +254,17 @@ TEST_F(devices, bond_tx)
 	ASSERT_TRUE(put_all(e, 0, "t2"));
 	for (nr = 0; nr < FRAMES; nr++)
 		sink_expect(nr % 2 ? &self->r0 : &self->r2, nr, 1, LEN);
-	/* natively they come in on the backup, and leave by the active one */
+	/*
+	 * in native XDP they come in on the backup, and leave by the active
+	 * slave
+	 */
 	ASSERT_EQ(send_numbered(e, e->generic ? "r0" : "r1", 0, FRAMES), 0);
 	EXPECT_TRUE(sink_ok(&self->r0));
 	EXPECT_TRUE(sink_ok(&self->r1));
 	EXPECT_TRUE(sink_ok(&self->r2));
 }
 
-/* Copies for drivers of several sorts, which free them in their own ways. */
+/* Copies for several drivers, each of which frees them in its own way. */
 TEST_F(devices, broadcast)
 {
 	struct env *e = &self->e;
@@ -278,7 +285,7 @@ TEST_F(devices, broadcast)
 	EXPECT_TRUE(sink_ok(&tap));
 }
 
-/* A bridge br0 with the ports t0 and t1. */
+/* Makes a bridge br0 with the ports t0 and t1. */
 static bool make_bridge(struct sink *bridge)
 {
 	return ip("link add br0 group %d type bridge\nlink set t0 master br0\n"
@@ -286,7 +293,7 @@ static bool make_bridge(struct sink *bridge)
 	       sink_open(bridge, "br0");
 }
 
-/* The bridge has no part in it. */
+/* The bridge does not see the frames. */
 TEST_F(devices, bridge_port)
 {
 	struct env *e = &self->e;
@@ -314,7 +321,7 @@ TEST_F(devices, bridge)
 		EXPECT_TRUE(sent_to(e, "br0", &self->r0));
 		EXPECT_TRUE(sink_ok(&self->r1));
 
-		/* what is for the machine itself, and for the other port */
+		/* packets for the machine itself, and for the other port */
 		ASSERT_TRUE(attach(e, "br0", "redirect_both", true));
 		ASSERT_TRUE(put_all(e, 0, "t2"));
 		sink_expect(&self->r1, 0, FRAMES, LEN);
@@ -329,8 +336,8 @@ TEST_F(devices, bridge)
 }
 
 /*
- * More devices without an ndo_xdp_xmit; for a dummy, which nothing comes out
- * of, see dev_redirect.c.
+ * More devices without ndo_xdp_xmit. For a dummy, which passes no frames on,
+ * see dev_redirect.c.
  */
 TEST_F(devices, no_ndo_xdp_xmit)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The assertions of modules/faulty_check.c find what they are there for: a call
- * that keeps all of them is silent, and each call that breaks one is reported
- * by the assertion's name. Tests that use devices of faulty_dev.c rely on that.
+ * The assertions of modules/faulty_check.c find their faults: a call without a
+ * fault is silent, and each call with a fault is reported by the name of its
+ * assertion. Tests that use devices of faulty_dev.c depend on that.
  */
 #define _GNU_SOURCE
 #include "faultylib.h"
@@ -12,7 +12,7 @@
 
 #define MARK "WARNING: faulty: "
 
-/* In the order of modules/faulty_provoke.c: the first complaint of each. */
+/* In the order of modules/faulty_provoke.c: the first report of each. */
 static const char * const complaints[] = {
 	"", "context", "count", "count", "flags", "place", "align", "len", "meta",
 	"headroom", "page", "memory", "memory", "frame_sz", "frame_sz", "frags", "frags", "frags",
