@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make install and make uninstall: below DESTDIR and nowhere else, all of it,
-# and no word that looks like a failure; into an image, and into this system.
-# See also host_install.sh, which has what a folder without a kernel can show.
+# make install and make uninstall: all files below DESTDIR, no file elsewhere,
+# and no message that looks like a failure; into an image, and into this system.
+# For the cases that need no kernel see host_install.sh.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086,SC2115
@@ -31,8 +31,8 @@ mkdir -p $dest
 # shellcheck source=selftests/lib/install.sh
 . "$here/lib/install.sh"
 
-# In the machine that tests run in, all of this system lies in an overlay. A
-# file that is made, written or removed there takes an inode of the upper layer.
+# In the machine of the tests, all of this system is in an overlay. A file that
+# is created, written or removed there gets an inode of the upper layer.
 inodes()
 {
 	stat -f -c '%n %d' / /lib/modules/$release/
@@ -40,20 +40,20 @@ inodes()
 
 mark_system()
 {
-	# The list of installed files, beside the built ones.
+	# The list of installed files is beside the built files.
 	mkdir -p "$top/build/installed"
 	touch "$top/build/installed/test"
 	rm "$top/build/installed/test"
 	inodes >$work/inodes
 	touch $work/mark
-	# The clock that files get their times from ticks.
+	# The clock of file times must have ticked.
 	while [ ! $work/now -nt $work/mark ]; do
 		touch $work/now
 	done
 }
 
-# Files and folders that have changed since: those that were written, and those
-# that something has come into or gone from, where an install might do that.
+# Files and folders that have changed since: those that were written, and
+# folders in which an entry was added or removed.
 changed()
 {
 	inodes | diff $work/inodes -
@@ -83,7 +83,7 @@ package()
 	return $rc
 }
 mark_system
-result "into a package's folder: all that is to be there, no depmod, no complaint" package
+result "into a package's folder: all files, no depmod, no error message" package
 
 unpackage()
 {
@@ -96,7 +96,7 @@ unpackage()
 	[ ! -s $work/left ] || rc=1
 	return $rc
 }
-result "uninstall leaves nothing of it" unpackage
+result "uninstall removes all of it" unpackage
 
 image()
 {
@@ -116,10 +116,10 @@ image()
 	rm -r $dest/lib
 	return $rc
 }
-result "into an image with a kernel: depmod there" image
+result "into an image with a kernel: depmod runs for it" image
 result "nothing outside of these folders has changed" nothing_changed
 
-# A tool is missing: /dev/null cannot be executed.
+# One tool is missing: /dev/null cannot be executed.
 without()
 {
 	local tool
@@ -140,9 +140,9 @@ half()
 	[ ! -s $work/left ] || rc=1
 	return $rc
 }
-result "nothing is installed where a tool is missing" half
+result "nothing is installed if a tool is missing" half
 
-# In the machine that tests run in, whatever is written goes away with it.
+# All changes disappear with the machine of the tests.
 everything()
 {
 	find /usr/local /usr/lib/modules/"$release" \
@@ -150,7 +150,7 @@ everything()
 		-printf '%p %y %m %s %l\n' \) | sort
 }
 
-# With few modules: depmod reads them all.
+# With few modules, because depmod reads them all.
 few_modules()
 {
 	local kernel=/lib/modules/$release rc=0
@@ -175,7 +175,7 @@ into_this_system()
 		rc=1
 	[ "$(command -v redirmap)" = /usr/local/sbin/redirmap ] || rc=1
 	rmmod redirmap || rc=1
-	# It says how to load it, and so it is loaded.
+	# The output names the command that loads the module, which is run here.
 	! redirmap 2>$work/said || rc=1
 	grep "load it with 'modprobe redirmap'" $work/said || rc=1
 	modprobe redirmap claim='rm_*' || rc=1
@@ -188,7 +188,7 @@ into_this_system()
 	diff $work/before $work/after || rc=1
 	return $rc
 }
-result "into this system, and out of it again" few_modules into_this_system
+result "install and uninstall in this system" few_modules into_this_system
 
 # The loaded module stays loaded, and the command says how to change over.
 upgraded()

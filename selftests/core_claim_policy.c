@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which maps are claimed: the module's parameter "claim", by which names it
- * claims, from when on, and what it refuses.
+ * The maps that are claimed: the module's parameter "claim", the names that it
+ * matches, the time from which it applies, and the values that it refuses.
  *
- * A map is known to be claimed by the module's reference count and, as a
- * second witness, by what only claimed hashes do: BPF_EXIST for a missing key
- * is ENOENT.
+ * The module's reference count shows whether a map is claimed. As a second
+ * sign, only a claimed hash returns ENOENT for BPF_EXIST with a missing key.
  */
 #include <pthread.h>
 #include <sys/stat.h>
@@ -19,10 +18,10 @@
 /* As run-tests loads the module. */
 #define CLAIM_USUAL "rm_*"
 
-/* References to the module with no map of ours there. */
+/* References to the module without a map of this test. */
 static int base_refs;
 
-/* 0 or -errno; like a shell's echo. */
+/* Writes a policy; 0 or -errno; like a shell's echo. */
 static int set_claim(const char *globs)
 {
 	char line[8192];
@@ -57,7 +56,7 @@ static int map_create(enum bpf_map_type type, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Is it claimed? By what it does; for hashes. */
+/* Does a hash behave like a claimed one? */
 static int behaves_claimed(int fd)
 {
 	__u32 key = 3, lo = if_nametoindex("lo");
@@ -68,7 +67,10 @@ static int behaves_claimed(int fd)
 	return err == -ENOENT ? 1 : err;
 }
 
-/* Would it be claimed? 1, 0, or -errno; -ESTALE when the witnesses disagree. */
+/*
+ * Is a map with this name claimed? 1, 0, or -errno; -ESTALE if the signs
+ * differ.
+ */
 static int claims_type(enum bpf_map_type type, const char *name)
 {
 	int fd = map_create(type, name);
@@ -128,7 +130,7 @@ TEST_F(policy, all)
 	EXPECT_STREQ("*", get_claim());
 	EXPECT_EQ(1, claims("anything"));
 	EXPECT_EQ(1, claims("a.b_C9"));
-	/* Maps without a name have an empty one. */
+	/* Maps without a name have an empty name. */
 	EXPECT_EQ(1, claims(""));
 }
 
@@ -161,7 +163,7 @@ TEST_F(policy, several)
 	EXPECT_EQ(0, claims("bbb"));
 	EXPECT_EQ(0, claims("x.cc"));
 	EXPECT_EQ(0, claims("rm_test"));
-	/* The same one twice, and one that covers all. */
+	/* The same glob twice, and one that matches all names. */
 	EXPECT_EQ(0, set_claim("q,q,*"));
 	EXPECT_EQ(1, claims("zzz"));
 }
@@ -212,7 +214,7 @@ TEST_F(policy, malformed)
 		",", "a,", ",a", "a,,b", ",,",
 		" ", "a b", " a", "a ", "a\tb", "a\nb", "a\n", "\x01", "a\x7f", "\xc3\xa4", "\x80",
 		"a, b",
-		/* Names that cannot be. */
+		/* Names that no map can have. */
 		"{a,b}", "a{", "a}", "a-b", "a/b", "a:b", "a!", "a\"b", "a\\*", "a\\[", "a]",
 		"[]x]", "[!]]", "[a-]", "[-a]", "[a-{]", "[{-z]", "[a-c-e]", "[a!]", "[a b]",
 		"[\\a]", "[*]", "rm_*,x[a}]",
@@ -251,7 +253,7 @@ TEST_F(policy, long_ones)
 	strcpy(end, ",rm_*");
 	EXPECT_EQ(-EINVAL, set_claim(globs));
 
-	/* 255 in all: 51 times five. */
+	/* 255 characters: 51 times five. */
 	for (end = globs; end < globs + 250; end += 5)
 		memcpy(end, "abcd,", 5);
 	strcpy(end, "rm_z*");
@@ -262,7 +264,7 @@ TEST_F(policy, long_ones)
 	EXPECT_EQ(1, claims("abcd"));
 	EXPECT_EQ(0, claims("rm_test"));
 
-	/* One more; a page; more than a page. */
+	/* One more character; a page; more than a page. */
 	strcpy(end, "rm_yy*");
 	EXPECT_EQ(-EINVAL, set_claim(globs));
 	for (end = globs; end < globs + 4090; end += 2)
@@ -277,7 +279,7 @@ TEST_F(policy, long_ones)
 	EXPECT_EQ(0, claims("rm_yy"));
 }
 
-/* The policy is for maps made from then on; what there is stays what it is. */
+/* The policy applies to maps that are created later; others do not change. */
 TEST_F(policy, existing_maps)
 {
 	__u32 lo = if_nametoindex("lo"), key = 1, value;
@@ -325,7 +327,7 @@ TEST_F(policy, other_types)
 	}
 }
 
-/* libbpf and bpftool make maps in their own way. */
+/* libbpf and bpftool create maps in other ways. */
 TEST_F(policy, libbpf)
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "rm_libbpf", 4, 4, 4, NULL);
@@ -358,7 +360,9 @@ static void *change_policy(void *arg)
 	return NULL;
 }
 
-/* Both policies claim the map: so must every moment between them. */
+/*
+ * Both policies claim the map, so it is claimed at any time during the change.
+ */
 TEST_F(policy, changes_while_creating)
 {
 	unsigned long errors = 0, unclaimed = 0, created = 0;

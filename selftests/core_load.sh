@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Loading and unloading: what insmod refuses and says about it, that nothing
-# stays hooked then, what may be attached to the hooked functions besides us,
-# and when rmmod is refused.
+# Loading and unloading: kernels and states that insmod refuses, and its
+# messages; no hook remains then; other users of the hooked functions; and rmmod
+# that is refused.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086
@@ -53,7 +53,7 @@ unload()
 	return 1
 }
 
-# make NAME : a map, pinned; true when the module has claimed it
+# make NAME : make a pinned map; true if the module has claimed it
 make()
 {
 	local before after
@@ -70,7 +70,7 @@ drop()
 	rm -f $bpffs/*
 }
 
-# Claims by name, and an update and a lookup go through.
+# Maps are claimed by name; an update and a lookup succeed.
 works()
 {
 	local rc=0
@@ -97,7 +97,7 @@ nothing_hooked()
 		! grep -q bpf_map_meta_alloc /sys/kernel/debug/kprobes/list
 }
 
-# The module's lines since mark_log
+# The module's lines in the log since mark_log
 mark_log()
 {
 	mark="load-test-$RANDOM-$RANDOM"
@@ -110,14 +110,14 @@ said()
 		grep -v 'taints kernel\|module verification\|invalid for parameter'
 }
 
-# hidden COMMAND... : where the kernel's BTF is not to be seen
+# hidden COMMAND... : run it where the kernel's BTF is hidden
 hidden()
 {
 	unshare --mount sh -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' - "$@"
 }
 
-# refused ERRNO-TEXT LOG-TEXT [--hidden] INSMOD-ARGS... : refused so, with one
-# such line
+# refused ERRNO-TEXT LOG-TEXT [--hidden] INSMOD-ARGS... : insmod fails with this
+# errno, and one such line is in the log
 refused()
 {
 	local text=$1 log=$2 out insmod=(insmod)
@@ -188,7 +188,7 @@ loop()
 result "again and again" loop
 unload
 
-# outer NAME INNER : an outer map, made with an inner one
+# outer NAME INNER : make an outer map with an inner one as its template
 outer()
 {
 	bpftool map create "$bpffs/$1" type array_of_maps key 4 value 4 entries 4 \
@@ -200,7 +200,7 @@ put()
 	bpftool map update pinned "$bpffs/$1" key 0 0 0 0 value pinned "$bpffs/$2" 2>&1
 }
 
-# The same, in vain, 1000 times at once
+# The same 1000 times, each without success
 put_often()
 {
 	python3 - "$here/lib" "$bpffs/$1" "$bpffs/$2" <<-'END'
@@ -262,7 +262,7 @@ lines_in_policy()
 
 	load || return 1
 	mark_log
-	# The shell itself would write line by line.
+	# The shell would write line by line.
 	printf 'rm_*\nbad"' >/tmp/policy
 	! dd if=/tmp/policy of=$claim status=none || rc=1
 	rm /tmp/policy
@@ -301,7 +301,7 @@ for func in dev_map_alloc bpf_map_meta_equal; do
 		local rc=0
 
 		insmod "$mods/modules/ipmodify.ko" func=$func || return 1
-		# The owner itself stays in the list of hooked functions.
+		# The owner itself remains in the list of hooked functions.
 		mark_log
 		! insmod "$REDIRMAP_KO" >/tmp/owned.out 2>&1 || rc=1
 		said
@@ -345,7 +345,7 @@ no_ftrace_off_meanwhile()
 }
 result "kernel.ftrace_enabled=0 is EBUSY while loaded" no_ftrace_off_meanwhile
 
-# Hooks are set on functions of the kernel, not on all that are called so.
+# Hooks are set on functions of the kernel, not on namesakes in modules.
 namesakes()
 {
 	local rc=0
@@ -357,13 +357,13 @@ namesakes()
 	grep -qE '^dev_map_alloc \(' $tracing/enabled_functions || rc=1
 	! grep -E '\[namesake\]' $tracing/enabled_functions || rc=1
 	works || rc=1
-	# Were they hooked, this would look into attributes that are not there.
+	# If it were hooked, the module would read attributes that do not exist.
 	[ $rc = 0 ] && { echo 1 >/sys/module/namesake/parameters/call || rc=1; }
 	unload || rc=1
 	rmmod namesake || rc=1
 	return $rc
 }
-result "a module has functions of the same names: not hooked" namesakes
+result "functions with the same names in a module are not hooked" namesakes
 
 # --- BPF programs on the hooked functions -----------------------------------
 
@@ -389,7 +389,7 @@ stop_attach()
 	cat /tmp/attach.out
 }
 
-# The kernel may refuse a program; it may not break us, nor we it.
+# The kernel may refuse a program. Module and program must not break each other.
 with_program()
 {
 	local when=$1 kind=$2 func=$3 rc=0
@@ -399,7 +399,7 @@ with_program()
 		stop_attach
 		refusals+=" $kind:$func:$when"
 		[ "$when" = before ] || unload
-		# A program that cannot be attached has left nothing behind.
+		# A program that could not be attached leaves no hook.
 		load && works && unload
 		return
 	fi

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Permissions for the module itself: its parameter, its files, its removal.
- * Those of the netlink family and the command are in core_netlink.py and
- * cmd_usage.py, those of maps in dev_map_privileges.c.
+ * Permissions for the module itself: its parameter, its files, its removal. For
+ * the netlink family and the command see core_netlink.py and cmd_usage.py, for
+ * maps dev_map_privileges.c.
  */
 #include <sys/mount.h>
 
@@ -37,7 +37,7 @@ static int do_write_mounted_claim(const void *arg)
 	return do_open(SYSFS "/module/redirmap/parameters/claim", O_WRONLY);
 }
 
-/* Root by uid only, like that of a container without uids of its own. */
+/* Root by uid only, like root of a container without uids of its own. */
 static int write_claim_as_powerless_root(void)
 {
 	int ret = NOT_WHO, status;
@@ -70,7 +70,9 @@ TEST(module)
 	}
 	EXPECT_EQ(-EACCES, as(CONTAINED, do_write_mounted_claim, NULL));
 	EXPECT_EQ(-EPERM, write_claim_as_powerless_root());
-	/* Files that others may write, or may read where addresses are. */
+	/*
+	 * Files that others may write, or read although they contain addresses.
+	 */
 	EXPECT_TRUE(sh("! find %s -type f -perm /022 | grep .", MODULE_DIR));
 	EXPECT_TRUE(sh("! find %s/sections -type f -perm /077 | grep .", MODULE_DIR));
 }

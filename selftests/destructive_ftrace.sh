@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The kernel's ftrace dies while the module is loaded. Run on its own, on a
-# machine that is thrown away: ftrace stays dead, and the module stays.
+# The kernel's ftrace disables itself while the module is loaded. This test runs
+# alone, on a machine that is discarded: ftrace stays disabled, and the module
+# stays loaded.
 #
-# On 6.1 a BPF fentry and then a fexit program on a function that has an
-# IPMODIFY owner make ftrace find the kernel's text not as it expects, and
-# disable itself for good. Unregistering the hooks then fails, so rmmod has to
-# keep text and hooks, and never ends. Kernels without that fault: skipped.
+# On 6.1, a BPF fentry and then a fexit program on a function with an IPMODIFY
+# owner make ftrace find unexpected bytes in the kernel's text, so it disables
+# itself. Unregistering the hooks then fails, so rmmod must keep text and hooks,
+# and never ends. The test is skipped on kernels without that fault.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086
@@ -38,7 +39,7 @@ map_is_made()
 }
 result "a map is made, with fentry and fexit on dev_map_alloc()" map_is_made rm_dies
 
-# Not by grep -q, which ends before dmesg has written all.
+# Not by grep -q, which exits before dmesg has written all lines.
 if ! dmesg | grep 'WARNING: CPU: .* at kernel/trace/ftrace.c' >/dev/null; then
 	exec 8>&- 9>&-
 	skip "ftrace has died" "this kernel's ftrace survives fentry and fexit"

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# bpftool map, on a map of the kernel's own and on a claimed one: every command
-# gives the same output, status and errors, in words and as JSON. The map's name
-# and id are left out; so are, intended, memlock, and the order of keys in a
-# hash.
+# bpftool map, on a stock and on a claimed map: every command has the same
+# output, status and errors, as text and as JSON. Names and ids are removed from
+# the output and, intended, memlock and the order of keys in a hash.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086
@@ -44,7 +43,7 @@ refs()
 	cat /sys/module/redirmap/refcnt
 }
 
-# refs_become N: maps are freed some time after their last user has gone
+# refs_become N: waits, because maps are freed some time after their last user
 refs_become()
 {
 	local i
@@ -56,7 +55,7 @@ refs_become()
 	return 1
 }
 
-# Of the two maps, once they are there.
+# The ids of the two maps.
 declare -A ids=([st]=none [rm]=none)
 find_ids()
 {
@@ -68,8 +67,8 @@ find_ids()
 	[ "${ids[st]}" != "${ids[rm]}" ]
 }
 
-# run KIND COMMAND...: bpftool with PIN, ID, NAME replaced; $said is what it
-# says, without what is the map's own, and with entries in the order of keys
+# run KIND COMMAND...: bpftool with PIN, ID, NAME replaced; $said is the output,
+# without name and id, and with entries in the order of keys
 said=
 run()
 {
@@ -98,7 +97,7 @@ run()
 	said="status $status"$'\n'$said
 }
 
-# same WORDS COMMAND...: what both say is the same, and the words are in it
+# same WORDS COMMAND...: both outputs are equal, and contain the words
 same()
 {
 	local want=$1 stock
@@ -115,20 +114,20 @@ same()
 	[[ $said == *"$want"* ]]
 }
 
-# expect WORDS COMMAND...: a result
+# expect WORDS COMMAND...: one result
 expect()
 {
 	result "$type: ${*:2}" same "$@"
 }
 
-# good COMMAND...: in words and as JSON
+# good COMMAND...: as text and as JSON
 good()
 {
 	expect "status 0" "$@"
 	expect "status 0" -j "$@"
 }
 
-# bad WORDS COMMAND...: errors are made of the same words in JSON
+# bad WORDS COMMAND...: an error has the same words in JSON
 bad()
 {
 	expect "$@"
@@ -139,8 +138,8 @@ only_claimed()
 	[ "$(refs)" = $((base + 1)) ]
 }
 
-# The user's process has gone with the command: the pin keeps the map, and what
-# is in it.
+# The process has ended with the command: only the pin keeps the map and its
+# content.
 pins_keep()
 {
 	local number=${ids[rm]}
@@ -171,7 +170,7 @@ program_keeps()
 	done
 }
 
-# listed KIND: among all maps
+# listed KIND: it is in the list of all maps
 listed()
 {
 	bpftool -j map show | jq -e ".[] | select(.name == \"${1}_map\" and .type == \"$type\")"
@@ -196,10 +195,10 @@ for type in devmap devmap_hash; do
 	bad "Invalid argument" ${create/value 4/value 5}
 	bad "Invalid argument" ${create/entries 4/entries 0}
 	bad "Invalid argument" $create flags 1
-	result "$type: nothing is left of them" refs_become "$base"
+	result "$type: no reference is left" refs_become "$base"
 	expect "status 0" $create
 	result "$type: one of two is claimed" only_claimed
-	result "$type: they are there" find_ids
+	result "$type: both are found" find_ids
 	bad "File exists" $create
 
 	good map show pinned PIN
@@ -207,7 +206,7 @@ for type in devmap devmap_hash; do
 	good map show name NAME
 	expect "\"type\": \"$type\"" -p map show pinned PIN
 	for kind in $kinds; do
-		result "$type: $kind is listed" listed $kind
+		result "$type: the $kind map is listed" listed $kind
 	done
 	good map dump pinned PIN
 
@@ -234,7 +233,7 @@ for type in devmap devmap_hash; do
 	good map dump pinned PIN
 	good map dump name NAME
 
-	# Of two keys one follows the other: which one may differ.
+	# One of two keys is followed by the other; the order may differ.
 	if [ $type = devmap ]; then
 		good map getnext pinned PIN
 		good map getnext pinned PIN $key
@@ -276,16 +275,16 @@ for type in devmap devmap_hash; do
 	bad "not permitted" map delete pinned PIN $key
 	# EBUSY, or EPERM on newer kernels
 	bad "failed to freeze map" map freeze pinned PIN
-	result "$type: nothing is left" gone
+	result "$type: both are freed" gone
 
 	# Values of 8 bytes: ifindex, and no program.
 	expect "status 0" ${create/value 4/value 8}
-	result "$type: they are there, too" find_ids
+	result "$type: both are found, with values of 8 bytes" find_ids
 	expect "status 0" map update pinned PIN $key $t0 0 0 0 0
 	bad "Invalid argument" map update pinned PIN $key $t0 255 255 255 0
 	good map lookup pinned PIN $key
 	good map dump pinned PIN
-	result "$type: nothing is left of that" gone
+	result "$type: both are freed, with values of 8 bytes" gone
 done
 
 finish

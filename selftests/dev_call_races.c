@@ -41,7 +41,7 @@ static void *wait_and_act(void *arg)
 }
 
 /*
- * From here on this thread is held up, once; then @act is done by another one.
+ * Makes this thread be held once from here on; another thread then does @act.
  */
 static bool begin(struct meanwhile *m, bool (*act)(struct meanwhile *m))
 {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Drivers that fail: that take some frames of a bulk, or none, return errors,
- * are busy, have their queue stopped, or make frames with little headroom.
- * Frames that they have taken arrive, others are freed and counted one by one;
- * members of a broadcast lose only their own, and egress programs come first.
+ * Drivers that fail: they take some frames of a bulk, or none, return errors,
+ * are busy, have a stopped queue, or make frames with little headroom. Frames
+ * that they have taken arrive, others are freed and counted one by one; members
+ * of a broadcast lose only their own copies, and egress programs run before the
+ * driver.
  *
- * Every test runs on a map of the kernel's and on a claimed one. Maps of the
- * kernel's count nothing; what its tracepoints tell is the same.
+ * Every test runs on a stock and on a claimed map. Stock maps have no counters;
+ * their tracepoints report the same.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -53,7 +54,7 @@ FIXTURE_TEARDOWN(faults)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* A ring that gets full, and a driver that is busy from some packet on. */
+/* A ring that becomes full, and a driver that is busy after some packets. */
 TEST_F(faults, full)
 {
 	struct cast *c = &self->c;
@@ -76,7 +77,7 @@ TEST_F(faults, full)
 	}
 }
 
-/* The first ones of each bulk. */
+/* The first frames of each bulk are taken. */
 TEST_F(faults, takes_some)
 {
 	struct cast *c = &self->c;
@@ -98,7 +99,7 @@ TEST_F(faults, takes_some)
 	}
 }
 
-/* All of a bulk is lost, and the last errno is kept. */
+/* All frames of a bulk are lost, and the last errno is kept. */
 TEST_F(faults, error)
 {
 	static const int errors[] = { ENXIO, EIO, ENOBUFS, ENETDOWN, ENOMEM, EINVAL };
@@ -127,10 +128,7 @@ TEST_F(faults, error)
 		    entry_counted(&c->e, 0, FRAMES, LEN, REDIRMAP_DROP_DRIVER_ERROR, FRAMES * i));
 }
 
-/*
- * Of several CPUs' last errors the latest one is reported, whichever CPU has
- * met it.
- */
+/* The latest of several CPUs' last errors is reported, whichever CPU had it. */
 TEST_F(faults, last_error)
 {
 	static const int errors[] = { EIO, ENXIO, ENOBUFS };
@@ -153,7 +151,7 @@ TEST_F(faults, last_error)
 	}
 }
 
-/* XDP frames do not go by the queue that the stack sees. */
+/* XDP frames do not depend on the state of the stack's queue. */
 TEST_F(faults, stopped)
 {
 	int sent = variant->kind.generic ? 0 : FRAMES;
@@ -176,8 +174,8 @@ TEST_F(faults, stopped)
 
 /*
  * A driver whose frames have no room for struct xdp_frame, which is 40 bytes;
- * in generic XDP the kernel makes room. A broadcast's loss is the map's: it
- * does not come as far as the members.
+ * in generic XDP the kernel makes room. In a broadcast the loss is counted for
+ * the map, because the frame does not reach the members.
  */
 TEST_F(faults, no_headroom)
 {
@@ -188,7 +186,7 @@ TEST_F(faults, no_headroom)
 	if (self->counts) {
 		ASSERT_TRUE(trace_event(&c->e, "redirmap/redirmap_drop"));
 	}
-	/* No driver that needs more would get these. */
+	/* A driver that needs more headroom would not get these frames. */
 	for (i = 0; i < N; i++) {
 		snprintf(dev, sizeof(dev), "f%d", i);
 		ASSERT_TRUE(turn(dev, "wants", 0));
@@ -239,10 +237,10 @@ TEST_F(faults, feature)
 }
 
 /*
- * The order that a device gets, the frames that it sends then, and the reason
- * for the others. A claimed map keeps the last frame of a call back for the
- * next one, in the same poll: so there are calls for 15, 16, 16, 16 and 1
- * frames; 15, 16 and 5.
+ * The fault of a device, the frames that it sends with it, and the reason for
+ * the losses. A claimed map holds the last frame of a call back for the next
+ * call in the same poll, so there are calls for 15, 16, 16, 16 and 1 frames;
+ * 15, 16 and 5.
  */
 struct fault {
 	const char *knob;
@@ -265,7 +263,7 @@ static const struct fault member_faults[] = {
 
 #define FAULTS (sizeof(member_faults) / sizeof(member_faults[0]))
 
-/* A broadcast, one member of which has a fault: it alone loses frames. */
+/* A broadcast with one faulty member: only this member loses frames. */
 static bool one_loses(struct cast *c, bool counts, int member, const struct fault *fault)
 {
 	bool generic = c->e.generic, ok = true;
@@ -317,7 +315,7 @@ TEST_F(faults, member)
 		}
 }
 
-/* A member of each kind at once. */
+/* One member of each kind at once. */
 TEST_F(faults, all_members)
 {
 	bool generic = variant->kind.generic;
@@ -347,8 +345,8 @@ TEST_F(faults, all_members)
 }
 
 /*
- * A program in front drops odd numbers: half of the frames come as far as the
- * driver. To one, and to all, where the others have no program.
+ * An egress program drops odd numbers: half of the frames reach the driver.
+ * Unicast, and broadcast, in which the other members have no program.
  */
 TEST_F(faults, behind_a_program)
 {
@@ -364,8 +362,9 @@ TEST_F(faults, behind_a_program)
 			int half = FRAMES / 2, sent = half;
 
 			/*
-			 * Of a bulk, 8 come so far, and 2 of the last one; with
-			 * a claimed map 7, 8, 8 and 9; 7, 8 and 3.
+			 * 8 frames of each bulk reach the driver, and 2 of the
+			 * last one; with a claimed map 7, 8, 8 and 9; 7, 8 and
+			 * 3.
 			 */
 			if (generic)
 				sent = fault->sent_generic < half ? fault->sent_generic : half;
@@ -394,8 +393,8 @@ TEST_F(faults, behind_a_program)
 }
 
 /*
- * Many frames to members that lose most of them. A copy lost of each frame
- * would be 15 MiB; some MiB are noise, or are kept for the next copies.
+ * Many frames to members that lose most of them. If a copy of each leaked, that
+ * would be 15 MiB. A few MiB are noise, or are kept for the next copies.
  */
 TEST_F(faults, memory_does_not_grow)
 {
@@ -412,7 +411,7 @@ TEST_F(faults, memory_does_not_grow)
 	ASSERT_TRUE(attach(&c->e, "f3", NULL, true));
 	ASSERT_TRUE(attach(&c->e, "f3", "receive", true));
 	set_var(&c->e, "flags", BPF_F_BROADCAST);
-	/* the first time is for what is allocated once */
+	/* the first time includes memory that is allocated once */
 	for (i = 0; i < 2; i++) {
 		before = memory_in_use();
 		for (rounds = i ? 12 : 2; rounds; rounds--) {

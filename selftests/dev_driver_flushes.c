@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP_XMIT_FLUSH, which is a doorbell for NICs: a driver gets it once a poll,
- * with the last frames, as on the kernel's maps; and no frame waits for one
- * that does not come: not where an egress program drops what the last call is
- * for, where members of a broadcast get none of the last frames, or leave the
- * map between two calls of a poll, where drivers take nothing, nor below a
+ * XDP_XMIT_FLUSH is a doorbell for NICs: a driver gets it once a poll, with the
+ * last frames, as with stock maps, and no frame waits for a flush that does not
+ * come. That includes egress programs that drop all frames of the last call,
+ * members of a broadcast that get none of the last frames or leave the map
+ * between two calls of a poll, drivers that take nothing, and devices below a
  * bond.
  *
- * Every test runs on a map of the kernel's and on a claimed one.
+ * Every test runs on a stock and on a claimed map.
  *
- * INTENDED DIFFERENCES: the kernel leaves frames waiting where an egress
- * program drops all frames of the last call, and so does a bond, for its
- * devices. Claimed maps need one more call in a poll, for the last frame, where
- * a driver gets as many frames as fill bulks of 16, by way of a program or a
- * broadcast. A broadcast goes to the members of the time when a bulk is
- * flushed.
+ * INTENDED DIFFERENCES: with stock maps frames wait if an egress program drops
+ * all frames of the last call, and below a bond. Claimed maps need one more
+ * call in a poll, for the last frame, if a driver gets as many frames as fill
+ * bulks of 16, through a program or a broadcast. A broadcast goes to the
+ * members that the map has when a bulk is flushed.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -76,7 +75,7 @@ static bool forget_calls(void)
 	return ok;
 }
 
-/* Prints the calls of the driver when they are not the expected ones. */
+/* Prints the calls of the driver if they are not the expected ones. */
 static bool is(const char *dev, const char *name, int want)
 {
 	int is = knob(dev, name);
@@ -92,7 +91,7 @@ static bool none_waits(void)
 	       is("f2", "waiting", 0) && is("f3", "waiting", 0);
 }
 
-/* Two kinds of frames in a poll: @n of LEN, then @more of another length. */
+/* Frames of two lengths in a poll: @n of LEN, then @more of another length. */
 static int send_two(struct cast *c, int n, int more, int len)
 {
 	int err, i;
@@ -110,7 +109,9 @@ static int send_two(struct cast *c, int n, int more, int len)
 	return err;
 }
 
-/* Calls for so many frames, 64 a poll; and how many have the flag. */
+/*
+ * Calls for so many frames, 64 a poll, and the number of those with the flag.
+ */
 static int calls_for(int n, bool keeps)
 {
 	int calls = 0, poll;
@@ -156,7 +157,7 @@ TEST_F(flushes, once_a_poll)
 	}
 }
 
-/* The program drops all that the last call is for, or all but that. */
+/* The program drops all frames of the last call, or all others. */
 TEST_F(flushes, program_drops_the_last)
 {
 	static const int limits[] = { 0, 1, 2, 15, 16, 17, 18, 31, 32, 33, 47, 48, 49, 63, 64 };
@@ -191,7 +192,10 @@ TEST_F(flushes, program_drops_the_last)
 	}
 }
 
-/* A member is too small for the frames of the last call, or of all but that. */
+/*
+ * A member's MTU is too small for the frames of the last call, or for all
+ * others.
+ */
 TEST_F(flushes, member_too_small)
 {
 	struct cast *c = &self->c;
@@ -217,7 +221,7 @@ TEST_F(flushes, member_too_small)
 	}
 }
 
-/* Members leave the map, or come into it, between two calls of a poll. */
+/* Members are removed or added between two calls of a poll. */
 TEST_F(flushes, members_change)
 {
 	int member, stop, last, i, got;
@@ -239,7 +243,9 @@ TEST_F(flushes, members_change)
 			for (i = member % N; i <= last; i++)
 				EXPECT_TRUE(del(&c->e, i));
 			ASSERT_TRUE(faulty_go_on(c, thread, POLL));
-			/* The kernel's: frames up to then; ours: bulks. */
+			/*
+			 * Stock: the frames up to then; claimed: whole bulks.
+			 */
 			got = self->claimed ? (stop - 1) / BULK * BULK : stop;
 			for (i = 0; i < N; i++) {
 				snprintf(dev, sizeof(dev), "f%d", i);
@@ -252,7 +258,7 @@ TEST_F(flushes, members_change)
 		}
 }
 
-/* An entry with a program goes, or leads elsewhere, between two calls. */
+/* An entry with a program is deleted or replaced between two calls. */
 TEST_F(flushes, entry_changes)
 {
 	struct cast *c = &self->c;
@@ -282,8 +288,8 @@ TEST_F(flushes, entry_changes)
 }
 
 /*
- * Drivers that take nothing or little get the flag all the same, and nothing is
- * lost twice.
+ * Drivers that take few frames or none get the flag as well, and no frame is
+ * counted as lost twice.
  */
 TEST_F(flushes, faults)
 {
@@ -340,8 +346,8 @@ TEST_F(flushes, faults)
 }
 
 /*
- * A driver changes frames before it refuses them: bytes are those of the frames
- * that were sent, as they came, whichever these are.
+ * A driver changes frames before it refuses them. The counted bytes are those
+ * of the sent frames before the change, whichever these are.
  */
 TEST_F(flushes, spoiled)
 {
@@ -369,9 +375,9 @@ TEST_F(flushes, spoiled)
 }
 
 /*
- * A bond chooses a device for each frame, and passes the flag of a call on to
- * the devices of that call alone: so a stock map's frames wait, and the devices
- * say so.
+ * A bond selects a device for each frame, and passes the flag of a call only to
+ * the devices of that call. So frames of a stock map wait, and the devices
+ * report that.
  */
 TEST_F(flushes, bond)
 {
@@ -405,7 +411,7 @@ TEST_F(flushes, bond)
 }
 
 /*
- * The same without counters, where entries that lead to one device are one
+ * The same without counters; then entries that lead to one device are one
  * member.
  */
 FIXTURE(uses)

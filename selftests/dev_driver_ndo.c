@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices that lose ndo_xdp_xmit, and get it back: between polls, in the middle
- * of one, while others change it all the time, with an event or without one,
- * and in front of an entry that is made meanwhile. Frames that they cannot send
- * are lost for that reason, all others are sent.
+ * Devices that lose ndo_xdp_xmit and get it back: between polls, in the middle
+ * of a poll, and all the time, with an event or without one, and before an
+ * entry is made. Frames that they cannot send are lost for that reason; all
+ * others are sent.
  *
  * INTENDED DIFFERENCE: claimed maps only. The kernel's own code calls the
- * function of each device that it has enqueued to, be there one or not, and
+ * function of each device that has queued frames, even if there is none, and
  * oopses.
  */
 #define _GNU_SOURCE
@@ -26,7 +26,7 @@
 #define LOST 1
 #define EVENT 2
 
-/* Ways of a frame: bits. */
+/* Paths of a frame: bits. */
 #define PROGRAM 1
 #define TO_ALL 2
 #define WAYS 4
@@ -63,7 +63,7 @@ FIXTURE_TEARDOWN(ndo)
 	EXPECT_TRUE(finish(&self->c.e));
 }
 
-/* Key 0 leads to f0 anew, with counters that are 0. */
+/* Key 0 leads to f0 again, with counters that are 0. */
 static bool begin(struct cast *c, int way)
 {
 	set_var(&c->e, "flags", way & TO_ALL ? BPF_F_BROADCAST : 0);
@@ -71,8 +71,8 @@ static bool begin(struct cast *c, int way)
 }
 
 /*
- * Of a poll of frames f0 has got so many, and the others all: none is on its
- * way.
+ * Has f0 got so many frames of a poll, and the other members all, with none on
+ * its way?
  */
 static bool all_got(struct cast *c, int way, int got)
 {
@@ -113,7 +113,8 @@ TEST_F(ndo, between_polls)
 }
 
 /*
- * It goes, or comes back, before a frame of a poll: bulks of before are done.
+ * The function is lost, or comes back, before a frame of a poll; earlier bulks
+ * are complete.
  */
 TEST_F(ndo, within_a_poll)
 {
@@ -125,7 +126,7 @@ TEST_F(ndo, within_a_poll)
 		for (stop = 10; stop < POLL; stop += 20)
 			for (comes = 0; comes <= 1; comes++) {
 				done = (stop - 1) / BULK * BULK;
-				/* One is kept for the next call. */
+				/* One frame is kept for the next call. */
 				if (way && done)
 					done--;
 				sent = comes ? POLL - done : done;
@@ -147,8 +148,8 @@ TEST_F(ndo, within_a_poll)
 }
 
 /*
- * An entry for a device that has none just then. Without an event when it has
- * one again, the first frame that is refused makes the port look.
+ * An entry for a device that has no function at that time. When the device gets
+ * one without an event, the first refused frame makes the port look again.
  */
 TEST_F(ndo, entry_made_without)
 {
@@ -196,10 +197,7 @@ static void *flip(void *arg)
 	return NULL;
 }
 
-/*
- * Whatever it is at each moment: what is offered is sent, or lost for this
- * reason.
- */
+/* In each state, every frame is sent, or lost for this reason. */
 TEST_F(ndo, all_the_time)
 {
 	struct redirmap_stats stats;
@@ -235,7 +233,10 @@ TEST_F(ndo, all_the_time)
 
 int main(int argc, char **argv)
 {
-	/* Frames that it has taken before it lost the function get no flush. */
+	/*
+	 * Frames that the device has taken before it lost the function get no
+	 * flush.
+	 */
 	printf("# allow-log: WARNING: faulty: flush: f0: [0-9]* frames wait for one\n");
 	fflush(stdout);
 	return with_faulty(test_harness_run, argc, argv);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs: what they see, and what they may do to a frame. One device
- * and one program at a time; for more see dev_egress_multi.c, for what becomes
- * of the frame by what they return dev_egress_verdicts.c, for which programs a
- * map takes dev_egress_values.c.
+ * Egress programs: their context, and the changes that they may make to a
+ * frame. One device and one program at a time; for several see
+ * dev_egress_multi.c, for return values dev_egress_verdicts.c, for the programs
+ * that a map accepts dev_egress_values.c.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both; where a difference is intended, the test says so.
+ * Every test runs on stock and on claimed maps and expects the same of both. If
+ * a difference is intended, the test says so.
  */
 #include "harness.h"
 #include "egresslib.h"
@@ -35,9 +35,9 @@ FIXTURE_TEARDOWN(egress)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* --- what it sees --------------------------------------------------------- */
+/* --- context -------------------------------------------------------------- */
 
-/* Each frame once, with the devices that it came from and goes to. */
+/* The program runs once per frame, and sees its ingress and egress devices. */
 TEST_F(egress, devices)
 {
 	struct env *e = &self->e;
@@ -61,14 +61,14 @@ TEST_F(egress, devices)
 	}
 }
 
-/* The same in a poll of a real driver: frames come by veth's own NAPI. */
+/* The same in the poll of a real driver: frames come through veth's NAPI. */
 TEST_F(egress, devices_in_napi)
 {
 	struct env *e = &self->e;
 	int i;
 
 	if (e->generic)
-		SKIP(return, "the other tests are");
+		SKIP(return, "the other tests of generic XDP do that");
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(make_veth("g0", "g1", "numtxqueues 4 numrxqueues 4"));
 	ASSERT_TRUE(attach(e, "g1", "redirect", false));
@@ -78,12 +78,12 @@ TEST_F(egress, devices_in_napi)
 	for (i = 0; i < 40; i++) {
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("g1"));
 		EXPECT_EQ(run_of(e, i)->egress, if_nametoindex("t0"));
-		/* whichever queue it was: the kernel does not pass it on */
+		/* 0 for any queue: the kernel does not pass the queue on */
 		EXPECT_EQ(run_of(e, i)->queue, 0);
 	}
 }
 
-/* Generic XDP knows the queue: here of a tap, which writes on each in turn. */
+/* Generic XDP knows the queue: here of a tap, whose queues are used in turn. */
 TEST_F(egress, queues)
 {
 	unsigned char frame[64];
@@ -109,7 +109,9 @@ TEST_F(egress, queues)
 	}
 }
 
-/* Programs that redirect can read the same values as a lookup in user space. */
+/*
+ * A program that redirects can read the same values as a lookup in user space.
+ */
 TEST_F(egress, entry_read_by_program)
 {
 	unsigned char frame[64];
@@ -135,7 +137,7 @@ TEST_F(egress, entry_read_by_program)
 	EXPECT_EQ(opts.retval, XDP_DROP);
 }
 
-/* Frames that cannot go to the device anyway never get to the program. */
+/* Frames that the device cannot send do not reach the program. */
 TEST_F(egress, not_for_frames_that_fail)
 {
 	struct env *e = &self->e;
@@ -150,7 +152,7 @@ TEST_F(egress, not_for_frames_that_fail)
 	EXPECT_EQ(get_var(e, "nr_runs"), 0);
 }
 
-/* --- what it does to frames ----------------------------------------------- */
+/* --- changes of frames ---------------------------------------------------- */
 
 TEST_F(egress, program_comes_and_goes)
 {
@@ -173,7 +175,9 @@ TEST_F(egress, program_comes_and_goes)
 	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 20));
 }
 
-/* Longer and shorter, in front and behind. A page holds it all. */
+/*
+ * Frames become longer and shorter, in front and behind. They fit into a page.
+ */
 TEST_F(egress, reshape)
 {
 	static const struct { int head, tail; } by[] = {
@@ -188,7 +192,10 @@ TEST_F(egress, reshape)
 		set_var(e, "head_by", by[i].head);
 		set_var(e, "tail_by", by[i].tail);
 		len = 300 - by[i].head + by[i].tail;
-		/* all in one go: a live frame does not come again as it was */
+		/*
+		 * one run each, because the page of a live frame is used again
+		 * as it is
+		 */
 		ASSERT_EQ(send_new(e, 40, 300), 0);
 		EXPECT_EQ(settled(e, "r0", 40), 40);
 		EXPECT_TRUE(seen_in_order(e, "r0", 'R', 0, 1, 40));
@@ -202,7 +209,7 @@ TEST_F(egress, reshape)
 	}
 }
 
-/* More than there is room for: nothing happens to the frame. */
+/* More than there is room for: the frame does not change. */
 TEST_F(egress, reshape_beyond)
 {
 	static const struct { int head, tail; } by[] = {
@@ -224,14 +231,14 @@ TEST_F(egress, reshape_beyond)
 	}
 }
 
-/* Four bytes in front, which the driver takes along to the peer's program. */
+/* Four bytes of metadata, which the driver passes to the peer's program. */
 TEST_F(egress, metadata)
 {
 	struct env *e = &self->e;
 	int i;
 
 	if (e->generic || e->faulty)
-		SKIP(return, "none is taken along with packets");
+		SKIP(return, "packets do not keep metadata");
 	ASSERT_TRUE(put_prog(e, 0, "t0", "prepend"));
 	ASSERT_EQ(send_new(e, 20, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 20), 20);
@@ -241,7 +248,7 @@ TEST_F(egress, metadata)
 	}
 }
 
-/* A lookup of its own leads nowhere, and disturbs nothing. */
+/* A lookup of the program redirects nothing, and has no other effect. */
 TEST_F(egress, looks_up)
 {
 	struct env *e = &self->e;
@@ -254,7 +261,7 @@ TEST_F(egress, looks_up)
 	EXPECT_EQ(settled(e, "r0", 100), 100);
 	EXPECT_TRUE(seen_in_order(e, "r0", 0, 0, 1, 100));
 	EXPECT_EQ(received(e, "r1"), 0);
-	/* a missing key, its own one, and both devices in turn */
+	/* a missing key, the entry's own key, and both devices in turn */
 	set_var(e, "other_key", 5);
 	set_var(e, "nr_keys", 2);
 	ASSERT_EQ(send_new(e, 100, 64), 0);

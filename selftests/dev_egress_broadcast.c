@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Egress programs of the members of a broadcast: each has a copy of the frame
- * for its own, to write to, to reshape, to drop. Other broadcasts are in
- * dev_broadcast*.c, egress programs without broadcasts in dev_egress*.c.
+ * that it may write to, reshape, or drop. For other broadcasts see
+ * dev_broadcast*.c, for egress programs without broadcasts dev_egress*.c.
  *
- * One of these is about a fault of devmap's history: in generic XDP copies were
- * clones, which share the packet's data, and a program that wrote to it wrote
- * to what other members were yet to send. It showed as marks of one program in
- * frames that another member had got.
+ * One of these tests is for a fault that devmap had: in generic XDP copies were
+ * clones, which share the packet's data, so a program that wrote to its copy
+ * changed what other members still had to send. Frames of one member then had
+ * marks of another member's program.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both; where a difference is intended, the test says so.
+ * Every test runs on stock and on claimed maps and expects the same of both. If
+ * a difference is intended, the test says so.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -47,7 +47,7 @@ FIXTURE_TEARDOWN(broadcast)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* Two members that write, one that does not, in whatever order. */
+/* Two members that write, and one that does not, in any order. */
 TEST_F(broadcast, own_copies)
 {
 	static const char * const devs[] = { "t0", "t1", "t2" };
@@ -70,7 +70,7 @@ TEST_F(broadcast, own_copies)
 	}
 }
 
-/* Each run of a program is for its own member's device. */
+/* Each run of a program is for the device of its own member. */
 TEST_F(broadcast, devices)
 {
 	struct env *e = &self->e;
@@ -93,7 +93,7 @@ TEST_F(broadcast, devices)
 	EXPECT_EQ(n[1], 50);
 }
 
-/* A member that drops its copy takes nothing from the others. */
+/* If a member drops its copy, the others get theirs. */
 TEST_F(broadcast, one_drops)
 {
 	static const char * const devs[] = { "t0", "t1", "t2" };
@@ -114,7 +114,7 @@ TEST_F(broadcast, one_drops)
 	}
 }
 
-/* Some of a member's copies, and all copies of all members. */
+/* Some copies of one member, and all copies of all members, are dropped. */
 TEST_F(broadcast, some_and_all_dropped)
 {
 	struct env *e = &self->e;
@@ -133,8 +133,8 @@ TEST_F(broadcast, some_and_all_dropped)
 	EXPECT_TRUE(seen_in_order(e, "r1", 0, 0, 1, 50));
 	if (!e->generic && !e->wire) {
 		/*
-		 * each member's own; ours keep one frame of the first bulk for
-		 * the next
+		 * each member has its own events; a claimed map keeps one frame
+		 * of the first bulk for the next one
 		 */
 		int full = variant->kind.claimed ? 2 : 3;
 		char text[60];
@@ -156,7 +156,7 @@ TEST_F(broadcast, some_and_all_dropped)
 	EXPECT_EQ(get_var(e, "nr_runs"), 100);
 }
 
-/* Copies have room in front and behind, as the frame itself has. */
+/* Copies have the same room in front and behind as the frame. */
 TEST_F(broadcast, reshape)
 {
 	static const struct { int head, tail; } by[] = {
@@ -192,8 +192,8 @@ TEST_F(broadcast, reshape)
 }
 
 /*
- * A device under two keys gets two copies, each by the program of its key.
- * INTENDED DIFFERENCE: in native XDP the built-in lets one of them do both.
+ * A device under two keys gets two copies, each through the program of its key.
+ * INTENDED DIFFERENCE: in native XDP the built-in runs one program on both.
  */
 TEST_F(broadcast, one_device_two_programs)
 {
@@ -215,7 +215,7 @@ TEST_F(broadcast, one_device_two_programs)
 	}
 }
 
-/* Verdicts that make no sense cost a member its own copy. */
+/* A member whose program returns an invalid value loses its own copy only. */
 TEST_F(broadcast, invalid_verdict)
 {
 	struct env *e = &self->e;
@@ -237,7 +237,7 @@ TEST_F(broadcast, invalid_verdict)
 	EXPECT_TRUE(traced(e, "xdp_exception", "", 20));
 }
 
-/* Programs come and go while members stay. */
+/* Programs are added and removed while members stay. */
 TEST_F(broadcast, program_comes_and_goes)
 {
 	struct env *e = &self->e;
@@ -263,8 +263,8 @@ TEST_F(broadcast, program_comes_and_goes)
 }
 
 /*
- * A driver that refuses copies of which a program has made another length, and
- * makes it yet another one before: counters know the program's.
+ * A driver refuses copies whose length a program has changed, and changes the
+ * length again before. The counters have the length after the program.
  */
 FIXTURE(refused)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs and frames of several buffers, which are larger than a page:
- * the program sees the whole frame, can cut off its end, and drop it.
+ * Egress programs and frames with fragments, which are longer than a page: the
+ * program sees the whole frame, can cut off its end, and can drop it.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both. Kernels before 6.3 redirect no such frames in native XDP, and
- * in generic XDP make one buffer of them.
+ * Every test runs on stock and on claimed maps and expects the same of both.
+ * Kernels before 6.3 do not redirect such frames in native XDP, and make them
+ * linear for generic XDP.
  */
 #define _GNU_SOURCE
 #include <linux/if_packet.h>
@@ -87,7 +87,10 @@ static int send_long(struct env *e)
 	return send_long_on(e, "f0");
 }
 
-/* As many frames, all as long, with what the program has written at the end. */
+/*
+ * Have so many frames of that length arrived, with the program's bytes at the
+ * end?
+ */
 static bool have_come(struct env *e, __u64 n, __u32 len)
 {
 	struct long_sight *sight = global(e, "sights");
@@ -101,7 +104,10 @@ static bool have_come(struct env *e, __u64 n, __u32 len)
 	return true;
 }
 
-/* To the pool of the receiver f1, which has one where frames are redirected. */
+/*
+ * Pages go to the pool of the receiver f1, which has one if it receives
+ * redirected frames.
+ */
 static bool all_pages_back(FIXTURE_DATA(frags) *self)
 {
 	struct env *e = &self->e;
@@ -127,7 +133,7 @@ TEST_F(frags, whole_frame_is_seen)
 		EXPECT_EQ(len[i], LONG_FRAME);
 }
 
-/* Within the last buffer, one of them, all of them. */
+/* Cuts within the last fragment, the whole last fragment, and all of them. */
 TEST_F(frags, tail)
 {
 	static const int by[] = { -10, -4200, -7900 };
@@ -138,10 +144,9 @@ TEST_F(frags, tail)
 	ASSERT_TRUE(trace_start(e));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
 		/*
-		 * INTENDED DIFFERENCE: of a packet whose pages are a
-		 * page_pool's, which all are since 6.9, the built-in gives
-		 * those that are cut off to the page allocator, where they do
-		 * not belong: "Bad page state".
+		 * INTENDED DIFFERENCE: if a packet's pages are from a
+		 * page_pool, as all are since 6.9, the built-in returns cut-off
+		 * pages to the page allocator, which reports "Bad page state".
 		 */
 		if (i && e->generic && !variant->kind.claimed)
 			break;
@@ -154,8 +159,8 @@ TEST_F(frags, tail)
 }
 
 /*
- * The same of a driver whose buffers are pages of a pool: veth's own, natively,
- * are those of the packet.
+ * The same with a driver whose fragments are pages of a pool; in native XDP,
+ * those of veth are pages of the packet.
  */
 TEST_F(frags, tail_of_pages_of_a_pool)
 {
@@ -173,7 +178,7 @@ TEST_F(frags, tail_of_pages_of_a_pool)
 	ASSERT_TRUE(trace_start(e));
 	for (i = 0; i < ARRAY_SIZE(by); i++) {
 		/*
-		 * INTENDED DIFFERENCE: as above, where the page_pool is the
+		 * INTENDED DIFFERENCE: as above; here the page_pool is the
 		 * driver's.
 		 */
 		if (i && !variant->kind.claimed)
@@ -187,7 +192,7 @@ TEST_F(frags, tail_of_pages_of_a_pool)
 	EXPECT_TRUE(all_pages_back(self));
 }
 
-/* A dropped frame goes with all its buffers: the pool gets its pages back. */
+/* A frame is dropped with all its fragments: the pool gets its pages back. */
 TEST_F(frags, drops)
 {
 	__u64 n = self->works ? FRAMES : 0;
@@ -201,7 +206,7 @@ TEST_F(frags, drops)
 	EXPECT_TRUE(all_pages_back(self));
 }
 
-/* To a device that takes no such frames, be there a program or not. */
+/* Frames to a device without support for them, with a program and without. */
 TEST_F(frags, device_takes_none)
 {
 	struct env *e = &self->e;
@@ -213,7 +218,7 @@ TEST_F(frags, device_takes_none)
 	ASSERT_TRUE(put_prog(e, 0, "tap", "reshape"));
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_long(e), 0);
-	/* before 6.3 they are refused before it comes to a tracepoint */
+	/* before 6.3 they are refused without a tracepoint */
 	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-95", self->works ? FRAMES : 0));
 	EXPECT_EQ(get_var(e, "nr_runs"), 0);
 	EXPECT_EQ(drain_tap(e->tap[0]), 0);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of egress programs: as long as an entry names it, and no longer,
- * however the entry goes. Which ones an entry takes is in dev_egress_values.c.
+ * The lifetime of egress programs: a program exists as long as an entry refers
+ * to it, and no longer, however the entry is removed. For the programs that an
+ * entry accepts see dev_egress_values.c.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -15,7 +15,7 @@
 #define MANY 40
 #define VERY_MANY 400
 
-/* The entry alone keeps the program. */
+/* Only the entry keeps the program. */
 TEST_F(egress_map, entry_keeps_program)
 {
 	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
@@ -25,7 +25,7 @@ TEST_F(egress_map, entry_keeps_program)
 	EXPECT_TRUE(prog_stays(self->id, self->map, 5, self->dev[0]));
 	EXPECT_EQ(value_id(self->map, 3), self->id);
 
-	/* and can be got back from it, by its id */
+	/* and the program can be opened by its id */
 	self->prog = bpf_prog_get_fd_by_id(value_id(self->map, 3));
 	ASSERT_GE(self->prog, 0);
 	ASSERT_EQ(put_value(self->map, 4, self->dev[1], self->prog), 0);
@@ -39,7 +39,7 @@ TEST_F(egress_map, entry_keeps_program)
 	EXPECT_EQ(value_id(self->map, 4), -ENOENT);
 }
 
-/* Each new program in place of the last one, which goes. */
+/* Each new program replaces the last one, which is freed. */
 TEST_F(egress_map, replaced)
 {
 	__u32 id, last = self->id;
@@ -55,18 +55,21 @@ TEST_F(egress_map, replaced)
 		ASSERT_EQ(put_value(self->map, 3, self->dev[i % 2], prog), 0);
 		close(prog);
 		EXPECT_EQ(value_id(self->map, 3), id);
-		/* wait for some; others' memory may be used again at once */
+		/*
+		 * wait for some of them; ids of the others may be reused at
+		 * once
+		 */
 		if (i % 4 == 0)
 			EXPECT_TRUE(prog_goes(last));
 		last = id;
 	}
-	/* by none, on the same device */
+	/* replaced by none, on the same device */
 	ASSERT_EQ(put_value(self->map, 3, self->dev[(i - 1) % 2], 0), 0);
 	EXPECT_EQ(value_id(self->map, 3), 0);
 	EXPECT_TRUE(prog_goes(last));
 }
 
-/* All the ways an entry can go. */
+/* All the ways to remove an entry. */
 TEST_F(egress_map, entry_goes)
 {
 	const __u32 key = 3;
@@ -84,7 +87,7 @@ TEST_F(egress_map, entry_goes)
 			ASSERT_EQ(del_key(self->map, key), 0);
 			break;
 		case 1:
-			/* an array's other way to delete */
+			/* an array's other way to delete an entry */
 			ASSERT_EQ(self->hash ? del_key(self->map, key) :
 				  put_value(self->map, key, 0, 0), 0);
 			break;
@@ -98,7 +101,7 @@ TEST_F(egress_map, entry_goes)
 			self->dev[0] = if_nametoindex("d0");
 			break;
 		case 4:
-			/* to another namespace: init's */
+			/* to another namespace, that of init */
 			ASSERT_TRUE(ip("link set d0 name egr0\nlink set egr0 netns 1\n"));
 			EXPECT_EQ(value_id(self->map, key), -ENOENT);
 			ASSERT_TRUE(sh("nsenter -t 1 -n ip link del egr0"));
@@ -115,7 +118,7 @@ TEST_F(egress_map, entry_goes)
 			TH_LOG("way %d", way);
 		}
 	}
-	/* and this one with everything that named it */
+	/* the map is closed, with the last program */
 	close(self->prog);
 	close(self->map);
 	self->prog = -1;
@@ -123,7 +126,7 @@ TEST_F(egress_map, entry_goes)
 	self->map = -1;
 }
 
-/* A device goes while entries, maps and fds that name the program stay. */
+/* A device is deleted while entries, maps and fds of the program remain. */
 TEST_F(egress_map, device_goes_program_stays)
 {
 	int other = new_map(&variant->kind, MAP_SIZE);
@@ -144,7 +147,10 @@ TEST_F(egress_map, device_goes_program_stays)
 	close(other);
 }
 
-/* Programs go with the namespace of their devices, and with an outer map. */
+/*
+ * Programs are freed with the namespace of their devices, and with an outer
+ * map.
+ */
 TEST_F(egress_map, namespace_goes)
 {
 	int status;
@@ -188,7 +194,7 @@ TEST_F(egress_map, inner_map_goes)
 	close(outer);
 }
 
-/* Many programs on one device: each entry knows its own. */
+/* Many programs on one device: each entry has its own. */
 TEST_F(egress_map, many_programs_one_device)
 {
 	int map = new_map(&variant->kind, MANY);
@@ -224,8 +230,8 @@ TEST_F(egress_map, many_programs_one_device)
 }
 
 /*
- * Updates in a row, each with a program of its own, as fast as it goes: they
- * may not sleep, so what they need of memory has to be there.
+ * Many updates, each with another program, without a pause. Updates may not
+ * sleep, so their memory must be available at once.
  */
 TEST_F(egress_map, very_many_in_a_row)
 {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs, more than one at a time: entries for one device with
- * different programs, a program of several devices, members of a broadcast,
- * inner maps, frames of several ingress devices. Tests of a single program are
- * in dev_egress.c.
+ * Several egress programs at once: entries for one device with different
+ * programs, a program of several devices, members of a broadcast, inner maps,
+ * frames of several ingress devices. For a single program see dev_egress.c.
  *
- * Every test runs on maps of the kernel's and on claimed ones. They are to be
- * the same but for one fault of the built-in, which is shown here: in native
- * XDP it runs, for all frames to a device in a NAPI poll, the program of the
- * first one's entry. So marked as an intended difference below.
+ * Every test runs on stock and on claimed maps, and expects the same, except
+ * for one fault of the built-in, which is shown here: in native XDP, the
+ * built-in runs the program of the first frame's entry for all frames to a
+ * device in a NAPI poll. It is marked as an intended difference below.
  */
 #define _GNU_SOURCE
 #include <sys/socket.h>
@@ -21,7 +20,7 @@
 FIXTURE(multi)
 {
 	struct env e;
-	bool confuses;	/* has the fault */
+	bool confuses;	/* the map has that fault */
 };
 
 FIXTURE_VARIANT(multi)
@@ -44,7 +43,7 @@ FIXTURE_TEARDOWN(multi)
 
 /* --- one device ----------------------------------------------------------- */
 
-/* INTENDED DIFFERENCE: each entry's own program, not the first one's. */
+/* INTENDED DIFFERENCE: each entry's own program runs, not that of the first. */
 TEST_F(multi, one_device_two_programs)
 {
 	struct env *e = &self->e;
@@ -52,7 +51,7 @@ TEST_F(multi, one_device_two_programs)
 	ASSERT_TRUE(put_prog(e, 0, "t0", "mark_a"));
 	ASSERT_TRUE(put_prog(e, 1, "t0", "mark_b"));
 	set_var(e, "nr_keys", 2);
-	/* one poll; it is 4 bulks, or more */
+	/* one poll; 4 bulks, or more */
 	ASSERT_EQ(send_new(e, 64, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 64), 64);
 	if (self->confuses) {
@@ -72,7 +71,7 @@ TEST_F(multi, one_device_two_programs)
 	}
 }
 
-/* The same with entries of two maps, of which one is the kernel's. */
+/* The same with entries of two maps, one of which is stock. */
 TEST_F(multi, one_device_two_maps)
 {
 	const struct bpf_devmap_val val = {
@@ -103,8 +102,8 @@ TEST_F(multi, one_device_two_maps)
 }
 
 /*
- * The same fault as a hole: key 0 is open, a filter stands before key 1.
- * INTENDED DIFFERENCE: frames to key 1 do not pass by the filter.
+ * The same fault as a way around a filter: key 0 has no program, key 1 has a
+ * filter. INTENDED DIFFERENCE: frames to key 1 do not bypass the filter.
  */
 TEST_F(multi, filter_is_not_bypassed)
 {
@@ -126,7 +125,7 @@ TEST_F(multi, filter_is_not_bypassed)
 		EXPECT_EQ(get_var(e, "nr_runs"), 32);
 	}
 
-	/* and the other way round: what is not filtered gets through */
+	/* and the other way round: frames without a filter pass */
 	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
 	ASSERT_TRUE(put_prog(e, 1, "t0", NULL));
 	ASSERT_EQ(send_new(e, 64, 64), 0);
@@ -138,7 +137,7 @@ TEST_F(multi, filter_is_not_bypassed)
 	}
 }
 
-/* Two entries alike are as one. */
+/* Two equal entries behave like one. */
 TEST_F(multi, one_device_one_program_twice)
 {
 	struct env *e = &self->e;
@@ -152,7 +151,7 @@ TEST_F(multi, one_device_one_program_twice)
 	EXPECT_TRUE(seen_in_order(e, "r0", 'A', 0, 1, 64));
 	if (!e->generic)
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=16 drops=0 err=0", 4));
-	/* one goes, the other one stays */
+	/* one is deleted, the other one remains */
 	ASSERT_TRUE(del(e, 0));
 	set_var(e, "first_key", 1);
 	set_var(e, "nr_keys", 1);
@@ -182,7 +181,7 @@ TEST_F(multi, two_devices_one_program)
 		EXPECT_EQ(run_of(e, i)->egress,
 			  if_nametoindex(run_of(e, i)->nr % 2 ? "t1" : "t0"));
 
-	/* one device goes */
+	/* one device is deleted */
 	ASSERT_TRUE(ip("link del t1\n"));
 	ASSERT_EQ(send_new(e, 64, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 32), 32);
@@ -212,7 +211,7 @@ TEST_F(multi, all_sorts)
 	EXPECT_TRUE(seen_in_order(e, "r1", 'A', 3, 5, 20));
 }
 
-/* A device that cannot transmit XDP frames: generic XDP does not need that. */
+/* A device that cannot transmit XDP frames, which generic XDP does not need. */
 TEST_F(multi, device_without_xdp)
 {
 	struct rtnl_link_stats stats;
@@ -229,7 +228,7 @@ TEST_F(multi, device_without_xdp)
 	EXPECT_EQ(stats.tx_packets, e->generic ? 20 : 0);
 }
 
-/* A device that leaves and comes back has no program, until it gets one. */
+/* A device that leaves and comes back has no program until it gets one. */
 TEST_F(multi, device_comes_back)
 {
 	struct env *e = &self->e;
@@ -242,7 +241,8 @@ TEST_F(multi, device_comes_back)
 	EXPECT_EQ(settled(e, "r0", 20), 20);
 
 	/*
-	 * to another namespace and back, which knows the other one by our pid
+	 * to another namespace, which finds this one by the test's pid, and
+	 * back
 	 */
 	home = open("/proc/self/ns/net", O_RDONLY);
 	ASSERT_GE(home, 0);
@@ -268,7 +268,7 @@ TEST_F(multi, device_comes_back)
 	EXPECT_EQ(value_id(e->map, 1), id);
 }
 
-/* Inner maps with programs, exchanged between polls. */
+/* Inner maps with programs, replaced between polls. */
 TEST_F(multi, inner_maps)
 {
 	static const char * const names[] = { "mark_a", "mark_b", NULL };
@@ -327,8 +327,8 @@ FIXTURE_TEARDOWN(cpumap)
 
 /*
  * Frames of two devices through one CPUMAP: its thread redirects them in
- * batches of 8, and flushes after each. The thread has our CPU and waits until
- * we do.
+ * batches of 8, and flushes after each. The thread has CPU 0, and waits until
+ * the test does.
  */
 static int send_by_two(struct env *e, bool live)
 {
@@ -340,8 +340,8 @@ static int send_by_two(struct env *e, bool live)
 		return -EPERM;
 	for (i = 0; i < 32 && !err; i++) {
 		/*
-		 * alone: to run a program twice the kernel patches text, and
-		 * waits
+		 * one device only: the kernel patches text when a program runs
+		 * twice, and waits
 		 */
 		if (live)
 			err = send_live_from(e, "redirect_to_cpu", i % 2 ? "i1" : "i0", 1, 64);
@@ -351,7 +351,7 @@ static int send_by_two(struct env *e, bool live)
 	return hog_cpu(false) ? err : -EPERM;
 }
 
-/* Runs that saw another ingress device than the frame's. */
+/* The number of runs with another ingress device than that of the frame. */
 static int wrong_ingress(struct env *e)
 {
 	int i, wrong = 0;
@@ -365,8 +365,8 @@ static int wrong_ingress(struct env *e)
 }
 
 /*
- * INTENDED DIFFERENCE: a program of a claimed map sees where each frame has
- * come from. With the built-in it sees the first frame's origin for all of the
+ * INTENDED DIFFERENCE: a program of a claimed map sees the ingress device of
+ * each frame. With the built-in it sees that of the first frame for the whole
  * batch.
  */
 TEST_F(cpumap, ingress_devices)
@@ -387,8 +387,8 @@ TEST_F(cpumap, ingress_devices)
 }
 
 /*
- * The same with frames of the kernel's generator. On older kernels what such a
- * frame knows of its ingress is somewhere else, and no use to the built-in.
+ * The same with frames of the kernel's generator. On older kernels such a frame
+ * stores its ingress device elsewhere, where the built-in does not find it.
  */
 TEST_F(cpumap, ingress_of_live_frames)
 {

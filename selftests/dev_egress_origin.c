@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs in generic XDP, and the namespaces: the ingress that they see
- * is the true one, wherever it is, and helpers work where the frame is, not
- * where the target or the machine is. And what they put before a packet stays
- * with it.
+ * Egress programs in generic XDP, and namespaces: programs see the true ingress
+ * device, in whichever namespace it is, and helpers work in the namespace of
+ * the frame, not in that of the target or the machine. Metadata that a program
+ * puts in front of a packet remain.
  *
- * Every test runs on maps of the kernel's and on claimed ones, and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps, and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -51,8 +50,8 @@ FIXTURE_TEARDOWN(origin)
 }
 
 /*
- * The namespace forwards, and has a route to the address that asks_fib() looks
- * up.
+ * Makes the namespace forward, with a route to the address that asks_fib()
+ * looks up.
  */
 static bool know_way(const char *in, const char *out)
 {
@@ -65,8 +64,8 @@ static bool know_way(const char *in, const char *out)
 }
 
 /*
- * A second namespace, which key 0 leads to by @prog. There is a device with the
- * ifindex of the frames' ingress, and no way to anywhere.
+ * Makes a second namespace, to which key 0 leads through @prog. It has a device
+ * with the ifindex of the frames' ingress, and no route.
  */
 static bool lead_elsewhere(FIXTURE_DATA(origin) *self, const char *in, const char *prog)
 {
@@ -83,16 +82,14 @@ static bool lead_elsewhere(FIXTURE_DATA(origin) *self, const char *in, const cha
 	       put_prog(e, 0, "far0", prog) && !setns(self->own, CLONE_NEWNET);
 }
 
-/* Forgets the other namespace, after what leads there. */
+/* Deletes the other namespace, after the entries for its devices. */
 static bool forget_elsewhere(FIXTURE_DATA(origin) *self)
 {
 	return del(&self->e, 0) && !setns(self->other, CLONE_NEWNET) &&
 	       ip("link del far0\nlink del twin\n") && !setns(self->own, CLONE_NEWNET);
 }
 
-/*
- * All runs have seen a device; the FIB has returned success to all of them.
- */
+/* Have all runs seen a device, and has the FIB returned success to all? */
 static bool all_from(struct env *e, const char *in, int n)
 {
 	__u64 *told = global(e, "fib_told");
@@ -150,7 +147,7 @@ TEST_F(origin, same_namespace)
 	EXPECT_TRUE(all_from(e, "g1", FRAMES));
 }
 
-/* tun runs native programs as generic XDP when it may block. */
+/* tun runs native programs as generic XDP if its file is blocking. */
 TEST_F(origin, tap_that_may_block)
 {
 	struct env *e = &self->e;
@@ -166,7 +163,7 @@ TEST_F(origin, tap_that_may_block)
 	EXPECT_TRUE(all_from(e, "tap", FRAMES));
 }
 
-/* The frames stay where they are, in all that a program can see. */
+/* For programs, the frames remain in their namespace. */
 TEST_F(origin, target_elsewhere)
 {
 	struct env *e = &self->e;
@@ -180,7 +177,7 @@ TEST_F(origin, target_elsewhere)
 	EXPECT_TRUE(forget_elsewhere(self));
 }
 
-/* Members of a broadcast, here and elsewhere. */
+/* Members of a broadcast, in this namespace and in another one. */
 TEST_F(origin, broadcast_elsewhere)
 {
 	struct env *e = &self->e;
@@ -198,7 +195,7 @@ TEST_F(origin, broadcast_elsewhere)
 
 /*
  * An entry that native XDP has used before: the first packet of generic XDP has
- * its true ingress, too.
+ * its true ingress as well.
  */
 TEST_F(origin, after_native)
 {
@@ -223,7 +220,7 @@ TEST_F(origin, after_native)
 		EXPECT_EQ(run_of(e, i)->ingress, if_nametoindex("g1"));
 	EXPECT_EQ(*(__u64 *)global(e, "fib_told"), FRAMES);
 
-	/* and natively it still does what it has done */
+	/* and in native XDP it behaves as before */
 	ask_from(e, "g1");
 	ASSERT_EQ(send_live_from(e, "redirect", "n0", FRAMES, 64), 0);
 	EXPECT_EQ(settled(e, "r0", FRAMES), FRAMES);
@@ -248,8 +245,8 @@ static bool attach_tc(struct env *e, const char *dev)
 }
 
 /*
- * The stack behind a veth can read the metadata that a program has put before a
- * packet.
+ * The stack behind a veth can read the metadata that a program has put in front
+ * of a packet.
  */
 TEST_F(origin, metadata)
 {
@@ -259,7 +256,7 @@ TEST_F(origin, metadata)
 	ASSERT_TRUE(make_veth("m0", "m1", "mtu 1500"));
 	ASSERT_TRUE(attach_tc(e, "m1"));
 	ASSERT_TRUE(put_prog(e, 0, "m0", "prepend"));
-	/* to one, and as the only member of a broadcast */
+	/* unicast, and as the only member of a broadcast */
 	for (round = 0; round < 2; round++) {
 		set_var(e, "tc_metas", 0);
 		ASSERT_EQ(send_new(e, FRAMES, 64), 0);

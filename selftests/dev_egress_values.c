@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values with egress programs: which programs an entry takes and which errno it
- * gives for others, and what a lookup returns. The effects of programs are in
- * dev_egress.c, their lives in dev_egress_life.c.
+ * Values with egress programs: the programs that an entry accepts, the errnos
+ * for others, and the values that a lookup returns. For the effects of programs
+ * see dev_egress.c, for their lifetime dev_egress_life.c.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -28,17 +27,17 @@ TEST_F(egress_map, lookup_returns_id)
 	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
 	EXPECT_EQ(value_id(self->map, 3), self->id);
 
-	/* once more, the same */
+	/* the same value again */
 	ASSERT_EQ(put_value(self->map, 3, self->dev[0], self->prog), 0);
 	EXPECT_EQ(value_id(self->map, 3), self->id);
-	/* others of the device are not concerned */
+	/* other entries of the device do not change */
 	ASSERT_EQ(put_value(self->map, 4, self->dev[0], 0), 0);
 	EXPECT_EQ(value_id(self->map, 3), self->id);
 	EXPECT_EQ(value_id(self->map, 4), 0);
 	EXPECT_EQ(value_id(self->map, 5), -ENOENT);
 }
 
-/* No fd above 0 means no program; be it that 0 is a program. */
+/* An fd that is not above 0 means no program, even if fd 0 is a program. */
 TEST_F(egress_map, no_program)
 {
 	static const int none[] = { 0, -1, -2, INT_MIN };
@@ -57,7 +56,7 @@ TEST_F(egress_map, no_program)
 		dup2(stdin_copy, 0);
 }
 
-/* Programs that are not for a device map are refused, and the entry stays. */
+/* Programs that are not for device maps are refused, and the entry stays. */
 TEST_F(egress_map, wrong_programs)
 {
 	int i, bad[6];
@@ -77,7 +76,7 @@ TEST_F(egress_map, wrong_programs)
 		EXPECT_EQ(put_value(self->map, 4, self->dev[1], bad[i]), -EINVAL);
 		if (bad[i] == self->map)
 			continue;
-		/* an fd that is closed */
+		/* a closed fd */
 		close(bad[i]);
 		EXPECT_EQ(put_value(self->map, 3, self->dev[1], bad[i]), -EINVAL);
 	}
@@ -99,7 +98,7 @@ TEST_F(egress_map, wrong_devices)
 	EXPECT_EQ(value_ifindex(self->map, 3), self->dev[0]);
 	EXPECT_EQ(value_id(self->map, 3), self->id);
 	EXPECT_EQ(value_id(self->map, 4), -ENOENT);
-	/* with neither, an array's slot is emptied */
+	/* without both, an array's slot is emptied */
 	EXPECT_EQ(put_value(self->map, 3, 0, -1), self->hash ? -EINVAL : 0);
 	EXPECT_EQ(value_id(self->map, 3), self->hash ? (int)self->id : -ENOENT);
 }
@@ -109,12 +108,12 @@ TEST_F(egress_map, other_errors)
 {
 	int k;
 
-	/* too large a key, or too many of them */
+	/* too large a key, or too many keys */
 	for (k = 0; k < MAP_SIZE; k++)
 		ASSERT_EQ(put_value(self->map, k, self->dev[0], self->prog), 0);
 	EXPECT_EQ(put_value(self->map, MAP_SIZE, self->dev[0], self->prog), -E2BIG);
 	EXPECT_EQ(put_value(self->map, 0xffffffff, self->dev[0], self->prog), -E2BIG);
-	/* the value is read first in a hash, the key in an array */
+	/* a hash checks the value first, an array the key */
 	EXPECT_EQ(put_value(self->map, MAP_SIZE, self->dev[0], self->map),
 		  self->hash ? -EINVAL : -E2BIG);
 
@@ -132,7 +131,7 @@ TEST_F(egress_map, other_errors)
 		  self->hash ? 0 : -EEXIST);
 }
 
-/* Whatever fails, nothing keeps the program: see the fixture's end. */
+/* After errors nothing keeps the program: see the teardown of the fixture. */
 TEST_F(egress_map, errors_keep_nothing)
 {
 	int k;
@@ -153,9 +152,9 @@ TEST_F(egress_map, errors_keep_nothing)
 }
 
 /*
- * Whether programs take frames of several buffers. The map's first one decides
- * for all, as in a map of programs: it may be an entry's, or in an array (but
- * not in a hash) the first one that uses the map.
+ * Do programs support fragments? The first program decides for all, as in a map
+ * of programs: the first one in an entry, or for an array (but not for a hash)
+ * the first one that uses the map.
  */
 static int load_user(int map, __u32 flags)
 {
@@ -226,7 +225,7 @@ TEST_F(frags, first_entry_decides)
 	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without), -EINVAL);
 	EXPECT_EQ(put_value(self->map, 1, self->dev, self->without), -EINVAL);
 	EXPECT_EQ(put_value(self->map, 1, self->dev, self->with), 0);
-	/* also when it has gone */
+	/* also after it was freed */
 	EXPECT_EQ(del_key(self->map, 0), 0);
 	EXPECT_EQ(del_key(self->map, 1), 0);
 	EXPECT_EQ(put_value(self->map, 0, self->dev, self->without), -EINVAL);
@@ -284,7 +283,7 @@ TEST_F(frags, refused_ones_decide_nothing)
 	close(plain);
 }
 
-/* Programs that are bound to a device, since 6.3, are for none of a map. */
+/* Programs that are bound to a device (since 6.3) are refused by all maps. */
 TEST_F(egress_map, bound_to_device)
 {
 	__u32 veth;

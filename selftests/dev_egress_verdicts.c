@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs: what becomes of a frame by what the program returns, and
- * what tracepoints say of it.
+ * Return values of egress programs: what happens to a frame, and what
+ * tracepoints report.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both; where a difference is intended, the test says so.
+ * Every test runs on stock and on claimed maps and expects the same of both. If
+ * a difference is intended, the test says so.
  */
 #define _GNU_SOURCE
 #include <sys/klog.h>
@@ -41,7 +41,9 @@ FIXTURE_TEARDOWN(egress)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* How often something stands in the trace as it is, with the program's id. */
+/*
+ * How often a text occurs in the unchanged trace, which has the program's id.
+ */
 static int in_raw_trace(struct env *e, const char *text)
 {
 	char path[100], line[512];
@@ -58,7 +60,7 @@ static int in_raw_trace(struct env *e, const char *text)
 	return n;
 }
 
-/* Something stands in the kernel log, near its end. */
+/* Is a text in the last part of the kernel log? */
 __printf(1, 2)
 static bool in_kernel_log(const char *fmt, ...)
 {
@@ -77,7 +79,7 @@ static bool in_kernel_log(const char *fmt, ...)
 	return strstr(log, text);
 }
 
-/* The return values of verdicts(), in turn, from now on. */
+/* Sets the return values of verdicts(), in turn, from now on. */
 static void set_verdicts(struct env *e, const __u64 *turn, int n)
 {
 	__u64 *verdict = global(e, "verdict");
@@ -87,7 +89,9 @@ static void set_verdicts(struct env *e, const __u64 *turn, int n)
 		verdict[i] = turn[i % n];
 }
 
-/* Some, all, none of a bulk dropped; in native XDP traced by bulks of 16. */
+/*
+ * Some, all, or no frames of a bulk are dropped; native XDP traces bulks of 16.
+ */
 TEST_F(egress, drops)
 {
 	static const __u64 turn[] = { XDP_PASS, XDP_DROP };
@@ -128,7 +132,7 @@ TEST_F(egress, drops)
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=16 drops=0 err=0", 2));
 }
 
-/* Any frame of a bulk alone. */
+/* Any single frame of a bulk. */
 TEST_F(egress, drops_one_or_all_but_one)
 {
 	static const int nr[] = { 0, 1, 7, 14, 15 };
@@ -155,12 +159,12 @@ TEST_F(egress, drops_one_or_all_but_one)
 }
 
 /*
- * A bulk that is sent, and then one that the program drops as a whole, in the
- * same poll: the driver has not got XDP_XMIT_FLUSH for the first one yet.
+ * A bulk that is sent, and then one whose frames the program drops, in the same
+ * poll: the driver has had no XDP_XMIT_FLUSH for the first bulk yet.
  *
- * INTENDED DIFFERENCE: the built-in then never sets it, so those frames wait
- * until more come. A claimed map sets it. (A faulty device lets none wait, but
- * looks for the flag.)
+ * INTENDED DIFFERENCE: the built-in then never sets the flag, so those frames
+ * wait until more come. A claimed map sets it. (Frames do not wait in a faulty
+ * device, but it asserts the flag.)
  */
 TEST_F(egress, last_bulk_dropped)
 {
@@ -178,7 +182,8 @@ TEST_F(egress, last_bulk_dropped)
 		ASSERT_EQ(send_new(e, counts[i], 64), 0);
 		EXPECT_EQ(settled(e, "r0", waits ? 0 : 16), waits ? 0 : 16);
 		/*
-		 * one more, which is sent; also that the next round begins anew
+		 * one more frame, which is sent; the next round starts a new
+		 * bulk
 		 */
 		set_var(e, "nr_runs", 0);
 		ASSERT_EQ(send_to(e, "redirect", 1, 64), 0);
@@ -186,9 +191,7 @@ TEST_F(egress, last_bulk_dropped)
 	}
 }
 
-/*
- * Verdicts that make no sense here: frames are dropped, with a line in the log.
- */
+/* Invalid return values: frames are dropped, and the kernel log gets a line. */
 TEST_F(egress, invalid_verdicts)
 {
 	static const struct {
@@ -219,7 +222,9 @@ TEST_F(egress, invalid_verdicts)
 		EXPECT_EQ(settled(e, "r0", 20), 20);
 		EXPECT_TRUE(seen_in_order(e, "r0", 0, 1, 2, 20));
 
-		/* the egress program and its device, not the ingress side */
+		/*
+		 * the egress program and its device, not those of the ingress
+		 */
 		snprintf(text, sizeof(text), "prog_id=%u action=%s ifindex=%u\n", id,
 			 invalid[i].name, if_nametoindex("t0"));
 		EXPECT_TRUE(traced(e, "xdp_exception", "", 20));
@@ -231,14 +236,14 @@ TEST_F(egress, invalid_verdicts)
 		if (invalid[i].text)
 			EXPECT_TRUE(in_kernel_log("%s on prog verdicts (id %u) dev N/A",
 						  invalid[i].text, id)) {
-				TH_LOG("the kernel does not say: %s", invalid[i].text);
+				TH_LOG("the kernel log lacks: %s", invalid[i].text);
 			}
 	}
 }
 
 /*
- * The driver takes a part of what the program has passed: the program drops
- * some frames, and makes some too long for the peer.
+ * The driver takes some of the frames that the program has passed: the program
+ * drops some frames, and makes some too long for the peer.
  */
 TEST_F(egress, driver_takes_a_part)
 {
@@ -254,10 +259,10 @@ TEST_F(egress, driver_takes_a_part)
 	set_verdicts(e, turn, 8);
 	ASSERT_TRUE(trace_start(e));
 	/*
-	 * The page of a frame that was made longer may be the next that
-	 * test_run takes (where page_owner allows it no stock of pages), and
-	 * the frame in
-	 * it is still as long.  Each run has pages of its own.
+	 * The page of a frame that was made longer may be used for a later
+	 * frame of the same run (if page_owner leaves the pool no stock of
+	 * pages), and that frame is still as long. So each run has pages of its
+	 * own.
 	 */
 	ASSERT_EQ(send_new(e, 16, 64), 0);
 	ASSERT_EQ(send_to(e, "redirect", 16, 64), 0);
@@ -266,7 +271,9 @@ TEST_F(egress, driver_takes_a_part)
 		EXPECT_EQ(settled(e, "r0", 16 + get_var(e, "unshaped")),
 			  16 + get_var(e, "unshaped"));
 	} else {
-		/* veth takes those before the first one that is too long */
+		/*
+		 * veth takes the frames before the first one that is too long
+		 */
 		EXPECT_EQ(get_var(e, "unshaped"), 0);
 		EXPECT_EQ(settled(e, "r0", 8), 8);
 		EXPECT_TRUE(traced(e, "xdp_devmap_xmit", "sent=4 drops=12 err=0", 2));
@@ -274,7 +281,7 @@ TEST_F(egress, driver_takes_a_part)
 	EXPECT_EQ(get_var(e, "nr_runs"), 32);
 }
 
-/* The driver takes nothing at all, and returns an errno. */
+/* The driver takes no frame, and returns an errno. */
 TEST_F(egress, driver_takes_none)
 {
 	static const __u64 verdicts[] = { XDP_PASS, XDP_DROP };

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A short round of the fuzzer, always the same one, and that it finds what it is
-# to find: see Documentation/testing.rst. make fuzz runs long ones.
+# A short run of the fuzzer, always the same, and a proof that it finds
+# differences: see Documentation/testing.rst. make fuzz runs longer ones.
 
 # Functions are called by result():
 # shellcheck disable=SC2317
@@ -27,7 +27,7 @@ short_round()
 	"$fuzz" --seed 1 --ops 4000
 }
 
-# A documented difference will do for a fault.
+# A documented difference serves as the fault.
 finds_difference()
 {
 	"$fuzz" --strict exist --seed 1 --ops 6000 >"$tmp/out"

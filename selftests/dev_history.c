@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Faults that devmap has had in its history, and that a device map must not
- * have again. Here are those that nothing else tests:
+ * Faults that devmap once had, and that a device map must not have. Here are
+ * the faults that no other file tests:
  *
- *  - an entry, its program or its map was freed, or its device went, while
- *    frames that had been redirected to it waited in a bulk queue (sent through
- *    freed memory, never sent, or a device that could not be unregistered);
+ *  - an entry, its program or its map was freed, or its device was deleted,
+ *    while redirected frames waited in a bulk queue (frames were sent through
+ *    freed memory, or never, or the device could not be unregistered);
  *  - delete with a key of 2^31 or more (an index below 0).
  *
  * The others:
  *
- *  - size of a hash rounded up above 2^31 (a table of no buckets): max_entries
- *    in dev_map_create.c;
- *  - devices that unregister forgotten by hash maps (never gone, for the
- *    reference): unregister in dev_device_leaves.c;
+ *  - a size of a hash that is rounded up above 2^31 (a table without buckets):
+ *    max_entries in dev_map_create.c;
+ *  - hash maps that did not notice devices that unregister (their references
+ *    kept the devices): unregister in dev_device_leaves.c;
  *  - no receive queue for egress programs (ctx->ingress_ifindex read through a
  *    NULL pointer): devices and queues in dev_egress.c;
- *  - an egress program that writes to a packet shared by others, in a generic
- *    broadcast: own_copies in dev_egress_broadcast.c;
- *  - a redirect that was looked up and never used, and used by another program
- *    after its entry was freed: dev_redirect_stale.c;
- *  - those of broadcasts: dev_broadcast*.c.
+ *  - an egress program that writes to a shared packet, in a broadcast of
+ *    generic XDP: own_copies in dev_egress_broadcast.c;
+ *  - a redirect that was looked up and not used, and was used by another
+ *    program after its entry was freed: dev_redirect_stale.c;
+ *  - faults of broadcasts: dev_broadcast*.c.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -34,7 +33,7 @@
 #include "history.h"
 
 #define FRAMES 40
-/* Of which so many are queued, less than a bulk, when the sender waits. */
+/* Frames that are queued when the sender waits, less than a bulk. */
 #define QUEUED 10
 
 /* --- while frames are queued ---------------------------------------------- */
@@ -49,8 +48,8 @@ static void *send_slowly(void *arg)
 }
 
 /*
- * Begins to send frames on the other CPU, and comes back when QUEUED of them
- * are queued and the sender waits; finish_send() lets it go on.
+ * Starts to send frames on the other CPU, and returns when QUEUED of them are
+ * queued and the sender waits; finish_send() lets the sender continue.
  */
 static bool begin_send(FIXTURE_DATA(history) *self)
 {
@@ -68,8 +67,8 @@ static bool begin_send(FIXTURE_DATA(history) *self)
 }
 
 /*
- * Lets it go on, after some time in which nothing must happen yet. True if no
- * thread has waited for longer than the sender could wait.
+ * Lets the sender continue, after some time in which no frame may be sent. True
+ * if no thread has waited for longer than the sender may wait.
  */
 static bool finish_send(FIXTURE_DATA(history) *self)
 {
@@ -87,8 +86,8 @@ static bool finish_send(FIXTURE_DATA(history) *self)
 }
 
 /*
- * The fault: the bulk queue was the entry's own, and went with it (until 5.6,
- * when it became the device's). Queued frames are sent all the same.
+ * The fault: the bulk queue belonged to the entry, and was freed with it (until
+ * 5.6, when it became the device's). Queued frames are sent nevertheless.
  */
 TEST_F(history, entry_deleted)
 {
@@ -115,7 +114,9 @@ TEST_F(history, entry_replaced)
 	EXPECT_EQ(settled(e, "r1", FRAMES - QUEUED), FRAMES - QUEUED);
 }
 
-/* The entry alone keeps the program, which is yet to run when it is deleted. */
+/*
+ * Only the entry keeps the program, which has not run yet when it is deleted.
+ */
 TEST_F(history, program_deleted)
 {
 	int i, pass = make_egress(XDP_PASS), drop = make_egress(XDP_DROP);
@@ -136,9 +137,8 @@ TEST_F(history, program_deleted)
 	ASSERT_TRUE(finish_send(self));
 	EXPECT_EQ(settled(e, "r0", QUEUED / 2), QUEUED / 2);
 	/*
-	 * INTENDED DIFFERENCE: that t1's frames in one poll are for different
-	 * programs is what the built-in does not notice: see
-	 * dev_egress_multi.c.
+	 * INTENDED DIFFERENCE: the built-in does not notice that frames to t1
+	 * in one poll are for different programs: see dev_egress_multi.c.
 	 */
 	if (variant->kind.claimed) {
 		EXPECT_EQ(settled(e, "r1", (FRAMES - QUEUED) / 2), (FRAMES - QUEUED) / 2);
@@ -148,7 +148,7 @@ TEST_F(history, program_deleted)
 		EXPECT_TRUE(prog_goes(ids[i]));
 }
 
-/* As programs see it: on 6.1 lookups by bpf(2) wait for programs to end. */
+/* From a program, because on 6.1 lookups by bpf(2) wait until programs end. */
 static bool has_inner(struct env *e)
 {
 	unsigned char frame[64] = {};
@@ -192,7 +192,7 @@ TEST_F(history, map_destroyed)
 		usleep(1000);
 	EXPECT_FALSE(has_inner(e));
 	EXPECT_TRUE(prog_lives(id));
-	/* the module cannot go, for it has a map that is yet to be freed */
+	/* rmmod fails while there is a map that has not been freed */
 	if (variant->kind.claimed)
 		EXPECT_NE(syscall(SYS_delete_module, "redirmap", O_NONBLOCK), 0);
 	ASSERT_TRUE(finish_send(self));
@@ -203,7 +203,7 @@ TEST_F(history, map_destroyed)
 	EXPECT_TRUE(prog_goes(id));
 }
 
-/* A device is no longer there, or has begun to close, as others can see. */
+/* Is a device deleted, or visibly about to be? */
 static bool is_leaving(struct env *e, const char *dev)
 {
 	struct ifreq req = {};
@@ -213,9 +213,9 @@ static bool is_leaving(struct env *e, const char *dev)
 }
 
 /*
- * ip(8) that waits for commands. To begin it takes a disk, whose interrupts may
- * be served on the CPU that the sender has: on PREEMPT_RT not before that one
- * lets bottom halves run.
+ * Starts an ip(8) that waits for commands. Starting it needs the disk, whose
+ * interrupts may be handled by the CPU of the sender: on PREEMPT_RT only when
+ * that CPU enables bottom halves.
  */
 static FILE *wait_for_commands(void)
 {
@@ -236,8 +236,8 @@ static FILE *wait_for_commands(void)
 }
 
 /*
- * The device leaves, which takes until the frames have been sent. The fault
- * once was that the entry's reference to it had been dropped before.
+ * The device leaves, which has to wait until the frames have been sent. The
+ * fault: the entry's reference to the device was dropped before that.
  */
 static void leave(struct __test_metadata *_metadata, FIXTURE_DATA(history) *self,
 		  const char *dev, const char *command)
@@ -258,9 +258,7 @@ static void leave(struct __test_metadata *_metadata, FIXTURE_DATA(history) *self
 	for (i = 0; i < 1000 && !is_leaving(e, dev); i++)
 		usleep(1000);
 	EXPECT_TRUE(is_leaving(e, dev));
-	/*
-	 * it is under way, and cannot end: nothing of the entry may be missing
-	 */
+	/* the deletion has begun and cannot end: the entry must be complete */
 	EXPECT_TRUE(prog_lives(id));
 	ASSERT_TRUE(finish_send(self));
 	EXPECT_EQ(pclose(ip), 0);
@@ -276,7 +274,7 @@ TEST_F(history, device_unregisters)
 
 TEST_F(history, other_device_unregisters)
 {
-	/* what it has taken goes with it */
+	/* the frames that it has taken are deleted with it */
 	ASSERT_TRUE(make_tap("tap", self->e.tap, 1));
 	leave(_metadata, self, "tap", "link del tap");
 }
@@ -285,16 +283,16 @@ TEST_F(history, device_moves)
 {
 	leave(_metadata, self, "t0", "link set t0 netns 1");
 	EXPECT_TRUE(all_accounted_for(&self->e));
-	/* where finish() does not find it */
+	/* a namespace in which finish() does not look */
 	EXPECT_TRUE(sh("nsenter -t 1 -n ip link del t0"));
 }
 
 /* --- keys ----------------------------------------------------------------- */
 
 /*
- * The fault: the key was an int, so that in an array of more than 2^31 slots
- * such a key was an index below 0. An array of that size needs 16 GiB; what can
- * be seen without is that such keys are no others in disguise.
+ * The fault: the key was an int, so in an array of more than 2^31 slots such a
+ * key was an index below 0. An array of that size needs 16 GiB. A smaller one
+ * shows that such keys do not lead to other slots.
  */
 TEST_F(history, delete_of_large_keys)
 {
@@ -318,7 +316,7 @@ TEST_F(history, delete_of_large_keys)
 	if (!hash)
 		return;
 
-	/* a hash takes them as any other key */
+	/* a hash accepts them like any other key */
 	for (i = 0; i < ARRAY_SIZE(high); i++) {
 		ASSERT_TRUE(del(e, i));
 		ASSERT_TRUE(put_prog(e, high[i], "t1", NULL));

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The faults of dev_history.c at random: frames from two CPUs, while entries
- * and programs change, and up to the last moment of the module.
+ * and programs change, and until the module is unloaded.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both.
+ * Every test runs on stock and on claimed maps and expects the same of both.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -29,16 +28,15 @@ static void *send_on_and_on(void *arg)
 	while (!stop) {
 		if (!send_live(sender->e, "redirect", 50, 64))
 			sender->sent += 50;
-		/* the others want to get on, too */
+		/* other tasks need the CPU as well */
 		usleep(1000);
 	}
 	return NULL;
 }
 
 /*
- * Frames from two CPUs, while entries are deleted and replaced and programs
- * come and go with them: each frame is received once, or counted as lost for a
- * reason.
+ * Frames from two CPUs, while entries are deleted and replaced, and programs
+ * with them: each frame is received once, or counted as lost for a reason.
  */
 TEST_F(history, no_frame_lost)
 {
@@ -79,8 +77,8 @@ TEST_F(history, no_frame_lost)
 }
 
 /*
- * Traffic up to the last moment of a map, and the module unloaded as soon as
- * the map has let go of it. The module's targets of devices go with it.
+ * Traffic until a map is closed; the module is unloaded as soon as the map has
+ * dropped its reference. The module's targets of devices are freed with it.
  */
 TEST_F(history, module_unloads)
 {
@@ -92,7 +90,7 @@ TEST_F(history, module_unloads)
 	if (!variant->kind.claimed)
 		SKIP(return, "the kernel's own maps have no module");
 	if (!ko || !claim)
-		SKIP(return, "run-tests says which module to load");
+		SKIP(return, "run-tests sets the module to load");
 	snprintf(param, sizeof(param), "claim=%s", claim);
 
 	for (round = 0; round < 5; round++) {

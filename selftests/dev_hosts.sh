@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Two and three hosts in network namespaces that reach each other through XDP
-# redirect alone: ping and TCP, native and generic, arrays and hashes, stock and
+# Two and three hosts in network namespaces that reach each other by XDP
+# redirects only: ping and TCP, native and generic, arrays and hashes, stock and
 # claimed.
 
 # Functions are called by result():
@@ -50,7 +50,7 @@ for n in $hosts; do
 	ip -n "rmhost$n" link set lo up
 	ip -n "rmhost$n" link set eth0 up
 	ip link set "rmport$n" up
-	# Nobody completes checksums on the way.
+	# No device completes checksums on the way.
 	in_host $n ethtool -K eth0 tx off >/dev/null
 	ethtool -K "rmport$n" tx off >/dev/null
 done
@@ -78,7 +78,7 @@ listens()
 	in_host $1 ss -Hltn 'sport = :7000' | grep -q .
 }
 
-# A file each way, compared by its sum.
+# A file in each direction, compared by its checksum.
 tcp()
 {
 	local from=$1 to=$2 want got i
@@ -114,8 +114,8 @@ three_hosts()
 	tcp 1 2 && tcp 2 3 && tcp 3 1
 }
 
-# The question for its address goes on after ping(8) has ended. An answer to the
-# next one must not meet that, or the state that it leaves behind.
+# A host continues to ask for an address after ping(8) has ended. The answer for
+# the next one must not meet that request, or the state that it leaves.
 nobody_home()
 {
 	! in_host 1 ping -q -c 1 -W 1 10.9.0.3 &&

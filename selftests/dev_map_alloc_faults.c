@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * No memory, once for each allocation of an operation: the first one fails,
- * then the second one, and so on until none is left to fail. Each time the
- * operation fails with ENOMEM and changes nothing, or succeeds all the same.
+ * No memory, once for each allocation of an operation: the first allocation
+ * fails, then the second one, and so on until no allocation is left. Each time
+ * the operation either fails with ENOMEM and changes nothing, or succeeds.
  *
  * Needs a kernel with fault injection: see Documentation/testing.rst.
  */
@@ -13,12 +13,12 @@
 #include "harness.h"
 
 #define KEYS 4
-/* More allocations than any operation does. */
+/* More allocations than any operation makes. */
 #define MANY 200
 
 #define FAIL_NTH "/proc/thread-self/fail-nth"
 
-/* All allocations may fail, without a line in the kernel's log. */
+/* Lets all allocations fail, without a line in the kernel log. */
 static bool arm(void)
 {
 	return write_str("/sys/kernel/debug/failslab/ignore-gfp-wait", "0") &&
@@ -36,7 +36,7 @@ static bool fail_nth(int n)
 	return write_str(FAIL_NTH, text);
 }
 
-/* Whether the allocation has come and failed; ends the injection. */
+/* Was the allocation made, and did it fail? Ends the injection. */
 static bool failed(void)
 {
 	bool yes = !read_int(FAIL_NTH);
@@ -49,7 +49,7 @@ FIXTURE(faults)
 {
 	int map;
 	int prog;
-	__u32 dev;	/* what keys lead to */
+	__u32 dev;	/* the device of the keys */
 	int refs;
 };
 
@@ -91,9 +91,9 @@ FIXTURE_TEARDOWN(faults)
 }
 
 /*
- * The device is a new one each time: the module has nothing ready for it but
- * what it brought when it registered. Nor has the kernel's xarray a place for
- * its ifindex, which is far from all others.
+ * The device is a new one each time, so the module has nothing allocated for it
+ * except at its registration. Nor does the kernel's xarray have a node for its
+ * ifindex, which is far from all others.
  */
 static void update_each(struct __test_metadata *_metadata, int map, __u32 key, int prog,
 			__u32 before)
@@ -119,7 +119,9 @@ static void update_each(struct __test_metadata *_metadata, int map, __u32 key, i
 			EXPECT_EQ(value_ifindex(map, key), new);
 			EXPECT_EQ(value_id(map, key), prog < 0 ? 0 : prog_id(prog));
 		}
-		/* And it is not worse off for the next attempt. */
+		/*
+		 * The next attempt has the same result as without the failure.
+		 */
 		ASSERT_EQ(put_value(map, key, new, prog), 0);
 		if (before) {
 			ASSERT_EQ(put_value(map, key, before, -1), 0);
@@ -153,7 +155,7 @@ TEST_F(faults, replace_with_program)
 	update_each(_metadata, self->map, 1, self->prog, self->dev);
 }
 
-/* The device's second program: what the device brought is used. */
+/* The device's second program: the memory from its registration is in use. */
 TEST_F(faults, another_program)
 {
 	bool has_failed = true;
@@ -204,7 +206,7 @@ TEST_F(faults, create)
 	EXPECT_GT(failures, 0);
 }
 
-/* Several entries, of two targets, in one call: claimed maps only. */
+/* Several entries, for two targets, in one call: claimed maps only. */
 TEST_F(faults, batch)
 {
 	struct bpf_devmap_val vals[KEYS] = {};
@@ -228,7 +230,7 @@ TEST_F(faults, batch)
 		if (err) {
 			EXPECT_TRUE(has_failed);
 			EXPECT_EQ(err, -ENOMEM);
-			/* Memory behind the count has not been touched. */
+			/* Memory after count has not been changed. */
 			for (key = count; key < KEYS - 1; key++)
 				EXPECT_EQ(value_ifindex(self->map, key), self->dev);
 		} else {

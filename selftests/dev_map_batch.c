@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * BPF_MAP_LOOKUP_BATCH, UPDATE_BATCH, DELETE_BATCH, LOOKUP_AND_DELETE_BATCH:
- * their effects when all is well. See also dev_map_batch_errors.c,
+ * results without errors. See also dev_map_batch_errors.c,
  * dev_map_batch_race.c.
  *
- * Claimed maps have them. Intended: stock device maps do not, and say ENOTSUPP.
- * A batch's effect is compared with what single operations find.
+ * Claimed maps have batches. Intended: stock device maps do not, and return
+ * ENOTSUPP. The result of a batch is compared by single operations.
  */
 #include "batchlib.h"
 
 /*
- * The kernel's chunks are of 64 entries now; the tests depend on nothing else
- * of it.
+ * The kernel's chunks have 64 entries now; the tests depend only on there being
+ * chunks.
  */
 static const __u32 counts[] = { 1, 3, 63, 64, 65, 128, 1000, 4096, ENTRIES };
 
@@ -89,7 +89,7 @@ TEST_F(batch, update_and_delete)
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, count));
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys + count, NULL, ENTRIES - count));
 
-		/* Once more, to other devices. */
+		/* Again, to other devices. */
 		EXPECT_EQ(0, update_batch(self->fd, self->keys, self->values + 1, &n, BPF_EXIST));
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values + 1, count));
 
@@ -99,16 +99,16 @@ TEST_F(batch, update_and_delete)
 	}
 }
 
-/* A walk delivers all entries, each one once, in steps of any length. */
+/* A walk returns all entries, each once, in steps of any length. */
 TEST_F(batch, walk)
 {
 	__u32 c, i, filled;
 
-	/* Also where there are gaps: in an array, the order is random. */
+	/* With gaps as well: in an array, the order is random. */
 	for (filled = 1; filled <= ENTRIES; filled *= ENTRIES / 8) {
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, filled));
 		for (c = 0; c < ARRAY_SIZE(counts); c++) {
-			/* Long enough a time for each. */
+			/* Only some lengths, because each takes long. */
 			if (counts[c] * 1000 < filled)
 				continue;
 			ASSERT_EQ(0, walk(self->fd, counts[c], false, &self->w));
@@ -131,7 +131,7 @@ TEST_F(batch, lookup_and_delete)
 
 	for (c = 0; c < ARRAY_SIZE(counts); c++) {
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, ENTRIES));
-		/* Some... */
+		/* Some keys... */
 		n = counts[c];
 		ASSERT_EQ(0, read_batch(self->fd, true, NULL, &token, self->w.keys,
 					self->w.values, &n));
@@ -140,10 +140,10 @@ TEST_F(batch, lookup_and_delete)
 		EXPECT_EQ(0, count_twice(&self->w));
 		EXPECT_EQ(0, count_wrong(self->fd, self->w.keys, NULL, n));
 		left = ENTRIES - n;
-		/* ...are gone, the others are still there... */
+		/* ...are deleted, the others exist... */
 		ASSERT_EQ(0, walk(self->fd, 1000, false, &self->w));
 		EXPECT_EQ(left, self->w.n);
-		/* ...and go as well. */
+		/* ...and are deleted as well. */
 		ASSERT_EQ(0, walk(self->fd, counts[c] < 50 ? 50 : counts[c], true, &self->w));
 		EXPECT_EQ(left, self->w.n);
 		EXPECT_EQ(0, count_twice(&self->w));
@@ -153,7 +153,7 @@ TEST_F(batch, lookup_and_delete)
 	}
 }
 
-/* The values are delivered with the keys. */
+/* The values are returned with the keys. */
 TEST_F(batch, delivered_values)
 {
 	__u32 i, wrong = 0;
@@ -164,7 +164,7 @@ TEST_F(batch, delivered_values)
 		wrong += get_elem(self->fd, self->w.keys[i]) != (int)self->w.values[i];
 	EXPECT_EQ(0, wrong);
 	ASSERT_EQ(0, walk(self->fd, 777, true, &self->w));
-	/* A map with the entries that were taken is the map as it was. */
+	/* A map with the returned entries equals the original map. */
 	ASSERT_EQ(0, fill(self->fd, self->w.keys, self->w.values, self->w.n));
 	EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, ENTRIES));
 }
@@ -175,7 +175,7 @@ TEST_F(batch, ends)
 	int take;
 
 	for (take = 1; take >= 0; take--) {
-		/* Nothing there: no key, no place to go on from. */
+		/* An empty map: no key, and no place to continue. */
 		n = 10;
 		token = 77;
 		EXPECT_EQ(-ENOENT, read_batch(self->fd, take, NULL, &token, self->w.keys,
@@ -183,7 +183,7 @@ TEST_F(batch, ends)
 		EXPECT_EQ(0, n);
 		EXPECT_EQ(77, token);
 
-		/* Less than asked for. */
+		/* Fewer than requested. */
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 7));
 		n = 10;
 		EXPECT_EQ(-ENOENT, read_batch(self->fd, take, NULL, &token, self->w.keys,
@@ -191,7 +191,10 @@ TEST_F(batch, ends)
 		EXPECT_EQ(7, n);
 		EXPECT_EQ(self->w.keys[6], token);
 
-		/* Just that: it may not yet be known that this is all. */
+		/*
+		 * Exactly the requested number: the map may not report yet that
+		 * these are all.
+		 */
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 7));
 		n = 7;
 		EXPECT_EQ(0, read_batch(self->fd, take, NULL, &token, self->w.keys,
@@ -205,7 +208,7 @@ TEST_F(batch, ends)
 	}
 }
 
-/* Where to go on from may be any key, in the map or not. */
+/* The place to continue may be any key, in the map or not. */
 TEST_F(batch, token)
 {
 	static const __u32 odd[] = { ENTRIES - 1, ENTRIES, 0x7fffffff, 0x80000000, ~0U };
@@ -215,14 +218,14 @@ TEST_F(batch, token)
 	ASSERT_EQ(0, walk(self->fd, 10, false, &self->w));
 	ASSERT_EQ(10, self->w.n);
 
-	/* The last key has gone... */
+	/* The last key was deleted... */
 	in = self->w.keys[2];
 	EXPECT_EQ(0, del_elem(self->fd, in));
 	n = 4;
 	EXPECT_EQ(0, read_batch(self->fd, false, &in, &token, got, values, &n));
 	EXPECT_EQ(4, n);
 	EXPECT_EQ(0, memcmp(got, self->w.keys + 3, sizeof(*got) * 4));
-	/* ...and come again: it is not delivered twice. */
+	/* ...and added again: it is not returned twice. */
 	EXPECT_EQ(0, set_elem(self->fd, in, devs[0], BPF_ANY));
 	n = 10;
 	EXPECT_EQ(-ENOENT, read_batch(self->fd, false, &in, &token, got, values, &n));
@@ -248,7 +251,7 @@ TEST_F(batch, token)
 	}
 }
 
-/* The flags of single updates; nothing else. */
+/* The flags of single updates, and no others. */
 TEST_F(batch, elem_flags)
 {
 	static const __u64 bad[] = { 3, BPF_F_LOCK, 8, 1ULL << 32, 1ULL << 63 };
@@ -282,7 +285,7 @@ TEST_F(batch, elem_flags)
 								   &n, &opts));
 		EXPECT_EQ(4, n);
 	}
-	/* Of those only updates know any. */
+	/* Only updates have element flags. */
 	for (i = BPF_NOEXIST; i <= BPF_EXIST; i++) {
 		LIBBPF_OPTS(bpf_map_batch_opts, opts, .elem_flags = i);
 
@@ -315,7 +318,7 @@ TEST_F(batch, flags)
 	EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, 4));
 }
 
-/* Nothing to do is done, wherever the pointers lead. */
+/* An empty batch succeeds, whatever the pointers are. */
 TEST_F(batch, count_0)
 {
 	void *bad = (void *)8;
@@ -367,7 +370,7 @@ TEST_F(batch, values_of_8)
 		if (self->is_array)
 			self->keys[i] = i;
 		in[i].ifindex = self->values[i];
-		in[i].bpf_prog.fd = -(int)(i % 2);	/* none, either way */
+		in[i].bpf_prog.fd = -(int)(i % 2);	/* both mean none */
 	}
 
 	n = 100;
@@ -381,7 +384,10 @@ TEST_F(batch, values_of_8)
 	n = 100;
 	EXPECT_EQ(want, update_batch(fd, self->keys, in, &n, BPF_ANY));
 	EXPECT_EQ(want ? 70 : 100, n);
-	/* Something that is no such program, and a program without a device. */
+	/*
+	 * A descriptor that is not such a program, and a program without a
+	 * device.
+	 */
 	in[33].bpf_prog.fd = fd;
 	n = 50;
 	EXPECT_EQ(want ?: -EINVAL, update_batch(fd, self->keys, in, &n, BPF_ANY));
@@ -402,7 +408,7 @@ TEST_F(batch, values_of_8)
 	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0xeeeeeeee, out[100].ifindex);
 
-	/* An id is no fd: the values cannot be written back as they are. */
+	/* An id is not an fd, so the returned values cannot be written back. */
 	n = 100;
 	memset(self->w.values, 0, 800);
 	EXPECT_EQ(0, read_batch(fd, true, NULL, &token, self->keys, self->w.values, &n));
@@ -443,7 +449,7 @@ TEST_F(batch, device_leaves)
 	EXPECT_EQ(1, self->w.n);
 }
 
-/* A full hash of devices that have left takes a batch of new keys. */
+/* A full hash of devices that have left accepts a batch of new keys. */
 TEST_F(batch, full_of_dead)
 {
 	__u32 i, n;

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Batches that meet an error: how far they come, which errno they return, and
- * that nothing is lost. Claimed maps only: see dev_map_batch.c.
+ * Batches with errors: the number of processed entries, the errno, and that no
+ * entry is lost. Claimed maps only: see dev_map_batch.c.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "batchlib.h"
 
-/*
- * --- how far a batch comes --------------------------------------------------
- */
+/* --- number of processed entries ------------------------------------------ */
 
-/* The first error ends a batch; what comes before it is done. */
+/* The first error ends a batch; entries before it are processed. */
 TEST_F(batch, update_stops)
 {
 	static const __u32 at[] = { 0, 1, 63, 64, 65, 200, 299 };
@@ -42,8 +40,8 @@ TEST_F(batch, update_stops)
 			self->keys[where] = key;
 		} else {
 			/*
-			 * A key that is there; one that is there by now will
-			 * do.
+			 * A key with an entry; an earlier element of the batch
+			 * may have added it.
 			 */
 			key = self->keys[where];
 			if (where)
@@ -83,7 +81,7 @@ TEST_F(batch, delete_stops)
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys, NULL, n));
 		EXPECT_EQ(0, count_wrong(self->fd, self->keys + n, self->values + n, 300 - n));
 
-		/* A key that has gone: an array does not care. */
+		/* A deleted key: not an error in an array. */
 		ASSERT_EQ(0, fill(self->fd, self->keys, self->values, 300));
 		EXPECT_EQ(0, del_elem(self->fd, key));
 		n = 300;
@@ -99,7 +97,7 @@ TEST_F(batch, full)
 	EXPECT_EQ(-E2BIG, update_batch(self->fd, self->keys, self->values, &n, BPF_ANY));
 	EXPECT_EQ(ENTRIES, n);
 	EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, ENTRIES));
-	/* A batch may ask for more than there are. */
+	/* A batch may request more entries than there are. */
 	ASSERT_EQ(0, walk(self->fd, WALK_MAX, false, &self->w));
 	EXPECT_EQ(ENTRIES, self->w.n);
 	EXPECT_EQ(0, count_twice(&self->w));
@@ -124,11 +122,11 @@ TEST_F(batch, same_key_twice)
 	EXPECT_EQ(0, count_wrong(self->fd, keys, NULL, 3));
 }
 
-/*
- * --- memory -----------------------------------------------------------------
- */
+/* --- memory --------------------------------------------------------------- */
 
-/* Two pages of which the second is out of bounds, and words that end there. */
+/*
+ * Two pages, of which the second one is not mapped, and words up to its begin.
+ */
 struct fence {
 	void *pages;
 	__u32 *end;
@@ -221,7 +219,7 @@ TEST_F(batch, count_read_only)
 	munmap(attr, sizeof(*attr));
 }
 
-/* Memory that ends early: what comes before is done. */
+/* Memory that ends early: entries before its end are processed. */
 TEST_F(batch, input_ends_early)
 {
 	static const __u32 have[] = { 1, 2, 63, 64, 65, 100, 129 };
@@ -255,9 +253,8 @@ TEST_F(batch, input_ends_early)
 }
 
 /*
- * Lookups whose memory ends early. Those that delete: count is the number of
- * entries that have arrived; these are gone, and all the others are still
- * there.
+ * Lookups whose memory ends early. If they delete, count is the number of
+ * returned entries; these are deleted, and all others still exist.
  */
 TEST_F(batch, output_ends_early)
 {
@@ -294,7 +291,7 @@ TEST_F(batch, output_ends_early)
 	}
 }
 
-/* Nothing is written behind what was delivered. */
+/* No byte after the returned entries is written. */
 TEST_F(batch, output_in_bounds)
 {
 	__u32 got[202], values[202], n, token[3] = { 1, 2, 3 }, i, touched = 0;

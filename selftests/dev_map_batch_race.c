@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Batches beside other changes of a map, and batches in long random stories.
+ * Batches during other changes of a map, and long random sequences of batches.
  * Claimed maps only: see dev_map_batch.c.
  */
 #include <pthread.h>
@@ -17,7 +17,7 @@ struct work {
 	unsigned long failed;
 	int error;		/* the last one */
 	pthread_t thread;
-	/* what else it works on */
+	/* other objects that it works on */
 	volatile __u32 ifindex;
 	struct walk w;
 };
@@ -45,14 +45,12 @@ static void failed(struct work *work, int err)
 	work->error = err;
 }
 
-/*
- * --- walks ------------------------------------------------------------------
- */
+/* --- walks ---------------------------------------------------------------- */
 
 #define STABLE 200
 #define MOVING 100
 
-/* Keys from STABLE on come and go, one by one and in batches. */
+/* Keys from STABLE on are added and deleted, one by one and in batches. */
 static void *move_keys(void *arg)
 {
 	__u32 keys[20], values[20], i, n;
@@ -89,9 +87,9 @@ static void *move_keys(void *arg)
 }
 
 /*
- * No key is delivered twice, those that stay are delivered once, with their
- * values, and the walk ends. Too few places for all keys: nodes of a hash
- * change hands.
+ * No key is returned twice, the permanent ones are returned once, with their
+ * values, and the walk ends. The hash has too few nodes for all keys, so nodes
+ * get other keys.
  */
 TEST_F(batch, walk_while_changing)
 {
@@ -130,14 +128,13 @@ TEST_F(batch, walk_while_changing)
 	close(fd);
 }
 
-/*
- * --- taking -----------------------------------------------------------------
- */
+/* --- lookups that delete -------------------------------------------------- */
 
 #define TAKEN 20000
 
 /*
- * By key: how often it was delivered with its first value, and with the other.
+ * By key: how often it was returned with its first value, and with the other
+ * one.
  */
 static __u32 taken[TAKEN][2];
 
@@ -150,7 +147,7 @@ static void *take(void *arg)
 
 	run_on_cpu(work->seed % 2);
 	do {
-		/* Once more after the last insertion. */
+		/* Again after the last insertion. */
 		stop = work->stop;
 		err = walk(work->fd, 1 + rnd(&work->seed) % 200, true, &work->w);
 		if (err)
@@ -164,9 +161,9 @@ static void *take(void *arg)
 }
 
 /*
- * Two threads empty a map that a third one fills. Each entry is delivered to
- * one of them, once, with the value that it had when it was deleted: an entry
- * that was changed in time is delivered changed.
+ * Two threads empty a map that a third one fills. Each entry is returned to one
+ * of them, once, with the value that it had when it was deleted, including a
+ * change before that.
  */
 TEST_F(batch, taken_once)
 {
@@ -188,14 +185,14 @@ TEST_F(batch, taken_once)
 		while ((err = set_elem(fd, key, devs[0], BPF_ANY)) == -E2BIG)
 			sched_yield();
 		ASSERT_EQ(0, err);
-		/* Time for the one that shares this CPU. */
+		/* Time for the thread that shares this CPU. */
 		if (!(key % 256))
 			sched_yield();
 		if (key < 50)
 			continue;
 		/*
-		 * One that is perhaps still there, be it that the takers are
-		 * quick.
+		 * An entry that may still exist, although the other threads are
+		 * fast.
 		 */
 		old = key - (key % 2 ? 2 : 50);
 		err = set_elem(fd, old, devs[1], BPF_EXIST);
@@ -209,7 +206,7 @@ TEST_F(batch, taken_once)
 		EXPECT_FINE(&takers[i], 0);
 	}
 	for (key = 0; key < entries; key++) {
-		/* To an array's empty slot the change is an insertion. */
+		/* In an empty slot of an array, the change is an insertion. */
 		if (self->is_array && changed[key])
 			wrong += taken[key][0] > 1 || taken[key][1] != 1;
 		else
@@ -221,13 +218,13 @@ TEST_F(batch, taken_once)
 	close(fd);
 }
 
-/*
- * --- devices ----------------------------------------------------------------
- */
+/* --- devices -------------------------------------------------------------- */
 
 #define SPREAD 300
 
-/* All keys to a device that may leave at any time, and to one that stays. */
+/*
+ * All keys lead to a device that may leave at any time, and to one that stays.
+ */
 static void *update_all(void *arg)
 {
 	__u32 keys[SPREAD], values[SPREAD], i, n;
@@ -280,9 +277,7 @@ TEST_F(batch, device_leaves_meanwhile)
 	ASSERT_TRUE(sh("ip link del leaves"));
 }
 
-/*
- * --- against single operations ----------------------------------------------
- */
+/* --- against single operations -------------------------------------------- */
 
 /* The elements of an update batch, one by one. */
 static int update_singly(int fd, const __u32 *keys, const __u32 *values, __u32 *n, __u64 flags)
@@ -311,8 +306,8 @@ static int delete_singly(int fd, const __u32 *keys, __u32 *n)
 #define MOST 150
 
 /*
- * A long random series of changes, of one map in batches and of another one by
- * one.
+ * A long random sequence of changes: of one map in batches, of another one by
+ * single operations.
  */
 TEST_F(batch, random_story)
 {
@@ -329,7 +324,7 @@ TEST_F(batch, random_story)
 	}
 	for (round = 0; round < rounds && !wrong; round++) {
 		op = rnd(&state) % 8;
-		/* Mostly short: long ones come to an error. */
+		/* Mostly short, because long ones end with an error. */
 		n[0] = 1 + rnd(&state) % (rnd(&state) % 4 ? 12 : MOST);
 		n[1] = n[0];
 		for (i = 0; i < n[0]; i++) {
@@ -350,7 +345,9 @@ TEST_F(batch, random_story)
 			err[0] = delete_batch(fd[0], keys, &n[0]);
 			err[1] = delete_singly(fd[1], keys, &n[1]);
 		} else {
-			/* Some entries: the other map has the same. */
+			/*
+			 * Some entries, which the other map must have as well.
+			 */
 			err[0] = read_batch(fd[0], true, NULL, &token, keys, values, &n[0]);
 			err[1] = err[0];
 			for (i = 0; i < n[0]; i++)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How device maps are made: attributes, names, capabilities, charges; and that
- * a failed creation leaves nothing behind.
+ * Creation of device maps: attributes, names, capabilities, charges; and a
+ * failed creation leaves nothing.
  *
- * Every test runs on the kernel's own maps ("stock") and on claimed ones, and
- * expects the same of both, but for memory, marked "intended" below.
+ * Every test runs on stock and on claimed maps, and expects the same of both,
+ * except for memory, which is marked "intended" below.
  */
 #include <linux/capability.h>
 #include <sys/resource.h>
@@ -30,7 +30,8 @@ static int map_create(const union bpf_attr *attr)
 }
 
 /*
- * Create and close. 0 or -errno; -ESTALE: the wrong kind, or a reference leaks.
+ * Creates and closes a map. 0 or -errno; -ESTALE if the map is of the wrong
+ * kind, or a reference was leaked.
  */
 static int try_create(bool claimed, const union bpf_attr *attr)
 {
@@ -46,8 +47,8 @@ static int try_create(bool claimed, const union bpf_attr *attr)
 }
 
 /*
- * The capabilities of the process, which it can take back after it has dropped
- * them.
+ * The capabilities of the process. The process can restore them after it has
+ * dropped them.
  */
 static bool set_caps(__u64 caps)
 {
@@ -117,7 +118,7 @@ TEST_F(create, flags)
 
 	for (bit = 0; bit < 32; bit++) {
 		self->attr.map_flags = 1U << bit;
-		/* A flag that 6.9 takes away before it asks the map. */
+		/* A flag that 6.9 removes before it asks the map. */
 		if (bit == 16)
 			continue;
 		EXPECT_EQ(good & (1U << bit) ? 0 : -EINVAL,
@@ -141,13 +142,13 @@ TEST_F(create, numa_node)
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 	self->attr.numa_node = 0x7fffffff;
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
-	/* Without the flag it is not read. */
+	/* Without the flag the node is not read. */
 	self->attr.map_flags = 0;
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
 }
 
 /*
- * Pages of a node in memory of vmalloc()'s that was allocated for device maps.
+ * The number of vmalloc() pages on a node that were allocated for device maps.
  */
 static int vmalloc_pages(int node)
 {
@@ -192,9 +193,8 @@ static bool node_is_there(int node)
 }
 
 /*
- * A table is vmalloc()'ed where it needs more than some pages, which need not
- * be next to each other then, and they are of the node that was asked for. With
- * more than one: scripts/lab/vm --append numa=fake=2.
+ * A table of more than some pages is allocated by vmalloc(), on the requested
+ * node. With several nodes: scripts/lab/vm --append numa=fake=2.
  */
 TEST_F(create, numa_node_pages)
 {
@@ -205,7 +205,7 @@ TEST_F(create, numa_node_pages)
 	self->attr.max_entries = 1 << 16;
 	self->attr.map_flags = BPF_F_NUMA_NODE;
 	for (node = 0; node_is_there(node); node++) {
-		/* Those of the tests before this one go a little later. */
+		/* Maps of earlier tests are freed a little later. */
 		ASSERT_TRUE(vmalloc_pages_become(0, 0));
 		self->attr.numa_node = node;
 		fd = map_create(&self->attr);
@@ -249,7 +249,7 @@ TEST_F(create, max_entries)
 	self->attr.max_entries = 0;
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 
-	/* 16 GiB and more. There are machines that have them. */
+	/* 16 GiB and more, which some machines have. */
 	self->attr.max_entries = 1U << 31;
 	err = try_create(variant->kind.claimed, &self->attr);
 	EXPECT_TRUE(err == -ENOMEM || err == 0);
@@ -270,10 +270,10 @@ TEST_F(create, names)
 	/* The longest one. */
 	snprintf(name, BPF_OBJ_NAME_LEN, "%.3s456789.bcde_", names[variant->kind.claimed]);
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
-	/* No room for the end: made, and found to be no good afterwards. */
+	/* No terminating NUL: refused after the map was made. */
 	memset(name + 3, 'x', BPF_OBJ_NAME_LEN - 3);
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
-	/* Bytes behind the end, which are not read. */
+	/* Bytes after the NUL, which are not read. */
 	memset(name + 3, 0, BPF_OBJ_NAME_LEN - 3);
 	name[BPF_OBJ_NAME_LEN - 1] = '!';
 	EXPECT_EQ(0, try_create(variant->kind.claimed, &self->attr));
@@ -287,7 +287,7 @@ TEST_F(create, names)
 	}
 }
 
-/* Creation that fails with the map already there: it goes as the kernel's. */
+/* A creation that fails after the map was made frees it like a stock map. */
 TEST_F(create, fails_late)
 {
 	struct rlimit limit, old;
@@ -303,7 +303,7 @@ TEST_F(create, fails_late)
 	self->attr.map_name[3] = '!';
 	EXPECT_EQ(-EINVAL, try_create(variant->kind.claimed, &self->attr));
 
-	/* And the last step: no file descriptor to be had. */
+	/* And the last step: there is no free file descriptor. */
 	fd = dup(0);
 	ASSERT_LE(0, fd);
 	close(fd);
@@ -318,8 +318,7 @@ TEST_F(create, fails_late)
 }
 
 /*
- * Kernels differ in the capabilities that they ask for; a claimed map has to
- * ask for the same.
+ * Kernels require different capabilities; a claimed map must require the same.
  */
 TEST_F(create, capabilities)
 {
@@ -376,7 +375,7 @@ TEST_F(create, info)
 	EXPECT_EQ(0, info.ifindex);
 	EXPECT_EQ(0, info.map_extra);
 	EXPECT_STREQ(names[variant->kind.claimed], info.name);
-	/* Programs may never write; BPF_F_RDONLY is of the descriptor. */
+	/* Programs may never write; BPF_F_RDONLY applies to the descriptor. */
 	EXPECT_EQ(BPF_F_NUMA_NODE | BPF_F_RDONLY_PROG, info.map_flags);
 
 	fd2 = bpf_map_get_fd_by_id(info.id);
@@ -433,15 +432,15 @@ static bool memory_falls_below(long bytes)
 }
 
 /*
- * The table is charged to the creator of the map, and more than its limit is
- * refused.
+ * The table is charged to the creator of the map, and a table above the limit
+ * is refused.
  */
 TEST_F(create, memory_cgroup)
 {
 	bool is_array = variant->kind.type == BPF_MAP_TYPE_DEVMAP;
 	const long mib = 1 << 20;
 	/*
-	 * Intended: the claimed hash has its nodes from the start: 16 + 8
+	 * Intended: the claimed hash allocates its nodes at creation: 16 + 8
 	 * bytes.
 	 */
 	long want = is_array || !variant->kind.claimed ? 8 * mib : 24 * mib;
@@ -456,7 +455,7 @@ TEST_F(create, memory_cgroup)
 		rmdir(CGROUP);
 		SKIP(return, "no memory controller in cgroup2");
 	}
-	/* As an earlier test may have left it. */
+	/* An earlier test may have left the cgroup. */
 	ASSERT_TRUE(write_str(CGROUP "/memory.max", "max"));
 	ASSERT_TRUE(write_str(CGROUP "/cgroup.procs", "0"));
 

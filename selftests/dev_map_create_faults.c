@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Maps that are never made: creation fails at each of its steps, many times in
- * a row, for a caller that holds nothing afterwards. So nothing is in use
- * afterwards, nor while it goes on; nor is anything charged to the memory
- * cgroup that has tried it. And the owner of maps pays for all of their memory.
+ * Creations that fail: at each step, many times in a row, by a caller that
+ * holds nothing afterwards. No memory is in use afterwards or meanwhile, and
+ * none is charged to the caller's memory cgroup. And the owner of maps pays for
+ * all of their memory.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -17,13 +17,13 @@
 #include "xdplib.h"
 
 #define TRIES 800
-/* Of the steps behind the first one. */
+/* Failures at the steps after the first one. */
 #define MORE_TRIES 100
 #define ENTRIES 1024
-/* In KiB: what the kernel's caches may take meanwhile. */
+/* KiB that the kernel's caches may take meanwhile. */
 #define SLACK 8192
 
-/* Maps report their memory. */
+/* Do maps report their memory? */
 static bool maps_tell;
 
 enum step { BAD_NAME, BAD_BTF, FORBIDDEN, NO_DESCRIPTOR, NO_TABLE, STEPS };
@@ -73,7 +73,7 @@ static bool memory_comes_back(long before)
 	return false;
 }
 
-/* One try, which must fail; the error. */
+/* One attempt, which must fail. Returns the error. */
 static int try_step(const struct kind *kind, __u32 value_size, enum step step, int last_fd)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
@@ -154,7 +154,7 @@ FIXTURE_SETUP(faults)
 	ASSERT_TRUE(ip("link add d0 type dummy\n"));
 	self->dev = if_nametoindex("d0");
 	self->cgroup = cg_make();
-	/* Pages of ours that come later would be charged as well. */
+	/* Otherwise pages of the test itself would be charged as well. */
 	ASSERT_EQ(mlockall(MCL_CURRENT | MCL_FUTURE), 0);
 }
 
@@ -174,7 +174,7 @@ static void fail_all(struct __test_metadata *_metadata, const struct kind *kind,
 	enum step step;
 	long before;
 
-	/* The next one would be this, and is not to be had. */
+	/* The next descriptor, which is above the limit. */
 	fd = dup(0);
 	ASSERT_GE(fd, 0);
 	close(fd);
@@ -214,7 +214,8 @@ TEST_F(faults, in_a_small_cgroup)
 	fail_all(_metadata, &variant->kind, variant->value_size);
 	ASSERT_TRUE(cg_pays(false));
 	/*
-	 * 6.1 keeps some charges of tables that it has not got, stock ones too.
+	 * 6.1 keeps some charges of tables that it failed to allocate, also for
+	 * stock maps.
 	 */
 	EXPECT_TRUE(cg_gives_back(before + SLACK * 1024L));
 }
@@ -226,7 +227,7 @@ static int put_dev(int fd, __u32 key, __u32 ifindex)
 	return bpf_map_update_elem(fd, &key, &val, BPF_ANY) ? -errno : 0;
 }
 
-/* The same; where memory is not ready yet, a moment later. */
+/* The same; if memory is not ready yet, a moment later. */
 static int put_patiently(int fd, __u32 key, __u32 ifindex)
 {
 	int i, err = -ENOMEM;
@@ -240,13 +241,12 @@ static int put_patiently(int fd, __u32 key, __u32 ifindex)
 }
 
 #define EMPTY 400
-/* Maps get ready 64 at a time, with the one that is filled. */
+/* Maps whose reserve is filled together with that of the updated map. */
 #define SOME 60
 
 /*
- * Per-CPU memory that there is more than before, @percpu in KiB, is charged,
- * and
- * @least bytes of it at least; by the time that work items have done their part.
+ * Has per-CPU memory of at least @percpu KiB been added, and are all of it, and
+ * at least @least bytes, charged? Waits for work items.
  */
 static bool percpu_is_charged(long percpu, long charged, long least)
 {
@@ -256,7 +256,7 @@ static bool percpu_is_charged(long percpu, long charged, long least)
 	for (i = 0; i < 2000; i++) {
 		more = (meminfo("Percpu") - percpu) * 1024;
 		paid = cg_stat("percpu") - charged;
-		/* Areas are mapped by pages, of which others may have parts. */
+		/* Areas are mapped in pages, which others may share. */
 		if (paid >= least && more <= paid + (1 << 20))
 			return true;
 		usleep(5000);
@@ -270,7 +270,7 @@ static long cpus(void)
 	return sysconf(_SC_NPROCESSORS_CONF);
 }
 
-/* Empty ones take little, and all of it is paid for. */
+/* Empty maps take little memory, and all of it is charged. */
 TEST_F(faults, empty_maps_are_paid_for)
 {
 	int fds[EMPTY], fd, i, n = fewer(EMPTY), some = n < SOME ? n : SOME;
@@ -290,7 +290,7 @@ TEST_F(faults, empty_maps_are_paid_for)
 	}
 	ASSERT_TRUE(cg_pays(false));
 
-	/* Somebody begins to fill maps: some of them get ready for that. */
+	/* An update makes the reserves of several maps be filled. */
 	for (i = 0; i < 4; i++) {
 		fd = bpf_map_create(variant->kind.type,
 				    variant->kind.claimed ? "rm_other" : "st_other", 4,
@@ -307,9 +307,7 @@ TEST_F(faults, empty_maps_are_paid_for)
 
 #define FULL 2
 
-/*
- * Each of the entries with counters has a target of its own, with all it takes.
- */
+/* Each entry with counters has a target of its own, with all of its memory. */
 TEST_F(faults, full_maps_are_paid_for)
 {
 	int fds[FULL], i, wrong = 0, entries = fewer(ENTRIES);
@@ -340,11 +338,11 @@ TEST_F(faults, full_maps_are_paid_for)
 	for (i = 0; i < FULL; i++)
 		told += map_memlock(fds[i]);
 	if (counts && maps_tell) {
-		TH_LOG("%ld bytes are charged, %ld are told", cg_current() - before, told);
+		TH_LOG("%ld bytes are charged, %ld are reported", cg_current() - before, told);
 		/*
-		 * Allocators are charged for more than they are asked for, and
-		 * for twice as much where they keep red zones and stacks beside
-		 * it.
+		 * Allocators are charged for more than the requested bytes, and
+		 * for twice as much with red zones and stacks beside the
+		 * object.
 		 */
 		EXPECT_LE(told, (cg_current() - before) * 11 / 10);
 		EXPECT_GE(told, (cg_current() - before) * (fewer(10) < 10 ? 4 : 6) / 10);
@@ -355,7 +353,7 @@ TEST_F(faults, full_maps_are_paid_for)
 	EXPECT_TRUE(cg_gives_back(before));
 }
 
-/* A map that goes on getting entries is ahead of them, and soon no longer. */
+/* A map that keeps getting entries has a larger reserve, and soon no longer. */
 TEST_F(faults, no_promise_beside_entries)
 {
 	static const __u32 fill[] = { 1, 2, 100 };
@@ -365,7 +363,7 @@ TEST_F(faults, no_promise_beside_entries)
 
 	if (variant->value_size != sizeof(struct redirmap_val) ||
 	    !maps_tell)
-		SKIP(return, "nothing is told of entries");
+		SKIP(return, "fdinfo does not report entries");
 	for (i = 0; i < 3; i++) {
 		fds[i] = bpf_map_create(variant->kind.type, "rm_told", 4, variant->value_size,
 					ENTRIES, NULL);
@@ -382,14 +380,14 @@ TEST_F(faults, no_promise_beside_entries)
 		usleep(5000);
 	}
 	EXPECT_LT(try, 2000) {
-		TH_LOG("told: %ld, %ld, %ld", told[0], told[1], told[2]);
+		TH_LOG("reported: %ld, %ld, %ld", told[0], told[1], told[2]);
 	}
 	EXPECT_GT(told[1], told[0] + (long)sizeof(struct redirmap_val) + 256 * cpus());
 	for (i = 0; i < 3; i++)
 		close(fds[i]);
 }
 
-/* By the hook's names, of newer and of older kernels. */
+/* By the hook's names in newer and in older kernels. */
 static bool attach_lsm(void)
 {
 	static const char *const hooks[] = { "bpf_map_create", "bpf_map_alloc_security" };
@@ -413,9 +411,9 @@ int main(int argc, char **argv)
 {
 	if (!can_test())
 		return KSFT_SKIP;
-	/* Once, for all tests: it takes a while. */
+	/* Once, for all tests, because it takes long. */
 	if (!attach_lsm()) {
-		printf("Bail out! no security module of our own\n");
+		printf("Bail out! the security module cannot be attached\n");
 		return KSFT_FAIL;
 	}
 	maps_tell = kernel_has_member("bpf_map_ops", "map_mem_usage");

@@ -2,11 +2,11 @@
 /*
  * Device maps inside maps of maps.
  *
- * Programs call the operations of the map they were verified against, the
- * outer map's template. So a claimed map may not get into an outer map that
- * was made for stock ones, nor the other way round; and an outer map that was
- * made with a claimed template keeps the module, as long as it lives. All else
- * is the same for stock and claimed inner maps.
+ * Programs call the operations of the map that they were verified with, the
+ * template of the outer map. So an outer map with a stock template refuses
+ * claimed maps, and the other way round; and an outer map with a claimed
+ * template keeps the module as long as it exists. All else is the same for
+ * stock and claimed inner maps.
  */
 #include <pthread.h>
 
@@ -43,7 +43,7 @@ TEST_F(inner, other_kind)
 	ASSERT_LE(0, other);
 	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
 	EXPECT_EQ(-ENOENT, get_elem(self->outer, 0));
-	/* Present entries stay. */
+	/* Existing entries stay. */
 	EXPECT_EQ(0, set_elem(self->outer, 0, self->template, BPF_ANY));
 	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, other, BPF_ANY));
 	EXPECT_EQ(map_id(self->template), get_elem(self->outer, 0));
@@ -85,7 +85,7 @@ TEST_F(inner, attributes)
 	EXPECT_EQ(0, set_elem(self->outer, 0, larger, BPF_ANY));
 	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, value8, BPF_ANY));
 	EXPECT_EQ(-EINVAL, set_elem(self->outer, 0, numa, BPF_ANY));
-	/* That one is of the descriptor. */
+	/* That flag applies to the descriptor. */
 	EXPECT_EQ(0, set_elem(self->outer, 0, write_only, BPF_ANY));
 	close(larger);
 	close(value8);
@@ -93,7 +93,7 @@ TEST_F(inner, attributes)
 	close(write_only);
 }
 
-/* The template has to stay until the outer map goes. */
+/* The module must stay as long as the outer map exists. */
 TEST_F(inner, pins_module)
 {
 	int other = make_map(variant->claimed, variant->type, 4);
@@ -103,7 +103,7 @@ TEST_F(inner, pins_module)
 	close(other);
 	close(self->template);
 	self->template = -1;
-	/* The one inside, and the description. */
+	/* The inner map, and the description of the template. */
 	EXPECT_TRUE(module_refs_become(base_refs + 2 * variant->claimed));
 	EXPECT_EQ(0, del_elem(self->outer, 0));
 	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
@@ -113,7 +113,7 @@ TEST_F(inner, pins_module)
 		EXPECT_FALSE(sh("rmmod redirmap 2>/dev/null"));
 	}
 
-	/* A map made now still goes in. */
+	/* A new map can still be an inner map. */
 	other = make_map(variant->claimed, variant->type, 4);
 	ASSERT_LE(0, other);
 	EXPECT_EQ(0, set_elem(self->outer, 3, other, BPF_ANY));
@@ -180,7 +180,9 @@ TEST_F(inner, failing_creations)
 		int err = try_outer(variant->outer_type, cases[i].template, cases[i].name,
 				    cases[i].max_entries, cases[i].key_size, cases[i].flags);
 
-		/* For the last one the kernel has one of several errnos. */
+		/*
+		 * For the last case the kernel returns one of several errnos.
+		 */
 		if (cases[i].want == -ENOMEM && err < 0)
 			err = -ENOMEM;
 		EXPECT_EQ(cases[i].want, err) {
@@ -210,7 +212,7 @@ static void *make_outers(void *arg)
 		fd = make_outer(m->outer_type, m->template);
 		m->failed += fd < 0;
 		m->failed += !!set_elem(fd, 0, m->template, BPF_ANY);
-		/* One that fails in between. */
+		/* A creation that fails in between. */
 		nested = make_outer(m->outer_type, fd);
 		m->failed += nested != -EINVAL;
 		close(fd);
@@ -240,7 +242,7 @@ TEST_F(inner, two_threads)
 	EXPECT_TRUE(module_refs_become(base_refs + 2 * variant->claimed));
 }
 
-/* Templates that are none of our business. */
+/* Templates that are not device maps. */
 TEST(other_templates)
 {
 	static const enum bpf_map_type outers[] = {
@@ -258,7 +260,7 @@ TEST(other_templates)
 		template = bpf_map_create(types[i % 4], "rm_template", 4, 4, 4, NULL);
 		ASSERT_LE(0, template);
 		outer = make_outer(outers[i / 4], template);
-		/* Not all types can be inside. */
+		/* Some types cannot be inner maps. */
 		if (outer >= 0) {
 			EXPECT_EQ(0, set_elem(outer, 0, template, BPF_ANY));
 			EXPECT_EQ(-EINVAL, set_elem(outer, 0, claimed, BPF_ANY));

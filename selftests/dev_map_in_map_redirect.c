@@ -25,7 +25,7 @@ static void *swap_inner(void *arg)
 	struct swap *s = arg;
 	unsigned int state = 1;
 
-	/* At random: turns in order may come in step with the packets'. */
+	/* At random, because a fixed order may match that of the packets. */
 	while (!*s->stop) {
 		s->failed += !!set_elem(s->outer, 0, s->inner[rand_r(&state) % 2], BPF_ANY);
 		s->done++;
@@ -66,10 +66,10 @@ static int run_once(int prog)
 	return err ?: (int)opts.retval;
 }
 
-/* Packets that are really sent where the program redirects them. */
+/* Packets that are really sent to the target. */
 static int run_live(int prog, int packets)
 {
-	/* A local experiment's Ethertype. */
+	/* An EtherType for local experiments. */
 	char packet[64] = { [12] = 0x88, [13] = 0xb5 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
 		.data_in = packet,
@@ -82,7 +82,7 @@ static int run_live(int prog, int packets)
 	return bpf_prog_test_run_opts(prog, &opts);
 }
 
-/* Packets that have come out of b0 or b1. */
+/* The number of packets that have arrived at b0 or b1. */
 static unsigned long counted(struct bpf_object *obj, int i)
 {
 	int fd = bpf_map__fd(bpf_object__find_map_by_name(obj, "counts"));
@@ -92,7 +92,7 @@ static unsigned long counted(struct bpf_object *obj, int i)
 	return n;
 }
 
-/* The same, since the last time. */
+/* The same, since the last call. */
 static unsigned long arrived(struct bpf_object *obj, int i)
 {
 	int fd = bpf_map__fd(bpf_object__find_map_by_name(obj, "counts"));
@@ -103,7 +103,7 @@ static unsigned long arrived(struct bpf_object *obj, int i)
 	return n;
 }
 
-/* Wait for the last ones. */
+/* Waits for the last packets. */
 static void settle(void)
 {
 	usleep(100000);
@@ -142,7 +142,7 @@ TEST_F(inner, redirect)
 		EXPECT_EQ(i ? 0 : 100, arrived(obj, 0));
 		EXPECT_EQ(i ? 100 : 0, arrived(obj, 1));
 	}
-	/* Changes inside an inner map do not concern the outer one. */
+	/* Changes of an inner map do not affect the outer one. */
 	EXPECT_EQ(0, del_elem(s.inner[1], 1));
 	EXPECT_EQ(XDP_ABORTED, run_once(prog));
 	EXPECT_EQ(0, set_elem(s.inner[1], 1, a[1], BPF_ANY));
@@ -152,7 +152,7 @@ TEST_F(inner, redirect)
 	end = now() + 1;
 	/* A busy machine may take longer to use both maps. */
 	while (now() < end || !counted(obj, 0) || !counted(obj, 1)) {
-		/* Not more than fit into the veth's ring. */
+		/* No more than the veth's ring holds. */
 		EXPECT_EQ(0, run_live(prog, 128));
 		sent += 128;
 		sched_yield();
@@ -175,7 +175,7 @@ TEST_F(inner, redirect)
 		close(s.inner[i]);
 	}
 
-	/* The program alone keeps all of it. */
+	/* Only the program keeps the maps. */
 	prog = dup(prog);
 	bpf_object__close(obj);
 	close(self->outer);

@@ -2,19 +2,19 @@
 /*
  * Information about maps, and freezing.
  *
- * The kernel reports a map of its own and a claimed one in the same words, but
- * for their names and ids, and, intended, on kernels that ask the map: memory.
- * A claimed hash has its nodes from the start; entries take nothing more.
+ * The kernel reports a stock and a claimed map with the same text, except for
+ * names and ids and, intended, on kernels that ask the map, memory. A claimed
+ * hash allocates its nodes at creation; entries need no further memory.
  */
 #include "harness.h"
 #include "testlib.h"
 #include "xdplib.h"
 
-/* Lines of fdinfo that are the map's own begin with these words. */
+/* Lines of fdinfo about the map itself begin with these words. */
 static const char *const own[] = { "map_id:", "ino:" };
 
 struct fdinfo {
-	char text[2048];	/* but for that, and for memory */
+	char text[2048];	/* without these, and without memory */
 	unsigned long long memlock;
 };
 
@@ -50,9 +50,7 @@ static unsigned long long memlock(int fd)
 	return read_fdinfo(fd, &info) ? info.memlock : 0;
 }
 
-/*
- * --- one of each kind -------------------------------------------------------
- */
+/* --- one map of each kind ------------------------------------------------- */
 
 FIXTURE(pair) {
 	int fd[2];		/* stock, claimed */
@@ -141,7 +139,7 @@ TEST_F(pair, info)
 		EXPECT_EQ(77, info[1].max_entries);
 		EXPECT_EQ(variant->flags | BPF_F_RDONLY_PROG, info[1].map_flags);
 
-		/* Entries and freezing change nothing of it. */
+		/* Entries and freezing do not change the text. */
 		if (!round)
 			ASSERT_EQ(0, set_both(self->fd, 1, if_nametoindex("lo"), 0));
 		for (i = 0; i < 2 && round == 1; i++)
@@ -163,7 +161,10 @@ TEST_F(pair, fdinfo)
 	ASSERT_EQ(0, set_both(self->fd, 1, if_nametoindex("lo"), 0));
 	EXPECT_SAME_FDINFO();
 
-	/* Programs that use it must be alike from now on; not a hash's. */
+	/*
+	 * Further programs that use an array must be like the first one; not so
+	 * for a hash.
+	 */
 	for (i = 0; i < 2; i++) {
 		prog[i] = load_user(self->fd[i]);
 		ASSERT_LE(0, prog[i]);
@@ -182,7 +183,7 @@ TEST_F(pair, fdinfo)
 	EXPECT_NE(NULL, strstr(info.text, "frozen:\t1\n"));
 }
 
-/* So must the programs in it, the first of which decides as well. */
+/* So must the programs in it; the first one decides for all. */
 TEST_F(pair, fdinfo_with_program)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_XDP_DEVMAP);
@@ -230,11 +231,9 @@ TEST_F(pair, maps_of_a_program)
 	}
 }
 
-/*
- * --- memory -----------------------------------------------------------------
- */
+/* --- memory --------------------------------------------------------------- */
 
-/* Maps report their memory since 6.4; before, the kernel guesses. */
+/* Since 6.4 maps report their memory; before, the kernel estimates it. */
 static bool maps_tell(void)
 {
 	return kernel_has_member("bpf_map_ops", "map_mem_usage");
@@ -256,7 +255,7 @@ TEST_F(pair, memory)
 			ASSERT_LE(0, fd[i]);
 			bytes[i] = memlock(fd[i]);
 			EXPECT_LE(before[i], bytes[i]);
-			/* A place for each entry, at least. */
+			/* At least a slot for each entry. */
 			EXPECT_LE((max - last) * 8ULL, bytes[i] - before[i] + own);
 			before[i] = bytes[i];
 		}
@@ -286,7 +285,7 @@ TEST_F(pair, memory)
 	}
 	if (maps_tell()) {
 		EXPECT_LT(empty[0] + 32 * 1000, filled[0]);
-		/* Intended: not by entries, but by devices. */
+		/* Intended: devices add memory, entries do not. */
 		EXPECT_LT(empty[1], filled[1]);
 		EXPECT_GT(empty[1] + own, filled[1]);
 	} else {
@@ -302,9 +301,7 @@ TEST_F(pair, memory)
 	}
 }
 
-/*
- * --- freezing ---------------------------------------------------------------
- */
+/* --- freezing ------------------------------------------------------------- */
 
 FIXTURE(frozen) {
 	struct env e;
@@ -329,7 +326,7 @@ static int freeze_any(__u32 flags, int n)
 	return err;
 }
 
-/* The map's key 0 leads to t0, whose peer r0 counts. */
+/* Makes the map's key 0 lead to t0, whose peer r0 counts frames. */
 FIXTURE_SETUP(frozen)
 {
 	struct env *e = &self->e;
@@ -352,7 +349,7 @@ FIXTURE_TEARDOWN(frozen)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* User space can change nothing from now on; packets and devices go on. */
+/* User space can change nothing from then on; packets and devices continue. */
 TEST_F(frozen, redirect)
 {
 	__u32 key = 0, value = 0, next;
@@ -379,7 +376,7 @@ TEST_F(frozen, redirect)
 	EXPECT_EQ(-ENOENT, bpf_map_lookup_elem(e->map, &key, &value));
 }
 
-/* Another descriptor of the map is no way round. */
+/* Another descriptor of the map permits no changes either. */
 TEST_F(frozen, other_descriptor)
 {
 	struct bpf_map_info info = {};
@@ -394,7 +391,7 @@ TEST_F(frozen, other_descriptor)
 	close(fd);
 }
 
-/* A descriptor without the right to write may not freeze, on newer kernels. */
+/* On newer kernels a descriptor without write permission cannot freeze. */
 TEST(read_only)
 {
 	int fd = make_map_flags(true, BPF_MAP_TYPE_DEVMAP, 4, 4, BPF_F_RDONLY);

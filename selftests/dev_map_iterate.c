@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Walks through a map, by bpf(2), beside changes; and what programs may not do
- * instead.
+ * Walks through a map, by bpf(2), also while it changes; and operations that
+ * programs may not use.
  *
- * Every test runs on the kernel's own maps ("stock") and on claimed ones, and
- * expects the same of both, but for this, marked "intended" below: in a hash
- * of the kernel's own, keys change their place when they are updated or come
- * again, so that a walk sees some twice, and may never end.
+ * Every test runs on stock and on claimed maps, and expects the same of both,
+ * except for this difference, marked "intended" below: in a stock hash, keys
+ * change their place when they are updated or added again, so a walk returns
+ * some twice, and may never end.
  */
 #include <pthread.h>
 
@@ -45,7 +45,7 @@ FIXTURE_TEARDOWN(walk)
 	close(self->fd);
 }
 
-/* The number of a key, or ENTRIES. */
+/* The index of a key, or ENTRIES. */
 static __u32 number(bool is_array, __u32 key)
 {
 	__u32 nr = is_array ? key : key / (ENTRIES / 16);
@@ -53,7 +53,7 @@ static __u32 number(bool is_array, __u32 key)
 	return nr < ENTRIES ? nr : ENTRIES;
 }
 
-/* All keys, or those with even numbers only. */
+/* Adds all keys, or those with even numbers only. */
 static int fill(int fd, const __u32 *keys, int step)
 {
 	__u32 i;
@@ -64,9 +64,7 @@ static int fill(int fd, const __u32 *keys, int step)
 	return err;
 }
 
-/*
- * --- one thread -------------------------------------------------------------
- */
+/* --- one thread ----------------------------------------------------------- */
 
 TEST_F(walk, array_keys)
 {
@@ -78,7 +76,7 @@ TEST_F(walk, array_keys)
 	if (!self->is_array)
 		return;
 
-	/* All of them, be there anything in or not. */
+	/* All of them, with or without an entry. */
 	ASSERT_EQ(0, next_key(self->fd, NULL, &key));
 	EXPECT_EQ(0, key);
 	for (i = 1; i < ENTRIES; i++) {
@@ -87,7 +85,7 @@ TEST_F(walk, array_keys)
 		key = next;
 	}
 	EXPECT_EQ(-ENOENT, next_key(self->fd, &key, &next));
-	/* Behind the end comes the first one. */
+	/* The end is followed by the first key. */
 	for (i = 0; i < ARRAY_SIZE(behind); i++) {
 		next = 77;
 		EXPECT_EQ(0, next_key(self->fd, &behind[i], &next));
@@ -118,7 +116,7 @@ TEST_F(walk, hash_keys)
 	EXPECT_EQ(ENTRIES, n);
 	EXPECT_EQ(-ENOENT, next_key(self->fd, &key, &next));
 
-	/* After a key that is not there comes the first one. */
+	/* A missing key is followed by the first key. */
 	EXPECT_EQ(0, next_key(self->fd, &other, &next));
 	EXPECT_EQ(first, next);
 	EXPECT_EQ(0, del_elem(self->fd, key));
@@ -149,7 +147,7 @@ TEST_F(walk, delete_each)
 		EXPECT_EQ(-ENOENT, get_elem(self->fd, self->keys[n]));
 }
 
-/* A walk that deletes the present key first begins anew, in a hash. */
+/* In a hash, a walk that deletes the present key first starts again. */
 TEST_F(walk, delete_before_next)
 {
 	__u32 key, next, first;
@@ -162,7 +160,7 @@ TEST_F(walk, delete_before_next)
 	EXPECT_EQ(self->is_array ? key + 1 : first, next);
 }
 
-/* The same when the key's device has left, from the first moment on. */
+/* The same when the key's device has left, without a delay. */
 TEST_F(walk, device_leaves)
 {
 	__u32 key, next, first, i, n;
@@ -186,7 +184,7 @@ TEST_F(walk, device_leaves)
 	ASSERT_TRUE(wait_deleted());
 }
 
-/* An update leaves a key where it is: a walk that updates each key ends. */
+/* An update does not move a key: a walk that updates each key ends. */
 TEST_F(walk, update_each)
 {
 	__u32 key, n = 0;
@@ -196,17 +194,15 @@ TEST_F(walk, update_each)
 		ASSERT_EQ(0, set_elem(self->fd, key, devs[n % NDEVS], BPF_ANY));
 		n++;
 	}
-	/*
-	 * Intended: in a chain of the built-in, two keys take turns for ever.
-	 */
+	/* Intended: in a chain of the built-in, two keys alternate for ever. */
 	EXPECT_EQ(self->is_array || variant->kind.claimed ? ENTRIES : 100 * ENTRIES, n);
 }
 
 /*
- * Between any two steps keys with odd numbers come and go, but for the present
- * one: no key is seen twice, those with even numbers are seen once. If the
- * present one goes as well and comes again, or is updated, the same is true of
- * all but the built-in's hash.
+ * Between two steps keys with odd numbers, except the present one, are added
+ * and deleted: no key is returned twice, and those with even numbers are
+ * returned once. If the present key is deleted and added again, or updated, as
+ * well, the same is true of all maps but a stock hash.
  */
 TEST_F(walk, change_between_steps)
 {
@@ -254,9 +250,7 @@ TEST_F(walk, change_between_steps)
 	EXPECT_EQ(0, missed);
 }
 
-/*
- * --- two threads ------------------------------------------------------------
- */
+/* --- two threads ---------------------------------------------------------- */
 
 struct churn {
 	int fd;
@@ -267,7 +261,7 @@ struct churn {
 	int error;		/* the last one */
 };
 
-/* Keys with odd numbers come and go. */
+/* Keys with odd numbers are added and deleted. */
 static void *churn(void *arg)
 {
 	struct churn *c = arg;
@@ -294,9 +288,9 @@ static void *churn(void *arg)
 }
 
 /*
- * A walk ends, and sees every key that is there all the time. It begins anew
- * when the present key goes away, and only then; from one beginning to the next
- * the keys that stay come in the same order as always, so each one once.
+ * A walk ends, and returns every permanent key. It starts again only when the
+ * present key is deleted. Between two starts the permanent keys come in the
+ * same order as always, so each comes once.
  */
 TEST_F(walk, change_meanwhile)
 {
@@ -363,11 +357,9 @@ TEST_F(walk, change_meanwhile)
 	TH_LOG("%lu walks, %lu began anew, %lu changes", walks, restarts, c.done);
 }
 
-/*
- * --- from programs ----------------------------------------------------------
- */
+/* --- programs ------------------------------------------------------------- */
 
-/* 0 or -errno: the verifier's verdict about one of the programs on a map. */
+/* Loads one of the programs over a map; 0 or -errno of the verifier. */
 static int try_program(const char *name, int map_fd, struct bpf_object **kept)
 {
 	struct bpf_object *obj = bpf_object__open(beside("map_iterate.bpf.o"));
@@ -388,7 +380,7 @@ static int try_program(const char *name, int map_fd, struct bpf_object **kept)
 	return err;
 }
 
-/* A value can be read, and nothing else. */
+/* A program can read a value, and nothing else. */
 TEST_F(walk, programs)
 {
 	static const struct {
@@ -429,7 +421,7 @@ TEST_F(walk, programs)
 	bpf_object__close(obj);
 }
 
-/* BPF iterators know no device maps. */
+/* BPF iterators do not support device maps. */
 TEST_F(walk, iterator)
 {
 	union bpf_iter_link_info info = { .map.map_fd = self->fd };

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Limits of the caller that makes and fills maps: no file descriptor left for a
- * map that has been made, and no memory in the memory cgroup that pays for it.
- * Each call fails with the errno that bpf(2) has for that, or succeeds all the
- * same; a failed call has changed nothing, and nothing stays charged, or
- * allocated.
+ * Limits of the caller that makes and fills maps: no free file descriptor for a
+ * new map, and no memory in the memory cgroup that pays for it. Each call
+ * either fails with bpf(2)'s errno for that, or succeeds. A failed call changes
+ * nothing, and leaves no charge and no allocation.
  *
- * Every test runs on a map of the kernel's and on a claimed one. A claimed map
- * allocates nothing for most updates, so it has fewer that fail.
+ * Every test runs on a stock and on a claimed map. A claimed map allocates
+ * nothing for most updates, so fewer of its updates fail.
  */
 #define _GNU_SOURCE
 #include <sys/mman.h>
@@ -52,7 +51,7 @@ FIXTURE_SETUP(limits)
 		devs[i] = if_nametoindex(name);
 	}
 	self->cgroup = cg_make();
-	/* Pages of ours that come later would be charged as well. */
+	/* Otherwise pages of the test itself would be charged as well. */
 	ASSERT_EQ(mlockall(MCL_CURRENT | MCL_FUTURE), 0);
 }
 
@@ -72,7 +71,7 @@ static int create(const struct kind *kind, __u32 value_size, __u32 entries)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Values may be as large as this; 0 or -errno. */
+/* Sets the largest size of values; 0 or -errno. */
 static int put_dev(int fd, __u32 key, __u32 ifindex)
 {
 	struct redirmap_val val = { .entry.ifindex = ifindex, .entry.bpf_prog.fd = -1 };
@@ -88,7 +87,7 @@ static int dev_of(int fd, __u32 key)
 	return bpf_map_lookup_elem(fd, &key, &val) ? -errno : (int)val.entry.ifindex;
 }
 
-/* Maps that there are, of all kinds. */
+/* The number of maps of all kinds. */
 static int count_maps(void)
 {
 	__u32 id = 0;
@@ -99,7 +98,7 @@ static int count_maps(void)
 	return n;
 }
 
-/* The map is complete, and has its id, when it turns out that it gets no fd. */
+/* The map is complete, and has its id, when no fd is available. */
 TEST_F(limits, no_descriptor)
 {
 	struct rlimit old, none;
@@ -107,7 +106,7 @@ TEST_F(limits, no_descriptor)
 	long before;
 
 	ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
-	/* The next one would be this, and is not to be had. */
+	/* The next descriptor, which is above the limit. */
 	fd = dup(0);
 	ASSERT_GE(fd, 0);
 	close(fd);
@@ -126,8 +125,7 @@ TEST_F(limits, no_descriptor)
 		usleep(5000);
 	EXPECT_EQ(count_maps(), maps);
 	/*
-	 * All of them would be at least 128 MiB; some may not have been freed
-	 * yet.
+	 * All of them would take at least 128 MiB; some may not be freed yet.
 	 */
 	for (i = 0; i < 1000 && memory_in_use() - before > 64 << 10; i++)
 		usleep(20000);
@@ -139,7 +137,7 @@ TEST_F(limits, no_descriptor)
 	close(fd);
 }
 
-/* More than the cgroup may have: no process is killed for it. */
+/* More than the limit of the cgroup: no process is killed for it. */
 TEST_F(limits, create_too_big)
 {
 	long before;
@@ -167,9 +165,8 @@ TEST_F(limits, create_too_big)
 }
 
 /*
- * A map whose cgroup has next to nothing left. Elements are put in and
- * replaced, one by one, and if it is claimed in batches: what fails, fails with
- * ENOMEM.
+ * A map whose cgroup has almost no memory left. Entries are added and replaced,
+ * one by one, and in a claimed map in batches as well: each failure is ENOMEM.
  */
 static int fill(struct __test_metadata *_metadata, int fd, int entries)
 {
@@ -197,7 +194,7 @@ static int fill(struct __test_metadata *_metadata, int fd, int entries)
 	return failed;
 }
 
-/* As many as could be put; those behind the count have not been touched. */
+/* As many as possible; those after count have not been changed. */
 static int fill_batches(struct __test_metadata *_metadata, int fd, int entries)
 {
 	struct redirmap_val vals[64] = {};
@@ -209,7 +206,7 @@ static int fill_batches(struct __test_metadata *_metadata, int fd, int entries)
 			keys[i] = first + i;
 			before[i] = dev_of(fd, keys[i]);
 		}
-		/* One by one in memory, if the map's values are shorter. */
+		/* Consecutive in memory, if the map's values are shorter. */
 		for (i = 0; i < 64; i++) {
 			vals[i].entry.ifindex = devs[3];
 			vals[i].entry.bpf_prog.fd = -1;
@@ -253,7 +250,7 @@ static void fill_at_limit(struct __test_metadata *_metadata, const struct kind *
 		EXPECT_TRUE(!counts || in_batches);
 	}
 
-	/* When there is memory again, all is as ever. */
+	/* As soon as there is memory, all calls succeed. */
 	ASSERT_TRUE(cg_limit(-1));
 	for (key = 0; key < (__u32)entries; key += 64)
 		EXPECT_EQ(put_dev(fd, key, devs[1]), 0);
@@ -273,7 +270,7 @@ TEST_F(limits, update)
 	fill_at_limit(_metadata, &variant->kind, 8, MANY, !variant->kind.claimed);
 }
 
-/* Those with counters have entries of their own to be paid for. */
+/* Values with counters have targets of their own, which are charged. */
 TEST_F(limits, update_with_counters)
 {
 	if (!self->cgroup)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Many operations on the elements of device maps: full maps, one entry over and
- * over, several threads, and a long random story.
+ * Many operations on the elements of device maps: full maps, one entry again
+ * and again, several threads, and a long random sequence.
  *
- * Every test runs on the kernel's own maps ("stock") and on claimed ones, and
- * expects the same of both; of that story it expects the same answers.
+ * Every test runs on stock and on claimed maps, and expects the same of both.
+ * The random sequence must have the same results.
  */
 #include <pthread.h>
 
@@ -35,7 +35,7 @@ TEST_F(elems, many_in_random_order)
 	if (!self->is_array)
 		EXPECT_EQ(-E2BIG, set_elem(fd, many, devs[0], BPF_ANY));
 
-	/* Half of them go, in another order; some are replaced. */
+	/* Half of them are deleted, in another order; some are replaced. */
 	shuffle(order, many, &state);
 	for (i = 0; i < many / 2; i++) {
 		wrong += !!del_elem(fd, order[i]);
@@ -78,7 +78,7 @@ FIXTURE_TEARDOWN(hash)
 	close(self->fd);
 }
 
-/* Among them those that all fall into one bucket of the built-in. */
+/* Including strides that lead to a single bucket of the built-in. */
 TEST_F(hash, strides)
 {
 	static const __u32 strides[] = { 1, 256, 1024, 65536, 1 << 22, 0x9e3779b1 };
@@ -99,7 +99,7 @@ TEST_F(hash, strides)
 	}
 }
 
-/* The only entry for a device comes and goes: no error, however fast. */
+/* The only entry for a device is added and deleted, without errors. */
 TEST_F(elems, one_entry_in_a_loop)
 {
 	__u32 i, wrong = 0, rounds = fewer(20000);
@@ -118,7 +118,7 @@ TEST_F(elems, one_entry_in_a_loop)
 
 #define MANY_DEVS 256
 
-/* A switch of many ports, set up at once. */
+/* A switch with many ports, configured at once. */
 TEST_F(elems, many_devices)
 {
 	int fd = MAKE_MAP(4, MANY_DEVS, 0);
@@ -156,7 +156,7 @@ struct churn {
 	int error;		/* the last one */
 };
 
-/* Key k leads to device k % NDEVS or nowhere. */
+/* Key k leads to device k % NDEVS or has no entry. */
 static void *churn(void *arg)
 {
 	struct churn *c = arg;
@@ -187,8 +187,8 @@ static void *churn(void *arg)
 #define MOVING 6
 
 /*
- * Few places for many keys: nodes change hands all the time. A key leads to its
- * own device or nowhere; untouched keys are always there.
+ * Few nodes for many keys, so nodes get other keys all the time. A key leads to
+ * its own device or has no entry; unchanged keys always exist.
  */
 TEST_F(elems, lookups_while_recycling)
 {
@@ -223,7 +223,7 @@ TEST_F(elems, lookups_while_recycling)
 	end = now() + 3;
 	while (now() < end) {
 		/*
-		 * From a program, where nearly all the time is in the
+		 * From a program, which spends nearly all of its time in the
 		 * lookup...
 		 */
 		packet.hits = 0;
@@ -252,7 +252,7 @@ TEST_F(elems, lookups_while_recycling)
 	EXPECT_LT(100, hits);
 	TH_LOG("%lu hits, %lu updates and deletes", hits, churns[0].done + churns[1].done);
 
-	/* And nothing got lost. */
+	/* No entry is lost. */
 	for (key = 0; key < MAP_OPS_KEYS; key++)
 		del_elem(fd, key);
 	if (!self->is_array) {
@@ -283,8 +283,9 @@ static void *run_load(void *arg)
 }
 
 /*
- * The only entry for a device comes and goes while a CPU is busy with BPF
- * programs, so that what was deleted is freed late. No update fails for that.
+ * The only entry for a device is added and deleted while a CPU is busy with BPF
+ * programs, so that deleted targets are freed late. No update fails because of
+ * that.
  */
 TEST_F(elems, one_entry_under_load)
 {
@@ -313,8 +314,8 @@ TEST_F(elems, one_entry_under_load)
 }
 
 /*
- * Both threads change the same few slots of a map that others share devices
- * with.
+ * Both threads change the same few slots of a map; other maps have the same
+ * devices.
  */
 TEST_F(elems, writers_in_two_maps)
 {
@@ -330,11 +331,11 @@ TEST_F(elems, writers_in_two_maps)
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, churn, &churns[i]));
 	run_on_cpu(0);
-	/* Maps of the same devices that come and go. */
+	/* Maps with the same devices are created and freed. */
 	for (i = 0; i < 20; i++) {
 		int other = make_map_flags(variant->kind.claimed, variant->kind.type, 4, 4, 0);
 
-		/* References of earlier ones go at any time. */
+		/* References of earlier maps are dropped at any time. */
 		if (other == -ESTALE)
 			continue;
 		ASSERT_LE(0, other);
@@ -353,7 +354,7 @@ TEST_F(elems, writers_in_two_maps)
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
-/* --- side by side --------------------------------------------------------- */
+/* --- both kinds at once --------------------------------------------------- */
 
 FIXTURE(pair) {
 	int fd[2];
@@ -387,7 +388,9 @@ FIXTURE_TEARDOWN(pair)
 	close(self->fd[1]);
 }
 
-/* The same long random series of operations on both maps: the same answers. */
+/*
+ * The same long random sequence of operations on both maps: the same results.
+ */
 TEST_F(pair, same_results)
 {
 	static const __u64 flags[] = {

@@ -2,11 +2,11 @@
 /*
  * bpf(2) on the elements of device maps, one at a time.
  *
- * Every test runs on the kernel's own maps ("stock") and on claimed ones, and
- * expects the same of both, but for these, marked "intended" below:
+ * Every test runs on stock and on claimed maps, and expects the same of both,
+ * except for this difference, marked "intended" below:
  *
- *  - BPF_EXIST for a key that a hash does not have: stock inserts it, claimed
- *    says ENOENT, as bpf(2) documents.
+ *  - BPF_EXIST for a key that a hash does not have: a stock hash inserts it, a
+ *    claimed one returns ENOENT, as bpf(2) documents.
  */
 #include "elems.h"
 
@@ -20,11 +20,11 @@ TEST_F(elems, update)
 		EXPECT_EQ(devs[key], get_elem(self->fd, key));
 	for (key = 0; key < 4; key++)
 		EXPECT_EQ(0, set_elem(self->fd, key, devs[3 - key], BPF_EXIST));
-	/* The same device once more. */
+	/* The same device again. */
 	EXPECT_EQ(0, set_elem(self->fd, 0, devs[3], BPF_ANY));
 	for (key = 0; key < 4; key++)
 		EXPECT_EQ(devs[3 - key], get_elem(self->fd, key));
-	/* Any device will do, also one that cannot transmit XDP frames. */
+	/* Any device is accepted, also one that cannot transmit XDP frames. */
 	EXPECT_EQ(0, set_elem(self->fd, 0, if_nametoindex("lo"), BPF_ANY));
 	EXPECT_EQ(if_nametoindex("lo"), get_elem(self->fd, 0));
 }
@@ -39,7 +39,7 @@ TEST_F(elems, update_bad_flags)
 		EXPECT_EQ(-EINVAL, set_elem(self->fd, 0, devs[1], bad[i])) {
 			TH_LOG("flags 0x%llx", bad[i]);
 		}
-		/* Before anything else is looked at. */
+		/* Flags are checked before all else. */
 		EXPECT_EQ(-EINVAL, set_elem(self->fd, 9, devs[1], bad[i]));
 		EXPECT_EQ(-EINVAL, set_elem(self->fd, 0, NO_DEV, bad[i]));
 	}
@@ -55,7 +55,7 @@ TEST_F(elems, update_noexist)
 	EXPECT_EQ(self->is_array ? -ENOENT : (int)devs[0], get_elem(self->fd, 0));
 	EXPECT_EQ(0, set_elem(self->fd, 0, devs[0], BPF_ANY));
 	EXPECT_EQ(-EEXIST, set_elem(self->fd, 0, devs[1], BPF_NOEXIST));
-	/* Whatever else is wrong. */
+	/* With any other error. */
 	EXPECT_EQ(-EEXIST, set_elem(self->fd, 0, NO_DEV, BPF_NOEXIST));
 	EXPECT_EQ(devs[0], get_elem(self->fd, 0));
 	EXPECT_EQ(0, del_elem(self->fd, 0));
@@ -156,7 +156,7 @@ TEST_F(elems, value_of_8)
 	EXPECT_EQ(devs[0], val.ifindex);
 	EXPECT_EQ(0, val.bpf_prog.id);
 
-	/* No program either. */
+	/* And without a program. */
 	EXPECT_EQ(0, set_elem8(fd, 0, devs[1], -1));
 	memset(&val, 0xff, sizeof(val));
 	ASSERT_EQ(0, bpf_map_lookup_elem(fd, &key, &val));
@@ -222,7 +222,7 @@ TEST_F(elems, full)
 	EXPECT_EQ(-E2BIG, set_elem(self->fd, 77, devs[0], BPF_NOEXIST));
 	EXPECT_EQ(-EINVAL, set_elem(self->fd, 77, NO_DEV, BPF_ANY));
 	EXPECT_EQ(-ENOENT, get_elem(self->fd, 77));
-	/* Present elements can be replaced. */
+	/* Existing elements can be replaced. */
 	EXPECT_EQ(0, set_elem(self->fd, 2, devs[1], BPF_ANY));
 	EXPECT_EQ(0, set_elem(self->fd, 2, devs[2], BPF_EXIST));
 	EXPECT_EQ(-EEXIST, set_elem(self->fd, 2, devs[1], BPF_NOEXIST));
@@ -296,8 +296,8 @@ TEST_F(elems, write_only_fd)
 }
 
 /*
- * Commands that the built-in has no operation for; for batches, which ours has,
- * see dev_map_batch.c.
+ * Commands for which the built-in has no operation. For batches, which claimed
+ * maps have, see dev_map_batch.c.
  */
 TEST_F(elems, unsupported)
 {
@@ -326,7 +326,10 @@ TEST_F(elems, program_reads)
 	EXPECT_EQ(XDP_PASS, run_lookup_all(fd, 1, &packet));
 	EXPECT_EQ(0, packet.hits);
 
-	/* It looks for 16 keys: in an array most of them are out of range. */
+	/*
+	 * The program looks up 16 keys: in an array most of them are out of
+	 * range.
+	 */
 	for (key = 0; key < 3; key++) {
 		EXPECT_EQ(0, set_elem(self->fd, key, devs[key], BPF_ANY));
 		packet.want[key] = devs[key];
@@ -343,7 +346,7 @@ TEST_F(elems, program_reads)
 	bpf_object__close(obj);
 }
 
-/* A map that lives only in a program. */
+/* A map that only a program keeps. */
 TEST_F(elems, program_keeps_map)
 {
 	struct map_ops_packet packet = { .want = { devs[0] } };

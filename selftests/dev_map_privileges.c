@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Permissions for device maps: unprivileged users, holders of single
- * capabilities, and root of a user and network namespace of its own, with maps
- * that they open themselves and with descriptors that they were given.
+ * Permissions for device maps: unprivileged users, users with one capability,
+ * and root of a user and network namespace of its own, with maps that they open
+ * themselves and with descriptors that they got from others.
  *
- * Every test runs on maps of the kernel's and on claimed ones and expects the
- * same of both. The namespaces of devices, for root, are in
- * dev_device_leaves.c.
+ * Every test runs on stock and on claimed maps and expects the same of both.
+ * For root, the namespaces of devices are in dev_device_leaves.c.
  */
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -20,7 +19,8 @@
 #define SYSCTL "/proc/sys/kernel/unprivileged_bpf_disabled"
 
 /*
- * Ifindexes that one namespace has: ours, the container's, the machine's first.
+ * Ifindexes that exist in one namespace only: first in the test's, in the
+ * container's, in the machine's.
  */
 #define OURS 77
 #define THEIRS 78
@@ -28,7 +28,7 @@
 
 #define IN_FIRST "nsenter --net=/proc/1/ns/net "
 
-/* 0 or 2: may those without CAP_BPF create anything at all? */
+/* 0 or 2: may users without CAP_BPF create anything? */
 static bool set_disabled(int value)
 {
 	return write_str(SYSCTL, value ? "2" : "0") && read_int(SYSCTL) == value;
@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(privileges)
 	close(self->fd);
 	if (self->disabled >= 0 && self->disabled != read_int(SYSCTL))
 		EXPECT_TRUE(set_disabled(self->disabled));
-	/* No other process holds any, whatever it was refused. */
+	/* No other process holds a map, whatever was refused. */
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
@@ -81,7 +81,7 @@ TEST_F(privileges, create)
 
 	strcpy(attr.map_name, variant->kind.claimed ? "rm_test" : "st_test");
 	for (disabled = 0; disabled <= 2; disabled += 2) {
-		/* 1 is for good: then there is nothing to choose. */
+		/* The value 1 is permanent: then there is no choice. */
 		if (!set_disabled(disabled)) {
 			TH_LOG("%s stays %d", SYSCTL, read_int(SYSCTL));
 			continue;
@@ -94,7 +94,8 @@ TEST_F(privileges, create)
 				TH_LOG("%s, disabled %d", who_names[who], disabled);
 			}
 			/*
-			 * Values with counters, of claimed maps, take no less.
+			 * Values with counters, of claimed maps, need the same
+			 * permissions.
 			 */
 			attr.value_size = 160;
 			if (!variant->kind.claimed)
@@ -182,7 +183,7 @@ static int do_op_on_pin(const void *arg)
 	return req.fd < 0 ? req.fd : do_op(&req);
 }
 
-/* The outcome of an operation through a descriptor with these flags. */
+/* The result of an operation through a descriptor with these flags. */
 static int permitted(__u32 flags, enum op op)
 {
 	if (op == INFO)
@@ -194,7 +195,7 @@ static const __u32 fd_flags[] = { 0, BPF_F_RDONLY, BPF_F_WRONLY };
 
 /*
  * The holder of a descriptor may do all that the descriptor permits, and needs
- * nothing else.
+ * no capability.
  */
 TEST_F(privileges, passed_descriptors)
 {
@@ -267,8 +268,7 @@ static int do_freeze(const void *arg)
 }
 
 /*
- * Kernels differ in the capabilities that they ask for; a claimed map has to
- * ask for the same.
+ * Kernels require different capabilities; a claimed map must require the same.
  */
 TEST_F(privileges, freeze)
 {
@@ -290,7 +290,7 @@ TEST_F(privileges, freeze)
 
 /* --- programs ------------------------------------------------------------- */
 
-/* A socket filter, as everybody may load one: what it does with a value. */
+/* A socket filter, which any user may load, and its use of a value. */
 struct filter {
 	const char *does;
 	struct bpf_insn insn;
@@ -325,7 +325,10 @@ static int do_load(const void *arg)
 	int fd;
 
 	memcpy(leak, prog, sizeof(prog));
-	/* A program that would return an address goes on without the 0. */
+	/*
+	 * A program that returned an address is loaded again with return value
+	 * 0.
+	 */
 	if (load->insn->code == (BPF_JMP | BPF_JA))
 		leak[ARRAY_SIZE(prog) - 2] = leak[8];
 	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "trust", "GPL", leak, ARRAY_SIZE(leak),
@@ -362,7 +365,7 @@ TEST_F(privileges, programs)
 /* --- namespaces ----------------------------------------------------------- */
 
 /*
- * A container that does one thing after the other, by orders and answers in
+ * A container that performs actions one by one, by requests and results in
  * pipes.
  */
 struct container {
@@ -434,7 +437,8 @@ static bool becomes_empty(int fd, __u32 key)
 }
 
 /*
- * Root of a container, with a map of ours, names its own devices and no others.
+ * Root of a container, with a map of the test, can use its own devices and no
+ * others.
  */
 TEST_F(privileges, devices_of_others)
 {
@@ -456,7 +460,10 @@ TEST_F(privileges, devices_of_others)
 	EXPECT_EQ(THEIRS, get_elem(self->fd, 4));
 	EXPECT_EQ(-EINVAL, set_elem8(self->fd, 5, THEIRS, -1));
 
-	/* One that is given away leaves; then it is the container's to name. */
+	/*
+	 * A device that moves away leaves the map; the container can then use
+	 * it.
+	 */
 	ASSERT_TRUE(ip("link set ours netns %d\n", c.pid));
 	EXPECT_EQ(-ENOENT, container_does(&c, self->fd, LOOKUP, 1, 0));
 	EXPECT_EQ(-ENOENT, get_elem(self->fd, 1));
@@ -464,7 +471,10 @@ TEST_F(privileges, devices_of_others)
 	EXPECT_EQ(0, container_does(&c, self->fd, UPDATE, 1, OURS));
 	EXPECT_EQ(OURS, get_elem(self->fd, 1));
 
-	/* The devices of its entries go with it, ours stays. */
+	/*
+	 * The devices of its entries are deleted with it; the test's device
+	 * stays.
+	 */
 	container_end(&c);
 	EXPECT_TRUE(becomes_empty(self->fd, 1));
 	EXPECT_TRUE(becomes_empty(self->fd, 3));

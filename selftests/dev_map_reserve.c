@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The reserve of claimed maps for their next entries: all that a batch needs,
- * its map's groups included; and of many maps that are empty only a few have
- * anything, however many there are. The kernel's tracepoint for per-CPU memory
- * shows it.
+ * The reserve of claimed maps for their next entries: it has all that a batch
+ * needs, including the groups of its map. Of many empty maps only a few have
+ * sets. The kernel's tracepoint for per-CPU memory shows that.
  */
 #define _GNU_SOURCE
 #include <linux/redirmap.h>
@@ -15,21 +14,24 @@
 #include "testlib.h"
 #include "xdplib.h"
 
-/* A chunk of a batch. */
+/* Entries of a batch's chunk. */
 #define CHUNK 64
 
-/* Empty maps; those that are filled because one of them is; what each has. */
+/*
+ * Empty maps; those whose reserve is filled with another map's; sets of each.
+ */
 #define EMPTY 400
 #define AT_ONCE 64
 #define GROUPS 2
 
-/* Maps that run low at once: more than two goes of the work item settle. */
+/* Maps that run low at once: more than the work item settles in two runs. */
 #define LOW 300
 
 #define TRACE "/sys/kernel/tracing/instances/rm_reserve"
 
 /*
- * Bulk queues: larger than what devices have of the kind, and alike everywhere.
+ * Size of a bulk queue's set, larger than other per-CPU memory of devices, and
+ * the same on all kernels.
  */
 #define SETS "percpu_alloc_percpu", "size=384 "
 #define ATOMIC_SETS "percpu_alloc_percpu", "is_atomic=1 size=384 "
@@ -50,7 +52,7 @@ static bool trace_forget(void)
 	return fd >= 0 && !close(fd);
 }
 
-/* How often an event was traced with some text in it. */
+/* The number of events that contain some text. */
 static int told(const char *event, const char *with)
 {
 	FILE *f = fopen(TRACE "/trace", "r");
@@ -102,7 +104,7 @@ FIXTURE_TEARDOWN(reserve)
 #define MAKE_MAP(max_entries)							\
 	make_map_flags(true, variant->type, variant->value_size, max_entries, 0)
 
-/* All keys of a map, which is a new one, at once. */
+/* All keys of a new map, at once. */
 static int fill(int fd, __u32 value_size, __u32 n, __u32 dev)
 {
 	struct redirmap_val vals[CHUNK] = {};
@@ -120,7 +122,7 @@ static int fill(int fd, __u32 value_size, __u32 n, __u32 dev)
 	return bpf_map_update_batch(fd, keys, vals, &i, NULL) ? -errno : 0;
 }
 
-/* Nothing has to be allocated where nothing may sleep. */
+/* No allocation is needed in code that may not sleep. */
 TEST_F(reserve, first_batch)
 {
 	static const int sizes[] = { 1, 2, 3, CHUNK - 1, CHUNK };
@@ -141,7 +143,9 @@ TEST_F(reserve, first_batch)
 	}
 }
 
-/* One update gets a few other maps ready, those that come next. */
+/*
+ * One update makes the reserves of a few other maps be filled: the next ones.
+ */
 TEST_F(reserve, few_at_once)
 {
 	struct redirmap_val val = { .entry.ifindex = self->dev, .entry.bpf_prog.fd = -1 };
@@ -155,13 +159,13 @@ TEST_F(reserve, few_at_once)
 	ASSERT_TRUE(trace_forget());
 	EXPECT_EQ(bpf_map_update_elem(fds[0], &key, &val, BPF_ANY), 0);
 
-	/* The work item has done it, in two goes at most. */
+	/* The work item has done it, in at most two runs. */
 	for (i = 0; i < 2000 && sets < (AT_ONCE - 1) * GROUPS; i++) {
 		usleep(10000);
 		sets = told("workqueue_execute_end", "bulkq_settle_due") ? told(SETS) : 0;
 	}
 	EXPECT_GE(sets, (AT_ONCE - 1) * GROUPS);
-	/* The one that is filled may be ahead by some. */
+	/* The updated map may have a few more sets. */
 	EXPECT_LE(sets, 2 * AT_ONCE * GROUPS + 8);
 	for (i = 0; i < EMPTY; i++)
 		close(fds[i]);
@@ -176,7 +180,7 @@ static bool has_reserve(int fd, long empty, bool has)
 	return (map_memlock(fd) != empty) == has;
 }
 
-/* A map that got its sets for nothing has lost them, and gets them again. */
+/* A map whose sets were not used has lost them, and gets them again. */
 TEST_F(reserve, idle_neighbour)
 {
 	struct redirmap_val val = { .entry.ifindex = self->dev, .entry.bpf_prog.fd = -1 };
@@ -201,7 +205,7 @@ TEST_F(reserve, idle_neighbour)
 }
 
 /*
- * All get what they want, also those behind more than one go of the work item.
+ * All reserves are filled, also those that need several runs of the work item.
  */
 TEST_F(reserve, many_are_low)
 {
@@ -210,7 +214,7 @@ TEST_F(reserve, many_are_low)
 	__u32 key = 0;
 
 	if (variant->value_size != sizeof(val))
-		SKIP(return, "the entries need no sets but the groups'");
+		SKIP(return, "entries need sets for groups only");
 	for (i = 0; i < LOW; i++) {
 		fds[i] = MAKE_MAP(CHUNK);
 		ASSERT_GE(fds[i], 0);
@@ -218,7 +222,9 @@ TEST_F(reserve, many_are_low)
 	ASSERT_TRUE(load_holdup("func=bulkq_settle_due"));
 	EXPECT_TRUE(write_str(HOLDUP "hold", "1"));
 	for (i = 0; i < LOW; i++) {
-		/* Some may find no memory: then, too, the reserve is low. */
+		/*
+		 * Some may find no memory, which makes the reserve low as well.
+		 */
 		bpf_map_update_elem(fds[i], &key, &val, BPF_ANY);
 		if (!i)
 			EXPECT_TRUE(becomes(HOLDUP "held", 1));
@@ -229,7 +235,7 @@ TEST_F(reserve, many_are_low)
 		usleep(10000);
 		sets = told(SLEEPING_SETS);
 	}
-	/* The first one has the spare set of the device, and needs none. */
+	/* The first one uses the spare set of the device, and needs none. */
 	EXPECT_GE(sets, LOW - 1);
 	EXPECT_TRUE(sh("rmmod holdup"));
 	for (i = 0; i < LOW; i++)

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads of different real-time priority on one CPU that redirect to the same
- * devices, through the same bulk queues. The one with the highest priority
- * runs as soon as its time comes, wherever the others are.
+ * Threads of several real-time priorities on one CPU that redirect to the same
+ * devices, through the same bulk queues. The thread with the highest priority
+ * runs as soon as its sleep ends, wherever the others are.
  *
  * A bulk queue has no lock: bottom halves are off from the first frame to the
- * flush. On a PREEMPT_RT kernel tasks are preempted there nevertheless; other
- * tasks are kept off the queue because local_bh_disable() takes a lock of the
- * CPU. Were that not so, frames would be lost, sent twice or freed twice.
+ * flush. On a PREEMPT_RT kernel tasks are preempted there nevertheless, but
+ * local_bh_disable() takes a lock of the CPU, which keeps other tasks off the
+ * queue. Otherwise frames would be lost, sent twice or freed twice.
  *
- * That threads do meet there can be seen on PREEMPT_RT only: those who wait
- * for the lock sleep more often than they have been told to. What the clock
- * does to the test is no reason to fail, so that is logged and, for all of them
- * together, expected to have happened at all.
+ * Only PREEMPT_RT shows that threads do meet there: a thread that waits for the
+ * lock sleeps more often than its own sleeps. How often depends on the clock,
+ * so the number is logged, and only the sum over all threads must not be 0.
  */
 #define _GNU_SOURCE
 #include <linux/if_ether.h>
@@ -36,7 +35,7 @@ struct sender {
 	int priority;		/* 0: not real-time, never sleeps */
 	pthread_t thread;
 	unsigned long sent;
-	long waits;		/* voluntary switches but for sleeps */
+	long waits;		/* voluntary switches, without its own sleeps */
 	long preempted;
 	int err;
 };
@@ -48,7 +47,7 @@ static bool preempt_rt(void)
 	return read_int("/sys/kernel/realtime") == 1;
 }
 
-/* Which the next one is when this one has been disturbed. */
+/* The next priority after a thread that was disturbed. */
 static void nap(unsigned int *seed)
 {
 	struct timespec ts = { .tv_nsec = 50000 + rand_r(seed) % 2000000 };
@@ -119,9 +118,9 @@ FIXTURE_SETUP(preempt)
 		ASSERT_TRUE(put(e, i, dev));
 	}
 	/*
-	 * A program that no device has is made known to the XDP dispatcher for
-	 * each call, which patches text under a mutex. Threads here are to meet
-	 * elsewhere.
+	 * The XDP dispatcher would learn of a program without a device at each
+	 * call, which patches text under a mutex. Threads should not meet
+	 * there.
 	 */
 	ASSERT_TRUE(make_veth("p0", "p1", ""));
 	ASSERT_TRUE(attach(e, "p0", "unicast", false));
@@ -133,10 +132,13 @@ FIXTURE_TEARDOWN(preempt)
 	EXPECT_TRUE(finish(&self->e));
 }
 
-/* All frames come that a ring has taken, each once, whatever has met whom. */
+/*
+ * All frames that a ring has taken arrive, each once, whichever threads have
+ * met.
+ */
 TEST_F_TIMEOUT(preempt, one_cpu, 300)
 {
-	/* Copies of stock maps are not the frames there: see netlib.h. */
+	/* Copies of a stock map have wrong bytes there: see netlib.h. */
 	bool cast = variant->kind.claimed || live_frames_in_place();
 	const char *all = cast ? "broadcast" : "unicast";
 	struct sender senders[THREADS] = {
@@ -168,10 +170,7 @@ TEST_F_TIMEOUT(preempt, one_cpu, 300)
 		waits += senders[i].priority ? senders[i].waits : 0;
 	}
 
-	/*
-	 * The rings are emptied by a thread that has the lowest priority of
-	 * all.
-	 */
+	/* The thread that empties the rings has the lowest priority of all. */
 	for (i = 0; i < TARGETS; i++) {
 		snprintf(dev, sizeof(dev), "t%d", i);
 		ASSERT_EQ(link_stats(dev, &stats), 0);

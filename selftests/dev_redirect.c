@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Unicast redirects through device maps, in native and in generic XDP: what
- * arrives, what happens to frames that cannot be sent, and how maps follow
- * their devices.
+ * Unicast redirects through device maps, in native and in generic XDP: the
+ * frames that arrive, those that cannot be sent, and maps that follow their
+ * devices.
  *
- * Every test runs on a map of the kernel's and on a claimed one and expects the
- * same of both; where a difference is intended, the test says so.
+ * Every test runs on a stock and on a claimed map and expects the same of both.
+ * If a difference is intended, the test says so.
  *
- * Native XDP is fed by BPF_F_TEST_XDP_LIVE_FRAMES, generic XDP by a packet
- * socket on the peer of a veth. Each test has a network namespace of its own.
- * Targets are veths or, in variants, devices that look at each frame.
+ * BPF_F_TEST_XDP_LIVE_FRAMES generates frames for native XDP; for generic XDP a
+ * packet socket sends them on the peer of a veth. Each test has a network
+ * namespace of its own. Targets are veths or, in variants, devices that check
+ * each frame.
  */
 #define _GNU_SOURCE
 
@@ -33,7 +34,7 @@ FIXTURE_VARIANT(redirect)
 ALL_KINDS(redirect);
 FAULTY_KINDS(redirect);
 
-/* The map's key 0 leads to t0, whose peer r0 counts. */
+/* Makes the map's key 0 lead to t0, whose peer r0 counts frames. */
 static bool start(struct env *e, const struct kind *kind)
 {
 	int map;
@@ -64,7 +65,7 @@ FIXTURE_TEARDOWN(redirect)
 
 TEST_F(redirect, one_target)
 {
-	/* bulks of 16: none full, one full, one and a bit, many and a bit */
+	/* bulks of 16: none full, one full, one and a part, many and a part */
 	static const int counts[] = { 1, 15, 16, 17, 64, 100, 201 };
 	unsigned int i;
 
@@ -92,7 +93,7 @@ TEST_F(redirect, four_targets)
 	EXPECT_EQ(settled(&self->e, "r3", 50), 50);
 }
 
-/* Two keys of one device share what belongs to the device. */
+/* Two keys of one device share the objects of the device. */
 TEST_F(redirect, two_keys_one_device)
 {
 	ASSERT_TRUE(put(&self->e, 1, "t0"));
@@ -137,13 +138,13 @@ TEST_F(redirect, two_lookups)
 	EXPECT_EQ(settled(&self->e, "r1", 20), 20);
 	EXPECT_EQ(received(&self->e, "r0"), 0);
 
-	/* the second one fails: dropped */
+	/* the second lookup fails: the frame is dropped */
 	set_var(&self->e, "second_key", 2);
 	ASSERT_EQ(send_to(&self->e, "redirect_twice", 20, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r1", 20), 20);
 	EXPECT_EQ(received(&self->e, "r0"), 0);
 
-	/* the first one has failed: the second one counts */
+	/* the first lookup has failed: the second one counts */
 	set_var(&self->e, "first_key", 2);
 	set_var(&self->e, "second_key", 0);
 	ASSERT_EQ(send_to(&self->e, "redirect_twice", 20, 64), 0);
@@ -155,7 +156,7 @@ TEST_F(redirect, lookup_not_used)
 {
 	ASSERT_EQ(send_to(&self->e, "redirect_unused", 20, 64), 0);
 	EXPECT_EQ(settled(&self->e, "r0", 0), 0);
-	/* and then one that is */
+	/* and then a lookup that is used */
 	ASSERT_EQ(send_to(&self->e, "redirect", 20, 64), 0);
 	if (!variant->kind.generic) {
 		EXPECT_EQ(settled(&self->e, "r0", 20), 20);
@@ -173,7 +174,7 @@ TEST_F(redirect, two_hops)
 	EXPECT_EQ(received(&self->e, "r0"), 50);
 }
 
-/* Back to where they came from: r0's frames leave through r0. */
+/* Back to the ingress device: frames from r0 leave through r0. */
 TEST_F(redirect, to_ingress_device)
 {
 	if (variant->kind.faulty)
@@ -203,7 +204,7 @@ TEST_F(redirect, device_down_and_up)
 	EXPECT_EQ(settled(e, "r0", 20), 20);
 	EXPECT_TRUE(traced(e, "xdp_redirect", "err=0 map_id=OURS map_index=0", 20));
 
-	/* put in while it is down */
+	/* added while it is down */
 	ASSERT_TRUE(make_veth("t1", "r1", "mtu 1500"));
 	ASSERT_TRUE(attach(e, "r1", "receive", variant->kind.generic));
 	ASSERT_TRUE(ip("link set t1 down\n"));
@@ -252,8 +253,8 @@ TEST_F(redirect, rename)
 }
 
 /*
- * A device whose driver has no ndo_xdp_xmit: EOPNOTSUPP natively, and no
- * hindrance to generic XDP.
+ * A device whose driver has no ndo_xdp_xmit: EOPNOTSUPP in native XDP; generic
+ * XDP does not need the function.
  */
 TEST_F(redirect, device_without_xdp)
 {
@@ -276,9 +277,7 @@ TEST_F(redirect, device_without_xdp)
 	}
 }
 
-/*
- * Bulks, which native XDP alone has.
- */
+/* Bulks, which only native XDP has. */
 FIXTURE(native)
 {
 	struct env e;
@@ -302,7 +301,7 @@ FIXTURE_TEARDOWN(native)
 }
 
 /*
- * A veth takes XDP frames only while its peer has a program: 6.1 learns of it
+ * A veth accepts XDP frames only while its peer has a program. 6.1 learns that
  * from the driver, newer kernels from the device's XDP features.
  */
 TEST_F(native, peer_program_comes_and_goes)
@@ -337,7 +336,7 @@ TEST_F(native, peer_program_comes_and_goes)
 	ASSERT_EQ(send_n(e, 20, 64), 0);
 	EXPECT_EQ(settled(e, "r1", 20), 20);
 
-	/* GRO does as well as a program */
+	/* GRO has the same effect as a program */
 	ASSERT_TRUE(sh("ethtool -K r1 gro on"));
 	ASSERT_TRUE(trace_start(e));
 	ASSERT_EQ(send_n(e, 16, 64), 0);
@@ -349,7 +348,7 @@ TEST_F(native, partial_bulk)
 {
 	struct env *e = &self->e;
 
-	/* longer than the peer takes, if not made shorter: each fifth frame */
+	/* each fifth frame is longer than the peer accepts, unless shortened */
 	ASSERT_TRUE(ip("link set r0 mtu 600\n"));
 	set_var(e, "keep_every", 5);
 	set_var(e, "shorten_by", 100);
@@ -363,9 +362,9 @@ TEST_F(native, partial_bulk)
 }
 
 /*
- * Frames that a driver refuses, and that it has made longer before: what was
- * sent and what was lost, for which reason, are all frames and bytes that there
- * were.
+ * Frames that a driver refuses after it has made them longer. The counters of
+ * sent and lost frames, by reason, include all frames, and all bytes that they
+ * had before.
  */
 FIXTURE(refused)
 {
@@ -379,7 +378,7 @@ FIXTURE_VARIANT(refused)
 
 FAULTY_KINDS(refused);
 
-/* Frames come from s0, in one poll. */
+/* All frames come from s0, in one poll. */
 FIXTURE_SETUP(refused)
 {
 	bool claimed = variant->kind.claimed;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The same frames through a stock and a claimed map, one after the other: same
- * traces, field by field, same statistics, same transmit queues.
+ * The same frames through a stock and a claimed map, one after the other: the
+ * same traces, field by field, the same statistics, and the same transmit
+ * queues.
  *
- * Native XDP is fed by BPF_F_TEST_XDP_LIVE_FRAMES, generic XDP by a packet
- * socket on the peer of a veth. Each test has a network namespace of its own.
+ * BPF_F_TEST_XDP_LIVE_FRAMES generates frames for native XDP; for generic XDP a
+ * packet socket sends them on the peer of a veth. Each test has a network
+ * namespace of its own.
  */
 #define _GNU_SOURCE
 
@@ -66,7 +68,7 @@ FIXTURE_TEARDOWN(compare)
 	EXPECT_TRUE(module_refs_become(0));
 }
 
-/* Adds to what is compared, beside the traces. */
+/* Adds a line to the compared text, after the traces. */
 __attribute__((format(printf, 2, 3)))
 static void note(char *text, const char *fmt, ...)
 {
@@ -88,7 +90,7 @@ static void note_stats(char *text, const char *dev, const struct rtnl_link_stats
 	     now.tx_dropped - before->tx_dropped, now.tx_errors - before->tx_errors);
 }
 
-/* Loads the programs over a map of a kind, fills it, and traces. */
+/* Loads the programs over a map of a kind, fills it, and starts the traces. */
 static bool begin(struct env *e, enum bpf_map_type type, bool claimed,
 		  const char * const *devs)
 {
@@ -129,8 +131,8 @@ static bool set_programs(struct env *e, const char * const *devs, bool on)
 }
 
 /*
- * Sends, and waits until the program has seen all of it: then its variables may
- * be changed. In generic XDP a packet waits for a softirq of the CPU's.
+ * Sends frames, and waits until the program has seen all of them: then its
+ * variables may be changed. In generic XDP a packet waits for a softirq.
  */
 static int send_all(struct env *e, const char *program, int n, int len)
 {
@@ -140,7 +142,7 @@ static int send_all(struct env *e, const char *program, int n, int len)
 	return err ?: all_seen(e, want) ? 0 : -ETIMEDOUT;
 }
 
-/* A bit of everything that unicast has to offer. */
+/* All kinds of unicast. */
 TEST_F(compare, trace)
 {
 	static const char * const devs[] = { "t0", "t1", "t2", "d0", NULL };
@@ -162,7 +164,8 @@ TEST_F(compare, trace)
 		ASSERT_TRUE(set_programs(e, peers, true));
 
 		/*
-		 * one; two and a missing one; a veth without program; a dummy
+		 * one target; two and a missing one; a veth without a program;
+		 * a dummy
 		 */
 		ASSERT_EQ(send_all(e, "redirect", 37, 64), 0);
 		set_var(e, "nr_keys", 5);
@@ -179,11 +182,11 @@ TEST_F(compare, trace)
 		ASSERT_EQ(send_all(e, "redirect", 18, 64), 0);
 		ASSERT_TRUE(ip("link set t1 up\n"));
 		ASSERT_EQ(send_all(e, "redirect", 18, 64), 0);
-		/* redirects of failed lookups, and of none */
+		/* redirects of failed lookups, and without a lookup */
 		set_var(e, "first_key", 7);
 		ASSERT_EQ(send_all(e, "redirect_anyway", 3, 64), 0);
 		ASSERT_EQ(send_all(e, "redirect_bare", 3, 64), 0);
-		/* another first key and last lookup */
+		/* another first key, and another last lookup */
 		set_var(e, "second_key", 0);
 		ASSERT_EQ(send_all(e, "redirect_twice", 17, 64), 0);
 
@@ -197,12 +200,12 @@ TEST_F(compare, trace)
 	}
 	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
 	EXPECT_TRUE(same_text(self->note[0], self->note[1]));
-	/* there was something to compare */
+	/* the traces are not empty */
 	EXPECT_GT(strlen(self->trace[0]), 10000);
 	EXPECT_EQ(strstr(self->note[0], "r0 got 0"), NULL);
 }
 
-/* Which of a veth's transmit queues generic XDP takes: by flow. */
+/* The transmit queue of a veth that generic XDP selects: by flow. */
 TEST_F(compare, veth_queues_by_flow)
 {
 	static const char * const devs[] = { "t0", NULL };
@@ -222,7 +225,7 @@ TEST_F(compare, veth_queues_by_flow)
 			used += !!received_on(e, "r0", q);
 		}
 
-		/* fewer queues in use */
+		/* fewer queues are in use */
 		ASSERT_TRUE(sh("ethtool -L t0 tx 2"));
 		forget_received(e);
 		ASSERT_EQ(send_n(e, 100, 64), 0);
@@ -246,7 +249,7 @@ TEST_F(compare, veth_queues_by_flow)
 	EXPECT_GE(used, 4);
 }
 
-/* The same for frames whose receive queue is known: it is the hint. */
+/* The same for frames whose receive queue is known, which selects the queue. */
 TEST_F(compare, veth_queues_by_rx_queue)
 {
 	static const char * const devs[] = { "t0", NULL };
@@ -282,7 +285,7 @@ TEST_F(compare, veth_queues_by_rx_queue)
 	EXPECT_TRUE(same_text(self->trace[0], self->trace[1]));
 }
 
-/* A driver with a ndo_select_queue of its own; and its queues when full. */
+/* A driver with its own ndo_select_queue, and its queues when they are full. */
 TEST_F(compare, tap_queues)
 {
 	static const char * const devs[] = { "tap", NULL };
@@ -313,8 +316,9 @@ TEST_F(compare, tap_queues)
 
 /*
  * A driver that returns "busy" and stops its queue (veth of 6.12; older ones
- * drop): core drops and counts later frames, until the queue is woken. The
- * receiver's NAPI thread shares a CPU with us and is not let run.
+ * drop): the core of the stack drops and counts later frames, until the queue
+ * is woken. The receiver's NAPI thread shares a CPU with this test, which keeps
+ * it from running.
  */
 TEST_F(compare, stopped_queue)
 {
@@ -326,7 +330,7 @@ TEST_F(compare, stopped_queue)
 	if (!variant->generic)
 		SKIP(return, "generic only");
 	for (claimed = 0; claimed < 2; claimed++) {
-		/* with the same ifindexes both times */
+		/* with the same ifindexes for both */
 		ASSERT_TRUE(ip("link add t0 index 100 group %d type veth peer name r0 index 101\n"
 			       "link set t0 up\nlink set r0 up\n", GROUP));
 		ASSERT_TRUE(sh("tc qdisc replace dev t0 root pfifo"));

@@ -2,8 +2,8 @@
 /*
  * The return value of bpf_redirect_map() for keys and flags of all kinds.
  *
- * Every test runs on a map of the kernel's and on a claimed one and expects the
- * same of both. Each test has a network namespace of its own.
+ * Every test runs on a stock and on a claimed map and expects the same of both.
+ * Each test has a network namespace of its own.
  */
 #define _GNU_SOURCE
 
@@ -65,7 +65,8 @@ static int helper(struct env *e, __u64 key, __u64 flags)
 }
 
 /*
- * The low two bits say what a failed lookup returns; a good one ignores them.
+ * The low two bits select the result of a failed lookup; a successful lookup
+ * ignores them.
  */
 TEST_F(lookup, fallback)
 {
@@ -77,7 +78,7 @@ TEST_F(lookup, fallback)
 			EXPECT_EQ(helper(&self->e, missing[i], action), action);
 		EXPECT_EQ(helper(&self->e, 1, action), XDP_REDIRECT);
 	}
-	/* Keys are of 32 bits, whatever the register holds. */
+	/* Keys have 32 bits, whatever the register contains. */
 	EXPECT_EQ(helper(&self->e, 1ULL << 32 | 1, XDP_DROP), XDP_REDIRECT);
 	EXPECT_EQ(helper(&self->e, 1ULL << 32, XDP_DROP), XDP_DROP);
 }
@@ -106,9 +107,7 @@ TEST_F(lookup, invalid_flags)
 	}
 }
 
-/*
- * The key is not looked at. Where broadcasts go is tested in dev_broadcast*.c.
- */
+/* A broadcast ignores the key. For its receivers see dev_broadcast*.c. */
 TEST_F(lookup, broadcast)
 {
 	unsigned int action;
@@ -119,7 +118,10 @@ TEST_F(lookup, broadcast)
 		EXPECT_EQ(helper(&self->e, 1, BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS | action),
 			  XDP_REDIRECT);
 	}
-	/* Without BPF_F_BROADCAST the other flag has no effect, on both. */
+	/*
+	 * Without BPF_F_BROADCAST the other flag has no effect, with both
+	 * kinds.
+	 */
 	EXPECT_EQ(helper(&self->e, 1, BPF_F_EXCLUDE_INGRESS), XDP_REDIRECT);
 	EXPECT_EQ(helper(&self->e, 0, BPF_F_EXCLUDE_INGRESS | XDP_TX), XDP_TX);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Neighbours: one XDP program that in one NAPI poll redirects through two
- * device maps, a CPUMAP, an XSKMAP with an AF_XDP socket behind it, and
- * bpf_redirect(), in turn by the number that each frame has. All of these share
- * the kernel's per-CPU redirect state and its flush at the end of the poll.
- * Each frame has to arrive once, where its number says, and nowhere else.
+ * One XDP program that in one NAPI poll redirects through two device maps, a
+ * CPUMAP, an XSKMAP with an AF_XDP socket, and bpf_redirect(), in turn by the
+ * number of the frame. All of these share the kernel's per-CPU redirect state
+ * and its flush at the end of the poll. Each frame must arrive once, at the
+ * receiver for its number.
  *
- * The second device map is always the kernel's, the first one is the map under
- * test: so a claimed map is beside a stock one, or two stock ones are.
+ * The second device map is always stock, the first one is the map under test.
+ * So a claimed map is used beside a stock one, or two stock ones are.
  */
 #include <sys/mman.h>
 
@@ -22,7 +22,7 @@
 enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
 #define FRAMES 1000
-#define PART 200	/* less than a veth's ring holds, which is 241 at least */
+#define PART 200	/* less than a veth's ring holds, at least 241 */
 /* Veth pairs tN, rN; the last two are for the CPUMAP's program. */
 #define PAIRS 5
 #define UMEM_FRAMES 1024
@@ -31,13 +31,13 @@ enum way { FIRST, SECOND, CPU, SOCKET, DIRECT, WAYS };
 
 /**
  * struct xsk - an AF_XDP socket that receives
- * @sink: what it has received
+ * @sink: the received frames
  * @socket: the socket
  * @umem: its memory...
- * @area: ...as we see it
- * @rx: what has come
- * @fill: where more may come
- * @completion: unused, but needed
+ * @area: ...as mapped in this process
+ * @rx: received frames
+ * @fill: buffers for further frames
+ * @completion: unused, but required
  */
 struct xsk {
 	struct sink sink;
@@ -115,7 +115,7 @@ FIXTURE(neighbours)
 	struct env e;
 	struct xsk xsk;
 	struct sink peer[PAIRS];	/* r0, r1... */
-	struct sink stack;		/* g1, which frames come to */
+	struct sink stack;		/* g1, the ingress device */
 	struct bpf_link *flush;
 };
 
@@ -138,7 +138,7 @@ static int map_of(struct env *e, const char *name)
 	return bpf_object__find_map_fd_by_name(e->obj, name);
 }
 
-/* Lets the last CPU be the one in the CPUMAP, with a program or without. */
+/* Makes the CPUMAP contain the last CPU, with a program or without. */
 static bool set_cpu(struct env *e, const char *program)
 {
 	struct bpf_cpumap_val val = {
@@ -206,7 +206,9 @@ FIXTURE_TEARDOWN(neighbours)
 	EXPECT_TRUE(module_refs_become(0));
 }
 
-/* Which numbers have to arrive where; @where has a sink for each way. */
+/*
+ * Sets the numbers that each receiver must get; @where has a sink for each way.
+ */
 static void expect(struct sink *const *where)
 {
 	unsigned int nr;
@@ -226,8 +228,8 @@ static bool all_ok(FIXTURE_DATA(neighbours) *self)
 }
 
 /*
- * In parts, and waits for each: 6.1 leaves its softirqs to ksoftirqd while that
- * has work, and ksoftirqd may wait for the CPU until the sender has sent all.
+ * In parts, with a wait after each: 6.1 leaves softirqs to ksoftirqd while that
+ * has work, and ksoftirqd may get no CPU until the sender has sent all frames.
  */
 static int send_frames(struct env *e)
 {
@@ -244,8 +246,8 @@ static int send_frames(struct env *e)
 }
 
 /*
- * Natively, several frames for a device were sent at once: so the program has
- * seen several rounds of all ways in one poll.
+ * In native XDP several frames for a device were sent at once, so the program
+ * has used all ways several times in one poll.
  */
 static bool in_bulks(struct env *e, const char *dev)
 {
@@ -271,7 +273,7 @@ TEST_F(neighbours, each_to_its_own)
 	EXPECT_TRUE(in_bulks(e, "t1"));
 	EXPECT_TRUE(in_bulks(e, "t2"));
 
-	/* what is redirected where it was made, without a device before it */
+	/* frames from the generator, without an ingress device */
 	expect(where);
 	set_var(e, "feed_nr", 0);
 	ASSERT_EQ(send_live_from(e, "spread_new", "g1", FRAMES, NUMBERED_LEN), 0);
@@ -293,7 +295,7 @@ TEST_F(neighbours, all_to_one_device)
 	EXPECT_TRUE(all_ok(self));
 }
 
-/* The CPUMAP has a program, which redirects through both maps once more. */
+/* The CPUMAP has a program, which redirects through both maps again. */
 static struct sink *behind_cpumap(FIXTURE_DATA(neighbours) *self, unsigned int nr)
 {
 	return &self->peer[nr / WAYS % 2 ? 3 : 4];

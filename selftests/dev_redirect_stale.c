@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A redirect that was looked up and never used, and a program that returns
- * XDP_REDIRECT without calling the helper, when what was looked up has gone.
+ * A redirect that was looked up and not used, and then, after its entry was
+ * freed, a program that returns XDP_REDIRECT without calling the helper.
  *
- * Until 6.11 the kernel keeps the result of the lookup per CPU. It clears it
- * before each run of a program; where it did not, the second program would use
- * freed memory, and the module would have to clear it. The redirect has to
- * fail with EBADRQC.
+ * Until 6.11 the kernel keeps the result of a lookup per CPU, and clears it
+ * before each run of a program. If it did not, the second program would use
+ * freed memory, and the module would have to clear it. The redirect must fail
+ * with EBADRQC.
  */
 
 #include "harness.h"
@@ -50,7 +50,7 @@ FIXTURE_SETUP(stale)
 	if (geteuid() || module_refs() < 0)
 		SKIP(return, "not root, or the module is not loaded");
 
-	/* The lookup is remembered per CPU. */
+	/* The result of the lookup is kept per CPU. */
 	run_on_cpu(0);
 
 	ASSERT_TRUE(make_veth("stale0", "stale1", ""));
@@ -106,7 +106,7 @@ static void use_up(struct __test_metadata *_metadata,
 	after = errors_seen(self->obj);
 	if (!all_fail)
 		return;
-	/* The first frame is the one that could meet what was remembered. */
+	/* Only the first frame could meet the kept result. */
 	EXPECT_EQ(before.no_target + FRAMES, after.no_target);
 	EXPECT_EQ(before.others, after.others);
 }
@@ -118,7 +118,7 @@ TEST_F(stale, device_gone)
 	ASSERT_EQ(0, bpf_map_update_elem(self->map, &key, &ifindex, BPF_ANY));
 	ASSERT_EQ(0, run_frames(self->look_up, "stale0"));
 	ASSERT_TRUE(ip("link del stale2\n"));
-	/* A grace period and a work item, and more. */
+	/* Longer than a grace period and a work item. */
 	sleep(1);
 	use_up(_metadata, self, true);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Packets on two CPUs, native and generic, while entries are updated and
- * deleted, devices come, go, move between namespaces and change, and maps are
- * made and closed; and while the module is unloaded and loaded. The machine has
- * to survive with a clean log, devices can be deleted, and no reference to the
- * module is left.
+ * Packets on two CPUs, in native and generic XDP, while entries are updated and
+ * deleted, devices are created, deleted, moved between namespaces and changed,
+ * maps are created and closed, and the module is unloaded and loaded. The
+ * machine must survive with a clean log, devices can be deleted, and no
+ * reference to the module is left.
  */
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -32,7 +32,7 @@ struct load {
 	volatile unsigned long done;
 };
 
-/* Native XDP: the kernel's own traffic generator. */
+/* Native XDP: the kernel's generator of frames. */
 static void *native_load(void *arg)
 {
 	struct load *load = arg;
@@ -51,13 +51,15 @@ static void *native_load(void *arg)
 
 		if (!bpf_prog_test_run_opts(load->prog, &opts))
 			load->done += opts.repeat;
-		/* Leave the others some of the CPU, however slow it is. */
+		/* The other tasks need some of a slow CPU as well. */
 		usleep(2000);
 	}
 	return NULL;
 }
 
-/* Generic XDP: frames into a veth whose other end runs the program on skbs. */
+/*
+ * Generic XDP: frames into a veth; the program runs on skbs at the other end.
+ */
 static void *generic_load(void *arg)
 {
 	struct load *load = arg;
@@ -107,7 +109,7 @@ static void *update_load(void *arg)
 
 static void make_device(int i)
 {
-	/* The peer drops what it gets, so that the driver takes frames. */
+	/* The peer drops its frames, so that the driver accepts frames. */
 	ip("link add stress%d type veth peer name stress_p%d\n"
 	   "link set stress_p%d xdpdrv pinned /sys/fs/bpf/stress_sink\n"
 	   "link set stress%d up\nlink set stress_p%d up\n", i, i, i, i, i);
@@ -304,7 +306,7 @@ TEST_F(stress, everything_at_once)
 	int i;
 
 	start_all(&loads, self, variant);
-	/* Half a dozen ways in which devices change; the others do much more. */
+	/* At least six changes of devices; the other loads do many more. */
 	for (i = 0; i < loads.n; i++)
 		while (loads.load[i].done < (loads.func[i] == device_load ?
 					     longer(12, 100) : 1))
@@ -315,7 +317,7 @@ TEST_F(stress, everything_at_once)
 		TH_LOG("load %d: %lu", i, loads.load[i].done);
 	}
 
-	/* Nothing holds a device. */
+	/* There is no reference to a device. */
 	remove_devices();
 	for (i = 0; i < DEVICES; i++) {
 		snprintf(name, sizeof(name), "stress%d", i);
@@ -329,12 +331,14 @@ TEST_F(stress, everything_at_once)
 	EXPECT_TRUE(module_refs_become(self->refs));
 }
 
-/* The map that packets go through is a stock one; others come and go. */
+/* Packets go through a stock map, while other maps are created and closed. */
 TEST_F(stress, unload_and_load)
 {
 	const char *ko = getenv("REDIRMAP_KO");
 	const char *claim = getenv("REDIRMAP_CLAIM");
-	/* A claimed map lives for some ten milliseconds, and is in the way. */
+	/*
+	 * A claimed map exists for about ten milliseconds, and prevents rmmod.
+	 */
 	struct load load = {
 		.claimed = true, .type = variant->kind.type, .idle_us = 300000,
 	};
@@ -343,9 +347,9 @@ TEST_F(stress, unload_and_load)
 	struct loads loads = {};
 
 	if (variant->kind.claimed)
-		SKIP(return, "a claimed map pins the module");
+		SKIP(return, "a claimed map keeps the module");
 	if (!ko || !claim)
-		SKIP(return, "run-tests says which module to load");
+		SKIP(return, "run-tests sets the module to load");
 
 	snprintf(param, sizeof(param), "claim=%s", claim);
 	start_all(&loads, self, variant);

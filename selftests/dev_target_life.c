@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices that leave at a bad moment: while their target is being freed, which
- * is held up, or so slowly that another one has their ifindex meanwhile.
+ * Devices that leave at a bad time: while their target is being freed, which is
+ * held, or so slowly that another device gets their ifindex meanwhile.
  *
- * KASAN or the kernel's own checks see what goes wrong here.
+ * KASAN or the kernel's own checks report faults.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -16,7 +16,7 @@
 #define C "redirmap-life-c"
 #define INDEX 4711
 
-/* Until there is no such device here. */
+/* Waits until the device is not in this namespace. */
 static bool vanishes(const char *name)
 {
 	int i;
@@ -65,7 +65,7 @@ FIXTURE_TEARDOWN(life)
 	EXPECT_TRUE(module_refs_become(0));
 }
 
-/* An entry for a device of another namespace, 0 or -errno. */
+/* Sets an entry for a device of another namespace; 0 or -errno. */
 static int put_in(int map, int here, const char *netns, __u32 ifindex)
 {
 	char path[64];
@@ -81,7 +81,8 @@ static int put_in(int map, int here, const char *netns, __u32 ifindex)
 }
 
 /*
- * A namespace with one end of a veth, the other one is here: it goes with it.
+ * Makes a namespace with one end of a veth. The other end, in this namespace,
+ * is deleted with it.
  */
 static bool make_netns(const char *netns, const char *sign)
 {
@@ -90,8 +91,8 @@ static bool make_netns(const char *netns, const char *sign)
 }
 
 /*
- * Namespaces are cleaned up one after the other, so what was begun after the
- * first one's devices had gone is done when nothing is left of that.
+ * Namespaces are cleaned up one after the other, so the second one's cleanup
+ * begins when the first one's has ended.
  */
 static bool delete_netns(const char *netns, const char *sign)
 {
@@ -100,8 +101,8 @@ static bool delete_netns(const char *netns, const char *sign)
 }
 
 /*
- * The last entry for a device has gone, and so has its target from the table,
- * when the device moves to another namespace, and the one that it leaves dies.
+ * The last entry for a device was deleted, and its target is out of the table,
+ * when the device moves to another namespace, and its former namespace ends.
  */
 TEST_F(life, namespace_dies_while_target_is_freed)
 {
@@ -119,7 +120,7 @@ TEST_F(life, namespace_dies_while_target_is_freed)
 	EXPECT_TRUE(delete_netns(A, "sign_a"));
 	ASSERT_TRUE(write_str(HOLDUP "hold", "0"));
 
-	/* It can be used as ever, and be deleted. */
+	/* The device can be used as before, and deleted. */
 	index = if_nametoindex("d0");
 	ASSERT_NE(index, 0);
 	EXPECT_EQ(put_value(self->map, 0, index, -1), 0);
@@ -128,7 +129,7 @@ TEST_F(life, namespace_dies_while_target_is_freed)
 	EXPECT_EQ(value_ifindex(self->map, 0), -ENOENT);
 }
 
-/* The same, but the device stays where it is until it is deleted. */
+/* The same, but the device stays in its namespace until it is deleted. */
 TEST_F(life, device_is_deleted_while_target_is_freed)
 {
 	__u32 key = 0;
@@ -140,13 +141,13 @@ TEST_F(life, device_is_deleted_while_target_is_freed)
 	ASSERT_TRUE(write_str(HOLDUP "hold", "1"));
 	ASSERT_EQ(bpf_map_delete_elem(self->map, &key), 0);
 	ASSERT_TRUE(becomes(HOLDUP "held", 1));
-	/* It waits for the target's reference. */
+	/* The deletion waits for the target's reference. */
 	ASSERT_TRUE(sh("ip link del d0 & sleep 0"));
 	EXPECT_TRUE(vanishes("d0"));
 	ASSERT_TRUE(write_str(HOLDUP "hold", "0"));
 }
 
-/* Where the module lies, whose functions allocate per-CPU memory. */
+/* The address range of the module, whose functions allocate per-CPU memory. */
 static bool module_range(__u64 *from, __u64 *to)
 {
 	unsigned long long at = 0, size = 0;
@@ -165,9 +166,9 @@ static bool module_range(__u64 *from, __u64 *to)
 }
 
 /*
- * Sets of bulk queues that were allocated since memory.bpf.c looks, and not
- * freed: no entry is made meanwhile, so the module allocates no other per-CPU
- * memory.
+ * Sets of bulk queues that were allocated since memory.bpf.c was attached, and
+ * not freed. No entry is made meanwhile, so the module allocates no other
+ * per-CPU memory.
  */
 static int count_sets(struct bpf_object *obj)
 {
@@ -186,9 +187,9 @@ static int count_sets(struct bpf_object *obj)
 }
 
 /*
- * A device that is held goes on leaving: core reports it again and again.
- * Meanwhile another one gets its ifindex, and keeps what it has brought for its
- * first target.
+ * A device with a reference continues to leave: core reports it again and
+ * again. Meanwhile another device gets its ifindex, and keeps the set that it
+ * has brought for its first target.
  */
 TEST_F(life, ifindex_of_one_that_is_leaving)
 {

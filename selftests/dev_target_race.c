@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two CPUs enter the same devices into maps, each device for the first time, at
- * once: the module makes a target before it looks whether another CPU was
- * quicker, and throws its own away then.
+ * Two CPUs set entries for the same devices at once, each device for the first
+ * time. The module makes a target before it looks whether another CPU has made
+ * one, and frees its own then.
  *
- * Kernels with DEBUG_ATOMIC_SLEEP report it when that sleeps where nothing may.
+ * Kernels with DEBUG_ATOMIC_SLEEP report a function that sleeps where that is
+ * forbidden.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -15,8 +16,8 @@
 #include "netlib.h"
 
 /*
- * Emulated CPUs take turns, some ten in a second: going through so many devices
- * takes several turns, and where one ends, the other one overtakes.
+ * Emulated CPUs take turns, about ten in a second. A pass over so many devices
+ * takes several turns, and at the end of each one the other CPU overtakes.
  */
 #define MANY 400
 #define THREADS 2
@@ -37,8 +38,8 @@ static void *update_all(void *arg)
 	run_on_cpu(u->cpu);
 	for (i = 0; i < MANY; i++) {
 		/*
-		 * The work item that allocates for us may be on a CPU that the
-		 * host lets wait.
+		 * The CPU of the work item that allocates memory may be delayed
+		 * by the host.
 		 */
 		for (tries = 0; tries < 1000; tries++) {
 			err = put_value(u->map, i, dev[i], u->prog);
@@ -122,12 +123,12 @@ TEST_F(race, same_devices)
 
 	update_at_once(_metadata, self->updater);
 
-	/* Once more, with what is made for a second program of each device. */
+	/* Again, with the memory for a second program of each device. */
 	for (i = 0; i < THREADS; i++)
 		self->updater[i].prog = self->prog;
 	update_at_once(_metadata, self->updater);
 
-	/* They are in use once per map, and in no other. */
+	/* Each target is used once per map, by these maps only. */
 	ASSERT_TRUE(sh("ip link del d0"));
 	for (i = 0; i < THREADS; i++) {
 		EXPECT_EQ(value_ifindex(self->updater[i].map, 0), -ENOENT);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The tracepoints redirmap:*: their fields, and that each event is there. There
- * are none for stock maps, so there are claimed maps only.
+ * The tracepoints redirmap:*: their fields, and the occurrence of each event.
+ * Stock maps have none, so only claimed maps are tested.
  */
 #define _GNU_SOURCE
 #include "egresslib.h"
@@ -97,7 +97,7 @@ TEST_F(tracepoints, entry_is_changed)
 	EXPECT_TRUE(traced(e, "redirmap_target_remove", "map_id=OURS", 2));
 }
 
-/* Each entry of a device that goes is traced. */
+/* Each entry of a deleted device is traced. */
 TEST_F(tracepoints, device_goes)
 {
 	struct env *e = &self->e;
@@ -147,7 +147,7 @@ TEST_F(tracepoints, program_drops)
 	ASSERT_TRUE(put_prog(e, 0, "t0", "verdicts"));
 	ASSERT_EQ(send_new(e, 16, 64), 0);
 	EXPECT_EQ(settled(e, "r0", 8), 8);
-	/* natively once per flush */
+	/* in native XDP once per flush */
 	EXPECT_TRUE(traced(e, "redirmap_drop", e->generic ?
 			   "dev=t0 map_id=0 reason=prog_drop packets=1" :
 			   "dev=t0 map_id=0 reason=prog_drop packets=4", e->generic ? 4 : 1));
@@ -186,7 +186,7 @@ TEST_F(tracepoints, map_has_none)
 	EXPECT_TRUE(traced(e, "redirmap_drop", "map_id=OURS reason=no_member packets=1", 1));
 }
 
-/* By name, with the names of reasons in the format. */
+/* Printed with the names of devices and reasons, according to the format. */
 TEST(tools)
 {
 	EXPECT_TRUE(sh("test $(bpftrace -l 'tracepoint:redirmap:*' | wc -l) = 7"));

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# bpftrace and perf look at the same traffic through stock and through claimed
-# maps, and see the same. bpftrace runs the two one-liners of the kernel's
-# Documentation/bpf/redirect.rst. All stay for the whole test, for it takes long
-# to start them; bpftrace says on SIGUSR1 what it has counted.
+# bpftrace and perf watch the same traffic through stock and through claimed
+# maps, and report the same. bpftrace runs the two one-liners of the kernel's
+# Documentation/bpf/redirect.rst. All tracers run for the whole test, because
+# starting them takes long. On SIGUSR1, bpftrace prints its counts.
 #
 # dev_tracers.sh --traffic is the command that perf records.
 
@@ -19,12 +19,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=selftests/lib/tools.sh
 . "$here/lib/tools.sh"
 
-# Redirects in a run: the frames that are sent to in0; 192 of them are
-# redirected to in1 before, and one more marks the beginning of the run.
+# Redirects in a run: frames that are sent to in0. 192 of them were redirected
+# to in1 before, and one more marks the beginning of the run.
 redirects=$((208 + 192 + 1))
 
-# To key 1, which leads to out1: frames that it takes, and all that it can
-# refuse them for.
+# To key 1, which leads to out1: frames that the device takes, and frames that
+# it refuses for each reason.
 unicast()
 {
 	send xdp 160 &&
@@ -35,7 +35,7 @@ unicast()
 		ip link set out1 mtu 100 &&
 		send packet 3 300 &&
 		ip link set out1 mtu 1500 &&
-		# Natively, a veth can transmit if its peer has XDP or GRO.
+		# In native XDP, a veth can transmit if its peer has XDP or GRO.
 		ethtool -K peer1 gro off &&
 		send xdp 32 &&
 		ethtool -K peer1 gro on &&
@@ -43,7 +43,7 @@ unicast()
 }
 
 # To all three, then to two, because one is down. In generic XDP the built-in
-# fails there, which ours does not.
+# fails there, a claimed map does not.
 broadcast()
 {
 	send xdp 160 && send packet 16 || return
@@ -54,19 +54,19 @@ broadcast()
 
 # --- the command that perf records ----------------------------------------
 
-# on_tracepoints PID N : a process has so many programs on tracepoints
+# on_tracepoints PID N : a process has N programs on tracepoints
 on_tracepoints()
 {
 	[ "$(bpftool perf show | grep -c "^pid $1 ")" = "$2" ]
 }
 
-# printed FILE N PID : more than N lines, and waits for events again
+# printed FILE N PID : more than N lines are printed, and the process waits
 printed()
 {
 	[ "$(wc -l <"$1")" -gt "$2" ] && [ "$(ps -o state= -p "$3")" = S ]
 }
 
-# counts NAME PID OUT : what has been counted since last time
+# counts NAME PID OUT : the counts since the last time
 counts()
 {
 	local lines
@@ -75,7 +75,7 @@ counts()
 	kill -USR1 $2
 	wait_until printed "$tmp/$1" $lines $2 || return
 	sed "1,${lines}d" "$tmp/$1" | grep '^@' | sort >"$tmp/$1.now"
-	# When pages of frames are given back is another matter.
+	# The time at which pages of frames are returned may differ.
 	awk 'FILENAME == ARGV[1] { last[$1] = $2 }
 		FILENAME != ARGV[1] && $2 > last[$1] && !/:mem_/ { print $1, $2 - last[$1] }' \
 		"$tmp/$1.last" "$tmp/$1.now" >"$3"
@@ -134,8 +134,7 @@ fi
 
 # --- what they have seen --------------------------------------------------
 
-# perf's events, a file for each run. A single XDP frame in front of each keeps
-# them apart.
+# perf's events, a file for each run. Single XDP frames separate the runs.
 split_perf()
 {
 	perf script -i "$tmp/perf" -F event,trace 2>/dev/null |
@@ -149,7 +148,7 @@ split_perf()
 			r[1] { sub(" map_id=" r[2] " ", " map_id=OURS "); print > r[1] }'
 }
 
-# all_redirects KIND : have been counted by bpftrace
+# all_redirects KIND : bpftrace has counted all redirects
 all_redirects()
 {
 	local map n
@@ -162,15 +161,16 @@ all_redirects()
 	done
 }
 
-# same KIND TOOL : with a claimed map as with a stock one
+# same KIND TOOL : a claimed and a stock map have the same events
 same()
 {
 	[ -s "$tmp/$mode.st_$type.$1.$2" ] &&
 		diff -u "$tmp/$mode.st_$type.$1.$2" "$tmp/$mode.rm_$type.$1.$2"
 }
 
-# Events, sorted; flushes of a device added up: which frames share a call of its
-# driver is another matter, since a port keeps one for the poll's last call.
+# Events, sorted. Flushes of a device are added up, because the frames that
+# share a call of the driver may differ: a port keeps one for the poll's last
+# call.
 sums()
 {
 	awk '
@@ -195,8 +195,8 @@ sums()
 		}' "$@" | sort
 }
 
-# With a claimed map, a broadcast has one more xdp_devmap_xmit for each flush of
-# the map's group, with to_ifindex 0. The order of members is not the same.
+# A broadcast through a claimed map has one more xdp_devmap_xmit for each flush
+# of the map's group, with to_ifindex 0. The order of members differs.
 #
 # same_but_for N TOOL
 same_but_for()

@@ -6,9 +6,10 @@
 # xdp-bench, which makes maps of its own; their names are put into the parameter
 # "claim", and taken out again.
 #
-# What xdp-monitor and xdp-bench print is a count divided by the time since they
-# last looked, by their own clock; on a busy machine that is not quite a second.
-# So the same is done until they say the number: see as_printed().
+# xdp-monitor and xdp-bench print counts divided by the time since their last
+# output, by their own clock, which is not exactly a second on a busy machine.
+# So the traffic is repeated until they print the expected number: see
+# as_printed().
 
 # Functions are called by result(): shellcheck does not see that.
 # shellcheck disable=SC2317,SC2086
@@ -24,7 +25,7 @@ in_a_net "$@"
 
 # --- what tools print each second -----------------------------------------
 
-# lines FILE : of totals
+# lines FILE : number of lines with totals
 lines()
 {
 	grep -cE '^(Summary|in0->out1) ' "$1"
@@ -35,7 +36,7 @@ more_lines()
 	[ "$(lines "$1")" -gt $2 ]
 }
 
-# The numbers in the lines of totals after the first N, added up, and the lines
+# The sum of the numbers in the lines of totals after the first N, and the lines
 # below that name errors: printed_since FILE N
 printed_since()
 {
@@ -54,7 +55,8 @@ printed_since()
 		}' "$1"
 }
 
-# as_printed FILE TEXT COMMAND... : while the command runs, the tool prints that
+# as_printed FILE TEXT COMMAND... : repeat the command until the tool prints
+# that
 as_printed()
 {
 	local file=$1 want=$2 try n said
@@ -121,7 +123,7 @@ unloaded()
 
 # --- xdp-monitor ----------------------------------------------------------
 
-# Natively, it sees frames on their way to in1, too.
+# In native XDP the tool sees frames on their way to in1 as well.
 monitored()
 {
 	entry $map 1 out1
@@ -178,14 +180,15 @@ wait $monitor
 
 # --- xdp-bench ------------------------------------------------------------
 
-# How often egress programs of xdp-bench have run.
+# The number of runs of xdp-bench's egress programs.
 egress_runs()
 {
 	bpftool -j prog show |
 		jq '[.[] | select(.name // "" | test("^xdp_(redirect_de|devmap)")) | .run_cnt // 0] | add // 0'
 }
 
-# 64 frames to in0, which are sent to all targets, by egress programs if any.
+# 64 frames to in0, which go to all targets, through egress programs if there
+# are any.
 send_to_all()
 {
 	local dev runs

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The examples of the documentation do what it says. The Makefile has taken them
-# out of it and has built them with the commands that it shows; here the others
-# of these commands are run, with claimed and with stock maps, between hosts in
-# namespaces: hostN, 10.9.0.N, is behind portN.
+# The examples of the documentation work as described. The Makefile has
+# extracted them and built them with the commands in the documentation. This
+# test runs the other commands, with claimed and with stock maps, between hosts
+# in namespaces: hostN, 10.9.0.N, is behind portN.
 
 # Functions are called by result(): shellcheck does not see that.
 # shellcheck disable=SC2317,SC2086,SC2016
@@ -48,7 +48,7 @@ for n in 1 2 3; do
 	in_host $n ip link set eth0 up
 	in_host $n ethtool -K eth0 gro on
 	ip link set port$n up
-	# No frames but those of ping.
+	# No frames except those of ping.
 	for m in 1 2 3; do
 		[ $m = $n ] || in_host $n ip neigh add 10.9.0.$m lladdr 02:00:00:00:00:0$m dev eth0
 	done
@@ -58,7 +58,7 @@ cd "$tmp/examples" || exit 1
 
 # --- what they do ---------------------------------------------------------
 
-# pings FROM TO : 3 frames there, 3 back; see $answer
+# pings FROM TO : 3 frames in each direction; see $answer
 pings()
 {
 	in_host $1 ping -q -n -c 3 -i 0.01 -W 2 10.9.0.$2 >"$tmp/ping"
@@ -81,7 +81,7 @@ frames()
 	in_host $1 awk '$1 == "eth0:" { print $3 }' /proc/net/dev
 }
 
-# seen HOST N : frames since forget_hosts
+# seen HOST N : N frames since forget_hosts
 seen()
 {
 	local now
@@ -99,7 +99,7 @@ start_hub()
 	refs_are $claimed && [ "$(grep -c '^key: .* value: .. .. 00 00$' "$tmp/hub")" = 3 ]
 }
 
-# Everybody gets everything but what he has sent.
+# Every host gets all frames except its own.
 hub()
 {
 	declare -a came
@@ -137,11 +137,11 @@ start_wire()
 
 wire()
 {
-	# Frames for host 3 come to host 2.
+	# Frames for host 3 arrive at host 2.
 	pings 1 2 && pings 2 1 && ! pings 1 3
 }
 
-# stop_wire N N : what the ports have sent
+# stop_wire N N : numbers of frames that the ports have sent
 stop_wire()
 {
 	echo >&3
@@ -160,7 +160,7 @@ wire_without_device()
 	diff "$tmp/wire" <(echo "wire: nosuch: Invalid argument")
 }
 
-# 256 keys, each of which leads to port1; the kernel's own maps know no batches.
+# 256 keys, each of which leads to port1; stock maps have no batches.
 batch()
 {
 	local status=0
@@ -200,7 +200,7 @@ drops()
 	in_host 2 ethtool -K eth0 gro off
 	pings 1 2
 	in_host 2 ethtool -K eth0 gro on
-	# Answers come back.
+	# Answers arrive.
 	pings 1 2 || return
 
 	interrupt $pid
@@ -208,7 +208,8 @@ drops()
 	port2=$(cat /sys/class/net/port2/ifindex)
 	sed -n '/^@/p' "$tmp/drops" | sort >"$tmp/said"
 	cat "$tmp/said"
-	# 6.12 knows beforehand; on 6.1 the egress program counts them.
+	# 6.12 knows before the egress program runs; on 6.1 that program counts
+	# them.
 	if grep -q "refused.* 95" "$tmp/said"; then
 		counted=3
 		no_gro="@refused[$port1, $port2, 95]: 3"
@@ -234,13 +235,13 @@ for claimed in 0 1; do
 	for mode in xdpdrv xdpgeneric; do
 		result "$name, $mode: a hub is set up by bpftool" start_hub
 		result "$name, $mode: it is a hub" hub
-		result "$name, $mode: its end" stop_hub
+		result "$name, $mode: the hub is stopped" stop_hub
 	done
 	result "$name: batches" batch
 	result "$name: the wire is set up" start_wire
 	result "$name: it is a wire" wire
 	result "$name: it counts" stop_wire 6 9
-	result "$name: a device that is not there" wire_without_device
+	result "$name: a missing device" wire_without_device
 	result "$name: again" start_wire
 	result "$name: drops are explained" drops
 	result "$name: it has counted the frames that got so far" stop_wire 3 $counted

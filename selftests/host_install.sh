@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make install and make uninstall below DESTDIR: files that they leave alone,
+# make install and make uninstall below DESTDIR: files that they do not change,
 # replace, record and remove, and their messages. No kernel is needed, and each
-# call starts a hundred processes. The emulator is slow at that, so this test
-# runs on its host, once for all kernels; cmd_install.sh has the cases that
-# change the system.
+# call starts a hundred processes, which is slow in the emulator. So this test
+# runs on the emulator's host, once for all kernels; cmd_install.sh tests the
+# cases that change the system.
 #
-# The test works on a copy, in a mount namespace where nothing else is writable.
+# The test works on a copy, in a mount namespace in which nothing else is
+# writable.
 
 # Functions are called by result():
 # shellcheck disable=SC2317,SC2086,SC2115
@@ -30,7 +31,7 @@ for tool in make depmod rst2man unshare; do
 	}
 done
 
-# The first time, copy the sources and the module to a /tmp of the test's own.
+# The first time, copies the sources and the module to a /tmp of the test's own.
 if [ -z "${REDIRMAP_ALONE-}" ]; then
 	user=()
 	[ "$(id -u)" = 0 ] || user=(--user --map-root-user)
@@ -79,7 +80,7 @@ others_stay()
 	touch $dest/usr/share/man/man8/other.8
 	find $dest | sort >$work/before
 	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
-	# Once more, which must not forget what the first one has made.
+	# Again, which must keep the record of the first installation.
 	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
 	run_make uninstall DESTDIR=$dest PREFIX=/usr || rc=1
 	find $dest | sort >$work/after
@@ -87,7 +88,7 @@ others_stay()
 	rm -r $dest/usr
 	return $rc
 }
-result "present files stay, empty folders as well" others_stay
+result "existing files stay, and empty folders" others_stay
 
 foreign()
 {
@@ -107,7 +108,7 @@ foreign()
 		./usr/lib/redirmap/other
 		./usr/sbin/redirmap
 	END
-	# Nor is it overwritten.
+	# A record is not overwritten either.
 	find $dest | sort >$work/before
 	! run_make install DESTDIR=$dest PREFIX=/usr || rc=1
 	find $dest | sort | diff $work/before - || rc=1
@@ -115,10 +116,10 @@ foreign()
 	rm -r $dest/usr
 	return $rc
 }
-result "files of others stay, and that is said" foreign
+result "foreign files stay, and a message says so" foreign
 
-# Where install would write, others have a file: before the first install, and
-# in the place of what it has written.
+# Foreign files have the names that install would use: before the first install,
+# and instead of an installed file.
 foreign_files()
 {
 	local rc=0 file files=(usr/share/man/man8/redirmap.8 usr/lib/redirmap/redirmap_main.py
@@ -135,8 +136,7 @@ foreign_files()
 		rm -r ${dest:?}/*
 	done
 
-	# Twice: nothing was installed, and something else stands in the place
-	# of that.
+	# Twice: nothing was installed, and a foreign file has the name.
 	for _ in 1 2; do
 		for file in "${files[@]}"; do
 			mkdir -p "$dest/${file%/*}"
@@ -156,9 +156,9 @@ foreign_files()
 	[ -z "$(below $dest)" ] || rc=1
 	return $rc
 }
-result "no file of others is overwritten or removed" foreign_files
+result "no foreign file is overwritten or removed" foreign_files
 
-# A version that noted folders alone, there, and had other files.
+# A former version, which recorded only folders, elsewhere, and had other files.
 former()
 {
 	local rc=0 lib=$dest/usr/lib/redirmap
@@ -178,9 +178,9 @@ former()
 	done
 	return $rc
 }
-result "a former version is replaced, or removed, with its notes" former
+result "a former version is replaced, or removed, with its record" former
 
-# A package's folder was removed, and another one is made there.
+# A package's folder was removed, and a new one is made with its name.
 stale()
 {
 	local rc=0
@@ -201,7 +201,7 @@ stale()
 	[ -z "$(find "$top/build/installed" -type f)" ] || rc=1
 	return $rc
 }
-result "notes of files that others have removed are forgotten" stale
+result "records of files that were removed by hand are dropped" stale
 
 # From one folder and from another one.
 relative()
@@ -245,7 +245,7 @@ apart()
 }
 result "INSTALL_MOD_PATH: the module apart from the rest" apart
 
-# Empty, or not given: DESTDIR holds for the module, too.
+# Empty, or not given: DESTDIR applies to the module as well.
 no_modpath()
 {
 	local rc=0 module=$top/build/$release/redirmap.ko
@@ -262,9 +262,9 @@ no_modpath()
 	[ -z "$(below $dest)" ] || rc=1
 	return $rc
 }
-result "an empty INSTALL_MOD_PATH is none" no_modpath
+result "an empty INSTALL_MOD_PATH has no effect" no_modpath
 
-# One prefix, however it is written.
+# The same prefix in several spellings.
 prefixes()
 {
 	local rc=0
@@ -278,7 +278,7 @@ prefixes()
 }
 result "a prefix with more slashes is the same" prefixes
 
-# fails_from TOOL N: the Nth call of a tool fails, and so do all that follow.
+# fails_from TOOL N: the Nth call of a tool fails, and so do all later ones.
 fails_from()
 {
 	mkdir -p $work/failing
@@ -327,7 +327,7 @@ fails_midway()
 	run_make install DESTDIR=$dest PREFIX=/usr || rc=1
 	diff <(echo "$expected") <(below $dest | grep redirmap) || rc=1
 
-	# A version that is there works on.
+	# An installed version continues to work.
 	fails_from install 5
 	content | grep redirmap >$work/before
 	fails install || rc=1
@@ -347,8 +347,8 @@ fifo()
 	run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
 	rm $path
 	mkfifo $path
-	# A process that reads it would wait for a writer: this one lets it go
-	# on, and says so.
+	# A process that reads the FIFO would wait for a writer: this one lets
+	# the process continue, and reports that.
 	(echo read >$path && touch $work/was_read) &
 	! run_make install-tools DESTDIR=$dest PREFIX=/usr || rc=1
 	run_make uninstall-tools DESTDIR=$dest PREFIX=/usr || rc=1
@@ -359,7 +359,7 @@ fifo()
 	rm -r $dest/usr
 	return $rc
 }
-result "a FIFO is nothing that install has written, and is not read" fifo
+result "a FIFO is a foreign file, and is not read" fifo
 
 kernels()
 {
@@ -378,5 +378,5 @@ kernels()
 	[ -z "$(find $dest -mindepth 1)" ] || rc=1
 	return $rc
 }
-result "uninstall says which other kernels' modules stay, and how they go" kernels
+result "uninstall lists the modules of other kernels, and how to remove them" kernels
 finish
