@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """The advice of redirmap drops for a device that takes no frames, by its kind
-and its state, in native and generic XDP, here and in other namespaces. Drivers
-and their errnos are cmd_advice_drivers.py's."""
+and its state, in native and generic XDP, in this and in other namespaces. For
+drivers and their errnos see cmd_advice_drivers.py."""
 import contextlib
 import os
 import re
@@ -51,7 +51,7 @@ def _():
     refused = advised("ve")
     assert "needs an XDP program or GRO" in refused, refused
     sh("ethtool -K vep gro on")
-    # The loss is of a while ago; its reason has gone.
+    # The loss is older; its cause has gone.
     now = ("Its peer vep is up now, and has an XDP program or GRO: the cause of the loss has gone."
            if OLD else "The device transmits XDP frames now: the cause of the loss has gone.")
     equal(told_of("ve"), now + ASKED)
@@ -99,7 +99,7 @@ def _():
         needs = (f"{peer} needs an XDP program or GRO{unseen}: inside that namespace, "
                  "ethtool -K vep gro on.")
         equal(advised("ve"), f"{READY}{needs}{ASKED}")
-        # A property that cannot be read is not taken for missing.
+        # A property that cannot be read does not count as missing.
         sh(f"nsenter -t {pid} -n ethtool -K vep gro on")
         equal(advice_now("ve"), needs if OLD else
               f"{peer} is up now, and has an XDP program or GRO: the cause of the loss has gone.")
@@ -145,8 +145,7 @@ def _():
     sh("ip link set bs down; ip link set bs master bo; ip link set bs down")
     slave = "Its slave bs is not ready. Its peer bsp needs an XDP program or GRO: "
     slave += "ethtool -K bsp gro on."
-    # A driver that is asked sees no slave; an announcement is that of all
-    # slaves.
+    # The driver itself sees no slave; the features depend on all slaves.
     also = "" if OLD else f" {slave}"
     equal(advised("bo"), f"{READY}No slave of the bond is up: ip link set dev bs up.{also}{ASKED}")
     sh("ip link set bs up")
@@ -165,7 +164,7 @@ def _():
                          f"active-backup, balance-xor or 802.3ad; or {GENERIC}{ASKED}")
     remove("bo", "bs")
 
-    # Two slaves; the second one's peer has no GRO.
+    # Two slaves; the peer of the second one has no GRO.
     sh("ip link add bo type bond mode active-backup miimon 10; ip link set bo up")
     for slave, gro in (("bs1", "on"), ("bs2", "off")):
         testlib.add_veth(slave, f"{slave}p")
@@ -173,7 +172,7 @@ def _():
            f"ip link set {slave} master bo; ip link set {slave} up")
 
     def activate(slave):
-        """So that it stays."""
+        """Disable it permanently."""
         sh(f"ip link set bo type bond primary {slave}")
         assert becomes(lambda: f"active_slave {slave} " in sh("ip -d link show bo"))
 
@@ -182,7 +181,7 @@ def _():
     equal(advised("bo"), f"{READY}Its {name} bs2 is not ready. Its peer bs2p needs an XDP program "
                          f"or GRO: ethtool -K bs2p gro on.{ASKED}")
     if OLD:
-        # The other one has no part in that.
+        # The other slave is not mentioned.
         sh("ethtool -K bs1p gro off")
         assert "Its active slave bs2 is not ready." in told_of("bo"), told_of("bo")
     remove("bo", "bs1", "bs2")
@@ -203,7 +202,7 @@ def _():
     remove("bo", "bs1", "bs2")
 
 
-@test("devices of other namespaces: as far as these can be looked into")
+@test("devices of other namespaces: if they can be read")
 def _():
     make = "{0}ip link add ve type veth peer name vep; {0}ip link set ve up"
     there = ["ip", "netns", "exec", NAMED]
@@ -224,9 +223,10 @@ def _():
                              f"its network namespace.){ASKED}"), text
 
 
-@test("a file that is no namespace, among the names of these, is left alone")
+@test("a file among the names of namespaces that is no namespace is ignored")
 def _():
-    # Opening a FIFO would wait for ever; a namespace's name is a file of nsfs.
+    # Opening a FIFO would wait for ever; the name of a namespace is a file of
+    # nsfs.
     fifo = "/run/netns/0-fifo"
     sh(f"ip link add ve type veth peer name vep netns {NAMED}; ip link set ve up; "
        f"ip -n {NAMED} link set vep up; mkfifo {fifo}")
@@ -240,7 +240,7 @@ def _():
 
             def has_opened():
                 with contextlib.suppress(OSError):
-                    # This succeeds only where another process reads.
+                    # This succeeds only while another process reads the FIFO.
                     os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
                     opened.append(True)
                 return opened
@@ -254,7 +254,7 @@ def _():
         remove("ve")
 
 
-@test("where a device cannot be looked at, the reason's own text is printed")
+@test("if a device cannot be read, the text of the reason is printed")
 def _():
     testlib.add_veth("ve", "vep")
     advised("ve")

@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """The advice of redirmap drops for a device whose driver takes no frames: by
-its errno, by what hardware lacks, and by what a driver wants to be given
-first."""
+errno, by missing properties of hardware, and by the requirements of drivers."""
 import errno
 import os
 import re
@@ -34,25 +33,26 @@ def _():
         assert refused.endswith(words), refused
         equal("lists no driver with this errno" in refused, name == "EFAULT")
         seen.add(refused.removesuffix(words))
-    # One sentence for each.
+    # One sentence for each errno.
     equal(len(seen), len(table) + 1)
     knob("f0", "error", 0)
     remove("f0")
 
 
 def errnos_of_drivers():
-    """Those that drivers return: Documentation/drivers.rst."""
+    """The errnos that drivers return: Documentation/drivers.rst."""
     text = (testlib.TOP / "Documentation/drivers.rst").read_text(encoding="utf-8")
     return set(re.findall("^(E[A-Z]+) ", text[text.index("\nErrnos\n"):], re.M))
 
 
 def knob(device, name, value):
-    """Of faulty_dev.c. The sysfs that is mounted is another namespace's."""
+    """A file of faulty_dev.c. The mounted sysfs is that of another
+    namespace."""
     sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && "
        f"echo {value} >/sys/class/net/{device}/faulty/{name}'")
 
 
-@test("a device that may announce that it transmits, by its kind")
+@test("a device that may announce ndo_xdp_xmit(), by its kind")
 def _():
     if OLD:
         print("# skipped: Linux 6.1 has no announcements")
@@ -62,7 +62,7 @@ def _():
     equal(advised("f0"), f"A device of the kind faulty transmits no XDP frames: {GENERIC}")
     knob("f0", "feature", 1)
     equal(told_of("f0"), "The device transmits XDP frames now: the cause of the loss has gone.")
-    # It is none of a kind that transmits nothing, when it gives an errno.
+    # A device that returns an errno is not of a kind without ndo_xdp_xmit().
     knob("f0", "error", errno.EIO)
     send("in1", frame_to(HOST, 100), FRAMES)
     assert becomes(lambda: "driver_error" in said("--json", "f0"))
@@ -73,7 +73,7 @@ def _():
 
 @test("hardware: its driver has no XDP, wants a program, a carrier, channels")
 def _():
-    # A dummy, as if it were a NIC.
+    # A dummy, in the place of a NIC.
     sh("ip link add du type dummy; ip link set du up")
     network = Network(Place(""))
 
@@ -98,7 +98,7 @@ def _():
         text = nic_says("igb", "no_xmit")
         assert text.startswith("This kernel redirects no frames of several buffers: "), text
     else:
-        # By the features that the kernel really has for a device without XDP.
+        # With the features that the kernel reports for a device without XDP.
         equal(nic_says("e1000", "no_xmit"),
               "The driver e1000 does not support XDP on du, and an XDP program does not change "
               f"that: {GENERIC}")
@@ -110,7 +110,7 @@ def _():
         for driver in ("igb", "new"):
             equal(nic_says(driver, "no_xmit", programs=["xdpdrv"]),
                   f"The driver {driver} does not transmit XDP frames: {GENERIC}")
-        # Rings are nothing that a driver which has refused no frame lacks.
+        # Rings are irrelevant for a driver that has refused no frame.
         channels(1, 64)
         equal(nic_says("i40e", "no_xmit"), f"The driver i40e {program}")
 
@@ -163,7 +163,7 @@ def _():
 
 
 def nic():
-    """A virtio NIC of the machine's, here and up; or None."""
+    """A virtio NIC of the machine, moved to this namespace and up; or None."""
     assert not os.path.isdir("/sys/module/virtio_net"), "somebody uses the NICs"
     subprocess.run(["modprobe", "-q", "virtio_net"], check=False)
     for line in sh("nsenter -t 1 -n ip -br link").splitlines():

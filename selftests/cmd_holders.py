@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap holders: each kind of what keeps a claimed map, and so the module,
-in use, wherever it is; and that the commands it names let go."""
+"""redirmap holders: each kind of holder of a claimed map, and so of the module,
+in all kinds of namespaces; and the printed commands release the map."""
 import json
 import os
 import subprocess
@@ -43,7 +43,7 @@ def holders(number):
 
 
 def only(number, kind):
-    """The one holder of a map; it is of this kind."""
+    """The only holder of a map, which must be of this kind."""
     one, = holders(number)
     equal(one["kind"], kind)
     return one
@@ -54,12 +54,13 @@ def let_go(one):
 
 
 def free():
-    """No claimed map, and no outer map that was made with one, is left."""
+    """Wait until no claimed map, and no outer map with a claimed template, is
+    left."""
     return becomes(lambda: refcnt() == 0)
 
 
 def pinned_map(name, path=None):
-    """A map that a pin alone keeps: its id."""
+    """A map that only a pin keeps: its id."""
     fd = make_map(name, DEVMAP_HASH)
     checked(libbpf.bpf_obj_pin(fd, (path or f"{PIN}/{name}").encode()))
     number = map_id(fd)
@@ -80,7 +81,7 @@ def make_outer(inner, kind=ARRAY_OF_MAPS, name="rm_outer"):
 
 @contextmanager
 def running(program, *before, **how):
-    """A process that runs a program in Python, says something, and waits."""
+    """A process that runs a program in Python, prints a line, and waits."""
     program = f"import sys, testlib\n{program}\nprint('ready', flush=True)\nsys.stdin.read()"
     with subprocess.Popen([*before, sys.executable, "-c", program], text=True,
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, **how) as child:
@@ -91,7 +92,7 @@ def running(program, *before, **how):
 
 @contextmanager
 def a_program(name="to_rm_hash", file="hosts"):
-    """A program, pinned; and the ids of its map and of itself."""
+    """A pinned program; the ids of its map and of the program."""
     sh(f"mkdir -p {PIN}/p && bpftool prog loadall {OUTPUT}/{file}.bpf.o {PIN}/p && "
        f"find {PIN}/p -type f ! -name {name} -delete")
     path = f"{PIN}/p/{name}"
@@ -105,7 +106,7 @@ def a_program(name="to_rm_hash", file="hosts"):
 # --- maps -------------------------------------------------------------------
 
 
-@test("nothing, to begin with")
+@test("no holder without a claimed map")
 def _():
     assert free(), refcnt()
     equal(told(), {"maps": [], "outer_maps": [], "other_references": 0, "notes": []})
@@ -225,7 +226,7 @@ def _():
 # --- outer maps -------------------------------------------------------------
 
 
-@test("an outer map that a map is in, and the holders of that")
+@test("the outer map of a map, and the holders of the outer map")
 def _():
     for kind, name in ((ARRAY_OF_MAPS, "array_of_maps"), (HASH_OF_MAPS, "hash_of_maps")):
         inner = make_map("rm_inner")
@@ -248,7 +249,7 @@ def _():
         assert free()
 
 
-@test("an outer map whose template has gone")
+@test("an outer map whose template was closed")
 def _():
     inner = make_map("rm_inner")
     outer = make_outer(inner)
@@ -266,7 +267,7 @@ def _():
     equal((one["id"], one["certain"]), (number, True))
     assert f"Outer map {number} (rm_outer), array_of_maps; was created with a claimed" in said()
 
-    # Another one, as empty, which has no name anywhere.
+    # Another outer map, also empty, which has no name.
     empty = make_outer(stock, name="st_empty")
     everything = told()
     equal({(one["id"], one["certain"]) for one in everything["outer_maps"]},
@@ -346,7 +347,7 @@ def _():
     sh("ip link del in0")
 
 
-@test("a program in a map of programs, which holds itself by that: listed once")
+@test("a program in a map of programs, which thereby holds itself: listed once")
 def _():
     with a_program() as (path, number, prog):
         fd = open_pinned(path)
@@ -373,7 +374,7 @@ def _():
             os.close(prog)
         one, = only(number, "program")["holders"]
         equal((one["kind"], one["name"], one["type"]), ("map", name, "devmap"))
-        # We have the map open, but we are not in our own list.
+        # The test has the map open, but is not in its own list.
         equal(one["holders"], [])
         equal(len(told()["maps"]), 1 + claimed)
         os.close(fd)
@@ -396,7 +397,7 @@ def _():
 # --- who may, and how many --------------------------------------------------
 
 
-@test("without CAP_SYS_ADMIN: 4, and which one is missed")
+@test("without CAP_SYS_ADMIN: status 4, and the missing capability")
 def _():
     done = subprocess.run(["setpriv", "--bounding-set", "-sys_admin", testlib.COMMAND, "holders"],
                           text=True, capture_output=True, check=False)
@@ -404,13 +405,13 @@ def _():
           (4, "", "redirmap: Listing BPF maps needs CAP_SYS_ADMIN (EPERM)\n"))
 
 
-@test("1000 maps take no process and no search each")
+@test("1000 maps need no process and no search for each map")
 def _():
     fds = [make_map(f"rm_{number}") for number in range(1000)]
     with a_program():
         before = int(sh("sed -n 's/^processes //p' /proc/stat"))
         maps = told()["maps"]
-        # sed, and the shell around it
+        # sed, and its shell
         assert int(sh("sed -n 's/^processes //p' /proc/stat")) - before < 10
         equal(len(maps), 1001)
     for fd in fds:

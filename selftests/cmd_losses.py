@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""More about losses than their number: when the last one was, whether
-packets were not segmented yet, and what has gone or was renamed since."""
+"""Losses: the time of the last one, packets that were not segmented, and
+removed or renamed devices."""
 import contextlib
 import fcntl
 import os
@@ -30,7 +30,7 @@ PIN = "/sys/fs/bpf/redirmap-losses"
 SENDER, RECEIVER = "rmsender", "rmreceiver"
 UDP_SEGMENT = 103
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
-# Of what the kernel rounds ages to, and more.
+# Seconds, more than the kernel's rounding of ages.
 STEP = 0.2
 
 sh(f"rm -rf {PIN}; mkdir -p {PIN}/hosts {PIN}/missed; "
@@ -60,7 +60,7 @@ def target(device):
 
 
 def age_is_right(lose, stats, reason):
-    """Ages count from the last loss on."""
+    """Ages are counted from the last loss."""
     def age():
         return stats()["ages"][reason]
 
@@ -71,11 +71,11 @@ def age_is_right(lose, stats, reason):
         since = time.monotonic()
         was = age()
         assert 0 <= was <= time.monotonic() - before + STEP, (was, time.monotonic() - before)
-        # It grows, as time does,
+        # The age grows with time,
         assert becomes(lambda: age() > 1)
         now = age()
         assert was + time.monotonic() - since + STEP >= now
-        # until one more is lost.
+        # until one more frame is lost.
         count = stats()["drops"][reason]
         before = time.monotonic()
         lose()
@@ -100,7 +100,7 @@ def _():
     for action in ("aborted", "drop"):
         age_is_right(lambda action=action: through(f"{action}_array"),
                      lambda: {"drops": stats()["missed"], "ages": stats()["missed_ages"]}, action)
-    # Counts that are no losses may grow with each packet: they have no age.
+    # Counts that are not losses may grow with each packet, and have no age.
     for action in ("pass", "tx"):
         through(f"{action}_array")
     equal(stats()["missed"], {"aborted": 3, "drop": 3, "pass": 1, "tx": 1})
@@ -119,7 +119,7 @@ def _():
                        (172800, "2 days ago"), (86400 * 400, "400 days ago")):
         equal(redirmap_drops.ago({"age": age, "packets": 2}), f", the last one {words}")
         equal(redirmap_drops.ago({"age": age, "packets": 1}), f", {words}")
-    # A module that was loaded before an upgrade does not know.
+    # A module that was loaded before an upgrade does not report ages.
     equal(redirmap_drops.ago({"age": None, "packets": 2}), "")
 
 
@@ -157,14 +157,14 @@ def _():
         assert "du lost 3 of 3 frames. " in said(), said()
 
 
-@test("losses of gone devices keep their time, the latest device comes first")
+@test("losses of removed devices keep their time, the latest device comes first")
 def _():
     tools = open_pinned(f"{PIN}/tools/rm_array")
     prog = open_pinned(f"{PIN}/tools/to_rm_array")
     sh("ip link del du")
     assert becomes(lambda: state()["gone_devices"])
     assert state()["gone_devices"][0]["stats"]["ages"]["no_xmit"] > 0
-    # Two go by turns; the third one in between.
+    # Two devices alternate; the third one is in between.
     for name in ("da", "db", "da", "dc", "db"):
         if not os.path.exists(f"/proc/sys/net/ipv4/conf/{name}"):
             sh(f"ip link add {name} type dummy")
@@ -181,7 +181,7 @@ def _():
     equal(re.findall(r"^(\w+ \(.*?\)) lost", said(), re.M),
           ["db (removed entries)", "dc (removed entries)", "da (removed entries)", "du (gone)"])
 
-    # A device that has another name now is not gone.
+    # A device that was renamed is not removed.
     sh("ip link set dc down; ip link set dc name dd")
     assert "dc (now dd, removed entries) lost 1 of 1 frame, " in said(), said()
     sh("ip link del dd")
@@ -191,18 +191,18 @@ def _():
     sh("ip link del da; ip link del db")
 
 
-@test("counters of an entry that was replaced begin anew, though their sum has grown")
+@test("counters of an entry that was replaced begin at 0, although their sum has grown")
 def _():
     what = {"map": None, "target": 1}
     before = {**redirmap_drops.NOTHING, "packets": 5, "bytes": 500, "drops": {"ring_full": 4}}
     after = {**before, "packets": 20, "bytes": 2000, "drops": {"ring_full": 3}}
     loss, = redirmap_drops.losses(what, after, 1, before)
     equal(loss["since"], {"seconds": 1, "packets": 3, "offered": 23})
-    # Also where the reason's own counter has not shrunk.
+    # Also if the counter of the reason has not decreased.
     after = {**before, "packets": 2, "bytes": 200, "drops": {"ring_full": 9}}
     loss, = redirmap_drops.losses(what, after, 1, before)
     equal(loss["since"], {"seconds": 1, "packets": 9, "offered": 11})
-    # And where none has.
+    # And if no counter has decreased.
     after = {**before, "drops": {"ring_full": 9}}
     loss, = redirmap_drops.losses(what, after, 1, before)
     equal(loss["since"], {"seconds": 1, "packets": 5, "offered": 5})
@@ -232,7 +232,7 @@ def _():
     equal(redirmap_drops.nothing_lost(All, Others()), "No frame was lost.")
 
 
-@test("a map, or target, that goes while the command waits: it says so")
+@test("a map, or target, that is removed while the command waits is reported")
 def _():
     clock = redirmap_drops.time
 
@@ -258,8 +258,8 @@ def _():
 
 
 def make_hosts(kind):
-    """Two hosts behind in1 and in2, which a map of a kind switches between, in
-    generic XDP; all MTUs are 1500."""
+    """Two hosts behind in1 and in2, which a map of a kind connects in generic
+    XDP; all MTUs are 1500."""
     switch = open_pinned(f"{PIN}/hosts/{kind}_hash")
     for number, name in ((1, SENDER), (2, RECEIVER)):
         sh(f"ip netns add {name}; ip link add in{number} type veth peer name eth0 netns {name}; "
@@ -286,8 +286,7 @@ def hosts(kind):
 
 
 def within(name, make):
-    """What make() returns in a thread that is in another namespace: a
-    socket."""
+    """The result of make() in a thread in another namespace: a socket."""
     made = []
 
     def there():
@@ -334,8 +333,8 @@ SENT = 300000
 
 
 def tcp_over(refused):
-    """TCP between the hosts: when packets were lost that are not segmented, the
-    sender begins to do that. How many were lost, then and in the end."""
+    """TCP between the hosts: when packets that are not segmented are lost, the
+    sender begins to segment. The number of losses by then, and in the end."""
     server = within(RECEIVER, listener)
     with within(SENDER, connect) as sender:
         receiver, _ = server.accept()
@@ -349,7 +348,7 @@ def tcp_over(refused):
                 got += len(receiver.recv(1 << 16))
             data.join()
             lost = refused.too_large()
-            # From now on packets are segmented before they are sent.
+            # From then on packets are segmented before they are sent.
             sender.sendall(bytes(SENT))
             while got < 2 * SENT:
                 got += len(receiver.recv(1 << 16))
@@ -357,7 +356,7 @@ def tcp_over(refused):
 
 
 for kind in ("rm", "st"):
-    @test(f"{kind}: TCP in generic XDP, all MTUs 1500: it is the sender who has to segment")
+    @test(f"{kind}: TCP in generic XDP, all MTUs 1500: the sender has to segment")
     def _(kind=kind):
         with hosts(kind), Refused() as refused:
             lost, now = tcp_over(refused)
@@ -374,7 +373,7 @@ for kind in ("rm", "st"):
 
 
 def tap_of(name):
-    """A descriptor, what is written to which comes by a tap: without a
+    """A descriptor. Data that are written to it arrive through a tap, without a
     header."""
     fd = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
@@ -395,7 +394,8 @@ def _():
         send_udp(5, 1000)
         assert becomes(lambda: target("in2")["drops"] == {"too_large": 5}), target("in2")
         equal(target("in2")["unsegmented"], 5)
-        # An MTU smaller than the ingress's: that is to be mended first.
+        # An MTU smaller than that of the ingress, which is the first cause to
+        # remove.
         sh("ip link set in2 mtu 1000")
         send_udp(2, 1100)
         assert becomes(lambda: target("in2")["drops"] == {"too_large": 7}), target("in2")
@@ -418,8 +418,8 @@ def _():
 
 
 def by_tap(program, lost):
-    """One long frame comes by a tap, through a program; "in2" has then lost so
-    many."""
+    """One long frame arrives through a tap, by a program; "in2" must then have
+    lost so many."""
     sh(f"ip tuntap add dev tapin mode tap; ip link set tapin up; "
        f"bpftool net attach xdpgeneric pinned {PIN}/{program} dev tapin")
     tap = tap_of("tapin")
@@ -440,7 +440,7 @@ def _():
         assert " The packet was probably not segmented yet, " in text, text
         assert text.endswith(" If the loss goes on, the MTU of the sender is larger than the MTU "
                              "of the ingress device: lower it."), text
-        # In a broadcast the packet is looked at.
+        # In a broadcast the module examines the packet.
         tools = open_pinned(f"{PIN}/tools/rm_array")
         update(tools, 2, ifindex("in2"), -1)
         by_tap("tools/all_rm_array", 2)

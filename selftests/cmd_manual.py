@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The manual page of the command redirmap, its bash completion, and both where
-it is installed: they know all commands and options, and no others."""
+"""The manual page of the command redirmap, its bash completion, and both after
+installation: they have all commands and options, and no others."""
 import functools
 import json
 import os
@@ -44,7 +44,7 @@ def _():
     equal(named - options, set())
 
 
-@test("the manual page says what exit statuses mean")
+@test("the manual page explains the exit statuses")
 def _():
     text = page()
     part = text[text.index("EXIT STATUS"):text.index("EXAMPLES")]
@@ -52,11 +52,11 @@ def _():
           {0, *(value for name, value in vars(command).items() if name.startswith("EXIT_"))})
 
 
-@test("the manual page names all that JSON has")
+@test("the manual page names all fields of JSON")
 def _():
     text = page()
     part = text[text.index("\nJSON\n"):text.index("EXIT STATUS")]
-    # Reasons are in a part of their own; tests before this one have caused some.
+    # Reasons are in a section of their own; earlier tests have caused some.
     words = set(re.findall(r"\w+", part)) | {reason.name for reason in REASONS}
     fd = make_map()
     testlib.update(fd, 0, 1)
@@ -79,7 +79,8 @@ def _():
 
 
 def completed(*words, folder=TOP / "scripts/command"):
-    """The words that bash offers for the last one; the command is in the folder."""
+    """The words that bash offers for the last one; the command is in the
+    folder."""
     program = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); '
                '$(complete -p redirmap | sed "s/.*-F \\([^ ]*\\).*/\\1/"); '
                'printf "%s\\n" "${COMPREPLY[@]}"')
@@ -100,7 +101,7 @@ def _():
     equal(completed("help", ""), COMMANDS)
 
 
-@test("completion of what has been begun")
+@test("completion of partial words")
 def _():
     equal(completed("w"), {"watch"})
     equal(completed("--j"), {"--json"})
@@ -108,13 +109,13 @@ def _():
     equal(completed("nothing-begins-so"), set())
 
 
-@test("completion knows what takes a number")
+@test("completion offers nothing for numbers")
 def _():
     equal(completed("drops", "--since", ""), set())
     equal(completed("watch", "--count", ""), set())
 
 
-@test("completion of maps, targets and devices, as those that there are")
+@test("completion of the existing maps, targets and devices")
 def _():
     fds = [make_map(f"rm_comp{number}") for number in range(2)]
     testlib.update(fds[0], 0, 1)
@@ -132,7 +133,7 @@ def _():
         equal(completed(name, "target", ""), {"id", target})
         equal(completed(name, "dev", ""), {"lo"})
         equal(completed(name, "l"), {"lo"})
-        # The words that it offers are such that the command takes.
+        # The command accepts the offered words.
         for words in (["id", min(maps)], ["map", "name", "rm_comp0"], ["target", "id", target],
                       ["dev", "lo"], ["lo"], [min(maps)]):
             equal(redirmap(command, name, *words)[::2], (0, ""))
@@ -169,7 +170,7 @@ def _():
         assert "EXIT STATUS" in text, text
         completion = Path(folder, "usr/share/bash-completion/completions/redirmap")
         equal(completion.read_text(), COMPLETION.read_text())
-        # Nothing leads back to the sources.
+        # No path leads to the sources.
         for path in Path(folder).rglob("*"):
             assert not str(path.resolve()).startswith(str(TOP)), path
         sh(f"make -s -C {TOP} uninstall-tools DESTDIR={folder} PREFIX=/usr")

@@ -1,9 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command redirmap: what it says of maps, targets and drops, of real
-frames; as text and as JSON. Rates, the state and other namespaces are
-cmd_watch.py's; its errors cmd_usage.py's; its manual page and completion
-cmd_manual.py's."""
+"""The command redirmap: maps, targets and drops of real frames, as text and as
+JSON. For rates, the state and other namespaces see cmd_watch.py, for errors
+cmd_usage.py, for the manual page and the completion cmd_manual.py."""
 import errno
 import json
 import os
@@ -24,7 +23,7 @@ switch = make_switch(PIN)
 # --- list -------------------------------------------------------------------
 
 
-@test("nothing was lost, to begin with")
+@test("without losses")
 def _():
     equal(said("drops"), "No frame was lost.\n")
     equal(told("drops"), {"drops": [], "missed": []})
@@ -51,14 +50,15 @@ def _():
     equal(row, {"DEVICE": "out1", "IFINDEX": str(ifindex("out1")), "PROGRAM": "-", "MAPS": "1",
                 "PACKETS": "20", "BYTES": "2000", "LOST": "0"})
 
-    # Columns stand below their heads: numbers end, words begin there.
+    # Columns are aligned with their titles: numbers at the end, words at the
+    # beginning.
     lines = text.splitlines()
     for column in ("USED", "CAPACITY", "MEMBERS", "MISSED", "LOST"):
         end = lines[0].index(column) + len(column)
         for line in lines[1:lines.index("")]:
             assert line[:end].rstrip()[-1].isdigit() and line[end:end + 1] in ("", " "), line
 
-    # Single ones.
+    # Single maps and targets.
     text = said("list", "--target", number)
     equal([row["DEVICE"] for row in columns(text, "TARGET")], ["out1"])
     assert "CAPACITY" not in text, text
@@ -118,7 +118,7 @@ def _():
 
 
 def dropped_meanwhile(monkey, *args):
-    """The text of drops --since when something happens while it waits."""
+    """The text of drops --since, while which a function runs."""
     clock = redirmap_drops.time
     redirmap_drops.time = while_it_waits(monkey)
     try:
@@ -128,7 +128,7 @@ def dropped_meanwhile(monkey, *args):
 
 
 def losses(device):
-    """A device's drops as of JSON: reason, lost, offered, error."""
+    """A device's drops in JSON: reason, lost, offered, error."""
     return sorted((one["reason"], one["packets"], one["offered"], one["error"])
                   for one in told("drops")["drops"]
                   if one["target"] is not None and one["name"] == device)
@@ -156,7 +156,7 @@ def _():
     assert "out1 lost 5 of 32 frames. The frame was larger than the device's MTU" in said("drops")
 
 
-@test("whether losses go on: those while it waits come first")
+@test("whether losses go on: losses during the interval come first")
 def _():
     def monkey():
         sh("ip link set out1 down")
@@ -176,7 +176,7 @@ def _():
                         r"device was down\. Set it up\.", first), first
     assert re.match(r"out1 lost none in [\d.]+ s, 5 of 46 frames before: the loss has stopped, or "
                     r"there is no traffic\. The frame was larger ", second), second
-    # Nothing happens.
+    # No frame is lost.
     for line in said("drops", "--since", "0.1").splitlines():
         assert " lost none in " in line, line
 
@@ -217,7 +217,7 @@ def _():
 @test("a veth whose peer has neither a program nor GRO")
 def _():
     forward(3, times=4)
-    # 6.1 asks the driver, later kernels its features.
+    # 6.1 asks the driver, later kernels the device's features.
     if os.uname().release.startswith("6.1."):
         want = ("driver_error", 4, 4, errno.ENXIO)
     else:
@@ -246,7 +246,7 @@ def _():
     equal(rows["rm_hash"], (str(before + 3), "0"))
 
 
-@test("losses of a gone target and its device's name are kept")
+@test("the losses and the device's name of a removed target are kept")
 def _():
     lost = sum(target("out3")["stats"]["drops"].values())
     equal(lost, 4)
@@ -266,7 +266,7 @@ def _():
     equal([one["since"][key] for key in ("packets", "offered")], [2, 2])
     equal([one["ifname"] for one in told()["targets"] if one["ifname"] == "out3"], [])
 
-    # And the device goes.
+    # The device is deleted as well.
     index = ifindex("out3")
     sh("ip link del out3")
     one, = told("drops", "out3")["drops"]
@@ -278,20 +278,20 @@ def _():
           ("out3", index, lost + 2))
     assert "Removed maps and targets" not in said("drops")
 
-    # With what has gone the sums are complete.
+    # The sums are complete if removed objects are included.
     everything = told()
     equal(everything["gone"], told("state")["gone"])
     equal(everything["lost"], told("state")["lost"])
     assert re.search(r"^Removed maps and targets have sent 0 frames \(0 bytes\), missed 0 lookups "
                      rf"and lost {lost + 2} frames\.$", said(), re.M), said()
-    # Of all namespaces: these sums are still of one.
+    # With all namespaces: these sums are still of one namespace.
     assert re.search(r"^Removed maps and targets in this network namespace have sent ",
                      said("list", "--all-netns"), re.M), said("list", "--all-netns")
     assert "Removed maps" not in said("list", "out1")
     equal(sorted(told("list", "out1")), ["targets"])
 
 
-@test("of many devices that are gone the latest are named, the others added up")
+@test("of many removed devices the latest are named, the others added up")
 def _():
     names = [f"many{number}" for number in range(12)]
     for name in names:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is around the command redirmap: errors and exit statuses, and how long
-it takes. Its manual page, completion and installation are cmd_manual.py's."""
+"""The command redirmap: errors, exit statuses, and costs. For its manual page,
+completion and installation see cmd_manual.py."""
 import json
 import os
 import re
@@ -22,8 +22,8 @@ from redirmap_netlink import Refused, errno_name  # noqa: E402
 
 
 def elsewhere(prepare, *args):
-    """What the command does in a child that has made something else of
-    itself."""
+    """The result of the command in a child that has changed its own
+    privileges."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -47,7 +47,7 @@ def nobody():
 
 
 def contained():
-    """Root of a user and network namespace of our own."""
+    """Root of a user and network namespace of the test's own."""
     uid = os.getuid()
     # CLONE_NEWUSER, CLONE_NEWNET
     testlib.checked(testlib.ctypes.CDLL(None).unshare(0x10000000 | 0x40000000))
@@ -94,7 +94,7 @@ def _():
         assert words in err and "usage: redirmap" in err, err
 
 
-@test("options before the command, as behind it")
+@test("options in front of the command, and behind it")
 def _():
     fd = make_map()
     chosen = "--map", str(map_id(fd))
@@ -107,7 +107,7 @@ def _():
     os.close(fd)
 
 
-@test("help and versions, of all and of a command")
+@test("help and versions, of redirmap and of each command")
 def _():
     status, out, err = redirmap(command, "help")
     equal((status, err), (0, ""))
@@ -142,7 +142,7 @@ def _():
         redirmap_version.VERSION = version
 
 
-@test("what the kernel refuses: 1, with its words")
+@test("requests that the kernel refuses: 1, with its message")
 def _():
     for space in ("map", "target"):
         equal(redirmap(command, "list", "--" + space, "4000000000"),
@@ -152,7 +152,7 @@ def _():
           (1, "", "redirmap: integer out of range (ERANGE)\n"))
 
 
-@test("not root: 4, and that root is needed")
+@test("not root: 4, and a message")
 def _():
     want = (4, "", "redirmap: the command needs CAP_NET_ADMIN for this network namespace; "
                    "you are not root\n")
@@ -160,10 +160,10 @@ def _():
         equal(elsewhere(nobody, *args), want)
 
 
-@test("root without the capability: 4, and which one is missed")
+@test("root without the capability: 4, and the missing capability")
 def _():
     want = (4, "", "redirmap: the command needs CAP_NET_ADMIN for this network namespace\n")
-    # As a process: it is by the exit status that scripts know.
+    # As a process, because scripts see the exit status.
     done = subprocess.run(["setpriv", "--bounding-set", "-net_admin", sys.executable, COMMAND],
                           text=True, capture_output=True, check=False)
     equal((done.returncode, done.stdout, done.stderr), want)
@@ -190,7 +190,7 @@ def _():
     try:
         for args in ((), ("drops",), ("--json", "list"), ("state",), ("watch",), ("holders",)):
             equal(redirmap(command, *args), NOT_LOADED)
-        # Its help and its errors about arguments need none.
+        # Help and errors about arguments need no module.
         equal(redirmap(command, "--help")[0], 0)
         equal(redirmap(command, "nothing")[0], 2)
         equal(redirmap(command, "--version"),
@@ -199,7 +199,7 @@ def _():
         testlib.load()
 
 
-@test("the module goes away meanwhile: 3")
+@test("the module is unloaded meanwhile: 3")
 def _():
     import redirmap_watch
 
@@ -250,8 +250,7 @@ def _():
 
 
 PTRACE_TRACEME, PTRACE_DETACH, PTRACE_SYSCALL, PTRACE_SETOPTIONS = 0, 17, 24, 0x4200
-# Else an exec sends SIGTRAP, which is still to come at the end of that system
-# call.
+# Otherwise an exec sends SIGTRAP, which arrives at the end of that system call.
 PTRACE_O_TRACEEXEC = 0x10
 libc = testlib.ctypes.CDLL(None)
 
@@ -261,9 +260,9 @@ def ptrace(request, pid, data=0):
 
 
 def interrupted_at(stop):
-    """The command gets SIGINT where it enters, or leaves, a system call,
-    counted from its exec on: its wait status, and stderr; the number of calls if
-    it has ended before."""
+    """Run the command, and send SIGINT where it enters, or leaves, the system
+    call of this number, counted from its exec. Returns its wait status and
+    stderr; or the number of calls if it has ended before."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -285,17 +284,17 @@ def interrupted_at(stop):
         return os.waitstatus_to_exitcode(status), err.read()
 
 
-@test("interrupted at any moment, also while it starts: dead of SIGINT, no traceback")
+@test("interrupted at any moment, also while it starts: it dies of SIGINT, no traceback")
 def _():
     stops = interrupted_at(1 << 20)
     print(f"# {stops} stops")
     assert stops > 300, stops
-    # Not the last one, where it enters exit_group().
+    # Not at the last call, where it enters exit_group().
     for stop in range(0, stops - 1, longer(101, 29)):
         equal((stop, *interrupted_at(stop)), (stop, -signal.SIGINT, ""))
 
 
-@test("errnos are called what the kernel calls them")
+@test("errnos have the kernel's names")
 def _():
     equal([errno_name(code) for code in (1, 6, 11, 35, 95, 524)],
           ["EPERM", "ENXIO", "EAGAIN", "EDEADLK", "EOPNOTSUPP", "524"])
@@ -305,7 +304,7 @@ def _():
 # --- what it takes ----------------------------------------------------------
 
 
-@test("at its start it imports what it needs, and nothing that takes long")
+@test("at its start it imports only modules that it needs")
 def _():
     done = subprocess.run(["/usr/bin/python3", "-ES", "-X", "importtime", COMMAND], text=True,
                           capture_output=True, check=True)
@@ -321,7 +320,7 @@ def _():
 
 
 def calls(*args):
-    """How many functions are called, of Python and below, for it to answer."""
+    """The number of function calls, in Python and C, that an answer takes."""
     count = 0
 
     def profile(_frame, event, _arg):
@@ -352,7 +351,7 @@ def _():
         assert 0 < many < 10 * few, taken
 
 
-@test("maps are asked for once, also where there are no targets; JSON is a line")
+@test("maps are requested once, also without targets; JSON is a line")
 def _():
     asked = []
 

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command redirmap: rates, the state, and what it says of several network
-namespaces."""
+"""The command redirmap: rates, the state, and several network namespaces."""
 import json
 import os
 import re
@@ -41,12 +40,12 @@ def _():
         forward(1, times=6)
         sh("ip link set out1 up")
 
-    # An object a line.
+    # One object per line.
     lines = [json.loads(line) for line in watched(monkey, "--json", "--count", "2").splitlines()]
     equal(len(lines), 2)
     for line in lines:
         equal(sorted(line), ["maps", "seconds", "targets"])
-        # The busiest comes first.
+        # The busiest one comes first.
         equal([one["ifname"] for one in line["targets"]], ["out2", "out1"])
         sent, lost = [one["rates"] for one in line["targets"]]
         seconds = line["seconds"]
@@ -68,7 +67,7 @@ def _():
         equal(one["rates"], {"packets": 0, "bytes": 0, "drops": {}, "missed": {}})
 
 
-@test("on a terminal it shows itself in the same place")
+@test("on a terminal the output stays in its place")
 def _():
     done = subprocess.run(
         ["script", "-qec", f"{sys.executable} {testlib.COMMAND} watch --count 2 0.1", "/dev/null"],
@@ -92,16 +91,16 @@ def _():
         member = re.escape(one["member"] or "(size)")
         assert re.search(rf"^{one['type']} +{member} +{one['where']}$", text, re.M), one
     assert "Removed maps and targets have sent " in text, text
-    # dev_broadcast_memory.py sees it grow and shrink.
+    # dev_broadcast_memory.py tests how it grows and shrinks.
     assert state["copy_memory"] % 4096 == 0, state
     assert re.search(r"^[\d,]+ KiB are kept for copies of broadcasts\.$", text, re.M), text
 
 
-@test("all namespaces, told apart")
+@test("all namespaces, each named")
 def _():
     sh(f"ip netns add {OTHER}; ip -n {OTHER} link add there type dummy")
     there = os.stat(f"/run/netns/{OTHER}").st_ino
-    # Of a program that stays: bpffs is another one below ip netns exec.
+    # With a permanent program; below ip netns exec there is another bpffs.
     program = ("import sys, testlib; fd = testlib.make_map('rm_there'); "
                "testlib.update(fd, 0, testlib.ifindex('there')); print('made', flush=True); "
                "sys.stdin.read()")
@@ -117,12 +116,12 @@ def _():
         equal((rows["there"], rows["out1"]), (OTHER, "this one"))
         equal([one["netns"] for one in told("--all-netns")["maps"] if one["name"] == "rm_there"],
               [there])
-        # Options stand before or behind the command.
+        # Options in front of the command or behind it.
         equal(said("list", "--all-netns"), text)
         assert "out1 in this network namespace lost " in said("drops", "--all-netns")
 
 
-@test("a hint at maps and losses of other namespaces")
+@test("a hint about maps and losses of other namespaces")
 def _():
     sh(f"ip netns add {EMPTY}")
 
@@ -142,13 +141,14 @@ def _():
     equal(json.loads(there("-j", "drops")), {"drops": [], "missed": []})
 
 
-@test("an entry that leads into another namespace")
+@test("an entry for a device of another namespace")
 def _():
     hint = "point to devices in other network namespaces"
     sh(f"ip -n {EMPTY} link add far type dummy")
     fd = make_map("rm_far")
     assert hint not in said() + said("drops")
-    # A map of theirs that leads to a device here is no reason to be silent.
+    # A map of another namespace with a device of this one does not suppress the
+    # hint.
     with open("/proc/self/ns/net", "rb") as home:
         program = (f"import testlib; fd = testlib.make_map('rm_theirs'); "
                    f"assert not testlib.libbpf.setns({home.fileno()}, 0x40000000); "
@@ -168,7 +168,7 @@ def _():
     for args in ((), ("drops",), ("list", "--map", number), ("drops", "--map", number)):
         assert hint in said(*args), said(*args)
         assert hint not in said(*args, "--all-netns"), args
-    # With the rest of the output.
+    # Together with the rest of the output.
     assert "The selected maps and targets have lost no frame." in said("drops", "--map", number)
     equal([one["elsewhere"] for one in told()["maps"] if one["name"] == "rm_far"], [1])
     with theirs:

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""No address of the kernel in any output of the module: after a run with maps,
-entries, targets, frames and drops of many kinds, all output is searched, as
-root, from whom the kernel hides least. And the log cannot be flooded."""
+"""No output of the module contains an address of the kernel. After a run with
+maps, entries, targets, frames and drops of many kinds, all output is searched,
+as root, from whom the kernel hides the least. And no user can flood the log."""
 import ctypes
 import os
 import re
@@ -36,15 +36,15 @@ VALUE_SIZE = 8 + 19 * 8
 
 
 def is_address(number):
-    """Of the upper half; what lies highest are the text, and small negative
-    numbers."""
+    """Is it an address of the upper half, except for small negative numbers?
+    The text of the kernel is at the end."""
     return 0xffff800000000000 <= number < 0xffffff8000000000 or \
         0xffffffff80000000 <= number < 0xffffffffff000000
 
 
 def addresses(data):
-    """In text, hexadecimal or decimal, and as 8 bytes, as they are aligned at
-    least."""
+    """The addresses in text, hexadecimal or decimal, and in each 8 aligned
+    bytes."""
     hexadecimal = rb"(?<![0-9a-fA-F])(?:0[xX])?([fF]{4}[0-9a-fA-F]{12})(?![0-9a-fA-F])"
     decimal = rb"(?<![\w.])-?[0-9]{8,20}(?!\w)"
     found = [int(one, 16) for one in re.findall(hexadecimal, data)]
@@ -87,7 +87,7 @@ def start_trace():
 
 
 def make_devices():
-    """Such as take frames, refuse them, cannot have any, are down."""
+    """Devices that take frames, refuse them, cannot get any, are down."""
     for name in ("takes", "refuses", "rests"):
         testlib.add_veth(name, f"{name}p")
     sh("ethtool -K takesp gro on && ip link set rests down && "
@@ -100,7 +100,7 @@ def make_frames():
     for kind in ("array", "hash"):
         to, everybody = progs[f"to_rm_{kind}"], progs[f"all_rm_{kind}"]
         fd = open_pinned(f"{PIN}/m/rm_{kind}")
-        # nothing there, nobody there
+        # no entry, and no device
         offer(to, bytes(64), 20)
         offer(everybody, bytes(64), 20)
         for key, name in enumerate(("refuses", "rests", "cannot", "takes")):
@@ -154,7 +154,7 @@ def _():
     for args in ("", "drops", "state", "--json", "--json drops", "--json state"):
         text = sh(f"{sys.executable} {COMMAND} {args}")
         clean(args, text)
-    # The run has done what it was for.
+    # The run has caused events of all kinds.
     drops = sh(f"{COMMAND} --json drops")
     for reason in ("dev_down", "no_xmit", "prog_drop", "no_member", "too_large"):
         assert reason in drops, drops
@@ -204,8 +204,8 @@ def _():
 @test("files: /sys/module/redirmap, and none in debugfs")
 def _():
     for path in MODULE.rglob("*"):
-        # The kernel's own, of each module, and root's alone to read: see
-        # core_privileges.c.
+        # Files that the kernel has for each module, which only root can read:
+        # see core_privileges.c.
         if path.is_symlink() or not path.is_file() or "sections" in path.parts:
             continue
         if path.stat().st_mode & 0o400:
@@ -214,7 +214,7 @@ def _():
     equal(sh("find /sys/kernel/debug -path '*/tracing' -prune -o -name '*redirmap*' -print"), "")
 
 
-@test("a log of errors: no address, and no more lines than are to be read")
+@test("a log of errors: no address, and a limited number of lines")
 def _():
     before = len(dmesg().splitlines())
     began, tries = time.monotonic(), 0
@@ -239,7 +239,8 @@ def _():
     assert 2 <= len(lines) <= permitted(), f"{len(lines)} lines for {tries} errors"
     sh(f"rm -r {PIN}")
     testlib.unload()
-    # Lines that insmod may cause: the module's, and the kernel's about it.
+    # Lines that insmod may cause: those of the module, and the kernel's about
+    # it.
     subprocess.run(["insmod", testlib.KO, "claim=["], capture_output=True, check=False)
     testlib.load()
     assert any("claim: a '['" in line for line in dmesg().splitlines()[-3:]), dmesg()

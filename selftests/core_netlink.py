@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The generic netlink family: its answers, the namespaces that they are about,
+"""The generic netlink family: its answers, the namespaces that they cover,
 permissions, and errors.
 
-Asked with the kernel's own library for such families, and with the
-command's."""
+The requests are made with the kernel's own library for such families, and with
+the command's."""
 import json
 import os
 import subprocess
@@ -29,7 +29,8 @@ OTHER = "rmother"
 
 
 def family_with_more():
-    """By the specification, with attributes that the kernel does not know."""
+    """The family by its specification, with attributes that the kernel
+    lacks."""
     spec = yaml.safe_load(SPEC.read_text())
     for space in spec["attribute-sets"]:
         if space["name"] in ("map", "target", "state"):
@@ -44,7 +45,7 @@ ynl = family_with_more()
 
 
 def refusal(ask, *args):
-    """The errno that the kernel refuses with, and its message."""
+    """The errno of the kernel's refusal, and its message."""
     try:
         answer = ask(*args)
     except NlError as error:
@@ -53,7 +54,8 @@ def refusal(ask, *args):
 
 
 def refused(errno, words, bad, ask, *args):
-    """The kernel refuses with an errno, an explanation, and the attribute."""
+    """The kernel refuses a request with an errno, an explanation, and the
+    attribute."""
     got, extack = refusal(ask, *args)
     equal((got, extack.get("msg")), (errno, words))
     equal(extack.get("bad-attr", extack.get("bad-attr-offs")), bad)
@@ -61,7 +63,8 @@ def refused(errno, words, bad, ask, *args):
 
 
 def python(program, around):
-    """What a program prints that finds this library, run by another command."""
+    """The output of a Python program, which can import this library, run by
+    another command."""
     return sh(f"{around} {sys.executable} -c '{program}'")
 
 
@@ -77,7 +80,7 @@ NO_TARGET = "No target in this network namespace has this id"
 NO_SCOPE = "Other network namespaces need CAP_NET_ADMIN in the initial user namespace"
 
 
-@test("a single map, or target, without an id: EINVAL, and what is missing")
+@test("a single map, or target, without an id: EINVAL, and the missing attribute")
 def _():
     for space in ("map", "target"):
         extack = refused(EINVAL, f"A request for one {space} needs its id", None,
@@ -85,7 +88,7 @@ def _():
         equal(extack["miss-type"], "id")
 
 
-@test("an id that nothing has: ENOENT")
+@test("an unused id: ENOENT")
 def _():
     nothing = {"id": 4000000000}
     refused(ENOENT, NO_MAP, ".id", ynl.do, "map-get", nothing)
@@ -99,14 +102,14 @@ def _():
     equal(extack["policy"]["min-value"], 1)
 
 
-@test("the kernel's own maps are none of ours: ENOENT")
+@test("the id of a stock map: ENOENT")
 def _():
     fd = make_map("st_test")
     refused(ENOENT, NO_MAP, ".id", ynl.do, "map-get", {"id": map_id(fd)})
     os.close(fd)
 
 
-@test("attributes that only answers have: EINVAL")
+@test("attributes of answers in a request: EINVAL")
 def _():
     for space, name in (("map", "used"), ("map", "netns"), ("target", "ifindex")):
         for ask in (ynl.do, ynl.dump):
@@ -120,14 +123,14 @@ def _():
             refused(EINVAL, "Unknown attribute type", ".bogus", ask, space + "-get", {"bogus": 1})
 
 
-@test("the state is asked for without attributes: EINVAL")
+@test("attributes in a request for the state: EINVAL")
 def _():
     for name, value in (("bogus", 1), ("claim", "*")):
         errno, extack = refusal(ynl.do, "state-get", {name: value})
         equal((errno, extack["bad-attr"]), (EINVAL, "." + name))
 
 
-@test("the state is not dumped: EOPNOTSUPP")
+@test("a dump of the state: EOPNOTSUPP")
 def _():
     equal(refusal(ynl.dump, "state-get", {})[0], EOPNOTSUPP)
 
@@ -137,7 +140,7 @@ def _():
     for space in ("map", "target"):
         errno, extack = refusal(ynl.dump, space + "-get", {"id": 1})
         equal(errno, EINVAL)
-        # 6.1 has no words for what is refused when a dump begins.
+        # 6.1 has no message when a dump is refused at its beginning.
         if extack or not os.uname().release.startswith("6.1."):
             equal((extack["msg"], extack["bad-attr"]),
                   ("A dump lists all objects, and takes no id", ".id"))
@@ -164,13 +167,13 @@ def _():
     told = ynl.do("map-get", {"id": map_id(fd)})
     equal((told["used"], told["members"]), (10, 1))
     assert told["memory"] > memory
-    # Where the kernel reports maps' memory itself, it reports the same.
+    # If the kernel itself reports the memory of maps, the figures are equal.
     if not os.uname().release.startswith("6.1."):
         equal(told["memory"], int(testlib.fdinfo(fd, "memlock")))
     os.close(fd)
 
 
-@test("a map that is closed is not reported")
+@test("a closed map is not reported")
 def _():
     fd = make_map("rm_closed")
     number = map_id(fd)
@@ -204,7 +207,7 @@ def _():
     os.close(maps[0])
 
 
-@test("a map whose values count: each entry is a target")
+@test("a map with counters in values: each entry has a target")
 def _():
     fd = make_map("rm_counts", DEVMAP_HASH, 4, 8 + 19 * 8)
     value = (1).to_bytes(4, "little").ljust(8 + 19 * 8, b"\0")
@@ -235,7 +238,7 @@ def _():
     equal(rows["xdp_dev_bulk_queue", None], 176)
 
 
-@test("the longest policy, and none")
+@test("the longest policy, and an empty one")
 def _():
     path = Path("/sys/module/redirmap/parameters/claim")
     try:
@@ -262,7 +265,7 @@ def _():
 # --- who sees what ----------------------------------------------------------
 
 
-@test("another namespace sees its own, all of them when it may")
+@test("a namespace sees its own objects, with the privilege those of all")
 def _():
     sh(f"ip netns add {OTHER}; ip -n {OTHER} link add rmthere type dummy")
     fd = make_map("rm_here")
@@ -293,7 +296,7 @@ print(json.dumps(told))
     os.close(fd)
 
 
-@test("an id of another namespace: ENOENT, unless all are asked for")
+@test("an id of another namespace: ENOENT, unless all are requested")
 def _():
     fd = make_map("rm_here")
     update(fd, 0, 1)
@@ -332,7 +335,7 @@ with Family() as family:
 
 @test("a socket that was opened without it does not get it by a user that has it: EPERM")
 def _():
-    # The child opens it in a namespace of its own, and passes it on.
+    # The child opens the socket in a namespace of its own, and passes it on.
     told = python("""
 import os, socket, subprocess, sys
 mine, other = socket.socketpair(socket.AF_UNIX)

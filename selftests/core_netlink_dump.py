@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Netlink dumps that take more than one message, while maps and targets come
-and go: each one that stays is reported once."""
+"""Netlink dumps of several messages, while maps and targets are added and
+removed: each permanent one is reported once."""
 import os
 import subprocess
 import sys
@@ -22,7 +22,7 @@ sys.path.insert(0, str(testlib.kernel_source() / "tools/net/ynl"))
 from lib import YnlFamily  # noqa: E402
 
 DEVICES = [f"rmdum{number}" for number in range(300)]
-# Of the least buffer a message is handed over when 4000 bytes are full.
+# With the smallest buffer, a message is passed on when it has 4000 bytes.
 families = [YnlFamily(str(SPEC), "", recv_size=size) for size in (4000, 0)]
 
 
@@ -57,7 +57,7 @@ def _():
 
 
 def seen_once(command, name, want, come_and_go):
-    """Dumps meanwhile report each thing that stays once."""
+    """Dumps during changes report each permanent object once."""
     rounds, dumps = 0, 0
     stop = threading.Event()
 
@@ -81,7 +81,7 @@ def seen_once(command, name, want, come_and_go):
     assert rounds >= 20, rounds
 
 
-@test("maps come and go")
+@test("maps are added and removed")
 def _():
     fds = []
 
@@ -89,7 +89,7 @@ def _():
         for fd in [make_map("rm_goes") for _ in range(20)]:
             os.close(fd)
 
-    # Things that stay lie between things that go.
+    # Permanent objects lie between objects that are removed.
     for _ in range(100):
         between = [make_map("rm_goes") for _ in range(3)]
         fds.append(make_map("rm_stays"))
@@ -100,7 +100,7 @@ def _():
         os.close(fd)
 
 
-@test("targets come and go")
+@test("targets are added and removed")
 def _():
     staying, going = DEVICES[::2], DEVICES[1::2]
     fds = [make_map(entries=300), make_map(entries=300)]
@@ -118,7 +118,7 @@ def _():
         os.close(fd)
 
 
-@test("devices come and go")
+@test("devices are added and removed")
 def _():
     fd = make_map(entries=300)
     for key, name in enumerate(DEVICES[:200]):
@@ -136,8 +136,7 @@ def _():
 
 
 def flags_of_dump(command, between):
-    """NLM_F_DUMP_INTR, or 0; between() runs when the first messages have
-    come."""
+    """NLM_F_DUMP_INTR, or 0; between() runs after the first messages."""
     flags, parts = 0, 0
     for part in answer(command, size=8192):
         for _, flag, _ in part:
@@ -151,12 +150,12 @@ def flags_of_dump(command, between):
 
 
 def nothing_is_left():
-    """Of former tests: what they have closed goes a moment later."""
+    """Objects that earlier tests have closed are removed a moment later."""
     assert becomes(lambda: not refcnt())
     assert becomes(lambda: not families[1].dump("target-get", {}))
 
 
-@test("a dump of maps says that one has come, or gone, meanwhile")
+@test("a dump of maps reports that one was added, or removed, meanwhile")
 def _():
     nothing_is_left()
     fds = [make_map(f"rm_{number}") for number in range(500)]
@@ -170,13 +169,13 @@ def _():
         assert becomes(lambda: refcnt() < before)
 
     equal(flags_of_dump(MAP_GET, close_last), NLM_F_DUMP_INTR)
-    # Entries are no business of it.
+    # Changes of entries do not matter.
     equal(flags_of_dump(MAP_GET, lambda: update(fds[0], 0, 1)), 0)
     for fd in fds:
         os.close(fd)
 
 
-@test("a dump of targets says that one has come, or gone, meanwhile")
+@test("a dump of targets reports that one was added, or removed, meanwhile")
 def _():
     nothing_is_left()
     fd = make_map(entries=300)
@@ -191,7 +190,7 @@ def _():
     os.close(fd)
 
 
-@test("the command asks again where something has come or gone")
+@test("the command repeats a dump during which objects were added or removed")
 def _():
     fds = [make_map(f"rm_{number}") for number in range(500)]
     want = {map_id(fd) for fd in fds}
@@ -218,7 +217,7 @@ def _():
         os.close(fd)
 
 
-@test("a dump without a reader forbids rmmod, until its socket is closed")
+@test("a dump without a reader prevents rmmod, until its socket is closed")
 def _():
     fds = [make_map(f"rm_{number}") for number in range(500)]
     family = Family()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The maker of network namespaces pays for the module's memory in each of
+"""The creator of network namespaces pays for the module's memory in each of
 them."""
 import os
 import pathlib
@@ -13,13 +13,12 @@ need_module()
 CGROUPS = "/sys/fs/cgroup"
 CGROUP = pathlib.Path(CGROUPS, "redirmap-netns")
 NAMES = [f"rmpay{number}" for number in range(60)]
-# Of the module's part in a namespace: sums, of a little more than 3 KiB.
+# The module's memory in a namespace: sums, a little more than 3 KiB.
 LEAST = 3000
 
 
 def charged():
-    """Bytes of slabs that the cgroup has been charged for namespaces, for each
-    one."""
+    """Bytes of slabs that the cgroup is charged for each namespace."""
     CGROUP.mkdir()
     try:
         sh(f"echo $$ >{CGROUP}/cgroup.procs; "
@@ -32,12 +31,12 @@ def charged():
         CGROUP.rmdir()
 
 
-@test("the sums of what is gone")
+@test("the sums over removed objects")
 def _():
     if not os.path.exists(f"{CGROUPS}/cgroup.controllers"):
         sh(f"mount -t cgroup2 none {CGROUPS}")
     sh(f"echo +memory >{CGROUPS}/cgroup.subtree_control")
-    # The first namespaces bring what is kept for later ones.
+    # The first namespaces allocate memory that is kept for later ones.
     charged()
     unload()
     try:

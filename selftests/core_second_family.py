@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """A second family of maps, which the kernel allocates: cpumaps, in a build of
-the module that has it besides (src/test/second.c). They are claimed by name,
-listed, and freed, and have counters of their own shape, which outlive them;
-device maps are there as before."""
+the module that includes this family (src/test/second.c). Its maps are claimed
+by name, listed, and freed, and have counters of their own, which outlive them.
+Device maps work as before."""
 import contextlib
 import errno
 import gc
@@ -19,9 +19,9 @@ from memlib import Percpu, in_use, names
 from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, held, in_a_net, load_faulty,
                      make_map, map_id, open_pinned, redirmap, refcnt, run, sh, test, unload)
 
-# Of src/test/second.c: a nest in answers about maps and the state.
+# From src/test/second.c: a nest in answers about maps and the state.
 STATS, FOUND, MISSED, AGE = 1000, 1, 2, 3
-# In answers about the state: so many bytes.
+# The number of bytes in answers about the state.
 FILL, FILL_SIZE = 1001, 40000
 
 CPUMAP = 16
@@ -30,8 +30,7 @@ SECOND = f"{OUTPUT}/../{RELEASE}-selftests/second/redirmap.ko"
 PIN = "/sys/fs/bpf/redirmap-second"
 CGROUPS = "/sys/fs/cgroup"
 CGROUP = pathlib.Path(CGROUPS, "redirmap-second")
-# Each CPU has charged so much in advance, and processes are not of the same
-# size.
+# CPUs have charged bytes in advance, and the sizes of processes differ.
 SLACK = os.cpu_count() * 64 * 4096 + (2 << 20)
 
 in_a_net()
@@ -55,7 +54,7 @@ def listed(number):
 
 
 def answer(request, attributes=b""):
-    """What an answer has of the family's own, and its size."""
+    """The part of an answer that belongs to the family, and its size."""
     def read(data, at, end):
         first = at + netlink.GENERIC.size
         own = {number: data[start:stop]
@@ -73,7 +72,7 @@ def answer(request, attributes=b""):
 
 
 def counters_of(number):
-    """A cpumap's counters."""
+    """The counters of a cpumap."""
     return answer(netlink.MAP_GET, netlink.encoded(1, netlink.U32.pack(number)))[STATS]
 
 
@@ -85,7 +84,7 @@ def left_behind():
 
 
 def numbers(stats):
-    """Those that are the same at each run."""
+    """Fields that are the same in each run."""
     return stats[FOUND], stats[MISSED]
 
 
@@ -100,8 +99,7 @@ def counted():
         equal((one["name"], one["type"], one["capacity"]), ("rm_cpu", "cpumap", 4))
         # It has no targets.
         equal((one["used"], one["members"], one["elsewhere"]), (None, None, None))
-        # With the record: the map's 32 bytes, and counters of each CPU behind
-        # them.
+        # With the record: the map's 32 bytes, and the counters of each CPU.
         assert one["memory"] > 32 + 64 * os.cpu_count(), one["memory"]
         if not RELEASE.startswith("6.1."):
             equal(one["memory"], int(fdinfo(claimed, "memlock")))
@@ -114,9 +112,9 @@ def counted():
         equal(numbers(stats), (3, 5))
         assert stats[AGE] < 3600 * 1000, stats
         equal(numbers(left_behind()[0]), (0, 0))
-        # None of it is in what device maps tell by.
+        # None of it is in the fields of device maps.
         equal(listed(map_id(claimed))["stats"], None)
-        # As text, too.
+        # As text as well.
         status, out, err = redirmap(command)
         equal((status, err, "st_cpu" in out), (0, "", False))
         head, line = (row.split() for row in out.splitlines()[:2])
@@ -161,12 +159,12 @@ def added():
     equal(numbers(left_behind()[0]), (3, 7))
 
 
-@test("a cpumap that is closed, and not freed yet, is one of those that have gone")
+@test("a cpumap that is closed, but not freed yet, counts as removed")
 def closed():
     sh(f"mkdir -p {PIN}; "
        f"bpftool prog loadall {OUTPUT}/second_family.bpf.o {PIN}/p pinmaps {PIN}/m; "
        f"bpftool prog run pinned {PIN}/p/claimed data_in /tmp/second repeat 5 >/dev/null")
-    # It is held: this is known from here on.
+    # It is held: it stays in this state from here on.
     equal((len(maps()), numbers(left_behind()[0])), (1, (3, 7)))
     with held("rmap_record_close") as is_held:
         sh(f"rm -rf {PIN}")
@@ -182,8 +180,7 @@ def grows():
 
 
 class Payer:
-    """A process in a memory cgroup of its own, which makes maps when it is told
-    to."""
+    """A process in a memory cgroup of its own, which makes maps on request."""
 
     def __init__(self):
         CGROUP.mkdir()
@@ -193,7 +190,8 @@ class Payer:
             os.close(self.tell)
             os.close(self.hear)
             status = 1
-            # A collection would write to, and so copy, the parent's heap.
+            # A garbage collection would write to the parent's heap, and so copy
+            # it.
             gc.disable()
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (2 * MANY, 2 * MANY))
@@ -221,7 +219,7 @@ class Payer:
         equal(becomes(lambda: not (CGROUP / "cgroup.procs").read_text()), True)
         CGROUP.rmdir()
 
-    # Its commands
+    # Commands of the process
 
     def stock(self):
         self.fds = [make_map(f"st_{i}", CPUMAP) for i in range(MANY)]
@@ -234,7 +232,7 @@ class Payer:
             os.close(fd)
 
     def fail(self):
-        """Maps for which there is no descriptor."""
+        """Maps without a descriptor."""
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
         fds = []
@@ -254,7 +252,7 @@ class Payer:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
     def descriptors(self):
-        """What the process itself needs for as many, it keeps."""
+        """The process keeps the memory that it needs for so many maps."""
         self.fds = [os.dup(0) for i in range(MANY)]
         self.close()
 
@@ -266,8 +264,7 @@ MANY = 12000
 
 
 def come_and_go(kind):
-    """What the cgroup has been charged for each of many maps, until they have
-    gone."""
+    """The charge of the cgroup for each of many maps, until they are freed."""
     payer = Payer()
     try:
         before = payer.do("descriptors")
@@ -282,13 +279,13 @@ def come_and_go(kind):
         payer.end()
 
 
-@test("who makes cpumaps pays for their records, until they go")
+@test("the creator of cpumaps pays for their records, until they are freed")
 def paid():
     if not os.path.exists(f"{CGROUPS}/cgroup.controllers"):
         sh(f"mount -t cgroup2 none {CGROUPS}")
     sh(f"echo +memory >{CGROUPS}/cgroup.subtree_control")
     fd = make_map("rm_cpu", CPUMAP)
-    # Beside it is a pointer for each of 8 entries.
+    # Besides, there is a pointer for each of 8 entries.
     record = maps()[0]["memory"] - 8 * 8
     os.close(fd)
     equal(becomes(lambda: refcnt() == 0), True)
@@ -314,7 +311,7 @@ def failed():
 @test("a cpumap that is closed before its record is made gets none")
 def closed_early():
     def descriptors():
-        """Those of maps."""
+        """Slab objects of maps."""
         return {int(name) for name in os.listdir("/proc/self/fd")
                 if "bpf-map" in os.path.realpath(f"/proc/self/fd/{name}")}
 
@@ -323,7 +320,7 @@ def closed_early():
         maker = threading.Thread(target=make_map, args=("rm_cpu", CPUMAP))
         maker.start()
         assert is_held()
-        # The order holds the module, too.
+        # The order keeps the module as well.
         equal((maps(), refcnt()), ([], 2))
         number, = descriptors() - before
         os.close(number)
@@ -352,7 +349,7 @@ def many():
 
 
 def hooked():
-    """Functions and probes that somebody has set."""
+    """Functions and probes that are hooked."""
     return [pathlib.Path(path).read_text() for path in (
         "/sys/kernel/tracing/enabled_functions", "/sys/kernel/debug/kprobes/list")]
 
@@ -376,7 +373,8 @@ def log():
 
 
 def insmod(*args):
-    """What insmod says where it fails, and the module's lines of the log."""
+    """The message of insmod when it fails, and the module's lines of the
+    log."""
     with log() as lines:
         done = subprocess.run(["insmod", SECOND, f"claim={CLAIM}", *args], text=True,
                               capture_output=True, check=False)
@@ -397,7 +395,7 @@ def refused(name, argument, error, line):
         equal(hooked(), before)
 
 
-@test("the module goes when its maps have gone")
+@test("the module can be unloaded when its maps are freed")
 def gone():
     unload()
 
@@ -415,7 +413,7 @@ refused("a hook on a function that is not traced", "hook=__bpf_tramp_enter",
 
 
 def in_order(lines):
-    """Steps are taken back in the reverse order; which ones there were."""
+    """Check that steps are taken back in reverse order. Returns the steps."""
     steps = [line.split(" ", 1) for line in lines if line.startswith(("up ", "down "))]
     up = [step for way, step in steps if way == "up"]
     equal(steps, [["up", step] for step in up] + [["down", step] for step in up[::-1]])
@@ -423,8 +421,8 @@ def in_order(lines):
 
 
 def fail_each():
-    """Each step of insmod fails once; then none does, and the module goes.
-    Their number."""
+    """Each step of insmod fails once; then none does, and rmmod succeeds.
+    Returns the number of steps."""
     before, number = hooked(), 1
     while True:
         said, lines = insmod(f"fail={number}", "steps=1")
@@ -433,7 +431,7 @@ def fail_each():
         assert "Remote I/O error" in said, said
         equal(os.path.exists("/sys/module/redirmap"), False)
         equal(hooked(), before)
-        # What consists of steps is up after these.
+        # Steps that consist of others are complete after these.
         assert len(in_order(lines)) < number, (number, lines)
         number += 1
     with log() as went:
@@ -456,7 +454,7 @@ def steps():
         assert second[what] <= first[what] + most, (what, rounds)
 
 
-@test("it comes again without them")
+@test("the module is loaded again without the family")
 def again():
     sh(f"insmod {KO} claim='{CLAIM}'")
     fd = make_map("rm_cpu", CPUMAP)

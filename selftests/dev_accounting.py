@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nothing is lost track of: of all frames that two CPUs offer to claimed maps,
-while entries, programs and devices come, go and change, as many were sent or
-lost for a reason as were offered, exactly."""
+"""The counters are exact: while entries, programs and devices are added,
+deleted and changed, two CPUs send frames to claimed maps, and the sum of sent
+and lost frames equals the number of offered frames."""
 import os
 import random
 import sys
@@ -24,26 +24,27 @@ print(f"# SEED={SEED}")
 
 
 def add_device(name):
-    """One whose peer takes XDP frames: the first one always, others mostly."""
+    """A device whose peer accepts XDP frames: the first one always, others
+    mostly."""
     add_veth(name, f"{name}p")
     if name == DEVICES[0] or dice.random() < 0.8:
         sh(f"ethtool -K {name}p gro on")
 
 
 def account(prog, times, actions, copies=1):
-    """Two CPUs offer frames while things are done at random; compares the sums.
-    At first some are sent, and at last some are lost."""
+    """Two CPUs send frames while random actions run; the sums are compared. At
+    first some frames are sent, and at last some are lost."""
     global expected
     sent, lost = counted()
     loads = [Load([prog], cpu) for cpu in sorted(os.sched_getaffinity(0))[:2]]
     for load in loads:
         load.start()
-    assert becomes(lambda: counted()[0] > sent), "nothing is sent"
+    assert becomes(lambda: counted()[0] > sent), "no frame is sent"
     for _ in range(times):
         dice.choice(actions)()
         time.sleep(0.005)
     sh("".join(f"ip link set {name} down; " for name in DEVICES))
-    assert becomes(lambda: counted()[1] > lost), "nothing is lost"
+    assert becomes(lambda: counted()[1] > lost), "no frame is lost"
     want = copies * sum([load.stop() for load in loads])
     expected += want
     now = []
@@ -53,7 +54,7 @@ def account(prog, times, actions, copies=1):
 
 
 def make():
-    """Maps, programs, devices."""
+    """Make maps, programs, devices."""
     sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
        f"bpftool prog loadall {OUTPUT}/tools.bpf.o {PIN}/p pinmaps {PIN}/m")
     for name in DEVICES:
@@ -81,12 +82,12 @@ def change_mtu():
 
 
 make()
-# So many frames should be counted: in a new namespace none at first.
+# The frames that must be counted; none at first, in a new namespace.
 expected = 0
 for kind in ("array", "hash"):
     fd = open_pinned(f"{PIN}/m/rm_{kind}")
 
-    @test(f"{kind}: one target for each frame, while entries and devices come and go")
+    @test(f"{kind}: one target for each frame, while entries and devices are added and deleted")
     def _(fd=fd, kind=kind):
         def entry():
             if dice.random() < 0.3:

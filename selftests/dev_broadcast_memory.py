@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The memory that is kept for the copies of broadcasts: how it grows, what
-bounds it, and how it goes back. Stock maps keep none."""
+"""The memory that is kept for copies of broadcasts: its growth, its limit, and
+its return. Stock maps keep none."""
 import os
 import socket
 import struct
@@ -15,12 +15,12 @@ from loadlib import offer  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-copies"
-# The last one gets the originals.
+# The last member gets the originals.
 DEVICES = ("out1", "out2", "out3")
 FRAME = frame_to(1, 64)
 FRAMES = 20000
 MIB = 1 << 20
-# Of a CPU.
+# Limit of a CPU.
 LIMIT = 4 * MIB
 SO_RCVBUFFORCE = 33
 SOL_PACKET, PACKET_STATISTICS = 263, 6
@@ -44,7 +44,7 @@ def kept():
 
 
 class Unread:
-    """Sockets at the devices' peers, which are not read."""
+    """Sockets at the devices' peers, which no process reads."""
 
     def __init__(self, room):
         self.sockets = []
@@ -58,7 +58,8 @@ class Unread:
         return self
 
     def packets(self):
-        """How many each of them has been given, and how many it has lost."""
+        """The numbers of packets that each socket has got, and that it has
+        lost."""
         size = struct.calcsize("II")
         return [struct.unpack("II", one.getsockopt(SOL_PACKET, PACKET_STATISTICS, size))
                 for one in self.sockets]
@@ -80,7 +81,7 @@ def _():
     assert 0 < kept() <= MIB // 4, kept()
 
 
-@test("memory that is not needed goes back")
+@test("memory that is not needed is freed")
 def _():
     goes_back()
 
@@ -92,13 +93,13 @@ def _():
         (_, lost), *_ = unread.packets()
         assert lost, "the socket has room for all"
         assert 0 < kept() <= MIB, kept()
-        # All but their memory goes back.
+        # All memory except that of the waiting copies is freed.
         assert becomes(lambda: kept() <= MIB // 2, 12000), kept()
         assert kept()
     goes_back()
 
 
-@test("more than the limit is not kept, and not lost")
+@test("memory above the limit is not kept, and not leaked")
 def _():
     with Unread(200 * MIB) as unread:
         offer(broadcast, FRAME, FRAMES)
@@ -118,7 +119,7 @@ def _():
         os.sched_setaffinity(0, {cpu})
         offer(broadcast, FRAME, FRAMES)
         os.sched_setaffinity(0, {cpus[0]})
-        assert kept(), "nothing is in use"
+        assert kept(), "no memory is kept"
         sh(f"echo 0 > /sys/devices/system/cpu/cpu{cpu}/online")
         try:
             assert not kept(), kept()

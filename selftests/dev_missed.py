@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that had nowhere to go: lookups without an entry, by the action that
-the program got, and redirects to nothing, per network namespace. Each is
-counted as what it is alone."""
+"""Frames without a target: lookups without an entry, by the action that the
+program got, and redirects without a target, per network namespace. Each is
+counted as one of these only."""
 import os
 import sys
 
@@ -38,7 +38,7 @@ for kind, fd in maps.items():
         equal(stats(number)["missed"], {"aborted": 1, "drop": 2, "pass": 3, "tx": 4})
         equal(stats(number)["drops"], {})
 
-    @test(f"{kind}: unknown flags look nothing up")
+    @test(f"{kind}: unknown flags cause no lookup")
     def _(kind=kind, number=map_id(fd)):
         before = stats(number)["missed"]
         through(f"unknown_{kind}")
@@ -57,7 +57,7 @@ for kind, fd in maps.items():
         update(fd, 1, ifindex("out"))
 
 
-@test("a program that returns another action than it has asked for")
+@test("a program that returns another action than the one in its flags")
 def _():
     before = stats(map_id(maps["array"]))
     through("tests_array")
@@ -66,7 +66,7 @@ def _():
     equal(after["drops"], before["drops"])
 
 
-@test("two maps in turn: sent once, missed once, lost never")
+@test("two maps in turn: one frame sent, one missed, none lost")
 def _():
     with Family() as family:
         target, = family.targets()
@@ -82,7 +82,7 @@ def _():
     equal(stats(map_id(maps["hash"]))["missed"]["aborted"] - missed, FRAMES)
 
 
-@test("nothing to redirect to: counted once per namespace")
+@test("redirects without a target: counted once per namespace")
 def _():
     equal(state()["lost"]["drops"], {})
     through("no_helper", 5)
@@ -94,7 +94,7 @@ def _():
     equal(state()["lost"]["drops"], {"no_target": 12})
 
 
-@test("a map's misses outlive it")
+@test("the misses of a removed map are kept")
 def _():
     missed = {}
     for fd in maps.values():

@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Huge maps, many maps, many devices: they are refused like the kernel's own,
-or all of them work and are reported, and claimed ones leave nothing behind.
+"""Huge maps, many maps, many devices: they are refused like stock ones, or all
+of them work and are reported, and claimed ones leave no memory in use.
 
-10000 maps and 4096 devices, but fewer on kernels that are slow
-(REDIRMAP_SLOW)."""
+10000 maps and 4096 devices; fewer on slow kernels (REDIRMAP_SLOW)."""
 import contextlib
 import ctypes
 import os
@@ -31,14 +30,12 @@ SLOW = int(os.environ.get("REDIRMAP_SLOW", "1"))
 MAPS = 10000 // SLOW
 DEVICES = 4096 // SLOW
 FRAMES = 3
-# How much of what a round took it need not give back, and how many rounds there
-# are in which it may keep more: what they keep is the kernel's caches, or a
-# leak.
+# The share of a round's memory that may stay in use, and the number of rounds
+# that may keep more: caches of the kernel keep memory, and so does a leak.
 TOLERANCE = 0.02
 ROUNDS = 8
 
-# It knows better what is left; and such kernels keep what is free from use for
-# a while.
+# These kernels report leaks themselves, and keep freed memory for a while.
 KMEMLEAK = os.path.exists("/sys/kernel/debug/kmemleak")
 
 PIN = "/sys/fs/bpf/redirmap-limits"
@@ -49,7 +46,7 @@ own_net = open("/proc/self/ns/net", encoding="ascii")
 
 
 class Clock:
-    """Says how long each step took. There is no limit."""
+    """Print the time of each step. There is no limit."""
 
     def __init__(self):
         self.at = time.monotonic()
@@ -61,8 +58,8 @@ class Clock:
 
 
 def kernel_memory():
-    """What the kernel has for itself: slabs, per-CPU and vmalloc areas, without
-    the stacks of its threads; in KiB."""
+    """The kernel's memory: slabs, per-CPU and vmalloc areas, without the stacks
+    of threads; in KiB."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     slab, percpu, vmalloc, stacks = (int(lines[name].split()[0]) for name in (
         "SUnreclaim", "Percpu", "VmallocUsed", "KernelStack"))
@@ -70,7 +67,8 @@ def kernel_memory():
 
 
 def settled():
-    """The same, when it has not become less for a while: work items free it."""
+    """The same, after it has not decreased for a while: work items free
+    memory."""
     least, seen = kernel_memory(), 0
     while seen < 100:
         now = kernel_memory()
@@ -81,12 +79,12 @@ def settled():
 
 
 def leaves_nothing(one_round):
-    """After rounds of the same, memory is where it was before the last of them.
-    The first ones may keep some, for the others: the kernel's threads, for
-    instance, that wait in hundreds for the end of grace periods, with maps to
-    free. A leak loses memory in each round.
+    """After equal rounds, as much memory is in use as before the last of them.
 
-    A round returns the memory in use at its peak."""
+    The first rounds may keep some for the others: for example, hundreds of
+    kernel threads wait for the end of grace periods, with maps to free. A leak
+    loses memory in each round. A round returns the memory in use at its
+    peak."""
     if KMEMLEAK:
         one_round()
         return
@@ -105,7 +103,7 @@ def leaves_nothing(one_round):
 
 
 def lookup(fd, key):
-    """The ifindex, or None where there is none."""
+    """The ifindex, or None without such a device."""
     value = ctypes.create_string_buffer(8)
     err = libbpf.bpf_map_lookup_elem(fd, struct.pack("I", key), value)
     if err == -ENOENT:
@@ -116,7 +114,7 @@ def lookup(fd, key):
 
 @contextlib.contextmanager
 def closing(fds):
-    """Closed at the end, and what they were of is freed."""
+    """Close descriptors at the end, and wait until their maps are freed."""
     try:
         yield fds
     finally:
@@ -145,7 +143,7 @@ def _():
             for size in (4, 8):
                 stock = creation("st_huge", kind, entries, size)
                 claimed = creation("rm_huge", kind, entries, size)
-                # There are machines with the 16 GiB and more that it takes.
+                # Some machines have the 16 GiB and more that it takes.
                 assert claimed == stock or {claimed, stock} == {0, ENOMEM}, \
                     (kind, entries, size, claimed, stock)
             # Intended: only claimed maps have such values.
@@ -161,7 +159,7 @@ def _():
 
 @contextlib.contextmanager
 def descriptors(count):
-    """There may be so many."""
+    """Allow so many descriptors."""
     old = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1000, max(count + 1000, old[1])))
     try:
@@ -171,7 +169,7 @@ def descriptors(count):
 
 
 def make_maps(fds, prefix, count, indexes):
-    """Arrays and hashes by turns, each with an entry for each device."""
+    """Arrays and hashes in turn, each with an entry for each device."""
     for number in range(count):
         fds.append(make_map(f"{prefix}{number}", KINDS[number % 2], 4))
         for key, index in enumerate(indexes):
@@ -179,7 +177,7 @@ def make_maps(fds, prefix, count, indexes):
 
 
 def round_of_maps(prefix):
-    """All of it, and how much memory there was in use."""
+    """All steps. Returns the memory that was in use."""
     claimed = prefix == "rm_"
     sh(f"ip link add {prefix}stays type dummy && ip link add {prefix}goes type dummy")
     indexes = [ifindex(f"{prefix}stays"), ifindex(f"{prefix}goes")]
@@ -220,7 +218,7 @@ def _():
 
 @contextlib.contextmanager
 def alone_on_a_cpu():
-    """Nothing else runs there: no work item that was begun there, for one."""
+    """No other work runs there, such as an earlier work item."""
     limit = Path("/proc/sys/kernel/sched_rt_runtime_us")
     cpus, old = os.sched_getaffinity(0), limit.read_text()
     limit.write_text("-1")
@@ -234,7 +232,7 @@ def alone_on_a_cpu():
         limit.write_text(old)
 
 
-@test("maps are filled faster than work items run: none lacks memory")
+@test("maps are filled faster than work items run: no update lacks memory")
 def _():
     with descriptors(500), closing([]) as fds, alone_on_a_cpu():
         make_maps(fds, "rm_", 500, [ifindex("lo")])
@@ -248,15 +246,15 @@ def enter(net):
 
 
 def transmitted():
-    """Of each of the devices."""
+    """An entry for each of the devices."""
     lines = Path("/proc/net/dev").read_text().splitlines()
     words = [line.replace(":", " ").split() for line in lines[2:]]
     return {one[0]: int(one[10]) for one in words if one[0].startswith("many")}
 
 
 def broadcast(name):
-    """Frames, in generic XDP, that each of the devices transmits; dummies have
-    no other."""
+    """Frames, in generic XDP, which each of the devices transmits. Dummies
+    transmit no other frames."""
     sh(f"bpftool net attach xdpgeneric pinned {PIN}/p/all_{name} dev in0")
     before = transmitted()
     testlib.send("in1", testlib.frame_to(1, 100), FRAMES)
@@ -266,7 +264,7 @@ def broadcast(name):
 
 
 def many_devices(maps):
-    """In the other namespace."""
+    """Run in the other namespace."""
     clock = Clock()
     ip(*(f"link add many{number} up type dummy" for number in range(DEVICES)))
     clock("devices made")
@@ -286,7 +284,8 @@ def many_devices(maps):
     for name in maps:
         broadcast(name)
     clock("broadcasts")
-    # The devices' counts of the frames that claimed maps have sent are the
+    # The devices have transmitted all frames that the targets of claimed maps
+    # have counted as sent.
     # targets'.
     packets = [attributes(one) for one, in told(TARGET_GET, target_msg, "STATS")]
     equal({one[number_of(stats, "PACKETS")] for one in packets}, {struct.pack("Q", 2 * FRAMES)})
@@ -301,7 +300,7 @@ def many_devices(maps):
 
 
 def round_of_devices(prefixes):
-    """All of it, and how much memory there was in use."""
+    """All steps. Returns the memory that was in use."""
     sh(f"rm -rf {PIN} && mkdir -p {PIN}/m && ip netns add {OTHER}")
     with closing([]) as fds:
         maps = {}
@@ -329,7 +328,7 @@ def round_of_devices(prefixes):
     return peak
 
 
-@test(f"{DEVICES} devices in each of two stock and two claimed maps, gone with their namespace")
+@test(f"{DEVICES} devices in each of two stock and two claimed maps, deleted with their namespace")
 def _():
     round_of_devices(("rm", "st"))
 

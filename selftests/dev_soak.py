@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Everything at once, at random, for a while: see Documentation/testing.rst.
+"""Random changes under traffic: see Documentation/testing.rst.
 
-A short round, always the same one; make soak runs long ones.
+A short run, always the same one; make soak runs longer ones.
 """
 import os
 import random
@@ -25,24 +25,23 @@ SEED = int(os.environ.get("REDIRMAP_SOAK_SEED", "1"))
 MINUTES = float(os.environ.get("REDIRMAP_SOAK_MINUTES", "0"))
 FIRST = int(os.environ.get("REDIRMAP_SOAK_FIRST", "1"))
 VERBOSE = "REDIRMAP_SOAK_VERBOSE" in os.environ
-# In an episode; after each the module is unloaded.
+# Actions of an episode; after each episode the module is unloaded.
 ACTIONS = int(os.environ.get("REDIRMAP_SOAK_ACTIONS", "60"))
-# How much more of it may be in use after an episode than after another: KiB,
-# but for per-CPU memory, of which each object is known. Without any leak it
-# goes back and forth: freed pages wait on lists of CPUs, freed slabs for a
-# grace period.
+# The memory, in KiB, by which episodes may differ; every object of per-CPU
+# memory is known. Without a leak the figures vary: freed pages wait on lists of
+# CPUs, freed slabs for a grace period.
 TOLERANCE = {"kmalloc": 64, "vmalloc": 64, "pages": 512, "percpu": 0}
-# KASAN keeps what is freed, and such kernels have kmemleak: see run-tests.
+# KASAN keeps freed memory, and such kernels have kmemleak: see run-tests.
 if os.path.exists("/sys/kernel/debug/kmemleak"):
     TOLERANCE = {"percpu": 0}
-# Growth that stops is no leak: if there is any, so many more episodes show.
+# Growth that stops is not a leak: so many further episodes distinguish the two.
 MORE = 4
 
 testlib.load_faulty()
 begin = time.monotonic()
 done = {"actions": 0, "packets": 0}
 percpu = Percpu()
-# The kernel allocates some when a CPU first comes back.
+# The kernel allocates memory when a CPU first comes back online.
 switch_cpu(False)
 switch_cpu(True)
 at_first = len(percpu.callers())
@@ -59,7 +58,7 @@ def packets(world):
 
 
 class Story:
-    """What has been done, and a line of progress now and then."""
+    """The actions so far; prints a line of progress from time to time."""
 
     def __init__(self, world, number):
         self.world, self.number = world, number
@@ -76,12 +75,12 @@ class Story:
                  f"{done['packets'] + packets(self.world)} packets")
 
     def digest(self):
-        """The same for the same seed."""
+        """A number that is the same for the same seed."""
         return f"{zlib.crc32('|'.join(self.told).encode()):08x}"
 
 
 def accounts(world):
-    """Whether all frames are accounted for, once none are under way."""
+    """Are all frames counted, once none is on its way?"""
     told = {}
 
     def balanced():
@@ -94,7 +93,7 @@ def accounts(world):
             told[place.name] = (low, high, sent, lost)
         return all(low <= sent + lost <= high for low, high, sent, lost in told.values())
 
-    # Each look takes a while.
+    # Each comparison takes a while.
     assert becomes(balanced, 300), \
         f"at least and at most to be counted, sent, lost: {told}"
     return "; ".join(f"{name}: {offered} offered, {sent} sent, {lost} lost"
@@ -102,15 +101,15 @@ def accounts(world):
 
 
 def measure():
-    """What is in use between two episodes."""
-    # Namespaces and the like are freed a while later.
+    """The memory in use between two episodes."""
+    # Namespaces and other objects are freed a while later.
     before = memory[-1]["percpu"] if memory else at_first
     becomes(lambda: len(percpu.callers()) <= before)
     memory.append({**in_use(), "percpu": len(percpu.callers())})
 
 
 def growth(kind):
-    """From the first half of the episodes to the second one."""
+    """The growth from the first half of the episodes to the second half."""
     series = [one[kind] for one in memory]
     half = (len(series) + 1) // 2
     return statistics.median_low(series[half:]) - statistics.median_high(series[:half])
@@ -121,7 +120,7 @@ def grows():
 
 
 def episode(number):
-    """A world from its beginning to its end, and the module's as well."""
+    """A world from its beginning to its end, with a module of its own."""
     world = World(random.Random(f"{SEED}:{number}"))
     story = Story(world, number)
     progs = [testlib.open_pinned(f"{place.pin}/p/{name}")
@@ -155,10 +154,10 @@ def episode(number):
     tell(f"episode {number}: {story.digest()}; {sums}; in use: {memory[-1]}")
 
 
-@test("offered = sent + lost, whatever happens; no map, no device is held")
+@test("offered = sent + lost, whatever happens; no map and no device remains")
 def _():
     print(f"# seed {SEED}")
-    # Other memory that is allocated once and kept is allocated before the first
+    # Memory that is allocated once and kept is allocated before the first
     # comparison.
     episode(0)
     number = FIRST
@@ -175,7 +174,7 @@ def _():
 
 @test("memory is free again")
 def _():
-    assert finished, "not known"
+    assert finished, "the number is unknown"
     for kind in TOLERANCE:
         print(f"# {kind}: {growth(kind)} more")
     if "percpu" in grows():

@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sums over all that is listed, and what is gone: they never shrink, and
-nothing is in them twice, while maps and targets that have counted something
-go."""
+"""The sums over existing and removed objects never decrease, and count nothing
+twice, while maps and targets with counters are removed."""
 import atexit
 import os
 import sys
@@ -18,7 +17,7 @@ from redirmap_netlink import Family  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-sums"
 DEVICES = [f"d{number}" for number in range(8)]
-# How often the sums are read behind each event, and how often there is one.
+# How often the sums are read after each event, and the number of events.
 READS, ROUNDS = 20, 20
 
 
@@ -70,13 +69,13 @@ tools = open_pinned(f"{PIN}/tools/rm_array")
 
 
 def lose_at_all():
-    """One frame at each device, by targets that are made for that."""
+    """One frame at each device, by targets that are made for it."""
     for key, name in enumerate(DEVICES):
         update(tools, key, ifindex(name), -1)
     through("tools/all_rm_array")
 
 
-@test("a map that is closed, and not freed yet")
+@test("a map that is closed, but not freed yet")
 def _():
     load("missed")
     through("missed/nobody_array")
@@ -91,7 +90,7 @@ def _():
     stays(before)
 
 
-@test("a target whose device has gone, and that is not freed yet")
+@test("a target whose device was deleted, and that is not freed yet")
 def _():
     sh("ip link add du type dummy; ip link set du up")
     index = ifindex("du")
@@ -116,7 +115,7 @@ def _():
     sh("ip link add du type dummy; ip link set du up")
     index, count = ifindex("du"), state()["gone_count"]
     with held("rmap_target_table_get_id", "spin=1") as is_held:
-        # It has found no target, makes one, and is overtaken.
+        # The caller has found no target, makes one, and is overtaken.
         slow = threading.Thread(target=update, args=(tools, 1, index, -1))
         slow.start()
         assert is_held()
@@ -127,11 +126,10 @@ def _():
     equal(state()["gone_count"], count + 1)
 
 
-@test("targets that go when no map names them: by device, each is counted once")
+@test("targets that are freed when no map has them: by device, each is counted once")
 def _():
     def by_device():
-        """The number of those that are gone; their frames, all and by
-        device."""
+        """The number of removed targets; their frames, all and by device."""
         now = state()
         lost = [one["stats"]["drops"]["no_xmit"] for one in now["gone_devices"]
                 if one["ifname"] in DEVICES]
@@ -146,7 +144,7 @@ def _():
         before += len(DEVICES)
         for key in range(len(DEVICES)):
             delete(tools, key)
-        # As soon as all have gone once there is a record for each.
+        # After all have been removed once, each has a record.
         gone = 0
         while gone < before:
             gone, of_these = by_device()
@@ -156,7 +154,7 @@ def _():
         equal(sums()["no_xmit"], before)
 
 
-@test("targets whose devices go")
+@test("targets whose devices are deleted")
 def _():
     for _ in range(ROUNDS // 5):
         lose_at_all()

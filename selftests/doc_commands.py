@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each command that the documents show is run, where a reader would run it;
-what they show below it is what it prints, but for numbers. scripts/lab/examples
-finds the commands, and says how a document names the place (PLACES) where each
-is run.
+"""Run each command that the documents show, in the described situation, and
+compare its output with the shown one, except for numbers. scripts/lab/examples
+finds the commands, and describes how a document names the place (PLACES) of
+each.
 
 Devices, maps and programs have the names that the documents use: port1 and
-port2, and DEV, PEER, PROGRAM, where these leave the name to the reader. An ID
-is put in the place of that word alone."""
+port2, and DEV, PEER, PROGRAM, if the reader is to insert the name. Only the
+word ID is replaced by a real id."""
 import contextlib
 import json
 import os
@@ -40,20 +40,20 @@ tmp = Path(tempfile.mkdtemp())
 
 
 class Place:
-    """Where commands are run: as root, in a folder."""
+    """A place in which commands run: as root, in a folder."""
     folder = tmp
 
     def enter(self):
-        """Once, before its first command."""
+        """Prepare it once, before its first command."""
 
     def before(self):
-        """Before each block."""
+        """Prepare each block."""
 
     def meanwhile(self):
-        """Again and again while a command runs."""
+        """Act repeatedly while a command runs."""
 
     def leave(self):
-        """After its last command."""
+        """Clean up after its last command."""
 
 
 def unload_if_loaded():
@@ -62,7 +62,7 @@ def unload_if_loaded():
 
 
 class Sources(Place):
-    """The sources, and the module not loaded yet."""
+    """The sources; the module is not loaded yet."""
     folder = TOP
 
     def before(self):
@@ -74,13 +74,12 @@ class Sources(Place):
 
 
 class Folder(Sources):
-    """The module's own folder."""
+    """The folder of the module."""
     folder = Path(KO).parent
 
 
 class Losses(Place):
-    """Program forward redirects what comes in by port1 to port2, which is
-    down."""
+    """Program forward redirects frames from port1 to port2, which is down."""
     prepare = "ip link set port2 down"
     length = 100
 
@@ -132,7 +131,7 @@ def claims(policy):
 
 
 def has_feature(device, words):
-    """ethtool -k says of a device what ethtool -K was asked for."""
+    """ethtool -k reports the setting that ethtool -K has made."""
     names = {"gro": "generic-receive-offload", "gso": "generic-segmentation-offload",
              "tso": "tcp-segmentation-offload", "tx": "tx-checksumming"}
     features = sh(f"ethtool -k {device}")
@@ -150,12 +149,12 @@ def says(*words):
 
 
 def named_namespaces():
-    """Those that ip netns has made."""
+    """The namespaces of ip netns."""
     folder = Path("/run/netns")
     return {one.name for one in folder.iterdir()} if folder.exists() else set()
 
 
-# Of the first one that matches.
+# The first matching one applies.
 OUTCOMES = (
     (r"make && .*insmod .*", lambda output: claims("*")),
     (r"cat /sys/module/redirmap/parameters/claim", lambda output: equal(output, "*\n")),
@@ -213,8 +212,8 @@ def check_outcome(command, output):
 
 
 def plain(text):
-    """Without what differs from run to run: numbers, but those in names; ages;
-    blanks."""
+    """The text without parts that vary between runs: numbers, except in names;
+    ages; blanks."""
     text = re.sub(r"the last one (just now|\d+ \w+ ago)", "the last one N s ago", text)
     return " ".join(re.sub(r"(?<!\w)\d+([.,]\d+)*", "N", text).split())
 
@@ -226,7 +225,7 @@ LASTING = re.compile("redirmap watch$|bpftrace |perf record ")
 
 
 def is_ready(command, process, output):
-    """A command that lasts does what it is for."""
+    """A lasting command shows its effect."""
     if command.startswith("redirmap"):
         return output.stat().st_size > 0
     if command.startswith("bpftrace"):
@@ -240,7 +239,7 @@ def is_ready(command, process, output):
 
 
 def interrupt(process):
-    """Ctrl-C; bpftrace, now and then, does not hear the first."""
+    """Ctrl-C; bpftrace sometimes ignores the first one."""
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -248,7 +247,7 @@ def interrupt(process):
 
 
 def run_command(place, command):
-    """Its exit status, and what it prints."""
+    """The exit status and the output of a command."""
     output = tmp / "output"
     lasts = LASTING.match(command)
     if "ID" in command.split():
@@ -277,12 +276,12 @@ def run_command(place, command):
 
 
 def without_comment(command):
-    """Without the remark at its end."""
+    """A command without the comment at its end."""
     return re.sub(r"\s+#[^'\"]*$", "", command)
 
 
 def commands(text):
-    """Those of a block, each with what is shown below it."""
+    """The commands of a block, each with the output that is shown below it."""
     found = []
     if text.startswith("# "):
         for line in text.splitlines():
@@ -308,7 +307,7 @@ def try_command(place, command, shown=""):
     status, output = run_command(place, command)
     if shown:
         equal(plain(output), plain(shown))
-    # One that is shown to fail has to.
+    # A command that is shown to fail must fail.
     assert bool(status) == ("ERROR" in shown), f"{command}: {status}\n{output}"
     check_outcome(command, output)
 
@@ -349,14 +348,15 @@ def _():
         if one["kind"] == "run" and not one["where"].endswith((".py", ".sh")):
             assert one["where"] in (*PLACES, "sentence"), one
         word, *rest = one["text"].split()
-        # In sentences, words that are no command are none of a program.
+        # In sentences, other words must not be names of programs.
         assert one["kind"] != "words" or not rest or not shutil.which(word), one
 
 
 @test("the steps of make demo in its machine")
 def _():
     testlib.unload()
-    # As late in a run of all tests, no device's number fits a byte.
+    # In a run of all tests, device numbers at this point do not fit into a
+    # byte.
     sh("for n in $(seq 128); do echo link add late type veth peer name later; "
        "echo link del late; done | ip -batch -")
     sh(f"mkdir -p {TOP}/build/demo && cp {OUTPUT}/demo.bpf.o {TOP}/build/demo")
@@ -375,16 +375,16 @@ def _():
         assert words in said, said
 
 
-@test("the command is installed, and so is what others bring")
+@test("the command is installed, and packages of others")
 def _():
     sh(f"{TOP}/scripts/command/install --destdir {tmp} --prefix /usr install")
     source = testlib.kernel_source()
     os.symlink(SPEC, tmp / "redirmap.yaml")
     os.symlink(source / "Documentation/netlink/genetlink-legacy.yaml",
                tmp / "genetlink-legacy.yaml")
-    # The module is built, by the same script: make need not see that again,
-    # which takes long in an emulated machine. That has no sudo, for all are
-    # root there.
+    # The module is already built by the same script: make need not check that
+    # again, which takes long in an emulated machine. The machine has no sudo,
+    # because the user is root.
     for name, program in (("make", "/usr/bin/make -o modules"), ("sudo", "")):
         (tmp / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n', encoding="ascii")
         (tmp / name).chmod(0o755)

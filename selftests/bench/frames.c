@@ -53,14 +53,15 @@ enum keys {
  * @nr_keys: number of keys that the map has
  * @keys: which keys
  * @targets: number of devices that these keys, or the program, use in turn;
- *	unset: each key has a device of its own, and only a broadcast sends frames
+ *	unset: each key has a device of its own, and only a broadcast sends
+ *	frames
  * @broadcast: each key's device gets a copy of each frame
  * @len: length of a frame; LEN_MIN if unset
  * @held: the first key's device keeps its frames, until it is full
  * @ingress: frames come from the first key's device, which gets none
  * @poll: frames in a NAPI poll; POLL if unset
- * @stock_frames: in icount mode, frames of the long run of a stock map, which is
- *	slow; unset: as many as for a claimed map
+ * @stock_frames: in icount mode, frames of the long run of a stock map, which
+ *	is slow; unset: as many as for a claimed map
  * @egress: egress program of the entries
  * @drops: the egress program drops all frames
  * @generic: generic XDP

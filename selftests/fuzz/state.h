@@ -118,7 +118,8 @@ enum prog {
  * struct pair - a stock and a claimed map
  * @made: the maps exist
  * @attr: the CREATE that has made them
- * @counts: values of the claimed map have counters, those of the stock map 8 bytes
+ * @counts: values of the claimed map have counters, those of the stock map have
+ *	8 bytes
  * @inner_counts: the same for inner maps of this one
  * @pinned: the maps are pinned
  * @fd: descriptors; -1 is none

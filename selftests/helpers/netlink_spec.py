@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Compare the netlink family's specification with the header, the kernel's schema
-and generator, and the constants of scripts/command/. A part of make lint, not a
-test of a kernel."""
+"""Compare the netlink family's specification with the header, the kernel's
+schema and generator, and the constants of scripts/command/. A part of make
+lint, not a test of a kernel."""
 import re
 import shutil
 import subprocess

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that CPUs send to programs, and the counts of sent and lost frames, for
-tests in Python."""
+"""Frames that CPUs send to programs, and the counts of sent and lost frames,
+for tests in Python."""
 import contextlib
 import ctypes
 import os

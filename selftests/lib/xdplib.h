@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Shared by the tests of redirects: maps of one kind, programs over them, frames
- * for these, and traces of the kernel's actions.
+ * Shared by the tests of redirects: maps of one kind, programs over them,
+ * frames for these, and traces of the kernel's actions.
  *
  * A test's programs include netlib.bpf.h, whose variables some functions here
  * use. A typical test:

@@ -16,14 +16,18 @@
  * len		there is an Ethernet header
  * meta		metadata lie in the headroom, and are whole words
  * headroom	it is at least as large as any driver needs
- * page		headroom and data lie in one page of 4 KiB, unless they are longer
+ * page		headroom and data lie in one page of 4 KiB, unless they are
+ *		longer
  * memory	the memory is of a type that a driver can return, and in use
- * frame_sz	struct skb_shared_info fits behind the data, and all fit in the pages
+ * frame_sz	struct skb_shared_info fits behind the data, and all fit in the
+ *		pages
  * frags	fragments: number, sizes, their sum, in pages that are in use
- * truesize	a packet of the frame would account for all bytes of the fragments
+ * truesize	a packet of the frame would account for all bytes of the
+ *		fragments
  * pfmemalloc	the flag is set only with fragments from the reserves
  * shared	no two frames of a call share memory
- * flush	a flush follows in the same poll if frames were taken without one
+ * flush	a flush follows in the same poll if frames were taken without
+ *		one
  *
  * A tasklet looks for the flush. Frames are redirected with bottom halves off,
  * on the CPU that receives them, until they are flushed, and softirqs do not

@@ -3,8 +3,8 @@
  * Files below faulty/ in the sysfs folder of a device, which control it:
  *
  * take		frames of a call of ndo_xdp_xmit() that the device takes at most
- * room		frames and packets that it takes until it is full; -1: no limit. A
- *		full device takes no frames, and is busy for packets
+ * room		frames and packets that it takes until it is full; -1: no limit.
+ *		A full device takes no frames, and is busy for packets
  * error	the errno that ndo_xdp_xmit() returns, without taking a frame
  * stopped	1: the transmit queue is stopped
  * hold		1: the device keeps the frames that it takes; writing 0 makes it
@@ -15,21 +15,22 @@
  * crossed	frames so far that a driver would have to map as more than one
  *		page, although they are not longer than a page
  * wants	bytes of headroom that frames must have
- * feature	1: the device announces ndo_xdp_xmit(), with fragments (since 6.3)
+ * feature	1: the device announces ndo_xdp_xmit(), with fragments (since
+ *		6.3)
  * no_ndo	1 removes ndo_xdp_xmit() without an event, 3 with an event; 0
  *		restores it without an event, 2 with an event
  * provoke	number of an assertion: checks a call that breaks it, see
  *		faulty_provoke.c
- * spoil	0: refused frames are not changed; otherwise the device changes them
- *		first, as virtio_net does
+ * spoil	0: refused frames are not changed; otherwise the device changes
+ *		them first, as virtio_net does
  * calls	number of calls of ndo_xdp_xmit()
  * flushes	number of these calls with XDP_XMIT_FLUSH
  * waiting	frames taken since the last flush; a NIC would not send them yet
  * pause	a poll stops before the frame of this number, until 0 is written
  * paused	1: a poll has stopped
  * no_memory	1: no page can be allocated while the program of native XDP runs
- *		and its redirected frames are sent, see hoard.c. Only while one CPU
- *		is online
+ *		and its redirected frames are sent, see hoard.c. Only while one
+ *		CPU is online
  */
 #include <linux/device.h>
 #include <linux/netdevice.h>

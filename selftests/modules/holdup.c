@@ -3,16 +3,19 @@
  * For the suite: holds up functions that are normally fast. Parameters, in
  * sysfs:
  *
- * func		a function, set at load: its next call waits at its beginning, where
- *		it may sleep, once for each time that 1 is written to "hold"
- * hold		1 while a call is to be held, or is held; writing 0 lets it continue
+ * func		a function, set at load: its next call waits at its beginning,
+ *		where it may sleep, once for each time that 1 is written to
+ *		"hold"
+ * hold		1 while a call is to be held, or is held; writing 0 lets it
+ *		continue
  * after	number of calls that pass before one is held, each time
- * spin		1: the call waits without sleeping, for functions that must not sleep
+ * spin		1: the call waits without sleeping, for functions that must not
+ *		sleep
  * held		number of calls that have waited
- * device	an ifindex in the writer's network namespace: takes a reference to
- *		the device; writing 0 drops the reference
- * left		number of times since then that core has reported that the device
- *		leaves
+ * device	an ifindex in the writer's network namespace: takes a reference
+ *		to the device; writing 0 drops the reference
+ * left		number of times since then that core has reported that the
+ *		device leaves
  */
 #include <linux/ftrace.h>
 #include <linux/module.h>
