@@ -53,38 +53,27 @@ static __always_inline void *array_find(struct bpf_map *map, u32 key)
 	return target ? target_entry(target) : NULL;
 }
 
-/*
- * Redirects with other flags than actions: broadcasts, and unknown flags. Runs
- * in NAPI, bottom halves off, per packet.
- */
+/* Runs in NAPI, bottom halves off, per packet. */
 static noinline map_ret_t array_redirect_flags(struct bpf_map *map,
 					       redirect_key_t key, u64 flags)
 {
-	if (flags & BPF_F_BROADCAST)
-		return rmap_map_broadcast(map, key, flags);
-	return map_redirect(map, key, flags, MAP_REDIRECT_FLAGS, array_find);
+	return map_redirect_flags(map, key, flags, array_find);
 }
 
 /*
  * Runs in NAPI, bottom halves off, per packet; the verifier makes programs call
- * it directly. __bpf_xdp_redirect_map() tests the flags as well, but the
- * compiler sees that this test has been done and drops the second one.
+ * it directly.
  */
 static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
 				u64 flags)
 {
-	if (unlikely(flags & ~(u64)MAP_REDIRECT_ACTIONS))
-		return array_redirect_flags(map, key, flags);
-	return map_redirect(map, key, flags, 0, array_find);
+	return map_redirect(map, key, flags, array_find, array_redirect_flags);
 }
 
 /* Runs in bpf(2), under rcu_read_lock(), or in XDP programs. */
 static void *array_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct target *target = array_get(map, *(u32 *)key);
-
-	return target && target_is_live(target) ? value_shown(map, target) :
-						  NULL;
+	return map_shown(map, array_get(map, *(u32 *)key));
 }
 
 static int array_get_next_key(struct bpf_map *map, void *key, void *next_key)

@@ -73,38 +73,27 @@ static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 	return target ? target_entry(target) : NULL;
 }
 
-/*
- * Redirects with other flags than actions: broadcasts, and unknown flags. Runs
- * in NAPI, bottom halves off, per packet.
- */
+/* Runs in NAPI, bottom halves off, per packet. */
 static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
 					      redirect_key_t key, u64 flags)
 {
-	if (flags & BPF_F_BROADCAST)
-		return rmap_map_broadcast(map, key, flags);
-	return map_redirect(map, key, flags, MAP_REDIRECT_FLAGS, hash_find);
+	return map_redirect_flags(map, key, flags, hash_find);
 }
 
 /*
  * Runs in NAPI, bottom halves off, per packet; the verifier makes programs call
- * it directly. The compiler drops the kernel's second test of the flags: see
- * array_redirect().
+ * it directly.
  */
 static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
 			       u64 flags)
 {
-	if (unlikely(flags & ~(u64)MAP_REDIRECT_ACTIONS))
-		return hash_redirect_flags(map, key, flags);
-	return map_redirect(map, key, flags, 0, hash_find);
+	return map_redirect(map, key, flags, hash_find, hash_redirect_flags);
 }
 
 /* Runs in bpf(2), under rcu_read_lock(), or in XDP programs. */
 static void *hash_lookup_elem(struct bpf_map *map, void *key)
 {
-	struct target *target = hash_get(map, *(u32 *)key);
-
-	return target && target_is_live(target) ? value_shown(map, target) :
-						  NULL;
+	return map_shown(map, hash_get(map, *(u32 *)key));
 }
 
 /* The end of all places: see hash_place(). */

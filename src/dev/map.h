@@ -97,7 +97,7 @@ map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key,
 			     u64 flags);
 
 /**
- * map_redirect() - bpf_redirect_map() to the entry of a key
+ * map_redirect_masked() - bpf_redirect_map() to the entry of a key
  * @map: the map
  * @key: the key
  * @flags: flags of the helper
@@ -113,8 +113,8 @@ map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key,
  * unknown flags.
  */
 static __always_inline map_ret_t
-map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags, u64 flag_mask,
-	     void *(*find)(struct bpf_map *map, u32 key))
+map_redirect_masked(struct bpf_map *map, redirect_key_t key, u64 flags,
+		    u64 flag_mask, void *(*find)(struct bpf_map *map, u32 key))
 {
 	map_ret_t verdict = __bpf_xdp_redirect_map(map, key, flags, flag_mask,
 						   find);
@@ -122,6 +122,69 @@ map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags, u64 flag_mask,
 	if (likely(verdict == XDP_REDIRECT))
 		return verdict;
 	return rmap_map_missed(map, verdict, flags);
+}
+
+/**
+ * map_redirect_flags() - a redirect with other flags than actions
+ * @map: the map
+ * @key: the key
+ * @flags: flags of the helper: a broadcast's, or unknown ones
+ * @find: finds the entry of a key, or NULL; inlined
+ *
+ * Runs in NAPI, bottom halves off, per packet.
+ *
+ * Return: as map_redirect_masked().
+ */
+static __always_inline map_ret_t
+map_redirect_flags(struct bpf_map *map, redirect_key_t key, u64 flags,
+		   void *(*find)(struct bpf_map *map, u32 key))
+{
+	if (flags & BPF_F_BROADCAST)
+		return rmap_map_broadcast(map, key, flags);
+	return map_redirect_masked(map, key, flags, MAP_REDIRECT_FLAGS, find);
+}
+
+/**
+ * map_redirect() - bpf_redirect_map()
+ * @map: the map
+ * @key: the key
+ * @flags: flags of the helper
+ * @find: finds the entry of a key, or NULL; inlined
+ * @other: redirects with other flags than actions; not inlined, so that the
+ *	usual redirect stays short
+ *
+ * __bpf_xdp_redirect_map() tests the flags as well, but the compiler sees that
+ * this test has been done, and drops the second one.
+ *
+ * Runs in NAPI, bottom halves off, per packet.
+ *
+ * Return: as map_redirect_masked().
+ */
+static __always_inline map_ret_t
+map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags,
+	     void *(*find)(struct bpf_map *map, u32 key),
+	     map_ret_t (*other)(struct bpf_map *map, redirect_key_t key,
+				u64 flags))
+{
+	if (unlikely(flags & ~(u64)MAP_REDIRECT_ACTIONS))
+		return other(map, key, flags);
+	return map_redirect_masked(map, key, flags, 0, find);
+}
+
+/**
+ * map_shown() - the value that a lookup returns
+ * @map: the map
+ * @target: the target of the key, which may be dead, or NULL
+ *
+ * Runs in bpf(2), under rcu_read_lock(), or in XDP programs.
+ *
+ * Return: the value, or NULL for a missing key.
+ */
+static __always_inline void *map_shown(struct bpf_map *map,
+				       struct target *target)
+{
+	return target && target_is_live(target) ? value_shown(map, target) :
+						  NULL;
 }
 
 int rmap_map_module_init(void);
