@@ -8,32 +8,7 @@
  * Every test runs on stock and on claimed maps and expects the same of both. If
  * a difference is intended, the test says so.
  */
-#include "harness.h"
-#include "egresslib.h"
-#include "faultylib.h"
-
-FIXTURE(egress)
-{
-	struct env e;
-};
-
-FIXTURE_VARIANT(egress)
-{
-	struct kind kind;
-};
-
-ALL_KINDS(egress);
-FAULTY_KINDS(egress);
-
-FIXTURE_SETUP(egress)
-{
-	ASSERT_TRUE(start_egress(&self->e, variant->kind));
-}
-
-FIXTURE_TEARDOWN(egress)
-{
-	EXPECT_TRUE(finish(&self->e));
-}
+#include "egress.h"
 
 /* --- context -------------------------------------------------------------- */
 

@@ -9,37 +9,12 @@
 #define _GNU_SOURCE
 #include <sys/klog.h>
 
-#include "harness.h"
-#include "egresslib.h"
-#include "faultylib.h"
+#include "egress.h"
 
 #define SYSLOG_ACTION_READ_ALL 3
 
 /* Makes printk_once() and the like print once more. */
 #define WARN_ONCE_AGAIN "/sys/kernel/debug/clear_warn_once"
-
-FIXTURE(egress)
-{
-	struct env e;
-};
-
-FIXTURE_VARIANT(egress)
-{
-	struct kind kind;
-};
-
-ALL_KINDS(egress);
-FAULTY_KINDS(egress);
-
-FIXTURE_SETUP(egress)
-{
-	ASSERT_TRUE(start_egress(&self->e, variant->kind));
-}
-
-FIXTURE_TEARDOWN(egress)
-{
-	EXPECT_TRUE(finish(&self->e));
-}
 
 /*
  * How often a text occurs in the unchanged trace, which has the program's id.
