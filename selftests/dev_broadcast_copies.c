@@ -36,22 +36,12 @@ FIXTURE_VARIANT(pages)
 
 NATIVE_KINDS(pages);
 
-static const char *member(int i)
-{
-	static char name[16];
-
-	snprintf(name, sizeof(name), "f%d", i);
-	return name;
-}
-
 FIXTURE_SETUP(pages)
 {
 	struct cast *c = &self->c;
-	int i;
 
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
-	for (i = 0; i < N; i++)
-		ASSERT_EQ(put_entry(&c->e, i, member(i), NULL), 0);
+	ASSERT_TRUE(put_faulty(&c->e, 0, N));
 	set_var(&c->e, "flags", BPF_F_BROADCAST);
 }
 
@@ -68,7 +58,7 @@ static int crossed(void)
 	int i, sum = 0;
 
 	for (i = 0; i < N; i++)
-		sum += knob(member(i), "crossed");
+		sum += knob(faulty_name(i), "crossed");
 	return sum;
 }
 
@@ -84,13 +74,13 @@ TEST_F(pages, one_for_each_frame)
 
 	/* Less headroom than most drivers need in front of a frame. */
 	for (k = 0; k < N; k++)
-		ASSERT_TRUE(turn(member(k), "wants", 0));
+		ASSERT_TRUE(turn(faulty_name(k), "wants", 0));
 	for (room = 64; room <= 256; room += 64) {
 		ASSERT_TRUE(turn("s0", "headroom", room));
 		for (i = 0; i < NR_LENS; i++) {
 			ASSERT_EQ(faulty_send(c, FRAMES, lens[i]), 0);
 			for (k = 0; k < N; k++)
-				EXPECT_TRUE(cast_got(c, member(k), FRAMES, 1));
+				EXPECT_TRUE(cast_got(c, faulty_name(k), FRAMES, 1));
 		}
 	}
 	EXPECT_EQ(crossed(), 0);
@@ -113,7 +103,7 @@ TEST_F(pages, mixed_lengths)
 			ASSERT_EQ(send_on(c->e.sock, "s0", round * NR_LENS + i, 1, lens[i]), 0);
 	ASSERT_TRUE(turn("s0", "hold", 0));
 	for (k = 0; k < N; k++)
-		EXPECT_TRUE(cast_got(c, member(k), round * NR_LENS, 1));
+		EXPECT_TRUE(cast_got(c, faulty_name(k), round * NR_LENS, 1));
 	EXPECT_EQ(crossed(), 0);
 }
 
@@ -127,13 +117,13 @@ TEST_F(pages, more_than_are_kept)
 	int i, k, n;
 
 	for (k = 0; k < N; k++)
-		ASSERT_TRUE(turn(member(k), "hold", 1));
+		ASSERT_TRUE(turn(faulty_name(k), "hold", 1));
 	for (i = 0, n = 0; n < 2000; i++, n += FRAMES)
 		ASSERT_EQ(faulty_send(c, FRAMES, lens[i % NR_LENS]), 0);
 	set_var(&c->e, "want_len", 0);
 	for (k = 0; k < N; k++) {
-		ASSERT_TRUE(turn(member(k), "hold", 0));
-		EXPECT_TRUE(some_got(c, member(k), n));
+		ASSERT_TRUE(turn(faulty_name(k), "hold", 0));
+		EXPECT_TRUE(some_got(c, faulty_name(k), n));
 	}
 	EXPECT_EQ(crossed(), 0);
 }

@@ -38,14 +38,6 @@ FIXTURE_VARIANT(memory)
 
 NATIVE_KINDS(memory);
 
-static const char *member(int i)
-{
-	static char name[16];
-
-	snprintf(name, sizeof(name), "f%d", i);
-	return name;
-}
-
 /* Makes members hold the frames that they take, or receive them. */
 static bool all_hold(bool yes)
 {
@@ -53,18 +45,16 @@ static bool all_hold(bool yes)
 	int i;
 
 	for (i = 0; i < N; i++)
-		ok = turn(member(i), "hold", yes) && ok;
+		ok = turn(faulty_name(i), "hold", yes) && ok;
 	return ok;
 }
 
 FIXTURE_SETUP(memory)
 {
 	struct cast *c = &self->c;
-	int i;
 
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
-	for (i = 0; i < N; i++)
-		ASSERT_EQ(put_entry(&c->e, i, member(i), NULL), 0);
+	ASSERT_TRUE(put_faulty(&c->e, 0, N));
 	set_var(&c->e, "flags", BPF_F_BROADCAST);
 	ASSERT_TRUE(all_hold(true));
 }
@@ -95,7 +85,7 @@ static int lost(struct cast *c, int n)
 
 	for (i = 0; i < N; i++) {
 		stats = entry_stats(&c->e, i);
-		ok = some_got(c, member(i), stats.packets) && ok;
+		ok = some_got(c, faulty_name(i), stats.packets) && ok;
 		ok = entry_counted(&c->e, i, stats.packets, LEN, REDIRMAP_DROP_NO_MEMORY,
 				   n - stats.packets) && ok;
 		sum += stats.drops[REDIRMAP_DROP_NO_MEMORY];
@@ -117,14 +107,14 @@ TEST_F(memory, copies)
 		EXPECT_EQ(lost(c, n), (N - 1) * FRAMES);
 	} else {
 		for (i = 0; i < N; i++)
-			EXPECT_TRUE(some_got(c, member(i), n));
+			EXPECT_TRUE(some_got(c, faulty_name(i), n));
 	}
 	EXPECT_TRUE(traced(&c->e, "xdp_redirect_err", "", 0));
 
 	/* The member can send as before. */
 	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
 	for (i = 0; i < N; i++)
-		EXPECT_TRUE(cast_got(c, member(i), FRAMES, 1));
+		EXPECT_TRUE(cast_got(c, faulty_name(i), FRAMES, 1));
 }
 
 /*

@@ -38,14 +38,9 @@ ALL_KINDS(faults);
 FIXTURE_SETUP(faults)
 {
 	struct cast *c = &self->c;
-	char dev[16];
-	int i;
 
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
-	for (i = 0; i < N; i++) {
-		snprintf(dev, sizeof(dev), "f%d", i);
-		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
-	}
+	ASSERT_TRUE(put_faulty(&c->e, 0, N));
 	self->counts = variant->kind.claimed;
 }
 

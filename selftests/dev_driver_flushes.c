@@ -44,14 +44,9 @@ NATIVE_KINDS(flushes);
 FIXTURE_SETUP(flushes)
 {
 	struct cast *c = &self->c;
-	char dev[16];
-	int i;
 
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
-	for (i = 0; i < N; i++) {
-		snprintf(dev, sizeof(dev), "f%d", i);
-		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
-	}
+	ASSERT_TRUE(put_faulty(&c->e, 0, N));
 	self->claimed = variant->kind.claimed;
 	set_var(&c->e, "pass_below", 1000);
 }
@@ -63,12 +58,12 @@ FIXTURE_TEARDOWN(flushes)
 
 static bool forget_calls(void)
 {
-	char dev[16];
 	bool ok = true;
 	int i;
 
 	for (i = 0; i < N; i++) {
-		snprintf(dev, sizeof(dev), "f%d", i);
+		const char *dev = faulty_name(i);
+
 		ok = turn(dev, "calls", 0) && turn(dev, "flushes", 0) &&
 		     turn(dev, "waiting", 0) && ok;
 	}
@@ -443,15 +438,11 @@ TEST_F(uses, several_keys)
 	static const int amounts[] = { 1, 16, 17, 64 };
 	struct cast *c = &self->c;
 	unsigned int i;
-	char dev[16];
 	int key;
 
 	set_var(&c->e, "flags", BPF_F_BROADCAST);
-	for (key = 0; key < N; key++) {
-		snprintf(dev, sizeof(dev), "f%d", key);
-		ASSERT_EQ(put_entry(&c->e, key, dev, NULL), 0);
-	}
-	for (; key < 8; key++)
+	ASSERT_TRUE(put_faulty(&c->e, 0, N));
+	for (key = N; key < 8; key++)
 		ASSERT_EQ(put_entry(&c->e, key, key < 6 ? "f0" : "f3", NULL), 0);
 	for (i = 0; i < sizeof(amounts) / sizeof(amounts[0]); i++) {
 		ASSERT_TRUE(forget_calls());

@@ -47,14 +47,9 @@ FIXTURE_VARIANT_ADD(ndo, claimed_hash) { .kind = { true, BPF_MAP_TYPE_DEVMAP_HAS
 FIXTURE_SETUP(ndo)
 {
 	struct cast *c = &self->c;
-	char dev[16];
-	int i;
 
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
-	for (i = 1; i < N; i++) {
-		snprintf(dev, sizeof(dev), "f%d", i);
-		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
-	}
+	ASSERT_TRUE(put_faulty(&c->e, 1, N));
 	set_var(&c->e, "pass_below", 1000);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Entries with counters: see countlib.h. */
 #include "countlib.h"
+#include "faultylib.h"
 #include "testlib.h"
 
 int put_entry(struct env *e, __u32 key, const char *dev, const char *name)
@@ -11,6 +12,16 @@ int put_entry(struct env *e, __u32 key, const char *dev, const char *name)
 	val.entry.ifindex = if_nametoindex(dev);
 	val.entry.bpf_prog.fd = name ? prog(e, name) : -1;
 	return bpf_map_update_elem(e->map, &key, &val, BPF_ANY) ? -errno : 0;
+}
+
+bool put_faulty(struct env *e, int first, int n)
+{
+	int i;
+
+	for (i = first; i < n; i++)
+		if (put_entry(e, i, faulty_name(i), NULL))
+			return false;
+	return true;
 }
 
 struct redirmap_stats entry_stats(struct env *e, __u32 key)

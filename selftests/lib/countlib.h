@@ -13,6 +13,12 @@
  */
 int put_entry(struct env *e, __u32 key, const char *dev, const char *name);
 
+/*
+ * Sets the entries of keys @first to @n - 1: each leads to the device of
+ * faultylib.h with this number, without a program.
+ */
+bool put_faulty(struct env *e, int first, int n);
+
 struct redirmap_stats entry_stats(struct env *e, __u32 key);
 
 /* The sum over all reasons. */

@@ -113,10 +113,17 @@ bool is_faulty_peer(const char *dev)
 	return if_indextoname(if_nametoindex(dev), name) && strcmp(name, dev);
 }
 
+const char *faulty_name(int i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "f%d", i);
+	return name;
+}
+
 bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 {
 	struct env *e = &c->e;
-	char dev[16];
 	int i;
 
 	e->generic = kind->generic;
@@ -129,11 +136,10 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 	    !attach(e, "s0", c->frags ? "broadcast_frags" : "broadcast", e->generic))
 		return false;
 	set_var(e, "flags", 0);
-	for (i = 0; i < n; i++) {
-		snprintf(dev, sizeof(dev), "f%d", i);
-		if (!make_faulty(dev) || !attach(e, dev, "look_at", true))
+	for (i = 0; i < n; i++)
+		if (!make_faulty(faulty_name(i)) ||
+		    !attach(e, faulty_name(i), "look_at", true))
 			return false;
-	}
 	return true;
 }
 

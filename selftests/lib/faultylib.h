@@ -39,6 +39,9 @@ bool is_faulty_peer(const char *dev);
  */
 bool faulty_begin(struct cast *c, const struct kind *kind, int n);
 
+/* The name of device number @i, such as f1; valid until the next call. */
+const char *faulty_name(int i);
+
 /* Writes a file of a device: see modules/faulty_knobs.c. */
 bool turn(const char *dev, const char *knob, int value);
 
