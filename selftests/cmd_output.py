@@ -214,6 +214,21 @@ def _():
         equal(redirmap(command, name, "id", "4000000000")[0], 1)
 
 
+@test("--: the words behind it are no options, so a device may be called -x")
+def _():
+    sh("ip link add name -x type dummy")
+    fd = make_map()
+    update(fd, 0, ifindex("-x"))
+    equal([one["ifname"] for one in told("list", "--", "-x")["targets"]], ["-x"])
+    equal(said("drops", "--", "dev", "-x"),
+          "The selected maps and targets have lost no frame.\n")
+    equal(redirmap(command, "--", "list", "-x"), redirmap(command, "list", "--", "-x"))
+    equal(redirmap(command, "list", "-x")[0], 2)
+    equal(redirmap(command, "list", "--", "--")[0], 1)
+    os.close(fd)
+    sh("ip link del dev -x")
+
+
 @test("a veth whose peer has neither a program nor GRO")
 def _():
     forward(3, times=4)

@@ -167,16 +167,20 @@ def check_options(names, command, commands, shared):
 
 
 def parse(argv, commands, shared, default):
-    """Parse a command line. Options can stand before or behind the command."""
+    """Parse a command line. Options can stand before or behind the command, but
+    not behind "--"."""
     every = [*shared, *(option for command in commands.values() for option in command.options)]
     args = Arguments(every)
     options = by_name(every)
     command = None
     named, rest = [], []
     words = iter(argv)
+    options_end = False
     try:
         for word in words:
-            if word.startswith("-"):
+            if word == "--" and not options_end:
+                options_end = True
+            elif word.startswith("-") and not options_end:
                 named.append(take_option(word, words, options, args))
             elif not command:
                 if word not in commands:
