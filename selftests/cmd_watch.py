@@ -60,6 +60,19 @@ def _():
     equal([(row["DEVICE"], row["REASONS"]) for row in rows], [("out2", ""), ("out1", "dev down")])
 
 
+@test("rates of an entry that was replaced begin at 0, although its losses have grown")
+def _():
+    was = {"packets": 5, "bytes": 500, "drops": {"ring_full": 4}, "missed": {}}
+    # The entry is new, and has lost 9 frames for another reason.
+    now = {"packets": 5, "bytes": 500, "drops": {"dev_down": 9}, "missed": {}}
+    one, = redirmap_watch.rates({1: {"stats": was}}, {1: {"stats": now}}, 1)
+    equal(one["rates"], {"packets": 5, "bytes": 500, "drops": {"dev_down": 9}, "missed": {}})
+    # It has grown.
+    now = {**was, "packets": 7, "bytes": 900, "drops": {"ring_full": 6}}
+    one, = redirmap_watch.rates({1: {"stats": was}}, {1: {"stats": now}}, 1)
+    equal(one["rates"], {"packets": 2, "bytes": 400, "drops": {"ring_full": 2}, "missed": {}})
+
+
 @test("an interval without frames has no rates")
 def _():
     line = json.loads(said("--json", "watch", "--count", "1", "0.1"))

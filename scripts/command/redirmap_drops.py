@@ -8,7 +8,7 @@ import time
 from redirmap_netlink import Refused, errno_name
 from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSED
 from redirmap_table import (drops_of, frames, lookups, netns_names, plain, print_json,
-                            this_netns)
+                            restarted, this_netns)
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
                             name_of_ifindex)
 
@@ -182,12 +182,6 @@ def text_of(reason, packets, stats):
             f"other frames: {text}")
 
 
-def shrank(before, after):
-    """Have the counters restarted? A counter may already exceed its former value."""
-    return any(after[name] < before[name] for name in ("packets", "bytes")) or any(
-        after["drops"].get(reason, 0) < packets for reason, packets in before["drops"].items())
-
-
 def losses(what, stats, since=None, before=None):
     """Yield a record for each reason with lost frames."""
     for reason, packets in stats["drops"].items():
@@ -195,7 +189,7 @@ def losses(what, stats, since=None, before=None):
         if since:
             # Counters of a replaced entry restart; those of removed things do
             # not.
-            anew = what["target"] is not None and before and shrank(before, stats)
+            anew = what["target"] is not None and before and restarted(before, stats)
             old = before if before and not anew else NOTHING
             within = {
                 "seconds": since,

@@ -62,6 +62,12 @@ def missed_of(stats):
     return sum(stats["missed"].values())
 
 
+def restarted(before, after):
+    """Have the counters restarted? A counter may already exceed its former value."""
+    return any(after[name] < before[name] for name in ("packets", "bytes")) or any(
+        after["drops"].get(reason, 0) < packets for reason, packets in before["drops"].items())
+
+
 def this_netns():
     return os.stat("/proc/self/ns/net").st_ino
 

@@ -3,7 +3,8 @@
 import os
 import time
 
-from redirmap_table import Text, drops_of, missed_of, netns_column, print_json, short, table
+from redirmap_table import (Text, drops_of, missed_of, netns_column, print_json, restarted, short,
+                            table)
 
 
 def identity(one):
@@ -34,7 +35,7 @@ def rates(before, after, seconds):
         old = before[key]["stats"] if key in before else nothing
         new = one["stats"]
         # The counters have restarted, because the entry was replaced.
-        if new["packets"] < old["packets"] or drops_of(new) < drops_of(old):
+        if restarted(old, new):
             old = nothing
         drops, missed = (
             {
