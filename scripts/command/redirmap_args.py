@@ -15,7 +15,8 @@ class BadUsage(Exception):
 
 
 class Option:
-    """An option. With a metavar it takes a value, which read() converts from text."""
+    """An option. With a metavar it takes a value, which read() converts from
+    text."""
 
     def __init__(self, names, name, text, metavar=None, read=None, several=False):
         self.names, self.name, self.text = names, name, text
@@ -51,7 +52,8 @@ class Arguments:
 
 
 def is_number(text):
-    """Is the text a number? A device may be named by other digits than 0 to 9."""
+    """Is the text a number? A device may be named by other digits than 0 to
+    9."""
     return text.isascii() and text.isdigit()
 
 
@@ -78,8 +80,8 @@ def seconds(text):
 
 
 def take_which(words, args):
-    """Maps, targets and devices: [map] [id] ID, [map] name NAME, target [id] ID,
-    [dev] DEVICE. A single number is the id of a map."""
+    """Maps, targets and devices: [map] [id] ID, [map] name NAME, target [id]
+    ID, [dev] DEVICE. A single number is the id of a map."""
     words = iter(words)
 
     def behind(word):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """BPF maps, programs and links of the system, and their contents.
 
-This uses libbpf, which ip(8) and bpftool(8) need as well, so no process per map is
-started.
+This uses libbpf, which ip(8) and bpftool(8) need as well, so no process per map
+is started.
 """
 import ctypes
 import errno
@@ -135,7 +135,8 @@ def values(one, at=0):
 
 
 def kind_of_pin(path, proc):
-    """The kind and the id of a pinned object; None if it is of no known kind."""
+    """The kind and the id of a pinned object; None if it is of no known
+    kind."""
     fd = libbpf.bpf_obj_get(os.fsencode(path))
     if fd < 0:
         return None

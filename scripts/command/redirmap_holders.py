@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap holders: what keeps claimed maps and the module in use, and the commands
-that release them.
+"""redirmap holders: what keeps claimed maps and the module in use, and the
+commands that release them.
 
 Each kind of object is read once, without a process or a search per map, so the
 time is linear in the number of objects. Objects may be added and removed
@@ -71,7 +71,8 @@ class World:
             networks.close()
 
     def _unheld(self, *types):
-        """Programs that use a reported object, and for which no holder was found."""
+        """Programs that use a reported object, and for which no holder was
+        found."""
         return {one["id"] for one in self.objects["program"].values()
                 if one["type"] in types and one["map_ids"]
                 and ("program", one["id"]) not in self.holders}
@@ -91,7 +92,8 @@ class World:
                     self._hold(("program", number), "map", one["id"])
 
     def tell(self, kind, number, above=()):
-        """An object with its holders. holders is None if it is reported further above."""
+        """An object with its holders. holders is None if it is reported further
+        above."""
         one = self.objects[kind].get(number, {"name": "", "type": None})
         told = {"kind": kind, "id": number, "name": one["name"], "type": type_name(kind, one)}
         if kind == "link":
@@ -106,10 +108,10 @@ class World:
         return told
 
     def outer_maps(self, references):
-        """Outer maps that were created with a claimed inner map, and so hold the
-        module. The kernel does not report which ones these are. Outer maps that
-        contain claimed maps are certain. Empty ones are possible, as long as there
-        are references to the module that nothing else explains."""
+        """Outer maps that were created with a claimed inner map, and so hold
+        the module. The kernel does not report which ones these are. Outer maps
+        that contain claimed maps are certain. Empty ones are possible, as long
+        as there are references to the module that nothing else explains."""
         sure = [outer for outer, inner in self.inner.items() if inner & self.claimed]
         empty = [outer for outer, inner in self.inner.items() if not inner]
         left = max(references - len(self.claimed) - len(sure), 0)

@@ -76,7 +76,8 @@ class Link(Device):
                 self.policy = data[start]
 
     def driver(self):
-        """The name of the driver of a hardware device; None for other devices."""
+        """The name of the driver of a hardware device; None for other
+        devices."""
         if not self.parent:
             return None
         bus, name = self.parent
@@ -87,8 +88,8 @@ class Link(Device):
 
 
 class Place:
-    """A network namespace in commands: its name, "" for the present one, None if it has
-    no name."""
+    """A network namespace in commands: its name, "" for the present one, None
+    if it has no name."""
 
     def __init__(self, name):
         self.name = name
@@ -108,8 +109,8 @@ class Place:
         return f"ip netns exec {quoted(self.name)} {words}" if self.name else self._there(words)
 
     def _there(self, command):
-        """A command for a namespace without a name; run here, it would affect another
-        device of the same name."""
+        """A command for a namespace without a name; run here, it would affect
+        another device of the same name."""
         return f"inside that namespace, {command}" if self.name is None else command
 
 
@@ -157,8 +158,8 @@ class Network:
     # --- rtnetlink ---
 
     def link(self, ifindex, netns_id=None):
-        """A device of this namespace, or of a namespace for which this one has an id.
-        None if the device does not exist, or is not visible."""
+        """A device of this namespace, or of a namespace for which this one has
+        an id. None if the device does not exist, or is not visible."""
         request = LINK.pack(0, 0, ifindex, 0, 0)
         if netns_id is not None:
             request += encoded(IFLA_TARGET_NETNSID, U32.pack(netns_id))
@@ -184,8 +185,8 @@ class Network:
     # --- generic netlink ---
 
     def _tell(self, family, command, attributes):
-        """The answer of a family about a device: (data, at, end) of the attributes. None
-        if the kernel lacks the family, or has no answer."""
+        """The answer of a family about a device: (data, at, end) of the
+        attributes. None if the kernel lacks the family, or has no answer."""
         sock = self._sockets[1]
         try:
             if family not in self._families:
@@ -212,8 +213,8 @@ class Network:
         return None
 
     def wanted(self, link):
-        """The names of the wanted features of a device, as ethtool(8) sets them. None if
-        they are unknown."""
+        """The names of the wanted features of a device, as ethtool(8) sets
+        them. None if they are unknown."""
         told = self._ethtool(ETHTOOL_MSG_FEATURES_GET, link.ifindex)
         if not told:
             return None
@@ -231,8 +232,8 @@ class Network:
         }
 
     def channels(self, link):
-        """The present and the maximum numbers of queues, as in ethtool -l. None if they
-        are unknown."""
+        """The present and the maximum numbers of queues, as in ethtool -l. None
+        if they are unknown."""
         told = self._ethtool(ETHTOOL_MSG_CHANNELS_GET, link.ifindex)
         if not told:
             return None
@@ -250,7 +251,8 @@ class Network:
         return other.place if other else Place(None)
 
     def at(self, netns_id):
-        """The network with an id of this one; None if the namespace has no name."""
+        """The network with an id of this one; None if the namespace has no
+        name."""
         if netns_id is None:
             return self
         if netns_id not in self._others:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes with descriptors of BPF objects, pins of BPF objects, and namespaces.
-The namespaces are those of all processes in /proc, and those that a file keeps."""
+"""Processes with descriptors of BPF objects, pins of BPF objects, and
+namespaces. The namespaces are those of all processes in /proc, and those that a
+file keeps."""
 import ctypes
 import marshal
 import os
@@ -27,7 +28,8 @@ def read(path, proc=None):
 
 
 class Namespace:
-    """A namespace: its inode, and the path of a process or file that refers to it."""
+    """A namespace: its inode, and the path of a process or file that refers to
+    it."""
 
     def __init__(self, inode, path, pid=None):
         self.inode, self.path, self.pid = inode, path, pid
@@ -163,7 +165,8 @@ class Machine:
         return self._mounts_of("self/mountinfo", "")
 
     def _mounts_of(self, mountinfo, root):
-        """The mounted pins, bpffs and namespaces, as plain values for marshal."""
+        """The mounted pins, bpffs and namespaces, as plain values for
+        marshal."""
         pins, bpffs, namespaces = [], [], []
         seen = set()
         for line in read(mountinfo, self._proc).splitlines():
@@ -225,7 +228,8 @@ def quoted(path):
 
 
 def same_device(path, device):
-    """Is a path on this device, and not on something that is mounted over it?"""
+    """Is a path on this device, and not on something that is mounted over
+    it?"""
     try:
         return os.stat(path).st_dev == device
     except OSError:
@@ -233,7 +237,8 @@ def same_device(path, device):
 
 
 def pins_below(path, root, proc):
-    """Yield the pinned objects of a bpffs: inode, path below root, (kind, id)."""
+    """Yield the pinned objects of a bpffs: inode, path below root, (kind,
+    id)."""
     places = [path]
     while places:
         place = places.pop()
@@ -250,7 +255,8 @@ def pins_below(path, root, proc):
 
 
 def in_child(function):
-    """The result of a function that runs in a child, which may change its namespace."""
+    """The result of a function that runs in a child, which may change its
+    namespace."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:

@@ -22,8 +22,8 @@ def texts_of(cells):
 
 
 def table(head, rows, out, empty=None):
-    """Print rows under a head, or the text empty if there are no rows. Numbers are
-    aligned to the right."""
+    """Print rows under a head, or the text empty if there are no rows. Numbers
+    are aligned to the right."""
     if not rows and empty:
         print(empty, file=out)
         return
@@ -63,7 +63,8 @@ def missed_of(stats):
 
 
 def restarted(before, after):
-    """Have the counters restarted? A counter may already exceed its former value."""
+    """Have the counters restarted? A counter may already exceed its former
+    value."""
     return any(after[name] < before[name] for name in ("packets", "bytes")) or any(
         after["drops"].get(reason, 0) < packets for reason, packets in before["drops"].items())
 
@@ -73,8 +74,9 @@ def this_netns():
 
 
 def named_netns():
-    """The network namespaces that have names: name, path, inode. Only files of nsfs
-    are returned, because opening any other file of that folder may block."""
+    """The network namespaces that have names: name, path, inode. Only files of
+    nsfs are returned, because opening any other file of that folder may
+    block."""
     folder = "/run/netns"
     nsfs = os.stat("/proc/self/ns/net").st_dev
     try:
@@ -97,7 +99,8 @@ def netns_names():
 
 
 def netns_column(args, things):
-    """The head and the cells of a column NETNS; both are empty without --all-netns."""
+    """The head and the cells of a column NETNS; both are empty without
+    --all-netns."""
     if not args.all_netns:
         return [], [[] for _ in things]
     names = {**netns_names(), this_netns(): "this one"}
@@ -105,8 +108,8 @@ def netns_column(args, things):
 
 
 def print_json(told, out):
-    """Print JSON in one line, as bpftool(8) and ip(8) do. Indented output takes four
-    times as long."""
+    """Print JSON in one line, as bpftool(8) and ip(8) do. Indented output takes
+    four times as long."""
     # Imported only here: the import takes as long as all others together.
     import json
 

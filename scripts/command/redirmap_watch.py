@@ -8,14 +8,16 @@ from redirmap_table import (Text, drops_of, missed_of, netns_column, print_json,
 
 
 def identity(one):
-    """Identifies a map or target. An id alone is not enough, because ids are reused."""
+    """Identifies a map or target. An id alone is not enough, because ids are
+    reused."""
     return tuple(
         one.get(key) for key in ("id", "netns", "name", "ifindex", "prog_id", "entry")
     )
 
 
 def snapshot(args, family):
-    """The counters of all maps and targets, and the time at which they were read."""
+    """The counters of all maps and targets, and the time at which they were
+    read."""
     things = {
         "maps": family.maps(None, args.all_netns),
         "targets": family.targets(None, args.all_netns),

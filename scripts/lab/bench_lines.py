@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Cache lines and atomic operations, for scripts/lab/bench.
 
-This reads the memory accesses that profile-plugin.c has recorded, and selects those
-of devmap.
+This reads the memory accesses that profile-plugin.c has recorded, and selects
+those of devmap.
 
-The selection is the same for stock and claimed maps: the functions in PART, and the
-functions that they call, except drivers and programs. These are the redirect
-operation of the map, which the program calls; the enqueue, with the copies of a
-broadcast; and the flush, with the calls of egress programs. The selection excludes
-the program, xdp_do_redirect(), the driver, and interrupts.
+The selection is the same for stock and claimed maps: the functions in PART, and
+the functions that they call, except drivers and programs. These are the
+redirect operation of the map, which the program calls; the enqueue, with the
+copies of a broadcast; and the flush, with the calls of egress programs. The
+selection excludes the program, xdp_do_redirect(), the driver, and interrupts.
 """
 import array
 import collections
@@ -40,20 +40,23 @@ STACK_AREA = 14
 
 
 def matches(name, globs):
-    """Does a function match? The parts that the compiler splits off match as well."""
+    """Does a function match? The parts that the compiler splits off match as
+    well."""
     name = re.sub(r"\.(isra|constprop|part|cold)\b[.0-9]*", "", name)
     return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
 
 
 def in_devmap(name):
-    """True for devmap, False for the functions around it, None if the caller decides."""
+    """True for devmap, False for the functions around it, None if the caller
+    decides."""
     if matches(name, PART):
         return True
     return False if matches(name, AROUND) else None
 
 
 def read_accesses(path, wanted):
-    """The accesses of some measurements: {number: [insn, addr, size | flags << 32...]}."""
+    """The accesses of some measurements: {number: [insn, addr, size | flags <<
+    32...]}."""
     found = {}
     with open(path, "rb") as file:
         number = 0
@@ -68,7 +71,8 @@ def read_accesses(path, wanted):
 
 
 class Functions:
-    """The name of the function at an address, and whether it belongs to devmap."""
+    """The name of the function at an address, and whether it belongs to
+    devmap."""
 
     def __init__(self, symbols):
         self.symbols = symbols
@@ -84,11 +88,12 @@ class Functions:
 class Frames:
     """A measurement, frame by frame.
 
-    The period of a frame begins when the program is called with it, and ends when the
-    period of the next frame begins. A flush therefore belongs to the frame before it.
+    The period of a frame begins when the program is called with it, and ends
+    when the period of the next frame begins. A flush therefore belongs to the
+    frame before it.
 
-    first: {instruction: [reads, writes]}: how often the instruction was the first one
-    in the period of a frame to read, or write, a line
+    first: {instruction: [reads, writes]}: how often the instruction was the
+    first one in the period of a frame to read, or write, a line
     """
 
     def __init__(self, accesses, functions, program, frames):
@@ -102,7 +107,8 @@ class Frames:
         self.look(accesses, functions)
 
     def beginning(self, accesses, functions, program):
-        """The first instruction of each frame: the first access of the program."""
+        """The first instruction of each frame: the first access of the
+        program."""
         begin = min((accesses[i] for i in range(0, len(accesses), 3)
                      if functions[accesses[i]][0].split()[0].endswith("_" + program)),
                     default=None)
@@ -149,7 +155,8 @@ class Frames:
 
 
 def print_functions(by_kind, functions, out):
-    """Print the functions that are the first to touch a line. by_kind: {kind: Frames}."""
+    """Print the functions that are the first to touch a line. by_kind: {kind:
+    Frames}."""
     sums = collections.defaultdict(lambda: collections.defaultdict(lambda: [0, 0]))
     for kind, frames in by_kind.items():
         for insn, (reads, writes) in frames.first.items():
@@ -164,7 +171,8 @@ def print_functions(by_kind, functions, out):
 
 
 def print_listing(by_kind, symbols, texts, wanted, out):
-    """Print the instructions of functions that are the first to touch a line."""
+    """Print the instructions of functions that are the first to touch a
+    line."""
     for kind, frames in by_kind.items():
         for function in wanted:
             rows = []

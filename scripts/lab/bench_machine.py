@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The measuring machines, for scripts/lab/bench.
 
-A machine performs a run. "max,-erms" and "max" count instructions by icount, on these
-CPU models. "lines" records each memory access. "2 CPUs" and "64 CPUs" (or the number
-of --cpus) count instructions without icount. "real" measures time. bench_rows defines
-the rows of each run.
+A machine performs a run. "max,-erms" and "max" count instructions by icount, on
+these CPU models. "lines" records each memory access. "2 CPUs" and "64 CPUs" (or
+the number of --cpus) count instructions without icount. "real" measures time.
+bench_rows defines the rows of each run.
 """
 import json
 import os
@@ -135,13 +135,14 @@ class Machine:
         return vm + ["--", "sh", "-c", self.inner()]
 
     def environment(self):
-        """The environment: the plugin needs one thread for all CPUs, and no KVM."""
+        """The environment: the plugin needs one thread for all CPUs, and no
+        KVM."""
         accel = {"REDIRMAP_ACCEL": "tcg,thread=single"} if self.cpus > 1 else {}
         return {**os.environ, **accel}
 
     def boot(self):
-        """Run the machine and report each result; returns the exit status, and whether
-        there was output."""
+        """Run the machine and report each result; returns the exit status, and
+        whether there was output."""
         output = False
         with subprocess.Popen(self.outer(), stdout=subprocess.PIPE, text=True,
                               env=self.environment()) as process:
@@ -219,7 +220,8 @@ class Machine:
         return by_kind
 
     def symbols(self, row):
-        """The symbols of the guest while the programs of the row were loaded."""
+        """The symbols of the guest while the programs of the row were
+        loaded."""
         return bench_profile.Symbols(f"{self.folder}/symbols.{row}")
 
     def take_counts(self):
@@ -256,7 +258,8 @@ class Machine:
 
 
 def figures_of(values, least=False):
-    """The statistics of a series; with least, the value that no interrupt increased."""
+    """The statistics of a series; with least, the value that no interrupt
+    increased."""
     low, high = min(values), max(values)
     if least or len(values) == 1:
         return {"rounds": len(values), "median": low, "min": low, "q1": low, "q3": low,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The functions that execute the instructions of a row, for scripts/lab/bench.
 
-This reads the counts of profile-plugin.c for each measurement, and the symbols of the
-guest.
+This reads the counts of profile-plugin.c for each measurement, and the symbols
+of the guest.
 """
 import bisect
 import collections
@@ -26,7 +26,8 @@ class Symbols:
         self.names = [found[a] for a in self.addresses]
 
     def find(self, address):
-        """The name of the function at an address, and the offset in the function."""
+        """The name of the function at an address, and the offset in the
+        function."""
         if address < 1 << 63:
             return "(user space)", 0
         i = bisect.bisect_right(self.addresses, address) - 1
@@ -54,9 +55,10 @@ def read_counts(path):
 def per_unit(lines, counts):
     """The cost of one frame or call: {kind: {address: (count, text)}}.
 
-    LINES are the lines of bench that describe the measurements. These are either a long
-    and a short run, whose difference is used; or single calls, of which the smallest one
-    is used, because an interrupt adds instructions to some of them.
+    LINES are the lines of bench that describe the measurements. These are
+    either a long and a short run, whose difference is used; or single calls, of
+    which the smallest one is used, because an interrupt adds instructions to
+    some of them.
     """
     by_kind = collections.defaultdict(list)
     for line in lines:
@@ -91,10 +93,11 @@ def all_of_kernel(counts, _symbols, _kind):
 
 
 def own_of_devmap(counts, symbols, kind):
-    """The instructions of devmap's own functions in the kernel, and for claimed maps also
-    of the module.
+    """The instructions of devmap's own functions in the kernel, and for claimed
+    maps also of the module.
 
-    This is for long measurements on several CPUs, in which other code runs as well.
+    This is for long measurements on several CPUs, in which other code runs as
+    well.
     """
     return sum(count for name, count in by_function(counts, symbols).items()
                if bench_lines.matches(name, bench_lines.SLOW) and
@@ -102,7 +105,8 @@ def own_of_devmap(counts, symbols, kind):
 
 
 def print_functions(columns, out):
-    """Print a table of functions by cost: {column: {function: instructions}}."""
+    """Print a table of functions by cost: {column: {function:
+    instructions}}."""
     names = set().union(*columns.values())
     width = max(12, *(len(column) + 2 for column in columns))
     print("".join(f"{column:>{width}}" for column in columns) + "  function", file=out)

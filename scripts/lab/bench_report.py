@@ -43,7 +43,8 @@ def number(value):
 
 
 def times(figures):
-    """The ratio of the claimed map's cost to the stock map's, if it is meaningful."""
+    """The ratio of the claimed map's cost to the stock map's, if it is
+    meaningful."""
     stock, claimed = figures.get("stock"), figures.get("claimed")
     if stock is None or claimed is None or stock < 1 or claimed < 0:
         return "-"
@@ -51,7 +52,8 @@ def times(figures):
 
 
 def spread(figure):
-    """Half of the interquartile range of the rounds, in percent of the median."""
+    """Half of the interquartile range of the rounds, in percent of the
+    median."""
     if not figure or not figure["median"]:
         return ""
     return f" ±{(figure['q3'] - figure['q1']) / 2 / abs(figure['median']):.1%}"
@@ -97,7 +99,8 @@ class Group:
         return texts + [times(figures)]
 
     def judged(self):
-        """The figures to compare with goals; with many CPUs, also those of few CPUs."""
+        """The figures to compare with goals; with many CPUs, also those of few
+        CPUs."""
         few, run = self.runs[0], self.runs[0]
         if run not in COUNTED_RUNS:
             run = self.runs[-1]
@@ -170,7 +173,8 @@ class Table:
 
     @staticmethod
     def rst_line(line, widths):
-        """A line; an empty first cell is escaped, or it would continue the line before."""
+        """A line; an empty first cell is escaped, or it would continue the line
+        before."""
         cells = [(line[0] or "\\").ljust(widths[0])]
         cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
         return "  ".join(cells).rstrip()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The rows of the benchmark: their names, titles and goals.
 
-selftests/bench/ has the measurement of a row, under the same name. The name of a part
-of a row follows a slash. Goals apply to the run without ERMS, in which the counts of
-copies and zeroing are realistic; for groups without such a run, to the last run.
+selftests/bench/ has the measurement of a row, under the same name. The name of
+a part of a row follows a slash. Goals apply to the run without ERMS, in which
+the counts of copies and zeroing are realistic; for groups without such a run,
+to the last run.
 """
 import dataclasses
 import typing
@@ -28,10 +29,10 @@ COUNTED_RUNS = ("max,-erms", "max")
 class Goal:
     """A limit for claimed maps, as a text and as a test.
 
-    limit is called with the figures of the row, and with those of all rows of the run:
-    {row: {kind: median}}. It returns the largest figure that reaches the goal, or None
-    if there is no figure to compare with. With counted, the limit is a number of
-    instructions, and does not apply to other units.
+    limit is called with the figures of the row, and with those of all rows of
+    the run: {row: {kind: median}}. It returns the largest figure that reaches
+    the goal, or None if there is no figure to compare with. With counted, the
+    limit is a number of instructions, and does not apply to other units.
     """
     text: str
     limit: typing.Callable

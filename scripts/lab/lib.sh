@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Functions that the scripts in this folder share: messages, the cache folder, locks
-# and the installation of packages.  This file is sourced, not run:
+# Functions that the scripts in this folder share: messages, the cache folder,
+# locks and the installation of packages. This file is sourced, not run:
 #
 #	. "$(dirname "$(readlink -f "$0")")/lib.sh"
 #
@@ -16,8 +16,8 @@
 # need_pkgs PKG...	install the packages that are missing
 #
 # The cache folder is $REDIRMAP_CACHE, by default
-# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap.  All of it can be deleted; the scripts
-# create it again when they need it.
+# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap. All of it can be deleted; the
+# scripts create it again when they need it.
 
 set -euo pipefail
 shopt -s inherit_errexit

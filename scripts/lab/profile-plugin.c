@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A QEMU plugin that counts the executions of each guest instruction between two
- * marks, and can record each memory access. scripts/lab/bench builds and uses it.
+ * A QEMU plugin that counts the executions of each guest instruction between
+ * two marks, and can record each memory access. scripts/lab/bench builds and
+ * uses it.
  *
- * The marks are no-ops with a special constant (selftests/bench/bench.h). At each end
- * mark, the plugin appends the counts since the start mark to the file given by out=:
- * a line "end", then a line "ADDRESS COUNT INSTRUCTION" for each instruction, in no
- * order, possibly several times. The counts of all CPUs are added up. Instructions are
- * counted in blocks, as QEMU translates them; a block that an exception ends early is
- * counted completely. A mark therefore needs no time to clear or add up counts, in
- * which interrupts would become due.
+ * The marks are no-ops with a special constant (selftests/bench/bench.h). At
+ * each end mark, the plugin appends the counts since the start mark to the file
+ * given by out=: a line "end", then a line "ADDRESS COUNT INSTRUCTION" for each
+ * instruction, in no order, possibly several times. The counts of all CPUs are
+ * added up. Instructions are counted in blocks, as QEMU translates them; a
+ * block that an exception ends early is counted completely. A mark therefore
+ * needs no time to clear or add up counts, in which interrupts would become
+ * due.
  *
- * With accesses=FILE, the plugin also appends the memory accesses to that file, in
- * their order: the number of accesses (64 bits), then a struct access for each.
- * scripts/lab/bench_lines.py reads them.
+ * With accesses=FILE, the plugin also appends the memory accesses to that file,
+ * in their order: the number of accesses (64 bits), then a struct access for
+ * each. scripts/lab/bench_lines.py reads them.
  */
 #include <stdbool.h>
 #include <stdio.h>
