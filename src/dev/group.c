@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Groups: pseudo devices that stand for all devices of a map.
+ * Groups: each stands for all devices of a map.
  *
  * A broadcast is a redirect to the map's group. The kernel puts frames on the
  * group's bulk queue as on a port's, and the flush hands them to the members:

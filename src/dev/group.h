@@ -32,7 +32,7 @@ struct group_member {
 };
 
 /**
- * struct group_port - a pseudo device that stands for a map's members
+ * struct group_port - stands for a map's members
  * @entry: the entry that broadcasts are redirected to
  * @members: list of struct group_member
  * @exclude_ingress: frames are not sent back to their ingress

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ports: pseudo devices that claimed maps redirect to in place of real ones.
+ * Ports: claimed maps redirect to them instead of to real devices.
  *
- * A port is a net_device that the stack never sees. The kernel's redirect code
- * reads from it whether the device takes a frame, fills its bulk queue, and
- * calls its ndo_xdp_xmit (native XDP) or ndo_start_xmit (generic XDP); both
- * hand the frames to the real device. The port has the real device's ifindex,
- * so that tracepoints report the real device.
+ * A port has a pseudo device: a net_device that the stack never sees. The
+ * kernel's redirect code reads from it whether the device takes a frame, fills
+ * its bulk queue, and calls its ndo_xdp_xmit (native XDP) or ndo_start_xmit
+ * (generic XDP); both hand the frames to the real device. The pseudo device has
+ * the real device's ifindex, so that tracepoints report the real device.
  *
  * This file owns the pseudo device and the fields that mirror the real device.
  * port_xmit.c transmits in native XDP, port_skb.c in generic XDP.

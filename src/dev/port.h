@@ -15,7 +15,7 @@ struct xdp_rxq_info;
 struct stats_sum;
 
 /**
- * struct port - a pseudo device that stands for a real one and a program
+ * struct port - stands for a real device and a program
  * @real: the real device; referenced until the port is detached
  * @prog: the egress program, referenced, or NULL
  * @gone: the device has left, so broadcasts skip the port
