@@ -66,6 +66,7 @@ def clean():
 
 load("tools")
 tools = open_pinned(f"{PIN}/tools/rm_array")
+TOOLS = refcnt()
 
 
 def lose_at_all():
@@ -87,6 +88,25 @@ def _():
         assert is_held()
         stays(before)
     assert becomes(lambda: refcnt() < maps)
+    stays(before)
+
+
+@test("a map that is not listed any longer, and not freed yet")
+def _():
+    assert becomes(lambda: refcnt() == TOOLS)
+    load("missed")
+    through("missed/nobody_array")
+    # Only this program is left, which keeps its map.
+    sh(f"cd {PIN}/missed; for name in *; do [ $name = nobody_array ] || rm $name; done")
+    assert becomes(lambda: refcnt() == TOOLS + 1)
+    before, count = sums(), state()["gone_count"]
+    # The first function that is called when the map is not listed.
+    with held("rmap_bulkq_reserve_exit") as is_held:
+        sh(f"rm -r {PIN}/missed")
+        assert is_held()
+        equal(state()["gone_count"], count + 1)
+        stays(before)
+    assert becomes(lambda: refcnt() == TOOLS)
     stays(before)
 
 
