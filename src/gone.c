@@ -148,7 +148,7 @@ void rmap_gone_leave(struct gone *gone, struct gone_leaver *leaver)
 /**
  * rmap_gone_keep() - keep the counters of a map or target that is being freed
  * @gone: the sum
- * @leaver: the leaver of the map or target, which does not count any more. If
+ * @leaver: the leaver of the map or target, whose counters no longer change. If
  *	it has not left yet, it leaves now: see rmap_gone_leave()
  *
  * Context: process context.
@@ -160,7 +160,7 @@ void rmap_gone_keep(struct gone *gone, struct gone_leaver *leaver)
 	if (list_empty(&leaver->node))
 		gone->count++;
 	else if (gone->reader && leaver->round != gone->round)
-		/* The reader has it still to read, but will not find it. */
+		/* The reader has not read it yet, and will not find it. */
 		leaver->add(leaver, gone->reader);
 	list_del_init(&leaver->node);
 	spin_unlock(&gone->lock);

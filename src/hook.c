@@ -220,10 +220,10 @@ free_filter:
 }
 
 /*
- * Never return, when ftrace is dead: it disables itself for good when it finds
- * the kernel's text changed, and goes on calling the handler. If rmmod freed
- * the module's text and ftrace_ops, the machine would crash at the next call of
- * the function. So rmmod waits for ever.
+ * Never return, because ftrace is dead: it disables itself permanently when it
+ * finds the kernel's text changed, and continues to call the handler. If rmmod
+ * freed the module's text and ftrace_ops, the machine would crash at the next
+ * call of the function. So rmmod waits for ever.
  */
 static void __noreturn hook_stay(const char *func, int err)
 {
@@ -253,8 +253,8 @@ static bool hook_ftrace_is_dead(const struct hook *hook)
  * rmap_hook_remove() - remove a hook
  * @hook: a hook that rmap_hook_add() has set
  *
- * When this returns the handler does not run any more. A function that has
- * replaced the hooked one may still run.
+ * When this returns, the handler is not running and is not called again. A
+ * function that has replaced the hooked one may still run.
  *
  * Context: process context, sleeps; never returns when ftrace has died.
  */
@@ -279,7 +279,7 @@ void rmap_hook_remove(struct hook *hook)
  * @n: number of hooks
  *
  * Context: process context, sleeps.
- * Return: 0, or the error of rmap_hook_add(); none of the hooks stays set then.
+ * Return: 0, or the error of rmap_hook_add(); then no hook remains set.
  */
 int rmap_hook_add_all(struct hook *all, unsigned int n)
 {
@@ -354,8 +354,8 @@ int rmap_hook_exit_add(struct hook_exit *hook)
  * rmap_hook_exit_remove() - stop observing returns
  * @hook: a hook that rmap_hook_exit_add() has set
  *
- * When this returns the handler does not run any more. Returns of running calls
- * are not observed.
+ * When this returns, the handler is not running and is not called again. The
+ * returns of running calls are not observed.
  *
  * Context: process context, sleeps.
  */
@@ -372,7 +372,7 @@ void rmap_hook_exit_remove(struct hook_exit *hook)
 /**
  * rmap_hook_arm() - begin to call handlers
  *
- * Maps may be claimed from here on, so insmod must not fail any more.
+ * Maps may be claimed from here on, so insmod must not fail after that.
  *
  * Context: the last step of insmod.
  */

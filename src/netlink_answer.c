@@ -11,9 +11,9 @@
  * CAP_NET_ADMIN in the initial user namespace it may ask for the objects of all
  * network namespaces.
  *
- * A dump resumes behind the last number that it has reported. So each object
- * that exists all the time is reported exactly once, whatever other objects
- * come and go. When objects have come or gone the dump has NLM_F_DUMP_INTR set,
+ * A dump continues after the last number that it has reported. So each object
+ * that exists all the time is reported exactly once, while others are added and
+ * removed. If objects were added or removed, the dump has NLM_F_DUMP_INTR set,
  * because the reported objects may never have existed at the same time.
  *
  * All of this runs in the process context of the requester, in parallel for

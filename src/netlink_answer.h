@@ -6,8 +6,8 @@
 
 /**
  * struct nl_walk - progress of a dump, in netlink_callback.ctx
- * @next: a dump of maps goes on behind this serial number, a dump of targets at
- *	this id
+ * @next: a dump of maps continues after this serial number, a dump of targets
+ *	at this id
  * @all: dump the objects of all network namespaces
  */
 struct nl_walk {

@@ -191,8 +191,8 @@ static struct record *record_next_unheld(struct list_head *seen)
 
 /*
  * Add a closed map to the removed ones. Core takes the map's id with the last
- * reference, and netlink does not list the map any more; the work item that
- * frees it may run much later. Inside an RCU read section, which keeps the map.
+ * reference, and netlink no longer lists the map; the work item that frees it
+ * may run much later. Inside an RCU read section, which keeps the map.
  */
 static void record_leave_if_closed(struct record *record)
 {

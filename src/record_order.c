@@ -35,10 +35,10 @@
 #define RECORD_ORDERS 128
 #define RECORD_ORDERS_TASK 32
 
-/* Where the counters are, behind the record: each CPU's in lines of its own. */
+/* Offset of the counters, behind the record; each CPU has its own lines. */
 #define RECORD_COUNTERS ALIGN(sizeof(struct record), SMP_CACHE_BYTES)
 
-/* Bytes of one CPU's counters: of the kind that has most. Set by insmod. */
+/* The most bytes that a kind has of counters of a CPU. Set by insmod. */
 static size_t record_counters __ro_after_init;
 
 /**
@@ -56,8 +56,8 @@ size_t rmap_record_memory(void)
  * struct record_order - a map whose record is to be made
  * @work: the work of the task that creates the map
  * @task: that task, to count its orders; NULL for an order that is not taken
- * @map: the map; NULL when it has gone meanwhile. Changed under
- *	record_order_mutex, but for its first value
+ * @map: the map; NULL if it was freed meanwhile. Changed under
+ *	record_order_mutex, except for its first value
  * @kind: its kind
  * @open: begins the record
  */
@@ -115,7 +115,7 @@ static struct record *record_alloc(void)
 
 /*
  * Runs in the task that has created the map, which is about to return from
- * bpf(2) to user space, or which is exiting and has no namespaces any more.
+ * bpf(2) to user space, or which is exiting and has left its namespaces.
  */
 static void record_make(struct callback_head *work)
 {

@@ -16,10 +16,10 @@
  * update does: see the head comment of target_device.c.
  *
  * Lookups visit the keys in an order that depends on the keys alone. The 4
- * bytes at in_batch and out_batch are the key that was delivered last. The next
- * call goes on behind that key, even if it has been deleted. So, whatever other
- * tasks change meanwhile, no key is delivered twice, each key that stays is
- * delivered once, and the walk ends. Buckets do not matter to the walk, so
+ * bytes at in_batch and out_batch are the last key that was returned. The next
+ * call continues after that key, even if it has been deleted. So during any
+ * changes by other tasks no key is returned twice, each key that stays is
+ * returned once, and the walk ends. Buckets do not matter to the walk, so
  * unlike other hash maps these never return -ENOSPC.
  */
 #include <linux/sched/signal.h>

@@ -63,7 +63,7 @@
 /* Time within which a map gets its memory cgroup after its id, in jiffies. */
 #define BULKQ_MEMCG_TIME 2
 
-/* See above. */
+/* The lists of the head comment, under rmap_bulkq_lock. */
 static LIST_HEAD(bulkq_due);
 static LIST_HEAD(bulkq_filled);
 
@@ -110,8 +110,8 @@ static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 }
 
 /*
- * Is a reserve's map closed? Nobody can update it then, so its reserve is of no
- * use. A map that is still being created has no id either, but has a reference.
+ * Is a reserve's map closed? No task can update it then, so its reserve is of
+ * no use. A map that is still being created has no id either, but has a reference.
  */
 static bool bulkq_is_closed(const struct bulkq_reserve *reserve)
 {
@@ -266,7 +266,7 @@ static void bulkq_look_at_filled(struct work_struct *work)
  *	rmap_bulkq_reserve_start()
  * @map: the map
  *
- * Context: process context; nobody else can reach the map yet.
+ * Context: process context; no other task can reach the map yet.
  */
 void rmap_bulkq_reserve_init(struct bulkq_reserve *reserve,
 			     const struct bpf_map *map)
@@ -277,7 +277,7 @@ void rmap_bulkq_reserve_init(struct bulkq_reserve *reserve,
 
 /**
  * rmap_bulkq_reserve_exit() - free the sets of a reserve
- * @reserve: the reserve of a map that nobody can update any more
+ * @reserve: the reserve of a map that no task can update
  *
  * Context: process context, sleeps.
  */

@@ -17,13 +17,13 @@
 
 DEFINE_RAW_SPINLOCK(rmap_bulkq_lock);
 
-/* How many sets a reserve lacks; negative when it has too many. */
+/* The number of sets that a reserve lacks; negative if it has too many. */
 static int bulkq_lacks(const struct bulkq_reserve *reserve)
 {
 	return bulkq_wants(reserve) - reserve->stock.count;
 }
 
-/* Take one set out of a reserve that has too many; NULL if it has not. */
+/* Take one set out of a reserve that has too many; otherwise NULL. */
 static struct xdp_dev_bulk_queue __percpu *
 bulkq_surplus(struct bulkq_reserve *reserve)
 {
@@ -57,7 +57,7 @@ static bool bulkq_add(struct bulkq_reserve *reserve, gfp_t gfp)
 }
 
 /**
- * rmap_bulkq_shrink() - free the sets that a reserve has too many
+ * rmap_bulkq_shrink() - free the surplus sets of a reserve
  * @reserve: the reserve
  *
  * Context: process context, sleeps; the caller keeps the map.

@@ -8,7 +8,7 @@
 #include <linux/sizes.h>
 #include <linux/timer.h>
 
-/* The most that some drivers map for a frame, whatever the page size is. */
+/* The most that some drivers map for a frame, for any page size. */
 #define COPY_BOUNDARY SZ_4K
 
 #define COPY_ORDER PAGE_ALLOC_COSTLY_ORDER
@@ -70,7 +70,7 @@ void rmap_copy_ring_module_exit(void);
  * copy_ring_alloc() - take memory for a copy out of a ring
  * @ring: the ring of this CPU
  * @size: bytes
- * @mapped: so many of them, from the first on, drivers may map
+ * @mapped: the first bytes, which drivers may map
  *
  * Context: NAPI, bottom halves off; per copy.
  * Return: the memory, or NULL if the ring has no free block.

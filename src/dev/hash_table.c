@@ -4,17 +4,17 @@
  *
  * This file owns the nodes, 16 bytes each, in an array of max_entries nodes,
  * and the buckets, 4 bytes each, which link to chains of nodes. A key's bucket
- * comes from the product of the key and a random number, so that nobody can
- * choose keys that share a bucket. bpf_dtab.dev_index_head points to the memory
- * of all of this. It begins with one empty bucket of the kernel's type, the
- * only one that the kernel's own code ever finds there; then come our buckets,
- * then the nodes.
+ * comes from the product of the key and a random number, so that no attacker
+ * can choose keys that share a bucket. bpf_dtab.dev_index_head points to the
+ * memory of all of this. It begins with one empty bucket of the kernel's type,
+ * the only one that the kernel's own code ever finds there; then come the
+ * module's buckets, then the nodes.
  *
  * Readers, in NAPI or in bpf(2), walk a chain under RCU, without a lock. Chains
  * change under redir_map.lock, in bpf(2) and in the sweep, a work item.
  *
  * A deleted node may be used for another key at once, even if a reader is
- * visiting it, which would go on in the wrong chain. So hash_table.recycled
+ * visiting it, and would continue in the wrong chain. So hash_table.recycled
  * counts deletions: it is incremented after the node has been unlinked, and
  * before the node is written to. A reader that sees the same count before and
  * after its walk has visited no such node; otherwise it walks again. A reader

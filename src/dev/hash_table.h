@@ -219,9 +219,9 @@ hash_walk(const struct hash_table *table, u32 key)
  * @key: the key, which the table need not have
  *
  * Keys are ordered by bucket, and by number within a bucket. A place depends on
- * the key alone. So an iteration that goes on behind the last key's place
- * visits no key twice, and misses no key that stays, whatever other keys come
- * and go.
+ * the key alone. So an iteration that continues after the last key's place
+ * visits no key twice, and misses no key that stays, while other keys are added
+ * and deleted.
  *
  * Context: any.
  * Return: the place: the bucket in the upper half, the key in the lower half.

@@ -54,7 +54,7 @@ void rmap_holder_list(struct holder *holder)
 }
 
 /**
- * rmap_holder_unlist() - unlist a holder, so that no sweep visits it any more
+ * rmap_holder_unlist() - unlist a holder, so that no sweep visits it
  * @holder: the listed holder of a map that is being freed
  *
  * Context: process context, sleeps until a running sweep is done.
