@@ -98,14 +98,14 @@ def make_frames():
     progs = {name: open_pinned(f"{PIN}/p/{name}") for name in
              ("to_rm_array", "all_rm_array", "to_rm_hash", "all_rm_hash", "short_only")}
     for kind in ("array", "hash"):
-        to, everybody = progs[f"to_rm_{kind}"], progs[f"all_rm_{kind}"]
+        to, to_all = progs[f"to_rm_{kind}"], progs[f"all_rm_{kind}"]
         fd = open_pinned(f"{PIN}/m/rm_{kind}")
         # no entry, and no device
         offer(to, bytes(64), 20)
-        offer(everybody, bytes(64), 20)
+        offer(to_all, bytes(64), 20)
         for key, name in enumerate(("refuses", "rests", "cannot", "takes")):
             update(fd, key, ifindex(name), progs["short_only"])
-            offer(everybody, bytes(64), 20)
+            offer(to_all, bytes(64), 20)
             update(fd, 1, ifindex(name), progs["short_only"])
             for length in (64, 300, 1600):
                 offer(to, bytes(length), 20)

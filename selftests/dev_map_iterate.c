@@ -354,7 +354,7 @@ TEST_F(walk, change_meanwhile)
 	EXPECT_EQ(0, missed);
 	EXPECT_EQ(0, strange);
 	EXPECT_EQ(0, disorder);
-	TH_LOG("%lu walks, %lu began anew, %lu changes", walks, restarts, c.done);
+	TH_LOG("%lu walks, %lu started again, %lu changes", walks, restarts, c.done);
 }
 
 /* --- programs ------------------------------------------------------------- */
