@@ -309,7 +309,7 @@ TEST_F(members, memory_does_not_grow)
 	ASSERT_TRUE(put(&c->e, 6, "m3"));
 	ASSERT_TRUE(ip("link set m2 down\nlink set tap txqueuelen 10\n"));
 	ASSERT_TRUE(let_fail(c, 1, true));
-	/* Without the claimed map's members few copies would be made. */
+	/* A map that stops at m2, which is down, would make few copies. */
 	if (self->stops) {
 		ASSERT_TRUE(del(&c->e, 2));
 	}

@@ -117,8 +117,8 @@ static bool close_prog(struct meanwhile *m)
 /*
  * A refused program loses its last user while it is being refused, so the
  * update drops the last reference to it: under a lock, and inside an RCU read
- * section, where the program must not be freed, because that may sleep. (The
- * kernel's own arrays do so intentionally.)
+ * section, where the program must not be freed, because that may sleep.
+ * (Intended difference: stock arrays do so.)
  */
 TEST_F(update, refused_program_is_closed)
 {

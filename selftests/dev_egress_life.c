@@ -56,8 +56,8 @@ TEST_F(egress_map, replaced)
 		close(prog);
 		EXPECT_EQ(value_id(self->map, 3), id);
 		/*
-		 * wait for some of them; ids of the others may be reused at
-		 * once
+		 * wait for some of them; the memory of the others may be reused
+		 * at once
 		 */
 		if (i % 4 == 0)
 			EXPECT_TRUE(prog_goes(last));

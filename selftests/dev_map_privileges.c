@@ -325,10 +325,7 @@ static int do_load(const void *arg)
 	int fd;
 
 	memcpy(leak, prog, sizeof(prog));
-	/*
-	 * A program that returned an address is loaded again with return value
-	 * 0.
-	 */
+	/* The program that returns the address must not return 0 instead. */
 	if (load->insn->code == (BPF_JMP | BPF_JA))
 		leak[ARRAY_SIZE(prog) - 2] = leak[8];
 	fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "trust", "GPL", leak, ARRAY_SIZE(leak),

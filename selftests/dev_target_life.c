@@ -91,8 +91,8 @@ static bool make_netns(const char *netns, const char *sign)
 }
 
 /*
- * Namespaces are cleaned up one after the other, so the second one's cleanup
- * begins when the first one's has ended.
+ * Deletes a namespace, and waits until it is cleaned up. Namespaces are cleaned
+ * up one after the other, so this waits for another one that is deleted later.
  */
 static bool delete_netns(const char *netns, const char *sign)
 {
