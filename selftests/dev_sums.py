@@ -91,23 +91,24 @@ def _():
     stays(before)
 
 
-@test("a map that is not listed any longer, and not freed yet")
-def _():
-    assert becomes(lambda: refcnt() == TOOLS)
-    load("missed")
-    through("missed/nobody_array")
-    # Only this program is left, which keeps its map.
-    sh(f"cd {PIN}/missed; for name in *; do [ $name = nobody_array ] || rm $name; done")
-    assert becomes(lambda: refcnt() == TOOLS + 1)
-    before, count = sums(), state()["gone_count"]
-    # The first function that is called when the map is not listed.
-    with held("rmap_bulkq_reserve_exit") as is_held:
-        sh(f"rm -r {PIN}/missed")
-        assert is_held()
-        equal(state()["gone_count"], count + 1)
+# While the map is closed, but has not been unlisted; and right after that.
+for function in "rmap_record_close", "rmap_bulkq_reserve_exit":
+    @test(f"a single map that is closed, but not freed yet: {function}()")
+    def _(function=function):
+        assert becomes(lambda: refcnt() == TOOLS)
+        load("missed")
+        through("missed/nobody_array")
+        # Only this program is left, which keeps its map.
+        sh(f"cd {PIN}/missed; for name in *; do [ $name = nobody_array ] || rm $name; done")
+        assert becomes(lambda: refcnt() == TOOLS + 1)
+        before, count = sums(), state()["gone_count"]
+        with held(function) as is_held:
+            sh(f"rm -r {PIN}/missed")
+            assert is_held()
+            equal(state()["gone_count"], count + 1)
+            stays(before)
+        assert becomes(lambda: refcnt() == TOOLS)
         stays(before)
-    assert becomes(lambda: refcnt() == TOOLS)
-    stays(before)
 
 
 @test("a target whose device was deleted, and that is not freed yet")
