@@ -10,6 +10,7 @@
  */
 #include <pthread.h>
 
+#include "holdlib.h"
 #include "inner_map.h"
 
 static __u32 map_id(int fd)
@@ -240,6 +241,53 @@ TEST_F(inner, two_threads)
 		EXPECT_EQ(0, makers[i].failed);
 	}
 	EXPECT_TRUE(module_refs_become(base_refs + 2 * variant->claimed));
+}
+
+static void *make_one_outer(void *arg)
+{
+	return (void *)(long)make_outer(BPF_MAP_TYPE_ARRAY_OF_MAPS, *(int *)arg);
+}
+
+/*
+ * While one creation is held up in bpf_map_meta_alloc(), after the hook on its
+ * entry, another one goes all the way. Each finds its own reference at the
+ * return: the one with the stock template drops it, the other one keeps it.
+ */
+TEST(one_creation_during_another)
+{
+	bool has_records = sh("grep -qw btf_record_dup /proc/kallsyms");
+	int i, refs, other, templates[2];
+	pthread_t thread;
+	void *outer;
+
+	ASSERT_TRUE(module_refs_become(base_refs));
+	templates[0] = make_map(false, BPF_MAP_TYPE_DEVMAP, 4);
+	templates[1] = make_map(true, BPF_MAP_TYPE_DEVMAP, 4);
+	ASSERT_LE(0, templates[0]);
+	ASSERT_LE(0, templates[1]);
+	refs = base_refs + 1;
+	ASSERT_TRUE(module_refs_become(refs));
+	/* the function that copies a part of the inner map's description */
+	ASSERT_TRUE(load_holdup(has_records ? "func=btf_record_dup" :
+					      "func=bpf_map_copy_kptr_off_tab"));
+	for (i = 0; i < 2; i++) {
+		EXPECT_TRUE(write_str(HOLDUP "hold", "1"));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, make_one_outer, &templates[i]));
+		EXPECT_TRUE(becomes(HOLDUP "held", i + 1));
+		other = make_outer(BPF_MAP_TYPE_ARRAY_OF_MAPS, templates[!i]);
+		EXPECT_LE(0, other);
+		EXPECT_TRUE(write_str(HOLDUP "hold", "0"));
+		pthread_join(thread, &outer);
+		EXPECT_LE(0, (long)outer);
+		EXPECT_TRUE(module_refs_become(refs + 1));
+		close(other);
+		close((long)outer);
+		EXPECT_TRUE(module_refs_become(refs));
+	}
+	EXPECT_TRUE(sh("rmmod holdup"));
+	close(templates[0]);
+	close(templates[1]);
+	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
 /* Templates that are not device maps. */
