@@ -9,8 +9,8 @@ import tempfile
 import threading
 
 import testlib
-from testlib import (SPEC, becomes, equal, ifindex, make_map, map_id, need_module, need_modules,
-                     refcnt, run, sh, test, update)
+from testlib import (SPEC, becomes, equal, ifindex, longer, make_map, map_id, need_module,
+                     need_modules, refcnt, run, sh, test, update)
 
 need_module()
 need_modules("yaml", "jsonschema")
@@ -58,6 +58,7 @@ def _():
 
 def seen_once(command, name, want, come_and_go):
     """Dumps during changes report each permanent object once."""
+    least = longer(5, 20)
     rounds, dumps = 0, 0
     stop = threading.Event()
 
@@ -70,7 +71,7 @@ def seen_once(command, name, want, come_and_go):
     thread = threading.Thread(target=loop)
     thread.start()
     try:
-        while dumps < 20 or (rounds < 20 and thread.is_alive()):
+        while dumps < least or (rounds < least and thread.is_alive()):
             for family in families:
                 told = [one[name] for one in family.dump(command, {})]
                 equal(sorted(one for one in told if one in want), sorted(want))
@@ -78,23 +79,23 @@ def seen_once(command, name, want, come_and_go):
     finally:
         stop.set()
         thread.join()
-    assert rounds >= 20, rounds
+    assert rounds >= least, rounds
 
 
 @test("maps are added and removed")
 def _():
-    fds = []
+    # Permanent maps lie between maps that are removed.
+    fds, between = [], []
+    for _ in range(100):
+        between.append(make_map("rm_goes"))
+        fds.append(make_map("rm_stays"))
 
     def come_and_go():
-        for fd in [make_map("rm_goes") for _ in range(20)]:
+        # The oldest ones first, so that the positions of all others change.
+        for fd in between[:10] + [make_map("rm_goes") for _ in range(20)]:
             os.close(fd)
+        del between[:10]
 
-    # Permanent objects lie between objects that are removed.
-    for _ in range(100):
-        between = [make_map("rm_goes") for _ in range(3)]
-        fds.append(make_map("rm_stays"))
-        for fd in between:
-            os.close(fd)
     seen_once("map-get", "id", {map_id(fd) for fd in fds}, come_and_go)
     for fd in fds:
         os.close(fd)
