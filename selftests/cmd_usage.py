@@ -56,7 +56,7 @@ def contained():
 
 @test("options and commands are found")
 def _():
-    equal(COMMANDS, {"list", "watch", "drops", "holders", "state", "help"})
+    equal(COMMANDS, {"list", "watch", "drops", "holders", "metrics", "state", "help"})
     assert "--map" in OPTIONS["list"] and "--json" in OPTIONS["drops"], OPTIONS
     equal({name for name in OPTIONS[""] if len(name) == 2}, SHORT)
 

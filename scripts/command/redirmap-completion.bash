@@ -30,7 +30,7 @@ _redirmap()
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		list | watch | drops | holders | state | help)
+		list | watch | drops | holders | metrics | state | help)
 			command=${COMP_WORDS[i]}
 			break
 			;;
@@ -39,14 +39,15 @@ _redirmap()
 
 	words='--json --all-netns --help --version'
 	case $command in
-	'') words+=' list watch drops holders state help' ;;
+	'') words+=' list watch drops holders metrics state help' ;;
 	list | drops)
 		words+=" --map --target map target dev id name $(_redirmap_ids TARGET 1)"
 		[[ $command == list ]] || words+=' --since'
 		;;
 	holders) words+=' --map map id name' ;;
 	watch) words+=' --count' ;;
-	help) words='list watch drops holders state help' ;;
+	metrics) words+=' --output' ;;
+	help) words='list watch drops holders metrics state help' ;;
 	esac
 	case $command/$earlier/$before in
 	*/--target | */target/id) words=$(_redirmap_ids TARGET) ;;
@@ -57,6 +58,10 @@ _redirmap()
 	[ld]*/*/dev) words=$(_redirmap_ids TARGET 1) ;;
 	# These take numbers, for which there are no suggestions.
 	*/--count | */--since) words='' ;;
+	*/--output)
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+		;;
 	esac
 	# Not by compgen -W, which would run $(reboot), a valid name of a
 	# device.

@@ -10,10 +10,11 @@ import sys
 import redirmap_args as cli
 import redirmap_version
 from redirmap_args import BadUsage, Command, Option
-from redirmap_netlink import TRIES, Family, NotLoaded, Refused
+from redirmap_netlink import Family, NotLoaded, Refused
 from redirmap_table import (Text, drops_of, frames, lookups, missed_of, netns_column, print_json,
                             short, table)
-from redirmap_which import NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere
+from redirmap_which import (NotFound, all_of, chosen_maps, chosen_targets, elsewhere,
+                            leads_elsewhere)
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_LOADED, EXIT_NOT_PERMITTED = 1, 2, 3, 4
 
@@ -89,20 +90,6 @@ def text_of_gone(gone, where=""):
     return (f"Removed maps and targets{where} have sent {frames(gone['packets'])} "
             f"({gone['bytes']:,} bytes), missed {lookups(missed_of(gone))} and lost "
             f"{frames(drops_of(gone))}.")
-
-
-def all_of(args, family):
-    """All maps and targets, and the state, whose sums cover the removed ones."""
-    state = family.state()
-    for _ in range(TRIES):
-        maps, targets = chosen_maps(args, family), chosen_targets(args, family)
-        before, state = state, family.state()
-        # Otherwise a map or target that was removed meanwhile would be counted
-        # twice, or not at all.
-        if all(before["gone"][name] == state["gone"][name]
-               for name in ("packets", "bytes", "drops", "missed")):
-            break
-    return maps, targets, state
 
 
 def list_command(args, family, out):
@@ -184,6 +171,12 @@ def holders_command(args, family, out):
     redirmap_holders.run(args, family, out)
 
 
+def metrics_command(args, family, out):
+    import redirmap_metrics
+
+    redirmap_metrics.run(args, family, out)
+
+
 def watch_command(args, family, out):
     import redirmap_watch
 
@@ -233,6 +226,11 @@ COMMANDS = {
         Command(
             "holders", holders_command, "list what keeps maps and the module in use",
             "[[map] ID | map name NAME]...", cli.take_maps, (ONE_MAP,),
+        ),
+        Command(
+            "metrics", metrics_command, "print all counters for Prometheus", options=(
+                Option(["--output"], "output", "write this file, instead of stdout", "FILE", str),
+            ),
         ),
         Command("state", state_command, "show what the module claims, hooks and relies on"),
         Command("help", None, "print help, of all commands or one", "[COMMAND]", cli.take_command),
@@ -324,6 +322,22 @@ def unwritable(error, out):
     return fail(error, EXIT_REFUSED)
 
 
+def run_command(args, out):
+    try:
+        family = Family()
+    except NotLoaded:
+        # This is a metric, too.
+        if args.run is not metrics_command:
+            raise
+        args.run(args, None, out)
+        return
+    with family:
+        note = redirmap_version.note()
+        if note:
+            complain(f"redirmap: {note}\n")
+        args.run(args, family, out)
+
+
 def main(argv=None, out=None):
     out = out or sys.stdout
     try:
@@ -331,11 +345,7 @@ def main(argv=None, out=None):
         if not out:
             raise OSError(errno.EBADF, "standard output is closed")
         if not without_module(args, out):
-            with Family() as family:
-                note = redirmap_version.note()
-                if note:
-                    complain(f"redirmap: {note}\n")
-                args.run(args, family, out)
+            run_command(args, out)
         out.flush()
     except BadUsage as error:
         return bad_usage(error)

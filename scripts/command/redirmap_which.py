@@ -2,7 +2,7 @@
 """Select the maps and targets that a command line names."""
 from _socket import if_indextoname, if_nametoindex
 
-from redirmap_netlink import Refused
+from redirmap_netlink import TRIES, Refused
 
 
 class NotFound(Exception):
@@ -46,6 +46,20 @@ def chosen_targets(args, family, gone=()):
                 raise NotFound(no_target(args, name))
             found += named
     return found
+
+
+def all_of(args, family):
+    """All maps and targets, and the state, whose sums cover the removed ones."""
+    state = family.state()
+    for _ in range(TRIES):
+        maps, targets = chosen_maps(args, family), chosen_targets(args, family)
+        before, state = state, family.state()
+        # Otherwise a map or target that was removed meanwhile would be counted
+        # twice, or not at all.
+        if all(before["gone"][name] == state["gone"][name]
+               for name in ("packets", "bytes", "drops", "missed")):
+            break
+    return maps, targets, state
 
 
 def ifindex_of(name):
