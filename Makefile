@@ -15,12 +15,16 @@
 #                 SEED, OPS, REPLAY=file)
 # make soak       send traffic while maps, devices and programs change at random
 #                 (KERNELS, MINUTES, SEED)
-# make install    install the module for KVER, and the command redirmap, its
-#                 manual page and its bash completion below PREFIX (/usr/local)
+# make install    install the module for KVER, and the command redirmap, the
+#                 manual pages and the bash completion below PREFIX (/usr/local)
 # make install-tools
 #                 install everything except the module
 # make uninstall, uninstall-tools
 #                 remove the same files
+# make docs       build the documentation as HTML, build/docs
+# make deb        build the Debian packages redirmap-dkms and redirmap-tools
+# make dkms-install, dkms-uninstall
+#                 install the module with DKMS, for all kernels
 # make dist       make a tarball of the last commit, build/dist/redirmap-*.tar.gz
 # make clean      remove build/
 #
@@ -84,6 +88,18 @@ install-tools:
 uninstall-tools:
 	@$(INSTALL) uninstall
 
+docs:
+	@scripts/lab/docs
+
+deb:
+	@scripts/lab/deb
+
+dkms-install:
+	@scripts/lab/dkms install
+
+dkms-uninstall:
+	@scripts/lab/dkms uninstall
+
 dist:
 	@scripts/lab/dist
 
@@ -91,4 +107,4 @@ clean:
 	rm -rf build
 
 .PHONY: all modules check demo bench fuzz soak lint shell install clean
-.PHONY: uninstall install-tools uninstall-tools dist
+.PHONY: uninstall install-tools uninstall-tools dist docs deb dkms-install dkms-uninstall

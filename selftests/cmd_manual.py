@@ -75,6 +75,18 @@ def _():
     os.close(fd)
 
 
+@test("the module's manual page names its parameters, and its files exist")
+def _():
+    text = sh(f"rst2man --strict {TOP}/Documentation/redirmap.4.rst | "
+              "MANWIDTH=200 man --warnings -l - 2>&1")
+    assert "warning" not in text, text
+    part = text[text.index("\nPARAMETERS\n"):text.index("\nFILES\n")]
+    equal(set(re.findall(r"^ +(\w+) \(", part, re.M)), set(os.listdir(
+        "/sys/module/redirmap/parameters")))
+    for path in re.findall(r"/sys/[\w/]+", text):
+        assert Path(path).exists(), path
+
+
 # --- completion -------------------------------------------------------------
 
 
@@ -113,6 +125,11 @@ def _():
 def _():
     equal(completed("drops", "--since", ""), set())
     equal(completed("watch", "--count", ""), set())
+
+
+@test("completion of the name of a file")
+def _():
+    equal(completed("metrics", "--output", "/etc/os-rel"), {"/etc/os-release"})
 
 
 @test("completion of the existing maps, targets and devices")

@@ -168,6 +168,8 @@ OUTCOMES = (
     (r"redirmap drops --since 5( port2)?", says("port2 lost", "the loss goes on")),
     (r"redirmap watch", says("PACKETS/S", "port2")),
     (r"redirmap holders", says("tx_ports", "port1")),
+    (r"redirmap metrics", says("# TYPE redirmap_target_lost_frames_total counter",
+                               'device="port2"')),
     (r"redirmap state", says("claims maps named tx_ports")),
     (r"redirmap help", says("usage:")),
     (r"redirmap --version", says("is loaded")),

@@ -175,6 +175,25 @@ batch()
 	fi | diff -u - "$tmp/said" && [ $status = $((!claimed)) ]
 }
 
+# The tour: claimed, for redirmap counts its frames.
+tour()
+{
+	local rc=0
+
+	bash -e tour-start.sh >"$tmp/tour" || rc=1
+	cat "$tmp/tour"
+	grep -q ' 3 received' "$tmp/tour" || rc=1
+	grep -q tour_ports "$tmp/tour" || rc=1
+	# Three requests; ARP comes on top.
+	awk '$2 == "tour2" && $6 + 0 >= 3 { n = 1 } END { exit !n }' "$tmp/tour" || rc=1
+	bash -e tour-loss.sh >"$tmp/tour" || rc=1
+	cat "$tmp/tour"
+	grep -q '^tour2 lost .* The device was down' "$tmp/tour" || rc=1
+	bash -e tour-stop.sh || rc=1
+	wait_until refs_are 0 || rc=1
+	return $rc
+}
+
 # --- drops.bt -------------------------------------------------------------
 
 bpftrace_is_ready()
@@ -247,4 +266,8 @@ for claimed in 0 1; do
 	result "$name: it has counted the frames that got so far" stop_wire 3 $counted
 	echo "$restore" >$claim
 done
+echo 'tour_*' >$claim
+PATH=$here/../scripts/command:$PATH
+result "the tour: from a program to a frame that is counted, and one that is lost" tour
+echo "$restore" >$claim
 finish

@@ -30,4 +30,5 @@ expected="./lib/modules/$release/updates/redirmap.ko
 $(cd "$top/scripts/command" && printf './usr/lib/redirmap/%s\n' redirmap_*.py)
 ./usr/sbin/redirmap
 ./usr/share/bash-completion/completions/redirmap
+./usr/share/man/man4/redirmap.4
 ./usr/share/man/man8/redirmap.8"

@@ -20,8 +20,8 @@ struct net_device;
  * @packets: frames that the driver has taken
  * @bytes: bytes of the frames that the driver has taken
  * @drops: lost frames, by reason
- * @error: the driver's last error, a positive errno; its stamp is
- *	@last[REDIRMAP_DROP_DRIVER_ERROR]
+ * @error: the driver's last error, a positive errno; its stamp is the element
+ *	REDIRMAP_DROP_DRIVER_ERROR of @last
  * @last: stamp of the last lost frame, by reason: see stamp_now()
  * @unsegmented: too large packets that were probably not segmented yet; does
  *	not wrap around
