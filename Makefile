@@ -5,9 +5,11 @@
 # make demo       show the module at work, in a virtual machine (KERNEL=6.12)
 # make shell      open a root shell in a virtual machine, with the module loaded
 #                 (KERNEL=6.12)
+# make gdb        debug kernel and module in the machine of make shell (VMLINUX)
+# make clangd     write build/compile_commands.json, for editors with clangd
 # make check      run the test suite in virtual machines (KERNELS="6.1 6.12",
-#                 TESTS="dev_map_ops dev_redirect", KINDS=claimed, LONG=1,
-#                 JOBS=1)
+#                 TESTS="dev_map_ops dev_redirect", TEST=dev_map_ops,
+#                 KINDS=claimed, LONG=1, JOBS=1)
 # make lint       check the source (KERNELS)
 # make bench      measure claimed and stock maps (KERNELS, ROWS="hash*", REAL=1,
 #                 CPUS=64)
@@ -48,7 +50,7 @@ modules:
 	@scripts/lab/build-module $(KVER) $(BUILD)
 
 check:
-	@scripts/lab/check $(KERNELS)
+	@$(if $(TEST),TESTS="$(TEST)") scripts/lab/check $(KERNELS)
 
 demo:
 	@scripts/lab/demo $(KERNEL)
@@ -70,6 +72,12 @@ lint:
 
 shell:
 	@scripts/lab/shell $(KERNEL)
+
+gdb:
+	@scripts/lab/gdb
+
+clangd: modules
+	@scripts/lab/compile-commands $(KVER) $(BUILD)
 
 PREFIX ?= /usr/local
 INSTALL = scripts/command/install --destdir "$(DESTDIR)" --prefix "$(PREFIX)"
@@ -106,5 +114,5 @@ dist:
 clean:
 	rm -rf build
 
-.PHONY: all modules check demo bench fuzz soak lint shell install clean
-.PHONY: uninstall install-tools uninstall-tools dist docs deb dkms-install dkms-uninstall
+.PHONY: all modules check demo bench fuzz soak lint shell gdb install clean
+.PHONY: clangd uninstall install-tools uninstall-tools dist docs deb dkms-install dkms-uninstall
