@@ -2,12 +2,12 @@
 #
 # make            build the module for the running kernel
 # make modules    the same; KVER=<release> selects another kernel
-# make demo       show the module at work, in a virtual machine (KERNEL=6.12)
+# make demo       show the module at work, in a virtual machine (KERNEL)
 # make shell      open a root shell in a virtual machine, with the module loaded
-#                 (KERNEL=6.12)
+#                 (KERNEL)
 # make gdb        debug kernel and module in the machine of make shell (VMLINUX)
 # make clangd     write build/compile_commands.json, for editors with clangd
-# make check      run the test suite in virtual machines (KERNELS="6.1 6.12",
+# make check      run the test suite in virtual machines (KERNELS,
 #                 TESTS="dev_map_ops dev_redirect", TEST=dev_map_ops,
 #                 KINDS=claimed, LONG=1, JOBS=1)
 # make lint       check the source (KERNELS)
@@ -33,12 +33,13 @@
 # DESTDIR is put in front of all paths of install (for packages and images),
 # INSTALL_MOD_PATH in front of the module's path only.
 #
+# KERNEL is a name in scripts/lab/kernels, KERNELS are several, or "all"; without
+# them, the default kernels there are used.
+#
 # Each target installs the Debian packages that it needs, once.
 
 KVER ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(KVER)/build
-KERNELS ?= 6.1 6.12
-KERNEL ?= 6.12
 
 BUILD = build/$(KVER)
 

@@ -260,4 +260,4 @@ def held(func, params=""):
 
 
 def kernel_source():
-    return pathlib.Path(sh(f"{TOP}/scripts/lab/kernel source 6.12").strip())
+    return pathlib.Path(sh(f"{TOP}/scripts/lab/kernel source").strip())

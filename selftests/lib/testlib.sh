@@ -7,7 +7,7 @@
 #
 # A test has set $here, the folder of the test.
 
-: "${KSFT:=$("$here/../scripts/lab/kernel" source 6.12)/tools/testing/selftests}"
+: "${KSFT:=$("$here/../scripts/lab/kernel" source)/tools/testing/selftests}"
 export KSFT
 # shellcheck source=/dev/null
 . "$KSFT/kselftest/ktap_helpers.sh" || exit 1

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# The table of kernels (scripts/lab/kernels), for scripts/lab/kernel. This file
+# is sourced, after kernel-apt.sh.
+
+# shellcheck disable=SC2154 # set by the script that includes this
+table=$(grep -v '^#' "$here/kernels")
+declare -A columns=([name]=1 [alias]=2 [suite]=3 [toolchain]=4 [source]=5 [image]=6
+	[default]=7 [traits]=8)
+
+flavours()
+{
+	awk 'NF { print $1 }' <<< "$table"
+}
+
+# row FLAVOUR : print the name of the row that a name or an alias means
+row()
+{
+	local name
+
+	name=$(awk -v f="$1" -v host="$HOST_SUITE" '
+		$1 == f { exact = $1 }
+		index("," $2 ",", "," f ",") {
+			if (!first) first = $1
+			if ($3 == host) own = $1
+		}
+		END { print exact ? exact : own ? own : first }' <<< "$table")
+	if [[ -z $name ]]; then
+		die "unknown kernel $1; known are: $(flavours | paste -sd ' ')"
+	fi
+	printf '%s\n' "$name"
+}
+
+# column ROW COLUMN : print a column of a row
+column()
+{
+	awk -v f="$1" -v n="${columns[$2]}" '$1 == f { print $n }' <<< "$table"
+}
+
+# has ROW COLUMN WORD : is the word in the list of a column?
+has()
+{
+	[[ ,$(column "$1" "$2"), == *",$3,"* ]]
+}
+
+# the kernels that are used if none is named, by their aliases
+defaults()
+{
+	awk -v host="$HOST_SUITE" '
+		index("," $7 ",", "," host ",") { named = 1 }
+		{ list[NR] = "," $7 ","; name[NR] = $2 }
+		END {
+			if (!named) host = "other"
+			for (i = 1; i <= NR; i++)
+				if (index(list[i], "," host ","))
+					print name[i]
+		}' <<< "$table"
+}
+
+expand()
+{
+	local flavour row
+
+	if (($# == 0)); then
+		defaults
+		return
+	fi
+	for flavour; do
+		if [[ $flavour == all ]]; then
+			for row in $(flavours); do
+				has "$row" traits debug || printf '%s\n' "$row"
+			done
+		else
+			row "$flavour" > /dev/null
+			printf '%s\n' "$flavour"
+		fi
+	done | awk '!seen[$0]++'
+}
+
+# fits ROW RELEASE : is a release one of this row's? A name is VERSION+TAG or
+# VERSION+TAG-VARIANT. The tag begins with what the release has behind its own
+# "+", if it has one: Debian 12's first kernel has none.
+fits()
+{
+	local version=${1%%+*} tag=${1#*+} variant=''
+
+	[[ $tag != *-* ]] || variant=-${tag#*-}
+	tag=${tag%%-*}
+	[[ $2 == "$version".* ]] || return 1
+	if [[ $(column "$1" image) == build:* ]]; then
+		[[ $2 =~ ^[0-9.]+"$variant"$ ]]
+		return
+	fi
+	if [[ $2 == *+* ]]; then
+		[[ $2 =~ ^[0-9.]+\+(deb[0-9]+)(\.[0-9]+)*"$variant"-amd64$ &&
+			$tag == "${BASH_REMATCH[1]}"* ]]
+	else
+		[[ $2 =~ ^[0-9.]+-[0-9]+"$variant"-amd64$ && $(column "$1" suite) == bookworm ]]
+	fi
+}
+
+# row_of RELEASE : print the row of a release, or fail
+row_of()
+{
+	local row
+
+	for row in $(flavours); do
+		if fits "$row" "$1"; then
+			printf '%s\n' "$row"
+			return
+		fi
+	done
+	return 1
+}
+
+# is_built ROW : is it a kernel that is built here?
+is_built()
+{
+	[[ $(column "$1" image) == build:* ]]
+}
