@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Differences between kernel versions.
+ * Differences between kernels.
  *
  * The rest of the module is written for the newest supported kernel. This file
- * gives the names of that kernel to older ones. No other file may test
- * LINUX_VERSION_CODE.
+ * gives the names of that kernel to older ones. It asks for features, which
+ * scripts/features.py finds out when the module is built: HAVE_... is 0 or 1.
+ * Versions in comments are those of the mainline kernel. No other file may test
+ * LINUX_VERSION_CODE, and this one does only where it is shown below that
+ * nothing else tells.
  */
 #ifndef REDIRMAP_COMPAT_H
 #define REDIRMAP_COMPAT_H
@@ -16,18 +19,29 @@
 #include <linux/skbuff.h>
 #include <linux/version.h>
 #include <net/xdp.h>
+#include <redirmap/features.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
-#error "redirmap supports Linux 6.1 and newer"
+#error "redirmap supports Linux 6.1 and newer: see Supported kernels in README.rst"
+#endif
+
+/*
+ * Members of structures that no header has. Without BTF the version has to do;
+ * insmod compares the structures with the running kernel's BTF.
+ */
+#ifndef HAVE_DTAB_NETDEV_DTAB
+#define HAVE_DTAB_NETDEV_DTAB (LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0))
+#define HAVE_PAGE_HEAD_FRM (LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0))
+#define HAVE_BQ_LOCK (LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0))
 #endif
 
 #include <net/genetlink.h>
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#if HAVE_NETDEV_RX_QUEUE_H
 #include <net/netdev_rx_queue.h>
 #endif
 
 /* Return type of the map operations, and type of map_redirect's key. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if HAVE_MAP_OPS_LONG
 typedef long map_ret_t;
 typedef u64 redirect_key_t;
 #else
@@ -36,14 +50,10 @@ typedef u32 redirect_key_t;
 #endif
 
 /* 6.4 removed the pointer to the map from struct bpf_dtab_netdev. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-#define COMPAT_DTAB_NETDEV_HAS_DTAB 1
-#else
-#define COMPAT_DTAB_NETDEV_HAS_DTAB 0
-#endif
+#define COMPAT_DTAB_NETDEV_HAS_DTAB HAVE_DTAB_NETDEV_DTAB
 
 /* 6.2 added a parameter to map_update_batch; it is not used here. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#if HAVE_BATCH_FILE
 #define COMPAT_BATCH_FILE struct file *map_file,
 #else
 #define COMPAT_BATCH_FILE
@@ -59,7 +69,7 @@ typedef u32 redirect_key_t;
 static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 					u64 (*func)(const struct bpf_map *map))
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if HAVE_MAP_MEM_USAGE
 	ops->map_mem_usage = func;
 #endif
 }
@@ -68,14 +78,16 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
  * The function that the kernel calls for security modules, between the
  * allocation of a map and its first file descriptor.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#if HAVE_SECURITY_BPF_MAP_CREATE
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_create"
 #else
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
 #endif
 
-/* The last attribute of BPF_MAP_CREATE. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+/* The last attribute of BPF_MAP_CREATE; its users only look at where it ends. */
+#if HAVE_BPF_EXCL_PROG
+#define COMPAT_MAP_CREATE_LAST_FIELD excl_prog_hash_size
+#elif HAVE_BPF_TOKEN
 #define COMPAT_MAP_CREATE_LAST_FIELD map_token_fd
 #else
 #define COMPAT_MAP_CREATE_LAST_FIELD map_extra
@@ -92,7 +104,7 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
  */
 static inline bool compat_map_alloc_permitted(void)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#if HAVE_BPF_TOKEN
 	return true;
 #else
 	return capable(CAP_NET_ADMIN);
@@ -103,7 +115,7 @@ static inline bool compat_map_alloc_permitted(void)
  * Since 6.3 devices have xdp_features, and an event for their changes. Before,
  * the kernel's redirect code tests whether a device has ndo_xdp_xmit.
  */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#if !HAVE_XDP_FEATURES
 #define NETDEV_XDP_FEAT_CHANGE (-1UL)
 #define COMPAT_REDIRECT_ASKS_FOR_NDO 1
 #else
@@ -120,7 +132,7 @@ static inline bool compat_map_alloc_permitted(void)
 static inline void compat_copy_xdp_features(struct net_device *to,
 					    const struct net_device *from)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if HAVE_XDP_FEATURES
 	WRITE_ONCE(to->xdp_features, READ_ONCE(from->xdp_features));
 #endif
 }
@@ -140,7 +152,7 @@ static inline void compat_copy_xdp_features(struct net_device *to,
 static inline bool compat_xdp_features_differ(const struct net_device *dev,
 					      const struct net_device *real)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if HAVE_XDP_FEATURES
 	return READ_ONCE(dev->xdp_features) != READ_ONCE(real->xdp_features);
 #else
 	return false;
@@ -157,7 +169,7 @@ static inline bool compat_xdp_features_differ(const struct net_device *dev,
 static inline void compat_copy_lltx(struct net_device *to,
 				    const struct net_device *from)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#if HAVE_LLTX_BIT
 	to->lltx = from->lltx;
 #else
 	to->features = (to->features & ~NETIF_F_LLTX) |
@@ -173,7 +185,7 @@ static inline void compat_copy_lltx(struct net_device *to,
  */
 static inline void compat_set_lltx(struct net_device *dev)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#if HAVE_LLTX_BIT
 	dev->lltx = true;
 #else
 	dev->features |= NETIF_F_LLTX;
@@ -192,7 +204,7 @@ static inline void compat_set_lltx(struct net_device *dev)
  */
 static inline bool compat_takes_frames(const struct net_device *dev)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if HAVE_XDP_FEATURES
 	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT;
 #else
 	return READ_ONCE(dev->netdev_ops)->ndo_xdp_xmit;
@@ -211,7 +223,7 @@ static inline bool compat_takes_frames(const struct net_device *dev)
  */
 static inline bool compat_takes_frags(const struct net_device *dev)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if HAVE_XDP_FEATURES
 	return READ_ONCE(dev->xdp_features) & NETDEV_XDP_ACT_NDO_XMIT_SG;
 #else
 	return true;
@@ -227,8 +239,63 @@ static inline bool compat_takes_frags(const struct net_device *dev)
  */
 static inline void compat_take_all(struct net_device *dev)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if HAVE_XDP_FEATURES
 	dev->xdp_features = NETDEV_XDP_ACT_NDO_XMIT | NETDEV_XDP_ACT_NDO_XMIT_SG;
+#endif
+}
+
+/**
+ * compat_init_dummy() - initialise a device that is never registered
+ * @dev: memory for the device
+ *
+ * Since 6.18 the kernel exports only alloc_netdev_dummy(), which sleeps.
+ *
+ * Context: any; nobody else can reach @dev yet.
+ */
+static inline void compat_init_dummy(struct net_device *dev)
+{
+#if HAVE_INIT_DUMMY_NETDEV
+	init_dummy_netdev(dev);
+#else
+	memset(dev, 0, sizeof(*dev));
+	dev->reg_state = NETREG_DUMMY;
+	INIT_LIST_HEAD(&dev->napi_list);
+	set_bit(__LINK_STATE_PRESENT, &dev->state);
+	set_bit(__LINK_STATE_START, &dev->state);
+	dev_net_set(dev, &init_net);
+#endif
+}
+
+/**
+ * compat_set_page_shared() - let a frame's memory be freed as pages
+ * @frame: a frame that is made
+ *
+ * Runs in NAPI, bottom halves off, per copy.
+ */
+static inline void compat_set_page_shared(struct xdp_frame *frame)
+{
+#if HAVE_XDP_FRAME_MEM_TYPE
+	frame->mem_type = MEM_TYPE_PAGE_SHARED;
+#else
+	frame->mem.type = MEM_TYPE_PAGE_SHARED;
+	frame->mem.id = 0;
+#endif
+}
+
+/**
+ * compat_copy_mem() - let a receive queue stand for a frame's memory
+ * @rxq: the queue, for an xdp_buff
+ * @frame: the frame
+ *
+ * Runs in NAPI, bottom halves off, per frame with fragments.
+ */
+static inline void compat_copy_mem(struct xdp_rxq_info *rxq,
+				   const struct xdp_frame *frame)
+{
+#if HAVE_XDP_FRAME_MEM_TYPE
+	rxq->mem.type = frame->mem_type;
+#else
+	rxq->mem = frame->mem;
 #endif
 }
 
@@ -244,7 +311,7 @@ static inline void compat_take_all(struct net_device *dev)
 static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 				    unsigned int offset, unsigned int size)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#if HAVE_SKB_FRAG_FILL
 	skb_frag_fill_page_desc(frag, page, offset, size);
 #else
 	__skb_frag_set_page(frag, page);
@@ -264,12 +331,12 @@ static inline void compat_fill_frag(skb_frag_t *frag, struct page *page,
 static inline void compat_set_frags_truesize(struct skb_shared_info *info,
 					     unsigned int size)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#if HAVE_XDP_FRAGS_TRUESIZE
 	info->xdp_frags_truesize = size;
 #endif
 }
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#if HAVE_PAGE_HEAD_FRM
 #include <net/page_pool.h>
 
 #define COMPAT_TEST_FRAMES_IN_FRONT 1
@@ -310,7 +377,7 @@ static inline bool compat_frame_is_second(const struct xdp_frame *frame)
  */
 static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#if HAVE_PROG_DEV_BOUND
 	return bpf_prog_is_dev_bound(prog->aux);
 #else
 	return false;
@@ -326,19 +393,12 @@ static inline bool compat_prog_is_dev_bound(const struct bpf_prog *prog)
  */
 static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#if HAVE_GENL_INFO_DUMP
 	return genl_info_dump(cb)->attrs;
 #else
 	return (struct nlattr **)genl_dumpit_info(cb)->attrs;
 #endif
 }
-
-#if defined(CONFIG_MEMCG_KMEM) || \
-	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0) && defined(CONFIG_MEMCG))
-#define COMPAT_MAP_HAS_OBJCG 1
-#else
-#define COMPAT_MAP_HAS_OBJCG 0
-#endif
 
 /**
  * compat_memcg_flags() - charge an allocation for a map as the kernel does
@@ -351,7 +411,7 @@ static inline struct nlattr **compat_dump_attrs(struct netlink_callback *cb)
  */
 static inline gfp_t compat_memcg_flags(gfp_t gfp)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if HAVE_BPF_MEMCG_FLAGS
 	return bpf_memcg_flags(gfp);
 #else
 	return gfp | __GFP_ACCOUNT;
@@ -367,7 +427,7 @@ static inline gfp_t compat_memcg_flags(gfp_t gfp)
  */
 static inline bool compat_map_has_memcg(const struct bpf_map *map)
 {
-#if COMPAT_MAP_HAS_OBJCG
+#if HAVE_MAP_OBJCG
 	return READ_ONCE(map->objcg);
 #else
 	return false;
@@ -383,7 +443,7 @@ static inline bool compat_map_has_memcg(const struct bpf_map *map)
  */
 static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 {
-#if COMPAT_MAP_HAS_OBJCG
+#if HAVE_MAP_OBJCG
 	return map->objcg ? obj_cgroup_memcg(map->objcg) : NULL;
 #else
 	return NULL;
@@ -404,7 +464,7 @@ static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
  */
 static inline struct mem_cgroup *compat_map_memcg_get(const struct bpf_map *map)
 {
-#if COMPAT_MAP_HAS_OBJCG
+#if HAVE_MAP_OBJCG
 	struct mem_cgroup *memcg = NULL;
 
 	rcu_read_lock();

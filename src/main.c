@@ -13,6 +13,7 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
+#include "compat.h"
 #include "hook.h"
 #include "kind.h"
 #include "layout.h"
@@ -34,6 +35,13 @@ static const struct {
 	{ "CONFIG_KRETPROBES", IS_ENABLED(CONFIG_KRETPROBES) },
 	{ "CONFIG_SECURITY", IS_ENABLED(CONFIG_SECURITY) },
 	{ "CONFIG_DEBUG_INFO_BTF", IS_ENABLED(CONFIG_DEBUG_INFO_BTF) },
+	/*
+	 * Without it, bottom halves that are off do not keep another task from
+	 * running with bottom halves off on the same CPU.
+	 */
+	{ "CONFIG_PREEMPT_RT_NEEDS_BH_LOCK",
+	  !IS_ENABLED(CONFIG_PREEMPT_RT) || !HAVE_BQ_LOCK ||
+	  IS_ENABLED(CONFIG_PREEMPT_RT_NEEDS_BH_LOCK) },
 };
 
 static int __init main_check_kernel(void)

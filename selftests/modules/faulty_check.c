@@ -120,7 +120,7 @@ static bool frame_is_in_front(const struct xdp_frame *frame)
 #ifdef HAVE_XDP_FEATURES
 	return false;
 #else
-	return frame->mem.type == MEM_TYPE_PAGE_POOL &&
+	return frame->FRAME_MEM_TYPE == MEM_TYPE_PAGE_POOL &&
 	       (void *)(frame + 1) == frame_start(frame);
 #endif
 }
@@ -181,7 +181,7 @@ static void check_memory(const char *name, const struct xdp_frame *frame)
 
 	if (!page_count(page))
 		complain(name, "memory", "of a page that is free");
-	switch (frame->mem.type) {
+	switch (frame->FRAME_MEM_TYPE) {
 	case MEM_TYPE_PAGE_SHARED:
 		if (PageSlab(page) || only_in_page_pool(page))
 			complain(name, "memory", "is no fragment");
@@ -195,7 +195,7 @@ static void check_memory(const char *name, const struct xdp_frame *frame)
 			complain(name, "memory", "is in no pool");
 		break;
 	default:
-		complain(name, "memory", "type %u", frame->mem.type);
+		complain(name, "memory", "type %u", frame->FRAME_MEM_TYPE);
 		break;
 	}
 
@@ -212,7 +212,7 @@ static void check_frags(const char *name, struct xdp_frame *frame)
 {
 	struct skb_shared_info *info = xdp_get_shared_info_from_frame(frame);
 	const skb_frag_t *frag = info->frags;
-	bool pool = frame->mem.type == MEM_TYPE_PAGE_POOL;
+	bool pool = frame->FRAME_MEM_TYPE == MEM_TYPE_PAGE_POOL;
 	unsigned int i, sum = 0;
 	struct page *page;
 
@@ -253,7 +253,7 @@ static void check_frags_account(const char *name, struct xdp_frame *frame)
 			 info->nr_frags, frame->frame_sz, info->xdp_frags_size);
 	for (i = 0; i < info->nr_frags && i < MAX_SKB_FRAGS; i++)
 		reserve |= page_is_pfmemalloc(skb_frag_page(&info->frags[i]));
-	if (xdp_frame_is_frag_pfmemalloc(frame) && !reserve)
+	if ((frame->flags & XDP_FLAGS_FRAGS_PF_MEMALLOC) && !reserve)
 		complain(name, "pfmemalloc", "of no fragment");
 }
 

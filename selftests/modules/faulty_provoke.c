@@ -59,7 +59,7 @@ static struct xdp_frame *provoke_frame(void *memory)
 	frame->data = (void *)(frame + 1) + HEADROOM;
 	frame->len = LEN;
 	frame->frame_sz = PAGE_SIZE;
-	frame->mem.type = MEM_TYPE_PAGE_ORDER0;
+	frame->FRAME_MEM_TYPE = MEM_TYPE_PAGE_ORDER0;
 	return frame;
 }
 
@@ -109,10 +109,10 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 		frames[0] = provoke_frame((void *)frame + PAGE_SIZE - LEN);
 		break;
 	case FAULT_MEMORY:
-		frame->mem.type = MEM_TYPE_XSK_BUFF_POOL;
+		frame->FRAME_MEM_TYPE = MEM_TYPE_XSK_BUFF_POOL;
 		break;
 	case FAULT_POOL:
-		frame->mem.type = MEM_TYPE_PAGE_POOL;
+		frame->FRAME_MEM_TYPE = MEM_TYPE_PAGE_POOL;
 		break;
 	case FAULT_TAILROOM:
 		frame->len = PAGE_SIZE - sizeof(*frame) - HEADROOM -

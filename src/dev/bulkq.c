@@ -73,6 +73,9 @@ void rmap_bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 		struct kern_bulkq *queue = bulkq_cpu(bulkq, cpu);
 
 		queue->dev = port;
+#if HAVE_BQ_LOCK
+		local_lock_init(&queue->bq_lock);
+#endif
 		memset(&container_of(queue, struct bulkq_cpu, queue)->stats, 0,
 		       sizeof(struct stats_cpu));
 	}
@@ -162,7 +165,7 @@ static void *bulkq_spare_mark(const struct net_device *real)
 static bool bulkq_spare_is_of(void *spare, const struct net_device *real)
 {
 	return spare && !xa_pointer_tag(spare) &&
-	       bulkq_first((__force void __percpu *)spare)->dev == real;
+	       bulkq_first(bulkq_of_pointer(spare))->dev == real;
 }
 
 /**
@@ -186,7 +189,7 @@ void rmap_bulkq_spare_bring(struct xarray *spares,
 	if (!bulkq)
 		return;
 	bulkq_first(bulkq)->dev = (struct net_device *)real;
-	if (xa_insert(spares, real->ifindex, (__force void *)bulkq, GFP_KERNEL))
+	if (xa_insert(spares, real->ifindex, bulkq_pointer(bulkq), GFP_KERNEL))
 		rmap_bulkq_free(bulkq);
 }
 
@@ -212,7 +215,7 @@ rmap_bulkq_spare_take(struct xarray *spares, const struct net_device *real)
 	else
 		spare = NULL;
 	xa_unlock(spares);
-	return (__force void __percpu *)spare;
+	return bulkq_of_pointer(spare);
 }
 
 /**
@@ -228,7 +231,7 @@ void rmap_bulkq_spare_return(struct xarray *spares,
 			     struct xdp_dev_bulk_queue __percpu *bulkq)
 {
 	bulkq_first(bulkq)->dev = (struct net_device *)real;
-	WARN_ON_ONCE(xa_store(spares, real->ifindex, (__force void *)bulkq, 0) !=
+	WARN_ON_ONCE(xa_store(spares, real->ifindex, bulkq_pointer(bulkq), 0) !=
 		     bulkq_spare_mark(real));
 }
 
@@ -248,7 +251,7 @@ void rmap_bulkq_spare_drop(struct xarray *spares, const struct net_device *real)
 	spare = xa_load(spares, real->ifindex);
 	if (bulkq_spare_is_of(spare, real)) {
 		xa_erase(spares, real->ifindex);
-		rmap_bulkq_free((__force void __percpu *)spare);
+		rmap_bulkq_free(bulkq_of_pointer(spare));
 	} else if (spare && spare == bulkq_spare_mark(real)) {
 		xa_erase(spares, real->ifindex);
 	}

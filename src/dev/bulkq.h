@@ -111,6 +111,33 @@ bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq, unsigned int cpu)
 }
 
 /**
+ * bulkq_pointer() - bulk queues as a plain pointer, for a table
+ * @bulkq: bulk queues, or NULL
+ *
+ * Per-CPU pointers may have a named address space, which no cast to another one
+ * removes; a cast to an integer does.
+ *
+ * Context: any.
+ * Return: a pointer for bulkq_of_pointer(), not to be followed.
+ */
+static inline void *bulkq_pointer(struct xdp_dev_bulk_queue __percpu *bulkq)
+{
+	return (void *)(__force unsigned long)bulkq;
+}
+
+/**
+ * bulkq_of_pointer() - the opposite of bulkq_pointer()
+ * @pointer: the result of bulkq_pointer()
+ *
+ * Context: any.
+ * Return: the bulk queues.
+ */
+static inline struct xdp_dev_bulk_queue __percpu *bulkq_of_pointer(void *pointer)
+{
+	return (__force struct xdp_dev_bulk_queue __percpu *)(unsigned long)pointer;
+}
+
+/**
  * bulkq_first() - the first CPU's bulk queue, where idle sets keep links
  * @bulkq: idle bulk queues
  *

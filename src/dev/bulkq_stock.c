@@ -38,7 +38,7 @@ static struct bulkq_stock bulkq_pool;
 void rmap_bulkq_stock_push(struct bulkq_stock *stock,
 			   struct xdp_dev_bulk_queue __percpu *bulkq)
 {
-	bulkq_first(bulkq)->q[0] = (__force void *)stock->first;
+	bulkq_first(bulkq)->q[0] = bulkq_pointer(stock->first);
 	stock->first = bulkq;
 	WRITE_ONCE(stock->count, stock->count + 1);
 }
@@ -59,7 +59,7 @@ rmap_bulkq_stock_pop(struct bulkq_stock *stock)
 	if (!bulkq)
 		return NULL;
 	first = bulkq_first(bulkq);
-	stock->first = (__force void __percpu *)first->q[0];
+	stock->first = bulkq_of_pointer(first->q[0]);
 	first->q[0] = NULL;
 	WRITE_ONCE(stock->count, stock->count - 1);
 	return bulkq;

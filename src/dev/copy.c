@@ -144,8 +144,7 @@ copy_linear(struct copy_ring *ring, const struct xdp_frame *frame, u32 size)
 	copy->len = len;
 	copy->headroom = headroom;
 	copy->metasize = meta;
-	copy->mem.type = MEM_TYPE_PAGE_SHARED;
-	copy->mem.id = 0;
+	compat_set_page_shared(copy);
 	copy->dev_rx = frame->dev_rx;
 	copy->frame_sz = size;
 	copy->flags = 0;

@@ -40,5 +40,8 @@ const struct layout_row rmap_dev_layout[] LAYOUT_SECTION __aligned(4) = {
 	LAYOUT_ROW(xdp_dev_bulk_queue, kern_bulkq, xdp_prog),
 	{ "xdp_dev_bulk_queue", "count",
 	  offsetof(struct kern_bulkq, count) + LAYOUT_SKEW },
+#if HAVE_BQ_LOCK
+	LAYOUT_ROW(xdp_dev_bulk_queue, kern_bulkq, bq_lock),
+#endif
 	{ }
 };

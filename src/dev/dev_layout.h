@@ -11,6 +11,7 @@
 
 #include <linux/bpf.h>
 #include <linux/list.h>
+#include <linux/local_lock.h>
 #include <linux/netdevice.h>
 #include <linux/spinlock.h>
 #include <net/xdp.h>
@@ -56,6 +57,9 @@ struct kern_bulkq {
 	struct net_device *dev_rx;
 	struct bpf_prog *xdp_prog;
 	unsigned int count;
+#if HAVE_BQ_LOCK
+	local_lock_t bq_lock; /* empty without PREEMPT_RT and lockdep */
+#endif
 };
 
 #if COMPAT_TEST_FRAMES_IN_FRONT

@@ -115,7 +115,7 @@ int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 		xdp_convert_frame_to_buff(frame, &xdp);
 		/* bpf_xdp_adjust_tail() frees fragments by rxq.mem. */
 		if (unlikely(xdp_frame_has_frags(frame)))
-			rxq.mem = frame->mem;
+			compat_copy_mem(&rxq, frame);
 
 		act = bpf_prog_run_xdp(prog, &xdp);
 		if (act == XDP_PASS) {

@@ -99,7 +99,7 @@ rmap_group_port_alloc(struct net *net,
 		return NULL;
 
 	dev = &group->dev;
-	init_dummy_netdev(dev);
+	compat_init_dummy(dev);
 	dev_net_set(dev, net);
 	rmap_bulkq_bind(bulkq, dev);
 	dev->xdp_bulkq = bulkq;

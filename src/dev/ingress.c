@@ -296,7 +296,7 @@ int __init rmap_ingress_module_init(void)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu) {
 		dev = per_cpu_ptr(unknown_devs, cpu);
-		init_dummy_netdev(dev);
+		compat_init_dummy(dev);
 		dev->dev_addr = no_address;
 		INIT_LIST_HEAD(&dev->adj_list.upper);
 	}

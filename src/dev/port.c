@@ -260,7 +260,7 @@ int rmap_port_init(struct port *port, struct net_device *real,
 	if (!rmap_bulkq_layout_is_known())
 		return -EOPNOTSUPP;
 
-	init_dummy_netdev(dev);
+	compat_init_dummy(dev);
 	/*
 	 * This takes no reference to the namespace. The namespace outlives the
 	 * device's stay in it, and cleanup_net() waits for RCU callbacks, of
