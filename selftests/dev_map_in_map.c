@@ -256,7 +256,10 @@ static void *make_one_outer(void *arg)
 TEST(one_creation_during_another)
 {
 	bool has_records = sh("grep -qw btf_record_dup /proc/kallsyms");
+	/* the kernel's function that copies a part of the inner map's description */
+	const char *copies = has_records ? "btf_record_dup" : "bpf_map_copy_kptr_off_tab";
 	int i, refs, other, templates[2];
+	char params[64];
 	pthread_t thread;
 	void *outer;
 
@@ -267,9 +270,8 @@ TEST(one_creation_during_another)
 	ASSERT_LE(0, templates[1]);
 	refs = base_refs + 1;
 	ASSERT_TRUE(module_refs_become(refs));
-	/* the function that copies a part of the inner map's description */
-	ASSERT_TRUE(load_holdup(has_records ? "func=btf_record_dup" :
-					      "func=bpf_map_copy_kptr_off_tab"));
+	snprintf(params, sizeof(params), "func=%s", copies);
+	ASSERT_TRUE(load_holdup(params));
 	for (i = 0; i < 2; i++) {
 		EXPECT_TRUE(write_str(HOLDUP "hold", "1"));
 		ASSERT_EQ(0, pthread_create(&thread, NULL, make_one_outer, &templates[i]));
