@@ -309,13 +309,44 @@ void rmap_hook_remove_all(struct hook *all, unsigned int n)
 		rmap_hook_remove(&all[n]);
 }
 
-static int hook_exit_handler(struct kretprobe_instance *ri,
-			     struct pt_regs *regs)
+static struct hook_exit *hook_exit_of(struct kretprobe_instance *ri)
 {
 	struct kretprobe *probe = get_kretprobe(ri);
 
-	if (probe && READ_ONCE(hooks_armed))
-		container_of(probe, struct hook_exit, probe)->exit(regs_return_value(regs));
+	return probe ? container_of(probe, struct hook_exit, probe) : NULL;
+}
+
+NOKPROBE_SYMBOL(hook_exit_of);
+
+/* Returns 0 if the return is to be observed. */
+static int hook_exit_entered(struct kretprobe_instance *ri,
+			     struct pt_regs *regs)
+{
+	struct hook_exit *hook = hook_exit_of(ri);
+	unsigned long args[2];
+
+	if (!hook || !READ_ONCE(hooks_armed))
+		return 1;
+	args[0] = regs_get_kernel_argument(regs, 0);
+	args[1] = regs_get_kernel_argument(regs, 1);
+	return !hook->enter(args, (unsigned long *)ri->data);
+}
+
+NOKPROBE_SYMBOL(hook_exit_entered);
+
+static int hook_exit_handler(struct kretprobe_instance *ri,
+			     struct pt_regs *regs)
+{
+	struct hook_exit *hook = hook_exit_of(ri);
+	unsigned long ret = regs_return_value(regs);
+	unsigned long changed, note;
+
+	if (!hook || !READ_ONCE(hooks_armed))
+		return 0;
+	note = hook->enter ? *(unsigned long *)ri->data : 0;
+	changed = hook->exit(ret, note);
+	if (changed != ret)
+		regs_set_return_value(regs, changed);
 	return 0;
 }
 
@@ -323,7 +354,7 @@ NOKPROBE_SYMBOL(hook_exit_handler);
 
 /**
  * rmap_hook_exit_add() - observe the returns of a function of the kernel
- * @hook: the hook; the caller sets func and exit
+ * @hook: the hook; the caller sets func and exit, and may set enter and active
  *
  * Context: process context, sleeps.
  * Return: 0, or the error of register_kretprobe(), with a line in the log.
@@ -337,7 +368,11 @@ int rmap_hook_exit_add(struct hook_exit *hook)
 	memset(&hook->probe, 0, sizeof(hook->probe));
 	hook->probe.kp.symbol_name = hook->func;
 	hook->probe.handler = hook_exit_handler;
-	hook->probe.maxactive = HOOK_EXIT_MAXACTIVE;
+	hook->probe.maxactive = hook->active ?: HOOK_EXIT_MAXACTIVE;
+	if (hook->enter) {
+		hook->probe.entry_handler = hook_exit_entered;
+		hook->probe.data_size = sizeof(unsigned long);
+	}
 
 	err = register_kretprobe(&hook->probe);
 	if (err) {

@@ -55,13 +55,23 @@ struct hook {
 /**
  * struct hook_exit - a probe on the return of one function of the kernel
  * @func: the function's name
- * @exit: called with the return value; same context as a hook_entry_fn
+ * @enter: called when the function is entered, with its first two arguments, as
+ *	the registers held them; returns whether @exit is to be called for this
+ *	call, and may set a note for it; optional
+ * @exit: called with the return value, and the note of @enter, or 0; returns
+ *	the value that the caller of the function gets
+ * @active: number of concurrent calls whose return is observed; 0 for the
+ *	kernel's own upper limit
  * @info: for rmap_hook_next()
  * @probe: kprobes' part
+ *
+ * @enter and @exit are called in the same context as a hook_entry_fn.
  */
 struct hook_exit {
 	const char *func;
-	void (*exit)(unsigned long ret);
+	bool (*enter)(const unsigned long *args, unsigned long *note);
+	unsigned long (*exit)(unsigned long ret, unsigned long note);
+	unsigned int active;
 	struct hook_info info;
 	struct kretprobe probe;
 };

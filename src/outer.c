@@ -96,13 +96,14 @@ static void *outer_alloc_entered(const unsigned long *args)
 	return NULL;
 }
 
-static void outer_alloc_returned(unsigned long ret)
+static unsigned long outer_alloc_returned(unsigned long ret, unsigned long note)
 {
 	const struct bpf_map *meta = (const struct bpf_map *)ret;
 
 	if (outer_task_remove() &&
 	    (IS_ERR_OR_NULL(meta) || !rmap_kind_has(meta)))
 		module_put(THIS_MODULE);
+	return ret;
 }
 
 static void *outer_freed(const unsigned long *args)
