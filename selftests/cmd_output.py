@@ -26,7 +26,7 @@ switch = make_switch(PIN)
 @test("without losses")
 def _():
     equal(said("drops"), "No frame was lost.\n")
-    equal(told("drops"), {"drops": [], "missed": []})
+    equal(told("drops"), {"drops": [], "missed": [], "refused": []})
 
 
 @test("a table of maps and targets")
@@ -73,7 +73,7 @@ def _():
     fd = make_map("rm_json", DEVMAP_HASH, 6, 8)
     number = map_id(fd)
     everything = told()
-    equal(sorted(everything), ["gone", "lost", "maps", "targets"])
+    equal(sorted(everything), ["gone", "lost", "maps", "sock_gone", "targets"])
     one = next(one for one in everything["maps"] if one["id"] == number)
     equal(told("list", "--map", str(number)), {"maps": [one]})
     assert one.pop("memory") > 0
@@ -81,7 +81,7 @@ def _():
                "unsegmented": 0}
     equal(one, {"id": number, "name": "rm_json", "type": "devmap_hash", "value_size": 8,
                 "capacity": 6, "used": 0, "members": 0, "elsewhere": 0, "netns": netns(),
-                "stats": nothing})
+                "stats": nothing, "sock": None})
     one = target("out1")
     equal(told("list", "--target", str(one["id"])), {"targets": [one]})
     equal({key: one[key] for key in ("ifindex", "prog_id", "refs", "netns", "entry")},
@@ -190,7 +190,7 @@ def _():
         equal(told("drops", *args), told("drops"))
         equal(told("list", *args), {"targets": [target("out1")]})
     equal(said("drops", "out2"), "The selected maps and targets have lost no frame.\n")
-    equal(told("drops", "out2"), {"drops": [], "missed": []})
+    equal(told("drops", "out2"), {"drops": [], "missed": [], "refused": []})
     equal([one["target"] for one in told("drops", "out1", "dev", "out2")["drops"]], [number] * 2)
     for args in (("--map", map_id(switch)), (map_id(switch),), ("id", map_id(switch)),
                  ("map", map_id(switch)), ("map", "id", map_id(switch)), ("name", "rm_hash"),

@@ -13,13 +13,17 @@ from redirmap_netlink import Refused
 
 # The used members of enum bpf_map_type, bpf_prog_type and bpf_link_type
 PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 3, 12, 13
-DEVMAP, CPUMAP, DEVMAP_HASH = 14, 16, 25
+DEVMAP, SOCKMAP, CPUMAP, SOCKHASH, DEVMAP_HASH = 14, 15, 16, 18, 25
 MAP_TYPES = {
     PROG_ARRAY: "prog_array", ARRAY_OF_MAPS: "array_of_maps", HASH_OF_MAPS: "hash_of_maps",
-    DEVMAP: "devmap", CPUMAP: "cpumap", DEVMAP_HASH: "devmap_hash",
+    DEVMAP: "devmap", SOCKMAP: "sockmap", CPUMAP: "cpumap", SOCKHASH: "sockhash",
+    DEVMAP_HASH: "devmap_hash",
 }
 SCHED_CLS, SCHED_ACT, XDP, EXT = 3, 4, 6, 28
-PROG_TYPES = {SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "ext"}
+PROG_TYPES = {
+    SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "ext", 13: "sock_ops",
+    14: "sk_skb", 16: "sk_msg",
+}
 LINK_XDP, LINK_TRACING = 6, 2
 LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
 

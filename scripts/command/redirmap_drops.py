@@ -6,13 +6,19 @@ import os
 import time
 
 from redirmap_netlink import Refused, errno_name
-from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSED
+from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSALS, REFUSED
 from redirmap_table import (drops_of, frames, lookups, netns_names, plain, print_json,
-                            restarted, this_netns)
+                            redirects, restarted, this_netns)
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
                             name_of_ifindex)
 
 TEXTS = {reason.name: reason.text for reason in REASONS}
+REFUSAL_TEXTS = {reason.name: reason.text for reason in REFUSALS}
+UNKNOWN = "This version of the command does not know the reason."
+CLOSING = (
+    "The socket had begun to close, or had left all maps: the kernel drops what such redirects "
+    "send to it. Delete sockets from the map before they are closed."
+)
 NOTHING = {
     "packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None, "ages": {},
     "unsegmented": 0, "missed_ages": {},
@@ -127,6 +133,8 @@ class Look:
                 target_name(one), one["stats"], one["netns"], target=one["id"],
                 ifindex=one["ifindex"],
             )
+        self.socks = {(one["id"], one["netns"], one["name"]): (one, one["sock"])
+                      for one in self.maps if one["sock"]}
         for one in self.maps:
             if not one["stats"]:
                 continue
@@ -170,7 +178,7 @@ def sum_of(stats):
 
 def text_of(reason, packets, stats):
     """The cause and the cure, as far as the counters show them."""
-    text = TEXTS.get(reason, "This version of the command does not know the reason.")
+    text = TEXTS.get(reason, UNKNOWN)
     if reason == "driver_error" and stats["error"]:
         return f"{REFUSED} {ERRORS.get(errno_name(stats['error']), OTHER_ERROR)}"
     if reason != "too_large" or not stats["unsegmented"]:
@@ -233,6 +241,41 @@ def misses(what, stats, since=None, before=None):
             "action": action, "lookups": number, "age": stats["missed_ages"].get(action),
             "since": within,
         }
+
+
+def sock_reasons(sock):
+    """Yield the name, the number, the age and the text of each reason for which redirects
+    to sockets fail."""
+    for reason, number in sock["refused"].items():
+        yield (reason, number, sock["refused_ages"].get(reason),
+               REFUSAL_TEXTS.get(reason, UNKNOWN))
+    closing = sock["msg_closing"] + sock["skb_closing"]
+    if closing:
+        yield "closing", closing, None, CLOSING
+
+
+def find_refused(before, after, since):
+    """Records of the redirects to sockets that have failed. before is None, or an earlier
+    Look."""
+    counted = {}
+    for one, sock in before.socks.values() if before else ():
+        key = one["id"], one["netns"], one["name"]
+        counted[key] = {reason: number for reason, number, _, _ in sock_reasons(sock)}
+    found = []
+    for key, (one, sock) in after.socks.items():
+        for reason, number, age, text in sock_reasons(sock):
+            within = None
+            if since:
+                old = counted.get(key, {}).get(reason, 0)
+                within = {"seconds": since, "redirects": max(number - old, 0)}
+            found.append({
+                "map": one["id"], "netns": one["netns"], "name": map_name(one),
+                "reason": reason, "redirects": number, "age": age, "since": within,
+                "text": text,
+            })
+    if since:
+        found.sort(key=lambda one: -one["since"]["redirects"])
+    return found
 
 
 def advise(found):
@@ -322,6 +365,20 @@ def missed_sentence(miss, where):
             f"{MISSED_TEXT}")
 
 
+def refused_sentence(one, where):
+    """A sentence about redirects to sockets: map, number, time, reason, cure."""
+    name, since = one["name"] + where(one), one["since"]
+    did = "accepted" if one["reason"] == "closing" else "refused"
+    what = " to a closing socket" if one["reason"] == "closing" else ""
+    number, when = redirects(one["redirects"]), ago(one, "redirects")
+    if since:
+        number = f"{redirects(since['redirects'])}{what} in {seconds(since)} s, {number} in all"
+        what = ""
+        if since["redirects"]:
+            when = ""
+    return f"{name} {did} {number}{what}{when}. {one['text']}"
+
+
 def nothing_lost(args, family):
     """The sentence if there is no loss to report."""
     if args.selected():
@@ -379,16 +436,19 @@ def run(args, family, out):
         since = time.monotonic() - begin
     found, missed = find_losses(before, after, since)
     advise(found)
+    refused = find_refused(before, after, since)
 
     if args.json:
-        print_json({"drops": found, "missed": missed}, out)
+        print_json({"drops": found, "missed": missed, "refused": refused}, out)
         return
     for loss in found:
         print(plain(sentence(loss, where)), file=out)
     missed = [one for one in missed if one["action"] in MISSED]
     for miss in missed:
         print(plain(missed_sentence(miss, where)), file=out)
-    if not (found or missed):
+    for one in refused:
+        print(plain(refused_sentence(one, where)), file=out)
+    if not (found or missed or refused):
         print(nothing_lost(args, family), file=out)
     if leads_elsewhere(args, after.maps):
         print("Entries of maps point to devices in other network namespaces; --all-netns reports "

@@ -11,8 +11,8 @@ import redirmap_args as cli
 import redirmap_version
 from redirmap_args import BadUsage, Command, Option
 from redirmap_netlink import Family, NotLoaded, Refused
-from redirmap_table import (Text, drops_of, frames, lookups, missed_of, netns_column, print_json,
-                            short, table)
+from redirmap_table import (Text, accepted_of, drops_of, frames, lookups, missed_of, netns_column,
+                            print_json, redirects, short, table)
 from redirmap_which import (NotFound, all_of, chosen_maps, chosen_targets, elsewhere,
                             leads_elsewhere)
 
@@ -51,6 +51,32 @@ def show_maps(args, maps, out, empty):
     )
 
 
+def show_sock(maps, out):
+    """The counters of socket maps."""
+    table(
+        ["MAP", Text("NAME"), "MSG EGRESS", "MSG INGRESS", "SKB EGRESS", "SKB INGRESS", "REFUSED",
+         "CLOSING", "INSERTS", "DELETES", "LEFT", "FAILED"],
+        [
+            [
+                one["id"],
+                one["name"] or "-",
+                sock["msg_egress"],
+                sock["msg_ingress"],
+                sock["skb_egress"],
+                sock["skb_ingress"],
+                sum(sock["refused"].values()),
+                sock["msg_closing"] + sock["skb_closing"],
+                sock["inserts"],
+                sock["deletes"],
+                sock["left"],
+                sum(sock["failed"].values()),
+            ]
+            for one, sock in ((one, one["sock"]) for one in maps)
+        ],
+        out,
+    )
+
+
 def show_targets(args, targets, out, empty):
     head, netns = netns_column(args, targets)
     table(
@@ -84,6 +110,17 @@ def show_gone(args, state, out):
         print(f"\n{text_of_gone(gone, where)}", file=out)
     if lost:
         print(f"\nInvalid redirects{where} have lost {frames(lost)}.", file=out)
+    text = text_of_sock_gone(state["sock_gone"], where)
+    if text:
+        print(f"\n{text}", file=out)
+
+
+def text_of_sock_gone(sock, where=""):
+    """The counters of removed socket maps, if there are any."""
+    if not (accepted_of(sock) or sock["refused"]):
+        return None
+    return (f"Removed socket maps{where} have accepted {redirects(accepted_of(sock))} and refused "
+            f"{sum(sock['refused'].values()):,}.")
 
 
 def text_of_gone(gone, where=""):
@@ -104,7 +141,7 @@ def list_command(args, family, out):
     if args.json:
         told = {"maps": maps, "targets": targets}
         if gone:
-            told.update(gone=gone["gone"], lost=gone["lost"])
+            told.update(gone=gone["gone"], lost=gone["lost"], sock_gone=gone["sock_gone"])
         print_json({key: value for key, value in told.items() if value is not None}, out)
         return
 
@@ -116,6 +153,10 @@ def list_command(args, family, out):
 
     if maps is not None:
         show_maps(args, maps, out, empty("No claimed maps", maps, family.maps))
+    sock_maps = [one for one in maps or () if one["sock"]]
+    if sock_maps:
+        print(file=out)
+        show_sock(sock_maps, out)
     if maps is not None and targets is not None:
         print(file=out)
     if targets is not None:
@@ -153,6 +194,9 @@ def state_command(args, family, out):
         out,
     )
     print(f"\n{text_of_gone(state['gone'])}", file=out)
+    text = text_of_sock_gone(state["sock_gone"])
+    if text:
+        print(text, file=out)
     print(f"{state['copy_memory'] // 1024:,} KiB are kept for copies of broadcasts.", file=out)
 
 

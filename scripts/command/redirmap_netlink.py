@@ -18,7 +18,7 @@ import os
 from _socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
 from struct import Struct
 
-from redirmap_reasons import REASONS
+from redirmap_reasons import REASONS, REFUSALS
 
 NAME = "redirmap"
 VERSION = 1
@@ -35,6 +35,7 @@ ACTIONS = ("aborted", "drop", "pass", "tx")
 MAP_TYPES = {14: "devmap", 15: "sockmap", 16: "cpumap", 17: "xskmap", 18: "sockhash",
              25: "devmap_hash"}
 REASON_NAMES = [reason.name for reason in REASONS]
+REFUSAL_NAMES = [reason.name for reason in REFUSALS]
 
 # linux/netlink.h, linux/genetlink.h
 NETLINK_ROUTE, NETLINK_GENERIC = 0, 16
@@ -173,6 +174,23 @@ stats = Attributes(
 )
 hook = Attributes("REDIRMAP_A_HOOK_", name=string, kind=u32)
 layout = Attributes("REDIRMAP_A_LAYOUT_", type=string, member=string, where=u32)
+refused = Attributes("REDIRMAP_A_REFUSED_", reason=u32, redirects=u64, pad=pad, age=u64)
+failed = Attributes("REDIRMAP_A_FAILED_", errno=u32, updates=u64, pad=pad)
+sock = Attributes(
+    "REDIRMAP_A_SOCK_",
+    msg_egress=u64,
+    msg_ingress=u64,
+    skb_egress=u64,
+    skb_ingress=u64,
+    msg_closing=u64,
+    skb_closing=u64,
+    pad=pad,
+    refused=[refused],
+    inserts=u64,
+    deletes=u64,
+    failed=[failed],
+    present=u32,
+)
 map_msg = Attributes(
     "REDIRMAP_A_MAP_",
     id=u32,
@@ -188,6 +206,7 @@ map_msg = Attributes(
     all_netns=flag,
     pad=pad,
     elsewhere=u32,
+    sock=sock,
 )
 target_msg = Attributes(
     "REDIRMAP_A_TARGET_",
@@ -215,6 +234,7 @@ state_msg = Attributes(
     copy_memory=u64,
     pad=pad,
     gone_count=u64,
+    sock_gone=sock,
 )
 
 
@@ -253,6 +273,34 @@ def stats_of(found):
     }
 
 
+# For a module that does not claim socket maps.
+NO_SOCK = {"refused": [], "failed": []}
+
+
+def sock_of(found):
+    """The counters of a socket map, or the sums over removed ones."""
+    numbers = {
+        name: found.get(name, 0) for name in (
+            "msg_egress", "msg_ingress", "skb_egress", "skb_ingress", "msg_closing",
+            "skb_closing", "inserts", "deletes")
+    }
+    reasons = {name_of(REFUSAL_NAMES, one["reason"]): one for one in found["refused"]}
+    present = found.get("present")
+    # Other tasks may have changed the map while its sockets were counted.
+    left = None if present is None else max(
+        numbers["inserts"] - numbers["deletes"] - present, 0)
+    return {
+        **numbers,
+        "refused": {name: one["redirects"] for name, one in reasons.items()},
+        "refused_ages": {name: one["age"] / 1000 for name, one in reasons.items()},
+        "failed": {
+            errno_name(one["errno"]) if one["errno"] else "other": one["updates"]
+            for one in found["failed"]
+        },
+        "left": left,
+    }
+
+
 def map_of(data, at, end):
     found = map_msg.read(data, at, end)
     get = found.get
@@ -263,7 +311,8 @@ def map_of(data, at, end):
         "type": MAP_TYPES.get(kind) or str(kind),
         "value_size": get("value_size"),
         "capacity": get("capacity"),
-        "used": get("used"),
+        # A socket map reports its entries among its counters.
+        "used": found["sock"].get("present") if "sock" in found else get("used"),
         "members": members,
         # The module leaves out a 0.
         "elsewhere": get("elsewhere", None if members is None else 0),
@@ -271,6 +320,7 @@ def map_of(data, at, end):
         "memory": get("memory"),
         # A kind of map may count something else, or nothing.
         "stats": stats_of(found["stats"]) if "stats" in found else None,
+        "sock": sock_of(found["sock"]) if "sock" in found else None,
     }
 
 
@@ -306,6 +356,7 @@ def state_of(data, at, end):
         "lost": stats_of(found.get("lost", NO_STATS)),
         "copy_memory": found.get("copy_memory", 0),
         "gone_count": found.get("gone_count"),
+        "sock_gone": sock_of(found.get("sock_gone", NO_SOCK)),
     }
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The reasons for which frames are lost, and the cures.
+"""The reasons for which frames are lost and redirects to sockets are refused, and the
+cures.
 
-The texts and their order are those of enum redirmap_drop in
-include/uapi/linux/redirmap.h; selftests/helpers/netlink_spec.py compares them.
+The texts and their order are those of enum redirmap_drop and enum
+redirmap_sock_refusal in include/uapi/linux/redirmap.h;
+selftests/helpers/netlink_spec.py compares them.
 """
 
 
@@ -85,6 +87,39 @@ REASONS = (
         "In generic XDP the device's driver, or a queue of a device below it, "
         "dropped the packet. The statistics of both tell which: ip -s link, "
         "tc -s qdisc. For a veth, see that its peer is up.",
+    ),
+)
+
+REFUSALS = (
+    Reason(
+        "no_socket",
+        "The map had no socket at the key. Insert one; a socket that is closed leaves "
+        "the map.",
+    ),
+    Reason(
+        "key",
+        "The key was not smaller than max_entries. Use a smaller key, or create a "
+        "larger map.",
+    ),
+    Reason(
+        "state",
+        "The socket was listening, or not connected. Insert sockets that are "
+        "connected.",
+    ),
+    Reason(
+        "flags",
+        "The program passed an unknown flag. Pass 0 or BPF_F_INGRESS.",
+    ),
+    Reason(
+        "direction",
+        "The kernel does not support this direction for the family of the socket. "
+        "Messages go to sockets other than TCP with BPF_F_INGRESS only; vsock sockets "
+        "take packets (sk_skb) without it.",
+    ),
+    Reason(
+        "other",
+        "The kernel refused for a reason that this version of the module does not "
+        "know, or the entry changed meanwhile. Update the module if the number grows.",
     ),
 )
 

@@ -54,12 +54,20 @@ def lookups(number):
     return f"{number:,} lookup{'' if number == 1 else 's'}"
 
 
+def redirects(number):
+    return f"{number:,} redirect{'' if number == 1 else 's'}"
+
+
 def drops_of(stats):
     return sum(stats["drops"].values())
 
 
 def missed_of(stats):
     return sum(stats["missed"].values())
+
+
+def accepted_of(sock):
+    return sum(sock[name] for name in ("msg_egress", "msg_ingress", "skb_egress", "skb_ingress"))
 
 
 def restarted(before, after):

@@ -57,7 +57,8 @@ def all_of(args, family):
         # Otherwise a map or target that was removed meanwhile would be counted
         # twice, or not at all.
         if all(before["gone"][name] == state["gone"][name]
-               for name in ("packets", "bytes", "drops", "missed")):
+               for name in ("packets", "bytes", "drops", "missed")) and \
+                before["sock_gone"] == state["sock_gone"]:
             break
     return maps, targets, state
 

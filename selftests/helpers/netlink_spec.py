@@ -17,11 +17,11 @@ need_modules("yaml", "jsonschema")
 import jsonschema  # noqa: E402
 import redirmap_netlink  # noqa: E402
 import yaml  # noqa: E402
-from redirmap_reasons import REASONS  # noqa: E402
+from redirmap_reasons import REASONS, REFUSALS  # noqa: E402
 
 HEADER = TOP / "include/uapi/linux/redirmap.h"
-# Enumerators in the header's enum of reasons that are no reasons.
-SIZES = {"REDIRMAP_DROP_COUNT", "REDIRMAP_DROP_ROOM"}
+# Enumerators in the header's enums of reasons that are no reasons.
+SIZES = {"REDIRMAP_DROP_COUNT", "REDIRMAP_DROP_ROOM", "REDIRMAP_SOCK_REFUSAL_COUNT"}
 
 
 def constants(text):
@@ -89,15 +89,17 @@ def _():
 @test("its enums and names are the header's")
 def _():
     header, want = constants(ours), constants(theirs)
-    del header["REDIRMAP_DROP_COUNT"]
+    del header["REDIRMAP_DROP_COUNT"], header["REDIRMAP_SOCK_REFUSAL_COUNT"]
     equal(header.pop("REDIRMAP_DROP_ROOM"), int(want.pop("REDIRMAP_DROP_ROOM")))
     equal(header, want)
 
 
 @test("the header's count of reasons is right")
 def _():
-    entries = next(one["entries"] for one in spec()["definitions"] if one["name"] == "drop")
-    equal(constants(ours)["REDIRMAP_DROP_COUNT"], len(entries))
+    for name in ("drop", "sock-refusal"):
+        entries = next(one["entries"] for one in spec()["definitions"] if one["name"] == name)
+        size = f"REDIRMAP_{name.upper().replace('-', '_')}_COUNT"
+        equal(constants(ours)[size], len(entries))
 
 
 @test("its texts are the header's")
@@ -110,14 +112,15 @@ def _():
 @test("the command has a text for each reason, the header's")
 def _():
     texts = enum_texts(ours)
-    reasons = sorted(
-        (value, name) for name, value in constants(ours).items()
-        if name.startswith("REDIRMAP_DROP_") and name not in SIZES
-    )
-    equal(
-        [(reason.name, reason.text) for reason in REASONS],
-        [(name.removeprefix("REDIRMAP_DROP_").lower(), texts[name]) for _, name in reasons],
-    )
+    for prefix, known in (("REDIRMAP_DROP_", REASONS), ("REDIRMAP_SOCK_REFUSAL_", REFUSALS)):
+        reasons = sorted(
+            (value, name) for name, value in constants(ours).items()
+            if name.startswith(prefix) and name not in SIZES
+        )
+        equal(
+            [(reason.name, reason.text) for reason in known],
+            [(name.removeprefix(prefix).lower(), texts[name]) for _, name in reasons],
+        )
 
 
 @test("the command's attributes, commands and kinds of hooks are the header's")

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
  * Interface of redirmap.ko for user space and XDP programs: the reasons for
- * lost frames, map values with counters, and the generic netlink family
- * "redirmap", which Documentation/netlink/specs/redirmap.yaml specifies.
+ * lost frames and refused redirects, map values with counters, and the generic
+ * netlink family "redirmap", which Documentation/netlink/specs/redirmap.yaml specifies.
  */
 #ifndef _UAPI_LINUX_REDIRMAP_H
 #define _UAPI_LINUX_REDIRMAP_H
@@ -75,6 +75,39 @@ enum redirmap_drop {
 	REDIRMAP_DROP_COUNT,
 
 	REDIRMAP_DROP_ROOM = 16,
+};
+
+/**
+ * enum redirmap_sock_refusal - why a redirect to a socket was refused, and what
+ * to do about it
+ * @REDIRMAP_SOCK_REFUSAL_NO_SOCKET: The map had no socket at the key. Insert
+ *	one; a socket that is closed leaves the map.
+ * @REDIRMAP_SOCK_REFUSAL_KEY: The key was not smaller than max_entries. Use a
+ *	smaller key, or create a larger map.
+ * @REDIRMAP_SOCK_REFUSAL_STATE: The socket was listening, or not connected.
+ *	Insert sockets that are connected.
+ * @REDIRMAP_SOCK_REFUSAL_FLAGS: The program passed an unknown flag. Pass 0 or
+ *	BPF_F_INGRESS.
+ * @REDIRMAP_SOCK_REFUSAL_DIRECTION: The kernel does not support this direction
+ *	for the family of the socket. Messages go to sockets other than TCP with
+ *	BPF_F_INGRESS only; vsock sockets take packets (sk_skb) without it.
+ * @REDIRMAP_SOCK_REFUSAL_OTHER: The kernel refused for a reason that this
+ *	version of the module does not know, or the entry changed meanwhile.
+ *	Update the module if the number grows.
+ * @REDIRMAP_SOCK_REFUSAL_COUNT: number of reasons
+ *
+ * The helper of the program has returned SK_DROP in all these cases. If the
+ * program returns that, the sender of a message gets EACCES, and a packet is
+ * lost.
+ */
+enum redirmap_sock_refusal {
+	REDIRMAP_SOCK_REFUSAL_NO_SOCKET,
+	REDIRMAP_SOCK_REFUSAL_KEY,
+	REDIRMAP_SOCK_REFUSAL_STATE,
+	REDIRMAP_SOCK_REFUSAL_FLAGS,
+	REDIRMAP_SOCK_REFUSAL_DIRECTION,
+	REDIRMAP_SOCK_REFUSAL_OTHER,
+	REDIRMAP_SOCK_REFUSAL_COUNT,
 };
 
 /**
@@ -157,6 +190,55 @@ enum {
 	REDIRMAP_A_STATS_MAX = (__REDIRMAP_A_STATS_MAX - 1)
 };
 
+/* Refused redirects to sockets, of one reason, nested */
+enum {
+	REDIRMAP_A_REFUSED_REASON = 1,	/* u32, enum redirmap_sock_refusal */
+	REDIRMAP_A_REFUSED_REDIRECTS,	/* u64 */
+	REDIRMAP_A_REFUSED_PAD,
+	REDIRMAP_A_REFUSED_AGE,		/* u64, ms since the last redirect */
+
+	__REDIRMAP_A_REFUSED_MAX,
+	REDIRMAP_A_REFUSED_MAX = (__REDIRMAP_A_REFUSED_MAX - 1)
+};
+
+/* Updates of socket maps that failed with one errno, nested */
+enum {
+	REDIRMAP_A_FAILED_ERRNO = 1,	/* u32; 0 for all errnos without a counter */
+	REDIRMAP_A_FAILED_UPDATES,	/* u64 */
+	REDIRMAP_A_FAILED_PAD,
+
+	__REDIRMAP_A_FAILED_MAX,
+	REDIRMAP_A_FAILED_MAX = (__REDIRMAP_A_FAILED_MAX - 1)
+};
+
+/*
+ * Counters of a socket map, nested. Redirects are counted when the helper
+ * returns: messages (sk_msg) and packets (sk_skb), by direction. Closing are
+ * those accepted redirects whose target had begun to close, or had left all
+ * maps: the kernel drops what they redirect.
+ *
+ * Sockets that have left the map without a delete, because they were closed or
+ * replaced: inserts - deletes - present.
+ */
+enum {
+	REDIRMAP_A_SOCK_MSG_EGRESS = 1,	/* u64, accepted redirects */
+	REDIRMAP_A_SOCK_MSG_INGRESS,	/* u64 */
+	REDIRMAP_A_SOCK_SKB_EGRESS,	/* u64 */
+	REDIRMAP_A_SOCK_SKB_INGRESS,	/* u64 */
+	REDIRMAP_A_SOCK_MSG_CLOSING,	/* u64, of the accepted ones */
+	REDIRMAP_A_SOCK_SKB_CLOSING,	/* u64 */
+	REDIRMAP_A_SOCK_PAD,
+	REDIRMAP_A_SOCK_REFUSED,	/* nest, multi: reasons with redirects */
+	REDIRMAP_A_SOCK_INSERTS,	/* u64, updates that succeeded */
+	REDIRMAP_A_SOCK_DELETES,	/* u64, deletes that succeeded */
+	REDIRMAP_A_SOCK_FAILED,		/* nest, multi: errnos with updates */
+	/* u32, sockets in the map; absent for large maps, and in sums */
+	REDIRMAP_A_SOCK_PRESENT,
+
+	__REDIRMAP_A_SOCK_MAX,
+	REDIRMAP_A_SOCK_MAX = (__REDIRMAP_A_SOCK_MAX - 1)
+};
+
 enum {
 	REDIRMAP_A_MAP_ID = 1,		/* u32, id of the BPF map */
 	REDIRMAP_A_MAP_NAME,		/* string */
@@ -171,6 +253,7 @@ enum {
 	REDIRMAP_A_MAP_ALL_NETNS,	/* flag, in requests: all namespaces */
 	REDIRMAP_A_MAP_PAD,
 	REDIRMAP_A_MAP_ELSEWHERE,	/* u32, members in other namespaces */
+	REDIRMAP_A_MAP_SOCK,		/* nest: counters of a socket map */
 
 	__REDIRMAP_A_MAP_MAX,
 	REDIRMAP_A_MAP_MAX = (__REDIRMAP_A_MAP_MAX - 1)
@@ -248,6 +331,7 @@ enum {
 	REDIRMAP_A_STATE_PAD,
 	/* u64, number of the namespace's removed maps and targets */
 	REDIRMAP_A_STATE_GONE_COUNT,
+	REDIRMAP_A_STATE_SOCK_GONE,	/* nest, sock: removed socket maps */
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)
