@@ -74,6 +74,24 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 #endif
 }
 
+/**
+ * compat_mem_usage() - the kernel's figure for a map's memory (6.4)
+ * @ops: the kernel's operations of the map
+ * @map: the map
+ *
+ * Context: any; the caller keeps the map.
+ * Return: bytes; 0 if the kernel does not tell.
+ */
+static inline u64 compat_mem_usage(const struct bpf_map_ops *ops,
+				   const struct bpf_map *map)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	return ops->map_mem_usage(map);
+#else
+	return 0;
+#endif
+}
+
 /*
  * The function that the kernel calls for security modules, between the
  * allocation of a map and its first file descriptor.

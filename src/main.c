@@ -160,7 +160,7 @@ static void __exit main_exit(void)
 module_init(main_init);
 module_exit(main_exit);
 
-MODULE_DESCRIPTION("BPF redirect maps (DEVMAP, DEVMAP_HASH) as a module");
+MODULE_DESCRIPTION("BPF redirect maps (DEVMAP, DEVMAP_HASH, SOCKMAP, SOCKHASH) as a module");
 MODULE_AUTHOR("The redirmap developers");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(REDIRMAP_VERSION);

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Shared by the tests of socket maps: maps, connected sockets, and the programs
+ * of sock.bpf.c.
+ */
+#ifndef REDIRMAP_SOCKLIB_H
+#define REDIRMAP_SOCKLIB_H
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "harness.h"
+#include "testlib.h"
+
+/* As in sock.bpf.c. */
+#define SOCK_ENTRIES 8
+
+/* References to the module without a map of the test. */
+static int base_refs;
+
+/* For main(): a network namespace with lo; 0, or the exit status. */
+static inline int sock_setup(void)
+{
+	if (!can_test())
+		return KSFT_SKIP;
+	base_refs = module_refs();
+	if (unshare(CLONE_NEWNET) || !sh("ip link set lo up")) {
+		printf("1..0 # SKIP no network namespaces\n");
+		return KSFT_SKIP;
+	}
+	return 0;
+}
+
+/* An empty socket map; an fd or -errno. */
+static inline int sock_map(bool claimed, enum bpf_map_type type, __u32 value_size,
+			   __u32 entries)
+{
+	int fd = bpf_map_create(type, claimed ? "rm_sock" : "st_sock", 4, value_size, entries,
+				NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* 0 or -errno, as all functions below. */
+static inline int sock_put(int map, __u32 key, int fd, __u64 flags)
+{
+	__u64 value = fd;
+
+	return bpf_map_update_elem(map, &key, &value, flags) ? -errno : 0;
+}
+
+static inline int sock_del(int map, __u32 key)
+{
+	return bpf_map_delete_elem(map, &key) ? -errno : 0;
+}
+
+static inline int sock_get(int map, __u32 key, __u64 *cookie)
+{
+	return bpf_map_lookup_elem(map, &key, cookie) ? -errno : 0;
+}
+
+static inline __u64 sock_cookie(int fd)
+{
+	socklen_t len = sizeof(__u64);
+	__u64 cookie = 0;
+
+	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
+	return cookie;
+}
+
+/* Is the socket at the key this one? */
+static inline bool sock_is_at(int map, __u32 key, int fd)
+{
+	__u64 cookie;
+
+	return !sock_get(map, key, &cookie) && cookie == sock_cookie(fd);
+}
+
+/* No receive of a test waits for ever. */
+static inline int sock_limit(int fd)
+{
+	struct timeval limit = { .tv_sec = 20 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	return fd;
+}
+
+static inline socklen_t sock_loopback(int family, struct sockaddr_storage *to)
+{
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+	struct sockaddr_in *four = (struct sockaddr_in *)to;
+
+	memset(to, 0, sizeof(*to));
+	to->ss_family = family;
+	if (family == AF_INET6) {
+		six->sin6_addr = in6addr_loopback;
+		return sizeof(*six);
+	}
+	four->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return sizeof(*four);
+}
+
+/* A socket that listens, or, of another type, has an address. */
+static inline int sock_server(int family, int type)
+{
+	struct sockaddr_storage at;
+	socklen_t len = sock_loopback(family, &at);
+	int fd = socket(family, type, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&at, len) ||
+	    (type == SOCK_STREAM && listen(fd, 8))) {
+		close(fd);
+		return -errno;
+	}
+	return fd;
+}
+
+static inline int sock_connect(int fd, int server)
+{
+	struct sockaddr_storage at;
+	socklen_t len = sizeof(at);
+
+	return getsockname(server, (struct sockaddr *)&at, &len) ||
+	       connect(fd, (struct sockaddr *)&at, len) ? -errno : 0;
+}
+
+static inline int tcp_pair(int family, int fds[2])
+{
+	int server = sock_server(family, SOCK_STREAM), err, one = 1;
+
+	if (server < 0)
+		return server;
+	fds[0] = sock_limit(socket(family, SOCK_STREAM, 0));
+	err = sock_connect(fds[0], server);
+	fds[1] = err ? -1 : sock_limit(accept(server, NULL, NULL));
+	setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fds[1], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	close(server);
+	return err ?: fds[1] < 0 ? -EIO : 0;
+}
+
+static inline int udp_pair(int family, int fds[2])
+{
+	fds[1] = sock_limit(sock_server(family, SOCK_DGRAM));
+	if (fds[1] < 0)
+		return fds[1];
+	fds[0] = sock_limit(sock_server(family, SOCK_DGRAM));
+	return sock_connect(fds[0], fds[1]) ?: sock_connect(fds[1], fds[0]);
+}
+
+static inline int unix_pair(int fds[2])
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+		return -errno;
+	sock_limit(fds[0]);
+	sock_limit(fds[1]);
+	return 0;
+}
+
+static inline void close_pair(int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+}
+
+
+/* As in sock.bpf.c. */
+struct sock_vars {
+	__u32 key;
+	__u32 port;
+	__u64 flags;
+	__u64 calls;
+	__u64 passed;
+	__s64 result;
+	__u64 always;
+};
+
+static inline int sock_vars_fd(struct bpf_object *obj)
+{
+	return bpf_map__fd(bpf_object__find_map_by_name(obj, ".bss"));
+}
+
+/* Sets all variables, and so resets the counts. */
+static inline bool sock_set(struct bpf_object *obj, struct sock_vars vars)
+{
+	__u32 zero = 0;
+
+	return !bpf_map_update_elem(sock_vars_fd(obj), &zero, &vars, 0);
+}
+
+static inline struct sock_vars sock_vars(struct bpf_object *obj)
+{
+	struct sock_vars vars = {};
+	__u32 zero = 0;
+
+	bpf_map_lookup_elem(sock_vars_fd(obj), &zero, &vars);
+	return vars;
+}
+
+/* sock.bpf.c over maps of a test; NULL if it cannot be loaded. */
+static inline struct bpf_object *sock_load(int array, int hash, int from)
+{
+	struct bpf_object *obj = bpf_object__open(beside("sock.bpf.o"));
+
+	if (!obj)
+		return NULL;
+	if (bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "socks"), array) ||
+	    bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "hash"), hash) ||
+	    bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "from"), from) ||
+	    bpf_object__load(obj)) {
+		bpf_object__close(obj);
+		return NULL;
+	}
+	return obj;
+}
+
+static inline int sock_prog(struct bpf_object *obj, const char *name, bool hash)
+{
+	char full[32];
+
+	snprintf(full, sizeof(full), "%s_%s", name, hash ? "hash" : "array");
+	return bpf_program__fd(bpf_object__find_program_by_name(obj, full));
+}
+
+/* Runs a program of type tc once; its result, or -ENODATA if it has not run. */
+static inline int sock_run(struct bpf_object *obj, const char *name, bool hash,
+			    __u32 key, __u64 flags)
+{
+	struct sock_vars vars = { .key = key, .flags = flags, .result = -ENODATA };
+	char packet[64] = "";
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
+
+	if (!sock_set(obj, vars) ||
+	    bpf_prog_test_run_opts(sock_prog(obj, name, hash), &opts))
+		return -ENODATA;
+	/* Before 6.4, operations return an int; its upper half is zeroes. */
+	return (int)sock_vars(obj).result;
+}
+
+#endif /* REDIRMAP_SOCKLIB_H */

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Programs for the tests of socket maps. A test gives them its own array and
+ * hash, both stock or both claimed, the key and flags of the next redirects,
+ * and a verdict to return instead of what the helper says.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+	__uint(max_entries, 8);
+} socks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+	__uint(max_entries, 8);
+} hash SEC(".maps");
+
+/* Of sockets that programs insert. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+	__uint(max_entries, 8);
+} from SEC(".maps");
+
+/* As in socklib.h. */
+struct sock_vars {
+	__u32 key;	/* of the next redirects and updates */
+	__u32 port;	/* insert sockets that connect from this port */
+	__u64 flags;
+	__u64 calls;	/* redirects */
+	__u64 passed;	/* those that the helper has accepted */
+	__s64 result;	/* of the last update or delete */
+	__u64 always;	/* 1 + a verdict that is returned for all; 0 for none */
+} vars;
+
+static int counted(long verdict)
+{
+	vars.calls++;
+	vars.passed += verdict == SK_PASS;
+	return vars.always ? vars.always - 1 : verdict;
+}
+
+SEC("sk_msg")
+int msg_array(struct sk_msg_md *msg)
+{
+	return counted(bpf_msg_redirect_map(msg, &socks, vars.key, vars.flags));
+}
+
+SEC("sk_msg")
+int msg_hash(struct sk_msg_md *msg)
+{
+	__u32 k = vars.key;
+
+	return counted(bpf_msg_redirect_hash(msg, &hash, &k, vars.flags));
+}
+
+SEC("sk_skb/stream_verdict")
+int skb_array(struct __sk_buff *skb)
+{
+	return counted(bpf_sk_redirect_map(skb, &socks, vars.key, vars.flags));
+}
+
+SEC("sk_skb/stream_verdict")
+int skb_hash(struct __sk_buff *skb)
+{
+	__u32 k = vars.key;
+
+	return counted(bpf_sk_redirect_hash(skb, &hash, &k, vars.flags));
+}
+
+/* A proxy of the sockets at keys 0 and 1; that at key 0 has the port. */
+
+SEC("sk_skb/stream_verdict")
+int proxy_array(struct __sk_buff *skb)
+{
+	return counted(bpf_sk_redirect_map(skb, &socks, skb->local_port == vars.port, vars.flags));
+}
+
+SEC("sk_skb/stream_verdict")
+int proxy_hash(struct __sk_buff *skb)
+{
+	__u32 k = skb->local_port == vars.port;
+
+	return counted(bpf_sk_redirect_hash(skb, &hash, &k, vars.flags));
+}
+
+SEC("sk_skb/stream_parser")
+int parser(struct __sk_buff *skb)
+{
+	return skb->len;
+}
+
+SEC("sockops")
+int ops_array(struct bpf_sock_ops *ops)
+{
+	__u32 k = vars.key;
+
+	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	    ops->local_port == vars.port)
+		vars.result = bpf_sock_map_update(ops, &socks, &k, vars.flags);
+	return 0;
+}
+
+SEC("sockops")
+int ops_hash(struct bpf_sock_ops *ops)
+{
+	__u32 k = vars.key;
+
+	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	    ops->local_port == vars.port)
+		vars.result = bpf_sock_hash_update(ops, &hash, &k, vars.flags);
+	return 0;
+}
+
+SEC("tc")
+int tc_array(struct __sk_buff *skb)
+{
+	__u32 k = vars.key, zero = 0;
+	struct bpf_sock *sk;
+
+	sk = bpf_map_lookup_elem(&from, &zero);
+	if (!sk)
+		return 1;
+	vars.result = bpf_map_update_elem(&socks, &k, sk, vars.flags);
+	bpf_sk_release(sk);
+	return 0;
+}
+
+SEC("tc")
+int tc_hash(struct __sk_buff *skb)
+{
+	__u32 k = vars.key, zero = 0;
+	struct bpf_sock *sk;
+
+	sk = bpf_map_lookup_elem(&from, &zero);
+	if (!sk)
+		return 1;
+	vars.result = bpf_map_update_elem(&hash, &k, sk, vars.flags);
+	bpf_sk_release(sk);
+	return 0;
+}
+
+SEC("tc")
+int tc_delete_array(struct __sk_buff *skb)
+{
+	__u32 k = vars.key;
+
+	vars.result = bpf_map_delete_elem(&socks, &k);
+	return 0;
+}
+
+SEC("tc")
+int tc_delete_hash(struct __sk_buff *skb)
+{
+	__u32 k = vars.key;
+
+	vars.result = bpf_map_delete_elem(&hash, &k);
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";

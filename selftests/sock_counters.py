@@ -1,0 +1,314 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Counters of socket maps: redirects by helper, direction and reason, inserts,
+deletes and failed updates, as exact sums; and what the command reports."""
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import socket
+import struct
+
+from testlib import (OUTPUT, becomes, checked, delete, equal, in_a_net, libbpf, map_id,
+                     open_pinned, redirmap, refcnt, run, sh, test)
+
+in_a_net()
+
+import redirmap_main as command  # noqa: E402
+import redirmap_netlink as netlink  # noqa: E402
+
+PIN = "/sys/fs/bpf/redirmap-sock"
+INGRESS, UNKNOWN_FLAG = 1, 2
+
+sh(f"ip link set lo up; mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf; "
+   f"rm -rf {PIN}; mkdir -p {PIN}")
+
+
+@contextlib.contextmanager
+def loaded():
+    """The descriptors of all maps, by name; programs are pinned."""
+    sh(f"bpftool prog loadall {OUTPUT}/sock_counters.bpf.o {PIN}/p pinmaps {PIN}/m")
+    fds = {name: open_pinned(f"{PIN}/m/{name}") for name in ("rm_map", "rm_hash", "st_map",
+                                                             "st_hash")}
+    try:
+        yield fds
+    finally:
+        for fd in fds.values():
+            os.close(fd)
+        sh(f"rm -rf {PIN}/*")
+        equal(becomes(lambda: refcnt() == 0), True)
+
+
+def put(fd, key, sock, flags=0):
+    """0, or the errno of an insert."""
+    number = sock if isinstance(sock, int) else sock.fileno()
+    return -libbpf.bpf_map_update_elem(fd, struct.pack("I", key), struct.pack("Q", number),
+                                       ctypes.c_uint64(flags))
+
+
+def pair():
+    """Two connected TCP sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    for sock in (one, other):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(20)
+    return one, other
+
+
+def answer(fd):
+    """The kernel's answer about a map, as the command reads it."""
+    with netlink.Family() as family:
+        one, = family.maps(map_id(fd))
+        return one
+
+
+def counters(fd):
+    return answer(fd)["sock"]
+
+
+def redirects(sock):
+    """Those of a map, without ages."""
+    return {name: sock[name] for name in (
+        "msg_egress", "msg_ingress", "skb_egress", "skb_ingress", "msg_closing", "skb_closing",
+        "refused")}
+
+
+def none(**given):
+    """What redirects() returns, with these other than 0."""
+    return {"msg_egress": 0, "msg_ingress": 0, "skb_egress": 0, "skb_ingress": 0,
+            "msg_closing": 0, "skb_closing": 0, "refused": {}, **given}
+
+
+def read_all(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        assert more, f"only {len(data)} of {size} bytes"
+        data += more
+    return data
+
+
+def redirected(fd, kind, program):
+    """Redirect to each kind of target; every message is counted and arrives
+    once."""
+    array, what = "map" in program, "msg" if kind == "msg" else "skb"
+    attach = "msg_verdict" if kind == "msg" else "stream_verdict"
+    source, receiver = pair()
+    target, behind = pair()
+    with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
+        for sock in (source, receiver, target, behind):
+            stack.enter_context(sock)
+        local = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for sock in local:
+            stack.enter_context(sock)
+        sh(f"bpftool prog attach pinned {PIN}/p/{program} {attach} id {map_id(fd)}")
+        equal(put(fd, 0, source if kind == "msg" else receiver), 0)
+        # Targets have no program.
+        sh(f"bpftool prog detach pinned {PIN}/p/{program} {attach} id {map_id(fd)}")
+        for key, sock in ((1, target), (3, listener), (4, local[0])):
+            equal(put(fd, key, sock), 0)
+        before = redirects(counters(fd))
+
+        def send(key, flags, times, to=receiver):
+            message = bytes([key, flags]) + b"x" * 62
+            for _ in range(times):
+                equal(source.send(message), len(message))
+                # One by one, so that no two are one packet.
+                equal(read_all(to, len(message)), message)
+
+        send(1, INGRESS, 5, to=target)
+        send(1, 0, 3, to=behind)
+        send(2, INGRESS, 2)
+        send(9, 0, 1)
+        send(1, UNKNOWN_FLAG, 4)
+        send(3, INGRESS, 6)
+        reasons = {"no_socket": 2 if array else 3, "state": 6, "flags": 4}
+        if array:
+            reasons["key"] = 1
+        if kind == "msg":
+            send(4, 0, 7)
+            reasons["direction"] = 7
+        after = redirects(counters(fd))
+        before_reasons = before.pop("refused")
+        equal({reason: number - before_reasons.get(reason, 0)
+               for reason, number in after.pop("refused").items()
+               if number - before_reasons.get(reason, 0)}, reasons)
+        equal({name: after[name] - before[name] for name in after},
+              {name: {f"{what}_ingress": 5, f"{what}_egress": 3}.get(name, 0) for name in after})
+
+
+@test("each redirect is counted once, by helper, direction and reason")
+def counted():
+    with loaded() as fds:
+        for name in ("rm_map", "rm_hash"):
+            for kind in ("msg", "skb"):
+                redirected(fds[name], kind, name.replace("rm", kind))
+        for name in ("st_map", "st_hash"):
+            with netlink.Family() as family:
+                equal([one for one in family.maps() if one["id"] == map_id(fds[name])], [])
+
+
+@test("programs without a claimed map are not counted, nor stock maps in others")
+def uncounted():
+    with loaded() as fds:
+        source, receiver = pair()
+        other, _receiver = pair()
+        with source, receiver, other, _receiver:
+            for sock, program in ((source, "msg_st_map"), (other, "msg_both")):
+                sh(f"bpftool prog attach pinned {PIN}/p/{program} msg_verdict id "
+                   f"{map_id(fds['st_map'])}")
+                equal(put(fds["st_map"], 0, sock), 0)
+                sock.send(bytes([7, 0]))
+            equal(redirects(counters(fds["rm_map"])), none(refused={"no_socket": 1}))
+            equal(redirects(counters(fds["rm_hash"])), none())
+
+
+@test("redirects to a socket that the kernel has shut down are counted as such")
+def closing():
+    with loaded() as fds:
+        fd = fds["rm_map"]
+        source, receiver = pair()
+        target, behind = pair()
+        with source, receiver, target, behind:
+            sh(f"bpftool prog attach pinned {PIN}/p/skb_map stream_verdict id {map_id(fd)}")
+            equal((put(fd, 0, receiver), put(fd, 1, target)), (0, 0))
+            target.shutdown(socket.SHUT_WR)
+
+            def send(number):
+                source.send(bytes([1, 0]))
+                equal(becomes(lambda: counters(fd)["skb_egress"] == number), True)
+
+            send(1)
+            # The kernel finds out in a work item.
+            equal(becomes(lambda: target.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) ==
+                          errno.EPIPE), True)
+            equal(counters(fd)["skb_closing"], 0)
+            for number in (2, 3, 4):
+                send(number)
+            equal(redirects(counters(fd)), none(skb_egress=4, skb_closing=3))
+            status, out, err = redirmap(command, "drops", "map", str(map_id(fd)))
+            equal((status, err), (0, ""))
+            assert "accepted 3 redirects to a closing socket" in out, out
+
+
+@test("inserts, deletes, failed updates, and sockets that left otherwise")
+def changes():
+    with loaded() as fds:
+        for name in ("rm_map", "rm_hash"):
+            fd = fds[name]
+            socks = [*pair(), *pair(), *pair()]
+            try:
+                closed = socket.socket()
+                for key, sock in enumerate(socks):
+                    equal(put(fd, key, sock), 0)
+                equal(put(fd, 0, socks[1]), 0)
+                equal(put(fd, 0, socks[1], 1), errno.EEXIST)
+                equal(put(fd, 7, socks[1], 2), errno.ENOENT)
+                equal(put(fd, 0, socks[1], 3), errno.EINVAL)
+                equal(put(fd, 0, 1000), errno.EBADF)
+                equal(put(fd, 0, closed), errno.EOPNOTSUPP)
+                equal(put(fd, 0, closed), errno.EOPNOTSUPP)
+                failed = {"EEXIST": 1, "ENOENT": 1, "EINVAL": 1, "EBADF": 1, "EOPNOTSUPP": 2}
+                with open("/dev/null", encoding="ascii") as file:
+                    equal(put(fd, 0, file.fileno()), errno.ENOTSOCK)
+                failed["ENOTSOCK"] = 1
+                if name == "rm_map":
+                    equal(put(fd, 8, socks[0]), errno.E2BIG)
+                    failed["E2BIG"] = 1
+                delete(fd, 5)
+                equal(libbpf.bpf_map_delete_elem(fd, struct.pack("I", 5)) < 0, True)
+                one = answer(fd)
+                equal((one["sock"]["inserts"], one["sock"]["deletes"], one["used"],
+                       one["sock"]["left"], one["sock"]["failed"]), (7, 1, 5, 1, failed))
+                socks[2].close()
+                one = answer(fd)
+                equal((one["used"], one["sock"]["left"]), (4, 2))
+                # Batches count each entry.
+                count = ctypes.c_uint32(2)
+                keys, values = struct.pack("II", 2, 5), struct.pack(
+                    "QQ", socks[0].fileno(), socks[1].fileno())
+                checked(libbpf.bpf_map_update_batch(fd, keys, values, ctypes.byref(count), None))
+                checked(libbpf.bpf_map_delete_batch(fd, keys, ctypes.byref(count), None))
+                one = answer(fd)
+                equal((one["sock"]["inserts"], one["sock"]["deletes"], one["used"],
+                       one["sock"]["left"]), (9, 3, 4, 2))
+            finally:
+                closed.close()
+                for sock in socks:
+                    sock.close()
+            one = answer(fd)
+            equal((one["used"], one["sock"]["left"]), (0, 6))
+
+
+@test("updates by programs of type sock_ops are counted")
+def by_sock_ops():
+    with loaded() as fds:
+        sh(f"mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup; "
+           f"bpftool cgroup attach /sys/fs/cgroup sock_ops pinned {PIN}/p/ops_map")
+        try:
+            one, other = pair()
+            with one, other:
+                told = answer(fds["rm_map"])
+                equal((told["sock"]["inserts"], told["sock"]["failed"], told["used"]),
+                      (1, {"E2BIG": 1}, 1))
+        finally:
+            sh(f"bpftool cgroup detach /sys/fs/cgroup sock_ops pinned {PIN}/p/ops_map")
+
+
+@test("the command lists socket maps, and explains refused redirects")
+def told():
+    with loaded() as fds:
+        fd = fds["rm_map"]
+        source, receiver = pair()
+        with source, receiver:
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_map msg_verdict id {map_id(fd)}")
+            equal(put(fd, 0, source), 0)
+            status, out, err = redirmap(command, "drops")
+            equal((status, out, err), (0, "No frame was lost.\n", ""))
+            for _ in range(3):
+                source.send(bytes([5, 0]))
+            status, out, err = redirmap(command, "drops")
+            equal((status, err), (0, ""))
+            assert out.startswith(f"Map {map_id(fd)} (rm_map) refused 3 redirects, the last one "
+                                  "just now. The map had no socket at the key."), out
+            told, = json.loads(redirmap(command, "-j", "drops")[1])["refused"]
+            equal((told["map"], told["reason"], told["redirects"]), (map_id(fd), "no_socket", 3))
+            status, out, err = redirmap(command)
+            equal((status, err, "st_map" in out), (0, "", False))
+            heads = [line for line in out.splitlines() if line.split()[:2] == ["MAP", "NAME"]]
+            equal(len(heads), 2)
+            lines = [line.split() for line in out.splitlines() if "rm_map" in line]
+            equal(lines[0][1:5], ["rm_map", "sockmap", "1", "8"])
+            equal(lines[1][1:], ["rm_map", "0", "0", "0", "0", "3", "0", "1", "0", "0", "0"])
+            one = next(one for one in json.loads(redirmap(command, "-j")[1])["maps"]
+                       if one["name"] == "rm_map")
+            equal((one["sock"]["refused"], one["stats"]), ({"no_socket": 3}, None))
+
+
+@test("counters of removed maps stay in the sums of the namespace")
+def gone():
+    def sums():
+        with netlink.Family() as family:
+            return family.state()["sock_gone"]
+
+    before = sums()
+    with loaded() as fds:
+        fd = fds["rm_hash"]
+        source, receiver = pair()
+        with source, receiver:
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_hash msg_verdict id {map_id(fd)}")
+            equal(put(fd, 0, source), 0)
+            source.send(bytes([5, 0]))
+    after = sums()
+    equal((after["inserts"] - before["inserts"],
+           after["refused"]["no_socket"] - before["refused"].get("no_socket", 0),
+           after["left"]), (1, 1, None))
+    status, out, err = redirmap(command, "state")
+    equal((status, err), (0, ""))
+    assert "Removed socket maps have accepted" in out, out
+
+
+run()

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Programs of socket maps: attaching and links, inheritance, outer maps; which
+ * programs get helpers of the module, and how long they keep the module.
+ */
+#include "socklib.h"
+
+FIXTURE(programs) {
+	int array, hash, from;
+	int map;	/* that of the variant */
+	bool is_hash;
+	struct bpf_object *obj;
+	int msg, skb, parser;
+	int source[2], target[2];
+};
+
+FIXTURE_VARIANT(programs) {
+	bool claimed;
+	enum bpf_map_type type;
+};
+
+FIXTURE_VARIANT_ADD(programs, stock_array) { false, BPF_MAP_TYPE_SOCKMAP };
+FIXTURE_VARIANT_ADD(programs, claimed_array) { true, BPF_MAP_TYPE_SOCKMAP };
+FIXTURE_VARIANT_ADD(programs, stock_hash) { false, BPF_MAP_TYPE_SOCKHASH };
+FIXTURE_VARIANT_ADD(programs, claimed_hash) { true, BPF_MAP_TYPE_SOCKHASH };
+
+FIXTURE_SETUP(programs)
+{
+	ASSERT_TRUE(module_refs_become(base_refs));
+	self->is_hash = variant->type == BPF_MAP_TYPE_SOCKHASH;
+	self->array = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	self->hash = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
+	self->from = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	self->obj = sock_load(self->array, self->hash, self->from);
+	ASSERT_NE(NULL, self->obj);
+	self->map = self->is_hash ? self->hash : self->array;
+	self->msg = sock_prog(self->obj, "msg", self->is_hash);
+	self->skb = sock_prog(self->obj, "skb", self->is_hash);
+	self->parser = bpf_program__fd(bpf_object__find_program_by_name(self->obj, "parser"));
+	ASSERT_EQ(0, tcp_pair(AF_INET, self->source));
+	ASSERT_EQ(0, tcp_pair(AF_INET, self->target));
+}
+
+FIXTURE_TEARDOWN(programs)
+{
+	close_pair(self->source);
+	close_pair(self->target);
+	if (self->obj)
+		bpf_object__close(self->obj);
+	close(self->array);
+	close(self->hash);
+	close(self->from);
+	EXPECT_TRUE(module_refs_become(base_refs));
+}
+
+/* 0 or -errno, as all functions below. */
+static int attach(int prog, int map, enum bpf_attach_type type)
+{
+	return bpf_prog_attach(prog, map, type, 0) ? -errno : 0;
+}
+
+static int detach(int prog, int map, enum bpf_attach_type type)
+{
+	return bpf_prog_detach2(prog, map, type) ? -errno : 0;
+}
+
+static __u32 prog_id(int prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(prog, &info, &len) ? 0 : info.id;
+}
+
+/* The id of the attached program, 0 for none. */
+static int query(int map, enum bpf_attach_type type)
+{
+	__u32 id = 0, count = 1, flags = 0;
+
+	if (bpf_prog_query(map, type, 0, &flags, &id, &count))
+		return -errno;
+	return count ? id : 0;
+}
+
+TEST_F(programs, attach)
+{
+	int other = sock_prog(self->obj, "proxy", self->is_hash);
+
+	EXPECT_EQ(0, query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-ENOENT, detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(prog_id(self->msg), query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, attach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
+	EXPECT_EQ(0, attach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(prog_id(self->skb), query(self->map, BPF_SK_SKB_STREAM_VERDICT));
+	/* One verdict program or the other. */
+	EXPECT_EQ(-EBUSY, query(self->map, BPF_SK_SKB_VERDICT));
+	EXPECT_EQ(0, attach(other, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(prog_id(other), query(self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(-ENOENT, detach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, detach(other, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, query(self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, detach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
+	EXPECT_EQ(0, detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EINVAL, detach(self->msg, self->map, BPF_SK_SKB_STREAM_VERDICT));
+}
+
+/* Since 6.12; other kernels refuse. */
+TEST_F(programs, link)
+{
+	int link = bpf_link_create(self->msg, self->map, BPF_SK_MSG_VERDICT, NULL);
+
+	if (link == -EINVAL)
+		SKIP(return, "this kernel has no links of socket maps");
+	ASSERT_LE(0, link);
+	EXPECT_EQ(prog_id(self->msg), query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EBUSY, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EBUSY, detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EBUSY, bpf_link_create(self->msg, self->map, BPF_SK_MSG_VERDICT, NULL));
+	close(link);
+	EXPECT_EQ(0, query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+}
+
+/* A socket takes the programs of the map when it goes in, and no later ones. */
+TEST_F(programs, inherit)
+{
+	char byte;
+
+	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
+	ASSERT_EQ(0, sock_put(self->map, 1, self->target[0], BPF_ANY));
+	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1, .flags = BPF_F_INGRESS }));
+	EXPECT_EQ(1, send(self->source[0], "a", 1, 0));
+	EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
+	EXPECT_EQ(0, sock_vars(self->obj).calls);
+	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
+	EXPECT_EQ(1, send(self->source[0], "b", 1, 0));
+	EXPECT_EQ(1, recv(self->target[0], &byte, 1, 0));
+	EXPECT_EQ('b', byte);
+	EXPECT_EQ(1, sock_vars(self->obj).calls);
+}
+
+/* A socket takes one program of each kind, whichever map has it. */
+TEST_F(programs, clash)
+{
+	int other = self->is_hash ? self->array : self->hash;
+
+	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, attach(self->msg, other, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
+	EXPECT_EQ(-EBUSY, sock_put(other, 0, self->source[0], BPF_ANY));
+	/* Also before the flags are looked at. */
+	EXPECT_EQ(-EBUSY, sock_put(other, 0, self->source[0], BPF_EXIST));
+	EXPECT_EQ(-EBUSY, sock_put(self->map, 0, self->source[0], BPF_NOEXIST));
+	ASSERT_EQ(0, detach(self->msg, other, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, sock_put(other, 0, self->source[0], BPF_ANY));
+}
+
+/* The helper that a program calls, as the kernel tells it. */
+static int helper_of(int prog)
+{
+	struct bpf_insn insns[256];
+	struct bpf_prog_info info = {
+		.xlated_prog_insns = (__u64)(unsigned long)insns,
+		.xlated_prog_len = sizeof(insns),
+	};
+	__u32 len = sizeof(info), i;
+	int helper = 0;
+
+	if (bpf_obj_get_info_by_fd(prog, &info, &len))
+		return -errno;
+	for (i = 0; i < info.xlated_prog_len / sizeof(*insns); i++)
+		if (insns[i].code == (BPF_JMP | BPF_CALL) && !insns[i].src_reg)
+			helper = insns[i].imm;
+	return helper;
+}
+
+/* Programs over stock maps keep the kernel's helpers, and only those. */
+TEST_F(programs, helpers)
+{
+	static const char *const names[] = { "msg", "skb", "ops" };
+	int array = sock_map(false, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	int hash = sock_map(false, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
+	struct bpf_object *stock = sock_load(array, hash, array);
+	unsigned int i;
+	int helper;
+
+	ASSERT_NE(NULL, stock);
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		helper = helper_of(sock_prog(stock, names[i], self->is_hash));
+		EXPECT_NE(0, helper);
+		EXPECT_EQ(variant->claimed,
+			  helper_of(sock_prog(self->obj, names[i], self->is_hash)) != helper) {
+			TH_LOG("%s", names[i]);
+		}
+	}
+	bpf_object__close(stock);
+	close(array);
+	close(hash);
+}
+
+/* A program keeps its maps, and so the module; so does an attached one. */
+TEST_F(programs, keep_the_module)
+{
+	int prog = dup(self->msg);
+
+	bpf_object__close(self->obj);
+	self->obj = NULL;
+	close_pair(self->source);
+	close(self->array);
+	close(self->hash);
+	close(self->from);
+	self->array = -1;
+	self->hash = -1;
+	self->from = -1;
+	/* Only the program's own map is left. */
+	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
+	if (variant->claimed)
+		EXPECT_FALSE(sh("rmmod redirmap 2>/dev/null"));
+	close(prog);
+	EXPECT_TRUE(module_refs_become(base_refs));
+}
+
+/* So does a socket that runs the program, and goes with the socket. */
+TEST_F(programs, keep_by_socket)
+{
+	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
+	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1 }));
+	bpf_object__close(self->obj);
+	self->obj = NULL;
+	close(self->array);
+	close(self->hash);
+	close(self->from);
+	self->array = -1;
+	self->hash = -1;
+	self->from = -1;
+	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
+	/* The map has dropped the program; the socket still has it. */
+	EXPECT_EQ(-1, send(self->source[0], "a", 1, 0));
+	EXPECT_EQ(EACCES, errno);
+	if (variant->claimed)
+		EXPECT_FALSE(sh("rmmod redirmap 2>/dev/null"));
+	close_pair(self->source);
+	EXPECT_TRUE(module_refs_become(base_refs));
+}
+
+/* A map is freed with sockets in it, which go on as plain ones. */
+TEST_F(programs, free_with_sockets)
+{
+	char byte;
+
+	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
+	ASSERT_EQ(0, sock_put(self->map, 1, self->source[1], BPF_ANY));
+	bpf_object__close(self->obj);
+	self->obj = NULL;
+	close(self->array);
+	close(self->hash);
+	close(self->from);
+	self->array = -1;
+	self->hash = -1;
+	self->from = -1;
+	EXPECT_TRUE(module_refs_become(base_refs));
+	EXPECT_EQ(1, send(self->source[0], "a", 1, 0));
+	EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
+	EXPECT_EQ('a', byte);
+}
+
+static int make_outer(int template)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = template);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 2, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Redirects with an inner map; stock and claimed ones do not mix. */
+TEST_F(programs, outer)
+{
+	int outer = make_outer(self->array), stock, claimed, prog;
+	__u32 zero = 0, one = 1, value;
+	struct bpf_object *obj;
+	char byte;
+
+	ASSERT_LE(0, outer);
+	stock = sock_map(false, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	claimed = sock_map(true, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	value = variant->claimed ? stock : claimed;
+	EXPECT_EQ(-EINVAL, bpf_map_update_elem(outer, &one, &value, 0));
+	value = variant->claimed ? claimed : stock;
+	EXPECT_EQ(0, bpf_map_update_elem(outer, &one, &value, 0));
+	value = self->array;
+	ASSERT_EQ(0, bpf_map_update_elem(outer, &zero, &value, 0));
+
+	obj = bpf_object__open(beside("sock_inner.bpf.o"));
+	ASSERT_NE(NULL, obj);
+	ASSERT_EQ(0, bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "outer"), outer));
+	ASSERT_EQ(0, bpf_object__load(obj));
+	prog = bpf_program__fd(bpf_object__find_program_by_name(obj, "msg"));
+	EXPECT_EQ(!self->is_hash, helper_of(prog) == helper_of(self->msg));
+	ASSERT_EQ(0, attach(prog, self->array, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_put(self->array, 0, self->source[0], BPF_ANY));
+	ASSERT_EQ(0, detach(prog, self->array, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_put(self->array, 1, self->target[0], BPF_ANY));
+	EXPECT_EQ(1, send(self->source[0], "b", 1, 0));
+	EXPECT_EQ(1, recv(self->target[0], &byte, 1, 0));
+	EXPECT_EQ('b', byte);
+	bpf_object__close(obj);
+	close(outer);
+	close(stock);
+	close(claimed);
+}
+
+/* A pinned and frozen map is a map. */
+TEST_F(programs, pin_and_freeze)
+{
+	int again;
+
+	if (access("/sys/fs/bpf/", W_OK))
+		ASSERT_TRUE(sh("mount -t bpf none /sys/fs/bpf"));
+	ASSERT_EQ(0, bpf_obj_pin(self->map, "/sys/fs/bpf/sock_programs"));
+	again = bpf_obj_get("/sys/fs/bpf/sock_programs");
+	EXPECT_LE(0, again);
+	EXPECT_EQ(0, unlink("/sys/fs/bpf/sock_programs"));
+	EXPECT_EQ(0, sock_put(again, 0, self->source[0], BPF_ANY));
+	EXPECT_EQ(0, bpf_map_freeze(again));
+	EXPECT_EQ(-EPERM, sock_put(self->map, 1, self->source[0], BPF_ANY));
+	EXPECT_EQ(-EPERM, sock_del(self->map, 0));
+	EXPECT_TRUE(sock_is_at(self->map, 0, self->source[0]));
+	close(again);
+}
+
+int main(int argc, char **argv)
+{
+	return sock_setup() ?: test_harness_run(argc, argv);
+}

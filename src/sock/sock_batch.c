@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Batches of socket maps: BPF_MAP_LOOKUP_BATCH, LOOKUP_AND_DELETE_BATCH,
+ * UPDATE_BATCH, DELETE_BATCH. The kernel has none for these maps.
+ *
+ * A batch is a loop of single operations of the kernel, so each entry has the
+ * errno of a single operation. User space gets the number of entries before the
+ * first error. A batch is no transaction: other tasks may change the map
+ * between two entries.
+ *
+ * Lookups go through the map in chunks: a chunk is read in one RCU read
+ * section, and copied to user space. The cursor, in in_batch and out_batch, is
+ * the key that was delivered last, of the size of a key.
+ *
+ * A hash is read in the order of the kernel's buckets. The kernel begins again
+ * at the first bucket if the cursor has been deleted. Therefore buckets before
+ * the one of the cursor are skipped: so a walk ends, and delivers each entry
+ * that stays. Entries in the bucket of the cursor may be delivered twice then.
+ * The bucket of a key follows from jhash(), as in sock_hash_bucket_hash().
+ *
+ * This file owns no state. All functions run in bpf(2), and sleep.
+ */
+#include <linux/bpf.h>
+#include <linux/err.h>
+#include <linux/jhash.h>
+#include <linux/log2.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "sock_batch.h"
+#include "sock_map.h"
+
+/* Entries of a chunk, and slots or entries that one RCU read section visits. */
+#define SOCK_CHUNK 64
+#define SOCK_VISITS 1024
+
+/**
+ * struct sock_walk - a walk through a map, with the entries of one chunk
+ * @map: the map
+ * @n: number of entries in the chunk
+ * @room: the most entries that the chunk may have
+ * @slot: array: the next slot to visit
+ * @begun: hash: @cursor has a key
+ * @bucket: hash: the walk skips buckets before this one
+ * @cursor: hash: the key that was visited last
+ * @next: hash: room for the next key
+ * @values: cookies of the sockets in the chunk
+ * @keys: keys of the chunk
+ */
+struct sock_walk {
+	struct bpf_map *map;
+	u32 n;
+	u32 room;
+	u64 slot;
+	bool begun;
+	u32 bucket;
+	void *cursor;
+	void *next;
+	u64 *values;
+	void *keys;
+};
+
+static bool walks_array(const struct sock_walk *walk)
+{
+	return walk->map->map_type == BPF_MAP_TYPE_SOCKMAP;
+}
+
+static u32 walk_bucket(const struct sock_walk *walk, const void *key)
+{
+	const struct bpf_map *map = walk->map;
+
+	return jhash(key, map->key_size, 0) &
+	       (roundup_pow_of_two((u64)map->max_entries) - 1);
+}
+
+/*
+ * Add the entry with a key to the chunk, if there is one. Returns 0, or an
+ * errno other than -ENOENT. Inside an RCU read section.
+ */
+static int walk_add(struct sock_walk *walk, void *key)
+{
+	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	u32 size = walk->map->key_size;
+	const u64 *cookie;
+
+	cookie = stock->map_lookup_elem_sys_only(walk->map, key);
+	if (IS_ERR_OR_NULL(cookie))
+		return PTR_ERR_OR_ZERO(cookie) == -ENOENT ?
+		       0 : PTR_ERR_OR_ZERO(cookie);
+	walk->values[walk->n] = READ_ONCE(*cookie);
+	memcpy(walk->keys + walk->n * size, key, size);
+	walk->n++;
+	return 0;
+}
+
+static int walk_slots(struct sock_walk *walk)
+{
+	u32 slot, visits;
+	int err;
+
+	for (visits = 0; visits < SOCK_VISITS && walk->n < walk->room;
+	     visits++) {
+		if (walk->slot >= walk->map->max_entries)
+			return -ENOENT;
+		slot = walk->slot++;
+		err = walk_add(walk, &slot);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int walk_buckets(struct sock_walk *walk)
+{
+	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	u32 bucket, visits;
+	int err;
+
+	for (visits = 0; visits < SOCK_VISITS && walk->n < walk->room;
+	     visits++) {
+		err = stock->map_get_next_key(walk->map, walk->begun ?
+					      walk->cursor : NULL, walk->next);
+		if (err)
+			return err;
+		swap(walk->cursor, walk->next);
+		walk->begun = true;
+		bucket = walk_bucket(walk, walk->cursor);
+		/* The key before was deleted, and the kernel began again. */
+		if (bucket < walk->bucket)
+			continue;
+		walk->bucket = bucket;
+		err = walk_add(walk, walk->cursor);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Fill the chunk. Returns 0, -ENOENT at the end, or another errno. */
+static int walk_read(struct sock_walk *walk)
+{
+	int err;
+
+	walk->n = 0;
+	rcu_read_lock();
+	err = walks_array(walk) ? walk_slots(walk) : walk_buckets(walk);
+	rcu_read_unlock();
+	return err;
+}
+
+/* Delete the entries of the chunk; keep those that were deleted here. */
+static bool walk_take(struct sock_walk *walk)
+{
+	u32 i, n = 0, size = walk->map->key_size;
+	int err;
+
+	for (i = 0; i < walk->n; i++) {
+		rcu_read_lock();
+		err = rmap_sock_map_delete(walk->map, walk->keys + i * size);
+		rcu_read_unlock();
+		if (err)
+			continue;
+		if (n < i) {
+			memcpy(walk->keys + n * size, walk->keys + i * size,
+			       size);
+			walk->values[n] = walk->values[i];
+		}
+		n++;
+	}
+	i = walk->n;
+	walk->n = n;
+	return n == i;
+}
+
+static bool walk_copy_out(const struct sock_walk *walk,
+			  const union bpf_attr *attr, u32 done)
+{
+	void __user *values = u64_to_user_ptr(attr->batch.values);
+	void __user *keys = u64_to_user_ptr(attr->batch.keys);
+	u32 size = walk->map->key_size;
+
+	return !copy_to_user(keys + (size_t)done * size, walk->keys,
+			     walk->n * size) &&
+	       !copy_to_user(values + (size_t)done * sizeof(u64), walk->values,
+			     walk->n * sizeof(u64));
+}
+
+/*
+ * Deliver the chunk to user space. With @take the entries are deleted after
+ * user space has got them, so a bad address loses no entry. Entries that
+ * another task has deleted in between are that task's, and are taken out of the
+ * chunk.
+ */
+static int walk_deliver(struct sock_walk *walk, const union bpf_attr *attr,
+			u32 done, bool take)
+{
+	void __user *cursor = u64_to_user_ptr(attr->batch.out_batch);
+	u32 size = walk->map->key_size;
+
+	if (!walk_copy_out(walk, attr, done) ||
+	    copy_to_user(cursor, walk->keys + (walk->n - 1) * size, size))
+		return -EFAULT;
+	if (!take || walk_take(walk))
+		return 0;
+	return walk_copy_out(walk, attr, done) ? 0 : -EFAULT;
+}
+
+/* Reschedule between entries or chunks; -EINTR for a killed task. */
+static int sock_batch_pause(void)
+{
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+static int walk_all(struct sock_walk *walk, const union bpf_attr *attr,
+		    u32 *done, bool take)
+{
+	u32 count = attr->batch.count;
+	int end, err = 0;
+
+	do {
+		walk->room = min_t(u32, count - *done, SOCK_CHUNK);
+		end = walk_read(walk);
+		if (walk->n)
+			err = walk_deliver(walk, attr, *done, take);
+		if (err)
+			return err;
+		*done += walk->n;
+		if (end || *done == count)
+			return end;
+		err = sock_batch_pause();
+	} while (!err);
+	return err;
+}
+
+/* Let the walk go on behind the cursor of the last call. */
+static int walk_resume(struct sock_walk *walk, const union bpf_attr *attr)
+{
+	const void __user *cursor = u64_to_user_ptr(attr->batch.in_batch);
+
+	if (!cursor)
+		return 0;
+	if (copy_from_user(walk->cursor, cursor, walk->map->key_size))
+		return -EFAULT;
+	if (walks_array(walk)) {
+		walk->slot = *(u32 *)walk->cursor + 1ULL;
+	} else {
+		walk->begun = true;
+		walk->bucket = walk_bucket(walk, walk->cursor);
+	}
+	return 0;
+}
+
+/* Values first, which need the alignment. */
+static int walk_alloc(struct sock_walk *walk)
+{
+	u32 size = walk->map->key_size;
+
+	walk->values = kvmalloc(SOCK_CHUNK * sizeof(u64) +
+				(SOCK_CHUNK + 2) * size,
+				GFP_USER | __GFP_NOWARN);
+	if (!walk->values)
+		return -ENOMEM;
+	walk->keys = walk->values + SOCK_CHUNK;
+	walk->cursor = walk->keys + SOCK_CHUNK * size;
+	walk->next = walk->cursor + size;
+	return 0;
+}
+
+static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
+			   union bpf_attr __user *uattr, bool take)
+{
+	struct sock_walk walk = { .map = map };
+	u32 done = 0;
+	int err;
+
+	if (attr->batch.elem_flags || attr->batch.flags)
+		return -EINVAL;
+	if (!attr->batch.count)
+		return 0;
+	if (put_user(0, &uattr->batch.count))
+		return -EFAULT;
+	/* As a single lookup: only 8 bytes have room for a cookie. */
+	if (map->value_size != sizeof(u64))
+		return -ENOSPC;
+
+	err = walk_alloc(&walk);
+	if (err)
+		return err;
+	err = walk_resume(&walk, attr);
+	if (!err)
+		err = walk_all(&walk, attr, &done, take);
+	kvfree(walk.values);
+	if (put_user(done, &uattr->batch.count))
+		return -EFAULT;
+	return err;
+}
+
+static int sock_batch_lookup(struct bpf_map *map, const union bpf_attr *attr,
+			     union bpf_attr __user *uattr)
+{
+	return sock_batch_read(map, attr, uattr, false);
+}
+
+static int sock_batch_take(struct bpf_map *map, const union bpf_attr *attr,
+			   union bpf_attr __user *uattr)
+{
+	return sock_batch_read(map, attr, uattr, true);
+}
+
+/* Copy entry number @i of a user's array to @to. */
+static bool sock_batch_copy_in(void *to, u64 array, u32 i, u32 size)
+{
+	return !copy_from_user(to, u64_to_user_ptr(array) + (size_t)i * size,
+			       size);
+}
+
+static int sock_batch_update_one(struct bpf_map *map,
+				 const union bpf_attr *attr, u32 i, void *key)
+{
+	u64 value = 0;
+
+	if (!sock_batch_copy_in(key, attr->batch.keys, i, map->key_size) ||
+	    !sock_batch_copy_in(&value, attr->batch.values, i, map->value_size))
+		return -EFAULT;
+	return rmap_sock_map_insert(map, key, &value, attr->batch.elem_flags);
+}
+
+static int sock_batch_delete_one(struct bpf_map *map,
+				 const union bpf_attr *attr, u32 i, void *key)
+{
+	int err;
+
+	if (!sock_batch_copy_in(key, attr->batch.keys, i, map->key_size))
+		return -EFAULT;
+	rcu_read_lock();
+	err = rmap_sock_map_delete(map, key);
+	rcu_read_unlock();
+	return err;
+}
+
+static int sock_batch_write(struct bpf_map *map, const union bpf_attr *attr,
+			    union bpf_attr __user *uattr,
+			    int (*one)(struct bpf_map *map,
+				       const union bpf_attr *attr, u32 i,
+				       void *key))
+{
+	u32 done = 0, count = attr->batch.count;
+	void *key;
+	int err;
+
+	if (attr->batch.flags)
+		return -EINVAL;
+	if (!count)
+		return 0;
+	if (put_user(0, &uattr->batch.count))
+		return -EFAULT;
+	key = kmalloc(map->key_size, GFP_USER | __GFP_NOWARN);
+	if (!key)
+		return -ENOMEM;
+
+	do {
+		err = one(map, attr, done, key);
+		if (err || ++done == count)
+			break;
+		err = sock_batch_pause();
+	} while (!err);
+
+	kfree(key);
+	if (put_user(done, &uattr->batch.count))
+		return -EFAULT;
+	return err;
+}
+
+static int sock_batch_update(struct bpf_map *map, COMPAT_BATCH_FILE
+			     const union bpf_attr *attr,
+			     union bpf_attr __user *uattr)
+{
+	return sock_batch_write(map, attr, uattr, sock_batch_update_one);
+}
+
+static int sock_batch_delete(struct bpf_map *map, const union bpf_attr *attr,
+			     union bpf_attr __user *uattr)
+{
+	if (attr->batch.elem_flags)
+		return -EINVAL;
+	return sock_batch_write(map, attr, uattr, sock_batch_delete_one);
+}
+
+/**
+ * rmap_sock_batch_set_ops() - add batches to the operations of claimed maps
+ * @ops: a copy of the kernel's operations, which have no batches
+ *
+ * Context: bpf(2), in the task that creates the first map of a kind; under a
+ * raw spinlock.
+ */
+void rmap_sock_batch_set_ops(struct bpf_map_ops *ops)
+{
+	ops->map_lookup_batch = sock_batch_lookup;
+	ops->map_lookup_and_delete_batch = sock_batch_take;
+	ops->map_update_batch = sock_batch_update;
+	ops->map_delete_batch = sock_batch_delete;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Operations of claimed socket maps. The kernel keeps table, links and sockets,
+ * and decides about each operation: functions here call the kernel's operation,
+ * return what it has returned, and count it.
+ *
+ * Updates by bpf(2) do not go through bpf_map_ops. This file owns the hook on
+ * sock_map_update_elem_sys(), which is replaced for claimed maps. Its handler
+ * runs in bpf(2), with preemption off. The caller of the replaced function has
+ * the map, and so the module, until after that function has returned.
+ *
+ * Updates by programs of type sock_ops do not go through bpf_map_ops either:
+ * see sock_helper.c.
+ */
+#include <linux/bpf.h>
+#include <linux/log2.h>
+#include <linux/net.h>
+#include <linux/rcupdate.h>
+#include <net/sock.h>
+
+#include "compat.h"
+#include "kind.h"
+#include "sock_map.h"
+#include "sock_stats.h"
+
+/**
+ * rmap_sock_map_stock() - the kernel's operations of a socket map
+ * @map: a claimed socket map
+ *
+ * Context: any.
+ * Return: the operations.
+ */
+const struct bpf_map_ops *rmap_sock_map_stock(const struct bpf_map *map)
+{
+	return rmap_kind_find(map->map_type)->stock;
+}
+
+/* Runs in programs, per update. */
+static map_ret_t sock_map_update(struct bpf_map *map, void *key, void *value,
+				 u64 flags)
+{
+	map_ret_t err;
+
+	err = rmap_sock_map_stock(map)->map_update_elem(map, key, value, flags);
+	rmap_sock_stats_updated(map, err);
+	return err;
+}
+
+/* Runs in bpf(2) and in programs, per delete. */
+static map_ret_t sock_map_delete(struct bpf_map *map, void *key)
+{
+	map_ret_t err = rmap_sock_map_stock(map)->map_delete_elem(map, key);
+
+	rmap_sock_stats_deleted(map, err);
+	return err;
+}
+
+/* Insert a socket as sock_map_update_elem_sys() does. Sleeps. */
+static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
+			      u64 flags)
+{
+	int err;
+
+	/*
+	 * The kernel's operation tests this again. It is tested here as well,
+	 * because the owner of a socket that no map takes may keep the socket
+	 * locked for long.
+	 */
+	if (!READ_ONCE(sk->sk_prot)->psock_update_sk_prot)
+		return -EOPNOTSUPP;
+
+	lock_sock(sk);
+	rcu_read_lock();
+	err = rmap_sock_map_stock(map)->map_update_elem(map, key, sk, flags);
+	rcu_read_unlock();
+	release_sock(sk);
+	return err;
+}
+
+/**
+ * rmap_sock_map_insert() - insert a socket by its file descriptor
+ * @map: a claimed socket map
+ * @key: the key
+ * @value: the descriptor, 4 or 8 bytes as the map's values
+ * @flags: BPF_ANY, BPF_NOEXIST or BPF_EXIST; others are refused
+ *
+ * Context: bpf(2), sleeps.
+ * Return: 0, or the negative errno of the kernel: -EINVAL, -EBADF, -ENOTSOCK,
+ * -EOPNOTSUPP, -EBUSY, -EEXIST, -ENOENT, -E2BIG or -ENOMEM.
+ */
+int rmap_sock_map_insert(struct bpf_map *map, void *key, const void *value,
+			 u64 flags)
+{
+	struct socket *sock;
+	int err = -EINVAL;
+	u64 fd;
+
+	fd = map->value_size == sizeof(u64) ? *(const u64 *)value :
+					      *(const u32 *)value;
+	if (fd > S32_MAX)
+		goto count;
+	sock = sockfd_lookup(fd, &err);
+	if (!sock)
+		goto count;
+	err = sock->sk ? sock_map_insert_sk(map, key, sock->sk, flags) : -EINVAL;
+	sockfd_put(sock);
+count:
+	rmap_sock_stats_updated(map, err);
+	return err;
+}
+
+/**
+ * rmap_sock_map_delete() - delete an entry
+ * @map: a claimed socket map
+ * @key: the key
+ *
+ * Context: inside an RCU read section.
+ * Return: 0, or the negative errno of the kernel: -EINVAL or -ENOENT.
+ */
+int rmap_sock_map_delete(struct bpf_map *map, void *key)
+{
+	return sock_map_delete(map, key);
+}
+
+/* Runs in the place of sock_map_update_elem_sys(), for claimed maps. */
+static int sock_map_update_sys(struct bpf_map *map, void *key, void *value,
+			       u64 flags)
+{
+	return rmap_sock_map_insert(map, key, value, flags);
+}
+
+static void *sock_map_update_sys_entered(const unsigned long *args)
+{
+	const struct bpf_map *map = (const struct bpf_map *)args[0];
+
+	return rmap_kind_has(map) ? sock_map_update_sys : NULL;
+}
+
+struct hook rmap_sock_map_hooks[SOCK_MAP_HOOKS] = {
+	{ .func = "sock_map_update_elem_sys",
+	  .entry = sock_map_update_sys_entered, .replaces = true },
+};
+
+/**
+ * rmap_sock_map_set_ops() - set operations of claimed socket maps
+ * @ops: a copy of the kernel's operations
+ *
+ * Context: bpf(2), in the task that creates the first map of a kind; under a
+ * raw spinlock.
+ */
+void rmap_sock_map_set_ops(struct bpf_map_ops *ops)
+{
+	ops->map_update_elem = sock_map_update;
+	ops->map_delete_elem = sock_map_delete;
+}
+
+/**
+ * rmap_sock_map_memory() - memory of a socket map
+ * @map: a claimed socket map
+ *
+ * Before 6.4 the kernel does not tell, and the size of its table is returned.
+ *
+ * Context: any; the caller keeps the map.
+ * Return: bytes; without the record, and without what sockets take in addition.
+ */
+u64 rmap_sock_map_memory(const struct bpf_map *map)
+{
+	u64 bytes = compat_mem_usage(rmap_sock_map_stock(map), map);
+
+	if (bytes)
+		return bytes;
+	if (map->map_type == BPF_MAP_TYPE_SOCKMAP)
+		return (u64)map->max_entries * sizeof(void *);
+	/* A bucket has a head and a lock. */
+	return roundup_pow_of_two((u64)map->max_entries) * 2 * sizeof(void *);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_SOCK_MAP_H
+#define REDIRMAP_SOCK_MAP_H
+
+#include <linux/bpf.h>
+
+#include "hook.h"
+
+#define SOCK_MAP_HOOKS 1
+
+extern struct hook rmap_sock_map_hooks[SOCK_MAP_HOOKS];
+
+const struct bpf_map_ops *rmap_sock_map_stock(const struct bpf_map *map);
+int rmap_sock_map_insert(struct bpf_map *map, void *key, const void *value,
+			 u64 flags);
+int rmap_sock_map_delete(struct bpf_map *map, void *key);
+void rmap_sock_map_set_ops(struct bpf_map_ops *ops);
+u64 rmap_sock_map_memory(const struct bpf_map *map);
+
+#endif /* REDIRMAP_SOCK_MAP_H */

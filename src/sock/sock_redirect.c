@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Helpers of programs that load a claimed socket map: redirects of messages
+ * (sk_msg) and packets (sk_skb), and updates by programs of type sock_ops. Each
+ * one calls the kernel's helper, returns what that has returned, and counts it.
+ * Such a program may use stock maps as well, which are not counted.
+ *
+ * The reason of a refusal is found afterwards, where the refusal costs no
+ * redirect any time: by the kernel's own order of tests.
+ *
+ * This file owns no state but pointers to the kernel's helpers, which
+ * sock_helper.c sets before it hands out a helper of this file. Helpers run in
+ * BPF programs, inside an RCU read section, without migration, in process
+ * context or with bottom halves off. A program has a reference to each map that
+ * it loads, or to the outer map that it finds the map in, and so to the module.
+ */
+#include <linux/bpf.h>
+#include <linux/compiler.h>
+#include <linux/skmsg.h>
+#include <linux/smp.h>
+#include <net/inet_sock.h>
+#include <net/sock.h>
+#include <net/tcp_states.h>
+
+#include "compat.h"
+#include "record.h"
+#include "sock_map.h"
+#include "sock_redirect.h"
+#include "sock_stats.h"
+
+sock_helper_fn rmap_sock_redirect_stock[SOCK_HELPERS] __read_mostly;
+
+/* May the kernel redirect to a socket in its present state? */
+static bool sock_is_connected(const struct sock *sk)
+{
+	if (sk_is_tcp(sk))
+		return sk->sk_state != TCP_LISTEN;
+	return sk->sk_state == TCP_ESTABLISHED;
+}
+
+/* Does the kernel support this direction for the family of a socket? */
+static bool sock_takes(const struct sock *sk, enum sock_what what, u64 flags)
+{
+	if (sk->sk_family == AF_VSOCK)
+		return what == SOCK_SKB && !(flags & BPF_F_INGRESS);
+	return what == SOCK_SKB || flags & BPF_F_INGRESS || sk_is_tcp(sk);
+}
+
+/* The reason of a refusal. @key points to the key. */
+static enum redirmap_sock_refusal
+sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_what what)
+{
+	enum redirmap_sock_refusal reason = REDIRMAP_SOCK_REFUSAL_OTHER;
+	struct sock *sk;
+
+	if (flags & ~BPF_F_INGRESS)
+		return REDIRMAP_SOCK_REFUSAL_FLAGS;
+	if (map->map_type == BPF_MAP_TYPE_SOCKMAP &&
+	    *(u32 *)key >= map->max_entries)
+		return REDIRMAP_SOCK_REFUSAL_KEY;
+	/* With a reference, but for sockets that RCU keeps. */
+	sk = rmap_sock_map_stock(map)->map_lookup_elem(map, key);
+	if (!sk)
+		return REDIRMAP_SOCK_REFUSAL_NO_SOCKET;
+	if (!sock_is_connected(sk))
+		reason = REDIRMAP_SOCK_REFUSAL_STATE;
+	else if (!sock_takes(sk, what, flags))
+		reason = REDIRMAP_SOCK_REFUSAL_DIRECTION;
+	if (sk_is_refcounted(sk))
+		sock_put(sk);
+	return reason;
+}
+
+static noinline void sock_refused(struct record *record, void *key, u64 flags,
+				  enum sock_what what)
+{
+	struct sock_stats *stats = record->counters;
+
+	stats += smp_processor_id();
+	rmap_sock_stats_refused(stats, sock_refusal(record->map, key, flags,
+						    what));
+}
+
+/*
+ * Will the kernel drop what a program redirects to a socket? The test that
+ * skmsg.c makes later, for messages and for packets.
+ */
+static __always_inline bool sock_is_closing(const struct sock *sk,
+					    enum sock_what what)
+{
+	struct sk_psock *psock = sk_psock(sk);
+
+	if (unlikely(!psock))
+		return true;
+	return what == SOCK_SKB &&
+	       unlikely(sock_flag(sk, SOCK_DEAD) ||
+			!sk_psock_test_state(psock, SK_PSOCK_TX_ENABLED));
+}
+
+/*
+ * Count a redirect. Runs in programs, in process context or with bottom halves
+ * off, per redirect.
+ */
+static __always_inline void sock_redirected(struct bpf_map *map, void *key,
+					    u64 flags, u64 verdict,
+					    const void *ctx,
+					    enum sock_what what)
+{
+	struct record *record = rmap_record_find(map);
+	struct sock_stats *stats;
+	const struct sock *sk;
+
+	/* A stock map, or one without a record. */
+	if (!record)
+		return;
+	if (unlikely(verdict != SK_PASS)) {
+		sock_refused(record, key, flags, what);
+		return;
+	}
+	stats = record->counters;
+	stats += smp_processor_id();
+	u64_stats_inc(&stats->accepted[what][flags & BPF_F_INGRESS]);
+	sk = what == SOCK_MSG ? ((const struct sk_msg *)ctx)->sk_redir :
+				skb_bpf_redirect_fetch(ctx);
+	if (unlikely(sock_is_closing(sk, what)))
+		u64_stats_inc(&stats->closing[what]);
+}
+
+static u64 sock_msg_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
+	u64 verdict;
+	u32 slot = key;
+
+	verdict = rmap_sock_redirect_stock[SOCK_HELPER_MSG_MAP](ctx, map, key,
+								flags, r5);
+	sock_redirected((struct bpf_map *)map, &slot, flags, verdict,
+			(const void *)ctx, SOCK_MSG);
+	return verdict;
+}
+
+static u64 sock_msg_redirect_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
+	u64 verdict;
+
+	verdict = rmap_sock_redirect_stock[SOCK_HELPER_MSG_HASH](ctx, map, key,
+								 flags, r5);
+	sock_redirected((struct bpf_map *)map, (void *)key, flags, verdict,
+			(const void *)ctx, SOCK_MSG);
+	return verdict;
+}
+
+static u64 sock_skb_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
+	u64 verdict;
+	u32 slot = key;
+
+	verdict = rmap_sock_redirect_stock[SOCK_HELPER_SKB_MAP](ctx, map, key,
+								flags, r5);
+	sock_redirected((struct bpf_map *)map, &slot, flags, verdict,
+			(const void *)ctx, SOCK_SKB);
+	return verdict;
+}
+
+static u64 sock_skb_redirect_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
+	u64 verdict;
+
+	verdict = rmap_sock_redirect_stock[SOCK_HELPER_SKB_HASH](ctx, map, key,
+								 flags, r5);
+	sock_redirected((struct bpf_map *)map, (void *)key, flags, verdict,
+			(const void *)ctx, SOCK_SKB);
+	return verdict;
+}
+
+/* These run in programs of type sock_ops, per update. */
+
+static u64 sock_ops_update_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
+	u64 err;
+
+	err = rmap_sock_redirect_stock[SOCK_HELPER_OPS_MAP](ctx, map, key,
+							    flags, r5);
+	rmap_sock_stats_updated((const struct bpf_map *)map, err);
+	return err;
+}
+
+static u64 sock_ops_update_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
+	u64 err;
+
+	err = rmap_sock_redirect_stock[SOCK_HELPER_OPS_HASH](ctx, map, key,
+							     flags, r5);
+	rmap_sock_stats_updated((const struct bpf_map *)map, err);
+	return err;
+}
+
+const sock_helper_fn rmap_sock_redirect_helpers[SOCK_HELPERS] = {
+	[SOCK_HELPER_MSG_MAP] = sock_msg_redirect_map,
+	[SOCK_HELPER_MSG_HASH] = sock_msg_redirect_hash,
+	[SOCK_HELPER_SKB_MAP] = sock_skb_redirect_map,
+	[SOCK_HELPER_SKB_HASH] = sock_skb_redirect_hash,
+	[SOCK_HELPER_OPS_MAP] = sock_ops_update_map,
+	[SOCK_HELPER_OPS_HASH] = sock_ops_update_hash,
+};

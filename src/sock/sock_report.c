@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The netlink attributes of socket maps.
+ *
+ * Owns no state. All of this runs in the process context of the requester. All
+ * sock_put_*() return 0, or -EMSGSIZE, on which the caller cancels the message.
+ */
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/slab.h>
+#include <net/netlink.h>
+#include <net/sock.h>
+#include <uapi/linux/redirmap.h>
+
+#include "record.h"
+#include "sock_map.h"
+#include "sock_report.h"
+#include "sock_stats.h"
+#include "stamp.h"
+
+/*
+ * The number of present sockets is counted for the answer, because the kernel
+ * keeps none. An answer is written in an RCU read section, so it is not counted
+ * in maps that are larger.
+ */
+#define SOCK_REPORT_MAX 16384
+
+/* Count the sockets of an array. */
+static int sock_count_array(struct bpf_map *map, u32 *present)
+{
+	const struct bpf_map_ops *stock = rmap_sock_map_stock(map);
+	struct sock *sk;
+	u32 slot;
+
+	if (map->max_entries > SOCK_REPORT_MAX)
+		return -E2BIG;
+	for (slot = 0; slot < map->max_entries; slot++) {
+		sk = stock->map_lookup_elem(map, &slot);
+		if (!sk)
+			continue;
+		(*present)++;
+		if (sk_is_refcounted(sk))
+			sock_put(sk);
+	}
+	return 0;
+}
+
+/* Count the sockets of a hash. Concurrent deletes may make the number wrong. */
+static int sock_count_hash(struct bpf_map *map, u32 *present)
+{
+	const struct bpf_map_ops *stock = rmap_sock_map_stock(map);
+	void *key = NULL, *next, *keys;
+
+	keys = kmalloc_array(2, map->key_size, GFP_ATOMIC | __GFP_NOWARN);
+	if (!keys)
+		return -ENOMEM;
+	next = keys;
+	while (*present <= SOCK_REPORT_MAX &&
+	       !stock->map_get_next_key(map, key, next)) {
+		key = next;
+		next = key == keys ? keys + map->key_size : keys;
+		(*present)++;
+	}
+	kfree(keys);
+	return *present <= SOCK_REPORT_MAX ? 0 : -E2BIG;
+}
+
+static int sock_put_present(struct sk_buff *skb, struct bpf_map *map)
+{
+	u32 present = 0;
+	int err;
+
+	err = map->map_type == BPF_MAP_TYPE_SOCKMAP ?
+	      sock_count_array(map, &present) : sock_count_hash(map, &present);
+	return err ? 0 : nla_put_u32(skb, REDIRMAP_A_SOCK_PRESENT, present);
+}
+
+static int sock_put_u64(struct sk_buff *skb, int attr, u64 value)
+{
+	return nla_put_u64_64bit(skb, attr, value, REDIRMAP_A_SOCK_PAD);
+}
+
+static int sock_put_refused(struct sk_buff *skb, u32 reason, u64 redirects,
+			    u64 last)
+{
+	struct nlattr *nest;
+
+	if (!redirects)
+		return 0;
+	nest = nla_nest_start(skb, REDIRMAP_A_SOCK_REFUSED);
+	if (!nest || nla_put_u32(skb, REDIRMAP_A_REFUSED_REASON, reason) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_REFUSED_REDIRECTS, redirects,
+			      REDIRMAP_A_REFUSED_PAD) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_REFUSED_AGE, stamp_age(last),
+			      REDIRMAP_A_REFUSED_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int sock_put_failed(struct sk_buff *skb, u32 code, u64 updates)
+{
+	struct nlattr *nest;
+
+	if (!updates)
+		return 0;
+	nest = nla_nest_start(skb, REDIRMAP_A_SOCK_FAILED);
+	if (!nest || nla_put_u32(skb, REDIRMAP_A_FAILED_ERRNO, code) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_FAILED_UPDATES, updates,
+			      REDIRMAP_A_FAILED_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int sock_put_sum(struct sk_buff *skb, const struct sock_sum *sum)
+{
+	int i;
+
+	if (sock_put_u64(skb, REDIRMAP_A_SOCK_MSG_EGRESS,
+			 sum->accepted[SOCK_MSG][0]) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_MSG_INGRESS,
+			 sum->accepted[SOCK_MSG][1]) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_SKB_EGRESS,
+			 sum->accepted[SOCK_SKB][0]) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_SKB_INGRESS,
+			 sum->accepted[SOCK_SKB][1]) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_MSG_CLOSING,
+			 sum->closing[SOCK_MSG]) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_SKB_CLOSING,
+			 sum->closing[SOCK_SKB]) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_INSERTS, sum->inserts) ||
+	    sock_put_u64(skb, REDIRMAP_A_SOCK_DELETES, sum->deletes))
+		return -EMSGSIZE;
+	for (i = 0; i < REDIRMAP_SOCK_REFUSAL_COUNT; i++)
+		if (sock_put_refused(skb, i, sum->refused[i],
+				     sum->last_refused[i]))
+			return -EMSGSIZE;
+	for (i = 0; i < SOCK_ERRNOS; i++)
+		if (sock_put_failed(skb, rmap_sock_stats_errno(i),
+				    sum->failed[i]))
+			return -EMSGSIZE;
+	return 0;
+}
+
+/**
+ * rmap_sock_report_map() - put the counters of a socket map into a message
+ * @skb: a message that has been begun
+ * @record: the map's record
+ *
+ * Context: inside an RCU read section, which keeps the map.
+ * Return: 0 or -EMSGSIZE.
+ */
+int rmap_sock_report_map(struct sk_buff *skb, const struct record *record)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_MAP_SOCK);
+	struct sock_sum sum = {};
+
+	if (!nest)
+		return -EMSGSIZE;
+	rmap_sock_stats_add(record, &sum);
+	if (sock_put_sum(skb, &sum) || sock_put_present(skb, record->map))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/**
+ * rmap_sock_report_state() - put the sum over removed socket maps into a
+ * message
+ * @skb: a message that has been begun
+ * @net: the network namespace
+ * @sum: its sum, a struct sock_sum
+ *
+ * Context: process context.
+ * Return: 0 or -EMSGSIZE.
+ */
+int rmap_sock_report_state(struct sk_buff *skb, struct net *net,
+			   const void *sum)
+{
+	struct nlattr *nest = nla_nest_start(skb, REDIRMAP_A_STATE_SOCK_GONE);
+
+	if (!nest || sock_put_sum(skb, sum))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Counters of socket maps.
+ *
+ * Each CPU has its own counters of a map, behind the map's record. Helpers
+ * count redirects inside BPF programs, which do not migrate, in any context;
+ * the operations of the maps count inserts and deletes, in bpf(2) and in
+ * programs. netlink reads the counters at any time: each counter is right, but
+ * not all are of the same moment.
+ *
+ * A map whose record has not been made yet, or for which there was no memory,
+ * is not counted.
+ */
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/rcupdate.h>
+#include <linux/smp.h>
+
+#include "record.h"
+#include "sock_stats.h"
+#include "stamp.h"
+
+/* The errnos of struct sock_stats.failed; 0 stands for all others. */
+static const u32 sock_errnos[SOCK_ERRNOS] = {
+	EINVAL, E2BIG, EEXIST, ENOENT, EBUSY, EOPNOTSUPP, ENOMEM, EBADF,
+	ENOTSOCK, 0,
+};
+
+/**
+ * rmap_sock_stats_errno() - the errno of a counter of failed updates
+ * @i: number of the counter
+ *
+ * Context: any.
+ * Return: the errno; 0 for the counter of all other errnos.
+ */
+u32 rmap_sock_stats_errno(unsigned int i)
+{
+	return sock_errnos[i];
+}
+
+/**
+ * rmap_sock_stats_refused() - count a redirect that the kernel has refused
+ * @stats: this CPU's counters of the map
+ * @reason: why
+ *
+ * Context: a BPF program, in any context, per refused redirect.
+ */
+void rmap_sock_stats_refused(struct sock_stats *stats,
+			     enum redirmap_sock_refusal reason)
+{
+	WRITE_ONCE(stats->last_refused[reason], stamp_now());
+	u64_stats_inc(&stats->refused[reason]);
+}
+
+/*
+ * This CPU's counters of a map, or NULL; with them, preemption off. Inside an
+ * RCU read section, which keeps the counters.
+ */
+static struct sock_stats *stats_get(const struct bpf_map *map)
+{
+	struct record *record = rmap_record_find(map);
+	struct sock_stats *stats;
+
+	if (!record)
+		return NULL;
+	stats = record->counters;
+	return stats + get_cpu();
+}
+
+/**
+ * rmap_sock_stats_updated() - count an update
+ * @map: the map
+ * @err: 0, or the negative errno that the update returns
+ *
+ * Context: any in which the map may be updated.
+ */
+void rmap_sock_stats_updated(const struct bpf_map *map, long err)
+{
+	struct sock_stats *stats;
+	unsigned int i = 0;
+
+	rcu_read_lock();
+	stats = stats_get(map);
+	if (!stats)
+		goto unlock;
+	if (!err) {
+		u64_stats_inc(&stats->inserts);
+	} else {
+		while (sock_errnos[i] && sock_errnos[i] != -err)
+			i++;
+		u64_stats_inc(&stats->failed[i]);
+	}
+	put_cpu();
+unlock:
+	rcu_read_unlock();
+}
+
+/**
+ * rmap_sock_stats_deleted() - count a delete
+ * @map: the map
+ * @err: 0, or the negative errno that the delete returns
+ *
+ * Context: any in which an entry may be deleted.
+ */
+void rmap_sock_stats_deleted(const struct bpf_map *map, long err)
+{
+	struct sock_stats *stats;
+
+	if (err)
+		return;
+	rcu_read_lock();
+	stats = stats_get(map);
+	if (stats) {
+		u64_stats_inc(&stats->deletes);
+		put_cpu();
+	}
+	rcu_read_unlock();
+}
+
+static void stats_add_refused(const struct sock_stats *one,
+			      struct sock_sum *sum)
+{
+	u64 redirects;
+	int i;
+
+	for (i = 0; i < REDIRMAP_SOCK_REFUSAL_COUNT; i++) {
+		/* Writers write the stamp before the count. */
+		redirects = u64_stats_read(&one->refused[i]);
+		if (!redirects)
+			continue;
+		sum->refused[i] += redirects;
+		sum->last_refused[i] =
+			max(sum->last_refused[i],
+			    stamp_time(READ_ONCE(one->last_refused[i])));
+	}
+}
+
+/**
+ * rmap_sock_stats_add() - add up all CPUs' counters of a map
+ * @record: the map's record
+ * @to: the struct sock_sum to add the counters to
+ *
+ * Context: any; the caller keeps the record.
+ */
+void rmap_sock_stats_add(const struct record *record, void *to)
+{
+	const struct sock_stats *all = record->counters, *one;
+	struct sock_sum *sum = to;
+	unsigned int cpu;
+	int i;
+
+	for_each_possible_cpu(cpu) {
+		one = &all[cpu];
+		for (i = 0; i < SOCK_WHATS; i++) {
+			sum->accepted[i][0] += u64_stats_read(&one->accepted[i][0]);
+			sum->accepted[i][1] += u64_stats_read(&one->accepted[i][1]);
+			sum->closing[i] += u64_stats_read(&one->closing[i]);
+		}
+		stats_add_refused(one, sum);
+		sum->inserts += u64_stats_read(&one->inserts);
+		sum->deletes += u64_stats_read(&one->deletes);
+		for (i = 0; i < SOCK_ERRNOS; i++)
+			sum->failed[i] += u64_stats_read(&one->failed[i]);
+	}
+}

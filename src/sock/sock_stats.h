@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef REDIRMAP_SOCK_STATS_H
+#define REDIRMAP_SOCK_STATS_H
+
+#include <linux/cache.h>
+#include <linux/u64_stats_sync.h>
+#include <uapi/linux/redirmap.h>
+
+struct bpf_map;
+struct record;
+
+/* What a program redirects. */
+enum sock_what {
+	SOCK_MSG,
+	SOCK_SKB,
+	SOCK_WHATS,
+};
+
+/* Directions, by BPF_F_INGRESS in the flags of a redirect. */
+#define SOCK_DIRECTIONS 2
+
+/* Errnos of updates that have a counter, and one counter for all others. */
+#define SOCK_ERRNOS 10
+
+/**
+ * struct sock_stats - one CPU's counters of a socket map
+ * @accepted: redirects that the kernel has accepted, by direction
+ * @closing: those of them whose target was closing
+ * @refused: redirects that the kernel has refused, by reason
+ * @inserts: updates that succeeded
+ * @deletes: deletes that succeeded
+ * @failed: updates that failed, by place in the table of errnos
+ * @last_refused: stamps of the last redirects of @refused: see stamp_now()
+ *
+ * A counter is incremented by one instruction of its CPU. So tasks and
+ * interrupts that count on one CPU lose nothing, and need no lock.
+ */
+struct sock_stats {
+	/* hot: written per redirect */
+	u64_stats_t accepted[SOCK_WHATS][SOCK_DIRECTIONS];
+
+	/* cold */
+	u64_stats_t closing[SOCK_WHATS];
+	u64_stats_t refused[REDIRMAP_SOCK_REFUSAL_COUNT];
+	u64_stats_t inserts;
+	u64_stats_t deletes;
+	u64_stats_t failed[SOCK_ERRNOS];
+	u32 last_refused[REDIRMAP_SOCK_REFUSAL_COUNT];
+} ____cacheline_aligned;
+
+/**
+ * struct sock_sum - counters of socket maps, added up
+ * @accepted: as in struct sock_stats
+ * @closing: as in struct sock_stats
+ * @refused: as in struct sock_stats
+ * @inserts: as in struct sock_stats
+ * @deletes: as in struct sock_stats
+ * @failed: as in struct sock_stats
+ * @last_refused: times of the last redirects of @refused: see stamp_time(); 0
+ *	for none
+ */
+struct sock_sum {
+	u64 accepted[SOCK_WHATS][SOCK_DIRECTIONS];
+	u64 closing[SOCK_WHATS];
+	u64 refused[REDIRMAP_SOCK_REFUSAL_COUNT];
+	u64 inserts;
+	u64 deletes;
+	u64 failed[SOCK_ERRNOS];
+	u64 last_refused[REDIRMAP_SOCK_REFUSAL_COUNT];
+};
+
+void rmap_sock_stats_refused(struct sock_stats *stats,
+			     enum redirmap_sock_refusal reason);
+void rmap_sock_stats_updated(const struct bpf_map *map, long err);
+void rmap_sock_stats_deleted(const struct bpf_map *map, long err);
+void rmap_sock_stats_add(const struct record *record, void *sum);
+u32 rmap_sock_stats_errno(unsigned int i);
+
+#endif /* REDIRMAP_SOCK_STATS_H */
