@@ -68,6 +68,8 @@ PROBES = {
     "SKB_FRAG_FILL": declares("skb_frag_fill_page_desc"),
     # 6.14
     "XDP_FRAGS_TRUESIZE": has_member("struct skb_shared_info", "xdp_frags_truesize"),
+    # 7.0 replaced it by napi_skb_cache_get_bulk()
+    "XDP_ALLOC_SKB_BULK": declares("xdp_alloc_skb_bulk"),
     # 6.17; before: mem, with type and id
     "XDP_FRAME_MEM_TYPE": "int probe_it(struct xdp_frame *f) { return f->mem_type; }",
     # 6.3: a program can be bound to a device without being offloaded to it

@@ -26,7 +26,7 @@ switch = make_switch(PIN)
 @test("without losses")
 def _():
     equal(said("drops"), "No frame was lost.\n")
-    equal(told("drops"), {"drops": [], "missed": [], "refused": []})
+    equal(told("drops"), {"drops": [], "missed": [], "as_packets": [], "refused": []})
 
 
 @test("a table of maps and targets")
@@ -48,7 +48,7 @@ def _():
     row = rows["out1"]
     number = row.pop("TARGET")
     equal(row, {"DEVICE": "out1", "IFINDEX": str(ifindex("out1")), "PROGRAM": "-", "MAPS": "1",
-                "PACKETS": "20", "BYTES": "2000", "LOST": "0"})
+                "PACKETS": "20", "BYTES": "2000", "AS-PACKETS": "0", "LOST": "0"})
 
     # Columns are aligned with their titles: numbers at the end, words at the
     # beginning.
@@ -77,16 +77,17 @@ def _():
     one = next(one for one in everything["maps"] if one["id"] == number)
     equal(told("list", "--map", str(number)), {"maps": [one]})
     assert one.pop("memory") > 0
-    nothing = {"packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None,
-               "unsegmented": 0}
+    nothing = {"packets": 0, "bytes": 0, "as_packets": 0, "drops": {}, "missed": {},
+               "error": None, "unsegmented": 0}
     equal(one, {"id": number, "name": "rm_json", "type": "devmap_hash", "value_size": 8,
                 "capacity": 6, "used": 0, "members": 0, "elsewhere": 0, "netns": netns(),
+                "packets": "never",
                 "stats": nothing, "sock": None})
     one = target("out1")
     equal(told("list", "--target", str(one["id"])), {"targets": [one]})
-    equal({key: one[key] for key in ("ifindex", "prog_id", "refs", "netns", "entry")},
+    equal({key: one[key] for key in ("ifindex", "prog_id", "refs", "netns", "entry", "packets")},
           {"ifindex": ifindex("out1"), "prog_id": None, "refs": 1, "netns": netns(),
-           "entry": False})
+           "entry": False, "packets": "never"})
     equal(one["stats"], {**nothing, "packets": 20, "bytes": 2000})
     os.close(fd)
 
@@ -190,7 +191,7 @@ def _():
         equal(told("drops", *args), told("drops"))
         equal(told("list", *args), {"targets": [target("out1")]})
     equal(said("drops", "out2"), "The selected maps and targets have lost no frame.\n")
-    equal(told("drops", "out2"), {"drops": [], "missed": [], "refused": []})
+    equal(told("drops", "out2"), {"drops": [], "missed": [], "as_packets": [], "refused": []})
     equal([one["target"] for one in told("drops", "out1", "dev", "out2")["drops"]], [number] * 2)
     for args in (("--map", map_id(switch)), (map_id(switch),), ("id", map_id(switch)),
                  ("map", map_id(switch)), ("map", "id", map_id(switch)), ("name", "rm_hash"),

@@ -154,7 +154,7 @@ def _():
     fd = make_map("rm_told", DEVMAP_HASH, 300, 8)
     want = {
         "id": map_id(fd), "name": "rm_told", "type": DEVMAP_HASH, "value-size": 8,
-        "capacity": 300, "used": 0, "members": 0, "netns": netns(),
+        "capacity": 300, "used": 0, "members": 0, "netns": netns(), "packets": "never",
         "stats": {"packets": 0, "bytes": 0},
     }
     told = ynl.do("map-get", {"id": map_id(fd)})
@@ -193,7 +193,7 @@ def _():
     number = told[0]["id"]
     want = {
         "id": number, "ifindex": ifindex("rmone"), "ifname": "rmone", "refs": 2,
-        "netns": netns(), "stats": {"packets": 0, "bytes": 0},
+        "netns": netns(), "packets": "never", "stats": {"packets": 0, "bytes": 0},
     }
     equal(told, [want])
     equal(ynl.do("target-get", {"id": number}), want)
@@ -226,6 +226,7 @@ def _():
     told = ynl.do("state-get", {})
     equal(told["version"], Path("/sys/module/redirmap/version").read_text().strip())
     equal(told["claim"], testlib.CLAIM)
+    equal((told["packets"], told["qdisc"]), ("", ""))
     hooks = {(one["name"], one["kind"]) for one in told["hook"]}
     for want in (("dev_map_alloc", "replace"), ("bpf_map_meta_equal", "replace"),
                  ("bpf_map_meta_alloc", "observe"), ("bpf_map_meta_alloc", "return")):

@@ -29,7 +29,7 @@ static void *claim_map_created(const unsigned long *args)
 	if (!kind || map->ops == &kind->ops)
 		return NULL;
 	if (kind->is_pending ?
-	    kind->is_pending(map) : rmap_policy_claims(map->name))
+	    kind->is_pending(map) : rmap_policy_matches(&rmap_policy_claim, map->name))
 		rmap_kind_claim(kind, map);
 	return NULL;
 }

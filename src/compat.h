@@ -141,39 +141,55 @@ static inline bool compat_map_alloc_permitted(void)
 #endif
 
 /**
- * compat_copy_xdp_features() - copy a device's XDP features
- * @to: the pseudo device
- * @from: the real device
+ * compat_xdp_features() - the XDP features of a pseudo device
+ * @real: the real device
+ * @all: the pseudo device takes all frames, whatever the real one can transmit
  *
- * Context: any; redirects may be reading @to.
+ * Before 6.3 a device has no features but &net_device_ops.ndo_xdp_xmit.
+ *
+ * Context: any.
+ * Return: the features.
  */
-static inline void compat_copy_xdp_features(struct net_device *to,
-					    const struct net_device *from)
+static inline u32 compat_xdp_features(const struct net_device *real, bool all)
 {
 #if HAVE_XDP_FEATURES
-	WRITE_ONCE(to->xdp_features, READ_ONCE(from->xdp_features));
+	if (all)
+		return NETDEV_XDP_ACT_NDO_XMIT | NETDEV_XDP_ACT_NDO_XMIT_SG;
+	return READ_ONCE(real->xdp_features);
+#else
+	return 0;
 #endif
 }
 
 /**
- * compat_xdp_features_differ() - have XDP features changed since they were
- * copied?
+ * compat_set_xdp_features() - set the XDP features of a pseudo device
  * @dev: the pseudo device
- * @real: the real device
+ * @features: the features, from compat_xdp_features()
  *
- * Before 6.3 a device has no features but &net_device_ops.ndo_xdp_xmit, which a
- * pseudo device keeps when the real one has lost its own.
- *
- * Context: any.
- * Return: true when compat_copy_xdp_features() would change @dev.
+ * Context: any; redirects may be reading @dev.
  */
-static inline bool compat_xdp_features_differ(const struct net_device *dev,
-					      const struct net_device *real)
+static inline void compat_set_xdp_features(struct net_device *dev, u32 features)
 {
 #if HAVE_XDP_FEATURES
-	return READ_ONCE(dev->xdp_features) != READ_ONCE(real->xdp_features);
+	WRITE_ONCE(dev->xdp_features, features);
+#endif
+}
+
+/**
+ * compat_has_xdp_features() - does a pseudo device have just these features?
+ * @dev: the pseudo device
+ * @features: the features, from compat_xdp_features()
+ *
+ * Context: any.
+ * Return: false when compat_set_xdp_features() would change @dev.
+ */
+static inline bool compat_has_xdp_features(const struct net_device *dev,
+					   u32 features)
+{
+#if HAVE_XDP_FEATURES
+	return READ_ONCE(dev->xdp_features) == features;
 #else
-	return false;
+	return true;
 #endif
 }
 
@@ -257,8 +273,32 @@ static inline bool compat_takes_frags(const struct net_device *dev)
  */
 static inline void compat_take_all(struct net_device *dev)
 {
-#if HAVE_XDP_FEATURES
-	dev->xdp_features = NETDEV_XDP_ACT_NDO_XMIT | NETDEV_XDP_ACT_NDO_XMIT_SG;
+	compat_set_xdp_features(dev, compat_xdp_features(dev, true));
+}
+
+/**
+ * compat_alloc_skb_bulk() - allocate skbs without data, zeroed as for
+ * build_skb_around()
+ * @skbs: gets the skbs
+ * @n: number of skbs
+ *
+ * Runs in NAPI, bottom halves off, per flush.
+ *
+ * Return: 0; -ENOMEM, when no skb was allocated.
+ */
+static inline int compat_alloc_skb_bulk(void **skbs, int n)
+{
+#if HAVE_XDP_ALLOC_SKB_BULK
+	return xdp_alloc_skb_bulk(skbs, n,
+				  GFP_ATOMIC | __GFP_ZERO | __GFP_NOWARN);
+#else
+	int got = napi_skb_cache_get_bulk(skbs, n);
+
+	if (got == n)
+		return 0;
+	while (got--)
+		kfree_skb_partial(skbs[got], true);
+	return -ENOMEM;
 #endif
 }
 

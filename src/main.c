@@ -62,7 +62,7 @@ static void __init main_report(void)
 {
 	char claim[POLICY_TEXT_SIZE];
 
-	rmap_policy_text(claim, sizeof(claim));
+	rmap_policy_text(&rmap_policy_claim, claim, sizeof(claim));
 	pr_info("version %s loaded, claim=\"%s\"\n", THIS_MODULE->version, claim);
 }
 

@@ -94,6 +94,15 @@ static int nl_put_family(struct sk_buff *skb, const struct family *family,
 	return err;
 }
 
+static int nl_put_policy(struct sk_buff *skb, int attr,
+			 const struct policy *policy)
+{
+	char text[POLICY_TEXT_SIZE];
+
+	rmap_policy_text(policy, text, sizeof(text));
+	return nla_put_string(skb, attr, text);
+}
+
 /**
  * rmap_nl_put_state() - put the module's state into a message
  * @skb: a message that has been begun
@@ -108,13 +117,13 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 	const struct hook_info *info = NULL;
 	const struct layout_row *row;
 	u64 gone_count = 0;
-	char claim[POLICY_TEXT_SIZE];
 	unsigned int i;
 	int err;
 
-	rmap_policy_text(claim, sizeof(claim));
 	if (nla_put_string(skb, REDIRMAP_A_STATE_VERSION, THIS_MODULE->version) ||
-	    nla_put_string(skb, REDIRMAP_A_STATE_CLAIM, claim))
+	    nl_put_policy(skb, REDIRMAP_A_STATE_CLAIM, &rmap_policy_claim) ||
+	    nl_put_policy(skb, REDIRMAP_A_STATE_PACKETS, &rmap_policy_packets) ||
+	    nl_put_policy(skb, REDIRMAP_A_STATE_QDISC, &rmap_policy_qdisc))
 		return -EMSGSIZE;
 	/* Hooks are set before the family is registered, and removed after. */
 	while ((info = rmap_hook_next(info)))

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The claim policy: the module parameter "claim" lists globs of map names.
+ * Policies: module parameters that list globs of map names.
  *
- * This file owns the list of globs. insmod and writes to sysfs replace it as a
- * whole, under the lock of the module's parameters. The hook on map creation
- * reads it under RCU, with preemption off.
+ *  claim	the maps that the module claims
+ *  packets	the maps whose frames may leave as packets, where a device cannot
+ *		transmit them as XDP frames
+ *  qdisc	the maps whose frames always leave as packets
+ *
+ * This file owns the lists of globs. insmod and writes to sysfs replace a list
+ * as a whole, under the lock of the module's parameters. The hook on map
+ * creation reads "claim" under RCU, with preemption off; what a policy says
+ * about a map is not asked again once the map is made.
  */
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -23,26 +29,53 @@
 #define POLICY_GLOB_MAX 63	/* characters of a glob; map names have 15 */
 
 /**
- * struct policy - the globs that map names are compared with
+ * struct policy_globs - the globs that map names are compared with
  * @rcu: defers the free
  * @text: the text that user space has written
  * @globs: the text with a NUL for each comma
  * @end: end of the last glob, behind its NUL; @globs for an empty policy
  */
-struct policy {
+struct policy_globs {
 	struct rcu_head rcu;
 	char text[POLICY_TEXT_SIZE];
 	char globs[POLICY_TEXT_SIZE];
 	const char *end;
 };
 
-static struct policy policy_all = {
+/**
+ * struct policy - a parameter
+ * @globs: its present list
+ * @initial: its list until user space writes one; never freed
+ */
+struct policy {
+	struct policy_globs __rcu *globs;
+	struct policy_globs *initial;
+};
+
+static struct policy_globs policy_all = {
 	.text = "*",
 	.globs = "*",
 	.end = policy_all.globs + sizeof("*"),
 };
 
-static struct policy __rcu *policy = RCU_INITIALIZER(&policy_all);
+static struct policy_globs policy_none = {
+	.end = policy_none.globs,
+};
+
+struct policy rmap_policy_claim = {
+	.globs = RCU_INITIALIZER(&policy_all),
+	.initial = &policy_all,
+};
+
+struct policy rmap_policy_packets = {
+	.globs = RCU_INITIALIZER(&policy_all),
+	.initial = &policy_all,
+};
+
+struct policy rmap_policy_qdisc = {
+	.globs = RCU_INITIALIZER(&policy_none),
+	.initial = &policy_none,
+};
 
 /*
  * May map names have this character? The kernel's bpf_obj_name_cpy() also
@@ -112,7 +145,7 @@ static const char *policy_glob_error(const char *glob)
 	return NULL;
 }
 
-static const char *policy_parse(struct policy *new)
+static const char *policy_parse(struct policy_globs *new)
 {
 	char *rest = new->globs, *glob;
 	const char *error;
@@ -134,7 +167,8 @@ static const char *policy_parse(struct policy *new)
 /* insmod, or a write to sysfs; param_lock is held. */
 static int policy_set(const char *val, const struct kernel_param *kp)
 {
-	struct policy *new, *old;
+	struct policy *policy = kp->arg;
+	struct policy_globs *new, *old;
 	size_t len = strlen(val);
 	const char *error;
 
@@ -144,7 +178,8 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	if (len && val[len - 1] == '\n')
 		len--;
 	if (len > POLICY_MAX) {
-		pr_err_ratelimited("claim: more than %d characters\n", POLICY_MAX);
+		pr_err_ratelimited("%s: more than %d characters\n", kp->name,
+				   POLICY_MAX);
 		return -EINVAL;
 	}
 
@@ -156,32 +191,33 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	error = policy_parse(new);
 	if (error) {
 		/* Escape the text: it may contain newlines. */
-		pr_err_ratelimited("claim: %s in \"%*pE\"\n", error,
+		pr_err_ratelimited("%s: %s in \"%*pE\"\n", kp->name, error,
 				   (int)len, new->text);
 		kfree(new);
 		return -EINVAL;
 	}
 
-	old = unrcu_pointer(xchg(&policy, RCU_INITIALIZER(new)));
-	if (old != &policy_all)
+	old = unrcu_pointer(xchg(&policy->globs, RCU_INITIALIZER(new)));
+	if (old != policy->initial)
 		kfree_rcu(old, rcu);
 	return 0;
 }
 
 /**
- * rmap_policy_text() - copy the policy as user space has written it
+ * rmap_policy_text() - copy a policy as user space has written it
+ * @policy: the policy
  * @buf: gets the text, with a NUL
  * @size: bytes of @buf; POLICY_TEXT_SIZE is enough for every policy
  *
  * Context: any; neither sleeps nor locks.
  * Return: length of the text, in bytes.
  */
-size_t rmap_policy_text(char *buf, size_t size)
+size_t rmap_policy_text(const struct policy *policy, char *buf, size_t size)
 {
 	ssize_t len;
 
 	rcu_read_lock();
-	len = strscpy(buf, rcu_dereference(policy)->text, size);
+	len = strscpy(buf, rcu_dereference(policy->globs)->text, size);
 	rcu_read_unlock();
 	return len < 0 ? size - 1 : len;
 }
@@ -190,16 +226,18 @@ static int policy_get(char *buffer, const struct kernel_param *kp)
 {
 	char text[POLICY_TEXT_SIZE];
 
-	rmap_policy_text(text, sizeof(text));
+	rmap_policy_text(kp->arg, text, sizeof(text));
 	return sysfs_emit(buffer, "%s\n", text);
 }
 
 /* Called by core after rmmod or a failed insmod, when no reader is left. */
 static void policy_free(void *arg)
 {
-	struct policy *old = rcu_replace_pointer(policy, &policy_all, true);
+	struct policy *policy = arg;
+	struct policy_globs *old = rcu_replace_pointer(policy->globs,
+						       policy->initial, true);
 
-	if (old != &policy_all)
+	if (old != policy->initial)
 		kfree(old);
 }
 
@@ -209,45 +247,54 @@ static const struct kernel_param_ops policy_ops = {
 	.free = policy_free,
 };
 
-module_param_cb(claim, &policy_ops, NULL, 0644);
+module_param_cb(claim, &policy_ops, &rmap_policy_claim, 0644);
 __MODULE_PARM_TYPE(claim, "string");
 MODULE_PARM_DESC(claim, "comma-separated globs of the names of maps to claim; empty claims none (default: *)");
+module_param_cb(packets, &policy_ops, &rmap_policy_packets, 0644);
+__MODULE_PARM_TYPE(packets, "string");
+MODULE_PARM_DESC(packets, "globs of the names of maps whose frames may leave as packets, where a device cannot transmit XDP frames (default: *)");
+module_param_cb(qdisc, &policy_ops, &rmap_policy_qdisc, 0644);
+__MODULE_PARM_TYPE(qdisc, "string");
+MODULE_PARM_DESC(qdisc, "globs of the names of maps whose frames always leave as packets, through the device's queueing discipline (default: none)");
 
 /**
- * rmap_policy_claims() - does the policy claim maps of a name?
+ * rmap_policy_matches() - does a policy name maps of a name?
+ * @policy: the policy
  * @name: the name, with a NUL; empty for maps without a name
  *
  * Context: any; neither sleeps nor locks.
  * Return: true when one of the globs matches.
  */
-bool rmap_policy_claims(const char *name)
+bool rmap_policy_matches(const struct policy *policy, const char *name)
 {
-	const struct policy *p;
+	const struct policy_globs *p;
 	const char *glob;
-	bool claims = false;
+	bool matches = false;
 
 	rcu_read_lock();
-	p = rcu_dereference(policy);
-	for (glob = p->globs; glob < p->end && !claims;
+	p = rcu_dereference(policy->globs);
+	for (glob = p->globs; glob < p->end && !matches;
 	     glob += strlen(glob) + 1)
-		claims = glob_match(glob, name);
+		matches = glob_match(glob, name);
 	rcu_read_unlock();
-	return claims;
+	return matches;
 }
 
 /**
- * rmap_policy_claims_new() - does the policy claim a map that is to be made?
+ * rmap_policy_matches_new() - does a policy name a map that is to be made?
+ * @policy: the policy
  * @attr: the attributes from user space. The kernel has not checked the name
  *	yet, which may lack its NUL
  *
  * Context: any; neither sleeps nor locks.
  * Return: true when one of the globs matches.
  */
-bool rmap_policy_claims_new(const union bpf_attr *attr)
+bool rmap_policy_matches_new(const struct policy *policy,
+			     const union bpf_attr *attr)
 {
 	char name[BPF_OBJ_NAME_LEN + 1];
 
 	memcpy(name, attr->map_name, BPF_OBJ_NAME_LEN);
 	name[BPF_OBJ_NAME_LEN] = '\0';
-	return rmap_policy_claims(name);
+	return rmap_policy_matches(policy, name);
 }

@@ -380,6 +380,18 @@ class Adviser:
         except (OSError, Refused):
             return loss["text"]
 
+    def cure(self, one):
+        """What makes the device of a target take XDP frames; None if nothing does, or if
+        that is not known."""
+        try:
+            network = self._network(one["netns"])
+            link = network and network.link(one["ifindex"])
+            text = link and advice(network, link, Why("no_xmit"))
+        except (OSError, Refused):
+            return None
+        # Generic XDP is no cure for frames that arrive.
+        return text if text and GENERIC not in text else None
+
     def _text(self, loss):
         network = self._network(loss["netns"])
         if not network:

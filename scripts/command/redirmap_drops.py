@@ -20,8 +20,8 @@ CLOSING = (
     "send to it. Delete sockets from the map before they are closed."
 )
 NOTHING = {
-    "packets": 0, "bytes": 0, "drops": {}, "missed": {}, "error": None, "ages": {},
-    "unsegmented": 0, "missed_ages": {},
+    "packets": 0, "bytes": 0, "as_packets": 0, "drops": {}, "missed": {}, "error": None,
+    "ages": {}, "unsegmented": 0, "missed_ages": {},
 }
 
 # The key of the sums over removed maps and targets
@@ -50,6 +50,8 @@ UNSEGMENTED = (
     "off, or ethtool -K INGRESS gro off. If the loss goes on, the MTU of the sender is larger "
     "than the MTU of the ingress device: lower it."
 )
+# For frames that left as packets.
+SLOW = "The device takes packets, not XDP frames, which is slower."
 # Reasons for which the cure depends on the kind of the device
 ADVISED = ("no_xmit", "driver_error", "xmit_drop")
 
@@ -96,7 +98,7 @@ def combined(one, other, sign=1):
     return {
         **{
             name: max(one[name] + sign * other[name], 0)
-            for name in ("packets", "bytes", "unsegmented")
+            for name in ("packets", "bytes", "as_packets", "unsegmented")
         },
         "drops": each("drops"),
         "missed": each("missed"),
@@ -278,10 +280,24 @@ def find_refused(before, after, since):
     return found
 
 
-def advise(found):
+def slow_targets(look):
+    """Records of targets whose frames left as packets, though the map does not ask for
+    that. They are not lost, but cost more than XDP frames."""
+    return [
+        {
+            "target": one["id"], "ifindex": one["ifindex"], "netns": one["netns"], "map": None,
+            "name": target_name(one), "packets": one["stats"]["as_packets"],
+            "sent": one["stats"]["packets"], "text": SLOW,
+        }
+        for one in look.targets
+        if one["packets"] == "fallback" and one["stats"]["as_packets"]
+    ]
+
+
+def advise(found, slow):
     """Replace the texts by advice for the kind of each device."""
     found = [one for one in found if one["reason"] in ADVISED and one["target"] is not None]
-    if not found:
+    if not (found or slow):
         return
     # Rarely needed, so it is imported only here.
     from redirmap_advice import Adviser
@@ -289,6 +305,10 @@ def advise(found):
     with Adviser() as adviser:
         for loss in found:
             loss["text"] = adviser.text(loss)
+        for one in slow:
+            cure = adviser.cure(one)
+            if cure:
+                one["text"] += f" {cure}"
 
 
 def find_losses(before, after, since):
@@ -435,17 +455,21 @@ def run(args, family, out):
     if before:
         since = time.monotonic() - begin
     found, missed = find_losses(before, after, since)
-    advise(found)
+    slow = slow_targets(after)
+    advise(found, slow)
     refused = find_refused(before, after, since)
 
     if args.json:
-        print_json({"drops": found, "missed": missed, "refused": refused}, out)
+        print_json({"drops": found, "missed": missed, "as_packets": slow, "refused": refused}, out)
         return
     for loss in found:
         print(plain(sentence(loss, where)), file=out)
     missed = [one for one in missed if one["action"] in MISSED]
     for miss in missed:
         print(plain(missed_sentence(miss, where)), file=out)
+    for one in slow:
+        print(plain(f"{one['name']}{where(one)} sent {one['packets']:,} of "
+                    f"{frames(one['sent'])} as packets. {one['text']}"), file=out)
     for one in refused:
         print(plain(refused_sentence(one, where)), file=out)
     if not (found or missed or refused):

@@ -81,7 +81,7 @@ def show_targets(args, targets, out, empty):
     head, netns = netns_column(args, targets)
     table(
         ["TARGET", Text("DEVICE"), *head, "IFINDEX", "PROGRAM", "MAPS", "PACKETS", "BYTES",
-         "LOST"],
+         "AS-PACKETS", "LOST"],
         [
             [
                 one["id"],
@@ -92,6 +92,7 @@ def show_targets(args, targets, out, empty):
                 one["refs"],
                 one["stats"]["packets"],
                 one["stats"]["bytes"],
+                one["stats"]["as_packets"],
                 drops_of(one["stats"]),
             ]
             for one, where in zip(targets, netns)
@@ -177,8 +178,14 @@ def state_command(args, family, out):
         print_json(state, out)
         return
 
-    claims = {"": "no maps", "*": "all maps"}.get(state["claim"], f"maps named {state['claim']}")
+    def named(globs):
+        return {"": "no maps", "*": "all maps"}.get(globs, f"maps named {globs}")
+
+    claims = named(state["claim"])
     print(f"redirmap {state['version']}, claims {claims}\n", file=out)
+    if state["packets"] is not None:
+        print(f"Frames may leave as packets: {named(state['packets'])}.", file=out)
+        print(f"Frames always leave as packets: {named(state['qdisc'])}.\n", file=out)
     table(
         [Text("FUNCTION"), Text("HOOK")],
         [[one["name"], one["kind"]] for one in state["hooks"]],

@@ -32,6 +32,8 @@ HOOK_KINDS = ("observe", "replace", "return")
 # Actions that a lookup without an entry returns: enum xdp_action.
 ACTIONS = ("aborted", "drop", "pass", "tx")
 # As bpftool(8) calls them.
+# enum redirmap_packets
+PACKETS = ("never", "fallback", "always")
 MAP_TYPES = {14: "devmap", 15: "sockmap", 16: "cpumap", 17: "xskmap", 18: "sockhash",
              25: "devmap_hash"}
 REASON_NAMES = [reason.name for reason in REASONS]
@@ -171,6 +173,7 @@ stats = Attributes(
     error=u32,
     pad=pad,
     missed=[miss],
+    as_packets=u64,
 )
 hook = Attributes("REDIRMAP_A_HOOK_", name=string, kind=u32)
 layout = Attributes("REDIRMAP_A_LAYOUT_", type=string, member=string, where=u32)
@@ -207,6 +210,7 @@ map_msg = Attributes(
     pad=pad,
     elsewhere=u32,
     sock=sock,
+    packets=u32,
 )
 target_msg = Attributes(
     "REDIRMAP_A_TARGET_",
@@ -220,6 +224,7 @@ target_msg = Attributes(
     stats=stats,
     all_netns=flag,
     pad=pad,
+    packets=u32,
 )
 gone_msg = Attributes("REDIRMAP_A_GONE_", ifindex=u32, ifname=string, stats=stats)
 state_msg = Attributes(
@@ -235,6 +240,8 @@ state_msg = Attributes(
     pad=pad,
     gone_count=u64,
     sock_gone=sock,
+    packets=string,
+    qdisc=string,
 )
 
 
@@ -267,7 +274,8 @@ def stats_of(found):
         if "age" in one:
             missed_ages[name] = one["age"] / 1000
     return {
-        "packets": get("packets", 0), "bytes": get("bytes", 0), "drops": drops, "missed": missed,
+        "packets": get("packets", 0), "bytes": get("bytes", 0),
+        "as_packets": get("as_packets", 0), "drops": drops, "missed": missed,
         "error": get("error"), "ages": ages, "unsegmented": unsegmented,
         "missed_ages": missed_ages,
     }
@@ -301,6 +309,11 @@ def sock_of(found):
     }
 
 
+def packets_of(found):
+    """May frames leave as packets? None if the module does not report it."""
+    return name_of(PACKETS, found["packets"]) if "packets" in found else None
+
+
 def map_of(data, at, end):
     found = map_msg.read(data, at, end)
     get = found.get
@@ -318,6 +331,7 @@ def map_of(data, at, end):
         "elsewhere": get("elsewhere", None if members is None else 0),
         "netns": get("netns"),
         "memory": get("memory"),
+        "packets": packets_of(found),
         # A kind of map may count something else, or nothing.
         "stats": stats_of(found["stats"]) if "stats" in found else None,
         "sock": sock_of(found["sock"]) if "sock" in found else None,
@@ -330,6 +344,7 @@ def target_of(data, at, end):
     return {
         **{name: found.get(name) for name in names},
         "entry": found.get("entry", False),
+        "packets": packets_of(found),
         "stats": stats_of(found.get("stats", NO_STATS)),
     }
 
@@ -357,6 +372,8 @@ def state_of(data, at, end):
         "copy_memory": found.get("copy_memory", 0),
         "gone_count": found.get("gone_count"),
         "sock_gone": sock_of(found.get("sock_gone", NO_SOCK)),
+        "packets": found.get("packets"),
+        "qdisc": found.get("qdisc"),
     }
 
 

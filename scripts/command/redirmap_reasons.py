@@ -25,8 +25,10 @@ REASONS = (
     ),
     Reason(
         "no_xmit",
-        "The device cannot transmit such XDP frames. For a veth, its peer needs an "
-        "XDP program or GRO; other devices may need more queues, or a driver with "
+        "The device cannot transmit such XDP frames, and the map's frames may not "
+        "leave as packets (the module's parameter packets allows that); or the "
+        "device transmits only IPv4 and IPv6. For a veth, its peer needs an XDP "
+        "program or GRO; other devices may need more queues, or a driver with "
         "ndo_xdp_xmit; frames of several buffers need a driver that takes those. "
         "Generic XDP works with all devices.",
     ),
@@ -58,8 +60,8 @@ REASONS = (
     ),
     Reason(
         "no_memory",
-        "There was no memory for a copy of the frame. Find out what uses the memory, "
-        "or raise vm.min_free_kbytes.",
+        "There was no memory for a copy of the frame, or for a packet. Find out what "
+        "uses the memory, or raise vm.min_free_kbytes.",
     ),
     Reason(
         "no_headroom",
@@ -84,9 +86,10 @@ REASONS = (
     ),
     Reason(
         "xmit_drop",
-        "In generic XDP the device's driver, or a queue of a device below it, "
-        "dropped the packet. The statistics of both tell which: ip -s link, "
-        "tc -s qdisc. For a veth, see that its peer is up.",
+        "In generic XDP, or where frames leave as packets, the device's queueing "
+        "discipline or driver, or a queue of a device below it, dropped the packet. "
+        "The statistics of both tell which: ip -s link, tc -s qdisc. For a veth, see "
+        "that its peer is up.",
     ),
 )
 

@@ -115,6 +115,15 @@ static inline bool write_str(const char *path, const char *text)
 	return ok;
 }
 
+/* Sets one of the module's parameters, for maps made from then on. */
+static inline bool set_policy(const char *parameter, const char *globs)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), MODULE_DIR "/parameters/%s", parameter);
+	return write_str(path, *globs ? globs : "\n");
+}
+
 /*
  * The path of a file beside the test's executable; valid until the next call.
  */

@@ -48,7 +48,8 @@ static void *create_check_entered(const unsigned long *args)
 {
 	union bpf_attr *attr = (union bpf_attr *)args[0];
 
-	if (value_counts(attr->value_size) && rmap_policy_claims_new(attr)) {
+	if (value_counts(attr->value_size) &&
+	    rmap_policy_matches_new(&rmap_policy_claim, attr)) {
 		attr->value_size = sizeof(struct bpf_devmap_val);
 		*create_mark(attr) = CREATE_COUNTS;
 	}
@@ -84,7 +85,7 @@ static void *create_entered(const unsigned long *args)
 
 	/* A map with a mark is claimed even if the policy has changed since. */
 	if ((*create_mark(attr) != CREATE_COUNTS &&
-	     !rmap_policy_claims_new(attr)) ||
+	     !rmap_policy_matches_new(&rmap_policy_claim, attr)) ||
 	    !try_module_get(THIS_MODULE))
 		return NULL;
 	return create_map;

@@ -171,6 +171,7 @@ put_target:
  * @net: the namespace of @ifindex
  * @ifindex: the device
  * @prog: the egress program, or NULL
+ * @packets: whether frames may leave as packets
  *
  * Context: process context, inside an RCU read section that lasts until the
  * slot points to the target; allocates no memory.
@@ -178,14 +179,16 @@ put_target:
  * have it.
  */
 struct target *rmap_holder_reuse(struct holder *holder, const struct net *net,
-				 u32 ifindex, const struct bpf_prog *prog)
+				 u32 ifindex, const struct bpf_prog *prog,
+				 enum redirmap_packets packets)
 {
 	struct holding *holding;
 
 	RCU_LOCKDEP_WARN(!rcu_read_lock_held(), "no RCU read section");
 
 	holding = rcu_dereference(*holder_recent(holder, ifindex));
-	if (likely(holding && target_is(holding->target, net, ifindex, prog) &&
+	if (likely(holding &&
+		   target_is(holding->target, net, ifindex, prog, packets) &&
 		   holding_get(holder, holding)))
 		return holding->target;
 	return NULL;
@@ -210,7 +213,7 @@ struct target *rmap_holder_attach(struct holder *holder,
 
 	if (!want->own) {
 		target = rmap_holder_reuse(holder, want->net, want->ifindex,
-					   want->prog);
+					   want->prog, want->packets);
 		if (target)
 			return target;
 	}

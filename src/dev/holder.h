@@ -53,7 +53,8 @@ void rmap_holder_exit(struct holder *holder);
 size_t rmap_holder_memory(const struct holder *holder);
 
 struct target *rmap_holder_reuse(struct holder *holder, const struct net *net,
-				 u32 ifindex, const struct bpf_prog *prog);
+				 u32 ifindex, const struct bpf_prog *prog,
+				 enum redirmap_packets packets);
 struct target *rmap_holder_attach(struct holder *holder,
 				  struct target_want *want);
 u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,

@@ -26,6 +26,7 @@
 #include "bulkq.h"
 #include "kind.h"
 #include "map.h"
+#include "policy.h"
 #include "record.h"
 #include "stats.h"
 
@@ -128,6 +129,16 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 	map->numa_node = bpf_map_attr_numa_node(attr);
 }
 
+/* Whether the map's frames may leave as packets, for as long as it exists. */
+static enum redirmap_packets map_packets(const union bpf_attr *attr)
+{
+	if (rmap_policy_matches_new(&rmap_policy_qdisc, attr))
+		return REDIRMAP_PACKETS_ALWAYS;
+	if (rmap_policy_matches_new(&rmap_policy_packets, attr))
+		return REDIRMAP_PACKETS_FALLBACK;
+	return REDIRMAP_PACKETS_NEVER;
+}
+
 /* Offset of a map's counters behind a struct of @size bytes. */
 static size_t map_counters_offset(size_t size)
 {
@@ -181,6 +192,7 @@ struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
 	rmap->load_id = load_id;
+	rmap->packets = map_packets(attr);
 	rmap->record.counters = (void *)rmap + offset;
 	for (i = 0; i < ARRAY_SIZE(rmap->group); i++)
 		rmap->group[i] = rmap_group_empty_entry();

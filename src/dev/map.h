@@ -32,6 +32,7 @@ struct batch_ops;
  * @load_id: identifies the load of the module that has made the map
  * @holder: the targets that slots point to
  * @grouped: @group has the map's own groups
+ * @packets: whether frames may leave as packets
  * @batch: operations of this kind of map that batches call
  * @lock: guards the changes of a hash, and the chunks of batches
  */
@@ -46,6 +47,7 @@ struct redir_map {
 	u64 load_id;
 	bool grouped;
 	struct holder holder;
+	enum redirmap_packets packets;
 	const struct batch_ops *batch;
 	spinlock_t lock; /* changes of a hash, chunks of batches */
 };

@@ -171,6 +171,7 @@ static struct target *map_attach_charged(struct redir_map *rmap,
 	struct target_want want = {
 		.net = current->nsproxy->net_ns,
 		.ifindex = val->ifindex,
+		.packets = rmap->packets,
 		.own = value_counts(rmap->dtab.map.value_size),
 		.gfp = gfp,
 	};
@@ -217,7 +218,7 @@ static struct target *map_attach_again(struct redir_map *rmap,
 	    value_counts(rmap->dtab.map.value_size))
 		return NULL;
 	return rmap_holder_reuse(&rmap->holder, current->nsproxy->net_ns,
-				 val->ifindex, NULL);
+				 val->ifindex, NULL, rmap->packets);
 }
 
 /**

@@ -9,7 +9,11 @@
  * the real device's ifindex, so that tracepoints report the real device.
  *
  * This file owns the pseudo device and the fields that mirror the real device.
- * port_xmit.c transmits in native XDP, port_skb.c in generic XDP.
+ * port_xmit.c transmits in native XDP, port_packet.c where frames leave as
+ * packets, port_skb.c in generic XDP.
+ *
+ * A port whose frames may leave as packets takes all frames from the kernel,
+ * whatever the real device can transmit at that moment.
  *
  * rmap_port_init() runs in bpf(2), inside an RCU read section, and may not
  * sleep. rmap_port_mirror() runs in the netdev notifier under RTNL, in the
@@ -62,8 +66,8 @@ static const struct net_device_ops port_prog_ops = {
 };
 
 /*
- * For a device without ndo_xdp_xmit, on kernels that test ndo_xdp_xmit before
- * they enqueue.
+ * For a device without ndo_xdp_xmit whose frames may not leave as packets, on
+ * kernels that test ndo_xdp_xmit before they enqueue.
  */
 static const struct net_device_ops port_ops_no_xdp = {
 	.ndo_start_xmit = rmap_port_start_xmit,
@@ -92,32 +96,150 @@ const struct port *rmap_port_of_dev(const struct net_device *dev)
 	return NULL;
 }
 
+/**
+ * rmap_port_may_send_packets() - may frames leave as packets?
+ * @port: the port
+ *
+ * Context: any.
+ * Return: true when they may.
+ */
+bool rmap_port_may_send_packets(const struct port *port)
+{
+	return port->packets != REDIRMAP_PACKETS_NEVER &&
+	       rmap_port_packet_kind(port->real) != PACKET_UNKNOWN;
+}
+
 /*
  * The kernel calls ndo_xdp_xmit of each device that it has enqueued a frame to.
  * So a port that has once had an ndo_xdp_xmit keeps it, and refuses the frames
  * when the real device has lost its own.
  */
-static const struct net_device_ops *port_choose_ops(const struct port *port)
+static const struct net_device_ops *port_choose_ops(const struct port *port,
+						    bool takes_all)
 {
 	const struct net_device_ops *now = READ_ONCE(port->dev.netdev_ops);
 
-	if (!COMPAT_REDIRECT_ASKS_FOR_NDO || (now && now->ndo_xdp_xmit) ||
+	if (!COMPAT_REDIRECT_ASKS_FOR_NDO || takes_all ||
+	    (now && now->ndo_xdp_xmit) ||
 	    READ_ONCE(port->real->netdev_ops)->ndo_xdp_xmit)
 		return port->prog ? &port_prog_ops : &port_ops;
 	return port->prog ? &port_prog_ops_no_xdp : &port_ops_no_xdp;
 }
 
+/**
+ * struct port_look - the fields of a port that depend on the real device
+ * @flags: as in struct net_device
+ * @mtu: as in struct net_device
+ * @hard_header_len: as in struct net_device, or the length of the header that
+ *	is taken off
+ * @features: as in struct net_device
+ * @ops: as in struct net_device
+ * @as_packets: frames leave as packets
+ */
+struct port_look {
+	unsigned int flags;
+	unsigned int mtu;
+	unsigned int hard_header_len;
+	u32 features;
+	const struct net_device_ops *ops;
+	bool as_packets;
+};
+
+static int port_has_no_ndo(struct net_device *real,
+			   struct netdev_nested_priv *unused)
+{
+	return !READ_ONCE(real->netdev_ops)->ndo_xdp_xmit;
+}
+
+/*
+ * Does a device transmit XDP frames, as far as it says? Where devices announce
+ * nothing, a bond calls a slave's ndo_xdp_xmit without a test.
+ */
+static bool port_takes_frames(struct net_device *real)
+{
+	struct netdev_nested_priv unused = {};
+	bool takes;
+
+	if (!READ_ONCE(real->netdev_ops)->ndo_xdp_xmit ||
+	    !compat_takes_frames(real))
+		return false;
+	if (!COMPAT_REDIRECT_ASKS_FOR_NDO || !netif_is_bond_master(real))
+		return true;
+	rcu_read_lock();
+	takes = !netdev_walk_all_lower_dev_rcu(real, port_has_no_ndo, &unused);
+	rcu_read_unlock();
+	return takes;
+}
+
+static void port_look_at(const struct port *port, struct port_look *look)
+{
+	struct net_device *real = port->real;
+	bool may = rmap_port_may_send_packets(port);
+
+	look->flags = READ_ONCE(real->flags);
+	look->mtu = READ_ONCE(real->mtu);
+	look->hard_header_len = READ_ONCE(real->hard_header_len);
+	look->features = compat_xdp_features(real, may);
+	look->ops = port_choose_ops(port, may);
+	look->as_packets = may &&
+			   (port->packets == REDIRMAP_PACKETS_ALWAYS ||
+			    !port_takes_frames(real));
+	/* The MTU of such a device does not count the header. */
+	if (look->as_packets && rmap_port_packet_kind(real) == PACKET_IP)
+		look->hard_header_len += ETH_HLEN;
+}
+
 /* Has the real device changed without an event? Not on the fast path. */
 static bool port_is_stale(const struct port *port)
 {
-	const struct net_device *real = port->real, *dev = &port->dev;
+	const struct net_device *dev = &port->dev;
+	struct port_look look;
 
-	return READ_ONCE(dev->mtu) != READ_ONCE(real->mtu) ||
-	       READ_ONCE(dev->hard_header_len) !=
-	       READ_ONCE(real->hard_header_len) ||
-	       ((READ_ONCE(dev->flags) ^ READ_ONCE(real->flags)) & IFF_UP) ||
-	       READ_ONCE(dev->netdev_ops) != port_choose_ops(port) ||
-	       compat_xdp_features_differ(dev, real);
+	port_look_at(port, &look);
+	return READ_ONCE(dev->mtu) != look.mtu ||
+	       READ_ONCE(dev->hard_header_len) != look.hard_header_len ||
+	       ((READ_ONCE(dev->flags) ^ look.flags) & IFF_UP) ||
+	       READ_ONCE(dev->netdev_ops) != look.ops ||
+	       !(READ_ONCE(port->detour) & PORT_AS_PACKETS) == look.as_packets ||
+	       !compat_has_xdp_features(dev, look.features);
+}
+
+/**
+ * rmap_port_follow() - mirror a device that has changed without an event
+ * @port: the port
+ *
+ * Context: bottom halves off, inside an RCU read section that keeps the port;
+ * not per frame.
+ */
+void rmap_port_follow(const struct port *port)
+{
+	if (unlikely(port_is_stale(port)))
+		rmap_port_mirror(port_of(&port->dev));
+}
+
+/* Change port.detour, under the lock. */
+static void port_set_detour(struct port *port, u8 bit, bool set)
+{
+	u8 others = port->detour & ~bit;
+
+	lockdep_assert_held(&port->mirror_lock);
+
+	WRITE_ONCE(port->detour, set ? others | bit : others);
+}
+
+/**
+ * rmap_port_flush_each() - give the driver XDP_XMIT_FLUSH in each call
+ * @port: the port
+ *
+ * Context: bottom halves off, inside an RCU read section that keeps the port.
+ */
+void rmap_port_flush_each(const struct port *port)
+{
+	struct port *to = port_of(&port->dev);
+
+	spin_lock_bh(&to->mirror_lock);
+	port_set_detour(to, PORT_FLUSH_EACH, true);
+	spin_unlock_bh(&to->mirror_lock);
 }
 
 /**
@@ -135,10 +257,10 @@ static bool port_is_stale(const struct port *port)
 void rmap_port_drop(const struct port *port, enum redirmap_drop reason,
 		    u32 packets)
 {
-	if ((reason == REDIRMAP_DROP_DEV_DOWN ||
-	     reason == REDIRMAP_DROP_TOO_LARGE ||
-	     reason == REDIRMAP_DROP_NO_XMIT) && unlikely(port_is_stale(port)))
-		rmap_port_mirror(port_of(&port->dev));
+	if (reason == REDIRMAP_DROP_DEV_DOWN ||
+	    reason == REDIRMAP_DROP_TOO_LARGE ||
+	    reason == REDIRMAP_DROP_NO_XMIT)
+		rmap_port_follow(port);
 	rmap_stats_drop(port_counters(port), port->real, reason, packets);
 }
 
@@ -183,13 +305,16 @@ void rmap_port_mirror(struct port *port)
 {
 	struct net_device *real = port->real;
 	struct net_device *dev = &port->dev;
+	struct port_look look;
 
 	spin_lock_bh(&port->mirror_lock);
-	WRITE_ONCE(dev->flags, READ_ONCE(real->flags));
-	WRITE_ONCE(dev->mtu, READ_ONCE(real->mtu));
-	WRITE_ONCE(dev->hard_header_len, READ_ONCE(real->hard_header_len));
-	WRITE_ONCE(dev->netdev_ops, port_choose_ops(port));
-	compat_copy_xdp_features(dev, real);
+	port_look_at(port, &look);
+	WRITE_ONCE(dev->flags, look.flags);
+	WRITE_ONCE(dev->mtu, look.mtu);
+	WRITE_ONCE(dev->hard_header_len, look.hard_header_len);
+	WRITE_ONCE(dev->netdev_ops, look.ops);
+	compat_set_xdp_features(dev, look.features);
+	port_set_detour(port, PORT_AS_PACKETS, look.as_packets);
 	strscpy(dev->name, real->name, sizeof(dev->name));
 	spin_unlock_bh(&port->mirror_lock);
 }
@@ -239,6 +364,7 @@ static void port_set_queues(struct port *port)
  * @port: zeroed memory for the port, with kmalloc()'s alignment
  * @real: the device; the port takes a reference to it
  * @prog: the egress program, or NULL; the port takes a reference to it
+ * @packets: whether frames may leave as packets
  * @slot: xdp_prog of the entry that leads to the port
  * @bulkq: idle bulk queues, which the port owns if 0 is returned
  * @gfp: allocation flags; they may forbid sleeping
@@ -251,7 +377,7 @@ static void port_set_queues(struct port *port)
  * way than dev_layout.h.
  */
 int rmap_port_init(struct port *port, struct net_device *real,
-		   struct bpf_prog *prog,
+		   struct bpf_prog *prog, enum redirmap_packets packets,
 		   struct bpf_prog **slot,
 		   struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp)
 {
@@ -271,6 +397,7 @@ int rmap_port_init(struct port *port, struct net_device *real,
 	dev->xdp_bulkq = bulkq;
 
 	spin_lock_init(&port->mirror_lock);
+	port->packets = packets;
 	port->real = real;
 	netdev_hold(real, &port->tracker, GFP_NOWAIT | __GFP_NOWARN);
 	if (prog) {

@@ -14,11 +14,22 @@ struct bpf_prog;
 struct xdp_rxq_info;
 struct stats_sum;
 
+/*
+ * Values of &port.detour, which port_xmit.c looks at before it calls the driver.
+ */
+/* The device cannot transmit XDP frames, or must not: frames leave as packets. */
+#define PORT_AS_PACKETS BIT(0)
+/* Each call of the driver has XDP_XMIT_FLUSH: see port_xmit.c. */
+#define PORT_FLUSH_EACH BIT(1)
+
 /**
  * struct port - stands for a real device and a program
  * @real: the real device; referenced until the port is detached
  * @prog: the egress program, referenced, or NULL
  * @gone: the device has left, so broadcasts skip the port
+ * @detour: PORT_AS_PACKETS and so on; 0 when each batch goes to the driver as it
+ *	is; changed under @mirror_lock
+ * @packets: whether frames may leave as packets; never changes
  * @tracker: accounts for the reference to @real
  * @mirror_lock: guards the mirrored fields of @dev: they are read from @real
  *	and written in one step
@@ -35,8 +46,10 @@ struct port {
 	struct net_device *real;
 	struct bpf_prog *prog;
 	bool gone;
+	u8 detour;
 
 	/* cold */
+	enum redirmap_packets packets;
 	struct ingress_watch watch;
 	bool own_stats;
 	netdevice_tracker tracker;
@@ -45,6 +58,18 @@ struct port {
 
 	/* hot: read per packet; last, because it may end in a flexible array */
 	struct net_device dev;
+};
+
+/**
+ * enum packet_kind - the packets that a device transmits
+ * @PACKET_UNKNOWN: packets that cannot be made of frames
+ * @PACKET_ETHERNET: packets with an Ethernet header
+ * @PACKET_IP: IPv4 and IPv6 packets, without a MAC header
+ */
+enum packet_kind {
+	PACKET_UNKNOWN,
+	PACKET_ETHERNET,
+	PACKET_IP,
 };
 
 /**
@@ -103,6 +128,12 @@ int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 		   struct net_device *rx, u32 flags);
 void rmap_port_flush_keepers(struct net_device *rx);
 
+enum packet_kind rmap_port_packet_kind(const struct net_device *real);
+int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
+		      int sent, u32 bytes, const u32 *from);
+int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,
+			   int n);
+
 netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev);
 netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
 				      struct net_device *dev);
@@ -123,9 +154,12 @@ const struct port *rmap_port_of_dev(const struct net_device *dev);
 void rmap_port_init_queue(struct net_device *dev, struct netdev_queue *queue);
 
 int rmap_port_init(struct port *port, struct net_device *real,
-		   struct bpf_prog *prog,
+		   struct bpf_prog *prog, enum redirmap_packets packets,
 		   struct bpf_prog **slot,
 		   struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
+bool rmap_port_may_send_packets(const struct port *port);
+void rmap_port_flush_each(const struct port *port);
+void rmap_port_follow(const struct port *port);
 void rmap_port_mirror(struct port *port);
 void rmap_port_leave(struct port *port);
 void rmap_port_detach(struct port *port);

@@ -2,12 +2,15 @@
 /*
  * Native XDP through a port: the egress program, the driver, the counters.
  *
- * A flush hands its frames to the real device's ndo_xdp_xmit. Frames that the
- * driver has not taken are moved to the end of the array, and the caller frees
- * them by the return value. With an egress program, the program runs first. The
- * frames that it drops are freed at once and returned as taken; but the kernel
- * traces the return value, so while a tracer listens these frames are moved to
- * the end as well.
+ * A flush hands its frames to the real device's ndo_xdp_xmit. If the device
+ * cannot transmit XDP frames, or its driver has refused all of them with an
+ * error, the whole batch leaves as packets instead (port_packet.c): no batch is
+ * split between both ways, so that no frame overtakes another one of its flow.
+ * Packets need no flush. Frames that the driver has not taken are moved to the
+ * end of the array, and the caller frees them by the return value. With an
+ * egress program, the program runs first. The frames that it drops are freed at
+ * once and returned as taken; but the kernel traces the return value, so while
+ * a tracer listens these frames are moved to the end as well.
  *
  * XDP_XMIT_FLUSH rings a NIC's doorbell, so the driver gets it once a poll,
  * with the kernel's last call, which always has a frame. But a program may drop
@@ -60,6 +63,7 @@
 #include <linux/netdevice.h>
 #include <net/xdp.h>
 
+#include "compat.h"
 #include "dev_trace.h"
 #include "egress.h"
 #include "ingress.h"
@@ -76,54 +80,71 @@
  */
 static DEFINE_PER_CPU_ALIGNED(u32 [DEV_MAP_BULK_SIZE], port_bytes_from);
 
-/* Count the frames of a call when the driver has not taken all of them. */
-static noinline int port_count_part(const struct port *port, int n, int sent,
+/* Account for a call when the driver has not taken all of the frames. */
+static noinline int port_count_part(const struct port *port,
+				    struct xdp_frame **frames, int n, int sent,
 				    u32 bytes)
 {
-	struct stats_cpu *stats = port_counters(port);
-
-	if (sent < 0) {
-		WRITE_ONCE(stats->error, -sent);
-		rmap_stats_drop(stats, port->real, REDIRMAP_DROP_DRIVER_ERROR,
-				n);
-		return sent;
-	}
 	/* port_send_one() notes no bytes, but then none is sent. */
-	if (sent)
-		stats_sent(stats, sent,
-			   bytes - this_cpu_read(port_bytes_from[sent]));
-	rmap_stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
-	return sent;
+	return rmap_port_refused(port, frames, n, sent, bytes,
+				 this_cpu_ptr(port_bytes_from));
+}
+
+static __always_inline int port_call_driver(const struct port *port,
+					    const struct net_device_ops *ops,
+					    struct xdp_frame **frames, int n,
+					    u32 bytes, u32 flags)
+{
+	int sent = ops->ndo_xdp_xmit(port->real, n, frames, flags);
+
+	if (unlikely(sent != n))
+		return port_count_part(port, frames, n, sent, bytes);
+	stats_sent(port_counters(port), n, bytes);
+	return n;
 }
 
 /*
- * The device has lost its ndo_xdp_xmit. No frame is taken, and there is no
- * errno, because no driver was called.
+ * The batch does not go to the driver as it is. Without an ndo_xdp_xmit (the
+ * device may just have lost it) and without packets no frame is taken, and
+ * there is no errno, because no driver was called.
  */
-static noinline int port_count_no_xmit(const struct port *port, int n)
+static noinline int port_take_detour(const struct port *port,
+				     struct xdp_frame **frames, int n,
+				     u32 bytes, u32 flags)
 {
-	rmap_port_drop(port, REDIRMAP_DROP_NO_XMIT, n);
-	return 0;
+	const struct net_device_ops *ops;
+
+	rmap_port_follow(port);
+	ops = READ_ONCE(port->real->netdev_ops);
+	if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) ||
+	    (!ops->ndo_xdp_xmit && rmap_port_may_send_packets(port)))
+		return rmap_port_send_packets(port, frames, n);
+	if (!ops->ndo_xdp_xmit) {
+		rmap_port_drop(port, REDIRMAP_DROP_NO_XMIT, n);
+		return 0;
+	}
+	if (READ_ONCE(port->detour) & PORT_FLUSH_EACH)
+		flags |= XDP_XMIT_FLUSH;
+	return port_call_driver(port, ops, frames, n, bytes, flags);
 }
 
 static __always_inline int port_hand_on(const struct port *port,
 					struct xdp_frame **frames, int n,
 					u32 bytes, u32 flags)
 {
-	struct net_device *real = port->real;
-	const struct net_device_ops *ops = READ_ONCE(real->netdev_ops);
-	int sent;
+	const struct net_device_ops *ops = READ_ONCE(port->real->netdev_ops);
 
-	if (unlikely(!ops->ndo_xdp_xmit))
-		return port_count_no_xmit(port, n);
-	sent = ops->ndo_xdp_xmit(real, n, frames, flags);
-	if (unlikely(sent != n))
-		return port_count_part(port, n, sent, bytes);
-	stats_sent(port_counters(port), n, bytes);
-	return n;
+	if (unlikely(READ_ONCE(port->detour) || !ops->ndo_xdp_xmit))
+		return port_take_detour(port, frames, n, bytes, flags);
+	return port_call_driver(port, ops, frames, n, bytes, flags);
 }
 
-/* Send frames when some of them have fragments. */
+/*
+ * Send frames when some of them have fragments. If the driver does not take
+ * fragments, the whole batch leaves as packets, so that no frame overtakes one
+ * of its flow. Its former batches of this poll may still wait for a flush; from
+ * now on each batch is flushed at once.
+ */
 static noinline int port_send_frags(const struct port *port,
 				    struct xdp_frame **frames, int n, u32 flags)
 {
@@ -131,6 +152,11 @@ static noinline int port_send_frags(const struct port *port,
 	u32 bytes = 0;
 	int i;
 
+	if (!compat_takes_frags(port->real) && rmap_port_may_send_packets(port)) {
+		if (!READ_ONCE(port->detour))
+			rmap_port_flush_each(port);
+		return rmap_port_send_packets(port, frames, n);
+	}
 	for (i = n - 1; i >= 0; i--) {
 		bytes += xdp_get_frame_len(frames[i]);
 		from[i] = bytes;
@@ -336,6 +362,7 @@ static noinline int port_xmit_traced(const struct port *port,
 {
 	struct bulkq_cpu *cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
 	int i, sent, lost = 0, kept = !!cpu->kept;
+	u64 as_packets = u64_stats_read(&cpu->stats.as_packets);
 	struct redirmap_stats before, did;
 	struct net_device *from = rx;
 
@@ -358,7 +385,9 @@ static noinline int port_xmit_traced(const struct port *port,
 	did.error = sent < 0 ? -sent : 0;
 	/* The kept frame counts in the flush that sends or loses it. */
 	trace_redirmap_flush(port->real, port->prog ? port->prog->aux->id : 0,
-			     n + kept - !!cpu->kept, &did);
+			     n + kept - !!cpu->kept, &did,
+			     u64_stats_read(&cpu->stats.as_packets) -
+			     as_packets);
 
 	if (bulk && (did.packets || lost))
 		trace_devmap_xmit(from, &port->dev, did.packets, lost,

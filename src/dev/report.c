@@ -52,7 +52,8 @@ static int report_put_target(struct sk_buff *skb, const struct target_info *targ
 	    nla_put_u32(skb, REDIRMAP_A_TARGET_REFS, target->refs) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_TARGET_NETNS, target->netns_ino,
 			      REDIRMAP_A_TARGET_PAD) ||
-	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)))
+	    (target->own && nla_put_flag(skb, REDIRMAP_A_TARGET_ENTRY)) ||
+	    nla_put_u32(skb, REDIRMAP_A_TARGET_PACKETS, target->packets))
 		return -EMSGSIZE;
 	return rmap_report_sum(skb, REDIRMAP_A_TARGET_STATS, &target->sum);
 }
@@ -172,7 +173,8 @@ int rmap_report_map(struct sk_buff *skb, const struct record *record)
 	    nla_put_u32(skb, REDIRMAP_A_MAP_MEMBERS,
 			READ_ONCE(rmap->holder.count)) ||
 	    (elsewhere &&
-	     nla_put_u32(skb, REDIRMAP_A_MAP_ELSEWHERE, elsewhere)))
+	     nla_put_u32(skb, REDIRMAP_A_MAP_ELSEWHERE, elsewhere)) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_PACKETS, rmap->packets))
 		return -EMSGSIZE;
 	return rmap_report_sum(skb, REDIRMAP_A_MAP_STATS, &sum);
 }

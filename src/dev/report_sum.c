@@ -77,6 +77,10 @@ int rmap_report_sum(struct sk_buff *skb, int attr, const struct stats_sum *sum)
 	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_BYTES, stats->bytes,
 			      REDIRMAP_A_STATS_PAD))
 		return -EMSGSIZE;
+	if (sum->as_packets &&
+	    nla_put_u64_64bit(skb, REDIRMAP_A_STATS_AS_PACKETS, sum->as_packets,
+			      REDIRMAP_A_STATS_PAD))
+		return -EMSGSIZE;
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
 		if (stats->drops[i] && report_put_drop(skb, i, sum))
 			return -EMSGSIZE;

@@ -29,8 +29,10 @@
 void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 		     enum redirmap_drop reason, u32 packets)
 {
-	WRITE_ONCE(stats->last[reason], stamp_now());
-	u64_stats_add(&stats->drops[reason], packets);
+	unsigned int slot = stats_slot(reason);
+
+	WRITE_ONCE(stats->last[slot], stamp_now());
+	u64_stats_add(&stats->drops[slot], packets);
 	trace_redirmap_drop(dev, 0, reason, packets);
 }
 
@@ -155,16 +157,20 @@ static void stats_add_error(struct stats_sum *sum, u32 error, u64 time)
 
 static void stats_add_one(const struct stats_cpu *stats, struct stats_sum *sum)
 {
-	u32 last = READ_ONCE(stats->last[REDIRMAP_DROP_DRIVER_ERROR]);
+	u32 last = READ_ONCE(stats->last[stats_slot(REDIRMAP_DROP_DRIVER_ERROR)]);
 	u64 packets;
 	int i;
 
 	sum->stats.packets += u64_stats_read(&stats->packets);
 	sum->stats.bytes += u64_stats_read(&stats->bytes);
+	sum->as_packets += u64_stats_read(&stats->as_packets);
 	stats_add_error(sum, READ_ONCE(stats->error), stamp_time(last));
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++) {
-		packets = u64_stats_read(&stats->drops[i]);
-		stats_add_drops(sum, i, packets, READ_ONCE(stats->last[i]));
+		if (!stats_has_slot(i))
+			continue;
+		packets = u64_stats_read(&stats->drops[stats_slot(i)]);
+		stats_add_drops(sum, i, packets,
+				READ_ONCE(stats->last[stats_slot(i)]));
 	}
 	sum->unsegmented += READ_ONCE(stats->unsegmented);
 }
@@ -184,7 +190,9 @@ void rmap_stats_read(const struct stats_cpu *stats, struct redirmap_stats *out)
 	out->packets = u64_stats_read(&stats->packets);
 	out->bytes = u64_stats_read(&stats->bytes);
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
-		out->drops[i] = u64_stats_read(&stats->drops[i]);
+		if (stats_has_slot(i))
+			out->drops[i] =
+				u64_stats_read(&stats->drops[stats_slot(i)]);
 }
 
 /**
@@ -202,6 +210,8 @@ void rmap_stats_add(const struct stats_cpu __percpu *stats,
 	/* 64-bit counters are read by one load, without u64_stats_sync. */
 	BUILD_BUG_ON(BITS_PER_LONG != 64);
 	BUILD_BUG_ON(REDIRMAP_DROP_COUNT > REDIRMAP_DROP_ROOM);
+	/* stats_slot() leaves both out. */
+	BUILD_BUG_ON(REDIRMAP_DROP_NO_MEMBER - REDIRMAP_DROP_NO_TARGET != 1);
 
 	for_each_possible_cpu(cpu)
 		stats_add_one(per_cpu_ptr(stats, cpu), sum);
@@ -232,4 +242,5 @@ void rmap_stats_accumulate(struct stats_sum *to, const struct stats_sum *from)
 		to->last_missed[i] = max(to->last_missed[i],
 					 from->last_missed[i]);
 	to->unsegmented += from->unsegmented;
+	to->as_packets += from->as_packets;
 }

@@ -15,30 +15,64 @@ struct net_device;
 /* The first of these actions usually lose the frame, and have a stamp. */
 #define STATS_LOSSES (XDP_DROP + 1)
 
+/*
+ * Reasons that ports count, and so have room for: see stats_slot(). They do not
+ * count REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER.
+ */
+#define STATS_SLOTS (REDIRMAP_DROP_COUNT - 2)
+
 /**
  * struct stats_cpu - one CPU's counters of a port
- * @packets: frames that the driver has taken
- * @bytes: bytes of the frames that the driver has taken
- * @drops: lost frames, by reason
- * @error: the driver's last error, a positive errno; its stamp is the element
- *	REDIRMAP_DROP_DRIVER_ERROR of @last
- * @last: stamp of the last lost frame, by reason: see stamp_now()
+ * @packets: frames that the driver has taken, or the queue of packets
+ * @bytes: bytes of these frames
+ * @as_packets: of @packets those that have left as packets
+ * @drops: lost frames, by stats_slot() of the reason
+ * @error: the driver's last error, a positive errno; its stamp is
+ *	in @last
+ * @last: stamp of the last lost frame, by stats_slot() of the reason: see
+ *	stamp_now()
  * @unsegmented: too large packets that were probably not segmented yet; does
  *	not wrap around
  *
- * struct bulkq_cpu, which includes this, fills six cache lines exactly.
+ * struct bulkq_cpu, which includes this, fills six cache lines.
  */
 struct stats_cpu {
 	/* hot: written per flush */
 	u64_stats_t packets;
 	u64_stats_t bytes;
 
-	/* cold: written when frames are lost */
-	u64_stats_t drops[REDIRMAP_DROP_COUNT];
+	/* cold: written when frames leave as packets, or are lost */
+	u64_stats_t as_packets;
+	u64_stats_t drops[STATS_SLOTS];
 	u32 error;
-	u32 last[REDIRMAP_DROP_COUNT];
+	u32 last[STATS_SLOTS];
 	u32 unsegmented;
 };
+
+/**
+ * stats_slot() - where a port counts a reason
+ * @reason: a reason that ports count
+ *
+ * Context: any.
+ * Return: index in &stats_cpu.drops and &stats_cpu.last.
+ */
+static inline unsigned int stats_slot(enum redirmap_drop reason)
+{
+	return reason < REDIRMAP_DROP_NO_TARGET ? reason : reason - 2;
+}
+
+/**
+ * stats_has_slot() - do ports count a reason?
+ * @reason: the reason
+ *
+ * Context: any.
+ * Return: true when stats_slot() may be called.
+ */
+static inline bool stats_has_slot(enum redirmap_drop reason)
+{
+	return reason != REDIRMAP_DROP_NO_TARGET &&
+	       reason != REDIRMAP_DROP_NO_MEMBER;
+}
 
 /* Former devices that a namespace keeps sums of, by name. */
 #define STATS_GONE_DEVICES 8
@@ -55,6 +89,18 @@ static inline void stats_sent(struct stats_cpu *stats, u32 packets, u32 bytes)
 {
 	u64_stats_add(&stats->packets, packets);
 	u64_stats_add(&stats->bytes, bytes);
+}
+
+/**
+ * stats_as_packets() - count frames that have left as packets
+ * @stats: this CPU's counters of the port
+ * @packets: number of frames, which stats_sent() counts as well
+ *
+ * Runs in NAPI, bottom halves off, per flush.
+ */
+static inline void stats_as_packets(struct stats_cpu *stats, u32 packets)
+{
+	u64_stats_add(&stats->as_packets, packets);
 }
 
 /**
@@ -88,6 +134,7 @@ static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
  * @missed: lookups that found no entry, by the action that they returned
  * @last: time of the last lost frame, by reason: see stamp_time(); 0 for none
  * @unsegmented: too large packets that were probably not segmented yet
+ * @as_packets: of the sent frames those that have left as packets
  * @last_missed: time of the last lookup of @missed, by action; 0 for none
  */
 struct stats_sum {
@@ -95,6 +142,7 @@ struct stats_sum {
 	u64 missed[STATS_ACTIONS];
 	u64 last[REDIRMAP_DROP_COUNT];
 	u64 unsegmented;
+	u64 as_packets;
 	u64 last_missed[STATS_LOSSES];
 };
 

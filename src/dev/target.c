@@ -3,8 +3,9 @@
  * Targets: devices to redirect to; the slots of claimed maps point to them.
  *
  * All entries for one device and egress program are alike, so they share one
- * object: a target is interned by namespace, ifindex and program, and a slot is
- * a pointer to it. This file owns the targets, from the first reference until a
+ * object: a target is interned by namespace, ifindex, program and way of frames
+ * (whether they may leave as packets, which is a property of the map), and a
+ * slot is a pointer to it. This file owns the targets, from the first reference until a
  * grace period after the last one. target_table.c finds them, target_device.c
  * applies the events of their devices to them, and holder.c records which maps
  * use them.
@@ -207,9 +208,11 @@ static struct redirmap_val *target_alloc_shown(const struct target *target,
 /* A new target for a device, with one reference; rmap_target_lock not held. */
 static struct target *target_alloc(struct target_net *tn,
 				   struct net_device *dev,
-				   struct bpf_prog *prog, bool own,
-				   struct bulkq_reserve *bulkqs, gfp_t gfp)
+				   const struct target_want *want,
+				   struct bulkq_reserve *bulkqs)
 {
+	struct bpf_prog *prog = want->prog;
+	gfp_t gfp = want->gfp;
 	struct xdp_dev_bulk_queue __percpu *bulkq;
 	struct target *target;
 	int err;
@@ -221,7 +224,7 @@ static struct target *target_alloc(struct target_net *tn,
 	target->entry.val.ifindex = dev->ifindex;
 	if (prog)
 		target->entry.val.bpf_prog.id = prog->aux->id;
-	if (own) {
+	if (want->own) {
 		target->shown = target_alloc_shown(target, gfp);
 		if (!target->shown) {
 			err = -ENOMEM;
@@ -242,8 +245,8 @@ static struct target *target_alloc(struct target_net *tn,
 		goto put_id;
 	}
 
-	err = rmap_port_init(&target->port, dev, prog, &target->entry.xdp_prog,
-			     bulkq, gfp);
+	err = rmap_port_init(&target->port, dev, prog, want->packets,
+			     &target->entry.xdp_prog, bulkq, gfp);
 	if (err)
 		goto free_bulkq;
 
@@ -303,7 +306,7 @@ struct target *rmap_target_find(const struct target_want *want)
 	if (unlikely(want->own))
 		return NULL;
 	return rmap_target_table_find(rmap_target_table_net(want->net),
-				      want->ifindex, want->prog);
+				      want->ifindex, want->prog, want->packets);
 }
 
 /* Take a reference to a target that was found; false if it has died since. */
@@ -322,7 +325,7 @@ static bool target_hold_live(struct target *target)
 
 /*
  * Publish a new target. When another task has published a target for the same
- * device and program meanwhile, or without memory, retire the new one; @other
+ * device, program and way of frames meanwhile, or without memory, retire the new one; @other
  * is then the other task's target, with a reference, or NULL.
  */
 static int target_publish(struct target *target, bool own, gfp_t gfp,
@@ -334,7 +337,8 @@ static int target_publish(struct target *target, bool own, gfp_t gfp,
 	spin_lock(&rmap_target_lock);
 	*other = own ? NULL : rmap_target_table_find(tn,
 						     target->entry.val.ifindex,
-						     target->port.prog);
+						     target->port.prog,
+						     target->port.packets);
 	if (*other)
 		rmap_target_hold(*other);
 	else
@@ -375,8 +379,8 @@ struct target *rmap_target_get(struct target_want *want, struct target *found,
 	if (!dev)
 		return ERR_PTR(-EINVAL);
 
-	target = target_alloc(rmap_target_table_net(want->net), dev, want->prog,
-			      want->own, bulkqs, want->gfp);
+	target = target_alloc(rmap_target_table_net(want->net), dev, want,
+			      bulkqs);
 	if (IS_ERR(target))
 		return target;
 

@@ -40,6 +40,7 @@ static __always_inline void *target_entry(struct target *target)
  * @ifindex: the device
  * @prog: the egress program, which the caller holds, or NULL
  * @dev: the device, after the first rmap_target_want_dev(); NULL before
+ * @packets: whether frames may leave as packets
  * @own: the entry wants a target that no other entry uses, with counters of its
  *	own
  * @gfp: allocation flags; they must forbid sleeping
@@ -49,28 +50,31 @@ struct target_want {
 	u32 ifindex;
 	struct bpf_prog *prog;
 	struct net_device *dev;
+	enum redirmap_packets packets;
 	bool own;
 	gfp_t gfp;
 };
 
 /**
- * target_is() - does a target belong to a device and a program?
+ * target_is() - does a target belong to a device, a program and a way of frames?
  * @target: a target found inside the present RCU read section
  * @net: the namespace of @ifindex
  * @ifindex: the device
  * @prog: the egress program, or NULL
+ * @packets: whether frames may leave as packets
  *
  * Context: inside that RCU read section.
  * Return: true when rmap_target_find() would return it.
  */
 static inline bool target_is(const struct target *target,
 			     const struct net *net, u32 ifindex,
-			     const struct bpf_prog *prog)
+			     const struct bpf_prog *prog,
+			     enum redirmap_packets packets)
 {
 	/* A live target's device has not left its namespace. */
 	return target->entry.val.ifindex == ifindex &&
-	       target->port.prog == prog && target->net == net &&
-	       target_is_live(target);
+	       target->port.prog == prog && target->port.packets == packets &&
+	       target->net == net && target_is_live(target);
 }
 
 struct target *rmap_target_find(const struct target_want *want);

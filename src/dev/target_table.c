@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables of targets: by device and egress program, and by number.
+ * Tables of targets: by device, egress program and way of frames, and by number.
  *
  * This file owns the tables, struct target_net, and the lock that they change
  * under. In a namespace, an xarray leads from an ifindex to the device's first
- * target; the device's targets for other programs are linked behind it. Targets
- * that one entry has for itself are in a list, so that the notifier finds them.
+ * target; the device's other targets are linked behind it. Targets that one entry has for itself are in a list, so that the notifier finds them.
  * One table for all namespaces has the targets by number, for netlink.
  *
  * bpf(2) looks targets up, inside an RCU read section or under
@@ -54,20 +53,23 @@ struct target_net *rmap_target_table_net(const struct net *net)
 }
 
 /**
- * rmap_target_table_find() - find the target of a device and a program
+ * rmap_target_table_find() - find the shared target of a device
  * @tn: the namespace's targets
  * @ifindex: the device
  * @prog: the egress program, or NULL
+ * @packets: whether frames may leave as packets
  *
  * Context: under rmap_target_lock, or inside an RCU read section.
  * Return: the target, without a reference, or NULL.
  */
 struct target *rmap_target_table_find(struct target_net *tn, u32 ifindex,
-				      const struct bpf_prog *prog)
+				      const struct bpf_prog *prog,
+				      enum redirmap_packets packets)
 {
 	struct target *target = xa_load(&tn->targets, ifindex);
 
-	while (target && target->port.prog != prog)
+	while (target && (target->port.prog != prog ||
+			  target->port.packets != packets))
 		target = rcu_dereference_check(target->sibling,
 					       lockdep_is_held(&rmap_target_lock));
 	return target;
@@ -151,7 +153,8 @@ static int target_table_link(struct target_net *tn, struct target *target,
 
 /**
  * rmap_target_table_add() - publish a target
- * @tn: the namespace's targets; none has the same device and program
+ * @tn: the namespace's targets; no shared one has the same device, program and
+ *	way of frames
  * @target: the target; its id is from rmap_target_table_get_id()
  * @gfp: allocation flags; they must forbid sleeping
  *
@@ -274,6 +277,7 @@ bool rmap_target_next_info(unsigned long *id, struct target_info *info)
 		info->prog_id = target->entry.val.bpf_prog.id;
 		info->refs = refcount_read(&target->refs);
 		info->own = target->shown;
+		info->packets = target->port.packets;
 		rmap_port_stats(&target->port, &info->sum);
 	}
 	spin_unlock(&rmap_target_lock);

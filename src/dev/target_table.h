@@ -47,8 +47,8 @@ enum target_free_state {
  * @net: the namespace that interns the target. A dead target may outlive @tn
  *	and @net: follow these pointers only where the target is known to be
  *	live, and compare them elsewhere
- * @sibling: the device's next target, for another program; changed under
- *	rmap_target_lock
+ * @sibling: the device's next target, for another program or way of frames;
+ *	changed under rmap_target_lock
  * @shown: the value that lookups return, with counters, for a target that one
  *	entry has for itself; NULL for others. Such a target is in the list
  *	target_net.own instead of target_net.targets
@@ -100,6 +100,7 @@ struct target {
  * @prog_id: id of the egress program, or 0
  * @refs: number of maps that hold the target
  * @own: one entry has the target for itself
+ * @packets: whether frames may leave as packets
  * @sum: the counters
  */
 struct target_info {
@@ -111,6 +112,7 @@ struct target_info {
 	u32 prog_id;
 	u32 refs;
 	bool own;
+	enum redirmap_packets packets;
 	struct stats_sum sum;
 };
 
@@ -177,7 +179,8 @@ static inline struct hlist_head *target_table_own(struct target_net *tn,
 
 struct target_net *rmap_target_table_net(const struct net *net);
 struct target *rmap_target_table_find(struct target_net *tn, u32 ifindex,
-				      const struct bpf_prog *prog);
+				      const struct bpf_prog *prog,
+				      enum redirmap_packets packets);
 struct target *rmap_target_table_first(struct target_net *tn,
 				       const struct net_device *dev);
 struct target *rmap_target_table_next(const struct target *target);

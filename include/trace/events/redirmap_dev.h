@@ -150,8 +150,8 @@ TRACE_EVENT(redirmap_miss,
 /* Frames were flushed: run through the egress program, handed to the driver. */
 TRACE_EVENT(redirmap_flush,
 	TP_PROTO(const struct net_device *dev, u32 prog_id, u32 frames,
-		 const struct redirmap_stats *did),
-	TP_ARGS(dev, prog_id, frames, did),
+		 const struct redirmap_stats *did, u32 as_packets),
+	TP_ARGS(dev, prog_id, frames, did, as_packets),
 	TP_STRUCT__entry(
 		__field(u32, ifindex)
 		__array(char, dev, IFNAMSIZ)
@@ -165,6 +165,9 @@ TRACE_EVENT(redirmap_flush,
 		__field(u32, prog_aborted)
 		__field(u32, prog_invalid)
 		__field(u32, no_headroom)
+		__field(u32, as_packets)
+		__field(u32, xmit_drop)
+		__field(u32, no_memory)
 	),
 	TP_fast_assign(
 		__entry->ifindex = dev->ifindex;
@@ -179,13 +182,17 @@ TRACE_EVENT(redirmap_flush,
 		__entry->prog_aborted = did->drops[REDIRMAP_DROP_PROG_ABORTED];
 		__entry->prog_invalid = did->drops[REDIRMAP_DROP_PROG_INVALID];
 		__entry->no_headroom = did->drops[REDIRMAP_DROP_NO_HEADROOM];
+		__entry->as_packets = as_packets;
+		__entry->xmit_drop = did->drops[REDIRMAP_DROP_XMIT_DROP];
+		__entry->no_memory = did->drops[REDIRMAP_DROP_NO_MEMORY];
 	),
-	TP_printk("ifindex=%u dev=%s prog_id=%u frames=%u sent=%u ring_full=%u driver_error=%u error=%u prog_drop=%u prog_aborted=%u prog_invalid=%u no_headroom=%u",
+	TP_printk("ifindex=%u dev=%s prog_id=%u frames=%u sent=%u ring_full=%u driver_error=%u error=%u prog_drop=%u prog_aborted=%u prog_invalid=%u no_headroom=%u as_packets=%u xmit_drop=%u no_memory=%u",
 		  __entry->ifindex, __entry->dev, __entry->prog_id,
 		  __entry->frames, __entry->sent, __entry->ring_full,
 		  __entry->driver_error, __entry->error, __entry->prog_drop,
 		  __entry->prog_aborted, __entry->prog_invalid,
-		  __entry->no_headroom)
+		  __entry->no_headroom, __entry->as_packets,
+		  __entry->xmit_drop, __entry->no_memory)
 );
 
 #endif /* _TRACE_REDIRMAP_DEV_H */

@@ -15,8 +15,10 @@
  * @REDIRMAP_DROP_DEV_DOWN: The device was down. Set it up.
  * @REDIRMAP_DROP_TOO_LARGE: The frame was larger than the device's MTU allows.
  *	Raise the MTU, or lower the MTU of the senders.
- * @REDIRMAP_DROP_NO_XMIT: The device cannot transmit such XDP frames. For a
- *	veth, its peer needs an XDP program or GRO; other devices may need more
+ * @REDIRMAP_DROP_NO_XMIT: The device cannot transmit such XDP frames, and the
+ *	map's frames may not leave as packets (the module's parameter packets
+ *	allows that); or the device transmits only IPv4 and IPv6. For a veth,
+ *	its peer needs an XDP program or GRO; other devices may need more
  *	queues, or a driver with ndo_xdp_xmit; frames of several buffers need a
  *	driver that takes those. Generic XDP works with all devices.
  * @REDIRMAP_DROP_RING_FULL: The driver took fewer frames than it was offered,
@@ -31,8 +33,8 @@
  *	XDP_ABORTED. The tracepoint xdp:xdp_exception shows when.
  * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned a value that
  *	is not a valid verdict. Let it return XDP_PASS or XDP_DROP.
- * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame. Find
- *	out what uses the memory, or raise vm.min_free_kbytes.
+ * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame, or for
+ *	a packet. Find out what uses the memory, or raise vm.min_free_kbytes.
  * @REDIRMAP_DROP_NO_HEADROOM: The frame had no headroom for the kernel's struct
  *	xdp_frame. Let programs leave 40 bytes of headroom.
  * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT with nothing
@@ -42,9 +44,10 @@
  *	for another device than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
  *	stopped, or its driver was busy. Use a longer queue, or native XDP.
- * @REDIRMAP_DROP_XMIT_DROP: In generic XDP the device's driver, or a queue of a
- *	device below it, dropped the packet. The statistics of both tell which:
- *	ip -s link, tc -s qdisc. For a veth, see that its peer is up.
+ * @REDIRMAP_DROP_XMIT_DROP: In generic XDP, or where frames leave as packets,
+ *	the device's queueing discipline or driver, or a queue of a device below
+ *	it, dropped the packet. The statistics of both tell which: ip -s link,
+ *	tc -s qdisc. For a veth, see that its peer is up.
  * @REDIRMAP_DROP_COUNT: number of reasons
  * @REDIRMAP_DROP_ROOM: number of reasons that struct redirmap_stats has room
  *	for
@@ -111,9 +114,25 @@ enum redirmap_sock_refusal {
 };
 
 /**
+ * enum redirmap_packets - whether frames of a map may leave as packets
+ * @REDIRMAP_PACKETS_NEVER: Never, as with the built-in: frames for a device that
+ *	cannot transmit XDP frames are lost.
+ * @REDIRMAP_PACKETS_FALLBACK: Frames that the device's driver does not take.
+ * @REDIRMAP_PACKETS_ALWAYS: All frames, so that they pass the device's queueing
+ *	discipline.
+ *
+ * The module's parameters packets and qdisc decide that when a map is made.
+ */
+enum redirmap_packets {
+	REDIRMAP_PACKETS_NEVER,
+	REDIRMAP_PACKETS_FALLBACK,
+	REDIRMAP_PACKETS_ALWAYS,
+};
+
+/**
  * struct redirmap_stats - counters of frames
- * @packets: frames that the driver has taken
- * @bytes: bytes of the frames that the driver has taken
+ * @packets: frames that the driver has taken, or the queue of packets
+ * @bytes: bytes of these frames
  * @drops: lost frames, by enum redirmap_drop
  * @error: the driver's last error, a positive errno, or 0
  * @reserved: 0
@@ -185,6 +204,8 @@ enum {
 	REDIRMAP_A_STATS_ERROR,		/* u32, last errno; absent if none */
 	REDIRMAP_A_STATS_PAD,
 	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with lookups */
+	/* u64, of the packets those that left as packets; absent if none */
+	REDIRMAP_A_STATS_AS_PACKETS,
 
 	__REDIRMAP_A_STATS_MAX,
 	REDIRMAP_A_STATS_MAX = (__REDIRMAP_A_STATS_MAX - 1)
@@ -254,6 +275,7 @@ enum {
 	REDIRMAP_A_MAP_PAD,
 	REDIRMAP_A_MAP_ELSEWHERE,	/* u32, members in other namespaces */
 	REDIRMAP_A_MAP_SOCK,		/* nest: counters of a socket map */
+	REDIRMAP_A_MAP_PACKETS,		/* u32, enum redirmap_packets */
 
 	__REDIRMAP_A_MAP_MAX,
 	REDIRMAP_A_MAP_MAX = (__REDIRMAP_A_MAP_MAX - 1)
@@ -270,6 +292,7 @@ enum {
 	REDIRMAP_A_TARGET_STATS,	/* nest */
 	REDIRMAP_A_TARGET_ALL_NETNS,	/* flag, in requests: all namespaces */
 	REDIRMAP_A_TARGET_PAD,
+	REDIRMAP_A_TARGET_PACKETS,	/* u32, enum redirmap_packets */
 
 	__REDIRMAP_A_TARGET_MAX,
 	REDIRMAP_A_TARGET_MAX = (__REDIRMAP_A_TARGET_MAX - 1)
@@ -332,6 +355,8 @@ enum {
 	/* u64, number of the namespace's removed maps and targets */
 	REDIRMAP_A_STATE_GONE_COUNT,
 	REDIRMAP_A_STATE_SOCK_GONE,	/* nest, sock: removed socket maps */
+	REDIRMAP_A_STATE_PACKETS,	/* string, the parameter packets */
+	REDIRMAP_A_STATE_QDISC,		/* string, the parameter qdisc */
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames that leave as packets, because the device cannot transmit XDP frames:
+ * to each type of device, byte for byte; as members of broadcasts; and while
+ * the device comes to transmit frames, and no longer does.
+ *
+ * The kernel's own maps deliver nothing to these devices, and say so: that is
+ * tested beside, in the same network.
+ *
+ * Frames have numbers. They come by a veth, in native XDP, one or many in a
+ * poll. Sinks check that each arrives once, as it was sent.
+ */
+#define _GNU_SOURCE
+
+#include "countlib.h"
+#include "harness.h"
+#include "packetlib.h"
+#include "sinklib.h"
+#include "testlib.h"
+#include "xdplib.h"
+
+#define FRAMES 100
+
+FIXTURE(packets)
+{
+	struct env e;
+	struct sink sink;
+};
+
+FIXTURE_VARIANT(packets)
+{
+	struct kind kind;
+};
+
+FIXTURE_VARIANT_ADD(packets, stock_array) {
+	.kind = { false, BPF_MAP_TYPE_DEVMAP },
+};
+
+FIXTURE_VARIANT_ADD(packets, claimed_array) {
+	.kind = { true, BPF_MAP_TYPE_DEVMAP },
+};
+
+FIXTURE_VARIANT_ADD(packets, claimed_hash) {
+	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },
+};
+
+FIXTURE_SETUP(packets)
+{
+	ASSERT_TRUE(packets_begin(&self->e, &variant->kind, "rm_test"));
+	self->sink.fd = -1;
+}
+
+FIXTURE_TEARDOWN(packets)
+{
+	sink_close(&self->sink);
+	EXPECT_TRUE(finish(&self->e));
+}
+
+/*
+ * Sends frames to @dev; all of them arrive at the sink, or, through a map of the
+ * kernel's, none. They are @live only if the device writes no header in front of
+ * them, because the kernel's generator uses a frame's page again, as it was left.
+ */
+static bool all_arrive(struct env *e, struct sink *sink, const char *dev, bool live,
+		       bool claimed)
+{
+	static const int counts[] = { 1, 16, 17, 100 };
+	unsigned int i, first = 0;
+	bool ok = true;
+
+	if (put_entry(e, 0, dev, NULL))
+		return false;
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		if (claimed)
+			sink_expect(sink, first, counts[i], NUMBERED_LEN);
+		ok &= !(live ? send_numbered(e, "g0", first, counts[i]) :
+			send_on(e->sock, "g0", first, counts[i], NUMBERED_LEN)) &&
+		      sink_ok(sink);
+		first += counts[i];
+	}
+	return ok && (!claimed || entry_counted(e, 0, first, NUMBERED_LEN, 0, 0));
+}
+
+#define DEVICE_TEST(name, setup, dev, at, live)					\
+	TEST_F(packets, name)							\
+	{									\
+		ASSERT_TRUE(ip setup);						\
+		ASSERT_TRUE(sink_open(&self->sink, at));			\
+		EXPECT_TRUE(all_arrive(&self->e, &self->sink, dev, live,	\
+				       variant->kind.claimed));			\
+	}
+
+/* Its peer has no program, and GRO off, as the kernel makes it. */
+DEVICE_TEST(veth_without_program,
+	    ("link add v0 group %d type veth peer name v1\n"
+	     "link set v0 up\nlink set v1 up\n", GROUP), "v0", "v1", true)
+
+DEVICE_TEST(bridge,
+	    ("link add v0 group %d type veth peer name v1\n"
+	     "link set v0 up\nlink set v1 up\n"
+	     "link add br0 group %d type bridge\nlink set v0 master br0\n"
+	     "link set br0 up\n", GROUP, GROUP), "br0", "v1", true)
+
+/* The other side takes the tag off, and does not know frames without one. */
+DEVICE_TEST(vlan,
+	    ("link add v0 group %d type veth peer name v1\n"
+	     "link set v0 up\nlink set v1 up\n"
+	     "link add link v0 name v0.5 group %d type vlan id 5\n"
+	     "link add link v1 name v1.5 group %d type vlan id 5\n"
+	     "link set v0.5 up\nlink set v1.5 up\n", GROUP, GROUP, GROUP), "v0.5", "v1.5",
+	    false)
+
+DEVICE_TEST(bond,
+	    ("link add v0 group %d type veth peer name v1\n"
+	     "link add bond0 group %d type bond mode active-backup\n"
+	     "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n", GROUP, GROUP),
+	    "bond0", "v1", true)
+
+DEVICE_TEST(vlan_on_bond,
+	    ("link add v0 group %d type veth peer name v1\n"
+	     "link add bond0 group %d type bond mode active-backup\n"
+	     "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n"
+	     "link add link bond0 name bond0.5 group %d type vlan id 5\n"
+	     "link add link v1 name v1.5 group %d type vlan id 5\n"
+	     "link set bond0.5 up\nlink set v1.5 up\n", GROUP, GROUP, GROUP, GROUP),
+	    "bond0.5", "v1.5", false)
+
+DEVICE_TEST(macvlan,
+	    ("link add v0 group %d type veth peer name v1\n"
+	     "link set v0 up\nlink set v1 up\n"
+	     "link add link v0 name m0 group %d type macvlan mode bridge\n"
+	     "link set m0 up\n", GROUP, GROUP), "m0", "v1", true)
+
+/* A tunnel that leads to its own other end. */
+DEVICE_TEST(vxlan,
+	    ("link set lo up\n"
+	     "link add x0 group %d type vxlan id 7 dstport 4789 remote 127.0.0.1\n"
+	     "link set x0 up\n", GROUP), "x0", "x0", false)
+
+/* What lo transmits it receives. */
+TEST_F(packets, lo)
+{
+	ASSERT_TRUE(ip("link set lo up\n"));
+	ASSERT_TRUE(sink_open(&self->sink, "lo"));
+	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "lo", true, variant->kind.claimed));
+}
+
+/* It has nothing behind it: a tap of the stack's sees what leaves. */
+TEST_F(packets, dummy)
+{
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));
+	ASSERT_TRUE(sink_open_outgoing(&self->sink, "d0"));
+	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "d0", true, variant->kind.claimed));
+}
+
+/* 6.1's bond calls the function that a slave does not have. */
+TEST_F(packets, bond_of_dummies)
+{
+	if (!variant->kind.claimed)
+		SKIP(return, "6.1 would oops");
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\n"
+		       "link add bond0 group %d type bond mode active-backup\n"
+		       "link set d0 master bond0\nlink set bond0 up\n", GROUP, GROUP));
+	ASSERT_TRUE(sink_open_outgoing(&self->sink, "d0"));
+	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "bond0", true, true));
+}
+
+/* A frame that is neither IPv4 nor IPv6 does not pass a tunnel. */
+static bool arp_does_not(struct env *e, const char *name)
+{
+	__u64 before = entry_stats(e, 0).packets;
+	unsigned char frame[64];
+	int i;
+
+	make_frame(frame, 0, sizeof(frame));
+	frame[12] = 0x08;
+	frame[13] = 0x06;
+	for (i = 0; i < 5; i++)
+		if (send_frame_on(e->sock, "g0", frame, sizeof(frame)))
+			return false;
+	for (i = 0; i < 1000 && entry_stats(e, 0).drops[REDIRMAP_DROP_NO_XMIT] < 5; i++)
+		usleep(5000);
+	return entry_stats(e, 0).drops[REDIRMAP_DROP_NO_XMIT] == 5 &&
+	       entry_stats(e, 0).packets == before;
+}
+
+/* A tun has no MAC header. */
+TEST_F(packets, tun)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(sink_open_tun(&self->sink, "tun0"));
+	EXPECT_TRUE(all_arrive(e, &self->sink, "tun0", false, variant->kind.claimed));
+	if (!variant->kind.claimed)
+		return;
+	EXPECT_TRUE(arp_does_not(e, "tun0"));
+
+	/* Its MTU is that of packets; the kernel's test allows for a tag. */
+	ASSERT_EQ(put_entry(e, 0, "tun0", NULL), 0);
+	ASSERT_TRUE(ip("link set tun0 mtu 500\n"));
+	sink_expect(&self->sink, 0, 3, 514);
+	ASSERT_EQ(send_on(e->sock, "g0", 0, 3, 514), 0);
+	EXPECT_TRUE(sink_ok(&self->sink));
+	ASSERT_EQ(send_on(e->sock, "g0", 0, 3, 515), 0);
+	ASSERT_EQ(send_on(e->sock, "g0", 0, 3, 519), 0);
+	EXPECT_TRUE(sink_ok(&self->sink));
+	EXPECT_TRUE(counted_in_all(e, 0, 3, REDIRMAP_DROP_TOO_LARGE, 6));
+}
+
+/* With a second header, IPv4 in IPv4. */
+TEST_F(packets, ipip)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "addr add 10.0.0.1/24 dev v0\nlink set v0 up\nlink set v1 up\n"
+		       "link set v1 arp off\nneigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev v0\n"
+		       "link add i0 group %d type ipip local 10.0.0.1 remote 10.0.0.2\n"
+		       "link set i0 up\n", GROUP, GROUP));
+	ASSERT_TRUE(sink_open_ipip(&self->sink, "v1"));
+	EXPECT_TRUE(all_arrive(e, &self->sink, "i0", false, variant->kind.claimed));
+	EXPECT_TRUE(!variant->kind.claimed || arp_does_not(e, "i0"));
+}
+
+/*
+ * Four members: one takes frames, two are without ndo_xdp_xmit or not ready, and
+ * one of them has a program; the ingress is one of the fifth.
+ */
+TEST_F(packets, broadcast)
+{
+	struct env *e = &self->e;
+	bool claimed = variant->kind.claimed;
+	struct sink sinks[3];
+	int i;
+
+	ASSERT_TRUE(make_veth("t0", "r0", ""));
+	ASSERT_TRUE(make_veth("t1", "r1", ""));
+	ASSERT_TRUE(make_veth("t2", "r2", ""));
+	ASSERT_TRUE(attach(e, "r0", "pass", false));
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));
+	ASSERT_EQ(put_entry(e, 0, "t0", NULL), 0);
+	ASSERT_EQ(put_entry(e, 1, "t1", NULL), 0);
+	ASSERT_EQ(put_entry(e, 2, "t2", "pass_on"), 0);
+	ASSERT_EQ(put_entry(e, 3, "d0", NULL), 0);
+	ASSERT_EQ(put_entry(e, 4, "g1", NULL), 0);
+	set_var(e, "flags", BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_TRUE(sink_open(&sinks[i], i == 0 ? "r0" : i == 1 ? "r1" : "r2"));
+		if (claimed || !i)
+			sink_expect(&sinks[i], 0, FRAMES, NUMBERED_LEN);
+	}
+	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+	for (i = 0; i < 3; i++) {
+		EXPECT_TRUE(sink_ok(&sinks[i]));
+		sink_close(&sinks[i]);
+		EXPECT_TRUE(!claimed || entry_counted(e, i, FRAMES, NUMBERED_LEN, 0, 0));
+	}
+	EXPECT_TRUE(!claimed || entry_counted(e, 3, FRAMES, NUMBERED_LEN, 0, 0));
+	EXPECT_TRUE(!claimed || entry_counted(e, 4, 0, NUMBERED_LEN, 0, 0));
+}
+
+/* The program comes first, and runs on frames. */
+TEST_F(packets, program_drops_some)
+{
+	struct env *e = &self->e;
+
+	if (!variant->kind.claimed)
+		SKIP(return, "stock maps deliver nothing");
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));
+	ASSERT_EQ(put_entry(e, 0, "d0", "odd"), 0);
+	ASSERT_TRUE(sink_open_outgoing(&self->sink, "d0"));
+	sink_expect_odd(&self->sink, FRAMES, NUMBERED_LEN);
+	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+	EXPECT_TRUE(sink_ok(&self->sink));
+	EXPECT_TRUE(entry_counted(e, 0, FRAMES / 2, NUMBERED_LEN, REDIRMAP_DROP_PROG_DROP,
+				  FRAMES / 2));
+}
+
+/* Both ways are valid at any moment: nothing is lost when the driver changes. */
+TEST_F(packets, peer_comes_and_goes)
+{
+	struct env *e = &self->e;
+	int round, first = 0;
+
+	if (!variant->kind.claimed)
+		SKIP(return, "stock maps deliver nothing without a program");
+	ASSERT_TRUE(make_veth("t0", "r0", ""));
+	ASSERT_EQ(put_entry(e, 0, "t0", NULL), 0);
+	ASSERT_TRUE(sink_open(&self->sink, "r0"));
+	for (round = 0; round < 6; round++) {
+		ASSERT_TRUE(attach(e, "r0", round & 1 ? "pass" : NULL, false));
+		sink_expect(&self->sink, first, FRAMES, NUMBERED_LEN);
+		ASSERT_EQ(send_numbered(e, "g0", first, FRAMES), 0);
+		EXPECT_TRUE(sink_ok(&self->sink));
+		first += FRAMES;
+	}
+	EXPECT_TRUE(entry_counted(e, 0, first, NUMBERED_LEN, 0, 0));
+}
+
+/* Without packets everything is as on the kernel's own map. */
+TEST_F(packets, not_allowed)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(finish(e));
+	ASSERT_TRUE(set_policy("packets", ""));
+	memset(e, 0, sizeof(*e));
+	EXPECT_TRUE(packets_begin(e, &variant->kind, "rm_test"));
+	EXPECT_TRUE(set_policy("packets", "*"));
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));
+	ASSERT_EQ(put_entry(e, 0, "d0", NULL), 0);
+	ASSERT_TRUE(sink_open_outgoing(&self->sink, "d0"));
+	ASSERT_TRUE(trace_start(e));
+	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+	EXPECT_TRUE(traced(e, "xdp_redirect_err", "err=-95", FRAMES));
+	EXPECT_TRUE(sink_ok(&self->sink));
+	EXPECT_TRUE(!variant->kind.claimed ||
+		    entry_counted(e, 0, 0, NUMBERED_LEN, REDIRMAP_DROP_NO_XMIT, FRAMES));
+}
+
+TEST_HARNESS_MAIN

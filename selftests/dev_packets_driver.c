@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Drivers that refuse frames: the batch leaves as packets, if the driver has
+ * taken and changed none of it.
+ *
+ * The drivers are devices of faultylib.h. They receive what they send, so what
+ * leaves as packets is seen to arrive like frames. Counters are exact: offered
+ * is sent plus lost. On stock maps all of this is lost: see dev_driver_faults.c,
+ * and there for the same faults of claimed maps without packets.
+ */
+#define _GNU_SOURCE
+#include "countlib.h"
+#include "faultylib.h"
+#include "harness.h"
+#include "testlib.h"
+
+/* In polls of 64 and 36, so in bulks of 16, 16, 16, 16; 16, 16, 4. */
+#define FRAMES 100
+#define LEN 200
+#define N 4
+
+FIXTURE(refused)
+{
+	struct cast c;
+};
+
+FIXTURE_VARIANT(refused)
+{
+	struct kind kind;
+};
+
+FIXTURE_VARIANT_ADD(refused, claimed_array) {
+	.kind = { true, BPF_MAP_TYPE_DEVMAP },
+};
+
+FIXTURE_VARIANT_ADD(refused, claimed_hash) {
+	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },
+};
+
+/* Keys 0 to 3 lead to f0 to f3, which change no frame that they refuse. */
+FIXTURE_SETUP(refused)
+{
+	struct cast *c = &self->c;
+	char dev[16];
+	int i;
+
+	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
+	for (i = 0; i < N; i++) {
+		snprintf(dev, sizeof(dev), "f%d", i);
+		ASSERT_TRUE(turn(dev, "spoil", 0));
+		ASSERT_EQ(put_entry(&c->e, i, dev, NULL), 0);
+	}
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	EXPECT_TRUE(finish(&self->c.e));
+}
+
+/* On some CPUs, or until a program is attached, or for good. */
+TEST_F(refused, with_an_error)
+{
+	static const int errors[] = { ENXIO, EOPNOTSUPP, EINVAL, EIO };
+	struct cast *c = &self->c;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		ASSERT_TRUE(turn("f0", "error", errors[i]));
+		ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+		EXPECT_TRUE(some_got(c, "f0", FRAMES));
+		EXPECT_TRUE(entry_counted(&c->e, 0, FRAMES * (i + 1), LEN, 0, 0));
+		EXPECT_EQ(entry_stats(&c->e, 0).error, 0);
+	}
+	ASSERT_TRUE(turn("f0", "error", 0));
+	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+	EXPECT_TRUE(some_got(c, "f0", FRAMES));
+}
+
+/* One by one, in polls with a single frame. */
+TEST_F(refused, single_frames)
+{
+	struct cast *c = &self->c;
+	int i;
+
+	ASSERT_TRUE(turn("f0", "error", ENXIO));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(faulty_send(c, 1, LEN), 0);
+		EXPECT_TRUE(some_got(c, "f0", 1));
+	}
+	EXPECT_TRUE(entry_counted(&c->e, 0, 3, LEN, 0, 0));
+}
+
+/* The device is down to its driver: a packet would have no other fate. */
+TEST_F(refused, as_it_is_down)
+{
+	struct cast *c = &self->c;
+
+	ASSERT_TRUE(turn("f0", "error", ENETDOWN));
+	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+	EXPECT_TRUE(some_got(c, "f0", 0));
+	EXPECT_TRUE(entry_counted(&c->e, 0, 0, LEN, REDIRMAP_DROP_DRIVER_ERROR, FRAMES));
+	EXPECT_EQ(entry_stats(&c->e, 0).error, ENETDOWN);
+}
+
+/* A header of the driver's in front of the frame must not leave. */
+TEST_F(refused, and_changed)
+{
+	struct cast *c = &self->c;
+
+	ASSERT_TRUE(turn("f0", "spoil", 1));
+	ASSERT_TRUE(turn("f0", "error", ENXIO));
+	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+	EXPECT_TRUE(some_got(c, "f0", 0));
+	EXPECT_TRUE(entry_counted(&c->e, 0, 0, LEN, REDIRMAP_DROP_DRIVER_ERROR, FRAMES));
+}
+
+/* A full ring is no reason for another way, on which frames would overtake. */
+TEST_F(refused, as_the_ring_is_full)
+{
+	struct cast *c = &self->c;
+	int room;
+
+	for (room = 0; room < FRAMES; room += 33) {
+		ASSERT_EQ(put_entry(&c->e, 0, "f0", NULL), 0);
+		ASSERT_TRUE(turn("f0", "room", room));
+		ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+		EXPECT_TRUE(some_got(c, "f0", room));
+		EXPECT_TRUE(entry_counted(&c->e, 0, room, LEN, REDIRMAP_DROP_RING_FULL,
+					  FRAMES - room));
+	}
+}
+
+/* Without the driver's ndo_xdp_xmit(), and with it again, with no event. */
+TEST_F(refused, as_it_has_no_function)
+{
+	struct cast *c = &self->c;
+	int round;
+
+	for (round = 0; round < 4; round++) {
+		ASSERT_TRUE(turn("f0", "no_ndo", round & 1 ? 0 : 1));
+		ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+		EXPECT_TRUE(some_got(c, "f0", FRAMES));
+		EXPECT_TRUE(entry_counted(&c->e, 0, FRAMES * (round + 1), LEN, 0, 0));
+	}
+	/* The driver is called again, not only asked for packets. */
+	EXPECT_GT(knob("f0", "calls"), 0);
+}
+
+/* Members with an error, a program, and neither: each gets all frames. */
+TEST_F(refused, of_members)
+{
+	struct cast *c = &self->c;
+	int i;
+
+	set_var(&c->e, "flags", BPF_F_BROADCAST);
+	ASSERT_TRUE(turn("f1", "error", ENXIO));
+	ASSERT_TRUE(turn("f2", "no_ndo", 1));
+	ASSERT_TRUE(turn("f3", "error", EINVAL));
+	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+	for (i = 0; i < N; i++)
+		EXPECT_TRUE(entry_counted(&c->e, i, FRAMES, LEN, 0, 0));
+	EXPECT_TRUE(some_got(c, "f0", FRAMES));
+	EXPECT_TRUE(some_got(c, "f1", FRAMES));
+	EXPECT_TRUE(some_got(c, "f2", FRAMES));
+	EXPECT_TRUE(some_got(c, "f3", FRAMES));
+}
+
+int main(int argc, char **argv)
+{
+	return with_faulty(test_harness_run, argc, argv);
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames that leave as packets: through a device that cannot transmit XDP
+ * frames, and through the queueing discipline of a device.
+ *
+ * Most devices have no ndo_xdp_xmit, and drivers that have it may refuse
+ * frames, until a program is attached to the device, or on some CPUs. The
+ * frames then become skbs and go to dev_queue_xmit(), like packets that a
+ * bridge forwards: through tc's egress, the device's queueing discipline and
+ * its taps. A frame has no more than its bytes: an skb that is made of it has no
+ * checksum that is left to the device, no hash, no VLAN tag beside the data and
+ * no time stamp. The metadata of programs is dropped.
+ *
+ * port_xmit.c decides which batches take this way, each as a whole, so that the
+ * frames of a flow stay in order. All frames of a batch are consumed, unless
+ * none is. The skbs own the frames' memory, and refer to the real device only.
+ * So they may wait in a queueing discipline when map, target and module have
+ * long gone, and core drops them when the device leaves.
+ *
+ * This file owns the depth of calls on each CPU. All of it runs in NAPI (or in
+ * a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom halves off, which
+ * protects the CPU's depth and counters (on PREEMPT_RT because
+ * local_bh_disable() is a per-CPU lock). Whoever calls ndo_xdp_xmit holds no
+ * transmit lock, as drivers take them there themselves.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/netdevice.h>
+#include <linux/percpu.h>
+#include <linux/skbuff.h>
+#include <net/sch_generic.h>
+#include <net/xdp.h>
+
+#include "compat.h"
+#include "port.h"
+#include "stats.h"
+
+/* Nested calls on a CPU; core's dev_queue_xmit() has the same limit. */
+#define PACKET_DEPTH_MAX 8
+
+/*
+ * Number of calls of rmap_port_send_packets() that run on this CPU. Devices that lead
+ * back to a map pass NAPI or the backlog first, so 1 is the usual most.
+ */
+static DEFINE_PER_CPU(unsigned int, packet_depth);
+
+/**
+ * struct packet_sum - what has become of the frames of a batch
+ * @sent: number of packets that the device or its queue has taken
+ * @bytes: bytes of these packets, as frames
+ * @lost: number of lost frames, by reason
+ */
+struct packet_sum {
+	u32 sent;
+	u32 bytes;
+	u32 lost[REDIRMAP_DROP_COUNT];
+};
+
+/**
+ * rmap_port_packet_kind() - the packets that a device transmits
+ * @real: the device
+ *
+ * IPoIB, 6LoWPAN, CAN and others want headers that a frame does not have. So
+ * do GRE devices that build the outer header before ndo_start_xmit.
+ *
+ * Context: any.
+ * Return: the kind.
+ */
+enum packet_kind rmap_port_packet_kind(const struct net_device *real)
+{
+	const struct header_ops *header_ops = READ_ONCE(real->header_ops);
+
+	switch (READ_ONCE(real->type)) {
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		return PACKET_ETHERNET;
+	case ARPHRD_NONE:
+	case ARPHRD_RAWIP:
+	case ARPHRD_PPP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		return header_ops && header_ops->create ? PACKET_UNKNOWN :
+							  PACKET_IP;
+	default:
+		return PACKET_UNKNOWN;
+	}
+}
+
+/*
+ * Make a packet of a frame, data at the MAC header, and cannot fail: as in
+ * core, only a NULL skb would. Runs in NAPI, bottom halves off, per frame.
+ */
+static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
+			 struct net_device *real)
+{
+	__xdp_build_skb_from_frame(frame, skb, real);
+	/* eth_type_trans() has pulled the header, if there was a whole one. */
+	__skb_push(skb, skb->data - skb_mac_header(skb));
+	/* A DSA conduit's packets get another protocol when they arrive. */
+	skb->protocol = eth_hdr(skb)->h_proto;
+	skb->pkt_type = PACKET_HOST;
+	skb_set_network_header(skb, ETH_HLEN);
+	skb_metadata_clear(skb);
+}
+
+/*
+ * Take the MAC header off, for a device without; returns the reason why the
+ * device cannot transmit the packet, or REDIRMAP_DROP_COUNT.
+ */
+static enum redirmap_drop packet_strip(struct sk_buff *skb,
+				       const struct net_device *real)
+{
+	if (skb->protocol != htons(ETH_P_IP) &&
+	    skb->protocol != htons(ETH_P_IPV6))
+		return REDIRMAP_DROP_NO_XMIT;
+	__skb_pull(skb, ETH_HLEN);
+	skb_reset_mac_header(skb);
+	/* The kernel's enqueue allows for a VLAN tag, which is not there. */
+	if (skb->len > READ_ONCE(real->mtu))
+		return REDIRMAP_DROP_TOO_LARGE;
+	return REDIRMAP_DROP_COUNT;
+}
+
+/* The headroom that a device asks for, in front of the data. */
+static unsigned int packet_headroom(const struct net_device *real,
+				    enum packet_kind kind)
+{
+	unsigned int room = READ_ONCE(real->needed_headroom);
+
+	return kind == PACKET_IP ? room + READ_ONCE(real->hard_header_len) :
+				   room;
+}
+
+/*
+ * Give a packet to the device; returns the reason why it was lost, or
+ * REDIRMAP_DROP_COUNT. The queue of a device that is down or has no carrier
+ * drops each packet, and calls that congestion.
+ */
+static enum redirmap_drop packet_queue(struct sk_buff *skb,
+				       struct net_device *real)
+{
+	int rc = dev_queue_xmit(skb);
+
+	if (likely(!net_xmit_eval(rc)) &&
+	    likely(rc != NET_XMIT_CN || !qdisc_tx_is_noop(real)))
+		return REDIRMAP_DROP_COUNT;
+	return REDIRMAP_DROP_XMIT_DROP;
+}
+
+/* Send a frame as a packet. Runs in NAPI, bottom halves off, per frame. */
+static void packet_send_one(struct xdp_frame *frame, struct sk_buff *skb,
+			    struct net_device *real, enum packet_kind kind,
+			    struct packet_sum *sum)
+{
+	/* The skb overwrites the frame, and may be gone after the call. */
+	u32 len = xdp_get_frame_len(frame);
+	enum redirmap_drop reason = REDIRMAP_DROP_COUNT;
+	unsigned int room = packet_headroom(real, kind);
+
+	packet_build(frame, skb, real);
+	if (kind == PACKET_IP)
+		reason = packet_strip(skb, real);
+	if (reason == REDIRMAP_DROP_COUNT && skb_headroom(skb) < room &&
+	    skb_cow_head(skb, room))
+		reason = REDIRMAP_DROP_NO_MEMORY;
+	if (unlikely(reason != REDIRMAP_DROP_COUNT)) {
+		kfree_skb(skb);
+		sum->lost[reason]++;
+		return;
+	}
+
+	reason = packet_queue(skb, real);
+	if (unlikely(reason != REDIRMAP_DROP_COUNT)) {
+		sum->lost[reason]++;
+		return;
+	}
+	sum->sent++;
+	sum->bytes += len;
+}
+
+/* Why no frame of a batch can be sent, or REDIRMAP_DROP_COUNT. */
+static enum redirmap_drop packet_refusal(const struct net_device *real,
+					 enum packet_kind kind)
+{
+	if (!(READ_ONCE(real->flags) & IFF_UP))
+		return REDIRMAP_DROP_DEV_DOWN;
+	if (kind == PACKET_UNKNOWN)
+		return REDIRMAP_DROP_NO_XMIT;
+	if (this_cpu_read(packet_depth) >= PACKET_DEPTH_MAX)
+		return REDIRMAP_DROP_XMIT_DROP;
+	return REDIRMAP_DROP_COUNT;
+}
+
+static void packet_count(const struct port *port, const struct packet_sum *sum)
+{
+	struct stats_cpu *stats = port_counters(port);
+	int i;
+
+	if (sum->sent) {
+		stats_sent(stats, sum->sent, sum->bytes);
+		stats_as_packets(stats, sum->sent);
+	}
+	if (likely(sum->sent && !memchr_inv(sum->lost, 0, sizeof(sum->lost))))
+		return;
+	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
+		if (sum->lost[i])
+			rmap_port_drop(port, i, sum->lost[i]);
+}
+
+/**
+ * rmap_port_send_packets() - send frames as packets, and count them
+ * @port: the port
+ * @frames: the frames, as no driver has changed them
+ * @n: number of frames, at most DEV_MAP_BULK_SIZE, not 0
+ *
+ * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
+ * halves off, per flush.
+ *
+ * Return: @n: no frame is the caller's any more, whether it was sent or lost;
+ * or 0: the frames were counted as lost, and the caller frees them.
+ */
+int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,
+			   int n)
+{
+	struct net_device *real = port->real;
+	enum packet_kind kind = rmap_port_packet_kind(real);
+	enum redirmap_drop reason = packet_refusal(real, kind);
+	void *skbs[DEV_MAP_BULK_SIZE] __uninitialized;
+	struct packet_sum sum = {};
+	int i;
+
+	if (reason == REDIRMAP_DROP_COUNT &&
+	    unlikely(compat_alloc_skb_bulk(skbs, n)))
+		reason = REDIRMAP_DROP_NO_MEMORY;
+	if (unlikely(reason != REDIRMAP_DROP_COUNT)) {
+		rmap_port_drop(port, reason, n);
+		return 0;
+	}
+
+	this_cpu_inc(packet_depth);
+	for (i = 0; i < n; i++)
+		packet_send_one(frames[i], skbs[i], real, kind, &sum);
+	this_cpu_dec(packet_depth);
+
+	packet_count(port, &sum);
+	return n;
+}

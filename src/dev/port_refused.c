@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Frames that a driver has refused: whether they leave as packets instead, or
+ * are lost, and how they are counted.
+ *
+ * A driver that returns an error has taken no frame. Many drivers do so until
+ * an XDP program is attached to the device, or on CPUs without a ring. The whole
+ * batch then leaves as packets, if the map allows that. A driver that has taken
+ * some of the frames is full: the others are lost, for packets might overtake
+ * the frames of the next batch.
+ *
+ * This file owns no data. It runs in NAPI (or in a cpumap's kthread, or in
+ * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused.
+ */
+#include <linux/netdevice.h>
+#include <net/xdp.h>
+
+#include "port.h"
+#include "stats.h"
+
+/*
+ * Send the frames that a bond has not taken as packets, because each frame has
+ * another slave, and some slaves may not be ready. The slave that has refused
+ * the first frame may have changed it; then the frame is lost, and moved behind
+ * the others. Returns how many frames are gone.
+ */
+static int refused_send_rest(const struct port *port, struct xdp_frame **frames,
+			     int n, int sent, const u32 *from)
+{
+	u32 len = from[sent] - (sent + 1 < n ? from[sent + 1] : 0);
+	struct xdp_frame *first = frames[sent];
+	int rest = n - sent;
+
+	if (xdp_get_frame_len(first) != len) {
+		rmap_port_drop(port, REDIRMAP_DROP_RING_FULL, 1);
+		memmove(&frames[sent], &frames[sent + 1],
+			--rest * sizeof(*frames));
+		frames[n - 1] = first;
+	}
+	return rest ? rmap_port_send_packets(port, &frames[sent], rest) : 0;
+}
+
+/*
+ * Are all frames as long as before the driver has refused them? A driver may
+ * put a header of its own in front of a frame (virtio_net), which must not
+ * leave.
+ */
+static bool refused_unchanged(struct xdp_frame **frames, int n, u32 bytes)
+{
+	while (n)
+		bytes -= xdp_get_frame_len(frames[--n]);
+	return !bytes;
+}
+
+/**
+ * rmap_port_refused() - account for a call when the driver has not taken all of
+ * the frames
+ * @port: the port
+ * @frames: the frames; reordered when some are lost
+ * @n: number of frames
+ * @sent: what ndo_xdp_xmit has returned, not @n
+ * @bytes: bytes of all frames before the call
+ * @from: for each frame the bytes from this frame to the last one, before the
+ *	call; read only when @sent is above 0
+ *
+ * Runs in NAPI, bottom halves off, per flush.
+ *
+ * Return: number of frames, from the first one on, that are gone; or the
+ * driver's error.
+ */
+int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
+		      int sent, u32 bytes, const u32 *from)
+{
+	struct stats_cpu *stats = port_counters(port);
+	bool packets = rmap_port_may_send_packets(port);
+
+	if (sent < 0 && sent != -ENETDOWN && packets &&
+	    likely(refused_unchanged(frames, n, bytes)))
+		return rmap_port_send_packets(port, frames, n);
+	if (sent < 0) {
+		WRITE_ONCE(stats->error, -sent);
+		rmap_stats_drop(stats, port->real, REDIRMAP_DROP_DRIVER_ERROR,
+				n);
+		return sent;
+	}
+	if (sent)
+		stats_sent(stats, sent, bytes - from[sent]);
+	if (sent && packets && netif_is_bond_master(port->real))
+		return sent + refused_send_rest(port, frames, n, sent, from);
+	rmap_stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
+	return sent;
+}
