@@ -24,6 +24,7 @@
 #include <linux/err.h>
 #include <linux/jhash.h>
 #include <linux/log2.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -88,7 +89,10 @@ static int walk_add(struct sock_walk *walk, void *key)
 	u32 size = walk->map->key_size;
 	const u64 *cookie;
 
+	/* As in bpf(2): see sock_map.c. RCU keeps the socket with the cookie. */
+	migrate_disable();
 	cookie = stock->map_lookup_elem_sys_only(walk->map, key);
+	migrate_enable();
 	if (IS_ERR_OR_NULL(cookie))
 		return PTR_ERR_OR_ZERO(cookie) == -ENOENT ?
 		       0 : PTR_ERR_OR_ZERO(cookie);
@@ -160,9 +164,7 @@ static bool walk_take(struct sock_walk *walk)
 	int err;
 
 	for (i = 0; i < walk->n; i++) {
-		rcu_read_lock();
 		err = rmap_sock_map_delete(walk->map, walk->keys + i * size);
-		rcu_read_unlock();
 		if (err)
 			continue;
 		if (n < i) {
@@ -334,14 +336,9 @@ static int sock_batch_update_one(struct bpf_map *map,
 static int sock_batch_delete_one(struct bpf_map *map,
 				 const union bpf_attr *attr, u32 i, void *key)
 {
-	int err;
-
 	if (!sock_batch_copy_in(key, attr->batch.keys, i, map->key_size))
 		return -EFAULT;
-	rcu_read_lock();
-	err = rmap_sock_map_delete(map, key);
-	rcu_read_unlock();
-	return err;
+	return rmap_sock_map_delete(map, key);
 }
 
 static int sock_batch_write(struct bpf_map *map, const union bpf_attr *attr,

@@ -11,10 +11,20 @@
  *
  * Updates by programs of type sock_ops do not go through bpf_map_ops either:
  * see sock_helper.c.
+ *
+ * The kernel calls these operations with migration disabled: programs run so,
+ * and bpf(2) calls bpf_disable_instrumentation() before a lookup or a delete.
+ * The operations rely on it: a lookup may make a cookie, from a batch of numbers
+ * of the CPU. So this family disables migration for all operations that it
+ * calls outside of these callers. bpf_disable_instrumentation() also keeps
+ * tracing programs from running on the CPU, by a counter that the kernel does
+ * not export. Nothing is lost by that: the verifier lets no such program change
+ * a socket map, and so none can want a lock that the operation holds.
  */
 #include <linux/bpf.h>
 #include <linux/log2.h>
 #include <linux/net.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <net/sock.h>
 
@@ -70,9 +80,11 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
 		return -EOPNOTSUPP;
 
 	lock_sock(sk);
+	migrate_disable();
 	rcu_read_lock();
 	err = rmap_sock_map_stock(map)->map_update_elem(map, key, sk, flags);
 	rcu_read_unlock();
+	migrate_enable();
 	release_sock(sk);
 	return err;
 }
@@ -114,12 +126,19 @@ count:
  * @map: a claimed socket map
  * @key: the key
  *
- * Context: inside an RCU read section.
+ * Context: bpf(2).
  * Return: 0, or the negative errno of the kernel: -EINVAL or -ENOENT.
  */
 int rmap_sock_map_delete(struct bpf_map *map, void *key)
 {
-	return sock_map_delete(map, key);
+	int err;
+
+	migrate_disable();
+	rcu_read_lock();
+	err = sock_map_delete(map, key);
+	rcu_read_unlock();
+	migrate_enable();
+	return err;
 }
 
 /* Runs in the place of sock_map_update_elem_sys(), for claimed maps. */

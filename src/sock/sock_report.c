@@ -7,6 +7,7 @@
  */
 #include <linux/bpf.h>
 #include <linux/errno.h>
+#include <linux/preempt.h>
 #include <linux/slab.h>
 #include <net/netlink.h>
 #include <net/sock.h>
@@ -35,7 +36,9 @@ static int sock_count_array(struct bpf_map *map, u32 *present)
 	if (map->max_entries > SOCK_REPORT_MAX)
 		return -E2BIG;
 	for (slot = 0; slot < map->max_entries; slot++) {
+		migrate_disable();
 		sk = stock->map_lookup_elem(map, &slot);
+		migrate_enable();
 		if (!sk)
 			continue;
 		(*present)++;
