@@ -132,7 +132,9 @@ def structs(btf, wanted):
             for i in range(vlen):
                 m_name, _, m_off = struct.unpack_from("=III", btf, pos + 12 * i)
                 bits = m_off & 0xffffff if info >> 31 else m_off
-                members[string(m_name)] = bits // 8
+                # An anonymous member would take the place of the size.
+                if m_name:
+                    members[string(m_name)] = bits // 8
             found.setdefault(string(name_off), members)
         pos += fixed + each * vlen
     return found
