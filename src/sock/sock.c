@@ -8,9 +8,14 @@
  * module knows the family.
  */
 #include <linux/bpf.h>
+#include <linux/build_bug.h>
+#include <linux/filter.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
+#include <linux/net.h>
+#include <linux/skbuff.h>
 #include <linux/skmsg.h>
+#include <net/sock.h>
 
 #include "kind.h"
 #include "layout.h"
@@ -50,12 +55,57 @@ static const struct part sock_parts[] __refconst = {
 	{ rmap_sock_helper_init, rmap_sock_helper_exit },
 };
 
-/* Read by sock_redirect.c, as the kernel's headers declare them. */
+/*
+ * What this family reads in structures of the kernel's headers. A row names a
+ * member, but not one inside of an anonymous union: for these the members
+ * around the union are listed.
+ */
 static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
+	/* maps and their operations */
+	LAYOUT_SIZE(bpf_map_ops, bpf_map_ops),
+	LAYOUT_ROW(bpf_map_ops, bpf_map_ops, map_get_next_key),
+	LAYOUT_ROW(bpf_map_ops, bpf_map_ops, map_lookup_elem_sys_only),
+	LAYOUT_ROW(bpf_map_ops, bpf_map_ops, map_lookup_elem),
+	LAYOUT_ROW(bpf_map_ops, bpf_map_ops, map_update_elem),
+	LAYOUT_ROW(bpf_map_ops, bpf_map_ops, map_delete_elem),
+	LAYOUT_ROW(bpf_map, bpf_map, ops),
+	LAYOUT_ROW(bpf_map, bpf_map, inner_map_meta),
+	LAYOUT_ROW(bpf_map, bpf_map, map_type),
+	LAYOUT_ROW(bpf_map, bpf_map, key_size),
+	LAYOUT_ROW(bpf_map, bpf_map, value_size),
+	LAYOUT_ROW(bpf_map, bpf_map, max_entries),
+
+	/* sock_helper.c: descriptions are copied whole; insnsi is at the end */
+	LAYOUT_SIZE(bpf_func_proto, bpf_func_proto),
+	LAYOUT_ROW(bpf_func_proto, bpf_func_proto, func),
+	LAYOUT_SIZE(bpf_prog, bpf_prog),
+	LAYOUT_ROW(bpf_prog, bpf_prog, len),
+	LAYOUT_ROW(bpf_prog, bpf_prog, aux),
+	LAYOUT_ROW(bpf_prog_aux, bpf_prog_aux, load_time),
+
+	/* sockets; skc_flags is between skc_cookie and skc_dontcopy_begin */
+	LAYOUT_ROW(socket, socket, sk),
+	LAYOUT_ROW(sock, sock, __sk_common),
+	LAYOUT_ROW(sock, sock, sk_user_data),
+	LAYOUT_ROW(sock, sock, sk_type),
+	LAYOUT_ROW(sock, sock, sk_protocol),
+	LAYOUT_ROW(sock_common, sock_common, skc_family),
+	LAYOUT_ROW(sock_common, sock_common, skc_state),
+	LAYOUT_ROW(sock_common, sock_common, skc_prot),
+	LAYOUT_ROW(sock_common, sock_common, skc_cookie),
+	LAYOUT_ROW(sock_common, sock_common, skc_dontcopy_begin),
+	LAYOUT_ROW(sock_common, sock_common, skc_refcnt),
+	LAYOUT_ROW(proto, proto, psock_update_sk_prot),
+
+	/* redirects; _sk_redir is between cb and len */
 	LAYOUT_ROW(sk_psock, sk_psock, state),
 	LAYOUT_ROW(sk_msg, sk_msg, sk_redir),
+	LAYOUT_ROW(sk_buff, sk_buff, cb),
+	LAYOUT_ROW(sk_buff, sk_buff, len),
 	{ }
 };
+
+static_assert(offsetof(struct bpf_prog, insnsi) == sizeof(struct bpf_prog));
 
 const struct family rmap_sock_family = {
 	.parts = sock_parts,
