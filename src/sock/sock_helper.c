@@ -13,8 +13,8 @@
  * off. A program with helpers of this module holds the claimed map that it
  * loads, or the outer map whose template is one, and so the module: the
  * verifier has taken these references before it asks. If the kernel misses a
- * probe, the program gets the kernel's helper, and its redirects are not
- * counted.
+ * probe, or the module is too far from the kernel's code for a call, the
+ * program gets the kernel's helper, and its redirects are not counted.
  *
  * sock_helper_lock guards the descriptions and the notes about programs.
  */
@@ -206,6 +206,15 @@ static bool helper_asked(const unsigned long *args, unsigned long *note)
 	return helper != SOCK_HELPERS && prog->len && helper_prog_loads(prog);
 }
 
+/* The verifier writes a helper's distance from here into a call: 32 bits. */
+static bool helper_is_in_reach(enum sock_helper helper)
+{
+	long distance = (long)rmap_sock_redirect_helpers[helper] -
+			(long)__bpf_call_base;
+
+	return distance == (s32)distance;
+}
+
 /* Make the description of a helper from the kernel's, once. */
 static bool helper_describe(enum sock_helper helper,
 			    const struct bpf_func_proto *stock)
@@ -230,7 +239,7 @@ static unsigned long helper_answered(unsigned long ret, unsigned long note)
 {
 	const struct bpf_func_proto *stock = (const struct bpf_func_proto *)ret;
 
-	if (!stock || !helper_describe(note, stock))
+	if (!stock || !helper_is_in_reach(note) || !helper_describe(note, stock))
 		return ret;
 	return (unsigned long)&helper_descs[note].ours;
 }
