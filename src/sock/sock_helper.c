@@ -65,7 +65,8 @@ struct helper_note {
 	bool none;
 };
 
-#define HELPER_NOTES_BITS 4
+/* 6 KiB: two programs that are loaded at a time rarely share a note. */
+#define HELPER_NOTES_BITS 8
 static struct helper_note helper_notes[1 << HELPER_NOTES_BITS];
 
 /*
