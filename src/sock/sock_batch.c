@@ -16,14 +16,18 @@
  * at the first bucket if the cursor has been deleted. Therefore buckets before
  * the one of the cursor are skipped: so a walk ends, and delivers each entry
  * that stays. Entries in the bucket of the cursor may be delivered twice then.
- * The bucket of a key follows from jhash(), as in sock_hash_bucket_hash().
+ * See rmap_sock_map_bucket().
+ *
+ * A lookup that deletes entries deletes its own cursors. So before it deletes a
+ * chunk of a hash, it fetches the key behind the chunk, and the next chunk
+ * begins with that key. Only a call that goes on behind the cursor of another
+ * call, which has deleted it, begins at the first bucket, once. Chunks after a
+ * key that another task has deleted at that moment do, too.
  *
  * This file owns no state. All functions run in bpf(2), and sleep.
  */
 #include <linux/bpf.h>
 #include <linux/err.h>
-#include <linux/jhash.h>
-#include <linux/log2.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -36,29 +40,37 @@
 #include "sock_batch.h"
 #include "sock_map.h"
 
-/* Entries of a chunk, and slots or entries that one RCU read section visits. */
+/*
+ * Entries of a chunk; and slots of an array, or entries of a hash, that one RCU
+ * read section visits. On the way to the next entry of a hash the kernel passes
+ * any number of empty buckets, here as in BPF_MAP_GET_NEXT_KEY.
+ */
 #define SOCK_CHUNK 64
 #define SOCK_VISITS 1024
 
 /**
  * struct sock_walk - a walk through a map, with the entries of one chunk
  * @map: the map
+ * @take: the entries of the chunk will be deleted
  * @n: number of entries in the chunk
  * @room: the most entries that the chunk may have
  * @slot: array: the next slot to visit
  * @begun: hash: @cursor has a key
+ * @ahead: hash: @cursor has a key that has not been visited yet
  * @bucket: hash: the walk skips buckets before this one
- * @cursor: hash: the key that was visited last
+ * @cursor: hash: the key that was visited last, or with @ahead is the next
  * @next: hash: room for the next key
  * @values: cookies of the sockets in the chunk
  * @keys: keys of the chunk
  */
 struct sock_walk {
 	struct bpf_map *map;
+	bool take;
 	u32 n;
 	u32 room;
 	u64 slot;
 	bool begun;
+	bool ahead;
 	u32 bucket;
 	void *cursor;
 	void *next;
@@ -69,14 +81,6 @@ struct sock_walk {
 static bool walks_array(const struct sock_walk *walk)
 {
 	return walk->map->map_type == BPF_MAP_TYPE_SOCKMAP;
-}
-
-static u32 walk_bucket(const struct sock_walk *walk, const void *key)
-{
-	const struct bpf_map *map = walk->map;
-
-	return jhash(key, map->key_size, 0) &
-	       (roundup_pow_of_two((u64)map->max_entries) - 1);
 }
 
 /*
@@ -119,21 +123,36 @@ static int walk_slots(struct sock_walk *walk)
 	return 0;
 }
 
-static int walk_buckets(struct sock_walk *walk)
+/* Go on to the next key of a hash, if it is not there yet. */
+static int walk_next(struct sock_walk *walk)
 {
 	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	int err;
+
+	if (walk->ahead)
+		return 0;
+	err = stock->map_get_next_key(walk->map, walk->begun ?
+				      walk->cursor : NULL, walk->next);
+	if (err)
+		return err;
+	swap(walk->cursor, walk->next);
+	walk->begun = true;
+	walk->ahead = true;
+	return 0;
+}
+
+static int walk_buckets(struct sock_walk *walk)
+{
 	u32 bucket, visits;
 	int err;
 
 	for (visits = 0; visits < SOCK_VISITS && walk->n < walk->room;
 	     visits++) {
-		err = stock->map_get_next_key(walk->map, walk->begun ?
-					      walk->cursor : NULL, walk->next);
+		err = walk_next(walk);
 		if (err)
 			return err;
-		swap(walk->cursor, walk->next);
-		walk->begun = true;
-		bucket = walk_bucket(walk, walk->cursor);
+		walk->ahead = false;
+		bucket = rmap_sock_map_bucket(walk->map, walk->cursor);
 		/* The key before was deleted, and the kernel began again. */
 		if (bucket < walk->bucket)
 			continue;
@@ -142,7 +161,8 @@ static int walk_buckets(struct sock_walk *walk)
 		if (err)
 			return err;
 	}
-	return 0;
+	/* The present cursor is deleted with the chunk. */
+	return walk->take ? walk_next(walk) : 0;
 }
 
 /* Fill the chunk. Returns 0, -ENOENT at the end, or another errno. */
@@ -193,13 +213,15 @@ static bool walk_copy_out(const struct sock_walk *walk,
 }
 
 /*
- * Deliver the chunk to user space. With @take the entries are deleted after
- * user space has got them, so a bad address loses no entry. Entries that
- * another task has deleted in between are that task's, and are taken out of the
- * chunk.
+ * Deliver the chunk to user space. A walk that takes entries deletes them after
+ * user space has got them, so an address that is bad all the time loses no
+ * entry. Entries that another task has deleted in between are that task's, and
+ * are taken out of the chunk: it is copied once more then. If the address has
+ * become bad since the first copy, the entries of the chunk are deleted, but
+ * the count is without them.
  */
 static int walk_deliver(struct sock_walk *walk, const union bpf_attr *attr,
-			u32 done, bool take)
+			u32 done)
 {
 	void __user *cursor = u64_to_user_ptr(attr->batch.out_batch);
 	u32 size = walk->map->key_size;
@@ -207,7 +229,7 @@ static int walk_deliver(struct sock_walk *walk, const union bpf_attr *attr,
 	if (!walk_copy_out(walk, attr, done) ||
 	    copy_to_user(cursor, walk->keys + (walk->n - 1) * size, size))
 		return -EFAULT;
-	if (!take || walk_take(walk))
+	if (!walk->take || walk_take(walk))
 		return 0;
 	return walk_copy_out(walk, attr, done) ? 0 : -EFAULT;
 }
@@ -220,7 +242,7 @@ static int sock_batch_pause(void)
 }
 
 static int walk_all(struct sock_walk *walk, const union bpf_attr *attr,
-		    u32 *done, bool take)
+		    u32 *done)
 {
 	u32 count = attr->batch.count;
 	int end, err = 0;
@@ -229,7 +251,7 @@ static int walk_all(struct sock_walk *walk, const union bpf_attr *attr,
 		walk->room = min_t(u32, count - *done, SOCK_CHUNK);
 		end = walk_read(walk);
 		if (walk->n)
-			err = walk_deliver(walk, attr, *done, take);
+			err = walk_deliver(walk, attr, *done);
 		if (err)
 			return err;
 		*done += walk->n;
@@ -253,7 +275,7 @@ static int walk_resume(struct sock_walk *walk, const union bpf_attr *attr)
 		walk->slot = *(u32 *)walk->cursor + 1ULL;
 	} else {
 		walk->begun = true;
-		walk->bucket = walk_bucket(walk, walk->cursor);
+		walk->bucket = rmap_sock_map_bucket(walk->map, walk->cursor);
 	}
 	return 0;
 }
@@ -277,7 +299,7 @@ static int walk_alloc(struct sock_walk *walk)
 static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
 			   union bpf_attr __user *uattr, bool take)
 {
-	struct sock_walk walk = { .map = map };
+	struct sock_walk walk = { .map = map, .take = take };
 	u32 done = 0;
 	int err;
 
@@ -296,7 +318,7 @@ static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
 		return err;
 	err = walk_resume(&walk, attr);
 	if (!err)
-		err = walk_all(&walk, attr, &done, take);
+		err = walk_all(&walk, attr, &done);
 	kvfree(walk.values);
 	if (put_user(done, &uattr->batch.count))
 		return -EFAULT;

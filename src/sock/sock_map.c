@@ -14,14 +14,15 @@
  *
  * The kernel calls these operations with migration disabled: programs run so,
  * and bpf(2) calls bpf_disable_instrumentation() before a lookup or a delete.
- * The operations rely on it: a lookup may make a cookie, from a batch of numbers
- * of the CPU. So this family disables migration for all operations that it
- * calls outside of these callers. bpf_disable_instrumentation() also keeps
+ * The operations rely on it: a lookup may make a cookie, from numbers that the
+ * CPU has in stock. So this family disables migration for all operations that
+ * it calls outside of these callers. bpf_disable_instrumentation() also keeps
  * tracing programs from running on the CPU, by a counter that the kernel does
  * not export. Nothing is lost by that: the verifier lets no such program change
  * a socket map, and so none can want a lock that the operation holds.
  */
 #include <linux/bpf.h>
+#include <linux/jhash.h>
 #include <linux/log2.h>
 #include <linux/net.h>
 #include <linux/preempt.h>
@@ -43,6 +44,22 @@
 const struct bpf_map_ops *rmap_sock_map_stock(const struct bpf_map *map)
 {
 	return rmap_kind_find(map->map_type)->stock;
+}
+
+/**
+ * rmap_sock_map_bucket() - the bucket of a key
+ * @map: a claimed hash
+ * @key: the key
+ *
+ * Computed as the kernel's sock_hash_bucket_hash() does.
+ *
+ * Context: any.
+ * Return: number of the bucket.
+ */
+u32 rmap_sock_map_bucket(const struct bpf_map *map, const void *key)
+{
+	return jhash(key, map->key_size, 0) &
+	       (roundup_pow_of_two((u64)map->max_entries) - 1);
 }
 
 /* Runs in programs, per update. */

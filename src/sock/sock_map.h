@@ -11,6 +11,7 @@
 extern struct hook rmap_sock_map_hooks[SOCK_MAP_HOOKS];
 
 const struct bpf_map_ops *rmap_sock_map_stock(const struct bpf_map *map);
+u32 rmap_sock_map_bucket(const struct bpf_map *map, const void *key);
 int rmap_sock_map_insert(struct bpf_map *map, void *key, const void *value,
 			 u64 flags);
 int rmap_sock_map_delete(struct bpf_map *map, void *key);
