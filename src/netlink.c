@@ -15,8 +15,10 @@
  * Requests run in the process context of the requester, in parallel. A message
  * about a map is written inside an RCU read section, which keeps the map.
  */
+#include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/time64.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
@@ -28,6 +30,9 @@
 #include "netlink_answer.h"
 #include "netlink_msg.h"
 #include "record.h"
+
+/* Time for one part of a dump, which is one RCU read section. */
+#define NL_DUMP_NS (1 * NSEC_PER_MSEC)
 
 /* The attributes that a request may have; others are refused. */
 static const struct nla_policy map_policy[REDIRMAP_A_MAP_ALL_NETNS + 1] = {
@@ -127,16 +132,28 @@ static struct record *nl_dump_next_map(struct netlink_callback *cb,
 	return rmap_record_next(at, walk->next);
 }
 
+/*
+ * Has this part of a dump taken long enough? A kind may need time to report
+ * about a map, and the RCU read section ends with the part. Each part has one
+ * map at least.
+ */
+static bool nl_dump_is_late(const struct sk_buff *skb, u64 begun)
+{
+	return skb->len && ktime_get_ns() - begun > NL_DUMP_NS;
+}
+
 static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct nl_walk *walk = (void *)cb->ctx;
 	const struct net *net = sock_net(skb->sk);
 	struct record *record = NULL;
+	u64 begun = ktime_get_ns();
 	bool full = false;
 	u32 id;
 
 	rcu_read_lock();
-	while (!full && (record = nl_dump_next_map(cb, record))) {
+	while (!full && !nl_dump_is_late(skb, begun) &&
+	       (record = nl_dump_next_map(cb, record))) {
 		/* A map that has just been closed has lost its id. */
 		id = READ_ONCE(record->map->id);
 		full = id && nl_sees_map(net, walk->all, record) &&

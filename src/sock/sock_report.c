@@ -2,11 +2,17 @@
 /*
  * The netlink attributes of socket maps.
  *
- * Owns no state. All of this runs in the process context of the requester. All
- * sock_put_*() return 0, or -EMSGSIZE, on which the caller cancels the message.
+ * Owns no state. All of this runs in the process context of the requester. The
+ * attributes of a map are written in an RCU read section, which counts the
+ * sockets of the map in at most 16,384 slots or buckets, or four times that
+ * while keys are deleted. netlink.c ends such a section of a dump after 1 ms.
+ *
+ * All sock_put_*() return 0, or -EMSGSIZE, on which the caller cancels the
+ * message.
  */
 #include <linux/bpf.h>
 #include <linux/errno.h>
+#include <linux/log2.h>
 #include <linux/preempt.h>
 #include <linux/slab.h>
 #include <net/netlink.h>
@@ -21,10 +27,22 @@
 
 /*
  * The number of present sockets is counted for the answer, because the kernel
- * keeps none. An answer is written in an RCU read section, so it is not counted
- * in maps that are larger.
+ * keeps none. An answer is written in an RCU read section, so sockets are not
+ * counted in an array with more slots, or in a hash with more buckets: about
+ * 100 us. A hash has the next power of two of buckets, and not more sockets
+ * than buckets.
  */
 #define SOCK_REPORT_MAX 16384
+
+/*
+ * A step through a hash costs time for all sockets in a bucket. With so many
+ * in one bucket, which only keys can cause that are chosen for it, sockets are
+ * not counted.
+ */
+#define SOCK_REPORT_CHAIN 64
+
+/* How often the count of a hash may begin again, because a key was deleted. */
+#define SOCK_REPORT_RESTARTS 3
 
 /* Count the sockets of an array. */
 static int sock_count_array(struct bpf_map *map, u32 *present)
@@ -48,24 +66,51 @@ static int sock_count_array(struct bpf_map *map, u32 *present)
 	return 0;
 }
 
+/*
+ * Count the sockets of a hash, once. @keys has room for two keys. Returns 0;
+ * -EAGAIN if a key was deleted and the kernel began again at the first bucket;
+ * or -E2BIG. A key that is deleted in the first bucket that has sockets is not
+ * noticed, and makes the number too large by some of this bucket.
+ */
+static int sock_count_hash_once(struct bpf_map *map, void *keys, u32 *present)
+{
+	const struct bpf_map_ops *stock = rmap_sock_map_stock(map);
+	u32 at, bucket = 0, in_bucket = 0;
+	void *key = NULL, *next = keys;
+
+	for (*present = 0; *present < SOCK_REPORT_MAX; (*present)++) {
+		if (stock->map_get_next_key(map, key, next))
+			return 0;
+		at = rmap_sock_map_bucket(map, next);
+		if (at < bucket)
+			return -EAGAIN;
+		in_bucket = at == bucket ? in_bucket + 1 : 1;
+		if (in_bucket > SOCK_REPORT_CHAIN)
+			return -E2BIG;
+		bucket = at;
+		key = next;
+		next = key == keys ? keys + map->key_size : keys;
+	}
+	return 0;
+}
+
 /* Count the sockets of a hash. Concurrent deletes may make the number wrong. */
 static int sock_count_hash(struct bpf_map *map, u32 *present)
 {
-	const struct bpf_map_ops *stock = rmap_sock_map_stock(map);
-	void *key = NULL, *next, *keys;
+	unsigned int restarts = 0;
+	void *keys;
+	int err;
 
+	if (roundup_pow_of_two((u64)map->max_entries) > SOCK_REPORT_MAX)
+		return -E2BIG;
 	keys = kmalloc_array(2, map->key_size, GFP_ATOMIC | __GFP_NOWARN);
 	if (!keys)
 		return -ENOMEM;
-	next = keys;
-	while (*present <= SOCK_REPORT_MAX &&
-	       !stock->map_get_next_key(map, key, next)) {
-		key = next;
-		next = key == keys ? keys + map->key_size : keys;
-		(*present)++;
-	}
+	do {
+		err = sock_count_hash_once(map, keys, present);
+	} while (err == -EAGAIN && restarts++ < SOCK_REPORT_RESTARTS);
 	kfree(keys);
-	return *present <= SOCK_REPORT_MAX ? 0 : -E2BIG;
+	return err;
 }
 
 static int sock_put_present(struct sk_buff *skb, struct bpf_map *map)
