@@ -60,7 +60,7 @@ FIXTURE_TEARDOWN(refused)
 /* On some CPUs, or until a program is attached, or for good. */
 TEST_F(refused, with_an_error)
 {
-	static const int errors[] = { ENXIO, EOPNOTSUPP, EINVAL, EIO };
+	static const int errors[] = { ENXIO, EOPNOTSUPP, EINVAL, ENODEV };
 	struct cast *c = &self->c;
 	unsigned int i;
 
@@ -90,16 +90,24 @@ TEST_F(refused, single_frames)
 	EXPECT_TRUE(entry_counted(&c->e, 0, 3, LEN, 0, 0));
 }
 
-/* The device is down to its driver: a packet would have no other fate. */
-TEST_F(refused, as_it_is_down)
+/*
+ * The driver has taken nothing because its ring is full or stopped, or because
+ * the device is down: packets would overtake frames, or have no other fate.
+ */
+TEST_F(refused, as_it_is_full_or_down)
 {
+	static const int errors[] = { EIO, EBUSY, EAGAIN, ENOSPC, ENOMEM, EPERM, ENETDOWN };
 	struct cast *c = &self->c;
+	unsigned int i;
 
-	ASSERT_TRUE(turn("f0", "error", ENETDOWN));
-	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
-	EXPECT_TRUE(some_got(c, "f0", 0));
-	EXPECT_TRUE(entry_counted(&c->e, 0, 0, LEN, REDIRMAP_DROP_DRIVER_ERROR, FRAMES));
-	EXPECT_EQ(entry_stats(&c->e, 0).error, ENETDOWN);
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		ASSERT_TRUE(turn("f0", "error", errors[i]));
+		ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+		EXPECT_TRUE(some_got(c, "f0", 0));
+		EXPECT_TRUE(entry_counted(&c->e, 0, 0, LEN, REDIRMAP_DROP_DRIVER_ERROR,
+					  FRAMES * (i + 1)));
+		EXPECT_EQ(entry_stats(&c->e, 0).error, errors[i]);
+	}
 }
 
 /* A header of the driver's in front of the frame must not leave. */

@@ -3,11 +3,18 @@
  * Frames that a driver has refused: whether they leave as packets instead, or
  * are lost, and how they are counted.
  *
- * A driver that returns an error has taken no frame. Many drivers do so until
- * an XDP program is attached to the device, or on CPUs without a ring. The whole
- * batch then leaves as packets, if the map allows that. A driver that has taken
- * some of the frames is full: the others are lost, for packets might overtake
- * the frames of the next batch.
+ * A driver that returns an error has taken no frame. The errno tells which of
+ * two cases it is:
+ *
+ * not ready	until an XDP program is attached to the device, or on CPUs
+ *		without a ring: the whole batch leaves as packets, if the map
+ *		allows that
+ * full		the ring is full or stopped, or the device is down or fails: the
+ *		batch is lost. Packets might overtake the frames of the next
+ *		batch, and would feed a device that is overloaded already.
+ *
+ * A driver that has taken some of the frames is full as well, and the others
+ * are lost. A bond returns the error of a slave.
  *
  * This file owns no data. It runs in NAPI (or in a cpumap's kthread, or in
  * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused.
@@ -38,6 +45,26 @@ static int refused_send_rest(const struct port *port, struct xdp_frame **frames,
 		frames[n - 1] = first;
 	}
 	return rest ? rmap_port_send_packets(port, &frames[sent], rest) : 0;
+}
+
+/*
+ * Does an error mean that the ring is full, or that the device fails? sfc returns
+ * EIO when a queue is stopped or full, gve EBUSY, ionic EIO or -1.
+ */
+static bool refused_when_full(int error)
+{
+	switch (error) {
+	case -EIO:
+	case -EBUSY:
+	case -EAGAIN:
+	case -ENOSPC:
+	case -ENOMEM:
+	case -EPERM:
+	case -ENETDOWN:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /*
@@ -74,7 +101,7 @@ int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
 	struct stats_cpu *stats = port_counters(port);
 	bool packets = rmap_port_may_send_packets(port);
 
-	if (sent < 0 && sent != -ENETDOWN && packets &&
+	if (sent < 0 && packets && !refused_when_full(sent) &&
 	    likely(refused_unchanged(frames, n, bytes)))
 		return rmap_port_send_packets(port, frames, n);
 	if (sent < 0) {
