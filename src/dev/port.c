@@ -100,13 +100,20 @@ const struct port *rmap_port_of_dev(const struct net_device *dev)
  * rmap_port_may_send_packets() - may frames leave as packets?
  * @port: the port
  *
+ * A loopback device receives what it transmits, as a packet of this machine:
+ * with its firewall rules for lo, to ::1 and 127.0.0.1. A frame from the wire
+ * may not come in on this way, unless the map was named for that.
+ *
  * Context: any.
  * Return: true when they may.
  */
 bool rmap_port_may_send_packets(const struct port *port)
 {
-	return port->packets != REDIRMAP_PACKETS_NEVER &&
-	       rmap_port_packet_kind(port->real) != PACKET_UNKNOWN;
+	if (port->packets == REDIRMAP_PACKETS_NEVER ||
+	    (port->packets != REDIRMAP_PACKETS_ALWAYS &&
+	     (READ_ONCE(port->real->flags) & IFF_LOOPBACK)))
+		return false;
+	return rmap_port_packet_kind(port->real) != PACKET_UNKNOWN;
 }
 
 /*
