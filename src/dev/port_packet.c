@@ -25,6 +25,7 @@
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
@@ -107,21 +108,29 @@ static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
 }
 
 /*
- * Take the MAC header off, for a device without; returns the reason why the
- * device cannot transmit the packet, or REDIRMAP_DROP_COUNT.
+ * Make the packet one that the device transmits; returns the reason why it
+ * cannot transmit it, or REDIRMAP_DROP_COUNT. The kernel's enqueue allows for a
+ * VLAN tag in each frame. As in AF_PACKET, only packets with a tag may be longer
+ * by one. A device without a MAC header has an MTU that does not count it.
  */
-static enum redirmap_drop packet_strip(struct sk_buff *skb,
-				       const struct net_device *real)
+static enum redirmap_drop packet_fit(struct sk_buff *skb,
+				     const struct net_device *real,
+				     enum packet_kind kind)
 {
-	if (skb->protocol != htons(ETH_P_IP) &&
-	    skb->protocol != htons(ETH_P_IPV6))
-		return REDIRMAP_DROP_NO_XMIT;
-	__skb_pull(skb, ETH_HLEN);
-	skb_reset_mac_header(skb);
-	/* The kernel's enqueue allows for a VLAN tag, which is not there. */
-	if (skb->len > READ_ONCE(real->mtu))
-		return REDIRMAP_DROP_TOO_LARGE;
-	return REDIRMAP_DROP_COUNT;
+	unsigned int limit = READ_ONCE(real->mtu);
+
+	if (kind == PACKET_IP) {
+		if (skb->protocol != htons(ETH_P_IP) &&
+		    skb->protocol != htons(ETH_P_IPV6))
+			return REDIRMAP_DROP_NO_XMIT;
+		__skb_pull(skb, ETH_HLEN);
+		skb_reset_mac_header(skb);
+	} else {
+		limit += READ_ONCE(real->hard_header_len);
+		if (eth_type_vlan(skb->protocol))
+			limit += VLAN_HLEN;
+	}
+	return skb->len > limit ? REDIRMAP_DROP_TOO_LARGE : REDIRMAP_DROP_COUNT;
 }
 
 /* The headroom that a device asks for, in front of the data. */
@@ -157,12 +166,11 @@ static void packet_send_one(struct xdp_frame *frame, struct sk_buff *skb,
 {
 	/* The skb overwrites the frame, and may be gone after the call. */
 	u32 len = xdp_get_frame_len(frame);
-	enum redirmap_drop reason = REDIRMAP_DROP_COUNT;
 	unsigned int room = packet_headroom(real, kind);
+	enum redirmap_drop reason;
 
 	packet_build(frame, skb, real);
-	if (kind == PACKET_IP)
-		reason = packet_strip(skb, real);
+	reason = packet_fit(skb, real, kind);
 	if (reason == REDIRMAP_DROP_COUNT && skb_headroom(skb) < room &&
 	    skb_cow_head(skb, room))
 		reason = REDIRMAP_DROP_NO_MEMORY;
