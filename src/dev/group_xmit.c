@@ -325,7 +325,8 @@ static bool group_skb_allowed(const struct port *port,
 		rmap_port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
 		return false;
 	}
-	if (unlikely(skb->len > port_frame_limit(&port->dev))) {
+	/* The port may take longer frames: see port_skb.c. */
+	if (unlikely(skb->len > port_frame_limit(port->real))) {
 		if (skb_is_gso(skb))
 			rmap_port_drop_unsegmented(port, uses);
 		else

@@ -83,7 +83,7 @@ struct port_bulk {
 
 /**
  * port_frame_limit() - the largest frame that a port takes
- * @dev: the pseudo device
+ * @dev: the pseudo device; in generic XDP the real device, which may be smaller
  *
  * The limit is the one of the kernel's xdp_ok_fwd_dev().
  *

@@ -85,6 +85,23 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
 				   port_counters(port));
 }
 
+/*
+ * Drop a packet that is too long for the real device. The kernel has tested the
+ * length already, but against the pseudo device, which takes longer frames if
+ * their MAC header is taken off in native XDP.
+ */
+static bool port_drop_too_long(const struct port *port, struct sk_buff *skb)
+{
+	if (likely(skb->len <= port_frame_limit(port->real)))
+		return false;
+	if (skb_is_gso(skb))
+		rmap_port_drop_unsegmented(port, 1);
+	else
+		rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, 1);
+	kfree_skb(skb);
+	return true;
+}
+
 /* Count a packet that the device has consumed. */
 static void port_count_skb(const struct port *port, int rc, unsigned int len)
 {
@@ -140,7 +157,8 @@ void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
  * Runs in the receive path, bottom halves off, per packet. Core has locked the
  * real device's queue, unless the driver locks for itself.
  *
- * Return: the return code of the real device's ndo_start_xmit.
+ * Return: the return code of the real device's ndo_start_xmit; NETDEV_TX_OK
+ * when the packet is too long, and has been dropped and counted.
  */
 netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
@@ -149,6 +167,8 @@ netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	unsigned int len = skb->len;
 	netdev_tx_t rc;
 
+	if (unlikely(port_drop_too_long(port, skb)))
+		return NETDEV_TX_OK;
 	skb->dev = real;
 	rc = real->netdev_ops->ndo_start_xmit(skb, real);
 	/* Otherwise core drops the packet, and probe.c counts that. */
@@ -173,6 +193,8 @@ netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
 {
 	struct port *port = port_of(dev);
 
+	if (unlikely(port_drop_too_long(port, skb)))
+		return NETDEV_TX_OK;
 	rmap_port_restore_rx_queue(skb);
 	if (!port_prog_passes(port, skb,
 			      rmap_ingress_take(skb, &port->watch))) {
