@@ -235,21 +235,6 @@ static void port_set_detour(struct port *port, u8 bit, bool set)
 }
 
 /**
- * rmap_port_flush_each() - give the driver XDP_XMIT_FLUSH in each call
- * @port: the port
- *
- * Context: bottom halves off, inside an RCU read section that keeps the port.
- */
-void rmap_port_flush_each(const struct port *port)
-{
-	struct port *to = port_of(&port->dev);
-
-	spin_lock_bh(&to->mirror_lock);
-	port_set_detour(to, PORT_FLUSH_EACH, true);
-	spin_unlock_bh(&to->mirror_lock);
-}
-
-/**
  * rmap_port_drop() - count frames that a port has refused or lost
  * @port: the port
  * @reason: why
@@ -322,6 +307,8 @@ void rmap_port_mirror(struct port *port)
 	WRITE_ONCE(dev->netdev_ops, look.ops);
 	compat_set_xdp_features(dev, look.features);
 	port_set_detour(port, PORT_AS_PACKETS, look.as_packets);
+	if (compat_takes_frags(real))
+		port_set_detour(port, PORT_FLUSH_EACH, false);
 	strscpy(dev->name, real->name, sizeof(dev->name));
 	spin_unlock_bh(&port->mirror_lock);
 }

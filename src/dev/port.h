@@ -19,7 +19,7 @@ struct stats_sum;
  */
 /* The device cannot transmit XDP frames, or must not: frames leave as packets. */
 #define PORT_AS_PACKETS BIT(0)
-/* Each call of the driver has XDP_XMIT_FLUSH: see port_xmit.c. */
+/* Each call of the driver has XDP_XMIT_FLUSH: see port_frags.c. */
 #define PORT_FLUSH_EACH BIT(1)
 
 /**
@@ -30,6 +30,8 @@ struct stats_sum;
  * @detour: PORT_AS_PACKETS and so on; 0 when each batch goes to the driver as it
  *	is; changed under @mirror_lock
  * @packets: whether frames may leave as packets; never changes
+ * @each_since: the grace period after which each poll knows PORT_FLUSH_EACH;
+ *	valid while that is set
  * @tracker: accounts for the reference to @real
  * @mirror_lock: guards the mirrored fields of @dev: they are read from @real
  *	and written in one step
@@ -52,6 +54,7 @@ struct port {
 	enum redirmap_packets packets;
 	struct ingress_watch watch;
 	bool own_stats;
+	unsigned long each_since;
 	netdevice_tracker tracker;
 	spinlock_t mirror_lock; /* mirrored fields of @dev */
 	struct netdev_queue queue;
@@ -128,6 +131,8 @@ int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 		   struct net_device *rx, u32 flags);
 void rmap_port_flush_keepers(struct net_device *rx);
 
+bool rmap_port_is_flushed(const struct port *port);
+int rmap_port_defragment(struct xdp_frame **frame);
 enum packet_kind rmap_port_packet_kind(const struct net_device *real);
 int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
 		      int sent, u32 bytes, const u32 *from);
@@ -158,7 +163,6 @@ int rmap_port_init(struct port *port, struct net_device *real,
 		   struct bpf_prog **slot,
 		   struct xdp_dev_bulk_queue __percpu *bulkq, gfp_t gfp);
 bool rmap_port_may_send_packets(const struct port *port);
-void rmap_port_flush_each(const struct port *port);
 void rmap_port_follow(const struct port *port);
 void rmap_port_mirror(struct port *port);
 void rmap_port_leave(struct port *port);

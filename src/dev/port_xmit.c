@@ -114,8 +114,12 @@ static noinline int port_take_detour(const struct port *port,
 {
 	const struct net_device_ops *ops;
 
-	rmap_port_follow(port);
 	ops = READ_ONCE(port->real->netdev_ops);
+	/* PORT_FLUSH_EACH alone may stay set for long, and needs no look. */
+	if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) || !ops->ndo_xdp_xmit) {
+		rmap_port_follow(port);
+		ops = READ_ONCE(port->real->netdev_ops);
+	}
 	if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) ||
 	    (!ops->ndo_xdp_xmit && rmap_port_may_send_packets(port)))
 		return rmap_port_send_packets(port, frames, n);
@@ -140,10 +144,35 @@ static __always_inline int port_hand_on(const struct port *port,
 }
 
 /*
+ * Send the first frame to the driver, with the flag, for former batches that may
+ * wait for it, and the others as packets. Without memory for a copy of the first
+ * frame nothing can ring the doorbell but the next call.
+ */
+static int port_ring_and_send(const struct port *port,
+			      struct xdp_frame **frames, int n, u32 flags)
+{
+	struct xdp_frame *first;
+	int gone, rest;
+
+	if (xdp_frame_has_frags(*frames) && rmap_port_defragment(frames))
+		return rmap_port_send_packets(port, frames, n);
+	first = *frames;
+	gone = port_hand_on(port, frames, 1, first->len,
+			    flags | XDP_XMIT_FLUSH);
+	if (n == 1)
+		return gone;
+	rest = rmap_port_send_packets(port, &frames[1], n - 1);
+	if (gone > 0)
+		return 1 + rest;
+	/* Lost frames go behind the others. */
+	memmove(frames, &frames[1], (n - 1) * sizeof(*frames));
+	frames[n - 1] = first;
+	return rest;
+}
+
+/*
  * Send frames when some of them have fragments. If the driver does not take
- * fragments, the whole batch leaves as packets, so that no frame overtakes one
- * of its flow. Its former batches of this poll may still wait for a flush; from
- * now on each batch is flushed at once.
+ * fragments, the batch leaves as packets: see port_frags.c.
  */
 static noinline int port_send_frags(const struct port *port,
 				    struct xdp_frame **frames, int n, u32 flags)
@@ -153,9 +182,10 @@ static noinline int port_send_frags(const struct port *port,
 	int i;
 
 	if (!compat_takes_frags(port->real) && rmap_port_may_send_packets(port)) {
-		if (!READ_ONCE(port->detour))
-			rmap_port_flush_each(port);
-		return rmap_port_send_packets(port, frames, n);
+		if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) ||
+		    likely(rmap_port_is_flushed(port)))
+			return rmap_port_send_packets(port, frames, n);
+		return port_ring_and_send(port, frames, n, flags);
 	}
 	for (i = n - 1; i >= 0; i--) {
 		bytes += xdp_get_frame_len(frames[i]);
