@@ -36,7 +36,10 @@
 #include "port.h"
 #include "stats.h"
 
-/* Nested calls on a CPU; core's dev_queue_xmit() has the same limit. */
+/*
+ * Nested calls on a CPU; core's dev_queue_xmit() has the same limit. No known
+ * device nests them.
+ */
 #define PACKET_DEPTH_MAX 8
 
 /*

@@ -4,8 +4,9 @@
  *
  * A flush hands its frames to the real device's ndo_xdp_xmit. If the device
  * cannot transmit XDP frames, or its driver has refused all of them with an
- * error, the whole batch leaves as packets instead (port_packet.c): no batch is
- * split between both ways, so that no frame overtakes another one of its flow.
+ * error, the whole batch leaves as packets instead (port_packet.c). No batch is
+ * split between both ways (but see port_refused.c for bonds, and port_frags.c),
+ * so that within a batch no frame overtakes another one of its flow.
  * Packets need no flush. Frames that the driver has not taken are moved to the
  * end of the array, and the caller frees them by the return value. With an
  * egress program, the program runs first. The frames that it drops are freed at
