@@ -6,12 +6,13 @@
  * Such a batch does not call the driver. But the driver may have got former
  * batches of the same poll without XDP_XMIT_FLUSH, and a frame may never wait
  * for a flush that does not come. So from the first batch with fragments on,
- * each call of this driver has the flag (PORT_FLUSH_EACH). Polls that have begun
- * before, on any CPU, may already have called the driver without it. A poll is
- * an RCU read section, so these polls are over after a grace period. Until then
- * a batch with fragments rings the doorbell: its first frame goes to the driver,
- * with the flag, and only the others leave as packets. If this frame has
- * fragments itself, it is replaced by a copy without. The states of a port:
+ * each call of this driver has the flag (PORT_FLUSH_EACH). Polls that have
+ * begun before, on any CPU, may already have called the driver without it. A
+ * poll is an RCU read section, so these polls are over after a grace period.
+ * Until then a batch with fragments rings the doorbell: its first frame goes to
+ * the driver, with the flag, and only the others leave as packets. If this
+ * frame has fragments itself, it is replaced by a copy without. The states of a
+ * port:
  *
  *	PORT_FLUSH_EACH	grace period	batch with fragments
  *	---------------	--------------	-----------------------------------
@@ -21,8 +22,8 @@
  *
  * When the device takes fragments, the bit is cleared: see rmap_port_mirror().
  *
- * This file owns &port.each_since. It runs in NAPI (or in a cpumap's kthread, or
- * in BPF_PROG_TEST_RUN), bottom halves off, per flush with fragments.
+ * This file owns &port.each_since. It runs in NAPI (or in a cpumap's kthread,
+ * or in BPF_PROG_TEST_RUN), bottom halves off, per flush with fragments.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>

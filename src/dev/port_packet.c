@@ -113,8 +113,9 @@ static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
 /*
  * Make the packet one that the device transmits; returns the reason why it
  * cannot transmit it, or REDIRMAP_DROP_COUNT. The kernel's enqueue allows for a
- * VLAN tag in each frame. As in AF_PACKET, only packets with a tag may be longer
- * by one. A device without a MAC header has an MTU that does not count it.
+ * VLAN tag in each frame. As in AF_PACKET, only packets with a tag may be
+ * longer by one. A device without a MAC header has an MTU that does not count
+ * it.
  */
 static enum redirmap_drop packet_fit(struct sk_buff *skb,
 				     const struct net_device *real,

@@ -48,8 +48,8 @@ static int refused_send_rest(const struct port *port, struct xdp_frame **frames,
 }
 
 /*
- * Does an error mean that the ring is full, or that the device fails? sfc returns
- * EIO when a queue is stopped or full, gve EBUSY, ionic EIO or -1.
+ * Does an error mean that the ring is full, or that the device fails? sfc
+ * returns EIO when a queue is stopped or full, gve EBUSY, ionic EIO or -1.
  */
 static bool refused_when_full(int error)
 {

@@ -145,9 +145,9 @@ static __always_inline int port_hand_on(const struct port *port,
 }
 
 /*
- * Send the first frame to the driver, with the flag, for former batches that may
- * wait for it, and the others as packets. Without memory for a copy of the first
- * frame nothing can ring the doorbell but the next call.
+ * Send the first frame to the driver, with the flag, for former batches that
+ * may wait for it, and the others as packets. Without memory for a copy of the
+ * first frame nothing can ring the doorbell but the next call.
  */
 static int port_ring_and_send(const struct port *port,
 			      struct xdp_frame **frames, int n, u32 flags)
