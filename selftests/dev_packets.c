@@ -81,55 +81,69 @@ static bool all_arrive(struct env *e, struct sink *sink, const char *dev, bool l
 	return ok && (!claimed || entry_counted(e, 0, first, NUMBERED_LEN, 0, 0));
 }
 
-#define DEVICE_TEST(name, setup, dev, at, live)					\
-	TEST_F(packets, name)							\
-	{									\
-		ASSERT_TRUE(ip setup);						\
-		ASSERT_TRUE(sink_open(&self->sink, at));			\
-		EXPECT_TRUE(all_arrive(&self->e, &self->sink, dev, live,	\
-				       variant->kind.claimed));			\
-	}
+/* All frames to @to arrive at @at, with a number each. */
+#define EXPECT_ARRIVAL(to, at, live)						\
+do {										\
+	ASSERT_TRUE(sink_open(&self->sink, at));				\
+	EXPECT_TRUE(all_arrive(&self->e, &self->sink, to, live,			\
+			       variant->kind.claimed));				\
+} while (0)
 
 /* Its peer has no program, and GRO off, as the kernel makes it. */
-DEVICE_TEST(veth_without_program,
-	    ("link add v0 group %d type veth peer name v1\n"
-	     "link set v0 up\nlink set v1 up\n", GROUP), "v0", "v1", true)
+TEST_F(packets, veth_without_program)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link set v0 up\nlink set v1 up\n", GROUP));
+	EXPECT_ARRIVAL("v0", "v1", true);
+}
 
-DEVICE_TEST(bridge,
-	    ("link add v0 group %d type veth peer name v1\n"
-	     "link set v0 up\nlink set v1 up\n"
-	     "link add br0 group %d type bridge\nlink set v0 master br0\n"
-	     "link set br0 up\n", GROUP, GROUP), "br0", "v1", true)
+TEST_F(packets, bridge)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link set v0 up\nlink set v1 up\n"
+		       "link add br0 group %d type bridge\nlink set v0 master br0\n"
+		       "link set br0 up\n", GROUP, GROUP));
+	EXPECT_ARRIVAL("br0", "v1", true);
+}
 
 /* The other side takes the tag off, and does not know frames without one. */
-DEVICE_TEST(vlan,
-	    ("link add v0 group %d type veth peer name v1\n"
-	     "link set v0 up\nlink set v1 up\n"
-	     "link add link v0 name v0.5 group %d type vlan id 5\n"
-	     "link add link v1 name v1.5 group %d type vlan id 5\n"
-	     "link set v0.5 up\nlink set v1.5 up\n", GROUP, GROUP, GROUP), "v0.5", "v1.5",
-	    false)
+TEST_F(packets, vlan)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link set v0 up\nlink set v1 up\n"
+		       "link add link v0 name v0.5 group %d type vlan id 5\n"
+		       "link add link v1 name v1.5 group %d type vlan id 5\n"
+		       "link set v0.5 up\nlink set v1.5 up\n", GROUP, GROUP, GROUP));
+	EXPECT_ARRIVAL("v0.5", "v1.5", false);
+}
 
-DEVICE_TEST(bond,
-	    ("link add v0 group %d type veth peer name v1\n"
-	     "link add bond0 group %d type bond mode active-backup\n"
-	     "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n", GROUP, GROUP),
-	    "bond0", "v1", true)
+TEST_F(packets, bond)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link add bond0 group %d type bond mode active-backup\n"
+		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n", GROUP, GROUP));
+	EXPECT_ARRIVAL("bond0", "v1", true);
+}
 
-DEVICE_TEST(vlan_on_bond,
-	    ("link add v0 group %d type veth peer name v1\n"
-	     "link add bond0 group %d type bond mode active-backup\n"
-	     "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n"
-	     "link add link bond0 name bond0.5 group %d type vlan id 5\n"
-	     "link add link v1 name v1.5 group %d type vlan id 5\n"
-	     "link set bond0.5 up\nlink set v1.5 up\n", GROUP, GROUP, GROUP, GROUP),
-	    "bond0.5", "v1.5", false)
+TEST_F(packets, vlan_on_bond)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link add bond0 group %d type bond mode active-backup\n"
+		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n"
+		       "link add link bond0 name bond0.5 group %d type vlan id 5\n"
+		       "link add link v1 name v1.5 group %d type vlan id 5\n"
+		       "link set bond0.5 up\nlink set v1.5 up\n", GROUP, GROUP, GROUP, GROUP));
+	EXPECT_ARRIVAL("bond0.5", "v1.5", false);
+}
 
-DEVICE_TEST(macvlan,
-	    ("link add v0 group %d type veth peer name v1\n"
-	     "link set v0 up\nlink set v1 up\n"
-	     "link add link v0 name m0 group %d type macvlan mode bridge\n"
-	     "link set m0 up\n", GROUP, GROUP), "m0", "v1", true)
+TEST_F(packets, macvlan)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link set v0 up\nlink set v1 up\n"
+		       "link add link v0 name m0 group %d type macvlan mode bridge\n"
+		       "link set m0 up\n", GROUP, GROUP));
+	EXPECT_ARRIVAL("m0", "v1", true);
+}
 
 /* Can the kernel, which may be one of the lab's, not make such a device? */
 static bool no_type(const char *args)

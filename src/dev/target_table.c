@@ -4,8 +4,9 @@
  *
  * This file owns the tables, struct target_net, and the lock that they change
  * under. In a namespace, an xarray leads from an ifindex to the device's first
- * target; the device's other targets are linked behind it. Targets that one entry has for itself are in a list, so that the notifier finds them.
- * One table for all namespaces has the targets by number, for netlink.
+ * target; the device's other targets are linked behind it. Targets that one
+ * entry has for itself are in a list, so that the notifier finds them. One table
+ * for all namespaces has the targets by number, for netlink.
  *
  * bpf(2) looks targets up, inside an RCU read section or under
  * rmap_target_lock. bpf(2), the work item that frees targets, and the netdev
