@@ -151,7 +151,8 @@ def _():
                           f"{lost} frames in others: see --all-netns.\n")
     told_there = json.loads(there("-j"))
     equal((told_there["maps"], told_there["targets"]), ([], []))
-    equal(json.loads(there("-j", "drops")), {"drops": [], "missed": [], "as_packets": [], "refused": []})
+    equal(json.loads(there("-j", "drops")),
+          {"drops": [], "missed": [], "as_packets": [], "refused": []})
 
 
 @test("an entry for a device of another namespace")

@@ -121,7 +121,8 @@ TEST_F(packets, bond)
 {
 	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
 		       "link add bond0 group %d type bond mode active-backup\n"
-		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n", GROUP, GROUP));
+		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n",
+		       GROUP, GROUP));
 	EXPECT_ARRIVAL("bond0", "v1", true);
 }
 

@@ -85,7 +85,7 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
 static inline u64 compat_mem_usage(const struct bpf_map_ops *ops,
 				   const struct bpf_map *map)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if HAVE_MAP_MEM_USAGE
 	return ops->map_mem_usage(map);
 #else
 	return 0;
