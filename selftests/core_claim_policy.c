@@ -314,7 +314,7 @@ TEST_F(policy, other_types)
 	static const enum bpf_map_type types[] = {
 		BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_PERCPU_ARRAY,
 		BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_XSKMAP,
-		BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_SOCKHASH, BPF_MAP_TYPE_LRU_HASH,
+		BPF_MAP_TYPE_LRU_HASH,
 	};
 	int i;
 
@@ -325,6 +325,10 @@ TEST_F(policy, other_types)
 			TH_LOG("map type %d", types[i]);
 		}
 	}
+	EXPECT_EQ(1, claims_type(BPF_MAP_TYPE_SOCKMAP, "rm_test"));
+	EXPECT_EQ(1, claims_type(BPF_MAP_TYPE_SOCKHASH, "rm_test"));
+	EXPECT_EQ(0, set_claim("other_*"));
+	EXPECT_EQ(0, claims_type(BPF_MAP_TYPE_SOCKMAP, "rm_test"));
 }
 
 /* libbpf and bpftool create maps in other ways. */
