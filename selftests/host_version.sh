@@ -54,9 +54,11 @@ fields_are()
 		sed 's/:  */: /' | sort >"$work/fields"
 	diff "$work/fields" - <<-END
 		author: The redirmap developers
-		description: BPF redirect maps (DEVMAP, DEVMAP_HASH) as a module
+		description: BPF redirect maps (DEVMAP, DEVMAP_HASH, SOCKMAP, SOCKHASH) as a module
 		license: GPL
 		parm: claim:comma-separated globs of the names of maps to claim; empty claims none (default: *) (string)
+		parm: packets:globs of the names of maps whose frames may leave as packets, where a device cannot transmit XDP frames (default: *) (string)
+		parm: qdisc:globs of the names of maps whose frames always leave as packets, through the device's queueing discipline (default: none) (string)
 	END
 }
 result "modinfo: all fields, and no alias" fields_are
