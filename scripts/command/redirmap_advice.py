@@ -386,7 +386,11 @@ class Adviser:
         try:
             network = self._network(one["netns"])
             link = network and network.link(one["ifindex"])
-            text = link and advice(network, link, Why("no_xmit"))
+            why = Why("no_xmit")
+            if link and link.kind in ("veth", "bond") and network.xdp_features(link) is None:
+                # Their drivers refuse frames, on kernels without XDP features.
+                why = Why("driver_error", errno.ENXIO)
+            text = link and advice(network, link, why)
         except (OSError, Refused):
             return None
         # Generic XDP is no cure for frames that arrive.
