@@ -32,6 +32,7 @@
 #include <linux/skbuff.h>
 #include <net/xdp.h>
 
+#include "compat.h"
 #include "port.h"
 
 /**
@@ -100,9 +101,9 @@ int rmap_port_defragment(struct xdp_frame **frame)
 		.len = len,
 		.headroom = from->headroom,
 		.frame_sz = PAGE_SIZE << order,
-		.mem = { .type = MEM_TYPE_PAGE_SHARED },
 		.dev_rx = from->dev_rx,
 	};
+	compat_set_page_shared(to);
 	data = to->data;
 	memcpy(data, from->data, from->len);
 	data += from->len;
