@@ -41,6 +41,18 @@ FIXTURE_SETUP(programs)
 	ASSERT_EQ(0, tcp_pair(AF_INET, self->target));
 }
 
+static void close_object_and_maps(FIXTURE_DATA(programs) *self)
+{
+	bpf_object__close(self->obj);
+	self->obj = NULL;
+	close(self->array);
+	close(self->hash);
+	close(self->from);
+	self->array = -1;
+	self->hash = -1;
+	self->from = -1;
+}
+
 FIXTURE_TEARDOWN(programs)
 {
 	close_pair(self->source);
@@ -205,15 +217,8 @@ TEST_F(programs, keep_the_module)
 {
 	int prog = dup(self->msg);
 
-	bpf_object__close(self->obj);
-	self->obj = NULL;
 	close_pair(self->source);
-	close(self->array);
-	close(self->hash);
-	close(self->from);
-	self->array = -1;
-	self->hash = -1;
-	self->from = -1;
+	close_object_and_maps(self);
 	/* Only the program's own map is left. */
 	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
 	if (variant->claimed)
@@ -228,14 +233,7 @@ TEST_F(programs, keep_by_socket)
 	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1 }));
-	bpf_object__close(self->obj);
-	self->obj = NULL;
-	close(self->array);
-	close(self->hash);
-	close(self->from);
-	self->array = -1;
-	self->hash = -1;
-	self->from = -1;
+	close_object_and_maps(self);
 	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
 	/* The map has dropped the program; the socket still has it. */
 	EXPECT_EQ(-1, send(self->source[0], "a", 1, 0));
@@ -253,14 +251,7 @@ TEST_F(programs, free_with_sockets)
 
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_EQ(0, sock_put(self->map, 1, self->source[1], BPF_ANY));
-	bpf_object__close(self->obj);
-	self->obj = NULL;
-	close(self->array);
-	close(self->hash);
-	close(self->from);
-	self->array = -1;
-	self->hash = -1;
-	self->from = -1;
+	close_object_and_maps(self);
 	EXPECT_TRUE(module_refs_become(base_refs));
 	EXPECT_EQ(1, send(self->source[0], "a", 1, 0));
 	EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
