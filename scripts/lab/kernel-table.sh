@@ -79,8 +79,8 @@ expand()
 }
 
 # fits ROW RELEASE : is a release one of this row's? A name is VERSION+TAG or
-# VERSION+TAG-VARIANT. The tag begins with what the release has behind its own
-# "+", if it has one: Debian 12's first kernel has none.
+# VERSION+TAG-VARIANT. The tag begins with the text behind the "+" of the
+# release, if it has one: Debian 12's first kernel has none.
 fits()
 {
 	local version=${1%%+*} tag=${1#*+} variant=''

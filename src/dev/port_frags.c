@@ -56,7 +56,7 @@ bool rmap_port_is_flushed(const struct port *port)
 	if (!(to->detour & PORT_FLUSH_EACH)) {
 		/* This grace period does not end before this read section. */
 		WRITE_ONCE(to->each_since, start_poll_synchronize_rcu());
-		/* Whoever sees the bit sees no older grace period. */
+		/* A reader that sees the bit sees no older grace period. */
 		smp_store_release(&to->detour, to->detour | PORT_FLUSH_EACH);
 		/* Polls that do not see the bit have begun before this one. */
 		smp_mb();

@@ -20,8 +20,8 @@
  * This file owns the depth of calls on each CPU. All of it runs in NAPI (or in
  * a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom halves off, which
  * protects the CPU's depth and counters (on PREEMPT_RT because
- * local_bh_disable() is a per-CPU lock). Whoever calls ndo_xdp_xmit holds no
- * transmit lock, as drivers take them there themselves.
+ * local_bh_disable() is a per-CPU lock). The callers of ndo_xdp_xmit hold no
+ * transmit lock, because drivers take theirs in it.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -43,13 +43,13 @@
 #define PACKET_DEPTH_MAX 8
 
 /*
- * Number of calls of rmap_port_send_packets() that run on this CPU. Devices that lead
- * back to a map pass NAPI or the backlog first, so 1 is the usual most.
+ * Number of calls of rmap_port_send_packets() that run on this CPU. Devices that
+ * lead back to a map pass NAPI or the backlog first, so it is 0 or 1.
  */
 static DEFINE_PER_CPU(unsigned int, packet_depth);
 
 /**
- * struct packet_sum - what has become of the frames of a batch
+ * struct packet_sum - results of a batch
  * @sent: number of packets that the device or its queue has taken
  * @bytes: bytes of these packets, as frames
  * @lost: number of lost frames, by reason
@@ -231,7 +231,7 @@ static void packet_count(const struct port *port, const struct packet_sum *sum)
  * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
  * halves off, per flush.
  *
- * Return: @n: no frame is the caller's any more, whether it was sent or lost;
+ * Return: @n: all frames were sent or lost, and the caller has none of them;
  * or 0: the frames were counted as lost, and the caller frees them.
  */
 int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,

@@ -56,9 +56,9 @@ static const struct part sock_parts[] __refconst = {
 };
 
 /*
- * What this family reads in structures of the kernel's headers. A row names a
- * member, but not one inside of an anonymous union: for these the members
- * around the union are listed.
+ * The members of the kernel's structures that this family reads. A row cannot
+ * name a member of an anonymous union; for these, the members around the union
+ * are listed.
  */
 static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
 	/* maps and their operations */

@@ -4,8 +4,8 @@
  * of sock_redirect.c. All other programs keep the kernel's.
  *
  * The verifier asks a function of the program type for the description of each
- * helper that a program calls, several times; the last answer decides what is
- * called. This file owns probes on the returns of these functions, and
+ * helper that a program calls, several times; the program calls the function of the
+ * last answer. This file owns probes on the returns of these functions, and
  * descriptions, which are copies of the kernel's with another function.
  * Argument types and restrictions thus follow the kernel.
  *
@@ -52,7 +52,7 @@ struct helper_desc {
 static struct helper_desc helper_descs[SOCK_HELPERS];
 
 /**
- * struct helper_note - what is known about a program that is being loaded
+ * struct helper_note - result of a search in a program that is being loaded
  * @aux: of the program; the program itself moves when it is patched
  * @load_time: of the program, because @aux may be used again
  * @at: number of an instruction that has loaded a claimed map

@@ -2,7 +2,7 @@
 /*
  * Operations of claimed socket maps. The kernel keeps table, links and sockets,
  * and decides about each operation: functions here call the kernel's operation,
- * return what it has returned, and count it.
+ * return its result, and count it.
  *
  * Updates by bpf(2) do not go through bpf_map_ops. This file owns the hook on
  * sock_map_update_elem_sys(), which is replaced for claimed maps. Its handler

@@ -2,11 +2,11 @@
 /*
  * Helpers of programs that load a claimed socket map: redirects of messages
  * (sk_msg) and packets (sk_skb), and updates by programs of type sock_ops. Each
- * one calls the kernel's helper, returns what that has returned, and counts it.
+ * one calls the kernel's helper, returns its result, and counts it.
  * Such a program may use stock maps as well, which are not counted.
  *
- * The reason of a refusal is found afterwards, where the refusal costs no
- * redirect any time: by the kernel's own order of tests.
+ * The reason of a refusal is found after the call, by the kernel's own order of
+ * tests. So accepted redirects pay nothing for it.
  *
  * This file owns no state but pointers to the kernel's helpers, which
  * sock_helper.c sets before it hands out a helper of this file. Helpers run in
