@@ -15,6 +15,11 @@ PARAMETERS = Path("/sys/module/redirmap/parameters")
 switch = make_switch(PIN)
 
 
+def gone():
+    """Frames that left as packets, of targets that are gone."""
+    return told("state")["gone"]["as_packets"]
+
+
 def slow():
     """The sentences about frames that left as packets."""
     return [line for line in said("drops").splitlines() if "as packets" in line]
@@ -51,6 +56,7 @@ def _():
 
 @test("a device that takes nothing but packets has no cure")
 def _():
+    before, former = gone(), target("out3")["stats"]["as_packets"]
     sh("ip link add du type dummy; ip link set du up")
     update(switch, 3, ifindex("du"))
     testlib.send("in1", testlib.frame_to(3, 100), 3)
@@ -59,17 +65,19 @@ def _():
             "is slower.") in slow(), slow()
     update(switch, 3, ifindex("out3"))
     sh("ip link del du")
+    # The former target of out3 and that of du are gone after grace periods.
+    assert becomes(lambda: gone() == before + former + 3), told("state")
 
 
 @test("sums over removed targets have it as well")
 def _():
     sh("ip link add du type dummy; ip link set du up")
-    before = told("state")["gone"]["as_packets"]
+    before, former = gone(), target("out3")["stats"]["as_packets"]
     update(switch, 3, ifindex("du"))
     testlib.send("in1", testlib.frame_to(3, 100), 6)
     assert becomes(lambda: target("du")["stats"]["as_packets"] == 6), target("du")
     sh("ip link del du")
-    assert becomes(lambda: told("state")["gone"]["as_packets"] == before + 6), told("state")
+    assert becomes(lambda: gone() == before + former + 6), told("state")
     update(switch, 3, ifindex("out3"))
 
 
