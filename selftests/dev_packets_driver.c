@@ -17,6 +17,10 @@
 /* In polls of 64 and 36, so in bulks of 16, 16, 16, 16; 16, 16, 4. */
 #define FRAMES 100
 #define LEN 200
+/* Frames of this length have fragments if less is in the linear part. */
+#define LONGER 1000
+#define LINEAR 500
+#define POLL 64
 #define N 4
 
 FIXTURE(refused)
@@ -44,6 +48,7 @@ FIXTURE_SETUP(refused)
 	char dev[16];
 	int i;
 
+	c->frags = true;
 	ASSERT_TRUE(faulty_begin(c, &variant->kind, N));
 	for (i = 0; i < N; i++) {
 		snprintf(dev, sizeof(dev), "f%d", i);
@@ -152,6 +157,58 @@ TEST_F(refused, as_it_has_no_function)
 	}
 	/* The driver is called again, not only asked for packets. */
 	EXPECT_GT(knob("f0", "calls"), 0);
+}
+
+/*
+ * A driver without fragments: frames that have some leave as packets. They ring
+ * the doorbell for frames without that the driver got before, in the same poll;
+ * once each call of the driver has the flag, they leave the driver alone.
+ */
+TEST_F(refused, with_fragments)
+{
+	int calls = -1, i, half = POLL / 2, polls = 0;
+	struct cast *c = &self->c;
+	struct redirmap_stats stats;
+
+	if (!has_knob("f0", "feature"))
+		SKIP(return, "devices do not say what they can do");
+	ASSERT_TRUE(turn("f0", "feature", 2));
+	ASSERT_TRUE(turn("s0", "linear", LINEAR));
+
+	/* Bulks: two without fragments, two with. */
+	ASSERT_EQ(faulty_send_two(c, LEN, half, half, LONGER), 0);
+	EXPECT_EQ(settled(&c->e, "f0", POLL), POLL);
+	stats = entry_stats(&c->e, 0);
+	EXPECT_EQ(stats.packets, POLL);
+	EXPECT_EQ(stats.bytes, half * (LEN + LONGER));
+	EXPECT_EQ(all_drops(&stats), 0);
+	EXPECT_EQ(knob("f0", "calls"), 4);
+	EXPECT_EQ(knob("f0", "flushes"), 2);
+	EXPECT_EQ(knob("f0", "waiting"), 0);
+
+	for (i = 0; i < 1000 && knob("f0", "calls") != calls; i++) {
+		calls = knob("f0", "calls");
+		ASSERT_EQ(faulty_send(c, POLL, LONGER), 0);
+		ASSERT_TRUE(some_got(c, "f0", POLL));
+		ASSERT_EQ(knob("f0", "waiting"), 0);
+		polls++;
+	}
+	EXPECT_EQ(knob("f0", "calls"), calls);
+
+	/* Frames without fragments still go to the driver. */
+	ASSERT_EQ(faulty_send(c, POLL, LEN), 0);
+	EXPECT_TRUE(some_got(c, "f0", POLL));
+	EXPECT_GT(knob("f0", "calls"), calls);
+	calls = knob("f0", "calls");
+
+	/* So do the others when the driver takes fragments. */
+	ASSERT_TRUE(turn("f0", "feature", 1));
+	ASSERT_EQ(faulty_send(c, POLL, LONGER), 0);
+	EXPECT_TRUE(some_got(c, "f0", POLL));
+	EXPECT_GT(knob("f0", "calls"), calls);
+	stats = entry_stats(&c->e, 0);
+	EXPECT_EQ(stats.packets, (polls + 3) * POLL);
+	EXPECT_EQ(all_drops(&stats), 0);
 }
 
 /* Members with an error, a program, and neither: each gets all frames. */

@@ -143,21 +143,28 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 	return true;
 }
 
-int faulty_send(struct cast *c, int n, int len)
+int faulty_send_two(struct cast *c, int len, int n, int more, int other)
 {
+	__u64 all = n + more;
 	int err, i;
 
 	cast_forget(c);
 	set_var(&c->e, "want_len", len);
 	if (!turn("s0", "hold", 1))
 		return -errno;
-	err = send_on(c->e.sock, "s0", 0, n, len);
+	err = send_on(c->e.sock, "s0", 0, n, len) ?:
+	      send_on(c->e.sock, "s0", n, more, other);
 	if (!turn("s0", "hold", 0))
 		return -errno;
 	/* Softirqs may lag behind, but the loop does not interrupt them. */
-	for (i = 0; i < 20000 && !err && get_var(&c->e, "seen") < (__u64)n; i++)
+	for (i = 0; i < 20000 && !err && get_var(&c->e, "seen") < all; i++)
 		usleep(1000);
-	return err ?: get_var(&c->e, "seen") == (__u64)n ? 0 : -ETIMEDOUT;
+	return err ?: get_var(&c->e, "seen") == all ? 0 : -ETIMEDOUT;
+}
+
+int faulty_send(struct cast *c, int n, int len)
+{
+	return faulty_send_two(c, len, n, 0, len);
 }
 
 /* On another CPU, which stays in softirqs until the poll continues. */

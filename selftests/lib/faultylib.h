@@ -57,6 +57,12 @@ bool has_knob(const char *dev, const char *knob);
 int faulty_send(struct cast *c, int n, int len);
 
 /*
+ * The same with two lengths, in one poll if they are up to 64: @n frames of
+ * @len, then @more of @other. The program compares the first length only.
+ */
+int faulty_send_two(struct cast *c, int len, int n, int more, int other);
+
+/*
  * The same in one poll, which stops before frame number @stop until
  * faulty_go_on() is called.
  */

@@ -15,8 +15,8 @@
  * crossed	frames so far that a driver would have to map as more than one
  *		page, although they are not longer than a page
  * wants	bytes of headroom that frames must have
- * feature	1: the device announces ndo_xdp_xmit(), with fragments (since
- *		6.3)
+ * feature	1: the device announces ndo_xdp_xmit(), with fragments; 2:
+ *		without (since 6.3)
  * no_ndo	1 removes ndo_xdp_xmit() without an event, 3 with an event; 0
  *		restores it without an event, 2 with an event
  * provoke	number of an assertion: checks a call that breaks it, see
@@ -58,10 +58,10 @@ static void faulty_turned(struct faulty *f, enum faulty_knob knob)
 		break;
 #ifdef HAVE_XDP_FEATURES
 	case FEATURE:
-		if (f->knob[FEATURE])
-			xdp_features_set_redirect_target(f->dev, true);
-		else
+		if (f->knob[FEATURE] != 1)
 			xdp_features_clear_redirect_target(f->dev);
+		if (f->knob[FEATURE])
+			xdp_features_set_redirect_target(f->dev, f->knob[FEATURE] == 1);
 		break;
 #endif
 	case NO_NDO:
