@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress programs: XDP programs that map values name, run on frames that leave.
+ * Egress programs: XDP programs that map values name. A port runs its program
+ * on each frame before the frame leaves.
  *
  * This file builds the context of a program from a frame or packet, and applies
  * the program's verdict. It owns no data: a target holds its program, as long
  * as a lookup can return the target. In native XDP a port runs the program on
- * the frames of a flush, in NAPI; in generic XDP on each packet, in the receive
- * path. Bottom halves are off in both.
+ * the frames of a flush, in NAPI; in generic XDP a port runs it on each packet,
+ * in the receive path. Bottom halves are off in both cases.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_trace.h>
@@ -21,7 +22,7 @@
 #include "ingress.h"
 #include "stats.h"
 
-/* Count and trace a frame with another verdict than XDP_PASS and XDP_DROP. */
+/* Count and trace a frame whose verdict is neither XDP_PASS nor XDP_DROP. */
 static noinline void egress_failed(const struct bpf_prog *prog,
 				   const struct net_device *tx, u32 act,
 				   struct stats_cpu *stats)
@@ -62,9 +63,9 @@ static noinline int egress_run_each(const struct bpf_prog *prog,
 }
 
 /*
- * Copy the ends of the data, which a program may have moved, to the frame. Most
- * programs do not move them, and then nothing is written. Runs in NAPI, bottom
- * halves off, per frame.
+ * Copy the bounds of the data, which a program may have moved, to the frame.
+ * Most programs do not move them, and then nothing is written. Runs in NAPI,
+ * bottom halves off, per frame.
  */
 static __always_inline int egress_update_frame(struct xdp_buff *xdp,
 					       struct xdp_frame *frame)
@@ -142,10 +143,10 @@ int rmap_egress_run(const struct bpf_prog *prog, struct xdp_frame **frames,
 }
 
 /*
- * bpf_xdp_adjust_tail() frees the pages of fragments as the memory model of the
- * receive queue says. A packet's fragments need not be of that model, so give
- * the program a queue with the packet's own. Runs in the receive path, bottom
- * halves off, per packet with fragments.
+ * bpf_xdp_adjust_tail() frees the pages of fragments by the memory model of the
+ * receive queue. The fragments of a packet may have another model, so give the
+ * program a copy of the queue with the model of the packet. Runs in the receive
+ * path, bottom halves off, per packet with fragments.
  */
 static void egress_own_frags(struct xdp_buff *xdp, struct xdp_rxq_info *own,
 			     const struct sk_buff *skb)
@@ -175,7 +176,7 @@ static bool egress_passes(const struct bpf_prog *prog, struct xdp_buff *xdp,
 	return false;
 }
 
-/* Copy the ends of the data, which the program may have moved, to the packet. */
+/* Copy the bounds of the data, which the program may have moved, to the skb. */
 static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 {
 	int off, meta;
@@ -207,14 +208,15 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
 /**
  * rmap_egress_run_skb() - run a program on a packet
  * @prog: the program
- * @skb: the packet, its data private to it, from the MAC header on
- * @tx: the device that it leaves by
- * @rxq: the queue that it has come by; NULL when that is not known
- * @stats: this CPU's counters, for a packet that it drops
+ * @skb: the packet, data at the MAC header; no clone shares the data
+ * @tx: the egress device
+ * @rxq: the receive queue of the packet; NULL when unknown
+ * @stats: this CPU's counters, for a packet that the program drops
  *
  * Runs in the receive path (generic XDP), bottom halves off, per packet.
  *
- * Return: does the program pass it? If not, it is the caller's to free.
+ * Return: true when the program passes the packet; otherwise the caller frees
+ * it.
  */
 bool rmap_egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 			 struct net_device *tx, struct xdp_rxq_info *rxq,
@@ -257,7 +259,7 @@ bool rmap_egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 		goto unlock;
 	egress_update_skb(skb, &xdp);
 
-	/* The stack's notes on the packet depend on the header. */
+	/* pkt_type and protocol depend on the header. */
 	eth = xdp.data;
 	if (proto != eth->h_proto ||
 	    to_host != ether_addr_equal_64bits(eth->h_dest, rx->dev_addr) ||

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ports: claimed maps redirect to them instead of to real devices.
+ * Ports: claimed maps redirect to ports instead of to real devices.
  *
  * A port has a pseudo device: a net_device that the stack never sees. The
- * kernel's redirect code reads from it whether the device takes a frame, fills
- * its bulk queue, and calls its ndo_xdp_xmit (native XDP) or ndo_start_xmit
- * (generic XDP); both hand the frames to the real device. The pseudo device has
- * the real device's ifindex, so that tracepoints report the real device.
+ * kernel's redirect code tests by the fields of the pseudo device whether it
+ * takes a frame, fills its bulk queue, and calls its ndo_xdp_xmit (native XDP)
+ * or ndo_start_xmit (generic XDP). Both functions hand the frames to the real
+ * device. The pseudo device has the real device's ifindex, so that tracepoints
+ * report the real device.
  *
  * This file owns the pseudo device and the fields that mirror the real device.
- * port_xmit.c transmits in native XDP, port_packet.c where frames leave as
- * packets, port_skb.c in generic XDP.
+ * port_xmit.c transmits frames in native XDP, port_skb.c transmits packets in
+ * generic XDP, and port_packet.c transmits frames as packets.
  *
  * A port whose frames may leave as packets takes all frames from the kernel,
- * whatever the real device can transmit at that moment.
+ * even if the real device cannot transmit XDP frames at that moment.
  *
  * rmap_port_init() runs in bpf(2), inside an RCU read section, and may not
  * sleep. rmap_port_mirror() runs in the netdev notifier under RTNL, in the
- * update that has just published a port, and where a port refuses a frame.
- * rmap_port_detach() runs in an RCU callback or a work item,
- * rmap_port_destroy() in a work item, a grace period after the last lookup that
- * could return the port.
+ * update that has just published a port, and in NAPI, when a port finds that
+ * its device has changed without an event. rmap_port_detach() runs in an RCU
+ * callback or a work item, rmap_port_destroy() in a work item; both run a grace
+ * period after the last lookup that could return the port, or when no lookup
+ * could ever return it.
  */
 #include <linux/bpf.h>
 #include <linux/lockdep.h>
@@ -35,13 +37,14 @@
 
 /**
  * rmap_port_init_queue() - give a pseudo device a transmit queue of its own
- * @dev: the pseudo device; LLTX is set, so core takes no lock for the queue
+ * @dev: the pseudo device; gets the LLTX flag, so core takes no lock for the
+ *	queue
  * @queue: zeroed memory for the queue
  *
- * Core calls ndo_select_queue, which the pseudo devices need, only when there
- * are several real queues: hence the 2.
+ * Core calls ndo_select_queue only for a device with several real queues, and
+ * the pseudo device needs this call: so real_num_tx_queues is 2.
  *
- * Context: process context; nobody else can reach the device yet.
+ * Context: process context; no other task can reach the device yet.
  */
 void rmap_port_init_queue(struct net_device *dev, struct netdev_queue *queue)
 {
@@ -66,8 +69,8 @@ static const struct net_device_ops port_prog_ops = {
 };
 
 /*
- * For a device without ndo_xdp_xmit whose frames may not leave as packets, on
- * kernels that test ndo_xdp_xmit before they enqueue.
+ * Operations for a real device without ndo_xdp_xmit whose frames may not leave
+ * as packets, on kernels that test ndo_xdp_xmit before they enqueue.
  */
 static const struct net_device_ops port_ops_no_xdp = {
 	.ndo_start_xmit = rmap_port_start_xmit,
@@ -100,9 +103,10 @@ const struct port *rmap_port_of_dev(const struct net_device *dev)
  * rmap_port_may_send_packets() - may frames leave as packets?
  * @port: the port
  *
- * A loopback device receives what it transmits, as a packet of this machine:
- * with its firewall rules for lo, to ::1 and 127.0.0.1. A frame from the wire
- * may not come in on this way, unless the map was named for that.
+ * A loopback device receives the packets that it transmits, and they count as
+ * local: the firewall rules for lo apply to them, and they may be addressed to
+ * ::1 and 127.0.0.1. A frame from the wire must not become such a packet,
+ * unless the parameter qdisc names the map.
  *
  * Context: any.
  * Return: true when they may.
@@ -119,7 +123,7 @@ bool rmap_port_may_send_packets(const struct port *port)
 /*
  * The kernel calls ndo_xdp_xmit of each device that it has enqueued a frame to.
  * So a port that has once had an ndo_xdp_xmit keeps it, and refuses the frames
- * when the real device has lost its own.
+ * if the real device loses its own ndo_xdp_xmit.
  */
 static const struct net_device_ops *port_choose_ops(const struct port *port,
 						    bool takes_all)
@@ -137,8 +141,8 @@ static const struct net_device_ops *port_choose_ops(const struct port *port,
  * struct port_look - the fields of a port that depend on the real device
  * @flags: as in struct net_device
  * @mtu: as in struct net_device
- * @hard_header_len: as in struct net_device, or the length of the header that
- *	is taken off
+ * @hard_header_len: as in struct net_device; plus ETH_HLEN, if frames lose
+ *	their Ethernet header
  * @features: as in struct net_device
  * @ops: as in struct net_device
  * @as_packets: frames leave as packets
@@ -159,8 +163,9 @@ static int port_has_no_ndo(struct net_device *real,
 }
 
 /*
- * Does a device transmit XDP frames, as far as it says? Where devices announce
- * nothing, a bond calls a slave's ndo_xdp_xmit without a test.
+ * Does a device announce that it transmits XDP frames? In kernels without such
+ * announcements a bond calls a slave's ndo_xdp_xmit without a test for NULL, so
+ * there each slave must have one.
  */
 static bool port_takes_frames(struct net_device *real)
 {
@@ -191,7 +196,7 @@ static void port_look_at(const struct port *port, struct port_look *look)
 	look->as_packets = may &&
 			   (port->packets == REDIRMAP_PACKETS_ALWAYS ||
 			    !port_takes_frames(real));
-	/* The MTU of such a device does not count the header. */
+	/* Frames have an Ethernet header, which this device does not count. */
 	if (look->as_packets && rmap_port_packet_kind(real) == PACKET_IP)
 		look->hard_header_len += ETH_HLEN;
 }
@@ -224,7 +229,6 @@ void rmap_port_follow(const struct port *port)
 		rmap_port_mirror(port_of(&port->dev));
 }
 
-/* Change port.detour, under the lock. */
 static void port_set_detour(struct port *port, u8 bit, bool set)
 {
 	u8 others = port->detour & ~bit;
@@ -240,9 +244,9 @@ static void port_set_detour(struct port *port, u8 bit, bool set)
  * @reason: why
  * @packets: number of frames, not 0
  *
- * When the reason is the device's state, the port is compared with the device,
- * and mirrors it again if they differ: some drivers change a device without an
- * event.
+ * When the reason is the device's state, this function compares the port with
+ * the device, and mirrors the device again if they differ: some drivers change
+ * a device without an event.
  *
  * Context: bottom halves off, inside an RCU read section.
  */
@@ -285,8 +289,8 @@ void rmap_port_stats(const struct port *port, struct stats_sum *sum)
  * rmap_port_mirror() - copy the real device's present state to a port
  * @port: the port; its device must be held, or known to be registered
  *
- * Only the fields that the kernel's redirect code reads are mirrored, and the
- * name. The lock also covers reading the device: of two callers the later one
+ * This function mirrors the fields that the kernel's redirect code reads, and
+ * the name. The device is read under the lock: of two callers the later one
  * reads the newer state and writes last.
  *
  * Context: under RTNL; in process context, right after the port was made
@@ -314,8 +318,8 @@ void rmap_port_mirror(struct port *port)
 }
 
 /*
- * Core allocates a device's core_stats when it counts the first drop. Allocate
- * them now, in the same way, so that the port can share them.
+ * Core allocates a device's core_stats when it counts the first drop. This
+ * function allocates them earlier, so that the port can share them.
  */
 static void port_share_stats(struct port *port, gfp_t gfp)
 {
@@ -345,9 +349,9 @@ static void port_set_queues(struct port *port)
 	dev->_tx = real->_tx;
 	dev->num_tx_queues = real->num_tx_queues;
 	/*
-	 * With one queue core does not call ndo_select_queue, as on the real
-	 * device; with more, the port's ndo_select_queue makes the real
-	 * device's choice.
+	 * With one queue core calls no ndo_select_queue, as for the real
+	 * device; with more, the port's ndo_select_queue selects the queue that
+	 * core would select on the real device.
 	 */
 	dev->real_num_tx_queues = real->num_tx_queues;
 	compat_copy_lltx(dev, real);
@@ -359,7 +363,7 @@ static void port_set_queues(struct port *port)
  * @real: the device; the port takes a reference to it
  * @prog: the egress program, or NULL; the port takes a reference to it
  * @packets: whether frames may leave as packets
- * @slot: xdp_prog of the entry that leads to the port
+ * @slot: the field xdp_prog of the entry that names the port
  * @bulkq: idle bulk queues, which the port owns if 0 is returned
  * @gfp: allocation flags; they may forbid sleeping
  *
@@ -367,8 +371,8 @@ static void port_set_queues(struct port *port)
  * then calls rmap_port_mirror() for changes of the device in between.
  *
  * Context: inside the RCU read section in which the caller has found @real.
- * Return: 0, or -EOPNOTSUPP when the kernel lays its bulk queues out in another
- * way than dev_layout.h.
+ * Return: 0, or -EOPNOTSUPP when the layout of the kernel's bulk queues differs
+ * from dev_layout.h.
  */
 int rmap_port_init(struct port *port, struct net_device *real,
 		   struct bpf_prog *prog, enum redirmap_packets packets,
@@ -382,9 +386,10 @@ int rmap_port_init(struct port *port, struct net_device *real,
 
 	compat_init_dummy(dev);
 	/*
-	 * This takes no reference to the namespace. The namespace outlives the
-	 * device's stay in it, and cleanup_net() waits for RCU callbacks, of
-	 * which rmap_port_detach() is one, before it frees the namespace.
+	 * This takes no reference to the namespace. The device leaves the
+	 * namespace before cleanup_net() frees it, and cleanup_net() waits for
+	 * RCU callbacks in between, so also for the one that calls
+	 * rmap_port_detach().
 	 */
 	dev_net_set(dev, dev_net(real));
 	rmap_bulkq_bind(bulkq, dev);
@@ -421,8 +426,8 @@ void rmap_port_leave(struct port *port)
 
 /**
  * rmap_port_detach() - drop the reference to the real device
- * @port: a port that no lookup has returned for a grace period, so that it does
- *	not transmit any more
+ * @port: a port that no lookup has returned for a grace period, so that it no
+ *	longer transmits
  *
  * Context: any but hard interrupts.
  */
@@ -436,8 +441,8 @@ void rmap_port_detach(struct port *port)
 }
 
 /**
- * rmap_port_destroy() - free what a port has allocated
- * @port: a detached port that nobody can reach any more
+ * rmap_port_destroy() - release a port's program, counters and bulk queues
+ * @port: a detached port that no reader can reach
  *
  * Context: process context.
  */

@@ -14,10 +14,11 @@ struct bpf_prog;
 struct xdp_rxq_info;
 struct stats_sum;
 
+/* Bits of &port.detour, which port_xmit.c tests before it calls the driver. */
 /*
- * Values of &port.detour, which port_xmit.c looks at before it calls the driver.
+ * Frames leave as packets, because the device cannot transmit XDP frames, or
+ * because the parameter qdisc names the map.
  */
-/* The device cannot transmit XDP frames, or must not: frames leave as packets. */
 #define PORT_AS_PACKETS BIT(0)
 /* Each call of the driver has XDP_XMIT_FLUSH: see port_frags.c. */
 #define PORT_FLUSH_EACH BIT(1)
@@ -27,11 +28,11 @@ struct stats_sum;
  * @real: the real device; referenced until the port is detached
  * @prog: the egress program, referenced, or NULL
  * @gone: the device has left, so broadcasts skip the port
- * @detour: PORT_AS_PACKETS and so on; 0 when each batch goes to the driver as it
- *	is; changed under @mirror_lock
+ * @detour: PORT_AS_PACKETS and so on; 0 when each batch goes to the driver
+ *	unchanged; written under @mirror_lock
  * @packets: whether frames may leave as packets; never changes
- * @each_since: the grace period after which each poll knows PORT_FLUSH_EACH;
- *	valid while that is set
+ * @each_since: the grace period that ends when every running poll has begun
+ *	after PORT_FLUSH_EACH was set; valid while that bit is set
  * @tracker: accounts for the reference to @real
  * @mirror_lock: guards the mirrored fields of @dev: they are read from @real
  *	and written in one step
@@ -40,8 +41,7 @@ struct stats_sum;
  * @queue: the transmit queue of a port with a program: see port_skb.c
  * @dev: the pseudo device that the kernel enqueues to; never registered. For
  *	each packet the kernel reads its flags, mtu, hard_header_len,
- *	xdp_features, xdp_bulkq and netdev_ops, which core keeps together in
- *	struct net_device; each flush also reads @real.
+ *	xdp_features, xdp_bulkq and netdev_ops.
  */
 struct port {
 	/* hot: read once per flush */
@@ -65,7 +65,7 @@ struct port {
 
 /**
  * enum packet_kind - the packets that a device transmits
- * @PACKET_UNKNOWN: packets that cannot be made of frames
+ * @PACKET_UNKNOWN: packets that the module cannot make of frames
  * @PACKET_ETHERNET: packets with an Ethernet header
  * @PACKET_IP: IPv4 and IPv6 packets, without a MAC header
  */
@@ -86,9 +86,10 @@ struct port_bulk {
 
 /**
  * port_frame_limit() - the largest frame that a port takes
- * @dev: the pseudo device; in generic XDP the real device, which may be smaller
+ * @dev: the pseudo device; in generic XDP the real device, whose limit may be
+ *	lower
  *
- * The limit is the one of the kernel's xdp_ok_fwd_dev().
+ * The kernel's xdp_ok_fwd_dev() has the same limit.
  *
  * Runs in NAPI, bottom halves off, per flush and member, or per packet.
  *

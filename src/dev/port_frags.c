@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames with fragments for a driver that does not take them, while it takes
- * others: they leave as packets, whole batches at a time.
+ * Frames with fragments, for a driver that takes XDP frames, but none with
+ * fragments. A batch that has such frames leaves as packets, as a whole.
  *
- * Such a batch does not call the driver. But the driver may have got former
- * batches of the same poll without XDP_XMIT_FLUSH, and a frame may never wait
- * for a flush that does not come. So from the first batch with fragments on,
- * each call of this driver has the flag (PORT_FLUSH_EACH). Polls that have
- * begun before, on any CPU, may already have called the driver without it. A
- * poll is an RCU read section, so these polls are over after a grace period.
- * Until then a batch with fragments rings the doorbell: its first frame goes to
- * the driver, with the flag, and only the others leave as packets. If this
- * frame has fragments itself, it is replaced by a copy without. The states of a
- * port:
+ * The driver is not called for such a batch. But it may have got earlier
+ * batches of the same poll without XDP_XMIT_FLUSH, and their frames must not
+ * wait in the driver for a flush that never comes. So from the first batch with
+ * fragments on, each call of this driver has the flag (PORT_FLUSH_EACH). Polls
+ * that have begun before, on any CPU, may already have called the driver
+ * without the flag. A poll is an RCU read section, so these polls are over
+ * after a grace period. Until then the first frame of a batch with fragments
+ * goes to the driver, with the flag, and only the other frames leave as
+ * packets. If the first frame has fragments itself, a copy without fragments
+ * replaces it. The states of a port:
  *
  *	PORT_FLUSH_EACH	grace period	batch with fragments
  *	---------------	--------------	-----------------------------------
- *	not set		-		sets it; first frame, others as packets
- *	set		not over	first frame, others as packets
+ *	not set		-		sets PORT_FLUSH_EACH; then as below
+ *	set		not over	first frame to the driver, with the
+ *					flag; others as packets
  *	set		over		all as packets
  *
  * When the device takes fragments, the bit is cleared: see rmap_port_mirror().
@@ -36,13 +37,16 @@
 #include "port.h"
 
 /**
- * rmap_port_is_flushed() - has each frame that the driver has been given, and
- * will be given, a flush of its own?
+ * rmap_port_is_flushed() - has each call of the driver in this poll had
+ * XDP_XMIT_FLUSH?
  * @port: the port of a device that does not take fragments
  *
+ * After this function each call of the driver has XDP_XMIT_FLUSH, until the
+ * device takes fragments.
+ *
  * Context: bottom halves off, inside an RCU read section that keeps the port.
- * Return: true when no former batch of this poll can wait; false when one may,
- * and then later calls of the driver have XDP_XMIT_FLUSH.
+ * Return: true when no earlier batch of this poll can wait in the driver; false
+ * when one may wait.
  */
 bool rmap_port_is_flushed(const struct port *port)
 {
@@ -56,9 +60,9 @@ bool rmap_port_is_flushed(const struct port *port)
 	if (!(to->detour & PORT_FLUSH_EACH)) {
 		/* This grace period does not end before this read section. */
 		WRITE_ONCE(to->each_since, start_poll_synchronize_rcu());
-		/* A reader that sees the bit sees no older grace period. */
+		/* A reader that sees the bit sees no older each_since. */
 		smp_store_release(&to->detour, to->detour | PORT_FLUSH_EACH);
-		/* Polls that do not see the bit have begun before this one. */
+		/* Polls that miss the bit begin before this grace period. */
 		smp_mb();
 		WRITE_ONCE(to->each_since, start_poll_synchronize_rcu());
 	}
@@ -70,13 +74,13 @@ bool rmap_port_is_flushed(const struct port *port)
  * rmap_port_defragment() - replace a frame by a copy without fragments
  * @frame: the frame; freed when it was replaced
  *
- * The copy has the headroom of the frame, and pages of its own, so that no
- * driver finds a boundary of pages in it that it could not map.
+ * The copy has the headroom of the frame. Its memory is one compound page, so
+ * that a driver can map it as one piece.
  *
  * Runs in NAPI, bottom halves off, rarely.
  *
- * Return: 0; or, when nothing has changed, -ENOMEM, or -EMSGSIZE if a frame
- * cannot be so long.
+ * Return: 0. -ENOMEM, or -EMSGSIZE when the length does not fit into struct
+ * xdp_frame; then @frame is unchanged.
  */
 int rmap_port_defragment(struct xdp_frame **frame)
 {

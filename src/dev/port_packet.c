@@ -7,21 +7,21 @@
  * frames, until a program is attached to the device, or on some CPUs. The
  * frames then become skbs and go to dev_queue_xmit(), like packets that a
  * bridge forwards: through tc's egress, the device's queueing discipline and
- * its taps. A frame has no more than its bytes: an skb that is made of it has no
- * checksum that is left to the device, no hash, no VLAN tag beside the data and
- * no time stamp. The metadata of programs is dropped.
+ * its taps. An skb that is made of a frame has the bytes of the frame, but no
+ * checksum for the device to complete, no hash, no VLAN tag outside the data
+ * and no time stamp. Metadata of XDP programs is dropped.
  *
- * port_xmit.c decides which batches take this way, each as a whole, so that the
- * frames of a flow stay in order. All frames of a batch are consumed, unless
- * none is. The skbs own the frames' memory, and refer to the real device only.
- * So they may wait in a queueing discipline when map, target and module have
- * long gone, and core drops them when the device leaves.
+ * port_xmit.c decides which batches leave as packets, each as a whole, so that
+ * the frames of a flow stay in order. This file consumes all frames of a batch,
+ * or none. The skbs own the frames' memory, and refer to the real device only.
+ * So they may wait in a queueing discipline after map, target and module have
+ * been removed, and core drops them when the device leaves.
  *
- * This file owns the depth of calls on each CPU. All of it runs in NAPI (or in
- * a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom halves off, which
- * protects the CPU's depth and counters (on PREEMPT_RT because
- * local_bh_disable() is a per-CPU lock). The callers of ndo_xdp_xmit hold no
- * transmit lock, because drivers take theirs in it.
+ * This file owns packet_depth. All of it runs in NAPI (or in a cpumap's
+ * kthread, or in BPF_PROG_TEST_RUN), bottom halves off, which protects
+ * packet_depth and the CPU's counters (on PREEMPT_RT because local_bh_disable()
+ * is a per-CPU lock). The callers of ndo_xdp_xmit hold no transmit lock,
+ * because drivers take their own lock in this function.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -37,14 +37,15 @@
 #include "stats.h"
 
 /*
- * Nested calls on a CPU; core's dev_queue_xmit() has the same limit. No known
- * device nests them.
+ * The limit of nested calls on a CPU; core's dev_queue_xmit() has the same
+ * limit. No known device causes nested calls.
  */
 #define PACKET_DEPTH_MAX 8
 
 /*
- * Number of calls of rmap_port_send_packets() that run on this CPU. Devices that
- * lead back to a map pass NAPI or the backlog first, so it is 0 or 1.
+ * Number of calls of rmap_port_send_packets() that run on this CPU. A packet
+ * that comes back to a map passes NAPI or the backlog first, so the number is 0
+ * or 1.
  */
 static DEFINE_PER_CPU(unsigned int, packet_depth);
 
@@ -94,8 +95,9 @@ enum packet_kind rmap_port_packet_kind(const struct net_device *real)
 }
 
 /*
- * Make a packet of a frame, data at the MAC header, and cannot fail: as in
- * core, only a NULL skb would. Runs in NAPI, bottom halves off, per frame.
+ * Make a packet of a frame, with the data at the MAC header. This cannot fail:
+ * __xdp_build_skb_from_frame() fails only if the skb is NULL. Runs in NAPI,
+ * bottom halves off, per frame.
  */
 static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
 			 struct net_device *real)
@@ -103,7 +105,7 @@ static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
 	__xdp_build_skb_from_frame(frame, skb, real);
 	/* eth_type_trans() has pulled the header, if there was a whole one. */
 	__skb_push(skb, skb->data - skb_mac_header(skb));
-	/* A DSA conduit's packets get another protocol when they arrive. */
+	/* eth_type_trans() sets another protocol on a DSA conduit. */
 	skb->protocol = eth_hdr(skb)->h_proto;
 	skb->pkt_type = PACKET_HOST;
 	skb_set_network_header(skb, ETH_HLEN);
@@ -111,11 +113,11 @@ static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
 }
 
 /*
- * Make the packet one that the device transmits; returns the reason why it
- * cannot transmit it, or REDIRMAP_DROP_COUNT. The kernel's enqueue allows for a
- * VLAN tag in each frame. As in AF_PACKET, only packets with a tag may be
- * longer by one. A device without a MAC header has an MTU that does not count
- * it.
+ * Fit a packet to a device: remove the Ethernet header if the device transmits
+ * IP packets. Returns the reason why the device cannot transmit the packet, or
+ * REDIRMAP_DROP_COUNT. The kernel's enqueue allows four bytes more for each
+ * frame; here, as in AF_PACKET, only packets with a VLAN tag may have these
+ * bytes.
  */
 static enum redirmap_drop packet_fit(struct sk_buff *skb,
 				     const struct net_device *real,
@@ -137,7 +139,7 @@ static enum redirmap_drop packet_fit(struct sk_buff *skb,
 	return skb->len > limit ? REDIRMAP_DROP_TOO_LARGE : REDIRMAP_DROP_COUNT;
 }
 
-/* The headroom that a device asks for, in front of the data. */
+/* The headroom that a device needs in front of the data. */
 static unsigned int packet_headroom(const struct net_device *real,
 				    enum packet_kind kind)
 {
@@ -150,7 +152,7 @@ static unsigned int packet_headroom(const struct net_device *real,
 /*
  * Give a packet to the device; returns the reason why it was lost, or
  * REDIRMAP_DROP_COUNT. The queue of a device that is down or has no carrier
- * drops each packet, and calls that congestion.
+ * drops each packet and returns NET_XMIT_CN.
  */
 static enum redirmap_drop packet_queue(struct sk_buff *skb,
 				       struct net_device *real)
@@ -168,7 +170,7 @@ static void packet_send_one(struct xdp_frame *frame, struct sk_buff *skb,
 			    struct net_device *real, enum packet_kind kind,
 			    struct packet_sum *sum)
 {
-	/* The skb overwrites the frame, and may be gone after the call. */
+	/* The skb's headroom contains the frame, and is not kept. */
 	u32 len = xdp_get_frame_len(frame);
 	unsigned int room = packet_headroom(real, kind);
 	enum redirmap_drop reason;
@@ -193,7 +195,7 @@ static void packet_send_one(struct xdp_frame *frame, struct sk_buff *skb,
 	sum->bytes += len;
 }
 
-/* Why no frame of a batch can be sent, or REDIRMAP_DROP_COUNT. */
+/* The reason why no frame of a batch can be sent, or REDIRMAP_DROP_COUNT. */
 static enum redirmap_drop packet_refusal(const struct net_device *real,
 					 enum packet_kind kind)
 {
@@ -225,14 +227,14 @@ static void packet_count(const struct port *port, const struct packet_sum *sum)
 /**
  * rmap_port_send_packets() - send frames as packets, and count them
  * @port: the port
- * @frames: the frames, as no driver has changed them
+ * @frames: the frames, which no driver has changed
  * @n: number of frames, at most DEV_MAP_BULK_SIZE, not 0
  *
  * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
  * halves off, per flush.
  *
- * Return: @n: all frames were sent or lost, and the caller has none of them;
- * or 0: the frames were counted as lost, and the caller frees them.
+ * Return: @n when all frames were consumed (sent or lost); 0 when all frames
+ * were counted as lost, and the caller has to free them.
  */
 int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,
 			   int n)

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames that a driver has refused: whether they leave as packets instead, or
- * are lost, and how they are counted.
+ * Frames that a driver has refused leave as packets instead, or are lost.
  *
- * A driver that returns an error has taken no frame. The errno tells which of
- * two cases it is:
+ * A driver that returns an error has taken no frame. The errno distinguishes
+ * two cases:
  *
- * not ready	until an XDP program is attached to the device, or on CPUs
- *		without a ring: the whole batch leaves as packets, if the map
- *		allows that
- * full		the ring is full or stopped, or the device is down or fails: the
+ * not ready	The device has no XDP program attached that its driver needs, or
+ *		this CPU has no ring: the whole batch leaves as packets, if the
+ *		map allows that.
+ * full		The ring is full or stopped, or the device is down or fails: the
  *		batch is lost. Packets might overtake the frames of the next
- *		batch, and would feed a device that is overloaded already.
+ *		batch, and would add load to a device that is overloaded.
  *
- * A driver that has taken some of the frames is full as well, and the others
- * are lost. A bond returns the error of a slave.
+ * If a driver has taken some of the frames, its ring is full, and the others
+ * are lost. A bond returns the error of the slave that has refused the first
+ * frame.
  *
  * This file owns no data. It runs in NAPI (or in a cpumap's kthread, or in
  * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused.
@@ -26,10 +26,10 @@
 #include "stats.h"
 
 /*
- * Send the frames that a bond has not taken as packets, because each frame has
- * another slave, and some slaves may not be ready. The slave that has refused
- * the first frame may have changed it; then the frame is lost, and moved behind
- * the others. Returns how many frames are gone.
+ * Send as packets the frames that a bond has not taken: a bond selects a slave
+ * for each frame, and some slaves may not be ready. The slave that has refused
+ * the first of these frames may have changed it; then this frame is lost, and
+ * moved behind the others. Returns the number of frames that were consumed.
  */
 static int refused_send_rest(const struct port *port, struct xdp_frame **frames,
 			     int n, int sent, const u32 *from)
@@ -48,8 +48,9 @@ static int refused_send_rest(const struct port *port, struct xdp_frame **frames,
 }
 
 /*
- * Does an error mean that the ring is full, or that the device fails? sfc
- * returns EIO when a queue is stopped or full, gve EBUSY, ionic EIO or -1.
+ * Does an error mean that the ring is full, or that the device fails? When a
+ * queue is stopped or full, sfc returns -EIO, gve -EBUSY, and ionic -EIO or -1,
+ * which is -EPERM.
  */
 static bool refused_when_full(int error)
 {
@@ -68,9 +69,9 @@ static bool refused_when_full(int error)
 }
 
 /*
- * Are all frames as long as before the driver has refused them? A driver may
- * put a header of its own in front of a frame (virtio_net), which must not
- * leave.
+ * Have the frames together the same length as before the driver has refused
+ * them? A driver may put a header of its own in front of a frame (virtio_net),
+ * and such a frame must not leave as a packet.
  */
 static bool refused_unchanged(struct xdp_frame **frames, int n, u32 bytes)
 {
@@ -80,20 +81,20 @@ static bool refused_unchanged(struct xdp_frame **frames, int n, u32 bytes)
 }
 
 /**
- * rmap_port_refused() - account for a call when the driver has not taken all of
- * the frames
+ * rmap_port_refused() - count and pass on frames when the driver has not taken
+ * all of them
  * @port: the port
  * @frames: the frames; reordered when some are lost
  * @n: number of frames
- * @sent: what ndo_xdp_xmit has returned, not @n
+ * @sent: the return value of ndo_xdp_xmit; not @n
  * @bytes: bytes of all frames before the call
  * @from: for each frame the bytes from this frame to the last one, before the
  *	call; read only when @sent is above 0
  *
  * Runs in NAPI, bottom halves off, per flush.
  *
- * Return: number of frames, from the first one on, that are gone; or the
- * driver's error.
+ * Return: number of frames, from the first one on, that were consumed; or the
+ * driver's error, when none was. The caller frees the others.
  */
 int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
 		      int sent, u32 bytes, const u32 *from)

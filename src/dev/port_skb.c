@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Generic XDP through a port: the real device's queue, the egress program, the
- * counters.
+ * Ports transmit packets of generic XDP.
  *
- * Without a program a packet goes through the real device's own transmit
+ * If a port has no program, a packet goes through the real device's transmit
  * queues: the port's _tx is the real device's. So core picks and locks the same
  * queue, and tests whether it is stopped, as on a redirect to the real device.
- * An egress program may change the packet, and has to run before a queue is
- * picked for it: a port with a program has one queue of its own, without a
- * lock, and does for the real device what core does in generic_xdp_tx(). The
- * port shares the real device's core_stats, so core counts its drops there in
- * both cases.
+ * An egress program may change the packet, so it has to run before a queue is
+ * picked for the packet: a port with a program has one queue of its own,
+ * without a lock, and repeats the steps of core's generic_xdp_tx() for the real
+ * device. The port shares the real device's core_stats, so core counts its
+ * drops there in both cases.
  *
  * This file owns no data. Its functions run in the receive path, bottom halves
  * off; the port outlives a grace period after the last lookup that could return
@@ -42,8 +41,9 @@ static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
 }
 
 /*
- * Does the return code of a driver that has consumed a packet count as sent? On
- * others the driver, or a queue of a device below it, has dropped the packet.
+ * Does the return code of a driver that has consumed a packet count as sent?
+ * Other codes mean that the driver, or a queue of a device below it, has
+ * dropped the packet.
  */
 static bool port_was_sent(int rc)
 {
@@ -87,8 +87,8 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
 
 /*
  * Drop a packet that is too long for the real device. The kernel has tested the
- * length already, but against the pseudo device, which takes longer frames if
- * their MAC header is taken off in native XDP.
+ * length already, but against the limit of the pseudo device, which is higher
+ * if frames lose their MAC header in native XDP.
  */
 static bool port_drop_too_long(const struct port *port, struct sk_buff *skb)
 {
@@ -111,7 +111,7 @@ static void port_count_skb(const struct port *port, int rc, unsigned int len)
 		rmap_port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
 }
 
-/* Send and count a packet; false when not consumed, and then not counted. */
+/* Send and count a packet; false when it was neither consumed nor counted. */
 static bool port_send_skb(const struct port *port, struct sk_buff *skb)
 {
 	unsigned int len = skb->len;
@@ -171,7 +171,7 @@ netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 		return NETDEV_TX_OK;
 	skb->dev = real;
 	rc = real->netdev_ops->ndo_start_xmit(skb, real);
-	/* Otherwise core drops the packet, and probe.c counts that. */
+	/* Core drops a packet that was not consumed; probe.c counts it. */
 	if (likely(dev_xmit_complete(rc)))
 		port_count_skb(port, rc, len);
 	return rc;
@@ -214,7 +214,7 @@ netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
  * the queue.
  *
  * Return: the queue that core would pick on the real device, among the queues
- * that the device uses now. These may have changed since the port was made.
+ * that the device uses at the moment.
  */
 u16 rmap_port_select_queue(struct net_device *dev, struct sk_buff *skb,
 			   struct net_device *sb_dev)

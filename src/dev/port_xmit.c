@@ -1,59 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Native XDP through a port: the egress program, the driver, the counters.
+ * Ports transmit the frames of native XDP.
  *
  * A flush hands its frames to the real device's ndo_xdp_xmit. If the device
  * cannot transmit XDP frames, or its driver has refused all of them with an
- * error, the whole batch leaves as packets instead (port_packet.c). No batch is
- * split between both ways (but see port_refused.c for bonds, and port_frags.c),
- * so that within a batch no frame overtakes another one of its flow.
- * Packets need no flush. Frames that the driver has not taken are moved to the
- * end of the array, and the caller frees them by the return value. With an
- * egress program, the program runs first. The frames that it drops are freed at
- * once and returned as taken; but the kernel traces the return value, so while
- * a tracer listens these frames are moved to the end as well.
+ * error, the whole batch leaves as packets instead (port_packet.c). No batch
+ * leaves partly as frames and partly as packets (but see port_refused.c for
+ * bonds, and port_frags.c), so that within a batch no frame overtakes another
+ * one of its flow. Packets need no flush. Frames that the driver has not taken
+ * are moved to the end of the array, and the caller frees the frames behind the
+ * number that is returned. If there is an egress program, it runs first. The
+ * frames that it drops are freed at once and returned as taken; but the kernel
+ * traces the return value, so while the tracepoint is enabled these frames are
+ * moved to the end as well.
  *
- * XDP_XMIT_FLUSH rings a NIC's doorbell, so the driver gets it once a poll,
- * with the kernel's last call, which always has a frame. But a program may drop
- * all frames of the last call, and a member of a broadcast may get none of them
- * (too large, no memory, no longer a member), while the driver has frames of an
- * earlier call that wait for a flush. A call without frames does not help:
- * drivers may do nothing then, or worse. So for each port and CPU the last
+ * XDP_XMIT_FLUSH makes a driver ring its NIC's doorbell, which is expensive. So
+ * the driver gets the flag once per poll, with the kernel's last call, which
+ * always has a frame. But a program may drop all frames of the last call, and a
+ * member of a broadcast may get none of them (too large, no memory, no longer a
+ * member), while the driver has frames of an earlier call that wait for a
+ * flush. A call with the flag, but without frames, does not help: some drivers
+ * ignore it, and a bond returns an error. So for each port and CPU the last
  * frame of a call without the flag is kept back, and goes first in the next
- * call. The cases, with the number of frames that pass the program, and whether
- * a frame is kept before and after the call:
+ * call. The cases, by whether a frame is kept before the call, the flag, and
+ * the number of frames that pass the program:
  *
- *	before	call		frames that pass	kept	to the driver
- *	------	-------------	----------------	----	-------------
- *	no	no flag		none			no	no call
- *	no	no flag		n			last	the others, if
- *	any no	no flag		n, driver's error	no	none waits there
- *	yes	no flag		none			same	no call
- *	yes	no flag		n			last	kept one, the
- *	others no	flag		none			no	no call
- *	no	flag		n			no	n and the flag
- *	yes	flag		any number		no	kept one, all;
- *	the flag any	a bond, any	any number		no	all and
- *	the flag
+ *	kept	flag	frames		kept after	the driver gets
+ *	----	----	------		----------	---------------
+ *	no	no	none		no		no call
+ *	no	no	n		last		the others, if any
+ *	no	no	n, and the	no		the others, and has
+ *			driver fails			none that waits
+ *	yes	no	none		same		no call
+ *	yes	no	n		last		kept one, the others
+ *	no	yes	none		no		no call
+ *	no	yes	n		no		all, and the flag
+ *	yes	yes	any		no		kept one, all, and the
+ *							flag
  *
  * So when a driver has got frames without the flag, a frame is kept, and when a
  * frame is kept, a call with the flag follows in the same poll:
  * - The kernel flushes a queue without the flag only to make room for one more
  *   frame. So the queue gets that frame and stays on the kernel's list, and the
- *   kernel calls once more at the end of the poll. The port is still there
- *   then, whatever has happened to the map, the target or the device, because
- *   ports outlive the poll.
+ *   kernel calls once more at the end of the poll. The port still exists then,
+ *   even if the map, the target or the device was removed, because a port
+ *   outlives the poll.
  * - A port that a broadcast has called without the flag is put on a list of
  *   this CPU. For the same reason there is a last call for the group, with the
- *   flag, and it ends with a flush of all listed ports that still keep a frame.
- * A driver that has taken nothing, or is down by then, gets the flag all the
- * same, as it does from the kernel. A bond selects a device for each frame, so
- * a flag with the last frame would not flush the other devices: a bond gets the
- * flag with each call.
+ *   flag, and this call ends with a flush of all listed ports that still keep a
+ *   frame.
+ * A driver that has taken no frame before, or whose device is down by then,
+ * gets the flag all the same, as it does from the kernel. A bond selects a
+ * slave for each frame, so a flag with the last frame would not flush the other
+ * slaves: instead of a kept frame, a bond gets the flag with each call.
  *
- * The kept frame is counted when the driver has answered. The kernel's event
- * xdp_devmap_xmit counts it as sent before, because the return value does. If
- * the frame is lost in the end, an event of its own reports that.
+ * The kept frame is counted when the driver has taken or refused it. The
+ * kernel's event xdp_devmap_xmit counts it as sent in the call that keeps it,
+ * because the return value does. If the frame is lost later, an additional
+ * event reports that.
  *
  * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
  * bottom halves off, per flush. That protects the CPU's counters and kept
@@ -73,20 +77,19 @@
 #include "xdp_trace.h"
 
 /*
- * For each frame of a flush the bytes from this frame to the last one. A driver
- * may change a frame before it refuses it (virtio_net puts a header of its own
- * in front), so the bytes are noted before the call. No function of this module
- * runs inside the driver's call, so one array for each CPU is enough; an array
- * on the stack would need a stack canary.
+ * For each frame of a flush, the number of bytes from this frame to the last
+ * one. A driver may change a frame before it refuses it (virtio_net puts a
+ * header of its own in front), so the lengths are added up before the call. No
+ * function of this module runs inside the driver's call, so one array for each
+ * CPU is enough; an array on the stack would need a stack canary.
  */
 static DEFINE_PER_CPU_ALIGNED(u32 [DEV_MAP_BULK_SIZE], port_bytes_from);
 
-/* Account for a call when the driver has not taken all of the frames. */
 static noinline int port_count_part(const struct port *port,
 				    struct xdp_frame **frames, int n, int sent,
 				    u32 bytes)
 {
-	/* port_send_one() notes no bytes, but then none is sent. */
+	/* port_send_one() fills no array, but then no frame was sent. */
 	return rmap_port_refused(port, frames, n, sent, bytes,
 				 this_cpu_ptr(port_bytes_from));
 }
@@ -105,9 +108,10 @@ static __always_inline int port_call_driver(const struct port *port,
 }
 
 /*
- * The batch does not go to the driver as it is. Without an ndo_xdp_xmit (the
- * device may just have lost it) and without packets no frame is taken, and
- * there is no errno, because no driver was called.
+ * Send a batch that the driver cannot get, or only with XDP_XMIT_FLUSH. If the
+ * device has no ndo_xdp_xmit (it may just have lost it) and the frames may not
+ * leave as packets, they are lost, and 0 is returned instead of an errno,
+ * because no driver was called.
  */
 static noinline int port_take_detour(const struct port *port,
 				     struct xdp_frame **frames, int n,
@@ -116,7 +120,7 @@ static noinline int port_take_detour(const struct port *port,
 	const struct net_device_ops *ops;
 
 	ops = READ_ONCE(port->real->netdev_ops);
-	/* PORT_FLUSH_EACH alone may stay set for long, and needs no look. */
+	/* PORT_FLUSH_EACH may stay set for long, and needs no comparison. */
 	if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) || !ops->ndo_xdp_xmit) {
 		rmap_port_follow(port);
 		ops = READ_ONCE(port->real->netdev_ops);
@@ -145,9 +149,10 @@ static __always_inline int port_hand_on(const struct port *port,
 }
 
 /*
- * Send the first frame to the driver, with the flag, for former batches that
- * may wait for it, and the others as packets. Without memory for a copy of the
- * first frame nothing can ring the doorbell but the next call.
+ * Send the first frame to the driver, with the flag, because earlier batches
+ * may wait for it there, and the other frames as packets. If there is no memory
+ * for a copy of the first frame, these batches wait for the next call of the
+ * driver.
  */
 static int port_ring_and_send(const struct port *port,
 			      struct xdp_frame **frames, int n, u32 flags)
@@ -195,7 +200,10 @@ static noinline int port_send_frags(const struct port *port,
 	return port_hand_on(port, frames, n, bytes, flags);
 }
 
-/* Add a frame's length and flags. Runs in NAPI, bottom halves off, per frame. */
+/*
+ * Add a frame's length and flags to the sums of a batch. Runs in NAPI, bottom
+ * halves off, per frame.
+ */
 static __always_inline void port_add_frame(struct xdp_frame **frames, size_t i,
 					   u32 *bytes, u32 *seen)
 {
@@ -207,7 +215,7 @@ static __always_inline void port_add_frame(struct xdp_frame **frames, size_t i,
 	this_cpu_write(port_bytes_from[i], *bytes);
 }
 
-/* Send one frame, as polls that are not busy do: no bytes need to be noted. */
+/* Send a batch of one frame, as at low load: needs no port_bytes_from. */
 static noinline int port_send_one(const struct port *port,
 				  struct xdp_frame **frames, u32 flags)
 {
@@ -218,8 +226,8 @@ static noinline int port_send_one(const struct port *port,
 
 /*
  * Send several frames. Runs in NAPI, bottom halves off, per flush. Few
- * variables live across the driver's call, because each one is saved and
- * restored.
+ * variables are used across the driver's call, because each one costs a save
+ * and a restore.
  */
 static noinline int port_send_some(const struct port *port,
 				   struct xdp_frame **frames, int n, u32 flags)
@@ -228,9 +236,9 @@ static noinline int port_send_some(const struct port *port,
 	size_t i = (u32)n;
 
 	/*
-	 * Read the lengths before the call, as sent frames belong to the
-	 * driver, which will read the same cache lines. Unrolled by four,
-	 * because nothing else is done per frame.
+	 * The lengths are read before the call, because sent frames belong to
+	 * the driver, which will read the same cache lines. The loop is
+	 * unrolled by four, because it does little else per frame.
 	 */
 	if (i & 1)
 		port_add_frame(frames, --i, &bytes, &seen);
@@ -260,8 +268,9 @@ static __always_inline int port_send(const struct port *port,
 
 /*
  * Send frames behind the kept one, if any; without the flag keep the last one.
- * The frames are in @bulk; lost ones are put at the end of @frames[@n]. Runs in
- * NAPI, bottom halves off, per flush; returns the same as rmap_port_xmit().
+ * The frames are in @bulk; lost ones are moved to the end of @frames, an array
+ * of @n. Runs in NAPI, bottom halves off, per flush; returns the same as
+ * rmap_port_xmit().
  */
 static noinline int port_send_bulk(const struct port *port,
 				   struct bulkq_cpu *cpu,
@@ -292,7 +301,7 @@ static noinline int port_send_bulk(const struct port *port,
 		if (offered)
 			sent = port_send_some(port, first, offered, flags);
 		if (unlikely(sent < 0) && !kept) {
-			/* No frame waits for a flush: drop the last, too. */
+			/* No frame waits in the driver: drop the last, too. */
 			rmap_port_drop(port, REDIRMAP_DROP_DRIVER_ERROR, 1);
 			cpu->kept = NULL;
 			offered++;
@@ -305,7 +314,7 @@ static noinline int port_send_bulk(const struct port *port,
 		return n;
 
 	if (lost > n) {
-		/* The former call has returned the kept frame as taken. */
+		/* An earlier call has returned the kept frame as taken. */
 		xdp_return_frame_rx_napi(kept);
 		taken++;
 		lost--;
@@ -315,8 +324,8 @@ static noinline int port_send_bulk(const struct port *port,
 }
 
 /*
- * Run the program, and send the frames that it passes. Only with @traced the
- * caller gets the dropped frames, and the driver's error. Runs in NAPI, bottom
+ * Run the program, and send the frames that it passes. Only if @traced, the
+ * caller gets the dropped frames and the driver's error. Runs in NAPI, bottom
  * halves off, per flush.
  */
 static __always_inline int port_run_and_send(const struct port *port,
@@ -381,10 +390,10 @@ static __always_inline int port_xmit_bulk(const struct port *port,
 }
 
 /*
- * Send frames and trace what the flush has added to the counters. The kernel
- * emits xdp_devmap_xmit for frames of its queues, with the return value. For
- * frames of broadcasts it is emitted here, and has the kept frame in the flush
- * that sends or loses it.
+ * Send frames, and trace the growth of the counters. The kernel emits
+ * xdp_devmap_xmit for frames of its queues, with the return value; this
+ * function emits it for frames of broadcasts, and for kept frames that were
+ * lost.
  */
 static noinline int port_xmit_traced(const struct port *port,
 				     struct xdp_frame **frames,
@@ -414,7 +423,7 @@ static noinline int port_xmit_traced(const struct port *port,
 		lost += did.drops[i];
 	}
 	did.error = sent < 0 ? -sent : 0;
-	/* The kept frame counts in the flush that sends or loses it. */
+	/* A kept frame belongs to the flush that sends or loses it. */
 	trace_redirmap_flush(port->real, port->prog ? port->prog->aux->id : 0,
 			     n + kept - !!cpu->kept, &did,
 			     u64_stats_read(&cpu->stats.as_packets) -
@@ -439,7 +448,7 @@ static int port_xmit_or_trace(const struct port *port, struct port_bulk *bulk,
 /* This CPU's list of ports that keep a frame of a broadcast. */
 static DEFINE_PER_CPU(const struct port *, port_keepers);
 
-/* List a port once; the last port of the list links to itself. */
+/* Put a port on the list, once; the last port of the list links to itself. */
 static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
 {
 	if (cpu->next_keeper)
@@ -452,8 +461,8 @@ static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
  * rmap_port_flush_keepers() - flush the ports that keep a frame of a broadcast
  * @rx: the ingress, for the tracepoint
  *
- * If a poll has frames for several groups, the first group's call flushes the
- * ports of all.
+ * If a poll has frames for several groups, the first call of this function
+ * flushes the ports of all groups.
  *
  * Runs in NAPI, bottom halves off, at the end of a group's flush with
  * XDP_XMIT_FLUSH.
@@ -491,10 +500,10 @@ void rmap_port_flush_keepers(struct net_device *rx)
  *
  * Runs in NAPI, bottom halves off, per flush of a group and member.
  *
- * Return: number of frames, from the first one on, that are gone: the driver
- * has taken them, or they are kept for the next call, or the program has
- * dropped and freed them. Or the driver's error, when no frame is gone. The
- * other frames are counted, and the caller frees them.
+ * Return: number of frames, from the first one on, that were consumed: the
+ * driver has taken them, they left as packets, they are kept for the next call,
+ * or the program has dropped and freed them. Or the driver's error, when no
+ * frame was consumed. The other frames are counted, and the caller frees them.
  */
 int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 		   struct net_device *rx, u32 flags)
@@ -521,7 +530,7 @@ int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
  * halves off, once per up to 16 frames.
  *
  * Return: as rmap_port_xmit(). The kernel traces the result, and frees the
- * frames that are not gone.
+ * frames that were not consumed.
  */
 int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		       u32 flags)

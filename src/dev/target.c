@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Targets: devices to redirect to; the slots of claimed maps point to them.
+ * Targets: the slots of claimed maps point to targets, and each target names a
+ * device to redirect to.
  *
- * All entries for one device and egress program are alike, so they share one
- * object: a target is interned by namespace, ifindex, program and way of frames
- * (whether they may leave as packets, which is a property of the map), and a
- * slot is a pointer to it. This file owns the targets, from the first reference until a
- * grace period after the last one. target_table.c finds them, target_device.c
- * applies the events of their devices to them, and holder.c records which maps
- * use them.
+ * All entries with the same device and egress program share one target, as far
+ * as their maps agree whether frames may leave as packets (enum
+ * redirmap_packets; comments call it the packets mode). So a target is found by
+ * namespace, ifindex, program and packets mode. This file owns the targets,
+ * from the first reference until a grace period after the last one.
+ * target_table.c finds targets, target_device.c applies the events of devices
+ * to them, and holder.c records which maps use them.
  *
  * rmap_target_find() and rmap_target_get() run in bpf(2), inside an RCU read
  * section that lasts until the target is published, so nothing there sleeps.
@@ -33,15 +34,15 @@
  *			      the sweep has not visited yet
  *  no     no     0    no     dead or retired: target_free_work() frees it
  *
- * So a live target is either published and in the table, or known to its maker
- * alone. The notifier takes targets out of the table and marks them dead when
- * their device unregisters, moves to another namespace (so before its former
- * namespace can die), or when rmmod unregisters the notifier. Hence the device
- * is in @net, and @net and @tn exist, as long as the target is seen to be live
- * under rmap_target_lock, and there is no other way to be sure of it. A
- * reference to the device does not keep the device in its namespace. A new
- * device may get an ifindex as soon as core has unlisted the former one, so
- * devices are compared by address.
+ * So a live target is either published and in the table, or only the task that
+ * makes it knows it. The notifier takes targets out of the table and marks them
+ * dead when their device unregisters, moves to another namespace (so before its
+ * former namespace can die), or when rmmod unregisters the notifier. Hence,
+ * while a target is live under rmap_target_lock, its device is in @net, and
+ * @net and @tn exist. No other test shows this: a reference to the device does
+ * not keep the device in its namespace. A new device may get the ifindex of a
+ * former one as soon as core has unlisted that, so devices are compared by
+ * address.
  */
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
@@ -68,7 +69,7 @@ static atomic_t targets_alive = ATOMIC_INIT(0);
 /* Work that empties the slots of dead targets: see rmap_target_set_sweep(). */
 static struct work_struct *target_sweep;
 
-/* Copy a target's counters, which outlive it in the namespace's sums. */
+/* Add a target's counters to the namespace's sums, which outlive the target. */
 static void target_add_stats(const struct gone_leaver *leaver, void *kept)
 {
 	const struct target *target = container_of(leaver, struct target,
@@ -83,10 +84,10 @@ static void target_add_stats(const struct gone_leaver *leaver, void *kept)
 }
 
 /*
- * Cut the ties of an unused target to its namespace. The device may move, and
- * the namespace may die, as soon as the lock is dropped: the notifier does not
- * find the target then, and cannot mark it. Returns true when the target still
- * has a reference to its device; target_free() drops that.
+ * Disconnect an unused target from its namespace. As soon as the lock is
+ * dropped, the device may move and the namespace may die, and the notifier does
+ * not find the target to mark it dead. Returns true when the target still has a
+ * reference to its device; target_free() drops that reference.
  */
 static bool target_retire(struct target *target)
 {
@@ -114,13 +115,13 @@ static void target_free(struct target *target, bool attached)
 		rmap_port_detach(&target->port);
 	rmap_port_destroy(&target->port);
 	kfree(target->shown);
-	/* An RCU reader may have found it: see rmap_target_find(). */
+	/* An RCU reader may have found the target: see rmap_target_find(). */
 	kfree_rcu(target, death);
 	if (atomic_dec_and_test(&targets_alive))
 		wake_up_var(&targets_alive);
 }
 
-/* A grace period after a target has lost its last reference. */
+/* Free a target, a grace period after it has lost its last reference. */
 static void target_free_work(struct work_struct *work)
 {
 	struct target *target = container_of(to_rcu_work(work), struct target,
@@ -131,20 +132,20 @@ static void target_free_work(struct work_struct *work)
 	spin_lock(&rmap_target_lock);
 	free_state = target->free_state;
 	if (refcount_read(&target->refs)) {
-		/* A map has taken a reference since the work was queued... */
+		/* A map has taken a reference since this work was queued. */
 		target->free_state = TARGET_USED;
 		spin_unlock(&rmap_target_lock);
 		return;
 	}
 	if (free_state == TARGET_UNUSED_AGAIN) {
-		/* ...and dropped it, so readers need another grace period. */
+		/* It has dropped the reference, so wait for readers again. */
 		target->free_state = TARGET_UNUSED;
 		queue_rcu_work(target_wq, &target->free_work);
 		spin_unlock(&rmap_target_lock);
 		return;
 	}
 	rmap_target_table_remove(target);
-	/* Not in target_retire(): a target never added has counted nothing. */
+	/* Not in target_retire(): a target never added has no counts. */
 	rmap_gone_keep(target->gone, &target->leaver);
 	attached = target_retire(target);
 	spin_unlock(&rmap_target_lock);
@@ -154,7 +155,7 @@ static void target_free_work(struct work_struct *work)
 
 /**
  * rmap_target_hold() - take a reference to a target that may have none
- * @target: a target that is in the table, or was until the lock was taken
+ * @target: a target that is in the table, or was when the lock was taken
  *
  * Context: under rmap_target_lock.
  */
@@ -170,9 +171,10 @@ void rmap_target_hold(struct target *target)
  * rmap_target_put() - drop a reference
  * @target: the target; readers may use it until a grace period has passed
  *
- * A target without references stays in the table until it is freed, and may
- * be used again: an entry that comes and goes does not make a new target each
- * time, and needs no memory for targets that wait to be freed.
+ * A target without references stays in the table until it is freed, and may be
+ * used again: so an entry that is deleted and inserted repeatedly does not make
+ * a new target each time, and no memory is lost to targets that wait to be
+ * freed.
  *
  * Context: process context.
  */
@@ -194,7 +196,7 @@ void rmap_target_put(struct target *target)
 	spin_unlock(&rmap_target_lock);
 }
 
-/* The value that lookups of an entry with counters begin with. */
+/* Allocate the value that lookups return, for an entry with counters. */
 static struct redirmap_val *target_alloc_shown(const struct target *target,
 					       gfp_t gfp)
 {
@@ -324,9 +326,10 @@ static bool target_hold_live(struct target *target)
 }
 
 /*
- * Publish a new target. When another task has published a target for the same
- * device, program and way of frames meanwhile, or without memory, retire the new one; @other
- * is then the other task's target, with a reference, or NULL.
+ * Publish a new target. If another task has published a target for the same
+ * device, program and packets mode meanwhile, or if there is no memory, retire
+ * the new target; @other is then the other task's target, with a reference, or
+ * NULL.
  */
 static int target_publish(struct target *target, bool own, gfp_t gfp,
 			  struct target **other)
@@ -387,18 +390,18 @@ struct target *rmap_target_get(struct target_want *want, struct target *found,
 	err = target_publish(target, want->own, want->gfp & ~__GFP_ACCOUNT,
 			     &other);
 	if (other || err) {
-		/* Nobody has seen it, so nothing has to be waited for. */
+		/* No reader has seen the target: no grace period is needed. */
 		target_free(target, true);
 		return other ?: ERR_PTR(err);
 	}
 
-	/* The notifier finds the port only now: fetch changes made before. */
+	/* The notifier has not found the port before: fetch missed changes. */
 	rmap_port_mirror(&target->port);
 	return target;
 }
 
 /**
- * rmap_target_own_memory() - memory of a target that one entry has for itself
+ * rmap_target_own_memory() - memory of a target that only one entry uses
  *
  * Context: any.
  * Return: bytes, for all possible CPUs.

@@ -11,21 +11,21 @@
 
 struct bulkq_reserve;
 
-/* A target that has always been dead, for pointers that may not be NULL. */
+/* A target that is always dead, for pointers that may not be NULL. */
 extern struct target rmap_target_none;
 
 /**
- * target_entry() - where a redirect to a target leads
+ * target_entry() - the entry that a redirect to a target returns
  * @target: a target found inside the present RCU read section
  *
- * Runs in NAPI, bottom halves off, per packet. A target without a program costs
- * one target_is_live() here.
+ * Runs in NAPI, bottom halves off, per packet. For a target without a program
+ * this is as fast as target_is_live().
  *
  * Return: the entry that the kernel enqueues to; NULL when the target has died.
  */
 static __always_inline void *target_entry(struct target *target)
 {
-	/* As in target_is_live(): a load that is part of the test. */
+	/* data_race() for the same reason as in target_is_live(). */
 	if (likely(data_race(target->entry.idx) == TARGET_LIVE))
 		return &target->entry;
 	if (READ_ONCE(target->entry.idx) != TARGET_LIVE_PROG)
@@ -56,7 +56,7 @@ struct target_want {
 };
 
 /**
- * target_is() - does a target belong to a device, a program and a way of frames?
+ * target_is() - does a target have this device, program and packets mode?
  * @target: a target found inside the present RCU read section
  * @net: the namespace of @ifindex
  * @ifindex: the device
@@ -87,7 +87,7 @@ void rmap_target_put(struct target *target);
 size_t rmap_target_own_memory(void);
 
 /**
- * target_death_cause() - why a target has died
+ * target_death_cause() - the cause of a target's death
  * @target: a dead target
  *
  * Context: inside an RCU read section, or with a reference to the target.

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Devices register, change, and leave: the effects on their targets.
+ * Applies the events of devices (they register, change and leave) to targets.
  *
- * This file owns the way of a target from its device's leaving to the sweep,
- * and the list of dead targets. The netdev notifier calls it under RTNL; the
- * sweep of holder_sweep.c, a work item, and updates in bpf(2) ask for dead targets.
+ * This file owns the list of dead targets that wait for the sweep. The netdev
+ * notifier calls the file under RTNL; the sweep (a work item of holder_sweep.c)
+ * and updates in bpf(2) ask for dead targets.
  *
  * A device leaves (unregisters, or moves to another namespace):
  *
  *  1. Core unlists the device, waits for a grace period, then notifies.
  *  2. rmap_target_device_left(), under RTNL, takes the device's targets out of
- *     the table and marks them dead. Every lookup tests the mark, so users see
- *     the target in no map from here on. Nothing else is done under RTNL; its
- *     time does not depend on the number of maps and slots.
+ *     the table and marks them dead. Every lookup tests the mark, so from then
+ *     on no lookup finds the target in a map. Nothing else is done under RTNL,
+ *     so the time under RTNL does not depend on the number of maps and slots.
  *  3. A grace period later no poll uses the device through the port, and no
  *     update that has found the target live can still publish it. target_died()
  *     drops the reference to the device and queues the sweep.
- *  4. The sweep (holder_sweep.c) visits the maps that hold dead targets, empties
- *     their slots and so drops the references.
- *  5. A grace period after the last reference target.c frees the target.
+ *  4. The sweep (holder_sweep.c) visits the maps that hold dead targets,
+ *     empties their slots and so drops the references.
+ *  5. A grace period after the last reference was dropped, target.c frees the
+ *     target.
  *
  * Locks: rmap_target_lock and dead_lock are never taken together. The ports'
  * mirror_lock and the locks of the tables and of the namespaces' sums nest
@@ -58,13 +59,13 @@ void rmap_target_device_came(struct net_device *dev)
 	ASSERT_RTNL();
 
 	rmap_bulkq_look_at(dev);
-	/* The task that runs insmod has not made the existing devices. */
+	/* Do not charge insmod for devices that existed before. */
 	if (THIS_MODULE->state == MODULE_STATE_LIVE)
 		gfp |= __GFP_ACCOUNT;
 	rmap_bulkq_spare_bring(&tn->spares, dev, gfp);
 }
 
-/* Copy a device's present state to its ports. */
+/* Copy a device's state to its ports. */
 static int target_device_mirror(struct net_device *dev,
 				struct netdev_nested_priv *unused)
 {
@@ -117,7 +118,7 @@ static void target_died(struct rcu_head *rcu)
 	rmap_target_queue_sweep();
 }
 
-/* Mark a target dead whose device has left, and queue the rest: step 2. */
+/* Mark a target dead, because its device has left: see step 2 above. */
 static void target_die(struct target *target, bool moved)
 {
 	lockdep_assert_held(&rmap_target_lock);
@@ -138,7 +139,7 @@ static void target_die(struct target *target, bool moved)
  * @dev: a device that core has unlisted, a grace period ago
  *
  * The time grows with the number of egress programs that maps name for the
- * device, and with the number of its entries that have counters of their own.
+ * device, and with the number of entries with counters for the device.
  *
  * Context: netdev notifier, under RTNL.
  */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables of targets: by device, egress program and way of frames, and by number.
+ * Tables of targets: by device, egress program and packets mode, and by number.
  *
- * This file owns the tables, struct target_net, and the lock that they change
- * under. In a namespace, an xarray leads from an ifindex to the device's first
- * target; the device's other targets are linked behind it. Targets that one
- * entry has for itself are in a list, so that the notifier finds them. One table
- * for all namespaces has the targets by number, for netlink.
+ * This file owns the tables, struct target_net, and the lock that guards both.
+ * For each namespace, an xarray has the first target of each ifindex; the
+ * device's other targets are linked behind that. Targets that only one entry
+ * uses are in a list, so that the notifier finds them. One table for all
+ * namespaces has the targets by number, for netlink.
  *
  * bpf(2) looks targets up, inside an RCU read section or under
  * rmap_target_lock. bpf(2), the work item that frees targets, and the netdev
@@ -30,9 +30,7 @@ DEFINE_SPINLOCK(rmap_target_lock);
 
 static unsigned int target_net_id;
 
-/*
- * All targets, by their id. Under rmap_target_lock no target in it is freed.
- */
+/* All targets, by id. A listed one is not freed under rmap_target_lock. */
 static DEFINE_XARRAY_ALLOC(targets_by_id);
 
 /*
@@ -79,8 +77,9 @@ struct target *rmap_target_table_find(struct target_net *tn, u32 ifindex,
 /**
  * rmap_target_table_first() - the first target of a device
  * @tn: the namespace's targets
- * @dev: the device; compared by address, for core repeats NETDEV_UNREGISTER
- *	while somebody holds a device, when another device may have its ifindex
+ * @dev: the device; compared by address, because core repeats NETDEV_UNREGISTER
+ *	while the device is referenced, and another device may have its ifindex
+ *	by then
  *
  * Context: under rmap_target_lock.
  * Return: the target, or NULL.
@@ -114,8 +113,8 @@ struct target *rmap_target_table_next(const struct target *target)
  * @tn: the namespace's targets
  * @dev: the device
  *
- * Targets that one entry has for itself stay in their list. RCU readers may
- * still reach the removed targets.
+ * Targets that only one entry uses stay in their list. RCU readers may still
+ * reach the removed targets.
  *
  * Context: under rmap_target_lock.
  * Return: the first removed target, for rmap_target_table_next(), or NULL.
@@ -131,7 +130,7 @@ struct target *rmap_target_table_take(struct target_net *tn,
 }
 
 /**
- * rmap_target_table_changed() - note that a target has come or gone
+ * rmap_target_table_changed() - record that a target was added or removed
  *
  * Context: under rmap_target_lock.
  */
@@ -142,7 +141,7 @@ void rmap_target_table_changed(void)
 	WRITE_ONCE(target_generation_count, target_generation_count + 1);
 }
 
-/* Link a target in front of the device's others; as rmap_target_table_add(). */
+/* Link a target in front of the device's others. */
 static int target_table_link(struct target_net *tn, struct target *target,
 			     gfp_t gfp)
 {
@@ -155,7 +154,7 @@ static int target_table_link(struct target_net *tn, struct target *target,
 /**
  * rmap_target_table_add() - publish a target
  * @tn: the namespace's targets; no shared one has the same device, program and
- *	way of frames
+ *	packets mode
  * @target: the target; its id is from rmap_target_table_get_id()
  * @gfp: allocation flags; they must forbid sleeping
  *
@@ -204,9 +203,9 @@ static void target_table_unlink(struct xarray *targets, struct target *target)
 }
 
 /**
- * rmap_target_table_remove() - stop a target from being found by its device
- * @target: a target that was added. A dead target was removed when it died, and
- *	its namespace may be gone, so nothing is done for it
+ * rmap_target_table_remove() - remove a target from the table of its namespace
+ * @target: a target that was added; nothing is done for a dead one, because it
+ *	was removed when it died, and its namespace may be gone
  *
  * Context: under rmap_target_lock, which is kept until the target is dead.
  */
@@ -225,7 +224,7 @@ void rmap_target_table_remove(struct target *target)
 
 /**
  * rmap_target_table_get_id() - reserve a number for a target
- * @target: gets the number, but is not found by it yet
+ * @target: gets the number, but the table does not return it yet
  * @gfp: allocation flags; they may forbid sleeping
  *
  * Context: process context, rmap_target_lock not held.
@@ -239,7 +238,7 @@ int rmap_target_table_get_id(struct target *target, gfp_t gfp)
 
 /**
  * rmap_target_table_put_id() - release a target's number
- * @target: the target, which is no longer found by its number from here on
+ * @target: the target; the table no longer returns it
  *
  * Context: process context, rmap_target_lock not held.
  */
@@ -286,7 +285,7 @@ bool rmap_target_next_info(unsigned long *id, struct target_info *info)
 }
 
 /**
- * rmap_target_generation() - a number that changes when a target comes or goes
+ * rmap_target_generation() - a number that changes with the set of live targets
  *
  * Context: any.
  * Return: the number.
@@ -308,7 +307,7 @@ static int __net_init target_net_init(struct net *net)
 	return 0;
 }
 
-/* All devices have left, so targets that wait for the sweep are dead. */
+/* All devices have left, so their targets are dead and not in the tables. */
 static void __net_exit target_net_exit(struct net *net)
 {
 	struct target_net *tn = rmap_target_table_net(net);

@@ -22,13 +22,13 @@ struct net_device;
 struct target_net;
 
 /**
- * enum target_free_state - how far a target is on its way to being freed
+ * enum target_free_state - whether a target is about to be freed
  * @TARGET_USED: the target has references, and its free_work is not queued
  * @TARGET_UNUSED: free_work is queued, and frees the target a grace period
- *	after it has lost its last reference, unless it has got a new one by
+ *	after the last reference was dropped, unless a holder takes a new one by
  *	then
- * @TARGET_UNUSED_AGAIN: free_work is queued, but the target has got a reference
- *	and lost it since: free_work waits for one more grace period
+ * @TARGET_UNUSED_AGAIN: free_work is queued, but a holder has taken and dropped
+ *	a reference since: free_work waits for one more grace period
  */
 enum target_free_state {
 	TARGET_USED,
@@ -41,16 +41,16 @@ enum target_free_state {
  * @entry: the entry that the kernel sees; the kernel does not use its idx,
  *	which holds the target's state: TARGET_DEAD and so on
  * @id: index of the target in the holders' tables, and its number for netlink
- * @refs: one for each holder, and one for the sweep while it is due
+ * @refs: one for each holder, and one for the sweep from the target's death on
  * @free_state: whether @free_work is queued; under rmap_target_lock
  * @tn: the tables of @net
  * @net: the namespace that interns the target. A dead target may outlive @tn
  *	and @net: follow these pointers only where the target is known to be
  *	live, and compare them elsewhere
- * @sibling: the device's next target, for another program or way of frames;
+ * @sibling: the device's next target, for another program or packets mode;
  *	changed under rmap_target_lock
- * @shown: the value that lookups return, with counters, for a target that one
- *	entry has for itself; NULL for others. Such a target is in the list
+ * @shown: the value that lookups return, with counters, for a target that only
+ *	one entry uses; NULL for others. Such a target is in the list
  *	target_net.own instead of target_net.targets
  * @own_node: node in that list; under rmap_target_lock
  * @spare: the bulk queues are the device's spare ones: see bulkq.c
@@ -99,7 +99,7 @@ struct target {
  * @ifname: the device's name
  * @prog_id: id of the egress program, or 0
  * @refs: number of maps that hold the target
- * @own: one entry has the target for itself
+ * @own: only one entry uses the target
  * @packets: whether frames may leave as packets
  * @sum: the counters
  */
@@ -117,9 +117,9 @@ struct target_info {
 };
 
 /*
- * States of a target, in entry.idx. All values above TARGET_DEAD are live, so
- * that one comparison tells. They are small constants other than 0: on x86 the
- * load and the comparison are then one instruction.
+ * States of a target, in entry.idx. A target is live if the value is above
+ * TARGET_DEAD, so one comparison is enough. The values are small constants
+ * other than 0: on x86 the load and the comparison are then one instruction.
  */
 #define TARGET_DEAD 1
 #define TARGET_LIVE 2
@@ -136,7 +136,7 @@ struct target_info {
  */
 static inline bool target_is_live(const struct target *target)
 {
-	/* One load; READ_ONCE() would keep it from being part of the test. */
+	/* READ_ONCE() would split load and comparison into two instructions. */
 	return likely(data_race(target->entry.idx) > TARGET_DEAD);
 }
 
@@ -147,10 +147,10 @@ static inline bool target_is_live(const struct target *target)
  * struct target_net - the targets of a network namespace
  * @targets: by ifindex, the first of a device's targets; sibling links the
  *	others
- * @own: targets that one entry has for itself, by a hash of their ifindex
+ * @own: targets that only one entry uses, by a hash of their ifindex
  * @spares: by ifindex, the spare bulk queues of devices: see bulkq.c
  *
- * All of it is cold: no packet reads it. @targets and @own change under
+ * No packet reads this structure. @targets and @own change under
  * rmap_target_lock, @spares under its own xa_lock.
  */
 struct target_net {
@@ -162,8 +162,7 @@ struct target_net {
 extern spinlock_t rmap_target_lock;
 
 /**
- * target_table_own() - the list of a device's targets that entries have for
- * themselves
+ * target_table_own() - the list of a device's targets that only one entry uses
  * @tn: the namespace's targets
  * @ifindex: the device
  *
