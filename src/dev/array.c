@@ -10,7 +10,7 @@
  * the same time. The sweep, a work item, does the same by cmpxchg() for dead
  * targets.
  *
- * A dead target in a slot reads as an empty slot.
+ * Lookups treat a slot with a dead target as empty.
  */
 #include <linux/filter.h>
 #include <linux/sched.h>
@@ -251,9 +251,9 @@ static __always_inline bool array_sweep_slot(const struct bpf_map *map,
 }
 
 /*
- * Empty those of @n slots that have the dead target; returns their number. The
- * sweep calls this for all slots of a map, so the loop is unrolled, and reads
- * nothing but the slots.
+ * Empty the slots, among @n, that point to the dead target; returns the number
+ * of emptied slots. The sweep calls this for all slots of a map, so the loop is
+ * unrolled, and reads only the slots.
  */
 static u32 array_sweep_slots(const struct bpf_map *map,
 			     struct target __rcu **slot, u32 n,

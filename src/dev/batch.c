@@ -6,21 +6,21 @@
  * each call allocates once and this file owns. User memory is accessed with no
  * lock held. Each chunk is processed in one RCU read section and under
  * redir_map.lock, which a hash needs, and which costs less per chunk than per
- * entry. The size of a chunk bounds the time under the lock; between chunks the
- * task may reschedule, and a killed task stops. struct batch_ops is the part of
- * each kind of map. All functions run in bpf(2).
+ * entry. The size of a chunk limits the time under the lock; between chunks the
+ * task may reschedule, and a killed task stops. Each kind of map has its own
+ * struct batch_ops. All functions run in bpf(2).
  *
- * A batch is no transaction: entries are read and written one after the other,
- * and other tasks may change the map between two chunks. An update finds the
- * device and publishes its target inside one RCU read section, as a single
+ * A batch is not a transaction: entries are read and written one after the
+ * other, and other tasks may change the map between two chunks. An update finds
+ * the device and publishes its target inside one RCU read section, as a single
  * update does: see the head comment of target_device.c.
  *
  * Lookups visit the keys in an order that depends on the keys alone. The 4
  * bytes at in_batch and out_batch are the last key that was returned. The next
- * call continues after that key, even if it has been deleted. So during any
- * changes by other tasks no key is returned twice, each key that stays is
- * returned once, and the walk ends. Buckets do not matter to the walk, so
- * unlike other hash maps these never return -ENOSPC.
+ * call continues after that key, even if the key has been deleted. So whatever
+ * other tasks change, no key is returned twice, each key that stays is returned
+ * once, and the walk ends. A call may stop within a bucket, so unlike other
+ * hash maps, device maps never return -ENOSPC.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -86,7 +86,7 @@ static void batch_unlock(struct redir_map *rmap)
 	rcu_read_unlock();
 }
 
-/* Reschedule between two chunks, no lock held; -EINTR for a killed task. */
+/* Reschedule between two chunks; returns -EINTR for a killed task. */
 static int batch_pause(void)
 {
 	cond_resched();
@@ -108,7 +108,7 @@ static bool batch_copy_out(const struct batch_chunk *chunk,
 			     chunk->n * size);
 }
 
-/* Delete the entries of a chunk; it then has those that were still there. */
+/* Delete the entries of a chunk; it keeps those that the map still had. */
 static void batch_take(struct redir_map *rmap, struct batch_chunk *chunk)
 {
 	u32 i, n = 0;
@@ -126,10 +126,10 @@ static void batch_take(struct redir_map *rmap, struct batch_chunk *chunk)
 /*
  * Deliver a chunk to user space. With @take its entries are deleted only after
  * user space has got keys, values and out_batch, so a bad address loses no
- * entry. Another task may delete or change an entry in between. So the entries
- * that are really deleted here are copied again, with the values that they had
- * then, to memory that has just been writable. Hence each entry is delivered to
- * one caller only.
+ * entry. Another task may delete or change an entry before this function
+ * deletes it. So the entries that this function has deleted are copied again,
+ * with the values that they had then, to the same user memory. Hence each entry
+ * is delivered to one caller only.
  */
 static int batch_deliver(struct redir_map *rmap, struct batch_chunk *chunk,
 			 const union bpf_attr *attr, u32 done, bool take)
@@ -209,7 +209,7 @@ static int batch_lookup_and_delete(struct bpf_map *map,
 
 /* --- updates and deletes -------------------------------------------------- */
 
-/* Read @want elements from user space; returns how many could be read. */
+/* Read @want elements from user space; returns the number of those read. */
 static u32 batch_copy_in(void *to, u64 from, u32 done, u32 want, u32 size)
 {
 	void __user *user = u64_to_user_ptr(from) + (size_t)done * size;
@@ -217,7 +217,7 @@ static u32 batch_copy_in(void *to, u64 from, u32 done, u32 want, u32 size)
 	return want - DIV_ROUND_UP(copy_from_user(to, user, want * size), size);
 }
 
-/* Update or delete up to the first error; chunk->n becomes how many were. */
+/* Update or delete up to the first error; sets chunk->n to the entries done. */
 static int batch_apply(struct redir_map *rmap, struct batch_chunk *chunk,
 		       u64 flags)
 {
@@ -238,7 +238,7 @@ static int batch_apply(struct redir_map *rmap, struct batch_chunk *chunk,
 	return err;
 }
 
-/* Updates; with a @value_size of 0, deletions. */
+/* Update entries; delete them if @value_size is 0. */
 static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		       union bpf_attr __user *uattr, u32 value_size)
 {

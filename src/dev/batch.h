@@ -25,10 +25,10 @@ struct batch_chunk {
 
 /**
  * struct batch_ops - operations of a kind of map that batches call
- * @place: return the position of a key in the order in which keys are read; it
- *	depends on the key alone
+ * @place: return the position of a key in the order in which keys are read;
+ *	this position depends on the key alone
  * @read: add entries to a chunk, from a position on, until the chunk is full or
- *	enough positions have been visited; store the position to go on from.
+ *	enough positions have been visited; store the position to continue at.
  *	Returns 0, or -ENOENT at the end of the map
  * @update: update one entry
  * @delete: delete one entry

@@ -16,10 +16,10 @@
  *
  * Ports are made in bpf(2), inside an RCU read section, where allocations may
  * not sleep, and per-CPU allocations that may not sleep fail easily. So bulk
- * queues are allocated beforehand, for an owner that exists already. A set is
- * the bulk queues of one port, one for each CPU.
+ * queues are allocated earlier, for a device or a map. A set is the bulk queues
+ * of one port, one for each CPU.
  *
- *  - Each device gets one set, its spare, with NETDEV_REGISTER, as it gets the
+ *  - Each device gets one set, its spare, when it registers, as it gets the
  *    kernel's bulk queues. Until the device leaves, the spare is either in use
  *    by one of the device's targets, or in the namespace's table. It is charged
  *    to the task that makes the device.
@@ -35,7 +35,7 @@
 #include "log.h"
 
 /*
- * The kernel's bulk queues are laid out in another way than struct kern_bulkq.
+ * The layout of the kernel's bulk queues differs from struct kern_bulkq.
  * Written under RTNL.
  */
 static bool bulkq_layout_differs;
@@ -44,12 +44,12 @@ static bool bulkq_layout_differs;
  * rmap_bulkq_alloc() - allocate the bulk queues of a port
  * @gfp: allocation flags; allocations that may not sleep fail easily
  *
- * Context: as @gfp says.
+ * Context: process context; sleeps if @gfp allows it.
  * Return: an idle queue for each possible CPU, or NULL without memory.
  */
 struct xdp_dev_bulk_queue __percpu *rmap_bulkq_alloc(gfp_t gfp)
 {
-	/* The kernel takes the address of struct bulkq_cpu for its queue. */
+	/* The kernel uses the address of struct bulkq_cpu as its queue's. */
 	BUILD_BUG_ON(offsetof(struct bulkq_cpu, queue));
 
 	return (struct xdp_dev_bulk_queue __percpu *)
@@ -62,7 +62,7 @@ struct xdp_dev_bulk_queue __percpu *rmap_bulkq_alloc(gfp_t gfp)
  * @bulkq: idle queues
  * @port: the pseudo device whose ndo_xdp_xmit flushes them
  *
- * Context: process context; nobody else can reach the queues yet.
+ * Context: process context; the queues are not published yet.
  */
 void rmap_bulkq_bind(struct xdp_dev_bulk_queue __percpu *bulkq,
 		     struct net_device *port)
@@ -104,15 +104,15 @@ void rmap_bulkq_free(struct xdp_dev_bulk_queue __percpu *bulkq)
 /* --- the running kernel's layout ------------------------------------------ */
 
 /**
- * rmap_bulkq_look_at() - compare the kernel's bulk queues with our layout
+ * rmap_bulkq_look_at() - compare the kernel's queues with struct kern_bulkq
  * @real: a device that registers; the kernel's own notifier has run already
  *
- * This is the last check before the kernel fills a queue with our layout: in
- * the device's own bulk queues, which the kernel has made, the device's address
- * must be where rmap_bulkq_bind() writes it. insmod has compared the layout
- * with BTF, but the BTF may belong to another build. An update cannot do this
- * check, because the kernel may still be filling in the queues of a new device
- * then.
+ * This is the last check before the kernel fills a queue of the module. The
+ * kernel has made bulk queues for the device itself, and they must contain the
+ * device's address where rmap_bulkq_bind() writes it. insmod has compared the
+ * layout with BTF, but the BTF may belong to another build. An update cannot
+ * make this check, because the kernel may be filling in the queues of a new
+ * device at the same time.
  *
  * Context: netdev notifier, under RTNL.
  */
@@ -137,7 +137,8 @@ void rmap_bulkq_look_at(const struct net_device *real)
 }
 
 /**
- * rmap_bulkq_layout_is_known() - does the kernel lay bulk queues out as we do?
+ * rmap_bulkq_layout_is_known() - do the kernel's bulk queues match struct
+ * kern_bulkq?
  *
  * Context: any.
  * Return: false when a device's bulk queues were found to differ.
@@ -150,12 +151,12 @@ bool rmap_bulkq_layout_is_known(void)
 /* --- spares --------------------------------------------------------------- */
 
 /*
- * A namespace's table has for each ifindex the device's spare set, whose first
+ * For each ifindex, a namespace's table has the device's spare set, whose first
  * queue names the device; or, while one of the device's targets uses the set, a
- * mark with the device's address. So both name their device: core repeats
- * NETDEV_UNREGISTER while somebody holds a device, when another device may have
- * its ifindex. Storing the mark over the set, or the set over the mark,
- * allocates nothing.
+ * mark with the device's address. So the set and the mark both name the device:
+ * core repeats NETDEV_UNREGISTER while the device is referenced, and another
+ * device may have its ifindex by then. Storing the mark over the set, or the
+ * set over the mark, allocates no memory.
  */
 static void *bulkq_spare_mark(const struct net_device *real)
 {
@@ -174,8 +175,8 @@ static bool bulkq_spare_is_of(void *spare, const struct net_device *real)
  * @real: a device that registers, or has come from another namespace
  * @gfp: allocation flags; may sleep
  *
- * Without memory the device has no spare, and its targets use the reserves of
- * maps.
+ * If there is no memory, the device has no spare, and its targets use the
+ * reserves of maps.
  *
  * Context: netdev notifier, under RTNL, sleeps.
  */

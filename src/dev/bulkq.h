@@ -45,11 +45,11 @@ struct bulkq_stock {
  * struct bulkq_reserve - bulk queues that a map has ready for its next ports
  * @stock: the sets that the reserve has
  * @ahead: number of sets that it wants for targets
- * @groups: number of sets that it wants for groups which the map has not yet
+ * @groups: number of sets that it wants for groups that are not made yet
  * @taken: time of the last take, or of the first filling, in jiffies
  * @seen: time when the map was first seen with an id, in jiffies
  * @was_seen: @seen is set
- * @made: the map's creation is complete, because somebody updates the map
+ * @made: an update has shown that the map's creation is complete
  * @idle: no set was taken for a while, so the reserve wants none
  * @low: the reserve is to be settled soon
  * @starved: there was no memory when the reserve was last settled
@@ -75,13 +75,13 @@ struct bulkq_reserve {
 };
 
 /*
- * Guards all reserves, and the lists and flags of bulkq_reserve.c. Raw, because
- * maps are claimed with preemption off.
+ * Guards all reserves, and the lists and flags of bulkq_reserve.c. The lock is
+ * raw, because maps are claimed with preemption off.
  */
 extern raw_spinlock_t rmap_bulkq_lock;
 
 /**
- * bulkq_wants() - how many sets a reserve wants
+ * bulkq_wants() - the number of sets that a reserve wants
  * @reserve: the reserve
  *
  * Context: under rmap_bulkq_lock.
@@ -114,8 +114,8 @@ bulkq_cpu(struct xdp_dev_bulk_queue __percpu *bulkq, unsigned int cpu)
  * bulkq_pointer() - bulk queues as a plain pointer, for a table
  * @bulkq: bulk queues, or NULL
  *
- * Per-CPU pointers may have a named address space, which no cast to another one
- * removes; a cast to an integer does.
+ * Per-CPU pointers may have a named address space. No cast to another address
+ * space removes it, but a cast to an integer does.
  *
  * Context: any.
  * Return: a pointer for bulkq_of_pointer(), not to be followed.
@@ -138,7 +138,7 @@ static inline struct xdp_dev_bulk_queue __percpu *bulkq_of_pointer(void *pointer
 }
 
 /**
- * bulkq_first() - the first CPU's bulk queue, where idle sets keep links
+ * bulkq_first() - the first CPU's bulk queue; idle sets have a link in it
  * @bulkq: idle bulk queues
  *
  * Context: any.

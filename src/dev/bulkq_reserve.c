@@ -3,8 +3,7 @@
  * Reserves: bulk queues that a map has ready for the ports that updates make.
  *
  * Each claimed map owns a reserve, charged to the map's memory cgroup. The
- * reserve wants as many sets of bulk queues as the map is expected to take
- * soon:
+ * reserve "wants" the number of sets that the map will probably take soon:
  *
  *  - one for each of its groups, as long as the map has no groups;
  *  - for targets, as many as the map has taken lately, at most BULKQ_AHEAD_MAX
@@ -16,27 +15,25 @@
  *
  *  no list	 The reserve has no set, and gets none before its map is
  *		 updated.
- *  bulkq_due	 The reserve may have less than it wants. Low reserves are in
- *		 front. Behind them are the empty reserves of new maps, which
+ *  bulkq_due	 The reserve may have fewer sets than it wants. Low reserves are
+ *		 in front. Behind them are the empty reserves of new maps, which
  *		 have not been updated yet.
  *  bulkq_filled The reserve was settled, or is about to be. A settled reserve
- *		 has what it wants, stock.count == wants; until it becomes low
- *		 it has at least half of that, unless there was no memory. After
- *		 a second a work item looks at it again.
+ *		 has the sets that it wants, stock.count == wants; until it
+ *		 becomes low it has at least half of them, unless there was no
+ *		 memory. After a second a work item visits it again.
  *
- * rmap_bulkq_settle() in bulkq_settle.c alone establishes stock.count == wants.
- * A batch calls it before each of its chunks, and a work item calls it, which
- * an update queues when it finds its map's reserve low. The work item begins
- * with that map, and goes on with new maps in the order of their claims,
- * because a task that fills one map often fills others next. It settles only a
- * few reserves, however many there are. So a map that is never filled costs
- * nothing, unless another map's reserve becomes low meanwhile, and then only
- * for a second. After that its reserve is again that of a new map, at the end
- * of the list, and the first update finds it as well prepared as if the guess
- * had not been made.
+ * Only rmap_bulkq_settle() in bulkq_settle.c establishes stock.count == wants.
+ * A batch calls it before each of its chunks. An update that finds its map's
+ * reserve low queues a work item that calls it. The work item begins with that
+ * map, and goes on with new maps in the order of their claims, because a task
+ * that fills one map often fills others next. A run settles at most
+ * BULKQ_AT_ONCE reserves. So the reserve of a map that is never filled has no
+ * sets, except for a second after another map's reserve became low. After that
+ * second it is again at the end of the list, like the reserve of a new map.
  *
- * When the reserve is empty, an update allocates without sleeping. When that
- * fails, it takes from the pool: see bulkq_stock.c.
+ * If the reserve is empty, an update allocates without sleeping. If that fails,
+ * the update takes from the pool: see bulkq_stock.c.
  *
  * Updates take sets in bpf(2), inside an RCU read section; maps are claimed
  * with preemption off; everything else runs in process context. rmap_bulkq_lock
@@ -54,13 +51,13 @@
 /* The most sets that a reserve has for targets. */
 #define BULKQ_AHEAD_MAX 64U
 
-/* Time that it keeps them after the last take or first filling, in jiffies. */
+/* Time that they are kept after the last take or first filling, in jiffies. */
 #define BULKQ_AHEAD_TIME ((unsigned long)HZ)
 
-/* The most reserves that a work item settles, or looks at under the lock. */
+/* The most reserves that a run settles, or visits under the lock. */
 #define BULKQ_AT_ONCE 64
 
-/* Time within which a map gets its memory cgroup after its id, in jiffies. */
+/* A map gets its memory cgroup within this time after its id, in jiffies. */
 #define BULKQ_MEMCG_TIME 2
 
 /* The lists of the head comment, under rmap_bulkq_lock. */
@@ -68,8 +65,8 @@ static LIST_HEAD(bulkq_due);
 static LIST_HEAD(bulkq_filled);
 
 /*
- * Held while a reserve from a list is settled, which bulkq_settled_now names,
- * so that rmap_bulkq_reserve_exit() can wait.
+ * The mutex is held while a reserve from a list is settled; bulkq_settled_now
+ * is that reserve. So rmap_bulkq_reserve_exit() can wait for the end.
  */
 static DEFINE_MUTEX(bulkq_settle_mutex);
 static struct bulkq_reserve *bulkq_settled_now;
@@ -89,7 +86,7 @@ static DECLARE_DELAYED_WORK(bulkq_filled_work, bulkq_look_at_filled);
 /*
  * May a reserve be filled? A map gets its id after it was claimed, and right
  * after that its memory cgroup, if it gets one. A map that is closed loses its
- * id first. @again is set when the memory cgroup may come in a moment.
+ * id first. @again is set when the map may get its memory cgroup soon.
  */
 static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 {
@@ -110,8 +107,9 @@ static bool bulkq_may_settle(struct bulkq_reserve *reserve, bool *again)
 }
 
 /*
- * Is a reserve's map closed? No task can update it then, so its reserve is of
- * no use. A map that is still being created has no id either, but has a reference.
+ * Is a reserve's map closed? No task can update a closed map, so its reserve is
+ * of no use. A map that is still being created has no id either, but has a
+ * reference.
  */
 static bool bulkq_is_closed(const struct bulkq_reserve *reserve)
 {
@@ -151,7 +149,7 @@ static struct bulkq_reserve *bulkq_pick_due(bool *again)
 	return reserve;
 }
 
-/* Pick the first of some filled reserves, or NULL; note whether it is idle. */
+/* Pick the first of some filled reserves, or NULL; set whether it is idle. */
 static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 {
 	struct bulkq_reserve *reserve;
@@ -231,16 +229,16 @@ static void bulkq_settle_due(struct work_struct *work)
 		mutex_unlock(&bulkq_settle_mutex);
 		cond_resched();
 	} while (reserve && ++n < BULKQ_AT_ONCE);
-	/* Low reserves are all settled, in as many runs as that takes. */
+	/* Run again until no reserve is low. */
 	if (bulkq_still_low())
 		queue_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
-	/* Only after an update: new maps alone would queue it for ever. */
+	/* Only after an update, or new maps would queue the work for ever. */
 	if (again && some_low)
 		queue_delayed_work(system_highpri_wq, &bulkq_due_work,
 				   BULKQ_MEMCG_TIME);
 }
 
-/* Work item: settle filled reserves, which may be idle, or lack a few sets. */
+/* Work item: settle filled reserves that may be idle, or lack a few sets. */
 static void bulkq_look_at_filled(struct work_struct *work)
 {
 	struct bulkq_reserve *reserve;
@@ -262,7 +260,7 @@ static void bulkq_look_at_filled(struct work_struct *work)
 
 /**
  * rmap_bulkq_reserve_init() - initialise a map's reserve, which wants no set
- * @reserve: zeroed memory for it; needs no rmap_bulkq_reserve_exit() before
+ * @reserve: zeroed memory; needs no rmap_bulkq_reserve_exit() before
  *	rmap_bulkq_reserve_start()
  * @map: the map
  *
@@ -303,7 +301,7 @@ void rmap_bulkq_reserve_exit(struct bulkq_reserve *reserve)
  * @reserve: the reserve of a map that is being claimed
  * @groups: number of sets
  *
- * The sets are made when an update, of any map, finds its reserve low.
+ * The sets are made after an update of any map has found its reserve low.
  *
  * Context: any; preemption may be off.
  */
@@ -317,8 +315,8 @@ void rmap_bulkq_reserve_start(struct bulkq_reserve *reserve,
 }
 
 /**
- * rmap_bulkq_reserve_want_groups() - set how many sets a map's groups still
- * need
+ * rmap_bulkq_reserve_want_groups() - set the number of sets that a map's groups
+ * still need
  * @reserve: the reserve of a map that has taken sets for its groups
  * @groups: number of sets; 0 when the map has its groups
  *
@@ -349,7 +347,7 @@ static void bulkq_look_ahead(struct bulkq_reserve *reserve, unsigned int count)
  * @count: number of targets that the caller may make before its next call; the
  *	map's groups are not among them
  *
- * Without memory the reserve gets fewer sets.
+ * If there is no memory, the reserve gets fewer sets.
  *
  * Context: process context, sleeps.
  */
@@ -370,7 +368,7 @@ void rmap_bulkq_reserve_fill(struct bulkq_reserve *reserve, unsigned int count)
 /**
  * rmap_bulkq_reserve_take() - take bulk queues for a port of a map
  * @reserve: the map's reserve
- * @more: they are for a target, and more targets may follow; else for a group
+ * @more: true for a target, after which more may follow; false for a group
  * @gfp: allocation flags, when the reserve is empty; they must forbid sleeping
  *
  * Context: process context.

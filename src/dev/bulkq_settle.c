@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The sets of a reserve: filled up to what the reserve wants, or shrunk.
+ * Fills a reserve to the number of sets that it wants, or shrinks it.
  *
  * bulkq_reserve.c decides when that happens. A new set is charged to the memory
  * cgroup of the reserve's map.
@@ -71,7 +71,7 @@ void rmap_bulkq_shrink(struct bulkq_reserve *reserve)
 }
 
 /**
- * rmap_bulkq_settle() - fill or shrink a reserve to what it wants
+ * rmap_bulkq_settle() - fill or shrink a reserve to the sets that it wants
  * @reserve: the reserve
  *
  * No other function establishes stock.count == wants. Two tasks may settle the

@@ -4,10 +4,10 @@
  *
  * Each map's reserve has a stock: see bulkq_reserve.c. A task that makes maps
  * and fills them at once may find the stock empty, because the reserves' work
- * item has had no CPU, and the allocation that may not sleep may fail as well.
+ * item has not run yet, and the allocation that may not sleep may fail as well.
  * The pool, with two sets for the groups of one map, is for that case. Each
- * task that makes a map fills the pool up, and is charged for what it adds. A
- * creation that fails leaves nothing behind but these sets.
+ * task that makes a map fills the pool up, and is charged for the sets that it
+ * adds. If the creation fails, these sets stay in the pool.
  *
  * This file owns the pool. The lock of a stock's owner guards the stock, and
  * bulkq_pool_lock, which is innermost, guards the pool.
@@ -30,8 +30,8 @@ static struct bulkq_stock bulkq_pool;
  * @stock: the stock
  * @bulkq: idle queues
  *
- * q[0] of the first CPU's queue links to the next set. It has the address that
- * the allocator has returned, or else kmemleak would report the set as lost.
+ * q[0] of the first CPU's queue links to the next set. The link is the address
+ * that the allocator has returned, or kmemleak would report the set as lost.
  *
  * Context: under the lock of the stock's owner.
  */
@@ -68,7 +68,8 @@ rmap_bulkq_stock_pop(struct bulkq_stock *stock)
 /**
  * rmap_bulkq_pool_fill() - fill the pool up, for the groups of one map
  *
- * Without memory the pool stays as it is, and an update may fail later.
+ * If there is no memory, the pool does not change, and an update may fail
+ * later.
  *
  * Context: bpf(2), in the task that makes a map and is charged; sleeps.
  */

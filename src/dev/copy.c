@@ -3,9 +3,9 @@
  * Copies of frames, for broadcasts.
  *
  * A copy has the headroom of the original, for code that adds headers later,
- * and room at its end, for code that makes frames longer. It lies in a fragment
- * of a block of pages, which its last owner frees like any
- * MEM_TYPE_PAGE_SHARED.
+ * and room at its end, for code that makes frames longer. Its memory is a
+ * fragment of a block of pages, with a reference to the block, and is freed
+ * like any MEM_TYPE_PAGE_SHARED.
  *
  * The data of a copy, with the room in front and behind, crosses no boundary of
  * 4 KiB unless it is longer than that: xen-netfront maps one page for each
@@ -29,7 +29,7 @@
 
 #define COPY_SHINFO SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 
-/* Up to so many bytes memcpy() is faster than a string instruction. */
+/* Up to this number of bytes memcpy() is faster than a string instruction. */
 #define COPY_SHORT 256
 
 /* The size of the pages that rmap_copy_ring_alloc_pages() returns. */
@@ -56,9 +56,9 @@ static noinline u32 copy_frags_average(const struct xdp_frame *frame)
 }
 
 /*
- * memcpy() is a loop on CPUs without ERMS, on 6.12 on those without FSRM: three
- * times the instructions of a string copy by 8 bytes. The compiler emits such a
- * copy if it sees that the length is limited, as in the built-in.
+ * Copy by a string instruction of 8 bytes, which the compiler emits if it sees
+ * that the length is limited, as in the built-in. On CPUs without ERMS (on
+ * 6.12, without FSRM) memcpy() is a loop, with three times the instructions.
  */
 static noinline void copy_long(void *to, const void *from, u32 len)
 {
@@ -78,7 +78,7 @@ static __always_inline void copy_bytes(void *to, const void *from, u32 len)
 		copy_long(to, from, len);
 		return;
 	}
-	/* Otherwise the compiler would see this limit as well. */
+	/* Hide that len is limited, or this becomes a string copy, too. */
 	OPTIMIZER_HIDE_VAR(len);
 	memcpy(to, from, len);
 }

@@ -10,7 +10,7 @@
  * are.)
  *
  *   - A ring skips blocks that are in use, because a receiver may keep its
- *     copies for as long as it likes. It looks at COPY_LOOK blocks at a time.
+ *     copies for any time. It tests COPY_LOOK blocks at a time.
  *   - A ring grows when it has found all of its blocks in use, up to
  *     COPY_BLOCKS blocks, and up to a limit for all rings together, which is a
  *     share of the machine's memory.
@@ -18,8 +18,8 @@
  *     nothing. A CPU that goes offline loses its ring's blocks at once.
  *   - While a ring has found no free block, or may not grow, each copy gets
  *     pages of its own, as with the built-in, and their full size becomes the
- *     copy's frame_sz. So receivers that keep copies are charged for all of the
- *     memory that these take, and rings never exceed their limit.
+ *     copy's frame_sz. So receivers that keep copies are charged for all of
+ *     their memory, and rings never exceed their limit.
  *
  * The reference count of a block is its bias (the references that the ring has
  * not given to copies yet) plus one for each copy in use. So it equals the bias
@@ -36,8 +36,8 @@
  *
  * Copies are made in NAPI, bottom halves off, which also protects the rings (on
  * PREEMPT_RT because local_bh_disable() is a per-CPU lock). A ring's timer runs
- * in a softirq on the ring's CPU, and so excludes them. rmmod frees the rings;
- * copies that are in use then keep their blocks.
+ * in a softirq on the ring's CPU, so no copy is made at the same time. rmmod
+ * frees the rings; copies that are in use keep their blocks.
  */
 #include <linux/cpuhotplug.h>
 #include <linux/gfp.h>
@@ -48,7 +48,7 @@
 /* All rings together take at most 1/COPY_SHARE of the machine's memory. */
 #define COPY_SHARE 256
 
-/* Blocks that a ring looks at for one copy, in search of a free one. */
+/* Blocks that a ring tests for one copy, in search of a free one. */
 #define COPY_LOOK 16
 
 /* The time between two shrinks of a ring, in jiffies. */
@@ -76,7 +76,7 @@ static bool copy_block_free(const struct copy_block *block)
 	return page_ref_count(block->page) == block->bias;
 }
 
-/* Top up the references of a free block, one for each copy that may fit. */
+/* Make sure that a free block has a reference for each copy that may fit. */
 static void copy_block_renew(struct copy_block *block)
 {
 	if (likely(block->bias >= COPY_BLOCK_SIZE / SMP_CACHE_BYTES))
@@ -215,7 +215,7 @@ u64 rmap_copy_ring_memory(void)
 	return (u64)atomic_read(&copy_blocks) * COPY_BLOCK_SIZE;
 }
 
-/* Drop all blocks of an offline CPU, or at rmmod; nothing uses its ring then. */
+/* Drop all blocks of a CPU that is offline, or at rmmod: its ring is unused. */
 static int copy_cpu_dead(unsigned int cpu)
 {
 	struct copy_ring *ring = per_cpu_ptr(rmap_copy_rings, cpu);

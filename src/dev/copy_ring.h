@@ -8,7 +8,7 @@
 #include <linux/sizes.h>
 #include <linux/timer.h>
 
-/* The most that some drivers map for a frame, for any page size. */
+/* Some drivers map no more than these bytes of a frame, for any page size. */
 #define COPY_BOUNDARY SZ_4K
 
 #define COPY_ORDER PAGE_ALLOC_COSTLY_ORDER
@@ -36,7 +36,7 @@ struct copy_block {
  * @end: end address of the present block
  * @block: the present block; NULL while there is none
  * @count: number of blocks
- * @look: index of the block to look at next
+ * @look: index of the block to test next
  * @busy: number of blocks in a row that were found in use
  * @grown: the ring has tried to grow since the timer ran last
  * @timer: shrinks the ring; pending while the ring has blocks
@@ -70,7 +70,7 @@ void rmap_copy_ring_module_exit(void);
  * copy_ring_alloc() - take memory for a copy out of a ring
  * @ring: the ring of this CPU
  * @size: bytes
- * @mapped: the first bytes, which drivers may map
+ * @mapped: number of bytes, from the first one on, that drivers may map
  *
  * Context: NAPI, bottom halves off; per copy.
  * Return: the memory, or NULL if the ring has no free block.
@@ -80,7 +80,7 @@ static __always_inline void *copy_ring_alloc(struct copy_ring *ring, u32 size,
 {
 	unsigned long at = ring->next;
 
-	/* Data longer than a page begins at a page's start. */
+	/* Data longer than COPY_BOUNDARY begins at a boundary. */
 	if (at % COPY_BOUNDARY + mapped > COPY_BOUNDARY)
 		at = ALIGN(at, COPY_BOUNDARY);
 	if (unlikely(at + size > ring->end)) {

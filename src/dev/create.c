@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Creation: the module makes device maps in the place of the kernel. It hooks
- * two functions:
+ * The module makes device maps instead of the kernel. It hooks two functions:
  *
  *  dev_map_alloc	replaced by create_map(), if the policy claims the map's
  *			name: create_map() makes a pending map (see map.c).
@@ -11,7 +10,8 @@
  *			knows into the attributes, and a mark for create_map().
  *
  * This file owns the hooks. Their handlers run in bpf(2), with preemption off.
- * The handler takes a reference to the module for create_map().
+ * The handler of dev_map_alloc takes a reference to the module for
+ * create_map().
  */
 #include <linux/bpf.h>
 #include <linux/module.h>
@@ -57,8 +57,8 @@ static void *create_check_entered(const unsigned long *args)
 }
 
 /*
- * Runs in the place of dev_map_alloc(). The handler has taken a reference to
- * the module.
+ * Runs instead of dev_map_alloc(). The handler has taken a reference to the
+ * module.
  */
 static struct bpf_map *create_map(union bpf_attr *attr)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Offsets in the kernel's private structures that device maps rely on: insmod
- * compares them with the running kernel's BTF, see layout.c.
+ * Offsets in the kernel's private structures that device maps depend on. insmod
+ * compares them with the running kernel's BTF: see layout.c.
  */
 #include "dev_layout.h"
 
-/* A test build has one wrong offset, to see that insmod refuses it. */
+/* A test build has one wrong offset, to test that insmod refuses it. */
 #ifdef REDIRMAP_TEST_BAD_LAYOUT
 #define LAYOUT_SKEW 8
 #else

@@ -20,9 +20,9 @@
 #include "layout.h"
 
 /*
- * struct bpf_dtab_netdev, the entry that a redirect leads to. The kernel reads
- * dev and xdp_prog. xdp_prog is NULL or the program of ingress.c; the egress
- * program is run by the port.
+ * struct bpf_dtab_netdev, the entry that a redirect returns. The kernel reads
+ * dev and xdp_prog. xdp_prog is NULL or the program of ingress.c; the port runs
+ * the egress program.
  */
 struct kern_dtab_netdev {
 	struct net_device *dev;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Groups: each stands for all devices of a map.
+ * Groups: a group represents all devices of a map.
  *
  * A broadcast is a redirect to the map's group. The kernel puts frames on the
  * group's bulk queue as on a port's, and the flush hands them to the members:
@@ -16,11 +16,11 @@
  * A group is in the network namespace of the task that has made the map's first
  * entry, because tracers read the namespace of the device that a frame goes to.
  * Members may be in other namespaces, and a map may outlive a namespace. When
- * no task and no file keeps the namespace any more, the group moves to the
- * initial namespace, before the devices of the dying one leave. So until these
- * have left they get frames from a group in another namespace. Each namespace
- * lists its groups for this move; groups_lock guards all of these lists, and
- * the namespace of each group.
+ * no task and no file keeps the namespace, the group moves to the initial
+ * namespace, before the devices of the dying namespace leave. So these devices
+ * may still get frames from a group in another namespace. Each namespace lists
+ * its groups for this move; groups_lock guards all of these lists, and the
+ * namespace of each group.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -79,8 +79,8 @@ static const struct net_device_ops group_ops = {
  * @gfp: allocation flags; they may forbid sleeping
  *
  * Context: process context.
- * Return: the entry that a redirect to the group leads to, or NULL without
- * memory.
+ * Return: the group's entry, which broadcasts are redirected to, or NULL
+ * without memory.
  */
 struct kern_dtab_netdev *
 rmap_group_port_alloc(struct net *net,
@@ -105,7 +105,7 @@ rmap_group_port_alloc(struct net *net,
 	dev->xdp_bulkq = bulkq;
 	dev->netdev_ops = &group_ops;
 	dev->flags = IFF_UP;
-	/* No frame is too long, and port_frame_limit() must not wrap around. */
+	/* Allow all frames, but port_frame_limit() must not wrap around. */
 	dev->mtu = INT_MAX;
 	compat_take_all(dev);
 	rmap_port_init_queue(dev, &group->queue);

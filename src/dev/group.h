@@ -20,8 +20,9 @@ struct xdp_frame;
 /**
  * struct group_member - a port that a map's broadcasts go to
  * @port: the port
- * @uses: number of the map's keys that lead to the port; each gets a copy. A
- *	long suffices for all keys, because each key takes a pointer in the map
+ * @uses: number of the map's keys that lead to the port; the port gets a copy
+ *	for each. A long cannot overflow, because each key takes a pointer in
+ *	the map
  * @node: node in the map's list of members; changed under holder.lock,
  *	read under RCU
  */
@@ -32,7 +33,7 @@ struct group_member {
 };
 
 /**
- * struct group_port - stands for a map's members
+ * struct group_port - represents a map's members
  * @entry: the entry that broadcasts are redirected to
  * @members: list of struct group_member
  * @exclude_ingress: frames are not sent back to their ingress

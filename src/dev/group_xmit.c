@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcasts: frames and packets through a group, to all of its members.
+ * Broadcasts: a group sends frames and packets to all of its members.
  *
  * In native XDP a flush of a group's bulk queue has up to 16 frames. Each
  * member in turn gets copies of all of them, in a batch, and the last member
  * gets the originals. In generic XDP each packet is sent to all members in the
  * same way.
  *
- * holder.c owns the list of members, which changes under its lock and is read
- * here under RCU. There is one member for each target that keys lead to, with
- * the number of the keys, so the cost of a broadcast grows with the members,
- * not with the map's capacity. A broadcast skips a member that is down, too
- * small, or that cannot transmit such frames. A member whose driver fails loses
- * its copies, and so does a member when there is no memory for copies. Other
- * members are not affected.
+ * holder.c owns the list of members, which changes under holder.lock; this file
+ * reads it under RCU. There is one member for each target that keys lead to,
+ * with the number of these keys, so the cost of a broadcast grows with the
+ * number of members, not with the map's capacity. A broadcast skips a member
+ * that is down, whose MTU is too small, or that cannot transmit such frames. A
+ * member whose driver fails loses its copies, and so does a member when there
+ * is no memory for copies. Other members are not affected.
  *
  * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
  * bottom halves off, which also protects the bulk queue (see bulkq.c). A group
@@ -39,10 +39,10 @@
 
 /**
  * struct group_batch - the frames of a flush
- * @frame: the frames; the kernel drops those that the last member does not take
+ * @frame: the frames; the kernel frees those that the last member does not take
  * @count: number of frames
  * @all: a set bit for each frame
- * @wanted: a set bit for each frame that a member was there for
+ * @wanted: a set bit for each frame that is meant for at least one member
  * @longest: length of the longest frame, in bytes
  * @frags: a frame has fragments
  * @exclude_ingress: see struct group_port
@@ -61,7 +61,7 @@ struct group_batch {
 	u32 flags;
 };
 
-/* Why a member cannot transmit such frames, or REDIRMAP_DROP_COUNT. */
+/* The reason why a member cannot transmit frames, or REDIRMAP_DROP_COUNT. */
 static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
 					bool frags)
 {
@@ -74,7 +74,7 @@ static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
 	return REDIRMAP_DROP_COUNT;
 }
 
-/* The frames for a member; looks at length, fragments and ingress of each. */
+/* The frames for a member; tests length, fragments and ingress of each. */
 static noinline u32 group_frames_for_each(struct group_batch *batch,
 					  const struct port *port,
 					  unsigned long uses)
@@ -102,8 +102,8 @@ static noinline u32 group_frames_for_each(struct group_batch *batch,
 }
 
 /*
- * The frames for a member, a bit for each. Runs in NAPI, bottom halves off, per
- * flush and member.
+ * Returns the frames for a member, a bit for each. Runs in NAPI, bottom halves
+ * off, per flush and member.
  */
 static u32 group_frames_for(struct group_batch *batch, const struct port *port,
 			    unsigned long uses)
@@ -134,7 +134,7 @@ void rmap_group_drop(const struct kern_dtab_netdev *entry,
 {
 	const struct group_port *group = group_of(entry->dev);
 
-	/* map_group() counts for the group that maps without entries share. */
+	/* Maps without entries share a group; map_group() counts for them. */
 	if (group->map)
 		rmap_stats_map_drop(group->counters, group->map, reason,
 				    packets);
@@ -162,7 +162,7 @@ static noinline int group_copy_some(struct xdp_frame **copy,
 
 /*
  * Send copies to a member. Runs in NAPI, bottom halves off, per flush and
- * member but the last.
+ * member, but not for the last member.
  */
 static void group_xmit_copies(const struct group_batch *batch,
 			      const struct port *port, u32 to_send,
@@ -193,8 +193,8 @@ static void group_xmit_copies(const struct group_batch *batch,
 }
 
 /*
- * Send the originals to the last member; returns how many frames the kernel
- * must not free. Runs in NAPI, bottom halves off, per flush.
+ * Send the originals to the last member; returns the number of frames that the
+ * kernel must not free. Runs in NAPI, bottom halves off, per flush.
  */
 static int group_xmit_originals(const struct group_batch *batch,
 				const struct port *port, u32 to_send)
@@ -235,9 +235,9 @@ static int group_xmit_originals(const struct group_batch *batch,
  * @frames: the frames
  * @flags: flags of ndo_xdp_xmit
  *
- * A member gets its frames only when the next one has been found. So the last
- * one is known, and a member that gets the frames several times is flushed
- * once.
+ * A member gets its frames only after the next member has been found. So the
+ * last member is known and gets the originals. A member that gets the frames
+ * several times is flushed once.
  *
  * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
  * halves off, once per up to 16 frames.

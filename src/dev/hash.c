@@ -5,12 +5,12 @@
  * This file has the operations of the map; hash_table.c owns the table.
  *
  * Lookups, in NAPI or in bpf(2), take no lock: they walk a chain under RCU, and
- * walk it again if a node was recycled meanwhile. Updates and deletes, in
+ * walk it again if any node was recycled meanwhile. Updates and deletes, in
  * bpf(2), run under redir_map.lock, which batches take once for each chunk. An
  * update of an existing key replaces the target in its node by xchg(), so
  * readers see the old or the new target.
  *
- * The key of a node with a dead target reads as missing.
+ * Lookups treat a key with a dead target as missing.
  */
 #include <linux/filter.h>
 
@@ -25,9 +25,9 @@
 
 /*
  * The target of a key, which may be dead, or NULL. Runs in NAPI, bottom halves
- * off, per packet, or in bpf(2) under rcu_read_lock(). A disturbed walk jumps
- * back instead of calling a function, because each walk would have to save
- * registers for the call.
+ * off, per packet, or in bpf(2) under rcu_read_lock(). A walk that has to be
+ * repeated jumps back instead of calling a function, because each walk would
+ * have to save registers for the call.
  */
 static __always_inline struct target *hash_get(struct bpf_map *map, u32 key)
 {
@@ -51,7 +51,7 @@ again:
 	target = rcu_dereference_check(node->target, rcu_read_lock_bh_held());
 	if (hash_read_retry(table, begun))
 		goto again;
-	/* A node's target is never NULL: the caller's test is dropped. */
+	/* A node's target is never NULL: this removes the caller's test. */
 	if (!target)
 		__builtin_unreachable();
 	return target;
@@ -102,7 +102,7 @@ static u64 hash_end(const struct hash_table *table)
 	return (u64)hash_buckets(table) << 32;
 }
 
-/* The node behind a key's place. Context as for rmap_hash_next_live(). */
+/* The next live node after a key. Context as for rmap_hash_next_live(). */
 static struct hash_node *hash_next(const struct hash_table *table,
 				   const u32 *key)
 {
@@ -110,7 +110,7 @@ static struct hash_node *hash_next(const struct hash_table *table,
 	struct target *target = node ? rcu_dereference(node->target) : NULL;
 	u64 place = 0;
 
-	/* The first key follows a missing one, as bpf(2) documents. */
+	/* After a missing key comes the first key, as bpf(2) documents. */
 	if (target && target_is_live(target))
 		place = hash_place(table, *key) + 1;
 	return rmap_hash_next_live(table, place, hash_end(table));

@@ -13,18 +13,20 @@
  * Readers, in NAPI or in bpf(2), walk a chain under RCU, without a lock. Chains
  * change under redir_map.lock, in bpf(2) and in the sweep, a work item.
  *
- * A deleted node may be used for another key at once, even if a reader is
- * visiting it, and would continue in the wrong chain. So hash_table.recycled
- * counts deletions: it is incremented after the node has been unlinked, and
- * before the node is written to. A reader that sees the same count before and
- * after its walk has visited no such node; otherwise it walks again. A reader
- * that starts after the increment also sees the unlinking, and cannot reach the
- * node. A deleted node keeps its link to the next node, so each walk ends.
+ * A deleted node may be used for another key at once, even while a reader
+ * visits it; this reader would continue in the wrong chain. So
+ * hash_table.recycled counts deletions: it is incremented after the node has
+ * been unlinked, and before the node is written to. A reader that sees the same
+ * count before and after its walk has visited no such node; otherwise it walks
+ * again. A reader that starts after the increment also sees the unlinking, and
+ * cannot reach the node. A deleted node keeps its link to the next node, so
+ * each walk ends.
  *
- * The key of a node with a dead target reads as missing. When a device has
- * left, the sweep replaces its target in all nodes by rmap_target_none, which
- * is dead, and leaves the nodes in their chains. The next insert unlinks them
- * from its chain; an insert into a full map, from all chains.
+ * Lookups treat a key with a dead target as missing. When a device has left,
+ * the sweep replaces its target in all nodes by rmap_target_none, which is
+ * dead, and leaves the nodes in their chains. An insert removes such nodes from
+ * the chain that it adds a node to; an insert into a full map removes them from
+ * all chains.
  */
 #include <linux/log2.h>
 #include <linux/random.h>
@@ -127,9 +129,9 @@ static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 
 	lockdep_assert_held(&rmap->lock);
 
-	/* A reader that sees the new count sees the node unlinked... */
+	/* A reader that sees the new count also sees the node unlinked. */
 	smp_store_release(&table->recycled, table->recycled + 1);
-	/* ...and a reader that sees a write below sees the new count. */
+	/* A reader that sees a write below also sees the new count. */
 	smp_wmb();
 	/* The sweep visits free nodes as well. */
 	RCU_INIT_POINTER(node->target, &rmap_target_none);
@@ -184,7 +186,7 @@ struct target *rmap_hash_remove(struct redir_map *rmap, u32 key)
  * @rmap: the map
  * @key: the node's key
  * @target: the target that the node has had
- * @cause: why the node has lost the target
+ * @cause: the reason why the node has lost the target
  *
  * Context: under redir_map.lock and rcu_read_lock().
  */
@@ -268,9 +270,9 @@ static __always_inline bool hash_sweep_node(const struct bpf_map *map,
 }
 
 /*
- * Replace a dead target in @n nodes; returns how many nodes had it. The sweep
- * calls this for all nodes of a table, so the loop is unrolled, and reads
- * nothing but the nodes.
+ * Replace a dead target in @n nodes; returns the number of nodes that had it.
+ * The sweep calls this for all nodes of a table, so the loop is unrolled, and
+ * reads only the nodes.
  */
 static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 			    u32 n, const struct target *dead)
@@ -325,8 +327,8 @@ void rmap_hash_sweep(struct holder *holder, struct target *dead)
 }
 
 /*
- * Get a node for a new key. When the table has none left, nodes with dead
- * targets are removed, because users do not see them as entries.
+ * Get a node for a new key. When no node is left, nodes with dead targets are
+ * removed, because lookups do not return them.
  */
 static struct hash_node *hash_need_node(struct redir_map *rmap)
 {
@@ -376,8 +378,8 @@ int rmap_hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 }
 
 /*
- * Offset of node 0 in the table's memory: behind the kernel's bucket, our
- * buckets, and the node at link 0.
+ * Offset of node 0 in the table's memory: behind the kernel's bucket, the
+ * module's buckets, and the node at link 0.
  */
 static u64 hash_nodes_offset(u64 buckets)
 {
@@ -404,7 +406,7 @@ u64 rmap_hash_table_size(u32 max_entries, u64 buckets)
  * @rmap: the map, from rmap_map_alloc()
  *
  * Context: bpf(2), sleeps.
- * Return: 0, -ENOMEM; -EINVAL when there would be more than 2^31 buckets.
+ * Return: 0, -ENOMEM; -EINVAL when max_entries is above 2^31.
  */
 int rmap_hash_table_alloc(struct redir_map *rmap)
 {

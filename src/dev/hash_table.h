@@ -19,7 +19,7 @@
  * @swept: rmap_target_deaths() when all chains were last cleaned
  */
 struct hash_table {
-	/* hot: read per packet, beside a bucket and a node; deletes write it */
+	/* hot: each lookup reads it; deletes write it */
 	u64 multiplier;
 	s64 first;
 	u64 *nodes;
@@ -143,9 +143,10 @@ static inline u32 *hash_nth_bucket(const struct hash_table *table, u64 n)
  * @table: the table
  * @key: the key
  *
- * The low bits of the upper half of the product key * multiplier count
- * backwards from the end of the buckets. The nodes begin there, so the
- * processor needs one address for buckets and nodes.
+ * The low bits of the upper half of the product key * multiplier select the
+ * bucket. Its index is negative, because it is relative to the end of the
+ * buckets. The nodes begin there, so the processor needs one address for
+ * buckets and nodes.
  *
  * Runs in NAPI, bottom halves off, per packet, and in bpf(2).
  *

@@ -5,19 +5,19 @@
  * This file owns the holdings. A map has one holding for each target that any
  * of its slots points to. The holding counts these slots, its uses, and has one
  * reference to the target. So an update writes to the holding and not to the
- * target's cache lines, and freeing a map drops its holdings without a look at
+ * target's cache lines, and freeing a map drops its holdings without reading
  * its slots. The holdings are also the members that the map's broadcasts go to:
  * see group_xmit.c.
  *
- * Most updates name a device that a recent update has named. holder.recent
- * finds a few holdings by their ifindex, without the tables. A task that has a
- * use of a holding may set this short cut, and the task that drops the last use
- * removes it; readers follow it under RCU.
+ * Most updates name a device that a recent update has named. holder.recent has
+ * a few holdings by their ifindex, so that an update need not look in the
+ * tables. A task that has a use of a holding may put it there, and the task
+ * that unlinks the holding removes it; readers follow the pointer under RCU.
  *
- * A holding that has lost its last use is idle. It is kept for a short while,
- * because an entry that comes and goes is often the only one for its device.
- * Broadcasts skip holdings without uses. A work item frees holdings that are
- * still idle.
+ * A holding that has lost its last use is idle. It is kept for a short time,
+ * because an entry that is often deleted and inserted again may be the only one
+ * for its device. Broadcasts skip holdings without uses. A work item frees
+ * holdings that are still idle.
  *
  * rmap_holder_attach() and rmap_holder_detach() run inside an RCU read section,
  * which bpf(2) has begun, and which lasts for rmap_holder_attach() until the
@@ -34,14 +34,14 @@
 #include "holder.h"
 
 /**
- * struct holding - a holder's share in a target
+ * struct holding - the uses that a map has of a target
  * @member: the member for broadcasts; its uses count the map's slots that point
  *	to @target
  * @target: the target, referenced
  * @netns_cookie: the network namespace of the target's device
  * @held: the holder's tables have the holding; under holder.lock
  * @idle_node: node in holder.idle, while @held; under holder.lock
- * @rcu: defers the free afterwards, because readers take no lock
+ * @rcu: delays the free after @held was cleared, because readers take no lock
  */
 struct holding {
 	/* hot: read per flush of a broadcast; updates write the uses */
@@ -105,7 +105,7 @@ static noinline bool holding_get_idle(struct holder *holder,
 	return held;
 }
 
-/* Add a use to a holding found under RCU; false if the tables have lost it. */
+/* Add a use to a holding found under RCU; false if the tables lack it. */
 static bool holding_get(struct holder *holder, struct holding *holding)
 {
 	return likely(atomic_long_inc_not_zero(&holding->member.uses)) ||
@@ -283,7 +283,7 @@ void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 		return;
 	}
 	if (target->shown) {
-		/* The entry had the target for itself: it is not used again. */
+		/* Only this entry has used the target: it is not used again. */
 		holding_unlink(holder, holding);
 		spin_unlock(&holder->lock);
 		holding_free(holding);
@@ -296,7 +296,7 @@ void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 	spin_unlock(&holder->lock);
 }
 
-/* Work item: free holdings that are still idle; the next idle one queues it. */
+/* Work item, queued with the first idle holding: free those still idle. */
 static void holder_free_idle(struct work_struct *work)
 {
 	struct holder *holder = container_of(to_delayed_work(work),
@@ -323,10 +323,10 @@ static void holder_free_idle(struct work_struct *work)
 
 /**
  * rmap_holder_init() - initialise a map's holder
- * @holder: memory for it; needs no rmap_holder_exit() until it holds a target
+ * @holder: memory; needs no rmap_holder_exit() until it holds a target
  * @sweep: see struct holder
  *
- * Context: process context; nobody else can reach the map yet.
+ * Context: process context; the map is not published yet.
  */
 void rmap_holder_init(struct holder *holder,
 		      void (*sweep)(struct holder *holder, struct target *dead))
@@ -343,9 +343,9 @@ void rmap_holder_init(struct holder *holder,
 
 /**
  * rmap_holder_exit() - drop all holdings of a map
- * @holder: the holder of a map that no update and no lookup can reach any more
+ * @holder: the holder of a map that updates and lookups can no longer reach
  *
- * The slots of the map are not read, because the holdings have all targets.
+ * The slots of the map are not read, because the holdings name all targets.
  *
  * Context: process context, sleeps.
  */
@@ -356,7 +356,7 @@ void rmap_holder_exit(struct holder *holder)
 
 	if (!list_empty(&holder->node)) {
 		rmap_holder_unlist(holder);
-		/* Without sweeps and updates it is not queued again. */
+		/* Without sweeps and updates the work is not queued again. */
 		cancel_delayed_work_sync(&holder->idle_work);
 	}
 
@@ -389,8 +389,8 @@ size_t rmap_holder_memory(const struct holder *holder)
  *
  * Context: process context.
  * Return: number of slots. Slots that the sweep has still to empty are counted,
- * and each running update counts once more, because it has a use of its target
- * before it has replaced the slot.
+ * and each running update adds one, because it has a use of its target before
+ * it replaces the slot.
  */
 u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
 			   u32 *elsewhere)
@@ -417,8 +417,7 @@ u64 rmap_holder_count_uses(struct holder *holder, u64 netns_cookie,
  *	which have found it live have taken their use of the holding
  *
  * Context: process context.
- * Return: true when slots do; also true while an update has a use of the
- * target.
+ * Return: true when slots point to it, or while an update has a use of it.
  */
 bool rmap_holder_has_uses(struct holder *holder, const struct target *target)
 {

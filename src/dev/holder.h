@@ -19,16 +19,16 @@ struct holding;
  * @node: node in the list of all holders that have ever held a target
  * @holdings: the holdings, by the id of their target
  * @members: the holdings as a list of struct group_member, for broadcasts
- * @recent: some holdings, by ifindex: a short cut for updates
+ * @recent: some holdings, by ifindex, so that updates find them faster
  * @idle: holdings that have lost their last use lately
  * @idle_work: frees idle holdings that have got no use since; queued while
  *	@idle has any
  * @lock: guards changes of @holdings, @members, @idle and @count
  * @count: number of @holdings; read without the lock as well
  * @bulkqs: reserve of bulk queues for the map's next ports
- * @sweep: drops all uses of a dead target, or of all dead targets if it is
- *	NULL; called in process context, may sleep, and never runs in parallel
- *	with rmap_holder_exit()
+ * @sweep: drops all uses of one dead target, or, if @dead is NULL, of all dead
+ *	targets; called in process context, may sleep, and never runs in
+ *	parallel with rmap_holder_exit()
  *
  * hot: broadcasts read @members, per flush. The rest is cold: no packet reads
  * it, and updates that name a recent device read @recent alone.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sweeps: empty the slots that point to dead targets.
+ * The sweep: empties the slots that point to dead targets.
  *
  * This file owns the list of all holders that have ever held a target, and the
  * sweep, a work item, which is queued when a device has left. One sweep visits
  * all maps that hold dead targets, for all targets that have died meanwhile.
- * (It has to look at each map: a target does not know which maps hold it.)
+ * (It has to test each map: a target does not list the maps that hold it.)
  *
  * Updates list holders, inside an RCU read section; freeing a map unlists its
  * holder, in process context.
@@ -24,7 +24,7 @@
 #include "target.h"
 #include "target_device.h"
 
-/* The most dead targets of a map that are swept in a pass for each of them. */
+/* A map with more dead targets is swept once for all of them, not for each. */
 #define HOLDER_SINGLE_SWEEPS 3
 
 /*
@@ -68,7 +68,7 @@ void rmap_holder_unlist(struct holder *holder)
 	mutex_unlock(&holders_mutex);
 }
 
-/* Sweep a map: in one pass for each dead target, or in one for all of many. */
+/* Sweep a map: once for each dead target, or once for all if they are many. */
 static void holder_sweep(struct holder *holder, const struct list_head *dead)
 {
 	struct target *target;
