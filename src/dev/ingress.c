@@ -9,25 +9,25 @@
  * nowhere else, dev_rx of each frame is valid.
  *
  * In generic XDP core overwrites skb->dev with the pseudo device before it
- * calls any function of this module, and nothing tells which namespace the
- * packet's skb_iif belongs to. But if an entry has an egress program, core runs
- * that before, with the receive queue in the program's context. So entries of
+ * calls any function of this module, and the namespace of the packet's skb_iif
+ * is unknown. But if an entry has an egress program, core runs the program
+ * before that, with the receive queue in the program's context. So entries of
  * ports with a program, and of groups that have such members or exclude the
- * ingress, name ingress_prog, which has a function of this file for its code.
- * The function notes the receive queue for this CPU; ndo_start_xmit takes the
- * note, and then runs the real program.
+ * ingress, name ingress_prog, whose code is a function of this file. The
+ * function records the receive queue in a note of this CPU; ndo_start_xmit
+ * takes the note, and then runs the real program.
  *
- * In native XDP core runs the same function for each frame of a flush, before
- * ndo_xdp_xmit, which is useless. The entry's pointer cannot be cleared to
- * avoid that: core reads it twice, tests the first value and calls the second.
- * So it may change from NULL to a program, but never back. The bulk queue's
- * copy of the pointer can be cleared: core writes it with the first frame of a
- * poll, and only the polling CPU reads it, at each flush. So a lookup that
- * finds such an entry clears the copy. The second lookup of a poll does so
- * before the first flush, and core runs the function only in polls of one
- * frame.
+ * In native XDP core runs the same function, in vain, for each frame of a
+ * flush, before it calls ndo_xdp_xmit. Clearing the pointer of the entry is no
+ * solution: core reads the pointer twice, tests the first value and calls the
+ * second. So the pointer may change from NULL to a program, but never back. The
+ * copy of the pointer in the bulk queue can be cleared: core writes the copy
+ * with the first frame of a poll, and only the polling CPU reads it, at each
+ * flush. So a lookup that finds such an entry clears the copy. The second
+ * lookup of a poll does so before the first flush, and core runs the function
+ * only in polls of one frame.
  *
- * A pseudo device stands for an unknown ingress. It is in the namespace of the
+ * A pseudo device represents an unknown ingress. It is in the namespace of the
  * device that the packet goes to, because the map's entries and the egress
  * program are made for that namespace.
  *
@@ -59,7 +59,7 @@ struct ingress_note {
 
 static DEFINE_PER_CPU(struct ingress_note, ingress_note);
 
-/* Pseudo devices that stand for an unknown ingress: programs read ifindex 0. */
+/* Pseudo devices for an unknown ingress: programs read ifindex 0. */
 static struct net_device __percpu *unknown_devs;
 
 /*
@@ -91,11 +91,12 @@ static noinline bool ingress_is_cpumap_func(void *func)
 }
 
 /*
- * Is this kthread a cpumap's? The kernel does not export its function, so the
- * function is recognised by its symbol's name, once. From then on the functions
- * of kthreads are compared with it; until it is found, with the functions that
- * have another name. (cpu_map_kthread_run() is in the kernel's own text, so
- * a function of an unloaded module cannot have its address.)
+ * Is this kthread a cpumap's? The kernel does not export the function of these
+ * kthreads, so the function is recognised by the name of its symbol, once. Then
+ * the functions of kthreads are compared with cpumap_func. Until that is set,
+ * they are compared with the functions that have another name. (The kernel's
+ * text contains cpu_map_kthread_run(), so a function of an unloaded module
+ * cannot have its address.)
  */
 static bool ingress_in_cpumap(void)
 {
@@ -200,7 +201,7 @@ static struct bpf_prog ingress_prog = {
  * @watch: zeroed memory, part of the port or group
  * @slot: xdp_prog of the entry, which lives as long as @watch
  *
- * Context: any; nobody else can reach the entry yet.
+ * Context: any; the entry is not published yet.
  */
 void rmap_ingress_watch_init(struct ingress_watch *watch,
 			     struct bpf_prog **slot)
@@ -210,7 +211,7 @@ void rmap_ingress_watch_init(struct ingress_watch *watch,
 }
 
 /**
- * rmap_ingress_want() - begin to note the ingress of packets
+ * rmap_ingress_want() - start to record the ingress of packets
  * @watch: the pseudo device's watch
  *
  * Context: any but hard interrupts; before lookups can return an entry or
@@ -221,14 +222,14 @@ void rmap_ingress_want(struct ingress_watch *watch)
 	spin_lock_bh(&watch->lock);
 	if (!watch->wanted) {
 		WRITE_ONCE(watch->wanted, true);
-		/* Core may be reading it. */
+		/* Core may read the pointer at the same time. */
 		WRITE_ONCE(*watch->slot, &ingress_prog);
 	}
 	spin_unlock_bh(&watch->lock);
 }
 
 /**
- * rmap_ingress_take() - take the note of a packet's receive queue
+ * rmap_ingress_take() - take the record of a packet's receive queue
  * @skb: a packet in ndo_start_xmit, as core has handed it over
  * @watch: the pseudo device's watch
  *
@@ -255,8 +256,8 @@ struct xdp_rxq_info *rmap_ingress_take(const struct sk_buff *skb,
  * @ingress: the device that has received a frame
  * @dev: a device that the frame may be sent to
  *
- * The bond, bridge, VLANs and macvlans of a device are above it, and so are
- * theirs.
+ * The bond, bridge, VLANs and macvlans of a device are above it, and so are the
+ * devices above these.
  *
  * Runs in NAPI or in the receive path, bottom halves off, per flush or packet
  * and member.
@@ -306,7 +307,7 @@ int __init rmap_ingress_module_init(void)
 /**
  * rmap_ingress_module_exit() - undo rmap_ingress_module_init()
  *
- * Context: rmmod, or a failed insmod; core cannot call ingress_prog any more.
+ * Context: rmmod, or a failed insmod; core can no longer call ingress_prog.
  */
 void rmap_ingress_module_exit(void)
 {

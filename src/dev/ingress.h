@@ -16,12 +16,12 @@ struct xdp_frame;
 struct xdp_rxq_info;
 
 /**
- * struct ingress_watch - notes the ingress of packets of generic XDP
- * @slot: xdp_prog of the entry that leads to the pseudo device
+ * struct ingress_watch - records the ingress of packets of generic XDP
+ * @slot: the field xdp_prog of the entry that names the pseudo device
  * @lock: guards writes of @wanted and *@slot; innermost
  * @wanted: a program or a broadcast needs the ingress; never unset
  *
- * All of it is cold: only generic XDP reads it. See the head of ingress.c.
+ * Only generic XDP reads this structure. See the head of ingress.c.
  */
 struct ingress_watch {
 	struct bpf_prog **slot;
@@ -37,14 +37,15 @@ struct ingress_watch {
  *
  * Runs in NAPI, bottom halves off, per packet whose lookup finds such an
  * entry. Before 6.10 it also runs in BPF_PROG_TEST_RUN without live frames,
- * with bottom halves on. That puts no frame on a bulk queue, and the queue that
- * it clears the pointer of is idle then, unless bottom halves can be preempted.
+ * with bottom halves on. Such a run puts no frame on a bulk queue, and the
+ * queue whose pointer it clears is idle at that moment, unless bottom halves
+ * can be preempted.
  */
 static __always_inline void ingress_spare(const struct net_device *dev)
 {
 	struct kern_bulkq __percpu *queue;
 
-	/* Core's flush may be preempted between test and use of the pointer. */
+	/* Core may be preempted between its test and use of the pointer. */
 	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !in_softirq())
 		return;
 	queue = (struct kern_bulkq __percpu *)dev->xdp_bulkq;

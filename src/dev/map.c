@@ -2,14 +2,14 @@
 /*
  * The common part of array and hash device maps.
  *
- * This file owns the life of a claimed map: its memory, the checks of its
- * attributes, broadcasts, and redirects that find no entry. map_attach.c makes
- * targets and groups for entries.
+ * This file allocates and frees claimed maps, checks their attributes,
+ * redirects broadcasts, and counts redirects that find no entry. map_attach.c
+ * makes targets and groups for entries.
  *
  * A pending map still has the kernel's ops: its creation has not reached the
- * point where claim.c swaps them, or has failed before. It is a valid, empty
- * devmap, and the kernel's dev_map_free() can free it: it consists of its own
- * memory and one table, and kvfree() frees both.
+ * point where claim.c replaces them, or has failed before that point. It is a
+ * valid, empty devmap, and the kernel's dev_map_free() can free it: it consists
+ * of its own memory and one table, and kvfree() frees both.
  *
  * Creation runs in bpf(2). Freeing runs in a work item of the kernel, after the
  * last reference, when no lookup is left. Redirects run in NAPI, bottom halves
@@ -32,7 +32,7 @@
 
 #define MAP_CREATE_FLAGS (BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY)
 
-/* Drawn at insmod; maps that an earlier load has made have another one. */
+/* A random number, chosen at insmod; maps of an earlier load have another. */
 static u64 load_id __ro_after_init;
 
 /*
@@ -78,7 +78,7 @@ free_pages:
  * @size: bytes
  * @numa_node: preferred node, or NUMA_NO_NODE
  *
- * User space chooses the size, so a size that is too large just fails: it
+ * User space chooses the size, so an allocation that is too large fails; it
  * neither invokes the out-of-memory killer nor causes compaction for large
  * pages.
  *
@@ -129,7 +129,7 @@ static void map_set_attr(struct bpf_map *map, union bpf_attr *attr)
 	map->numa_node = bpf_map_attr_numa_node(attr);
 }
 
-/* Whether the map's frames may leave as packets, for as long as it exists. */
+/* Decide, once, whether the map's frames may leave as packets. */
 static enum redirmap_packets map_packets(const union bpf_attr *attr)
 {
 	if (rmap_policy_matches_new(&rmap_policy_qdisc, attr))
@@ -220,7 +220,7 @@ void rmap_map_unalloc(struct redir_map *rmap)
  * @rmap: a claimed map that has no user left
  *
  * The slots are not walked, because the holder knows all targets in them. After
- * module_put() rmmod may run; it waits until this task has left the module's
+ * module_put() rmmod may run; rmmod waits until this task has left the module's
  * text.
  *
  * Context: the kernel's work item that frees maps, sleeps.
@@ -255,7 +255,7 @@ void rmap_map_free(struct redir_map *rmap)
  * list was made by this module, and load_id identifies the load.
  *
  * Context: any.
- * Return: true when the map is one of ours, so that its ops are to be swapped.
+ * Return: true when this load has made the map, so that its ops are replaced.
  */
 bool rmap_map_is_pending(const struct bpf_map *map)
 {
@@ -293,11 +293,11 @@ bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
  * rmap_map_missed() - count a redirect that has found no entry
  * @map: the map
  * @verdict: the action that the helper is about to return
- * @flags: flags of the helper; also its third argument, so that they stay in
- *	their register
+ * @flags: flags of the helper, which are its third argument, too, so that they
+ *	stay in their register
  *
- * The program decides about the frame, and may ignore the action that it gets
- * here. So this counts lookups, not lost frames.
+ * The program decides about the frame, and may ignore the returned action. So
+ * this function counts lookups, not lost frames.
  *
  * Runs in NAPI, bottom halves off, per packet without an entry. Before 6.10 it
  * also runs in BPF_PROG_TEST_RUN without live frames, with bottom halves on;
@@ -343,7 +343,7 @@ static void *map_lookup_group_exclude(struct bpf_map *map, u32 key)
  * @key: not used, but traced by the kernel
  * @flags: flags of the helper
  *
- * To the kernel a broadcast is a redirect to one device, the group's.
+ * For the kernel a broadcast is a redirect to one device, the group's.
  *
  * Runs in the same contexts as rmap_map_missed(), per packet.
  *
@@ -360,12 +360,11 @@ map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
 }
 
 /**
- * rmap_map_memory() - memory of a map, whatever its kind
+ * rmap_map_memory() - memory of a map without its table
  * @rmap: the map
  *
  * Context: any; the caller keeps the map.
- * Return: bytes, for all possible CPUs, without the table and without targets
- * that maps share.
+ * Return: bytes, for all possible CPUs, without targets that maps share.
  */
 u64 rmap_map_memory(const struct redir_map *rmap)
 {
@@ -428,7 +427,7 @@ void rmap_map_add_stats(const struct record *record, void *kept)
 }
 
 /**
- * rmap_map_claimed() - start a map's reserve when the map has got our ops
+ * rmap_map_claimed() - start the reserve of a map that was claimed
  * @map: the map
  *
  * Context: bpf(2), in the task that creates the map; preemption may be off.
@@ -441,7 +440,7 @@ void rmap_map_claimed(struct bpf_map *map)
 }
 
 /**
- * rmap_map_module_init() - draw the load_id
+ * rmap_map_module_init() - choose the load_id
  *
  * Context: insmod.
  * Return: 0.

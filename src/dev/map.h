@@ -15,7 +15,7 @@
 
 struct batch_ops;
 
-/* Flags of bpf_redirect_map() that ask for a broadcast. */
+/* Flags of bpf_redirect_map() for broadcasts. */
 #define MAP_REDIRECT_FLAGS (BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS)
 /* Actions in flags that bpf_redirect_map() may return for a missing key. */
 #define MAP_REDIRECT_ACTIONS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX)
@@ -53,7 +53,7 @@ struct redir_map {
 };
 
 /**
- * to_redir_map() - the claimed map that the kernel knows as a bpf_map
+ * to_redir_map() - the redir_map that contains a bpf_map
  * @map: a map that this module has made
  *
  * Context: any.
@@ -127,7 +127,7 @@ map_redirect_masked(struct bpf_map *map, redirect_key_t key, u64 flags,
 }
 
 /**
- * map_redirect_flags() - a redirect with other flags than actions
+ * map_redirect_flags() - a redirect with flags besides an action
  * @map: the map
  * @key: the key
  * @flags: flags of the helper: a broadcast's, or unknown ones
@@ -152,11 +152,11 @@ map_redirect_flags(struct bpf_map *map, redirect_key_t key, u64 flags,
  * @key: the key
  * @flags: flags of the helper
  * @find: finds the entry of a key, or NULL; inlined
- * @other: redirects with other flags than actions; not inlined, so that the
+ * @other: redirects with flags besides an action; not inlined, so that the
  *	usual redirect stays short
  *
  * __bpf_xdp_redirect_map() tests the flags as well, but the compiler sees that
- * this test has been done, and drops the second one.
+ * the test has been done, and drops the second test.
  *
  * Runs in NAPI, bottom halves off, per packet.
  *

@@ -5,11 +5,11 @@
  * This file finds the device that a value names, in the network namespace of
  * the writer, and the egress program, which has to be compatible with the other
  * programs of the map. The first entry of a map makes the map's groups. Memory
- * is charged to the map's memory cgroup, where the allocation can be charged.
+ * is charged to the map's memory cgroup, if the allocation supports that.
  *
  * All of this runs in bpf(2), inside the RCU read section that publishes the
- * entry, so nothing here sleeps. Updates of an array run in parallel;
- * map_groups_lock guards their making of groups.
+ * entry, so nothing here sleeps. Updates of an array run in parallel, so
+ * map_groups_lock guards the groups.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -26,7 +26,7 @@
 
 /*
  * Guards writes of redir_map.group and grouped, so that one task sets both
- * groups. Innermost but for bulkq_lock.
+ * groups. Only rmap_bulkq_lock nests inside.
  */
 static DEFINE_SPINLOCK(map_groups_lock);
 
@@ -49,8 +49,9 @@ static struct kern_dtab_netdev *map_make_group(struct redir_map *rmap,
 
 /*
  * Make both groups of a map, or none, with its first entry. Several tasks may
- * try at the same time; the map gets the groups of the first one that has both,
- * and they are in its namespace. Context as for rmap_map_attach().
+ * try at the same time; the map gets the groups of the first task that has made
+ * both, and these are in that task's namespace. Context as for
+ * rmap_map_attach().
  */
 static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 {
@@ -86,9 +87,9 @@ static int map_make_groups(struct redir_map *rmap, struct net *net, gfp_t gfp)
 }
 
 /*
- * May a map have an egress program? All programs of a map must have the type,
- * JIT and fragment support of the first one, which becomes the map's owner. The
- * kernel compares programs that use the map with the same owner.
+ * May a map have an egress program? All programs of a map must have the same
+ * type, JIT and fragment support as the first one, which becomes the map's
+ * owner. The kernel compares programs that use the map with the same owner.
  */
 static bool map_takes_prog(struct bpf_map *map, const struct bpf_prog *prog)
 {
@@ -126,9 +127,9 @@ unlock:
 }
 
 /*
- * Put a program. Its file descriptor may have been closed meanwhile, so this
- * may be the last reference. Freeing a program may sleep; with interrupts off,
- * core leaves that to a work item.
+ * Drop a reference to a program. Its file descriptor may have been closed
+ * meanwhile, so this may be the last reference. Freeing a program may sleep;
+ * with interrupts off, core leaves that to a work item.
  */
 static void map_put_prog(struct bpf_prog *prog)
 {
@@ -207,7 +208,7 @@ put_prog:
 	return target;
 }
 
-/* Serve most updates: no program, and a device that the map has used lately. */
+/* For most updates: no program, and a device that the map has used lately. */
 static struct target *map_attach_again(struct redir_map *rmap,
 				       const struct bpf_devmap_val *val)
 {
@@ -230,8 +231,8 @@ static struct target *map_attach_again(struct redir_map *rmap,
  * if this map is the first one to name the device.
  *
  * Context: bpf(2), inside the RCU read section that publishes the target.
- * Return: the target; -EINVAL without such a device, or for a program that the
- * map may not have; -ENOMEM; -EOPNOTSUPP from rmap_port_init().
+ * Return: the target; -EINVAL when there is no such device, or when the map may
+ * not have the program; -ENOMEM; -EOPNOTSUPP from rmap_port_init().
  */
 struct target *rmap_map_attach(struct redir_map *rmap,
 			       const struct bpf_devmap_val *val)

@@ -3,8 +3,8 @@
  * The netdev notifier: passes events of devices on to their targets.
  *
  * This file owns the notifier, which core calls under RTNL, for the devices of
- * all namespaces. It does not visit maps: lookups see a device's leaving in its
- * target.
+ * all namespaces. The notifier does not visit maps: a lookup sees in the target
+ * that the device has left.
  */
 #include <linux/limits.h>
 #include <linux/netdevice.h>
@@ -42,8 +42,8 @@ static int notifier_event(struct notifier_block *nb, unsigned long event,
 }
 
 /*
- * Called after all other notifiers: some of them change devices above the one
- * that the event is for, without an event for those.
+ * Core calls this notifier after all others: some of them change devices above
+ * the device of the event, without an event for these.
  */
 static struct notifier_block notifier_block = {
 	.notifier_call = notifier_event,
@@ -51,7 +51,7 @@ static struct notifier_block notifier_block = {
 };
 
 /**
- * rmap_notifier_init() - start to follow devices
+ * rmap_notifier_init() - register the notifier
  *
  * Context: insmod, sleeps; takes RTNL.
  * Return: 0 or a negative errno.
@@ -66,7 +66,7 @@ int __init rmap_notifier_init(void)
 }
 
 /**
- * rmap_notifier_exit() - stop following devices
+ * rmap_notifier_exit() - unregister the notifier
  *
  * Core calls the notifier with NETDEV_UNREGISTER for each device, so all
  * targets die.

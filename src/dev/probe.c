@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Probes: count frames that the kernel drops before, or after, a port.
+ * Probes count frames that the kernel drops before a port gets them, or after a
+ * port has refused them.
  *
- * The kernel refuses a redirect to a device that is down, too small, or cannot
- * transmit XDP frames, and emits the tracepoint xdp_redirect_err. In generic
- * XDP it drops packets that a busy driver has refused, and emits xdp_exception.
- * Probes on these tracepoints cost nothing as long as no frame is dropped.
+ * The kernel refuses a redirect to a device that is down, whose MTU is too
+ * small, or that cannot transmit XDP frames, and emits the tracepoint
+ * xdp_redirect_err. In generic XDP it drops packets that a busy driver has
+ * refused, and emits xdp_exception. Probes on these tracepoints cost nothing as
+ * long as no frame is dropped.
  *
  * This file owns no data. The probes run where the tracepoints are: in NAPI or
  * the receive path, bottom halves off, inside the RCU read section in which the
@@ -52,9 +54,9 @@ static bool probe_had_no_target(enum bpf_map_type map_type, int err)
 
 /*
  * Is a packet that was too large for a port probably not segmented yet? The
- * tracepoint does not report the packet. But in generic XDP a packet that is
- * longer than its ingress device allows is mostly a packet of a local sender
- * with TSO or GSO, or one that GRO has made of several. There are exceptions: a
+ * tracepoint does not pass the packet. But if, in generic XDP, a packet is
+ * longer than its ingress device allows, mostly a local sender with TSO or GSO
+ * has sent it, or GRO has made it of several packets. There are exceptions: a
  * packet that is written to a tap may have any length, and some NICs receive
  * packets longer than their MTU.
  */
@@ -76,7 +78,7 @@ static void probe_port_drop(const struct port *port,
 		rmap_port_drop(port, reason, 1);
 }
 
-/* Runs in NAPI, bottom halves off, per frame that could not be enqueued. */
+/* Runs in NAPI, bottom halves off, per frame that was not enqueued. */
 static void probe_redirect_err(void *data, const struct net_device *dev,
 			       const struct bpf_prog *prog, const void *tgt,
 			       int err, enum bpf_map_type map_type, u32 map_id,

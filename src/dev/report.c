@@ -5,8 +5,8 @@
  * targets. report_sum.c writes counters.
  *
  * This file owns the requests about targets. A requester sees the targets of
- * its own network namespace, or of all with all-netns. A dump resumes at a
- * target's id.
+ * its own network namespace, or, with all-netns, of all namespaces. A dump
+ * resumes at a target's id.
  *
  * All of this runs in the process context of the requester, in parallel for
  * several requesters: see netlink_answer.c.
@@ -130,7 +130,7 @@ static int report_target_dump(struct sk_buff *skb, struct netlink_callback *cb)
 		       !report_dump_target(skb, cb, &target);
 		if (!full)
 			walk->next = ++id;
-		/* Targets of other namespaces fill no buffer. */
+		/* Targets of other namespaces do not fill the buffer. */
 		cond_resched();
 	}
 	return rmap_nl_dump_result(skb, full);
@@ -164,7 +164,7 @@ int rmap_report_map(struct sk_buff *skb, const struct record *record)
 	u32 used, elsewhere;
 
 	rmap_stats_map_add(record->counters, &sum);
-	/* Running updates count an entry twice, but max_entries is the most. */
+	/* A running update counts an entry twice, so limit the number. */
 	used = min_t(u64,
 		     rmap_holder_count_uses(&rmap->holder, record->netns_cookie,
 					    &elsewhere),

@@ -38,8 +38,8 @@ void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
 
 /**
  * rmap_stats_unsegmented() - count packets that are probably not segmented yet
- * @stats: this CPU's counters of a port; the caller counts the packets as too
- *	large besides
+ * @stats: this CPU's counters of a port; the caller also counts the packets as
+ *	too large
  * @packets: number of packets
  *
  * Context: bottom halves off.
@@ -58,14 +58,14 @@ void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets)
  * @map: the map, for the tracepoint
  * @action: the action that bpf_redirect_map() returns, up to XDP_TX
  *
- * Runs in NAPI, bottom halves off, per packet without an entry; a program may
- * leave most of its packets to the stack in this way.
+ * Runs in NAPI, bottom halves off, per packet without an entry. A program may
+ * pass most of its packets to the stack in this way.
  */
 void rmap_stats_map_missed(struct stats_map *stats, const struct bpf_map *map,
 			   u32 action)
 {
 	stats += smp_processor_id();
-	/* Packets that a program leaves to the stack may be most: no stamp. */
+	/* XDP_PASS may be the action of most packets, so it has no stamp. */
 	if (action < STATS_LOSSES)
 		WRITE_ONCE(stats->last_missed[action], stamp_now());
 	u64_stats_inc(&stats->missed[action]);
@@ -148,7 +148,7 @@ void rmap_stats_map_add(const struct stats_map *stats, struct stats_sum *sum)
 	}
 }
 
-/* Keep the later one of two errors. Called before the drops are added. */
+/* Keep the later one of two errors; call this before adding the drops. */
 static void stats_add_error(struct stats_sum *sum, u32 error, u64 time)
 {
 	if (error && time >= sum->last[REDIRMAP_DROP_DRIVER_ERROR])
@@ -210,7 +210,7 @@ void rmap_stats_add(const struct stats_cpu __percpu *stats,
 	/* 64-bit counters are read by one load, without u64_stats_sync. */
 	BUILD_BUG_ON(BITS_PER_LONG != 64);
 	BUILD_BUG_ON(REDIRMAP_DROP_COUNT > REDIRMAP_DROP_ROOM);
-	/* stats_slot() leaves both out. */
+	/* stats_slot() skips both. */
 	BUILD_BUG_ON(REDIRMAP_DROP_NO_MEMBER - REDIRMAP_DROP_NO_TARGET != 1);
 
 	for_each_possible_cpu(cpu)

@@ -12,23 +12,22 @@ struct net_device;
 
 /* Actions that bpf_redirect_map() may return for a missing entry. */
 #define STATS_ACTIONS (XDP_TX + 1)
-/* The first of these actions usually lose the frame, and have a stamp. */
+/* The first of these actions, which have a stamp: they usually lose the frame. */
 #define STATS_LOSSES (XDP_DROP + 1)
 
 /*
- * Reasons that ports count, and so have room for: see stats_slot(). They do not
- * count REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER.
+ * Number of reasons that ports count: see stats_slot(). They do not count
+ * REDIRMAP_DROP_NO_TARGET and REDIRMAP_DROP_NO_MEMBER.
  */
 #define STATS_SLOTS (REDIRMAP_DROP_COUNT - 2)
 
 /**
  * struct stats_cpu - one CPU's counters of a port
- * @packets: frames that the driver has taken, or the queue of packets
+ * @packets: frames that the driver, or the queueing discipline, has taken
  * @bytes: bytes of these frames
- * @as_packets: of @packets those that have left as packets
+ * @as_packets: the part of @packets that has left as packets
  * @drops: lost frames, by stats_slot() of the reason
- * @error: the driver's last error, a positive errno; its stamp is
- *	in @last
+ * @error: the driver's last error, a positive errno; its stamp is in @last
  * @last: stamp of the last lost frame, by stats_slot() of the reason: see
  *	stamp_now()
  * @unsegmented: too large packets that were probably not segmented yet; does
@@ -50,7 +49,7 @@ struct stats_cpu {
 };
 
 /**
- * stats_slot() - where a port counts a reason
+ * stats_slot() - the index of the counter of a reason
  * @reason: a reason that ports count
  *
  * Context: any.
@@ -74,7 +73,7 @@ static inline bool stats_has_slot(enum redirmap_drop reason)
 	       reason != REDIRMAP_DROP_NO_MEMBER;
 }
 
-/* Former devices that a namespace keeps sums of, by name. */
+/* Number of former devices whose sums a namespace keeps. */
 #define STATS_GONE_DEVICES 8
 
 /**
@@ -114,8 +113,8 @@ static inline void stats_as_packets(struct stats_cpu *stats, u32 packets)
  *	usually lose the frame
  *
  * Each CPU has a cache line, in the map's own memory, because kvfree() must
- * free all that a pending map has. All of it is hot where a program leaves most
- * of its packets to the stack.
+ * free all memory of a pending map. All of it is hot if a program passes most
+ * packets to the stack.
  */
 struct stats_map {
 	u64_stats_t missed[STATS_ACTIONS];
@@ -134,7 +133,7 @@ static_assert(sizeof(struct stats_map) == L1_CACHE_BYTES);
  * @missed: lookups that found no entry, by the action that they returned
  * @last: time of the last lost frame, by reason: see stamp_time(); 0 for none
  * @unsegmented: too large packets that were probably not segmented yet
- * @as_packets: of the sent frames those that have left as packets
+ * @as_packets: the part of the sent frames that has left as packets
  * @last_missed: time of the last lookup of @missed, by action; 0 for none
  */
 struct stats_sum {

@@ -27,7 +27,7 @@ int rmap_value_parse(const struct bpf_map *map, const void *value,
 		     struct bpf_devmap_val *val)
 {
 	BUILD_BUG_ON(offsetof(struct redirmap_val, entry));
-	/* User space has this size compiled in. */
+	/* User space is compiled with this size. */
 	BUILD_BUG_ON(sizeof(struct redirmap_val) != 160);
 
 	memset(val, 0, sizeof(*val));
@@ -41,8 +41,8 @@ int rmap_value_parse(const struct bpf_map *map, const void *value,
  * rmap_value_refresh() - update the value of an entry with counters
  * @target: the entry's own target, found inside the present RCU read section
  *
- * Two callers may write the same value at once. Each counter then has a value
- * that was right at some moment between.
+ * Two callers may write the same value at once. Each counter is then right for
+ * some moment during the two calls.
  *
  * Runs in bpf(2) inside an RCU read section, or in XDP programs with bottom
  * halves off.

@@ -2,13 +2,13 @@
 /*
  * Tracepoints of the kernel that are not exported: insmod finds them by name.
  *
- * This module emits xdp_devmap_xmit for flushes that the kernel does not see: to
- * the kernel a broadcast is one flush, that of the group. probe.c listens to
+ * This module emits xdp_devmap_xmit for the flushes of a broadcast's members,
+ * because the kernel flushes only the group. probe.c has a probe on
  * xdp_redirect_err.
  *
- * This file owns the pointers to both, which change at insmod only. Both
- * tracepoints are hit where frames are redirected and flushed, bottom halves
- * off.
+ * This file owns the pointers to both tracepoints, which change at insmod only.
+ * The tracepoints are called where frames are redirected and flushed, bottom
+ * halves off.
  */
 #include <linux/netdevice.h>
 #include <linux/preempt.h>

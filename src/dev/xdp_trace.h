@@ -23,7 +23,7 @@ int rmap_xdp_trace_init(void);
  */
 static inline bool trace_devmap_xmit_enabled(void)
 {
-	/* Reading the static key would be a call, and not a patched branch. */
+	/* The key is found at run time, so testing it would be a call. */
 	return rcu_access_pointer(rmap_trace_devmap_xmit_tp->funcs);
 }
 

@@ -36,7 +36,8 @@ DECLARE_EVENT_CLASS(redirmap_map,
 
 /*
  * A map was claimed, and has its record. A map that the module has allocated
- * has no id yet; one that the kernel has allocated has, unless it was closed.
+ * has no id yet; a map that the kernel has allocated has its id, unless it was
+ * closed.
  */
 DEFINE_EVENT(redirmap_map, redirmap_claim,
 	TP_PROTO(const struct bpf_map *map),

@@ -16,7 +16,7 @@
 
 #ifndef _TRACE_REDIRMAP_CAUSE
 #define _TRACE_REDIRMAP_CAUSE
-/* Why an entry was added or removed. */
+/* The cause of the addition or removal of an entry. */
 enum redirmap_cause {
 	REDIRMAP_CAUSE_UPDATE,
 	REDIRMAP_CAUSE_DELETE,
@@ -53,7 +53,7 @@ enum redirmap_cause {
 	EM(XDP_PASS, "pass")			\
 	EMe(XDP_TX, "tx")
 
-/* Export the values to readers of the formats, then define tables of names. */
+/* Export the values for readers of the formats; then define tables of names. */
 #undef EM
 #undef EMe
 #define EM(value, name)		TRACE_DEFINE_ENUM(value);
@@ -99,14 +99,14 @@ DEFINE_EVENT(redirmap_entry, redirmap_target_add,
 	TP_ARGS(map, key, val, cause)
 );
 
-/* An entry has lost its target; if its device has left, a moment after that. */
+/* An entry has lost its target; if the device has left, a short time later. */
 DEFINE_EVENT(redirmap_entry, redirmap_target_remove,
 	TP_PROTO(const struct bpf_map *map, u32 key,
 		 const struct bpf_devmap_val *val, enum redirmap_cause cause),
 	TP_ARGS(map, key, val, cause)
 );
 
-/* Frames were lost. A map's loss has ifindex 0, a device's loss map_id 0. */
+/* Frames were lost. If a map counts them, ifindex is 0; otherwise map_id is 0. */
 TRACE_EVENT(redirmap_drop,
 	TP_PROTO(const struct net_device *dev, u32 map_id, u32 reason,
 		 u32 packets),
