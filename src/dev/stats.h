@@ -12,7 +12,7 @@ struct net_device;
 
 /* Actions that bpf_redirect_map() may return for a missing entry. */
 #define STATS_ACTIONS (XDP_TX + 1)
-/* The first of these actions, which have a stamp: they usually lose the frame. */
+/* The first of these actions usually lose the frame, so they have a stamp. */
 #define STATS_LOSSES (XDP_DROP + 1)
 
 /*

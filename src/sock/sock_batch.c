@@ -3,26 +3,26 @@
  * Batches of socket maps: BPF_MAP_LOOKUP_BATCH, LOOKUP_AND_DELETE_BATCH,
  * UPDATE_BATCH, DELETE_BATCH. The kernel has none for these maps.
  *
- * A batch is a loop of single operations of the kernel, so each entry has the
- * errno of a single operation. User space gets the number of entries before the
- * first error. A batch is no transaction: other tasks may change the map
+ * A batch is a loop of single operations of the kernel, so an entry fails with
+ * the errno of a single operation. User space gets the number of entries before
+ * the first error. A batch is not a transaction: other tasks may change the map
  * between two entries.
  *
- * Lookups go through the map in chunks: a chunk is read in one RCU read
- * section, and copied to user space. The cursor, in in_batch and out_batch, is
- * the key that was delivered last, of the size of a key.
+ * Lookups read the map in chunks: a chunk is read in one RCU read section, and
+ * copied to user space. The cursor, in in_batch and out_batch, is the last key
+ * that was delivered, in key_size bytes.
  *
- * A hash is read in the order of the kernel's buckets. The kernel begins again
- * at the first bucket if the cursor has been deleted. Therefore buckets before
- * the one of the cursor are skipped: so a walk ends, and delivers each entry
- * that stays. Entries in the bucket of the cursor may be delivered twice then.
- * See rmap_sock_map_bucket().
+ * A hash is read in the order of the kernel's buckets. If the cursor has been
+ * deleted, the kernel begins again at the first bucket. Therefore this file
+ * skips the buckets before the bucket of the cursor: so a walk ends, and
+ * delivers each entry that stays. Entries in the bucket of the cursor may then
+ * be delivered twice. See rmap_sock_map_bucket().
  *
  * A lookup that deletes entries deletes its own cursors. So before it deletes a
  * chunk of a hash, it fetches the key behind the chunk, and the next chunk
- * begins with that key. Only a call that goes on behind the cursor of another
- * call, which has deleted it, begins at the first bucket, once. Chunks after a
- * key that another task has deleted at that moment do, too.
+ * begins with that key. The kernel begins at the first bucket only in two
+ * cases: once in a call that continues after such a call, whose cursor is
+ * deleted; and in a chunk whose first key another task has just deleted.
  *
  * This file owns no state. All functions run in bpf(2), and sleep.
  */
@@ -42,8 +42,8 @@
 
 /*
  * Entries of a chunk; and slots of an array, or entries of a hash, that one RCU
- * read section visits. On the way to the next entry of a hash the kernel passes
- * any number of empty buckets, here as in BPF_MAP_GET_NEXT_KEY.
+ * read section visits. On the way to the next entry of a hash the kernel may
+ * visit any number of empty buckets, as it does in BPF_MAP_GET_NEXT_KEY.
  */
 #define SOCK_CHUNK 64
 #define SOCK_VISITS 1024
@@ -58,7 +58,7 @@
  * @begun: hash: @cursor has a key
  * @ahead: hash: @cursor has a key that has not been visited yet
  * @bucket: hash: the walk skips buckets before this one
- * @cursor: hash: the key that was visited last, or with @ahead is the next
+ * @cursor: hash: the key that was visited last; with @ahead, the next key
  * @next: hash: room for the next key
  * @values: cookies of the sockets in the chunk
  * @keys: keys of the chunk
@@ -93,7 +93,7 @@ static int walk_add(struct sock_walk *walk, void *key)
 	u32 size = walk->map->key_size;
 	const u64 *cookie;
 
-	/* As in bpf(2): see sock_map.c. RCU keeps the socket with the cookie. */
+	/* Without migration: see sock_map.c. RCU keeps the socket. */
 	migrate_disable();
 	cookie = stock->map_lookup_elem_sys_only(walk->map, key);
 	migrate_enable();
@@ -123,7 +123,7 @@ static int walk_slots(struct sock_walk *walk)
 	return 0;
 }
 
-/* Go on to the next key of a hash, if it is not there yet. */
+/* Make @cursor the next key of a hash, unless it has been fetched already. */
 static int walk_next(struct sock_walk *walk)
 {
 	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
@@ -153,7 +153,7 @@ static int walk_buckets(struct sock_walk *walk)
 			return err;
 		walk->ahead = false;
 		bucket = rmap_sock_map_bucket(walk->map, walk->cursor);
-		/* The key before was deleted, and the kernel began again. */
+		/* The previous key was deleted, so the kernel began again. */
 		if (bucket < walk->bucket)
 			continue;
 		walk->bucket = bucket;
@@ -161,7 +161,7 @@ static int walk_buckets(struct sock_walk *walk)
 		if (err)
 			return err;
 	}
-	/* The present cursor is deleted with the chunk. */
+	/* The cursor will be deleted with the chunk: fetch the next key. */
 	return walk->take ? walk_next(walk) : 0;
 }
 
@@ -177,7 +177,10 @@ static int walk_read(struct sock_walk *walk)
 	return err;
 }
 
-/* Delete the entries of the chunk; keep those that were deleted here. */
+/*
+ * Delete the entries of the chunk, which keeps those that this call has
+ * deleted. Returns whether it has deleted all.
+ */
 static bool walk_take(struct sock_walk *walk)
 {
 	u32 i, n = 0, size = walk->map->key_size;
@@ -213,12 +216,12 @@ static bool walk_copy_out(const struct sock_walk *walk,
 }
 
 /*
- * Deliver the chunk to user space. A walk that takes entries deletes them after
- * user space has got them, so an address that is bad all the time loses no
- * entry. Entries that another task has deleted in between are that task's, and
- * are taken out of the chunk: it is copied once more then. If the address has
- * become bad since the first copy, the entries of the chunk are deleted, but
- * the count is without them.
+ * Deliver the chunk to user space. A walk with @take deletes the entries after
+ * user space has got them, so a bad address loses no entry. If another task has
+ * deleted entries before this call could, they are removed from the chunk, and
+ * the chunk is copied again. If that copy fails, because the address has become
+ * bad since the first copy, the entries of the chunk are deleted, but the count
+ * does not include them.
  */
 static int walk_deliver(struct sock_walk *walk, const union bpf_attr *attr,
 			u32 done)
@@ -262,7 +265,7 @@ static int walk_all(struct sock_walk *walk, const union bpf_attr *attr,
 	return err;
 }
 
-/* Let the walk go on behind the cursor of the last call. */
+/* Let the walk continue after the cursor of the last call. */
 static int walk_resume(struct sock_walk *walk, const union bpf_attr *attr)
 {
 	const void __user *cursor = u64_to_user_ptr(attr->batch.in_batch);
@@ -280,7 +283,7 @@ static int walk_resume(struct sock_walk *walk, const union bpf_attr *attr)
 	return 0;
 }
 
-/* Values first, which need the alignment. */
+/* The values come first, because they need an alignment to 8 bytes. */
 static int walk_alloc(struct sock_walk *walk)
 {
 	u32 size = walk->map->key_size;
@@ -309,7 +312,7 @@ static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
 		return 0;
 	if (put_user(0, &uattr->batch.count))
 		return -EFAULT;
-	/* As a single lookup: only 8 bytes have room for a cookie. */
+	/* As in a single lookup: a cookie has 8 bytes. */
 	if (map->value_size != sizeof(u64))
 		return -ENOSPC;
 

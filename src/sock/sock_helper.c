@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hand-out of helpers: programs that load a claimed socket map get the helpers
- * of sock_redirect.c. All other programs keep the kernel's.
+ * Gives helpers to programs: a program that loads a claimed socket map gets the
+ * helpers of sock_redirect.c. All other programs keep the kernel's.
  *
  * The verifier asks a function of the program type for the description of each
- * helper that a program calls, several times; the program calls the function of the
- * last answer. This file owns probes on the returns of these functions, and
- * descriptions, which are copies of the kernel's with another function.
- * Argument types and restrictions thus follow the kernel.
+ * helper that a program calls, several times; the program calls the function of
+ * the last answer. This file owns probes on the returns of these functions, and
+ * descriptions, which are copies of the kernel's with another function. So
+ * argument types and restrictions follow the kernel.
  *
  * The handlers run in bpf(2), in the task that loads a program, with preemption
- * off. A program with helpers of this module holds the claimed map that it
- * loads, or the outer map whose template is one, and so the module: the
- * verifier has taken these references before it asks. If the kernel misses a
- * probe, or the module is too far from the kernel's code for a call, the
- * program gets the kernel's helper, and its redirects are not counted.
+ * off. A program with helpers of this module has a reference to the claimed map
+ * that it loads, or to the outer map whose template is a claimed map, and these
+ * maps have references to the module: the verifier has taken the program's
+ * references before it asks. If the kernel misses a probe, or the module is too
+ * far from the kernel's code for a call, the program gets the kernel's helper,
+ * and its redirects are not counted.
  *
  * sock_helper_lock guards the descriptions and the notes about programs.
  */
@@ -36,7 +37,7 @@
  */
 #define HELPER_ACTIVE 256
 
-/* Raw: handlers run with preemption off. */
+/* A raw lock, because handlers run with preemption off. */
 static DEFINE_RAW_SPINLOCK(sock_helper_lock);
 
 /**
@@ -53,8 +54,8 @@ static struct helper_desc helper_descs[SOCK_HELPERS];
 
 /**
  * struct helper_note - result of a search in a program that is being loaded
- * @aux: of the program; the program itself moves when it is patched
- * @load_time: of the program, because @aux may be used again
+ * @aux: the program's; the program itself moves when it is patched
+ * @load_time: the program's, because @aux may be used again
  * @at: number of an instruction that has loaded a claimed map
  * @none: no instruction loads a claimed map
  */
@@ -65,15 +66,16 @@ struct helper_note {
 	bool none;
 };
 
-/* 6 KiB: two programs that are loaded at a time rarely share a note. */
+/* Notes, 6 KiB: programs that are loaded at the same time rarely share one. */
 #define HELPER_NOTES_BITS 8
 static struct helper_note helper_notes[1 << HELPER_NOTES_BITS];
 
 /*
  * Is this the address of a claimed socket map, or of an outer map whose
  * template is one? The verifier has resolved descriptors to maps before it asks
- * for helpers. Should a kernel ask earlier, any number may be here; so the
- * address is read with care. The answer at the last time counts, and is right.
+ * for helpers. If a kernel asked earlier, the address might be any number, so
+ * it is read by get_kernel_nofault(). The verifier uses the last answer, and
+ * that one is right.
  */
 static bool helper_map_is_claimed(unsigned long address)
 {
@@ -118,9 +120,9 @@ static u32 helper_search_range(const struct bpf_prog *prog, u32 begin, u32 end)
 }
 
 /*
- * Search an instruction that loads a claimed map, from @start on, and then from
- * the beginning. Returns its number, or prog->len. A program has a million
- * instructions at most.
+ * Search for an instruction that loads a claimed map, from @start on, and then
+ * from the beginning. Returns its number, or prog->len. A program has at most a
+ * million instructions.
  */
 static u32 helper_search(const struct bpf_prog *prog, u32 start)
 {
@@ -149,10 +151,10 @@ static bool helper_note_fits(const struct helper_note *note,
 
 /*
  * Does a program load a claimed map? The verifier asks for a helper each time
- * that it visits a call. So the program is searched once; afterwards the
- * instruction that was found is tested again, because a program without a
- * claimed map must not get helpers of this module. Patches move instructions a
- * little, and never add a map.
+ * that it visits a call. So the program is searched once. Later calls test the
+ * instruction that was found again, because a program without a claimed map
+ * must not get helpers of this module, and search on from there: the verifier
+ * may have moved the instruction, but it never adds a map.
  */
 static bool helper_prog_loads(const struct bpf_prog *prog)
 {
@@ -207,7 +209,7 @@ static bool helper_asked(const unsigned long *args, unsigned long *note)
 	return helper != SOCK_HELPERS && prog->len && helper_prog_loads(prog);
 }
 
-/* The verifier writes a helper's distance from here into a call: 32 bits. */
+/* A call has 32 bits for the distance of the helper from __bpf_call_base. */
 static bool helper_is_in_reach(enum sock_helper helper)
 {
 	long distance = (long)rmap_sock_redirect_helpers[helper] -

@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Operations of claimed socket maps. The kernel keeps table, links and sockets,
- * and decides about each operation: functions here call the kernel's operation,
- * return its result, and count it.
+ * and decides about each operation: the functions of this file call the
+ * kernel's operation, return its result, and count it.
  *
  * Updates by bpf(2) do not go through bpf_map_ops. This file owns the hook on
  * sock_map_update_elem_sys(), which is replaced for claimed maps. Its handler
- * runs in bpf(2), with preemption off. The caller of the replaced function has
- * the map, and so the module, until after that function has returned.
+ * runs in bpf(2), with preemption off. The caller of the replaced function
+ * keeps a reference to the map, and so to the module, until that function has
+ * returned.
  *
  * Updates by programs of type sock_ops do not go through bpf_map_ops either:
  * see sock_helper.c.
  *
- * The kernel calls these operations with migration disabled: programs run so,
- * and bpf(2) calls bpf_disable_instrumentation() before a lookup or a delete.
- * The operations rely on it: a lookup may make a cookie, from numbers that the
- * CPU has in stock. So this family disables migration for all operations that
- * it calls outside of these callers. bpf_disable_instrumentation() also keeps
- * tracing programs from running on the CPU, by a counter that the kernel does
- * not export. Nothing is lost by that: the verifier lets no such program change
- * a socket map, and so none can want a lock that the operation holds.
+ * The kernel calls these operations with migration disabled: it disables
+ * migration for programs, and bpf(2) calls bpf_disable_instrumentation() before
+ * a lookup or a delete. The operations depend on that: a lookup may make a
+ * cookie, from a per-CPU reserve of numbers. So this family disables migration
+ * for all operations that it calls outside of these callers.
+ * bpf_disable_instrumentation() also keeps tracing programs from running on the
+ * CPU, by a counter that the kernel does not export. This family does not need
+ * that: the verifier does not let a tracing program change a socket map, so
+ * such a program never waits for a lock that the operation holds.
  */
 #include <linux/bpf.h>
 #include <linux/jhash.h>
@@ -51,7 +53,7 @@ const struct bpf_map_ops *rmap_sock_map_stock(const struct bpf_map *map)
  * @map: a claimed hash
  * @key: the key
  *
- * Computed as the kernel's sock_hash_bucket_hash() does.
+ * The same computation as the kernel's sock_hash_bucket_hash().
  *
  * Context: any.
  * Return: number of the bucket.
@@ -89,9 +91,9 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
 	int err;
 
 	/*
-	 * The kernel's operation tests this again. It is tested here as well,
-	 * because the owner of a socket that no map takes may keep the socket
-	 * locked for long.
+	 * The kernel's operation makes the same test. It is made here as well,
+	 * before lock_sock(), because the owner of a socket that no map takes
+	 * may keep the socket locked for long.
 	 */
 	if (!READ_ONCE(sk->sk_prot)->psock_update_sk_prot)
 		return -EOPNOTSUPP;
@@ -158,7 +160,7 @@ int rmap_sock_map_delete(struct bpf_map *map, void *key)
 	return err;
 }
 
-/* Runs in the place of sock_map_update_elem_sys(), for claimed maps. */
+/* Runs instead of sock_map_update_elem_sys(), for claimed maps. */
 static int sock_map_update_sys(struct bpf_map *map, void *key, void *value,
 			       u64 flags)
 {
@@ -194,10 +196,11 @@ void rmap_sock_map_set_ops(struct bpf_map_ops *ops)
  * rmap_sock_map_memory() - memory of a socket map
  * @map: a claimed socket map
  *
- * Before 6.4 the kernel does not tell, and the size of its table is returned.
+ * Before 6.4 the kernel does not report the memory, so this function returns
+ * the size of the table.
  *
  * Context: any; the caller keeps the map.
- * Return: bytes; without the record, and without what sockets take in addition.
+ * Return: bytes, without the record and without memory for each socket.
  */
 u64 rmap_sock_map_memory(const struct bpf_map *map)
 {

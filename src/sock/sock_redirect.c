@@ -2,17 +2,17 @@
 /*
  * Helpers of programs that load a claimed socket map: redirects of messages
  * (sk_msg) and packets (sk_skb), and updates by programs of type sock_ops. Each
- * one calls the kernel's helper, returns its result, and counts it.
- * Such a program may use stock maps as well, which are not counted.
+ * helper calls the kernel's helper, returns its result, and counts it. Such a
+ * program may use stock maps as well, which are not counted.
  *
- * The reason of a refusal is found after the call, by the kernel's own order of
- * tests. So accepted redirects pay nothing for it.
+ * The reason for a refusal is determined after the call, by tests in the
+ * kernel's order. So it costs accepted redirects nothing.
  *
- * This file owns no state but pointers to the kernel's helpers, which
- * sock_helper.c sets before it hands out a helper of this file. Helpers run in
- * BPF programs, inside an RCU read section, without migration, in process
- * context or with bottom halves off. A program has a reference to each map that
- * it loads, or to the outer map that it finds the map in, and so to the module.
+ * This file owns only the pointers to the kernel's helpers, which sock_helper.c
+ * sets before it gives a helper of this file to a program. Helpers run in BPF
+ * programs, inside an RCU read section, without migration, in process context
+ * or with bottom halves off. A program has a reference to each map that it
+ * loads, or to the outer map that it finds the map in, and so to the module.
  */
 #include <linux/bpf.h>
 #include <linux/compiler.h>
@@ -30,7 +30,7 @@
 
 sock_helper_fn rmap_sock_redirect_stock[SOCK_HELPERS] __read_mostly;
 
-/* May the kernel redirect to a socket in its present state? */
+/* Does the kernel redirect to a socket in this state? */
 static bool sock_is_connected(const struct sock *sk)
 {
 	if (sk_is_tcp(sk))
@@ -46,7 +46,7 @@ static bool sock_takes(const struct sock *sk, enum sock_what what, u64 flags)
 	return what == SOCK_SKB || flags & BPF_F_INGRESS || sk_is_tcp(sk);
 }
 
-/* The reason of a refusal. @key points to the key. */
+/* The reason for a refusal. @key points to the key. */
 static enum redirmap_sock_refusal
 sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_what what)
 {
@@ -58,7 +58,7 @@ sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_what what)
 	if (map->map_type == BPF_MAP_TYPE_SOCKMAP &&
 	    *(u32 *)key >= map->max_entries)
 		return REDIRMAP_SOCK_REFUSAL_KEY;
-	/* With a reference, but for sockets that RCU keeps. */
+	/* Takes a reference, except to sockets that RCU keeps. */
 	sk = rmap_sock_map_stock(map)->map_lookup_elem(map, key);
 	if (!sk)
 		return REDIRMAP_SOCK_REFUSAL_NO_SOCKET;
@@ -82,8 +82,8 @@ static noinline void sock_refused(struct record *record, void *key, u64 flags,
 }
 
 /*
- * Will the kernel drop what a program redirects to a socket? The test that
- * skmsg.c makes later, for messages and for packets.
+ * Will the kernel drop the message or packet that a program redirects to a
+ * socket? The kernel's skmsg.c makes the same test later.
  */
 static __always_inline bool sock_is_closing(const struct sock *sk,
 					    enum sock_what what)

@@ -22,8 +22,8 @@ typedef u64 (*sock_helper_fn)(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 extern const sock_helper_fn rmap_sock_redirect_helpers[SOCK_HELPERS];
 
 /*
- * The kernel's helpers, which they call. Each one is set before a program gets
- * the helper of the module that calls it, and does not change then.
+ * The kernel's helpers, which the module's helpers call. Each one is set before
+ * a program gets the helper that calls it, and does not change afterwards.
  */
 extern sock_helper_fn rmap_sock_redirect_stock[SOCK_HELPERS];
 

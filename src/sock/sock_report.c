@@ -2,10 +2,11 @@
 /*
  * The netlink attributes of socket maps.
  *
- * Owns no state. All of this runs in the process context of the requester. The
- * attributes of a map are written in an RCU read section, which counts the
- * sockets of the map in at most 16,384 slots or buckets, or four times that
- * while keys are deleted. netlink.c ends such a section of a dump after 1 ms.
+ * This file owns no state. All of it runs in the process context of the
+ * requester. The attributes of a map are written in an RCU read section, which
+ * counts the sockets of the map in at most 16,384 slots or buckets, or four
+ * times that while keys are deleted. netlink.c ends such a section of a dump
+ * after 1 ms.
  *
  * All sock_put_*() return 0, or -EMSGSIZE, on which the caller cancels the
  * message.
@@ -26,22 +27,22 @@
 #include "stamp.h"
 
 /*
- * The number of present sockets is counted for the answer, because the kernel
- * keeps none. An answer is written in an RCU read section, so sockets are not
- * counted in an array with more slots, or in a hash with more buckets: about
- * 100 us. A hash has the next power of two of buckets, and not more sockets
- * than buckets.
+ * The kernel does not keep the number of sockets in a map, so each answer
+ * counts them, in an RCU read section. Sockets are not counted in an array with
+ * more slots, or in a hash with more buckets, than this; counting so many takes
+ * about 100 us. The number of buckets of a hash is max_entries, rounded up to a
+ * power of two, so a hash does not have more sockets than buckets.
  */
 #define SOCK_REPORT_MAX 16384
 
 /*
- * A step through a hash costs time for all sockets in a bucket. With so many
- * in one bucket, which only keys can cause that are chosen for it, sockets are
- * not counted.
+ * Each step through a hash takes time for all sockets in a bucket. If a bucket
+ * has more sockets than this, the sockets of the map are not counted. Only keys
+ * that were chosen for this purpose fill a bucket so far.
  */
 #define SOCK_REPORT_CHAIN 64
 
-/* How often the count of a hash may begin again, because a key was deleted. */
+/* Number of times that a count of a hash begins again after a deleted key. */
 #define SOCK_REPORT_RESTARTS 3
 
 /* Count the sockets of an array. */
@@ -69,8 +70,8 @@ static int sock_count_array(struct bpf_map *map, u32 *present)
 /*
  * Count the sockets of a hash, once. @keys has room for two keys. Returns 0;
  * -EAGAIN if a key was deleted and the kernel began again at the first bucket;
- * or -E2BIG. A key that is deleted in the first bucket that has sockets is not
- * noticed, and makes the number too large by some of this bucket.
+ * or -E2BIG. A deletion in the first bucket that has sockets is not noticed,
+ * and sockets of this bucket may then be counted twice.
  */
 static int sock_count_hash_once(struct bpf_map *map, void *keys, u32 *present)
 {
@@ -218,7 +219,7 @@ int rmap_sock_report_map(struct sk_buff *skb, const struct record *record)
  * message
  * @skb: a message that has been begun
  * @net: the network namespace
- * @sum: its sum, a struct sock_sum
+ * @sum: the namespace's sum, a struct sock_sum
  *
  * Context: process context.
  * Return: 0 or -EMSGSIZE.

@@ -42,7 +42,7 @@ u32 rmap_sock_stats_errno(unsigned int i)
 /**
  * rmap_sock_stats_refused() - count a redirect that the kernel has refused
  * @stats: this CPU's counters of the map
- * @reason: why
+ * @reason: the reason
  *
  * Context: a BPF program, in any context, per refused redirect.
  */
@@ -54,8 +54,8 @@ void rmap_sock_stats_refused(struct sock_stats *stats,
 }
 
 /*
- * This CPU's counters of a map, or NULL; with them, preemption off. Inside an
- * RCU read section, which keeps the counters.
+ * This CPU's counters of a map, with preemption off until put_cpu(); or NULL.
+ * Inside an RCU read section, which keeps the counters.
  */
 static struct sock_stats *stats_get(const struct bpf_map *map)
 {

@@ -9,7 +9,7 @@
 struct bpf_map;
 struct record;
 
-/* What a program redirects. */
+/* The data that a program redirects: messages or packets. */
 enum sock_what {
 	SOCK_MSG,
 	SOCK_SKB,
@@ -25,15 +25,15 @@ enum sock_what {
 /**
  * struct sock_stats - one CPU's counters of a socket map
  * @accepted: redirects that the kernel has accepted, by direction
- * @closing: those of them whose target was closing
+ * @closing: accepted redirects whose target socket was closing
  * @refused: redirects that the kernel has refused, by reason
  * @inserts: updates that succeeded
  * @deletes: deletes that succeeded
- * @failed: updates that failed, by place in the table of errnos
+ * @failed: updates that failed, by index in the table of errnos
  * @last_refused: stamps of the last redirects of @refused: see stamp_now()
  *
- * A counter is incremented by one instruction of its CPU. So tasks and
- * interrupts that count on one CPU lose nothing, and need no lock.
+ * One instruction of its CPU increments a counter. So tasks and interrupts that
+ * count on one CPU lose no count, and need no lock.
  */
 struct sock_stats {
 	/* hot: written per redirect */

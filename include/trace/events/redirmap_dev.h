@@ -106,7 +106,7 @@ DEFINE_EVENT(redirmap_entry, redirmap_target_remove,
 	TP_ARGS(map, key, val, cause)
 );
 
-/* Frames were lost. If a map counts them, ifindex is 0; otherwise map_id is 0. */
+/* Frames were lost. If a map counts them, ifindex is 0; if not, map_id is 0. */
 TRACE_EVENT(redirmap_drop,
 	TP_PROTO(const struct net_device *dev, u32 map_id, u32 reason,
 		 u32 packets),
