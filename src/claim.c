@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Claiming: the point where a new map gets the module's ops.
+ * Claims: a hook gives the module's ops to new maps.
  *
  * The hook observes security_bpf_map_create() (security_bpf_map_alloc() before
  * 6.9). The kernel's map_create() calls it after it has set the map's ops, and
- * before any other task can find the map. A claimed map gets the module's ops
- * here.
+ * before any other task can find the map.
  *
- * Families have further hooks to allocate maps of their own; kind.is_pending()
- * recognises such a map here. For a map that the kernel has allocated, the
- * policy decides.
+ * Families may have further hooks to allocate maps themselves; the handler
+ * recognises such a map by kind.is_pending(). For a map that the kernel has
+ * allocated, the policy decides.
  *
  * This file owns the hook. Its handler runs in bpf(2), with preemption off.
  */
@@ -39,7 +38,7 @@ static struct hook claim_hook = {
 	.entry = claim_map_created,
 };
 
-/* Remove the hooks of the first @n families in reverse order, then ours. */
+/* Remove the hooks of the first @n families, the last first, then claim_hook. */
 static void claim_remove_hooks(unsigned int n)
 {
 	const struct family *family;
@@ -83,8 +82,8 @@ remove_hooks:
  * rmap_claim_exit() - remove the hooks
  *
  * No claimed map is left, and none can be made, because try_module_get() fails
- * from here on. Functions that have replaced hooked ones may still run when this
- * returns: see main_wait().
+ * during rmmod. Functions that have replaced hooked ones may still run when
+ * this function returns: see main_wait().
  *
  * Context: rmmod, sleeps.
  */

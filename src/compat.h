@@ -3,11 +3,11 @@
  * Differences between kernels.
  *
  * The rest of the module is written for the newest supported kernel. This file
- * gives the names of that kernel to older ones. It asks for features, which
- * scripts/features.py finds out when the module is built: HAVE_... is 0 or 1.
+ * provides the names of that kernel on older kernels. It tests features, which
+ * scripts/features.py determines when the module is built: HAVE_... is 0 or 1.
  * Versions in comments are those of the mainline kernel. No other file may test
- * LINUX_VERSION_CODE, and this one does only where it is shown below that
- * nothing else tells.
+ * LINUX_VERSION_CODE, and this file tests it only where no feature can be
+ * determined.
  */
 #ifndef REDIRMAP_COMPAT_H
 #define REDIRMAP_COMPAT_H
@@ -26,8 +26,9 @@
 #endif
 
 /*
- * Members of structures that no header has. Without BTF the version has to do;
- * insmod compares the structures with the running kernel's BTF.
+ * Members of structures that are in no header. If the build has no BTF, the
+ * version decides; insmod compares the structures with the running kernel's
+ * BTF.
  */
 #ifndef HAVE_DTAB_NETDEV_DTAB
 #define HAVE_DTAB_NETDEV_DTAB (LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0))
@@ -80,7 +81,7 @@ static inline void compat_set_mem_usage(struct bpf_map_ops *ops,
  * @map: the map
  *
  * Context: any; the caller keeps the map.
- * Return: bytes; 0 if the kernel does not tell.
+ * Return: bytes; 0 if the kernel does not report it.
  */
 static inline u64 compat_mem_usage(const struct bpf_map_ops *ops,
 				   const struct bpf_map *map)
@@ -102,7 +103,7 @@ static inline u64 compat_mem_usage(const struct bpf_map_ops *ops,
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
 #endif
 
-/* The last attribute of BPF_MAP_CREATE; its users only look at where it ends. */
+/* The last attribute of BPF_MAP_CREATE; only its end is used. */
 #if HAVE_BPF_EXCL_PROG
 #define COMPAT_MAP_CREATE_LAST_FIELD excl_prog_hash_size
 #elif HAVE_BPF_TOKEN
@@ -143,7 +144,7 @@ static inline bool compat_map_alloc_permitted(void)
 /**
  * compat_xdp_features() - the XDP features of a pseudo device
  * @real: the real device
- * @all: the pseudo device takes all frames, whatever the real one can transmit
+ * @all: the pseudo device takes all frames, even if the real one does not
  *
  * Before 6.3 a device has no features but &net_device_ops.ndo_xdp_xmit.
  *
@@ -166,7 +167,7 @@ static inline u32 compat_xdp_features(const struct net_device *real, bool all)
  * @dev: the pseudo device
  * @features: the features, from compat_xdp_features()
  *
- * Context: any; redirects may be reading @dev.
+ * Context: any; redirects may read @dev at the same time.
  */
 static inline void compat_set_xdp_features(struct net_device *dev, u32 features)
 {
@@ -198,7 +199,7 @@ static inline bool compat_has_xdp_features(const struct net_device *dev,
  * @to: the pseudo device
  * @from: the real device, whose driver may lock them by itself
  *
- * Context: any; nobody else can reach @to yet.
+ * Context: any; @to is not published yet.
  */
 static inline void compat_copy_lltx(struct net_device *to,
 				    const struct net_device *from)
@@ -215,7 +216,7 @@ static inline void compat_copy_lltx(struct net_device *to,
  * compat_set_lltx() - keep core from locking a pseudo device's transmit queues
  * @dev: the pseudo device
  *
- * Context: any; nobody else can reach @dev yet.
+ * Context: any; @dev is not published yet.
  */
 static inline void compat_set_lltx(struct net_device *dev)
 {
@@ -269,7 +270,7 @@ static inline bool compat_takes_frags(const struct net_device *dev)
  * frames
  * @dev: the pseudo device
  *
- * Context: any; nobody else can reach @dev yet.
+ * Context: any; @dev is not published yet.
  */
 static inline void compat_take_all(struct net_device *dev)
 {
@@ -308,7 +309,7 @@ static inline int compat_alloc_skb_bulk(void **skbs, int n)
  *
  * Since 6.18 the kernel exports only alloc_netdev_dummy(), which sleeps.
  *
- * Context: any; nobody else can reach @dev yet.
+ * Context: any; @dev is not published yet.
  */
 static inline void compat_init_dummy(struct net_device *dev)
 {
@@ -325,7 +326,7 @@ static inline void compat_init_dummy(struct net_device *dev)
 }
 
 /**
- * compat_set_page_shared() - let a frame's memory be freed as pages
+ * compat_set_page_shared() - set the memory model of a frame to plain pages
  * @frame: a frame that is made
  *
  * Runs in NAPI, bottom halves off, per copy.
@@ -341,7 +342,7 @@ static inline void compat_set_page_shared(struct xdp_frame *frame)
 }
 
 /**
- * compat_copy_mem() - let a receive queue stand for a frame's memory
+ * compat_copy_mem() - copy the memory model of a frame to a receive queue
  * @rxq: the queue, for an xdp_buff
  * @frame: the frame
  *
@@ -497,7 +498,7 @@ static inline bool compat_map_has_memcg(const struct bpf_map *map)
  * @map: a map that has been created completely
  *
  * Context: inside an RCU read section, which keeps the result alive.
- * Return: the memory cgroup; NULL when the map is charged to nobody.
+ * Return: the memory cgroup; NULL when the map is not charged.
  */
 static inline struct mem_cgroup *compat_map_memcg(const struct bpf_map *map)
 {

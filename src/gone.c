@@ -3,16 +3,17 @@
  * Sums over removed maps and targets.
  *
  * Counters outlive the maps and targets that they belong to: for each family a
- * network namespace keeps the sum over its removed maps and targets. A map or
- * target leaves the lists that user space reads, and is part of the sum from
- * that moment on: by reference as long as it may still count, and then by the
- * last values of its counters. So each map and target is either listed or in
- * the sum. A reader that reads the lists before that moment and the sum after
- * it, or the other way round, sees one twice or not at all, and detects that by
+ * network namespace keeps the sum over its removed maps and targets. When a map
+ * or target leaves the lists that user space reads, it joins the sum: by
+ * reference as long as it may still count, and afterwards by the last values of
+ * its counters. So each map and target is either listed or in the sum. A reader
+ * that reads the lists before that moment and the sum after it, or the other
+ * way round, sees the map or target twice or not at all, and detects that by
  * the number of removed maps and targets: see rmap_gone_leave().
  *
- * Only the family knows what it counts. Here a sum is a number of bytes, zeroed
- * at first, and a map or target adds its counters to it.
+ * This file does not know the counters of a family: a sum is a number of bytes,
+ * zeroed at first, and each map or target adds its counters to the sum by a
+ * function of its family.
  *
  * This file owns struct gone. Maps and targets leave in work items and under
  * RTNL; netlink reads sums in process context. The spinlock of a struct gone
@@ -30,16 +31,16 @@
 
 /**
  * struct gone - sum over removed maps and targets
- * @refs: one for each map and target that will leave to it, one for the
+ * @refs: one for each map and target that will join the sum, one for the
  *	namespace
  * @reading: admits one reader at a time
  * @lock: guards the rest; held while the counters of one leaver are read
  * @count: number of removed maps and targets
- * @leavers: leavers that may still count, in the order in which they have left;
- *	without those that the present reader has read
+ * @leavers: leavers that may still count, in the order in which they have left,
+ *	except those that the present reader has read
  * @told: leavers that the present reader has read
  * @reader: the sum of the present reader, or NULL
- * @round: number of the last reader; it has still to read the leavers with
+ * @round: number of the last reader, which has still to read the leavers with
  *	another number
  * @size: bytes of a sum
  * @kept: the sum over removed maps and targets that have been freed
@@ -109,9 +110,9 @@ void rmap_gone_put(struct gone *gone)
  * rmap_gone_leaver_init() - initialise the leaver of a map or target
  * @leaver: the leaver
  * @add: see struct gone_leaver; called under a spinlock, and twice in a row
- *	when the counters are added to the sum and to its reader's
+ *	when the counters are added to the sum and to a reader's copy
  *
- * Context: any; nobody else can reach the leaver yet.
+ * Context: any; the leaver is not published yet.
  */
 void rmap_gone_leaver_init(struct gone_leaver *leaver,
 			   void (*add)(const struct gone_leaver *leaver,
@@ -129,8 +130,9 @@ void rmap_gone_leaver_init(struct gone_leaver *leaver,
  *
  * A reader that reads the sum, then the lists, then the sum again must find
  * another number of removed ones if a map or target has left meanwhile. So this
- * is called after the map or target was taken out of the lists; or, if it is
- * taken out afterwards, under a lock that readers of the lists take as well.
+ * function is called after readers of the lists can no longer find the map or
+ * target; or under a lock that these readers take as well, if the map or target
+ * leaves the lists under the same lock.
  *
  * Context: process context.
  */
@@ -160,7 +162,7 @@ void rmap_gone_keep(struct gone *gone, struct gone_leaver *leaver)
 	if (list_empty(&leaver->node))
 		gone->count++;
 	else if (gone->reader && leaver->round != gone->round)
-		/* The reader has not read it yet, and will not find it. */
+		/* The reader has not read the leaver yet, and would miss it. */
 		leaver->add(leaver, gone->reader);
 	list_del_init(&leaver->node);
 	spin_unlock(&gone->lock);
@@ -190,15 +192,15 @@ static bool gone_read_next(struct gone *gone)
  * @gone: the sum
  * @sum: gets a copy, of the size that rmap_gone_alloc() was called with
  *
- * The copy includes all that had left when the read began, each once. The
- * reader reads one leaver at a time under the lock, and rmap_gone_keep() adds
- * leavers that are freed before the reader has found them. So other tasks wait
- * no longer than one leaver takes, and the sum never shrinks from one call to
- * the next.
+ * The copy includes, once, each map and target that had left when the read
+ * began. The reader reads one leaver at a time under the lock, and
+ * rmap_gone_keep() adds leavers that are freed before the reader has found
+ * them. So other tasks wait for the reading of one leaver at most, and the sum
+ * never shrinks from one call to the next.
  *
- * The time grows with the number of leavers that have not been freed yet,
- * mostly a device's entries with counters of their own, times the number of
- * CPUs. Other readers of the same sum wait as long.
+ * The time grows with the number of leavers that have not been freed yet
+ * (mostly entries with counters), times the number of CPUs. Other readers of
+ * the same sum wait during this time.
  *
  * Context: process context, sleeps.
  * Return: number of removed maps and targets when the read began.

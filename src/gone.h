@@ -8,10 +8,11 @@
 struct gone;
 
 /**
- * struct gone_leaver - part of a map or target, for when it leaves
- * @node: node in the lists of struct gone after it has left; empty before
- * @round: gone.round when it left or was last read
- * @add: adds its counters to a sum; the sum has the family's type
+ * struct gone_leaver - the part of a map or target that joins a sum
+ * @node: node in the lists of struct gone after the map or target has left;
+ *	empty before
+ * @round: gone.round when the map or target left, or was last read
+ * @add: adds the counters to a sum, which has the family's type
  */
 struct gone_leaver {
 	struct list_head node;

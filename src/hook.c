@@ -2,10 +2,10 @@
 /*
  * Hooks on functions of the kernel, found by name, set by address.
  *
- * This file owns the use of ftrace and kprobes, and knows nothing of maps. A
+ * Only this file uses ftrace and kprobes, and it knows nothing about maps. A
  * hook either observes its function or may replace it (IPMODIFY, as livepatch
- * does). It is permanent: while it is set, kernel.ftrace_enabled=0 fails with
- * EBUSY instead of silently disabling the hook.
+ * does). A hook is permanent: while it is set, kernel.ftrace_enabled=0 fails
+ * with EBUSY instead of silently disabling the hook.
  *
  * No handler is called before rmap_hook_arm(), the last step of insmod.
  *
@@ -81,10 +81,11 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 }
 
 /*
- * Find the address of a function of the kernel itself. With a name, ftrace
- * would hook all functions of that name, those of modules as well. kprobes look
- * a name up in the kernel first, and then in modules; an address in a module is
- * refused here. The kprobe is only for the lookup and never armed.
+ * Find the address of a function of the kernel itself. If ftrace got the name,
+ * it would hook all functions of that name, including those of modules. kprobes
+ * look a name up in the kernel first, and then in modules; this function
+ * refuses an address in a module. The kprobe is only for the lookup and never
+ * armed.
  */
 static int hook_find(struct hook *hook)
 {
@@ -117,7 +118,7 @@ static void notrace hook_nothing(unsigned long ip, unsigned long parent_ip,
 {
 }
 
-/* Clears all of it: ftrace_free_filter() leaves pointers to freed memory. */
+/* Clear all members: ftrace_free_filter() leaves pointers to freed memory. */
 static void hook_init_probe(struct ftrace_ops *probe, unsigned long flags)
 {
 	memset(probe, 0, sizeof(*probe));
@@ -126,9 +127,9 @@ static void hook_init_probe(struct ftrace_ops *probe, unsigned long flags)
 }
 
 /*
- * ftrace returns -EBUSY both when it is switched off and when another
+ * Is ftrace switched off? It returns -EBUSY in this case, but also when another
  * ftrace_ops replaces the function. An observing ftrace_ops conflicts with no
- * other, so if ftrace refuses that as well, it is off.
+ * other one, so if ftrace refuses that as well, it is off.
  */
 static bool hook_ftrace_is_off(const struct hook *hook)
 {
@@ -221,9 +222,9 @@ free_filter:
 
 /*
  * Never return, because ftrace is dead: it disables itself permanently when it
- * finds the kernel's text changed, and continues to call the handler. If rmmod
- * freed the module's text and ftrace_ops, the machine would crash at the next
- * call of the function. So rmmod waits for ever.
+ * finds the kernel's text changed, but still calls the handler. If rmmod freed
+ * the module's text and ftrace_ops, the machine would crash at the next call of
+ * the function. So rmmod waits for ever.
  */
 static void __noreturn hook_stay(const char *func, int err)
 {
@@ -405,9 +406,9 @@ void rmap_hook_exit_remove(struct hook_exit *hook)
 }
 
 /**
- * rmap_hook_arm() - begin to call handlers
+ * rmap_hook_arm() - start to call handlers
  *
- * Maps may be claimed from here on, so insmod must not fail after that.
+ * From now on maps may be claimed, so insmod must not fail after this call.
  *
  * Context: the last step of insmod.
  */

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Kinds: the map types that are claimed; how their maps are claimed and freed.
+ * Kinds: a kind is a map type that the module claims. This file claims maps.
  *
  * This file owns the table of families, which Kbuild defines, and the
  * operations of each kind: a copy of the kernel's operations, made with the
  * first map, in which the kind has set its own. So operations that this module
- * does not know go on working.
+ * does not know keep working.
  *
- * A claimed map holds a reference to the module, from its claim until it is
- * freed. When rmmod has begun there is no reference, and the map stays a stock
- * one. kind_gone.c keeps the counters of removed maps.
+ * A claimed map has a reference to the module, from its claim until it is
+ * freed. After rmmod has begun no reference can be taken, and a new map stays a
+ * stock map. kind_gone.c keeps the counters of removed maps.
  *
- * Maps are claimed in bpf(2), with preemption off. Claimed maps that the kernel
- * has allocated are freed here: in a work item of the kernel, or in bpf(2) when
- * creation fails after the claim.
+ * Maps are claimed in bpf(2), with preemption off. This file also frees claimed
+ * maps that the kernel has allocated: in a work item of the kernel, or in
+ * bpf(2) when creation fails after the claim.
  */
 #include <linux/align.h>
 #include <linux/bpf.h>
@@ -36,7 +36,10 @@ static const struct family *const families[] = {
 	REDIRMAP_FAMILIES(KIND_POINT_TO)
 };
 
-/* Guards kind.stock and kind.ops. Raw: maps are claimed with preemption off. */
+/*
+ * Guards kind.stock and kind.ops. The lock is raw, because maps are claimed
+ * with preemption off.
+ */
 static DEFINE_RAW_SPINLOCK(kind_lock);
 
 /**
@@ -126,7 +129,7 @@ static void kind_free(struct bpf_map *map)
 	module_put(THIS_MODULE);
 }
 
-/* A map has lost its last descriptor, or pin. Any context. */
+/* Called in any context, when a map has lost its last descriptor or pin. */
 static void kind_unheld(struct bpf_map *map)
 {
 	const struct kind *kind = rmap_kind_find(map->map_type);
@@ -143,8 +146,8 @@ static void kind_unheld(struct bpf_map *map)
 }
 
 /*
- * Make the kind's operations from those of the first map. False for a map with
- * other operations than the first one had, because the copy would not fit it.
+ * Make the kind's operations from those of the first map. Returns false if a
+ * map has other operations than the first map had: the copy does not fit them.
  */
 static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 {
@@ -172,7 +175,7 @@ static bool kind_has_ops(struct kind *kind, const struct bpf_map *map)
 	return map->ops == stock;
 }
 
-/* Add a map's counters, which outlive it, to a sum. */
+/* Add a map's counters to a sum, which outlives the map. */
 static void kind_add(const struct gone_leaver *leaver, void *sum)
 {
 	const struct record *record = container_of(leaver, struct record,
@@ -182,7 +185,7 @@ static void kind_add(const struct gone_leaver *leaver, void *sum)
 		record->kind->add(record, sum);
 }
 
-/* In the task that creates the map; preemption may be off. */
+/* Runs in the task that creates the map; preemption may be off. */
 static void kind_open(struct record *record, struct bpf_map *map,
 		      const struct kind *kind)
 {
@@ -198,7 +201,7 @@ static void kind_open(struct record *record, struct bpf_map *map,
  * @map: a new map, which no other task can find yet
  *
  * Context: bpf(2), in the task that creates the map; preemption may be off.
- * Return: false when the map stays a stock one.
+ * Return: false when the map stays a stock map.
  */
 bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 {
@@ -219,12 +222,12 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 }
 
 /**
- * rmap_kind_report_mixed() - log why an outer map refuses a map
- * @map: the map that was to be put into an outer map
- * @claimed: true for a claimed map and an outer map that was made with a stock
- *	one; false for the other way round
+ * rmap_kind_report_mixed() - log the reason why an outer map refuses a map
+ * @map: the map that user space wants to put into the outer map
+ * @claimed: true if @map is claimed and the outer map was made with a stock
+ *	map; false if it is the other way round
  *
- * User space gets just an EINVAL.
+ * User space gets only an EINVAL.
  *
  * Context: bpf(2); preemption may be off.
  */

@@ -18,23 +18,22 @@ struct sk_buff;
 /**
  * struct kind - a kind of map that is claimed
  * @type: the map type
- * @alloc: makes a pending map of the type, in the place of the kernel's
- *	function; for the family's hook on that function. NULL when the kernel
+ * @alloc: makes a pending map of the type, instead of the kernel's function;
+ *	the family's hook on that function calls it. NULL when the kernel
  *	allocates maps of this type
  * @set_ops: sets the kind's operations in a copy of the kernel's; must not set
  *	map_release_uref and map_mem_usage, nor map_free without @record: kind.c
  *	has set these
- * @is_pending: has the module made this map of the type, which still has the
- *	kernel's ops? NULL without @alloc: then the policy decides after the
- *	kernel has allocated a map
- * @record: the record of a map that the module has made; NULL without @alloc:
- *	then a record has memory of its own
+ * @is_pending: tests whether the module has made a map of the type that still
+ *	has the kernel's ops. NULL if @alloc is NULL: then the policy decides
+ *	after the kernel has allocated a map
+ * @record: returns the record of a map that the module has made. NULL if @alloc
+ *	is NULL: then a record has memory of its own
  * @claimed: prepares a map that has just been claimed; optional
- * @memory: returns the memory of a map, in bytes, for all CPUs; without a
- *	record that has memory of its own, which rmap_kind_memory() adds
- * @counters: for a kind without @record the bytes of one CPU's counters of a
- *	map, a multiple of a cache line; the counters of all CPUs are behind the
- *	record
+ * @memory: returns the memory of a map, in bytes, for all CPUs; if @record is
+ *	NULL, without the record, which rmap_kind_memory() adds
+ * @counters: if @record is NULL, the bytes of one CPU's counters of a map, a
+ *	multiple of a cache line; the counters of all CPUs are behind the record
  * @add: adds the counters of a map to a sum of the family's type; optional;
  *	called under a spinlock, before the map is freed
  * @report: puts attributes that only maps of this kind have, such as counters,
@@ -73,7 +72,7 @@ struct kind {
  * @n_kinds: number of kinds
  * @hooks: further hooks on functions of the kernel
  * @n_hooks: number of hooks
- * @layout: the private layouts of the kernel that the family relies on, in
+ * @layout: the private layouts of the kernel that the family depends on, in
  *	LAYOUT_SECTION, ended by an empty row; optional
  * @requests: further netlink requests, ended by an empty row; their handlers
  *	use the functions of netlink_answer.h; optional

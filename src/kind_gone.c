@@ -61,7 +61,7 @@ static int __net_init kind_net_enter(struct net *net)
 	gfp_t gfp = GFP_KERNEL;
 	unsigned int i;
 
-	/* The task that runs insmod has not made the existing namespaces. */
+	/* Do not charge insmod for namespaces that existed before. */
 	if (THIS_MODULE->state == MODULE_STATE_LIVE)
 		gfp |= __GFP_ACCOUNT;
 	for (i = 0; (family = rmap_kind_family(i)); i++) {

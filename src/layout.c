@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Check the layout of the kernel's private structures.
+ * Checks the layout of the kernel's private structures.
  *
- * insmod compares the tables of layouts that map families have with the BTF of
- * the running kernel. The tables are in a section of their own in the module,
- * so that scripts/lab/check-layout can compare them with the BTF of the kernel
- * that the module is built for.
+ * Map families have tables of layouts, and insmod compares these tables with
+ * the BTF of the running kernel. The tables are in a section of their own in
+ * the module, so that scripts/lab/check-layout can compare them with the BTF of
+ * the kernel that the module is built for.
  *
  * This file owns no data. It runs in insmod, in process context, before any
  * other part of the module.
@@ -166,9 +166,9 @@ static int __init blob_open(struct blob *blob, const void *data, size_t len)
 }
 
 /*
- * Read the BTF file, into memory for vfree(). kernel_read_file() would pass a
- * purpose to the security modules; none of the defined purposes fits, and IPE
- * warns of READING_UNKNOWN.
+ * Read the BTF file, into memory for vfree(). kernel_read_file() would need a
+ * purpose for the security modules: no defined purpose fits, and IPE warns
+ * about READING_UNKNOWN.
  */
 static void *__init layout_read(size_t *len)
 {

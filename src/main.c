@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Bring-up and tear-down of the module.
+ * insmod and rmmod of the module.
  *
- * This file owns the order: each step of insmod needs only steps before it, and
- * claiming begins with the last statement. While a claimed map exists, or an
- * outer map with the description of one, the module's reference count refuses
- * rmmod. So rmmod finds no map, but there may be tasks in the module's text,
- * and deferred work of freed maps.
+ * This file defines the order: each step of insmod needs only the steps before
+ * it, and claiming starts with the last step. While a claimed map exists, or an
+ * outer map with the description of a claimed map, rmmod fails, because of the
+ * module's reference count. So rmmod finds no map, but there may be tasks in
+ * the module's text, and deferred work of freed maps.
  */
 #include <linux/kconfig.h>
 #include <linux/module.h>
@@ -36,8 +36,8 @@ static const struct {
 	{ "CONFIG_SECURITY", IS_ENABLED(CONFIG_SECURITY) },
 	{ "CONFIG_DEBUG_INFO_BTF", IS_ENABLED(CONFIG_DEBUG_INFO_BTF) },
 	/*
-	 * Without it, bottom halves that are off do not keep another task from
-	 * running with bottom halves off on the same CPU.
+	 * Without this option, several tasks may run on one CPU with bottom
+	 * halves off.
 	 */
 	{ "CONFIG_PREEMPT_RT_NEEDS_BH_LOCK",
 	  !IS_ENABLED(CONFIG_PREEMPT_RT) || !HAVE_BQ_LOCK ||
@@ -68,10 +68,10 @@ static void __init main_report(void)
 
 /*
  * After the hooks are removed no claimed map is left, but tasks may be in the
- * module's text: they were preempted behind the module_put() of a function, or
- * on their way into a function that replaces a hooked one. There may also be
- * RCU callbacks of the module. They queue work that the exit functions of the
- * parts before this one wait for.
+ * module's text: preempted after the module_put() of a function, or on their
+ * way into a function that replaces a hooked one. There may also be RCU
+ * callbacks of the module. They queue work; the exit functions that rmmod calls
+ * after this one wait for that work.
  */
 static void main_wait(void)
 {
@@ -135,7 +135,7 @@ static const struct part main_parts[] __refconst = {
 	{ rmap_outer_init, rmap_outer_exit },
 	{ rmap_claim_init, rmap_claim_exit },
 	{ NULL, rmap_hook_disarm },
-	/* User space sees the state from here on; claiming begins later. */
+	/* Now user space can read the state; claiming starts later. */
 	{ rmap_nl_init, rmap_nl_exit },
 };
 
@@ -146,7 +146,7 @@ static int __init main_init(void)
 	if (err)
 		return err;
 
-	/* Nothing can fail from here on. */
+	/* The remaining steps cannot fail. */
 	main_report();
 	rmap_hook_arm();
 	return 0;

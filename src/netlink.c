@@ -9,8 +9,8 @@
  * include/uapi/linux/redirmap.h describes the family, and
  * Documentation/netlink/specs/redirmap.yaml specifies it for programs.
  *
- * A requester sees the maps that were created in its own network namespace, or
- * all with all-netns. A dump resumes at a map's serial number.
+ * A requester sees the maps that were created in its own network namespace, or,
+ * with all-netns, all maps. A dump resumes after a map's serial number.
  *
  * Requests run in the process context of the requester, in parallel. A message
  * about a map is written inside an RCU read section, which keeps the map.
@@ -31,7 +31,7 @@
 #include "netlink_msg.h"
 #include "record.h"
 
-/* Time for one part of a dump, which is one RCU read section. */
+/* Time limit of one part of a dump, which is one RCU read section. */
 #define NL_DUMP_NS (1 * NSEC_PER_MSEC)
 
 /* The attributes that a request may have; others are refused. */
@@ -133,9 +133,9 @@ static struct record *nl_dump_next_map(struct netlink_callback *cb,
 }
 
 /*
- * Has this part of a dump taken long enough? A kind may need time to report
- * about a map, and the RCU read section ends with the part. Each part has one
- * map at least.
+ * Has this part of a dump reached its time limit? A kind may need time to
+ * report about a map, and the RCU read section ends with the part. Each part
+ * has at least one map.
  */
 static bool nl_dump_is_late(const struct sk_buff *skb, u64 begun)
 {
@@ -154,7 +154,7 @@ static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	rcu_read_lock();
 	while (!full && !nl_dump_is_late(skb, begun) &&
 	       (record = nl_dump_next_map(cb, record))) {
-		/* A map that has just been closed has lost its id. */
+		/* A map that has just been closed no longer has an id. */
 		id = READ_ONCE(record->map->id);
 		full = id && nl_sees_map(net, walk->all, record) &&
 		       !nl_dump_map(skb, cb, record, id);

@@ -2,19 +2,20 @@
 /*
  * Answers and dumps of the generic netlink family.
  *
- * This file owns the family, the permissions of requests, and the frame of
- * answers and dumps. netlink.c uses it, and map families with requests of their
- * own.
+ * This file owns the family, checks the permissions of requests, and begins and
+ * ends the messages of answers and dumps. Its users are netlink.c and the map
+ * families with further requests.
  *
  * A request needs CAP_NET_ADMIN in the user namespace that owns the socket's
  * network namespace, and sees the objects of that network namespace. With
  * CAP_NET_ADMIN in the initial user namespace it may ask for the objects of all
  * network namespaces.
  *
- * A dump continues after the last number that it has reported. So each object
- * that exists all the time is reported exactly once, while others are added and
- * removed. If objects were added or removed, the dump has NLM_F_DUMP_INTR set,
- * because the reported objects may never have existed at the same time.
+ * A dump continues after the number of the last object that it has reported. So
+ * an object that exists during the whole dump is reported exactly once, even if
+ * other objects are added and removed. In this case the dump has
+ * NLM_F_DUMP_INTR set, because the reported objects may never have existed at
+ * the same time.
  *
  * All of this runs in the process context of the requester, in parallel for
  * several requesters. All nl_put_*() return 0, or -EMSGSIZE, on which the
@@ -202,7 +203,7 @@ bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
 		genlmsg_cancel(skb, hdr);
 		return false;
 	}
-	/* Sets NLM_F_DUMP_INTR if objects have come or gone. */
+	/* Sets NLM_F_DUMP_INTR if objects were added or removed. */
 	genl_dump_check_consistent(cb, hdr);
 	genlmsg_end(skb, hdr);
 	return true;
@@ -214,8 +215,8 @@ bool rmap_nl_dump_end(struct sk_buff *skb, struct netlink_callback *cb,
  * @full: a message did not fit
  *
  * Context: any.
- * Return: bytes, on which core calls the dump again; 0 at the end; -EMSGSIZE
- * when a message does not even fit alone.
+ * Return: number of bytes in the buffer, and core calls the dump again; 0 at
+ * the end; -EMSGSIZE when a message does not fit into an empty buffer.
  */
 int rmap_nl_dump_result(const struct sk_buff *skb, bool full)
 {

@@ -2,8 +2,8 @@
 /*
  * Attributes of messages of the generic netlink family.
  *
- * Owns no state; each value comes from the file that owns it. netlink.c handles
- * the requests.
+ * This file owns no data: it copies the data of other files into messages.
+ * netlink.c handles the requests.
  *
  * All of this runs in the process context of the requester. All nl_put_*()
  * return 0, or an error, mostly -EMSGSIZE, on which the caller cancels the
@@ -27,7 +27,8 @@
  * rmap_nl_put_map() - put a map's attributes into a message
  * @skb: a message that has been begun
  * @record: the map's record
- * @id: the map's id, as read before, because a map that is closed loses its id
+ * @id: the map's id; the caller has read it, because a map loses its id when it
+ *	is closed
  *
  * Context: inside an RCU read section, which keeps the map.
  * Return: 0 or -EMSGSIZE.
@@ -76,8 +77,8 @@ static int nl_put_layout(struct sk_buff *skb, const struct layout_row *row)
 }
 
 /*
- * Put a family's report about a namespace. The family's sum is too large for
- * the stack.
+ * Put a family's report about a namespace into a message. The memory of the sum
+ * is allocated, because it is too large for the stack.
  */
 static int nl_put_family(struct sk_buff *skb, const struct family *family,
 			 struct net *net, u64 *gone_count)
@@ -125,7 +126,7 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 	    nl_put_policy(skb, REDIRMAP_A_STATE_PACKETS, &rmap_policy_packets) ||
 	    nl_put_policy(skb, REDIRMAP_A_STATE_QDISC, &rmap_policy_qdisc))
 		return -EMSGSIZE;
-	/* Hooks are set before the family is registered, and removed after. */
+	/* No hook is set or removed while the netlink family is registered. */
 	while ((info = rmap_hook_next(info)))
 		if (nl_put_hook(skb, info))
 			return -EMSGSIZE;

@@ -10,9 +10,9 @@ struct record;
 struct sk_buff;
 
 /*
- * Room for the state at first: for the policy, the hooks, a row for each member
- * of the private layouts, and the former devices. It is doubled until the
- * families' reports fit, up to the size of readers' buffers.
+ * First size of a message with the state: the policies, the hooks, a row for
+ * each member of the private layouts, and the former devices. The size is
+ * doubled until the families' reports fit, up to the size of readers' buffers.
  */
 #define NL_STATE_SIZE SZ_16K
 #define NL_STATE_MAX SZ_64K

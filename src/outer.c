@@ -2,12 +2,12 @@
 /*
  * Outer maps (ARRAY_OF_MAPS, HASH_OF_MAPS) with claimed inner maps.
  *
- * This file owns the module references of outer maps, and keeps stock and
- * claimed maps from being mixed in one outer map. It hooks three functions:
+ * This file owns the module references of outer maps, and does not let stock
+ * and claimed maps be mixed in one outer map. It hooks three functions:
  *
- *  bpf_map_meta_equal	replaced by a function that returns false, for a claimed
- *			map and an outer map that was made with a stock one, or
- *			the other way round.
+ *  bpf_map_meta_equal	replaced by a function that returns false, if a claimed
+ *			map is put into an outer map that was made with a stock
+ *			map, or the other way round.
  *  bpf_map_meta_alloc	entry and return observed. An outer map keeps a
  *			description of its first inner map, with a pointer to
  *			the ops. For a claimed inner map the description takes a
@@ -15,7 +15,8 @@
  *  bpf_map_meta_free	observed: drops the reference.
  *
  * The handlers run in bpf(2), or in the kernel's work item that frees maps,
- * with preemption off. Slots of outer_tasks change by cmpxchg().
+ * with preemption off. A task takes a slot of outer_tasks by cmpxchg(), and
+ * only this task empties the slot.
  */
 #include <linux/bpf.h>
 #include <linux/err.h>
@@ -51,10 +52,10 @@ static void *outer_equal_entered(const unsigned long *args)
 }
 
 /*
- * Tasks inside bpf_map_meta_alloc(), each with a module reference. At the
- * return the handler finds the task here and may drop the reference. If the
- * kretprobe misses a return, or a task finds no free slot, the reference stays
- * for ever, and does no harm but to forbid rmmod.
+ * Tasks inside bpf_map_meta_alloc(), each with a reference to the module. At
+ * the return the handler finds the task here and may drop the reference. If the
+ * kretprobe misses a return, or a task finds no free slot, the reference is
+ * never dropped; the only effect is that rmmod fails.
  */
 #define OUTER_TASKS_BITS 8
 static struct task_struct *outer_tasks[1 << OUTER_TASKS_BITS];
@@ -87,9 +88,9 @@ static bool outer_task_remove(void)
 static void *outer_alloc_entered(const unsigned long *args)
 {
 	/*
-	 * The inner map may be closed, and the module unloaded, as soon as the
-	 * kernel has copied the ops. A reference taken at the return would be
-	 * too late.
+	 * As soon as the kernel has copied the ops, the inner map may be
+	 * closed, and the module unloaded. So the return would be too late to
+	 * take the reference.
 	 */
 	if (try_module_get(THIS_MODULE))
 		outer_task_add();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Parts of the module: insmod brings them up in the order of a table, and rmmod
+ * Parts of the module: insmod sets them up in the order of a table, and rmmod
  * tears them down in reverse order.
  *
  * This file owns no data. It runs in insmod and rmmod, which exclude each
@@ -30,7 +30,7 @@ static void part_exit(const struct part *part)
 }
 
 /**
- * rmap_part_init_all() - bring parts up, the first one first
+ * rmap_part_init_all() - set parts up, the first one first
  * @parts: the parts
  * @n: number of parts
  *
@@ -55,7 +55,7 @@ int __init rmap_part_init_all(const struct part *parts, unsigned int n)
 
 /**
  * rmap_part_exit_all() - tear parts down, the last one first
- * @parts: the parts, which have been brought up
+ * @parts: the parts, which have been set up
  * @n: number of parts
  *
  * Context: rmmod, or a failing insmod; sleeps.

@@ -3,13 +3,13 @@
 #define REDIRMAP_PART_H
 
 /**
- * struct part - a part of the module that is brought up and torn down
- * @init: called by insmod, or NULL; returns 0, or a negative errno with nothing
- *	left to undo
+ * struct part - a part of the module that is set up and torn down
+ * @init: called by insmod, or NULL; returns 0, or a negative errno after it has
+ *	undone its work
  * @exit: called by rmmod, or by an insmod that fails later, or NULL
  *
  * Tables of parts are __refconst: the kernel frees the init functions after
- * insmod, and nothing reads their addresses then.
+ * insmod, and after that no code reads their addresses.
  */
 struct part {
 	int (*init)(void);

@@ -3,14 +3,14 @@
  * Policies: module parameters that list globs of map names.
  *
  *  claim	the maps that the module claims
- *  packets	the maps whose frames may leave as packets, where a device cannot
+ *  packets	the maps whose frames may leave as packets, if a device cannot
  *		transmit them as XDP frames
  *  qdisc	the maps whose frames always leave as packets
  *
  * This file owns the lists of globs. insmod and writes to sysfs replace a list
- * as a whole, under the lock of the module's parameters. The hook on map
- * creation reads "claim" under RCU, with preemption off; what a policy says
- * about a map is not asked again once the map is made.
+ * as a whole, under the lock of the module's parameters. The creation of a map
+ * reads the lists under RCU, "claim" with preemption off; later changes of a
+ * list do not affect the map.
  */
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -30,7 +30,7 @@
 
 /**
  * struct policy_globs - the globs that map names are compared with
- * @rcu: defers the free
+ * @rcu: delays the free, for RCU readers
  * @text: the text that user space has written
  * @globs: the text with a NUL for each comma
  * @end: end of the last glob, behind its NUL; @globs for an empty policy
@@ -86,7 +86,7 @@ static bool policy_name_char(char c)
 	return isascii(c) && (isalnum(c) || c == '_' || c == '.');
 }
 
-/* The end of a class; glob_match() takes the '[' literally without one. */
+/* The end of a class; NULL if the ']' is missing. */
 static const char *policy_class_end(const char *p)
 {
 	p++;
@@ -164,7 +164,7 @@ static const char *policy_parse(struct policy_globs *new)
 	return NULL;
 }
 
-/* insmod, or a write to sysfs; param_lock is held. */
+/* Called by insmod, or by a write to sysfs, under param_lock. */
 static int policy_set(const char *val, const struct kernel_param *kp)
 {
 	struct policy *policy = kp->arg;
@@ -172,7 +172,7 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 	size_t len = strlen(val);
 	const char *error;
 
-	/* The file's mode also admits uid 0 without capabilities. */
+	/* The file's mode would let uid 0 without capabilities write. */
 	if (!capable(CAP_SYS_MODULE))
 		return -EPERM;
 	if (len && val[len - 1] == '\n')
@@ -204,7 +204,7 @@ static int policy_set(const char *val, const struct kernel_param *kp)
 }
 
 /**
- * rmap_policy_text() - copy a policy as user space has written it
+ * rmap_policy_text() - copy the text of a policy, as user space has written it
  * @policy: the policy
  * @buf: gets the text, with a NUL
  * @size: bytes of @buf; POLICY_TEXT_SIZE is enough for every policy
@@ -230,7 +230,7 @@ static int policy_get(char *buffer, const struct kernel_param *kp)
 	return sysfs_emit(buffer, "%s\n", text);
 }
 
-/* Called by core after rmmod or a failed insmod, when no reader is left. */
+/* Core calls this after rmmod or a failed insmod, when no reader is left. */
 static void policy_free(void *arg)
 {
 	struct policy *policy = arg;
@@ -258,7 +258,7 @@ __MODULE_PARM_TYPE(qdisc, "string");
 MODULE_PARM_DESC(qdisc, "globs of the names of maps whose frames always leave as packets, through the device's queueing discipline (default: none)");
 
 /**
- * rmap_policy_matches() - does a policy name maps of a name?
+ * rmap_policy_matches() - does a policy match the name of a map?
  * @policy: the policy
  * @name: the name, with a NUL; empty for maps without a name
  *
@@ -281,7 +281,7 @@ bool rmap_policy_matches(const struct policy *policy, const char *name)
 }
 
 /**
- * rmap_policy_matches_new() - does a policy name a map that is to be made?
+ * rmap_policy_matches_new() - does a policy match a map that is to be made?
  * @policy: the policy
  * @attr: the attributes from user space. The kernel has not checked the name
  *	yet, which may lack its NUL

@@ -12,8 +12,9 @@ union bpf_attr;
 
 /* The maps to claim. */
 extern struct policy rmap_policy_claim;
-/* The maps whose frames may, and whose frames always, leave as packets. */
+/* The maps whose frames may leave as packets. */
 extern struct policy rmap_policy_packets;
+/* The maps whose frames always leave as packets. */
 extern struct policy rmap_policy_qdisc;
 
 size_t rmap_policy_text(const struct policy *policy, char *buf, size_t size);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Records: the list of claimed maps, with the part that each of them has.
+ * Records: each claimed map has a record, and this file lists them.
  *
- * This file owns a list of all records in the order in which they began, that
- * is of their serial numbers, and a hash by the address of the map. A map that the
- * module allocates includes its record; record_order.c makes the records of
- * maps that the kernel allocates.
+ * This file owns a list of all records, in the order of their serial numbers,
+ * and a hash by the address of the map. A map that the module allocates
+ * includes its record; record_order.c makes the records of maps that the kernel
+ * allocates.
  *
  * Maps are claimed in bpf(2), with preemption off, and freed in a work item of
  * the kernel, or in bpf(2) when creation fails after the claim. A raw lock
@@ -25,26 +25,26 @@
 
 /*
  * For maps that the kernel allocates the hash may be read per packet, so it has
- * a bucket for each of 1,000 maps. It does not grow like an rhashtable, because
- * on PREEMPT_RT nothing can be allocated where maps are claimed.
+ * 1,024 buckets. It does not grow like an rhashtable, because on PREEMPT_RT no
+ * memory can be allocated where maps are claimed.
  */
 #define RECORD_HASH_BITS 10
 
 static LIST_HEAD(records);
 static DEFINE_HASHTABLE(records_by_map, RECORD_HASH_BITS);
 /*
- * Guards changes of all lists, the hash, and the two numbers. Raw, because maps
- * are claimed with preemption off.
+ * Guards changes of all lists, the hash, and the two numbers below. The lock is
+ * raw, because maps are claimed with preemption off.
  */
 static DEFINE_RAW_SPINLOCK(records_lock);
 static u64 record_serial;
 static unsigned int record_generation_count = 1;
 
 /*
- * Maps that may be closed: no descriptor and no pin keeps them, but perhaps
- * programs or other maps do. The list may also have maps that are new, or that
- * have got a descriptor again, since rmap_record_find_closed() ran last; its
- * callers exclude each other by the mutex.
+ * Maps that may be closed: no descriptor and no pin keeps them, but programs or
+ * other maps may keep them. The list may also have maps that are new, or that
+ * have got a descriptor again, since rmap_record_find_closed() ran last; only
+ * one task at a time runs that function, because of the mutex.
  */
 static LIST_HEAD(records_unheld);
 static DEFINE_MUTEX(records_unheld_mutex);
@@ -58,8 +58,8 @@ static void records_changed(void)
 
 /**
  * rmap_record_open() - begin the record of a map that is being claimed
- * @record: the record; set are its counters and what keeps them when the map
- *	goes, that is gone, with a reference, and leaver; the rest is zeroed
+ * @record: the record; the caller has set counters, gone (with a reference) and
+ *	leaver, and all other members are zeroed
  * @map: the map
  * @kind: its kind
  *
@@ -98,7 +98,11 @@ void rmap_record_close(struct record *record)
 	unsigned long flags;
 
 	trace_redirmap_release(record->map);
-	/* Before the map is unlisted: see the head comment of gone.c. */
+	/*
+	 * The map has no id, so netlink no longer lists it. It joins the sum
+	 * before it leaves records_unheld, so that no reader of the sum misses
+	 * it: see rmap_record_find_closed().
+	 */
 	rmap_gone_leave(record->gone, &record->leaver);
 	raw_spin_lock_irqsave(&records_lock, flags);
 	list_del_rcu(&record->listed);
@@ -140,7 +144,7 @@ struct record *rmap_record_find(const struct bpf_map *map)
 }
 
 /**
- * rmap_record_generation() - a number that changes when a map comes or goes
+ * rmap_record_generation() - a number that changes with the set of records
  *
  * Context: any.
  * Return: the number.
@@ -151,7 +155,7 @@ unsigned int rmap_record_generation(void)
 }
 
 /**
- * rmap_record_unheld() - note that a map has lost its last descriptor or pin
+ * rmap_record_unheld() - list a map that has lost its last descriptor or pin
  * @record: the record of the map, which may be closed next
  *
  * Context: any; the caller keeps the record.
@@ -180,7 +184,7 @@ static struct record *record_next_unheld(struct list_head *seen)
 	raw_spin_lock_irq(&records_lock);
 	record = list_first_entry_or_null(&records_unheld, struct record,
 					  unheld);
-	/* rmap_record_unheld() lists it again when it loses its descriptor. */
+	/* rmap_record_unheld() lists it again when the descriptor is closed. */
 	if (record && atomic64_read(&record->map->usercnt))
 		list_del_init(&record->unheld);
 	else if (record)
@@ -190,24 +194,25 @@ static struct record *record_next_unheld(struct list_head *seen)
 }
 
 /*
- * Add a closed map to the removed ones. Core takes the map's id with the last
- * reference, and netlink no longer lists the map; the work item that frees it
- * may run much later. Inside an RCU read section, which keeps the map.
+ * Add a map to the removed ones if it is closed. When the last reference is
+ * dropped, core removes the map's id, and netlink no longer lists the map; the
+ * work item that frees the map may run much later. Inside an RCU read section,
+ * which keeps the map.
  */
 static void record_leave_if_closed(struct record *record)
 {
 	const struct bpf_map *map = record->map;
 
-	/* A map that is being created has no id either, but a reference. */
+	/* A map that is being created has no id either, but has a reference. */
 	if (!READ_ONCE(map->id) && !atomic64_read(&map->refcnt))
 		rmap_gone_leave(record->gone, &record->leaver);
 }
 
 /**
- * rmap_record_find_closed() - look for maps that are closed, but not freed yet
+ * rmap_record_find_closed() - find maps that are closed, but not freed yet
  *
- * Their counters belong to the sum over removed maps, so a reader of this sum
- * calls this first. See rmap_gone_leave().
+ * The counters of these maps belong to the sum over removed maps, so a reader
+ * of this sum calls this function first. See rmap_gone_leave().
  *
  * The time grows with the number of maps that no descriptor keeps, and of maps
  * that were made since the last call.
@@ -238,7 +243,7 @@ void rmap_record_find_closed(void)
 /**
  * rmap_record_next() - walk over all claimed maps
  * @at: a record that was found in the same RCU read section, or NULL
- * @serial: without @at, begin behind this serial number
+ * @serial: if @at is NULL, begin after this serial number
  *
  * Maps that are still being created have no id yet, and are skipped.
  *

@@ -11,14 +11,15 @@ struct bpf_map;
 struct kind;
 
 /**
- * struct record - what every claimed map has
- * @counters: one for each possible CPU, of the kind's; hot where a program
- *	leaves most of its packets to the stack
+ * struct record - the part that all claimed maps have
+ * @counters: the kind's counters, one struct for each possible CPU; hot if a
+ *	program passes most packets to the stack
  * @map: the map
  * @kind: its kind
- * @serial: its number among all records, in the order in which they began
- * @listed: place among them
- * @hashed: the same by the map's address; NULL pointers while it is pending
+ * @serial: number of the record, in the order of rmap_record_open()
+ * @listed: node in the list of all records
+ * @hashed: node in the hash by the map's address; zeroed while the map is
+ *	pending
  * @unheld: node in the list of maps that may be closed, or empty
  * @netns_cookie: the network namespace that the map was created in
  * @netns_ino: inode number of this namespace

@@ -2,15 +2,15 @@
 /*
  * Records of maps that the kernel allocates, with the maps' counters.
  *
- * A map is claimed with preemption off, where its record cannot be allocated
- * well. So the claim orders the record, and the task that creates the map makes
- * it on its way back to user space: there it may sleep, and its memory cgroup
- * is charged.
+ * A map is claimed with preemption off, where large allocations often fail, and
+ * where none is possible on PREEMPT_RT. So the claim orders the record, and the
+ * task that creates the map makes the record on its way back to user space:
+ * there the task may sleep, and its memory cgroup is charged.
  *
  * Such maps are freed in a work item of the kernel, or in bpf(2) when creation
  * fails after the claim, perhaps before the record has been made. This file
- * owns the orders; record_order_mutex keeps a map from being freed while its
- * record is made.
+ * owns the orders. While a record is made, record_order_mutex delays the
+ * freeing of its map.
  */
 #include <linux/bitmap.h>
 #include <linux/bpf.h>
@@ -28,17 +28,17 @@
 #include "record.h"
 
 /*
- * The most orders at a time, and those of one task. A task has more than one
- * order while it runs a program of type syscall, which may create many maps and
- * may wait in between, for the memory of another process.
+ * The most orders at a time, and the most orders of one task. A task has more
+ * than one order while it runs a program of type syscall, which may create many
+ * maps, and may sleep in between to read the memory of another process.
  */
 #define RECORD_ORDERS 128
 #define RECORD_ORDERS_TASK 32
 
-/* Offset of the counters, behind the record; each CPU has its own lines. */
+/* Offset of the counters, behind the record; each CPU has own cache lines. */
 #define RECORD_COUNTERS ALIGN(sizeof(struct record), SMP_CACHE_BYTES)
 
-/* The most bytes that a kind has of counters of a CPU. Set by insmod. */
+/* The largest kind.counters of all kinds. Set by insmod. */
 static size_t record_counters __ro_after_init;
 
 /**
@@ -55,7 +55,7 @@ size_t rmap_record_memory(void)
 /**
  * struct record_order - a map whose record is to be made
  * @work: the work of the task that creates the map
- * @task: that task, to count its orders; NULL for an order that is not taken
+ * @task: that task, to count its orders; NULL for an unused order
  * @map: the map; NULL if it was freed meanwhile. Changed under
  *	record_order_mutex, except for its first value
  * @kind: its kind
@@ -70,10 +70,10 @@ struct record_order {
 		     const struct kind *kind);
 };
 
-/* The task that has set a bit owns the order of this number. */
+/* The task that has set a bit owns the order with the bit's number. */
 static struct record_order record_orders[RECORD_ORDERS];
 static DECLARE_BITMAP(record_orders_taken, RECORD_ORDERS);
-/* Guards record_order.map: see there. */
+/* Guards record_order.map. */
 static DEFINE_MUTEX(record_order_mutex);
 
 /* Preemption may be off. */
@@ -114,8 +114,8 @@ static struct record *record_alloc(void)
 }
 
 /*
- * Runs in the task that has created the map, which is about to return from
- * bpf(2) to user space, or which is exiting and has left its namespaces.
+ * Runs in the task that has created the map. The task is about to return from
+ * bpf(2) to user space, or it is exiting and has left its namespaces.
  */
 static void record_make(struct callback_head *work)
 {
@@ -143,18 +143,19 @@ static void record_make(struct callback_head *work)
 }
 
 /**
- * rmap_record_order() - let a map that the kernel has allocated get a record
- * @map: the map, which is being claimed and holds the module
+ * rmap_record_order() - order a record for a map that the kernel has allocated
+ * @map: the map, which is being claimed and has a reference to the module
  * @kind: its kind
  * @open: begins the record: see rmap_record_open(); called in the task that
  *	creates the map
  *
- * The map has its record, and is found, when bpf(2) returns to user space. If
- * there is no memory then, the map never gets a record.
+ * When bpf(2) returns to user space, the map has its record, and
+ * rmap_record_find() finds it. If there is no memory at that moment, the map
+ * never gets a record.
  *
  * Context: bpf(2), in the task that creates the map; preemption may be off.
- * Return: false when the map cannot get a record: too many maps wait for theirs,
- * or the task never returns to user space.
+ * Return: false when the map cannot get a record: too many maps wait for their
+ * records, or the task never returns to user space.
  */
 bool rmap_record_order(struct bpf_map *map, const struct kind *kind,
 		       void (*open)(struct record *record, struct bpf_map *map,

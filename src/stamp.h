@@ -8,7 +8,7 @@
 #include <linux/types.h>
 
 /*
- * Stamps: the time of the last count, in 32 bits beside a counter.
+ * Stamps: the time of the last change of a counter, in 32 bits.
  *
  * The unit of a stamp is a power of two of jiffies: 64 ms with a HZ of 250 or
  * 1000, 80 ms with 100, 107 ms with 300. So 32 bits last for more than eight

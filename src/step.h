@@ -21,7 +21,7 @@ static inline int rmap_step_begin(void)
 	return 0;
 }
 
-/* A step was taken; @step is any object of the step. */
+/* A step was taken; @step is an object of the step: see src/test/step.c. */
 static inline void rmap_step_up(const void *step)
 {
 }

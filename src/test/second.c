@@ -3,13 +3,13 @@
  * A second family, only for tests: cpumaps. The kernel allocates these maps,
  * and this family counts their redirects.
  *
- * The tests show with it that the core of the module knows no family: a build
- * with REDIRMAP_TEST_SECOND=y adds this file, and the steps of step.c, and
- * changes no other. Its counters have another type than those of device maps,
- * and netlink reports them by attributes of its own, with numbers far behind
- * those of redirmap.h. See core_second_family.py.
+ * This family lets the tests show that the core of the module does not depend
+ * on any family: a build with REDIRMAP_TEST_SECOND=y adds this file and step.c,
+ * and changes no other file. The counters of the family have another type than
+ * those of device maps, and netlink reports them by attributes of the family,
+ * whose numbers are far behind those of redirmap.h. See core_second_family.py.
  *
- * Parameters request families that insmod has to refuse.
+ * Parameters change the family, so that insmod has to refuse it.
  *
  * Redirects run in NAPI, bottom halves off; counters are read in process
  * context.
@@ -33,7 +33,7 @@
 /* Nest of SECOND_A_STATS_*, in answers about maps and about the state. */
 #define SECOND_A_STATS 1000
 
-/* Filler in the state: more bytes than a buffer has room for at first. */
+/* Filler in the state: more than NL_STATE_SIZE bytes. */
 #define SECOND_A_FILL 1001
 #define SECOND_FILL 40000
 
@@ -93,12 +93,12 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 	return verdict;
 }
 
-/* Of the suite: what insmod has to refuse. */
+/* Parameters for tests: insmod has to refuse the values that they set. */
 
 module_param_named(type, second_kinds[0].type, uint, 0444);
 MODULE_PARM_DESC(type, "the map type; that of a device map is taken already");
 
-/* One more than there is room for, and the empty row. */
+/* More requests than netlink.c has room for, and the empty row. */
 static struct genl_ops second_requests[9];
 static unsigned int second_n_requests;
 module_param_named(requests, second_n_requests, uint, 0444);

@@ -25,7 +25,7 @@ MODULE_PARM_DESC(steps, "log each step");
 static unsigned int step_count;
 
 /**
- * rmap_step_begin() - a step of insmod is about to be taken
+ * rmap_step_begin() - called before a step of insmod is taken
  *
  * Context: insmod.
  * Return: 0, or -EREMOTEIO if this step has to fail.
@@ -36,7 +36,7 @@ int rmap_step_begin(void)
 }
 
 /**
- * rmap_step_up() - a step of insmod was taken
+ * rmap_step_up() - called after a step of insmod was taken
  * @step: an object of the step, which has a name in kallsyms
  *
  * Context: insmod.
@@ -48,7 +48,7 @@ void rmap_step_up(const void *step)
 }
 
 /**
- * rmap_step_down() - a step of insmod is about to be taken back
+ * rmap_step_down() - called before a step of insmod is undone
  * @step: as for rmap_step_up()
  *
  * Context: rmmod, or insmod that fails.
