@@ -38,7 +38,7 @@ static struct hook claim_hook = {
 	.entry = claim_map_created,
 };
 
-/* Remove the hooks of the first @n families, the last first, then claim_hook. */
+/* Remove the hooks of the first @n families, the last first, and claim_hook. */
 static void claim_remove_hooks(unsigned int n)
 {
 	const struct family *family;
