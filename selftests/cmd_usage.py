@@ -146,8 +146,8 @@ def _():
 def _():
     for space in ("map", "target"):
         equal(redirmap(command, "list", "--" + space, "4000000000"),
-              (1, "", f"redirmap: No {'claimed ' * (space == 'map')}{space} in this network "
-                      "namespace has this id (ENOENT)\n"))
+              (1, "", f"redirmap: No {'claimed ' * (space == 'map')}{space} has this id, or its "
+                      "network namespace is another one (ENOENT)\n"))
     equal(redirmap(command, "list", "--map", "0"),
           (1, "", "redirmap: integer out of range (ERANGE)\n"))
 

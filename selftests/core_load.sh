@@ -230,10 +230,10 @@ mixed()
 	[ "$(said | wc -l)" = 0 ] || rc=1
 	! put of_claimed st_inner || rc=1
 	id=$(bpftool -j map show pinned $bpffs/st_inner | jq .id)
-	said | grep -q "map $id (st_inner) is the kernel's, and cannot go .* claimed inner map" || rc=1
+	said | grep -q "map $id (st_inner) is a stock map, and cannot go .* a claimed map" || rc=1
 	! put of_stock rm_inner || rc=1
 	id=$(bpftool -j map show pinned $bpffs/rm_inner | jq .id)
-	said | grep -q "map $id (rm_inner) is claimed, and cannot go .* stock inner map" || rc=1
+	said | grep -q "map $id (rm_inner) is a claimed map, and cannot go .* a stock map" || rc=1
 	[ "$(said | wc -l)" = 2 ] || rc=1
 	mark_log
 	put_often of_stock rm_inner || rc=1

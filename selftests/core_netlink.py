@@ -75,8 +75,8 @@ def in_netns(program):
 # --- bad requests -----------------------------------------------------------
 
 EPERM, ENOENT, EINVAL, ERANGE, EOPNOTSUPP = 1, 2, 22, 34, 95
-NO_MAP = "No claimed map in this network namespace has this id"
-NO_TARGET = "No target in this network namespace has this id"
+NO_MAP = "No claimed map has this id, or its network namespace is another one"
+NO_TARGET = "No target has this id, or its network namespace is another one"
 NO_SCOPE = "Other network namespaces need CAP_NET_ADMIN in the initial user namespace"
 
 

@@ -208,7 +208,7 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
 	if (!kind_has_ops(kind, map) || !try_module_get(THIS_MODULE))
 		return false;
 	if (!kind->record && !rmap_record_order(map, kind, kind_open)) {
-		pr_notice_ratelimited("a map (%s) stays the kernel's: too many are created at once, or a kernel thread creates it\n",
+		pr_notice_ratelimited("a map (%s) is not claimed: too many maps are created at once, or a kernel thread creates it\n",
 				      map->name);
 		module_put(THIS_MODULE);
 		return false;
@@ -233,9 +233,9 @@ bool rmap_kind_claim(struct kind *kind, struct bpf_map *map)
  */
 void rmap_kind_report_mixed(const struct bpf_map *map, bool claimed)
 {
-	pr_notice_ratelimited("map %u (%s) is %s, and cannot go into an outer map that was made with a %s inner map\n",
+	pr_notice_ratelimited("map %u (%s) is a %s map, and cannot go into an outer map that was made with a %s map\n",
 			      map->id, map->name,
-			      claimed ? "claimed" : "the kernel's",
+			      claimed ? "claimed" : "stock",
 			      claimed ? "stock" : "claimed");
 }
 

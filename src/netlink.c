@@ -104,7 +104,7 @@ static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
 	rcu_read_unlock();
 	if (err == -ENOENT)
 		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "No claimed map in this network namespace has this id");
+				    "No claimed map has this id, or its network namespace is another one");
 	return rmap_nl_reply(msg, info, hdr, err);
 }
 

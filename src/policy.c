@@ -138,7 +138,7 @@ static const char *policy_glob_error(const char *glob)
 			continue;
 		}
 		if (*p == '\\' && !*++p)
-			return "a backslash with nothing behind it";
+			return "a backslash at the end";
 		if (!policy_name_char(*p))
 			return no_name;
 	}

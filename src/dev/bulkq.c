@@ -130,7 +130,7 @@ void rmap_bulkq_look_at(const struct net_device *real)
 	for_each_possible_cpu(cpu) {
 		if (per_cpu_ptr(queue, cpu)->dev == real)
 			continue;
-		pr_err_once("the bulk queues of this kernel are laid out in another way\n");
+		pr_err_once("the layout of this kernel's bulk queues is unknown: updates of device maps fail with EOPNOTSUPP\n");
 		WRITE_ONCE(bulkq_layout_differs, true);
 		return;
 	}

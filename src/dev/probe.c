@@ -141,7 +141,7 @@ unregister_redirect_err:
 	tracepoint_probe_unregister(rmap_trace_redirect_err_tp,
 				    probe_redirect_err, NULL);
 complain:
-	pr_err("listening to the kernel's tracepoints failed (%d)\n", err);
+	pr_err("setting probes on the kernel's tracepoints failed (%d)\n", err);
 	return err;
 }
 

@@ -91,7 +91,7 @@ static int report_target_get(struct sk_buff *skb, struct genl_info *info)
 		err = report_put_target(msg, &target);
 	else
 		NL_SET_ERR_MSG_ATTR(info->extack, id,
-				    "No target in this network namespace has this id");
+				    "No target has this id, or its network namespace is another one");
 	return rmap_nl_reply(msg, info, hdr, err);
 }
 

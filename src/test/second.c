@@ -96,17 +96,17 @@ static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
 /* Parameters for tests: insmod has to refuse the values that they set. */
 
 module_param_named(type, second_kinds[0].type, uint, 0444);
-MODULE_PARM_DESC(type, "the map type; that of a device map is taken already");
+MODULE_PARM_DESC(type, "map type; the types of device maps are in use already");
 
 /* More requests than netlink.c has room for, and the empty row. */
 static struct genl_ops second_requests[9];
 static unsigned int second_n_requests;
 module_param_named(requests, second_n_requests, uint, 0444);
-MODULE_PARM_DESC(requests, "how many netlink requests there are, up to 8");
+MODULE_PARM_DESC(requests, "number of netlink requests, up to 8");
 
 static char *second_func = "cpu_map_alloc";
 module_param_named(hook, second_func, charp, 0444);
-MODULE_PARM_DESC(hook, "a function of the kernel that is hooked");
+MODULE_PARM_DESC(hook, "function of the kernel to hook");
 
 static void *second_entered(const unsigned long *args)
 {
