@@ -45,23 +45,23 @@ REASONS = (
     ),
     Reason(
         "prog_drop",
-        "The entry's egress program returned XDP_DROP. If that was not meant, look "
-        "at the program.",
+        "The entry's egress program returned XDP_DROP. If this is not intended, "
+        "correct the program.",
     ),
     Reason(
         "prog_aborted",
         "The entry's egress program returned XDP_ABORTED. The tracepoint "
-        "xdp:xdp_exception shows when.",
+        "xdp:xdp_exception reports each case.",
     ),
     Reason(
         "prog_invalid",
-        "The entry's egress program returned a value that is not a valid verdict. "
-        "Let it return XDP_PASS or XDP_DROP.",
+        "The entry's egress program returned an action that egress programs must "
+        "not return. Let it return XDP_PASS or XDP_DROP.",
     ),
     Reason(
         "no_memory",
-        "There was no memory for a copy of the frame, or for a packet. Find out what "
-        "uses the memory, or raise vm.min_free_kbytes.",
+        "There was no memory for a copy of the frame, or for a packet. Free memory, "
+        "or raise vm.min_free_kbytes.",
     ),
     Reason(
         "no_headroom",
@@ -72,12 +72,12 @@ REASONS = (
         "no_target",
         "An XDP program returned XDP_REDIRECT with nothing to redirect to: it had "
         "called no helper, or the helper had found no entry, or no such device. "
-        "Let it return what the helper returns.",
+        "Let it return the helper's return value.",
     ),
     Reason(
         "no_member",
-        "A broadcast had no device to go to. Make an entry for another device than "
-        "the ingress.",
+        "A broadcast had no destination. Add an entry for a device other than the "
+        "ingress.",
     ),
     Reason(
         "generic",
@@ -88,8 +88,8 @@ REASONS = (
         "xmit_drop",
         "In generic XDP, or where frames leave as packets, the device's queueing "
         "discipline or driver, or a queue of a device below it, dropped the packet. "
-        "The statistics of both tell which: ip -s link, tc -s qdisc. For a veth, see "
-        "that its peer is up.",
+        "Compare their statistics: ip -s link, tc -s qdisc. For a veth, check that "
+        "its peer is up.",
     ),
 )
 

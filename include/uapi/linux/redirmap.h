@@ -2,7 +2,8 @@
 /*
  * Interface of redirmap.ko for user space and XDP programs: the reasons for
  * lost frames and refused redirects, map values with counters, and the generic
- * netlink family "redirmap", which Documentation/netlink/specs/redirmap.yaml specifies.
+ * netlink family "redirmap". Documentation/netlink/specs/redirmap.yaml
+ * specifies this family.
  */
 #ifndef _UAPI_LINUX_REDIRMAP_H
 #define _UAPI_LINUX_REDIRMAP_H
@@ -11,7 +12,7 @@
 #include <linux/types.h>
 
 /**
- * enum redirmap_drop - why a frame was lost, and what to do about it
+ * enum redirmap_drop - reasons for lost frames, with the cures
  * @REDIRMAP_DROP_DEV_DOWN: The device was down. Set it up.
  * @REDIRMAP_DROP_TOO_LARGE: The frame was larger than the device's MTU allows.
  *	Raise the MTU, or lower the MTU of the senders.
@@ -28,26 +29,27 @@
  *	last error is kept. ENXIO: the device is not ready for XDP; for a veth,
  *	the peer needs an XDP program or GRO.
  * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP. If
- *	that was not meant, look at the program.
+ *	this is not intended, correct the program.
  * @REDIRMAP_DROP_PROG_ABORTED: The entry's egress program returned
- *	XDP_ABORTED. The tracepoint xdp:xdp_exception shows when.
- * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned a value that
- *	is not a valid verdict. Let it return XDP_PASS or XDP_DROP.
+ *	XDP_ABORTED. The tracepoint xdp:xdp_exception reports each case.
+ * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned an action
+ *	that egress programs must not return. Let it return XDP_PASS or
+ *	XDP_DROP.
  * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame, or for
- *	a packet. Find out what uses the memory, or raise vm.min_free_kbytes.
+ *	a packet. Free memory, or raise vm.min_free_kbytes.
  * @REDIRMAP_DROP_NO_HEADROOM: The frame had no headroom for the kernel's struct
  *	xdp_frame. Let programs leave 40 bytes of headroom.
  * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT with nothing
  *	to redirect to: it had called no helper, or the helper had found no
- *	entry, or no such device. Let it return what the helper returns.
- * @REDIRMAP_DROP_NO_MEMBER: A broadcast had no device to go to. Make an entry
- *	for another device than the ingress.
+ *	entry, or no such device. Let it return the helper's return value.
+ * @REDIRMAP_DROP_NO_MEMBER: A broadcast had no destination. Add an entry for a
+ *	device other than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
  *	stopped, or its driver was busy. Use a longer queue, or native XDP.
  * @REDIRMAP_DROP_XMIT_DROP: In generic XDP, or where frames leave as packets,
  *	the device's queueing discipline or driver, or a queue of a device below
- *	it, dropped the packet. The statistics of both tell which: ip -s link,
- *	tc -s qdisc. For a veth, see that its peer is up.
+ *	it, dropped the packet. Compare their statistics: ip -s link, tc -s
+ *	qdisc. For a veth, check that its peer is up.
  * @REDIRMAP_DROP_COUNT: number of reasons
  * @REDIRMAP_DROP_ROOM: number of reasons that struct redirmap_stats has room
  *	for
@@ -81,8 +83,8 @@ enum redirmap_drop {
 };
 
 /**
- * enum redirmap_sock_refusal - why a redirect to a socket was refused, and what
- * to do about it
+ * enum redirmap_sock_refusal - reasons for refused redirects to sockets, with
+ * the cures
  * @REDIRMAP_SOCK_REFUSAL_NO_SOCKET: The map had no socket at the key. Insert
  *	one; a socket that is closed leaves the map.
  * @REDIRMAP_SOCK_REFUSAL_KEY: The key was not smaller than max_entries. Use a
@@ -115,13 +117,13 @@ enum redirmap_sock_refusal {
 
 /**
  * enum redirmap_packets - whether frames of a map may leave as packets
- * @REDIRMAP_PACKETS_NEVER: Never, as with the built-in: frames for a device that
- *	cannot transmit XDP frames are lost.
+ * @REDIRMAP_PACKETS_NEVER: Never, as with the built-in: frames for a device
+ *	that cannot transmit XDP frames are lost.
  * @REDIRMAP_PACKETS_FALLBACK: Frames that the device's driver does not take.
  * @REDIRMAP_PACKETS_ALWAYS: All frames, so that they pass the device's queueing
  *	discipline.
  *
- * The module's parameters packets and qdisc decide that when a map is made.
+ * The module's parameters packets and qdisc determine this when a map is made.
  */
 enum redirmap_packets {
 	REDIRMAP_PACKETS_NEVER,
@@ -131,7 +133,7 @@ enum redirmap_packets {
 
 /**
  * struct redirmap_stats - counters of frames
- * @packets: frames that the driver has taken, or the queue of packets
+ * @packets: frames that the driver, or the queueing discipline, has taken
  * @bytes: bytes of these frames
  * @drops: lost frames, by enum redirmap_drop
  * @error: the driver's last error, a positive errno, or 0
@@ -204,7 +206,7 @@ enum {
 	REDIRMAP_A_STATS_ERROR,		/* u32, last errno; absent if none */
 	REDIRMAP_A_STATS_PAD,
 	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with lookups */
-	/* u64, of the packets those that left as packets; absent if none */
+	/* u64, the sent frames that left as packets; absent if none */
 	REDIRMAP_A_STATS_AS_PACKETS,
 
 	__REDIRMAP_A_STATS_MAX,
@@ -224,7 +226,7 @@ enum {
 
 /* Updates of socket maps that failed with one errno, nested */
 enum {
-	REDIRMAP_A_FAILED_ERRNO = 1,	/* u32; 0 for all errnos without a counter */
+	REDIRMAP_A_FAILED_ERRNO = 1,	/* u32; 0: errnos without a counter */
 	REDIRMAP_A_FAILED_UPDATES,	/* u64 */
 	REDIRMAP_A_FAILED_PAD,
 
@@ -234,22 +236,22 @@ enum {
 
 /*
  * Counters of a socket map, nested. Redirects are counted when the helper
- * returns: messages (sk_msg) and packets (sk_skb), by direction. Closing are
- * those accepted redirects whose target had begun to close, or had left all
- * maps: the kernel drops what they redirect.
+ * returns: messages (sk_msg) and packets (sk_skb), by direction. An accepted
+ * redirect also counts as closing if its target had left all maps, or, for
+ * packets, had begun to close: the kernel then drops the message or packet.
  *
- * Sockets that have left the map without a delete, because they were closed or
- * replaced: inserts - deletes - present.
+ * The number of sockets that have left the map without a delete, because they
+ * were closed or replaced, is inserts - deletes - present.
  */
 enum {
 	REDIRMAP_A_SOCK_MSG_EGRESS = 1,	/* u64, accepted redirects */
 	REDIRMAP_A_SOCK_MSG_INGRESS,	/* u64 */
 	REDIRMAP_A_SOCK_SKB_EGRESS,	/* u64 */
 	REDIRMAP_A_SOCK_SKB_INGRESS,	/* u64 */
-	REDIRMAP_A_SOCK_MSG_CLOSING,	/* u64, of the accepted ones */
+	REDIRMAP_A_SOCK_MSG_CLOSING,	/* u64, included in the accepted */
 	REDIRMAP_A_SOCK_SKB_CLOSING,	/* u64 */
 	REDIRMAP_A_SOCK_PAD,
-	REDIRMAP_A_SOCK_REFUSED,	/* nest, multi: reasons with redirects */
+	REDIRMAP_A_SOCK_REFUSED,	/* nest, multi: by reason */
 	REDIRMAP_A_SOCK_INSERTS,	/* u64, updates that succeeded */
 	REDIRMAP_A_SOCK_DELETES,	/* u64, deletes that succeeded */
 	REDIRMAP_A_SOCK_FAILED,		/* nest, multi: errnos with updates */
@@ -319,7 +321,7 @@ enum {
 	REDIRMAP_A_HOOK_MAX = (__REDIRMAP_A_HOOK_MAX - 1)
 };
 
-/* A private structure of the kernel that the module relies on, nested */
+/* A private structure of the kernel that the module depends on, nested */
 enum {
 	REDIRMAP_A_LAYOUT_TYPE = 1,	/* string, the structure's name */
 	REDIRMAP_A_LAYOUT_MEMBER,	/* string; absent for the size */
@@ -346,9 +348,9 @@ enum {
 	REDIRMAP_A_STATE_LAYOUT,	/* nest, multi */
 	/* nest, stats: sums of the namespace's removed maps and targets */
 	REDIRMAP_A_STATE_GONE,
-	/* nest, multi: the part of some devices in these sums, latest first */
+	/* nest, multi: the parts of single devices in the sums, latest first */
 	REDIRMAP_A_STATE_GONE_DEVICE,
-	/* nest, stats: the namespace's frames that had no map or target */
+	/* nest, stats: the namespace's lost frames without map and target */
 	REDIRMAP_A_STATE_LOST,
 	REDIRMAP_A_STATE_COPY_MEMORY,	/* u64, bytes kept for broadcasts */
 	REDIRMAP_A_STATE_PAD,
