@@ -2,8 +2,8 @@
 /*
  * BPF_MAP_TYPE_DEVMAP: an array of targets.
  *
- * This file owns the slots, an array of pointers in the place of
- * bpf_dtab.netdev_map. Lookups, in NAPI or in bpf(2), read a slot under RCU.
+ * This file owns the slots, an array of pointers to which bpf_dtab.netdev_map
+ * points. Lookups, in NAPI or in bpf(2), read a slot under RCU.
  * Updates and deletes, in bpf(2), replace the slot by xchg() without a lock:
  * the task that gets a target out of a slot drops the slot's use of the target.
  * So each use is dropped exactly once, even if several tasks replace a slot at

@@ -17,10 +17,10 @@
  *
  * Lookups visit the keys in an order that depends on the keys alone. The 4
  * bytes at in_batch and out_batch are the last key that was returned. The next
- * call continues after that key, even if the key has been deleted. So whatever
- * other tasks change, no key is returned twice, each key that stays is returned
- * once, and the walk ends. A call may stop within a bucket, so unlike other
- * hash maps, device maps never return -ENOSPC.
+ * call continues after that key, even if the key has been deleted. So even if
+ * other tasks change the map, no key is returned twice, each key that stays is
+ * returned once, and the walk ends. A call may stop within a bucket, so unlike
+ * other hash maps, device maps never return -ENOSPC.
  */
 #include <linux/sched/signal.h>
 #include <linux/slab.h>

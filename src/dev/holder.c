@@ -21,7 +21,7 @@
  *
  * rmap_holder_attach() and rmap_holder_detach() run inside an RCU read section,
  * which bpf(2) has begun, and which lasts for rmap_holder_attach() until the
- * slot is published. So nothing there sleeps.
+ * slot is published. So these functions do not sleep.
  *
  * holder_sweep.c empties the slots that still point to a dead target.
  */

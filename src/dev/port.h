@@ -24,7 +24,7 @@ struct stats_sum;
 #define PORT_FLUSH_EACH BIT(1)
 
 /**
- * struct port - stands for a real device and a program
+ * struct port - represents a real device with a program, or without
  * @real: the real device; referenced until the port is detached
  * @prog: the egress program, referenced, or NULL
  * @gone: the device has left, so broadcasts skip the port

@@ -12,7 +12,7 @@
  * to them, and holder.c records which maps use them.
  *
  * rmap_target_find() and rmap_target_get() run in bpf(2), inside an RCU read
- * section that lasts until the target is published, so nothing there sleeps.
+ * section that lasts until the target is published, so they do not sleep.
  * Readers find targets in slots, in NAPI or in bpf(2), under RCU. The reference
  * count changes from and to 0 under rmap_target_lock only. A work item frees
  * targets.
