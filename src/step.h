@@ -4,7 +4,7 @@
 
 /*
  * Steps of insmod and rmmod. A test lets each step of insmod fail once, and
- * compares the order in which the steps are taken and taken back. In a build
+ * compares the order in which the steps are taken and undone. In a build
  * without REDIRMAP_TEST_SECOND=y these functions do nothing. See
  * src/test/step.c.
  *
@@ -26,7 +26,7 @@ static inline void rmap_step_up(const void *step)
 {
 }
 
-/* The step is about to be taken back. */
+/* The step is about to be undone. */
 static inline void rmap_step_down(const void *step)
 {
 }

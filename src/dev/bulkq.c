@@ -25,7 +25,7 @@
  *    to the task that makes the device.
  *  - Each claimed map has a reserve: see bulkq_reserve.c.
  *
- * Work items free bulk queues.
+ * Bulk queues are freed in process context.
  */
 #include <linux/percpu.h>
 #include <linux/rtnetlink.h>

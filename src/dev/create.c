@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The module makes device maps instead of the kernel. It hooks two functions:
+ * Creation: the module, not the kernel, makes device maps that the policy
+ * claims. It hooks two functions:
  *
- *  dev_map_alloc	replaced by create_map(), if the policy claims the map's
- *			name: create_map() makes a pending map (see map.c).
+ *  dev_map_alloc	replaced by create_map(), if the map is claimed:
+ *			create_map() makes a pending map (see map.c).
  *  dev_map_alloc_check	observed, on kernels that have it. The kernel calls it
  *			before dev_map_alloc(), and it would refuse values with
  *			counters. So the handler puts a size that the kernel

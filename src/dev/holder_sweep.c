@@ -10,8 +10,8 @@
  * Updates list holders, inside an RCU read section; freeing a map unlists its
  * holder, in process context.
  *
- * Locks, from the outside in: holders_mutex, holder->lock, holders_lock. The
- * locks of targets are taken inside holders_mutex only.
+ * Locks, from the outside in: holders_mutex, holder->lock, holders_lock. Of
+ * these, only holders_mutex may be held when a lock of targets is taken.
  */
 #include <linux/init.h>
 #include <linux/mutex.h>

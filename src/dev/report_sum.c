@@ -3,9 +3,8 @@
  * Netlink attributes for counters: of maps, targets, namespaces, and of removed
  * maps and targets.
  *
- * This file owns no data. report.c calls it with sums on its stack, in any
- * context. All functions return 0, or -EMSGSIZE, on which the caller cancels
- * the message.
+ * This file owns no data. report.c calls it, in any context. All functions
+ * return 0, or -EMSGSIZE, on which the caller cancels the message.
  */
 #include <net/netlink.h>
 #include <uapi/linux/redirmap.h>

@@ -7,8 +7,8 @@
  * bulkq.c), and of a map, in the map's memory. The CPU writes them with bottom
  * halves off, where frames are redirected, flushed, copied or refused, so they
  * need no lock. netlink, bpf(2) and XDP programs read them at any time: each
- * counter is right, but not all are of the same moment. stats_gone.c keeps the
- * counters of removed maps and targets.
+ * counter is right, but not all are of the same moment. stats_gone.c adds up
+ * the counters of removed maps and targets.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>

@@ -20,9 +20,9 @@
  *
  * A lookup that deletes entries deletes its own cursors. So before it deletes a
  * chunk of a hash, it fetches the key behind the chunk, and the next chunk
- * begins with that key. The kernel begins at the first bucket only in two
- * cases: once in a call that continues after such a call, whose cursor is
- * deleted; and in a chunk whose first key another task has just deleted.
+ * begins with that key. So the kernel begins again at the first bucket only
+ * after another task has deleted a cursor, and once in a call that continues
+ * after such a lookup, which has deleted the cursor of that call.
  *
  * This file owns no state. All functions run in bpf(2), and sleep.
  */
