@@ -188,7 +188,7 @@ GROUPS = {
         Row("bcast-poll-1", "array, 64 bytes, 4 members: NAPI polls of 1 frame", FRAME),
         Row("bcast-egress", "array, 64 bytes, 4 members: egress programs", FRAME),
         Row("bcast-exclude", "array, 64 bytes, 4 members: not to the ingress", FRAME),
-        Row("bcast-held-8of8", "array, 64 bytes, 8 members: one keeps what it gets", FRAME,
+        Row("bcast-held-8of8", "array, 64 bytes, 8 members: one keeps its frames", FRAME,
             ratio(0.25)),
         *(Row(f"bcast-array-{n}of64", f"array, 64 bytes, 64 slots, members: {n}", FRAME,
               ratio(0.29) if n == 64 else None)
@@ -219,14 +219,14 @@ GROUPS = {
     "Big maps, and devices that leave": (
         Row("register/add", "a device comes (stock: without the module)", ALL),
         Row("register/delete", "a device leaves that is in no map", ALL),
-        Row("beside/0", "what a map that holds it adds to a device's deletion",
+        Row("beside/0", "added to a device's deletion by a map that holds it",
             ALL, REMOVAL),
         Row("beside/16", "the same, beside 16 empty maps of 65536 slots", ALL, REMOVAL),
         Row("beside/32", "the same, beside 32", ALL, REMOVAL),
         Row("beside/64", "the same, beside 64", ALL, REMOVAL),
         Row("beside-full", "the same, beside 64 full maps", ALL, REMOVAL),
-        Row("full-array/removal", "what a full array of 65536 slots adds", ALL, REMOVAL),
-        Row("full-hash/removal", "what a full hash of 65536 slots adds", ALL, REMOVAL),
+        Row("full-array/removal", "the same, by a full array of 65536 slots", ALL, REMOVAL),
+        Row("full-hash/removal", "the same, by a full hash of 65536 slots", ALL, REMOVAL),
         Row("full-array/sweep", "deferred sweep of that array, a slot", ALL, SWEEP),
         Row("full-hash/sweep", "deferred sweep of that hash, a slot", ALL, SWEEP),
         Row("full-array/memory", "full array of 65536 slots, 4 devices", BYTES,
@@ -247,7 +247,7 @@ GROUPS = {
         Row("command-list-json", "redirmap --json, the same (stock: bpftool --json)",
             ONE_MAP, LISTING),
     ),
-    "What instruction counts do not show": (
+    "Cache lines, atomics and driver calls": (
         *lines("lines-array", "array, 1 target"),
         *lines("lines-hash", "hash, 1024 keys, 4 targets"),
         *lines("lines-egress", "array, an egress program"),
@@ -280,7 +280,7 @@ ROWS = {row.name: row for rows in GROUPS.values() for row in rows}
 
 def runs_of(group, runs):
     """The runs that measure a group."""
-    if group == "What instruction counts do not show":
+    if group == "Cache lines, atomics and driver calls":
         return [run for run in runs if run == "lines"]
     if group == "Many CPUs":
         return [run for run in runs if run.endswith(" CPUs")]
