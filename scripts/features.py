@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find out which features the kernel has that the module is built for.
+"""Find the features of the kernel that the module is built for.
 
 features.py OUT SYMVERS BTF COMPILER ARGUMENT...
 
 Kbuild runs this script. OUT is the header to write, with a macro HAVE_... for each
-feature, 0 or 1; src/compat.h reads it. Versions would not do, because distributions
-add parts of newer kernels to older ones. Headers are asked by probes: small functions
-that compile only if the feature is there. The compiler checks all of them in one run,
-without output. SYMVERS lists the exported functions. BTF is the kernel's raw BTF, for
-structures that are in no header, or "" if there is none: the macro is not defined
-then, and src/compat.h compares the version. insmod compares structures anyway.
+feature, 0 or 1; src/compat.h reads it. The version of a kernel does not determine its
+features, because distributions add parts of newer kernels to older ones. Probes find
+the features in headers: small functions that compile only with the feature. The
+compiler checks all of them in one run, without output. SYMVERS lists the exported
+functions. BTF is the kernel's raw BTF, for structures that are in no header, or "" if
+there is no BTF: the macro is not defined then, and src/compat.h compares the version.
+insmod compares structures in any case.
 """
 import os
 import re
@@ -113,7 +114,7 @@ def structs(btf, wanted):
     the name "". Members of unnamed unions are not found."""
     magic, _, _, hdr_len, type_off, type_len, str_off, _ = struct.unpack_from("=HBBIIIII", btf)
     if magic != 0xEB9F:
-        raise ValueError("that is no BTF")
+        raise ValueError("the file is no BTF")
     strings = hdr_len + str_off
 
     def string(off):
@@ -141,8 +142,9 @@ def structs(btf, wanted):
 
 
 def compile_probes(compiler):
-    """Which probes compile? Each is in a "file" of its own for the compiler, so that
-    its messages name the probe. The last two show that the run means something."""
+    """Which probes compile? A #line directive gives each probe a file name of its own,
+    so that the compiler's messages name the probe. The last two probes check the run
+    itself."""
     code = PRELUDE
     for name, text in {**PROBES, "ALWAYS": "int probe_it;",
                        "NEVER": "int probe_it = no_such_name;"}.items():

@@ -17,9 +17,8 @@ NATIVE = "xdpdrv"
 GENERIC = "attach the program in generic mode (xdpgeneric)"
 READY = "The device was not ready for XDP frames."
 
-# Drivers by the names that they report: see Documentation/drivers.rst. These
-# announce ndo_xdp_xmit only while they have an XDP program, or return these
-# errnos without one.
+# Drivers by the names that they report: see Documentation/drivers.rst. Without
+# an XDP program, they do not announce ndo_xdp_xmit, or return these errnos.
 ANNOUNCE = {
     "bnxt_en", "ena", "fec", "funeth", "gve", "i40e", "ice", "igb", "igc", "ixgbe",
     "rvu_nicpf", "rvu_nicvf", "virtio_net", "vmxnet3",
@@ -381,8 +380,8 @@ class Adviser:
             return loss["text"]
 
     def cure(self, one):
-        """What makes the device of a target take XDP frames; None if nothing does, or if
-        that is not known."""
+        """The change that makes the device of a target take XDP frames; None if there is
+        no such change, or if it is unknown."""
         try:
             network = self._network(one["netns"])
             link = network and network.link(one["ifindex"])

@@ -16,8 +16,8 @@ TEXTS = {reason.name: reason.text for reason in REASONS}
 REFUSAL_TEXTS = {reason.name: reason.text for reason in REFUSALS}
 UNKNOWN = "This version of the command does not know the reason."
 CLOSING = (
-    "The socket had begun to close, or had left all maps: the kernel drops what such redirects "
-    "send to it. Delete sockets from the map before they are closed."
+    "The socket had begun to close, or had left all maps: the kernel drops the redirected data. "
+    "Delete sockets from the map before they are closed."
 )
 NOTHING = {
     "packets": 0, "bytes": 0, "as_packets": 0, "drops": {}, "missed": {}, "error": None,
@@ -40,8 +40,8 @@ MISSED_TEXT = (
     "for the key, or use another action in the flags of bpf_redirect_map()."
 )
 
-# For frames that were too large, and that probably were not segmented yet. For
-# most of them, it is only known that they were longer than the MTU of their
+# For frames that were too large, and that probably were not segmented yet. The
+# module knows of most of them only that they were longer than the MTU of their
 # ingress.
 UNSEGMENTED = (
     "probably not segmented yet, because the length exceeds the MTU of the ingress device. "
@@ -111,9 +111,9 @@ def combined(one, other, sign=1):
 class Look:
     """The losses of all maps and targets at one moment.
 
-    Each of these things has a key, counters, and an heir. The key identifies the
-    thing; an id alone does not, because ids are reused. The heir is the key of the
-    sums to which the counters are added when the thing is removed.
+    Each map and target has a key, counters, and an heir. The key identifies the
+    map or target; an id alone does not, because ids are reused. The heir is the key
+    of the sums to which the counters are added when the map or target is removed.
     """
 
     def __init__(self, args, family):
@@ -168,7 +168,7 @@ class Look:
 
 
 def look(args, family):
-    """The losses of all things, with each thing exactly once."""
+    """The losses of all maps and targets, each of them exactly once."""
     if args.selected():
         return Look(args, family)
     return family.settled(lambda: Look(args, family))
@@ -197,8 +197,8 @@ def losses(what, stats, since=None, before=None):
     for reason, packets in stats["drops"].items():
         within = None
         if since:
-            # Counters of a replaced entry restart; those of removed things do
-            # not.
+            # Counters of a replaced entry restart; sums over removed maps and
+            # targets do not.
             anew = what["target"] is not None and before and restarted(before, stats)
             old = before if before and not anew else NOTHING
             within = {
@@ -220,7 +220,8 @@ def losses(what, stats, since=None, before=None):
 
 
 def baseline(before, after):
-    """The former counters of each thing. Those of removed things go to their heirs."""
+    """The former counters of each map and target. Counters of removed ones are added to
+    their heirs."""
     counted = {key: stats for key, (_, stats, _) in before.things.items()}
     for key, (what, stats, heir) in before.things.items():
         # The sums of another namespace are reported only there.
@@ -281,8 +282,8 @@ def find_refused(before, after, since):
 
 
 def slow_targets(look):
-    """Records of targets whose frames left as packets, though the map does not ask for
-    that. They are not lost, but cost more than XDP frames."""
+    """Records of targets whose frames left as packets although the parameter qdisc does
+    not select the map. They are not lost, but cost more than XDP frames."""
     return [
         {
             "target": one["id"], "ifindex": one["ifindex"], "netns": one["netns"], "map": None,
@@ -326,7 +327,8 @@ def find_losses(before, after, since):
 
 
 def of_frames(loss, counts):
-    """"17 of 1,041 frames"; for a map only "17 frames", as no counter has the total."""
+    """"17 of 1,041 frames"; for a map only "17 frames", because no counter has the
+    total."""
     if loss["map"] is not None or loss["name"] in (GONE_NAME, NETNS_NAME):
         return frames(counts["packets"])
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
@@ -417,7 +419,7 @@ def nothing_lost(args, family):
 
 
 def gone_meanwhile(args, family):
-    """The selected ids that do not exist any longer, as text."""
+    """The selected ids whose map or target was removed, as text."""
     gone = []
     for kind, ask, numbers in (("map", family.maps, args.maps),
                                ("target", family.targets, args.targets)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap holders: what keeps claimed maps and the module in use, and the
+"""redirmap holders: the holders of claimed maps and of the module, and the
 commands that release them.
 
 Each kind of object is read once, without a process or a search per map, so the
@@ -109,9 +109,10 @@ class World:
 
     def outer_maps(self, references):
         """Outer maps that were created with a claimed inner map, and so hold
-        the module. The kernel does not report which ones these are. Outer maps
-        that contain claimed maps are certain. Empty ones are possible, as long
-        as there are references to the module that nothing else explains."""
+        the module. The kernel does not report them. An outer map that contains
+        a claimed map is one of them. An empty outer map may be one of them, as
+        long as the module has references that the other holders do not
+        explain."""
         sure = [outer for outer, inner in self.inner.items() if inner & self.claimed]
         empty = [outer for outer, inner in self.inner.items() if not inner]
         left = max(references - len(self.claimed) - len(sure), 0)

@@ -18,7 +18,7 @@ from redirmap_which import (NotFound, all_of, chosen_maps, chosen_targets, elsew
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_LOADED, EXIT_NOT_PERMITTED = 1, 2, 3, 4
 
-ABOUT = "Show claimed redirect maps, their targets, and where frames are lost."
+ABOUT = "Show claimed redirect maps, their targets, and lost frames."
 EPILOG = """exit status: 0 success, 1 the request failed or the object does not exist,
 2 bad usage, 3 the module is not loaded, 4 not permitted, 130 interrupted"""
 
@@ -275,7 +275,7 @@ COMMANDS = {
             (Option(["--count"], "count", "exit after N times", "N", cli.number),),
         ),
         Command(
-            "holders", holders_command, "list what keeps maps and the module in use",
+            "holders", holders_command, "list the holders of maps and of the module",
             "[[map] ID | map name NAME]...", cli.take_maps, (ONE_MAP,),
         ),
         Command(
@@ -283,7 +283,7 @@ COMMANDS = {
                 Option(["--output"], "output", "write this file, instead of stdout", "FILE", str),
             ),
         ),
-        Command("state", state_command, "show what the module claims, hooks and relies on"),
+        Command("state", state_command, "show the claim policy, the hooks and the checked structures"),
         Command("help", None, "print help, of all commands or one", "[COMMAND]", cli.take_command),
     )
 }
@@ -364,7 +364,8 @@ def not_permitted(refused):
 
 
 def unwritable(error, out):
-    """An error that output may have caused; writing the rest would cause another."""
+    """Report an error that output may have caused; writing the buffered rest would
+    cause another error."""
     if out:
         try:
             out.flush()
@@ -377,7 +378,7 @@ def run_command(args, out):
     try:
         family = Family()
     except NotLoaded:
-        # This is a metric, too.
+        # redirmap_loaded is 0 then.
         if args.run is not metrics_command:
             raise
         args.run(args, None, out)

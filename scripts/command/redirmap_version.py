@@ -42,7 +42,7 @@ def installed():
 def change_over():
     """A paragraph if the loaded module is not the installed one, else "".
 
-    srcversion is a sum of the sources, and differs if they do.
+    srcversion is a checksum of the sources.
     """
     file, running = installed(), loaded()
     if not running or not file or file.get("srcversion") == loaded("srcversion"):
@@ -54,8 +54,8 @@ def change_over():
 
 
 def note():
-    """A sentence if the loaded module is not of the command's version, else "". It is for
-    commands that have to start fast, and runs no process."""
+    """A sentence if the versions of the loaded module and of the command differ, else "".
+    It starts no process, so that commands start fast."""
     running = loaded()
     if running in (None, VERSION):
         return ""

@@ -49,7 +49,7 @@ def chosen_targets(args, family, gone=()):
 
 
 def all_of(args, family):
-    """All maps and targets, and the state, whose sums cover the removed ones."""
+    """All maps and targets, and the state, whose sums include removed maps and targets."""
     state = family.state()
     for _ in range(TRIES):
         maps, targets = chosen_maps(args, family), chosen_targets(args, family)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Print Debian's changelog, made of Documentation/changes.rst.
+"""Print Debian's changelog, from Documentation/changes.rst.
 
 usage: scripts/deb/changelog.py DATE MAINTAINER
 
