@@ -2,7 +2,7 @@
 #
 # make            build the module for the running kernel
 # make modules    the same; KVER=<release> selects another kernel
-# make demo       show the module at work, in a virtual machine (KERNEL)
+# make demo       redirect packets with the module, in a virtual machine (KERNEL)
 # make shell      open a root shell in a virtual machine, with the module loaded
 #                 (KERNEL)
 # make gdb        debug kernel and module in the machine of make shell (VMLINUX)
@@ -33,8 +33,8 @@
 # DESTDIR is put in front of all paths of install (for packages and images),
 # INSTALL_MOD_PATH in front of the module's path only.
 #
-# KERNEL is a name in scripts/lab/kernels, KERNELS are several, or "all"; without
-# them, the default kernels there are used.
+# KERNEL is a name in scripts/lab/kernels. KERNELS is a list of names, or "all";
+# without it, the default kernels in that file are used.
 #
 # Each target installs the Debian packages that it needs, once.
 

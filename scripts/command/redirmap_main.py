@@ -283,7 +283,7 @@ COMMANDS = {
                 Option(["--output"], "output", "write this file, instead of stdout", "FILE", str),
             ),
         ),
-        Command("state", state_command, "show the claim policy, the hooks and the checked structures"),
+        Command("state", state_command, "show the claim policy, hooks and checked structures"),
         Command("help", None, "print help, of all commands or one", "[COMMAND]", cli.take_command),
     )
 }

@@ -258,8 +258,8 @@ class Machine:
 
 
 def figures_of(values, least=False):
-    """The statistics of a series; with least, the value that no interrupt
-    increased."""
+    """The statistics of a series; with least, only the smallest value, which no
+    interrupt has increased."""
     low, high = min(values), max(values)
     if least or len(values) == 1:
         return {"rounds": len(values), "median": low, "min": low, "q1": low, "q3": low,
@@ -288,7 +288,7 @@ def show_lines(machine, row, listing):
     frames = machine.frames(row)
     symbols = machine.symbols(row)
     functions = bench_lines.Functions(symbols)
-    print(f"\n{row}, {machine.kernel}: lines a frame, by what comes first to them")
+    print(f"\n{row}, {machine.kernel}: lines a frame, by the code that touches them first")
     bench_lines.print_functions(frames, functions, sys.stdout)
     counts = bench_profile.read_counts(f"{machine.folder}/counts")
     texts = {kind: {address: text for address, (_, text)

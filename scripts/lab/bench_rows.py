@@ -3,8 +3,8 @@
 
 selftests/bench/ has the measurement of a row, under the same name. The name of
 a part of a row follows a slash. Goals apply to the run without ERMS, in which
-the counts of copies and zeroing are realistic; for groups without such a run,
-to the last run.
+the counts of copies and zeroing are realistic. In groups without such a run,
+goals apply to the last run.
 """
 import dataclasses
 import typing

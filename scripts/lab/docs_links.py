@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Print the links of HTML pages that lead to no file, or to no place in a file.
+"""Print the links of HTML pages whose file, or place in a file, does not exist.
 
 usage: docs_links.py FOLDER
 

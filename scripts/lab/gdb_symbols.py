@@ -17,7 +17,7 @@ def main():
     sections = []
     for line in Path(sys.argv[1]).read_text(encoding="ascii").splitlines():
         name, address, size = line.split()
-        # Those of CPUs begin at 0.
+        # The per-CPU section begins at 0.
         if int(address, 16):
             sections.append((int(address, 16), int(address, 16) + int(size, 16), name))
     for line in Path(sys.argv[2]).read_text(encoding="ascii").splitlines():
@@ -26,9 +26,9 @@ def main():
         section = next((one for one in sections if one[0] <= address < one[1]), None)
         if section and kind in "tTdDbBrR" and not set(name) - set(
                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."):
-            what = ("global" if kind.isupper() else "local") + (
+            flags = ("global" if kind.isupper() else "local") + (
                 ",function" if kind in "tT" else ",object")
-            print(f"--add-symbol {name}={section[2]}:{address - section[0]:#x},{what}")
+            print(f"--add-symbol {name}={section[2]}:{address - section[0]:#x},{flags}")
     return 0
 
 

@@ -2,17 +2,19 @@
 # shellcheck shell=bash
 #
 # Packages of any suite of Debian, for scripts/lab/kernel and
-# scripts/lab/toolchain: the system's apt for the suite of the host, and for
-# others an apt with sources, lists and keys of its own in the cache, in
-# apt/SUITE. The latter changes nothing on the system: packages are downloaded
-# and unpacked, never installed. Mirrors and proxies are those of the system's
-# apt; REDIRMAP_MIRROR names another mirror. This file is sourced, after lib.sh.
+# scripts/lab/toolchain. For the host's suite, the functions use the system's
+# apt. For other suites, they use an apt with sources, lists and keys of its own
+# in the cache, in apt/SUITE, which does not change the system: packages are
+# downloaded and unpacked, never installed. Mirrors and proxies are those of the
+# system's apt; REDIRMAP_MIRROR names another mirror. This file is sourced,
+# after lib.sh.
 #
 # host_suite		print the suite of this host, or "other"
-# is_host SUITE		is that it?
+# is_host SUITE		is SUITE the suite of this host?
 # with_apt SUITE CMD...	run apt-cache or apt-get for a suite
 # suite_index SUITE	fetch the package lists of a suite
-# suite_index_old SUITE	are they missing, or more than a day old? (not the host's)
+# suite_index_old SUITE	are the lists of another suite than the host's missing,
+#			or more than a day old?
 # suite_lists SUITE	print a file that is touched when the lists change
 # download SUITE PKG...	download packages into the current folder
 # unpack DIR DEB...	unpack packages; links to folders stay
@@ -71,7 +73,7 @@ suite_setup()
 {
 	local dir=$REDIRMAP_CACHE/apt/$1 prefer=
 
-	# Without this, apt takes nothing from backports by itself.
+	# Without this, apt selects no package of backports.
 	[[ $1 != *-backports ]] || prefer="APT::Default-Release \"$1\";"
 	if [[ ! -s $dir/apt.conf ]]; then
 		need_pkgs debian-archive-keyring

@@ -14,8 +14,8 @@ number()
 	od -An -v --endian=little -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '
 }
 
-# unpack_vmlinuz FILE OUT : unpack the ELF image in a bzImage.  The setup header has
-# its offset (Documentation/arch/x86/boot.rst).
+# unpack_vmlinuz FILE OUT : unpack the ELF image in a bzImage. The setup header
+# has its offset (Documentation/arch/x86/boot.rst).
 unpack_vmlinuz()
 {
 	local file=$1 out=$2 payload=$2.payload sects start length magic
@@ -32,7 +32,7 @@ unpack_vmlinuz()
 	fi
 	start=$((start + (${sects/#0/4} + 1) * 512))
 
-	# all formats except gzip are followed by the unpacked size, 4 bytes
+	# in all formats except gzip, the unpacked size follows the data, 4 bytes
 	magic=$(od -An -v -t x1 -j "$start" -N 6 "$file" | tr -d ' ')
 	case $magic in
 	fd377a585a00) unpack=(xz -dc) length=$((length - 4)) ;;

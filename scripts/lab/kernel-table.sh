@@ -14,7 +14,7 @@ flavours()
 	awk 'NF { print $1 }' <<< "$table"
 }
 
-# row FLAVOUR : print the name of the row that a name or an alias means
+# row FLAVOUR : print the name of the row with this name or alias
 row()
 {
 	local name
@@ -44,7 +44,7 @@ has()
 	[[ ,$(column "$1" "$2"), == *",$3,"* ]]
 }
 
-# the kernels that are used if none is named, by their aliases
+# the default kernels, by their aliases
 defaults()
 {
 	awk -v host="$HOST_SUITE" '
@@ -78,9 +78,9 @@ expand()
 	done | awk '!seen[$0]++'
 }
 
-# fits ROW RELEASE : is a release one of this row's? A name is VERSION+TAG or
+# fits ROW RELEASE : does a release belong to this row? A name is VERSION+TAG or
 # VERSION+TAG-VARIANT. The tag begins with the text behind the "+" of the
-# release, if it has one: Debian 12's first kernel has none.
+# release; the release of Debian 12's first kernel has no "+".
 fits()
 {
 	local version=${1%%+*} tag=${1#*+} variant=''
@@ -114,7 +114,7 @@ row_of()
 	return 1
 }
 
-# is_built ROW : is it a kernel that is built here?
+# is_built ROW : is the kernel built from source by this project?
 is_built()
 {
 	[[ $(column "$1" image) == build:* ]]

@@ -16,8 +16,8 @@
 # need_pkgs PKG...	install the packages that are missing
 #
 # The cache folder is $REDIRMAP_CACHE, by default
-# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap. All of it can be deleted; the
-# scripts create it again when they need it.
+# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap. It can be deleted; the scripts create
+# its contents again when necessary.
 
 set -euo pipefail
 shopt -s inherit_errexit

@@ -9,9 +9,8 @@
  * given by out=: a line "end", then a line "ADDRESS COUNT INSTRUCTION" for each
  * instruction, in no order, possibly several times. The counts of all CPUs are
  * added up. Instructions are counted in blocks, as QEMU translates them; a
- * block that an exception ends early is counted completely. A mark therefore
- * needs no time to clear or add up counts, in which interrupts would become
- * due.
+ * block that an exception ends early is counted completely. A mark does not
+ * clear or add up counts, because interrupts would become due in that time.
  *
  * With accesses=FILE, the plugin also appends the memory accesses to that file,
  * in their order: the number of accesses (64 bits), then a struct access for
@@ -261,7 +260,7 @@ int qemu_plugin_install(__u64 id, const void *info, int argc, char **argv)
 		} else if (!strncmp(argv[i], "accesses=", 9)) {
 			file = &accesses_out;
 		} else {
-			fprintf(stderr, "profile-plugin: what is %s?\n", argv[i]);
+			fprintf(stderr, "profile-plugin: unknown argument %s\n", argv[i]);
 			return -1;
 		}
 		*file = create(strchr(argv[i], '=') + 1);
