@@ -71,8 +71,9 @@ class SourceDocs(SphinxDirective):
 
 
 def link_pages(app, doctree):
-    """The pages link to each other as files, so that they can be read as files: make these
-    links references to pages, of which Sphinx reports those that lead nowhere."""
+    """The pages link to each other as files, so that the links also work without Sphinx.
+    Make these links references to pages, because Sphinx reports references without a
+    target."""
     here = posixpath.dirname(app.env.docname)
     for node in list(doctree.findall(nodes.reference)):
         page, dot, anchor = node.get("refuri", "").partition(".rst")

@@ -4,14 +4,15 @@
 
 features.py OUT SYMVERS BTF COMPILER ARGUMENT...
 
-Kbuild runs this script. OUT is the header to write, with a macro HAVE_... for each
-feature, 0 or 1; src/compat.h reads it. The version of a kernel does not determine its
-features, because distributions add parts of newer kernels to older ones. Probes find
-the features in headers: small functions that compile only with the feature. The
-compiler checks all of them in one run, without output. SYMVERS lists the exported
-functions. BTF is the kernel's raw BTF, for structures that are in no header, or "" if
-there is no BTF: the macro is not defined then, and src/compat.h compares the version.
-insmod compares structures in any case.
+Kbuild runs this script. OUT is the header to write, with a macro HAVE_... for
+each feature, 0 or 1; src/compat.h reads it. The version of a kernel does not
+determine its features, because distributions add parts of newer kernels to
+older ones. Probes find the features in headers: small functions that compile
+only with the feature. The compiler checks all of them in one run, without
+output. SYMVERS lists the exported functions. BTF is the kernel's raw BTF, for
+structures that are in no header, or "" if there is no BTF: the macro is not
+defined then, and src/compat.h compares the version. insmod compares structures
+in any case.
 """
 import os
 import re

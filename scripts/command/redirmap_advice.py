@@ -2,7 +2,7 @@
 """Advice for a device that does not take frames. It depends on the kind and the
 present state of the device, and on the reason and the errno of the loss.
 
-There is an advice only if the present state explains the loss, or if the cause has
+There is advice only if the present state explains the loss, or if the cause has
 gone. Otherwise the text of the reason is used: see redirmap_reasons.py.
 """
 import errno

@@ -5,8 +5,9 @@ import sys
 
 from redirmap_which import all_of
 
-# The help text and the type of each metric, in the order of the output. Names and units
-# follow Prometheus' conventions: base units, and _total for a counter.
+# The help text and the type of each metric, in the order of the output. Names
+# and units follow Prometheus' conventions: base units, and _total for a
+# counter.
 METRICS = {
     "redirmap_loaded": ("gauge", "Is the module loaded?"),
     "redirmap_module_info": ("gauge", "The version of the loaded module, and its claim policy."),

@@ -9,9 +9,9 @@ Maps, targets and the state are dictionaries; Documentation/redirmap.8.rst descr
 them for --json. If the kernel refuses a request, Refused is raised with the
 kernel's error text.
 
-This implements netlink itself. The import of pyroute2 takes 17 times as many
-instructions as the start of Python, this module a third of them. It uses _socket,
-because "socket" imports enum and selectors.
+This module implements netlink without pyroute2, whose import takes 17 times as
+many instructions as the start of Python; the import of this module takes a
+third of them. It uses _socket, because "socket" imports enum and selectors.
 """
 import errno
 import os
@@ -332,7 +332,7 @@ def map_of(data, at, end):
         "netns": get("netns"),
         "memory": get("memory"),
         "packets": packets_of(found),
-        # A kind of map may count something else, or nothing.
+        # Some kinds of maps have other counters, or no counters.
         "stats": stats_of(found["stats"]) if "stats" in found else None,
         "sock": sock_of(found["sock"]) if "sock" in found else None,
     }

@@ -4,7 +4,8 @@
 
 usage: docs_links.py FOLDER
 
-Links to other machines are not followed. The exit status is 1 if a link is printed.
+Links to other machines are not followed. The exit status is 1 if a link is
+printed.
 """
 import sys
 from html.parser import HTMLParser

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The part of QEMU's plugin API, version 1, that profile-plugin.c needs, because
- * Debian has no package with qemu-plugin.h.
+ * The part of QEMU's plugin API, version 1, that profile-plugin.c uses. Debian
+ * has no package with qemu-plugin.h.
  */
 #ifndef REDIRMAP_PROFILE_PLUGIN_H
 #define REDIRMAP_PROFILE_PLUGIN_H

@@ -177,8 +177,9 @@ shared_by()
 	die "kernel $1 has neither 9p nor virtiofs"
 }
 
-# initramfs RELEASE FOLDER FS : create the part of the initramfs that all runs share,
-# and print its path.  If this script or the modules change, a new one is created.
+# initramfs RELEASE FOLDER FS : create the part of the initramfs that all runs
+# share, and print its path. If this script or the modules change, the part is
+# created again.
 initramfs()
 {
 	local rel=$1 dir=$2 hash out tmp module file modules
