@@ -46,12 +46,12 @@ REASONS = (
     Reason(
         "prog_drop",
         "The entry's egress program returned XDP_DROP. If this is not intended, "
-        "check the program.",
+        "correct the program.",
     ),
     Reason(
         "prog_aborted",
         "The entry's egress program returned XDP_ABORTED. The tracepoint "
-        "xdp:xdp_exception reports it.",
+        "xdp:xdp_exception reports each case.",
     ),
     Reason(
         "prog_invalid",
@@ -60,8 +60,8 @@ REASONS = (
     ),
     Reason(
         "no_memory",
-        "There was no memory for a copy of the frame, or for a packet. Free memory, or "
-        "raise vm.min_free_kbytes.",
+        "There was no memory for a copy of the frame, or for a packet. Free memory, "
+        "or raise vm.min_free_kbytes.",
     ),
     Reason(
         "no_headroom",
@@ -70,14 +70,14 @@ REASONS = (
     ),
     Reason(
         "no_target",
-        "An XDP program returned XDP_REDIRECT without a valid redirect: it had called "
-        "no helper, or the helper had found no entry, or no such device. Let the "
-        "program return the helper's return value.",
+        "An XDP program returned XDP_REDIRECT with nothing to redirect to: it had "
+        "called no helper, or the helper had found no entry, or no such device. "
+        "Let it return the helper's return value.",
     ),
     Reason(
         "no_member",
-        "A broadcast had no device to send to. Make an entry for another device than "
-        "the ingress.",
+        "A broadcast had no destination. Add an entry for a device other than the "
+        "ingress.",
     ),
     Reason(
         "generic",
@@ -88,8 +88,8 @@ REASONS = (
         "xmit_drop",
         "In generic XDP, or where frames leave as packets, the device's queueing "
         "discipline or driver, or a queue of a device below it, dropped the packet. "
-        "The statistics of the devices and queues show the place: ip -s link, tc -s "
-        "qdisc. For a veth, check that its peer is up.",
+        "Compare their statistics: ip -s link, tc -s qdisc. For a veth, check that "
+        "its peer is up.",
     ),
 )
 

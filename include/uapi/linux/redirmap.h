@@ -2,8 +2,8 @@
 /*
  * Interface of redirmap.ko for user space and XDP programs: the reasons for
  * lost frames and refused redirects, map values with counters, and the generic
- * netlink family "redirmap", which Documentation/netlink/specs/redirmap.yaml
- * specifies.
+ * netlink family "redirmap". Documentation/netlink/specs/redirmap.yaml
+ * specifies this family.
  */
 #ifndef _UAPI_LINUX_REDIRMAP_H
 #define _UAPI_LINUX_REDIRMAP_H
@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /**
- * enum redirmap_drop - reasons for lost frames, with their cures
+ * enum redirmap_drop - reasons for lost frames, with the cures
  * @REDIRMAP_DROP_DEV_DOWN: The device was down. Set it up.
  * @REDIRMAP_DROP_TOO_LARGE: The frame was larger than the device's MTU allows.
  *	Raise the MTU, or lower the MTU of the senders.
@@ -29,28 +29,27 @@
  *	last error is kept. ENXIO: the device is not ready for XDP; for a veth,
  *	the peer needs an XDP program or GRO.
  * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP. If
- *	this is not intended, check the program.
+ *	this is not intended, correct the program.
  * @REDIRMAP_DROP_PROG_ABORTED: The entry's egress program returned
- *	XDP_ABORTED. The tracepoint xdp:xdp_exception reports it.
- * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned a value that
- *	is not a valid verdict. Let it return XDP_PASS or XDP_DROP.
+ *	XDP_ABORTED. The tracepoint xdp:xdp_exception reports each case.
+ * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned an action
+ *	that egress programs must not return. Let it return XDP_PASS or
+ *	XDP_DROP.
  * @REDIRMAP_DROP_NO_MEMORY: There was no memory for a copy of the frame, or for
  *	a packet. Free memory, or raise vm.min_free_kbytes.
  * @REDIRMAP_DROP_NO_HEADROOM: The frame had no headroom for the kernel's struct
  *	xdp_frame. Let programs leave 40 bytes of headroom.
- * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT without a
- *	valid redirect: it had called no helper, or the helper had found no
- *	entry, or no such device. Let the program return the helper's return
- *	value.
- * @REDIRMAP_DROP_NO_MEMBER: A broadcast had no device to send to. Make an
- *	entry for another device than the ingress.
+ * @REDIRMAP_DROP_NO_TARGET: An XDP program returned XDP_REDIRECT with nothing
+ *	to redirect to: it had called no helper, or the helper had found no
+ *	entry, or no such device. Let it return the helper's return value.
+ * @REDIRMAP_DROP_NO_MEMBER: A broadcast had no destination. Add an entry for a
+ *	device other than the ingress.
  * @REDIRMAP_DROP_GENERIC: In generic XDP the device's transmit queue was
  *	stopped, or its driver was busy. Use a longer queue, or native XDP.
  * @REDIRMAP_DROP_XMIT_DROP: In generic XDP, or where frames leave as packets,
  *	the device's queueing discipline or driver, or a queue of a device below
- *	it, dropped the packet. The statistics of the devices and queues show
- *	the place: ip -s link, tc -s qdisc. For a veth, check that its peer is
- *	up.
+ *	it, dropped the packet. Compare their statistics: ip -s link, tc -s
+ *	qdisc. For a veth, check that its peer is up.
  * @REDIRMAP_DROP_COUNT: number of reasons
  * @REDIRMAP_DROP_ROOM: number of reasons that struct redirmap_stats has room
  *	for
@@ -85,7 +84,7 @@ enum redirmap_drop {
 
 /**
  * enum redirmap_sock_refusal - reasons for refused redirects to sockets, with
- * their cures
+ * the cures
  * @REDIRMAP_SOCK_REFUSAL_NO_SOCKET: The map had no socket at the key. Insert
  *	one; a socket that is closed leaves the map.
  * @REDIRMAP_SOCK_REFUSAL_KEY: The key was not smaller than max_entries. Use a
@@ -124,7 +123,7 @@ enum redirmap_sock_refusal {
  * @REDIRMAP_PACKETS_ALWAYS: All frames, so that they pass the device's queueing
  *	discipline.
  *
- * The module's parameters packets and qdisc decide that when a map is created.
+ * The module's parameters packets and qdisc determine this when a map is made.
  */
 enum redirmap_packets {
 	REDIRMAP_PACKETS_NEVER,
@@ -134,8 +133,7 @@ enum redirmap_packets {
 
 /**
  * struct redirmap_stats - counters of frames
- * @packets: frames that the driver has taken, and frames whose packets the
- *	device's queue has taken
+ * @packets: frames that the driver, or the queueing discipline, has taken
  * @bytes: bytes of these frames
  * @drops: lost frames, by enum redirmap_drop
  * @error: the driver's last error, a positive errno, or 0
@@ -208,7 +206,7 @@ enum {
 	REDIRMAP_A_STATS_ERROR,		/* u32, last errno; absent if none */
 	REDIRMAP_A_STATS_PAD,
 	REDIRMAP_A_STATS_MISSED,	/* nest, multi: actions with lookups */
-	/* u64, the part of the frames that left as packets; absent if 0 */
+	/* u64, the sent frames that left as packets; absent if none */
 	REDIRMAP_A_STATS_AS_PACKETS,
 
 	__REDIRMAP_A_STATS_MAX,
@@ -238,9 +236,9 @@ enum {
 
 /*
  * Counters of a socket map, nested. Redirects are counted when the helper
- * returns: messages (sk_msg) and packets (sk_skb), by direction. "Closing"
- * counts the accepted redirects whose target had begun to close, or had left
- * all maps: the kernel drops their data.
+ * returns: messages (sk_msg) and packets (sk_skb), by direction. An accepted
+ * redirect also counts as closing if its target had left all maps, or, for
+ * packets, had begun to close: the kernel then drops the message or packet.
  *
  * The number of sockets that have left the map without a delete, because they
  * were closed or replaced, is inserts - deletes - present.
