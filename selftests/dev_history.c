@@ -61,7 +61,7 @@ static bool begin_send(FIXTURE_DATA(history) *self)
 	set_var(e, "wait_before", QUEUED + 1);
 	if (pthread_create(&self->thread, NULL, send_slowly, self))
 		return false;
-	for (i = 0; i < 1000 && !get_var(e, "waiting"); i++)
+	for (i = 0; i < 60000 && !get_var(e, "waiting"); i++)
 		usleep(1000);
 	return get_var(e, "waiting");
 }
@@ -188,7 +188,7 @@ TEST_F(history, map_destroyed)
 	self->inner = true;
 	ASSERT_TRUE(begin_send(self));
 	ASSERT_EQ(pthread_create(&thread, NULL, delete_inner, self), 0);
-	for (i = 0; i < 1000 && has_inner(e); i++)
+	for (i = 0; i < 60000 && has_inner(e); i++)
 		usleep(1000);
 	EXPECT_FALSE(has_inner(e));
 	EXPECT_TRUE(prog_lives(id));
@@ -255,7 +255,7 @@ static void leave(struct __test_metadata *_metadata, FIXTURE_DATA(history) *self
 	ASSERT_TRUE(begin_send(self));
 	fprintf(ip, "%s\n", command);
 	fflush(ip);
-	for (i = 0; i < 1000 && !is_leaving(e, dev); i++)
+	for (i = 0; i < 60000 && !is_leaving(e, dev); i++)
 		usleep(1000);
 	EXPECT_TRUE(is_leaving(e, dev));
 	/* the deletion has begun and cannot end: the entry must be complete */

@@ -192,7 +192,7 @@ def round_of_maps(prefix):
             equal(told(MAP_GET, map_msg, *names),
                   [[f"rm_{number}\0".encode(), struct.pack("I", 2), struct.pack("I", 2)]
                    for number in range(MAPS)])
-            clock("told of")
+            clock("reported")
 
         sh(f"ip link del {prefix}goes")
         clock("device deleted")
@@ -278,7 +278,7 @@ def many_devices(maps):
     names = [name.encode() + b"\0" for _, name in socket.if_nameindex() if name.startswith("many")]
     equal(sorted(one for one, in told(TARGET_GET, target_msg, "IFNAME")), sorted(names))
     equal({one for one, in told(TARGET_GET, target_msg, "REFS")}, {struct.pack("I", 2)})
-    clock("told of")
+    clock("reported")
 
     testlib.add_veth("in0", "in1")
     for name in maps:

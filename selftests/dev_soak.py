@@ -104,7 +104,7 @@ def measure():
     """The memory in use between two episodes."""
     # Namespaces and other objects are freed a while later.
     before = memory[-1]["percpu"] if memory else at_first
-    becomes(lambda: len(percpu.callers()) <= before)
+    becomes(lambda: len(percpu.callers()) <= before, 1000)
     memory.append({**in_use(), "percpu": len(percpu.callers())})
 
 

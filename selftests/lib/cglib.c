@@ -80,7 +80,7 @@ bool cg_gives_back(long before)
 	int i;
 
 	/* CPUs still have charges in advance. */
-	for (i = 0; i < 2000; i++) {
+	for (i = 0; i < 12000; i++) {
 		if (cg_current() <= before + CHARGED_AHEAD * sysconf(_SC_NPROCESSORS_CONF))
 			return true;
 		usleep(5000);

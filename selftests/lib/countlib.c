@@ -50,7 +50,7 @@ bool entry_counted(struct env *e, __u32 key, __u64 sent, int len, int reason, __
 	int i;
 
 	/* Softirqs may lag behind. */
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 6000; i++) {
 		stats = entry_stats(e, key);
 		if (stats.packets + all_drops(&stats) >= sent + lost)
 			break;

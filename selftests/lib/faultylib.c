@@ -184,7 +184,7 @@ bool faulty_send_until(struct cast *c, pthread_t *thread, int n, int len, int st
 	    send_on(c->e.sock, "s0", 0, n, len) ||
 	    pthread_create(thread, NULL, release, c))
 		return false;
-	for (i = 0; i < 5000 && knob("s0", "paused") != 1; i++)
+	for (i = 0; i < 60000 && knob("s0", "paused") != 1; i++)
 		usleep(1000);
 	return knob("s0", "paused") == 1;
 }

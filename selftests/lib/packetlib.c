@@ -130,7 +130,7 @@ bool counted_in_all(struct env *e, unsigned int key, unsigned int sent, int reas
 	struct redirmap_stats stats;
 	int i;
 
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 12000; i++) {
 		stats = entry_stats(e, key);
 		if (stats.packets + all_drops(&stats) >= sent + lost)
 			break;

@@ -95,7 +95,7 @@ def sh(command):
     return done.stdout
 
 
-def becomes(condition, tries=1000):
+def becomes(condition, tries=6000):
     """Wait until a condition is true. Returns whether it became true."""
     for _ in range(tries):
         if condition():
