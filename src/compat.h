@@ -250,7 +250,9 @@ static inline bool compat_takes_frames(const struct net_device *dev)
  * compat_takes_frags() - can a device transmit XDP frames with fragments?
  * @dev: a device that can transmit XDP frames, or a pseudo device
  *
- * Before 6.3 the kernel offers them to any device with ndo_xdp_xmit.
+ * Before 6.3 the kernel does not know, and redirects no frame with fragments to
+ * a device: xdp_do_redirect() refuses it. Drivers without support for fragments
+ * (virtio_net) would send the linear part only.
  *
  * Runs in NAPI, bottom halves off, per flush and member.
  *
