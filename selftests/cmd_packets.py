@@ -20,6 +20,12 @@ def gone():
     return told("state")["gone"]["as_packets"]
 
 
+def lost(device):
+    """The sentence about the frames that a device has lost."""
+    line, = [line for line in said("drops").splitlines() if line.startswith(f"{device} lost ")]
+    return line
+
+
 def slow():
     """The sentences about frames that left as packets."""
     return [line for line in said("drops").splitlines() if "as packets" in line]
@@ -63,10 +69,48 @@ def _():
     assert becomes(lambda: target("du")["stats"]["as_packets"] == 3), target("du")
     assert ("du sent 3 of 3 frames as packets. The device takes packets, not XDP frames, which "
             "is slower.") in slow(), slow()
+    # The former target of out3 is gone after a grace period; until then an entry
+    # for out3 would get it again.
+    assert becomes(lambda: gone() == before + former), told("state")
     update(switch, 3, ifindex("out3"))
     sh("ip link del du")
-    # The former target of out3 and that of du are gone after grace periods.
     assert becomes(lambda: gone() == before + former + 3), told("state")
+
+
+@test("lo takes packets only from maps that the parameter qdisc selects, and the advice says so")
+def _():
+    sh("ip link set lo up")
+    update(switch, 3, ifindex("lo"))
+    testlib.send("in1", testlib.frame_to(3, 100), 3)
+    assert becomes(lambda: target("lo")["stats"]["drops"] == {"no_xmit": 3}), target("lo")
+    parameter = PARAMETERS / "qdisc"
+    equal(lost("lo"), "lo lost 3 of 3 frames. A packet to lo arrives as one of this machine. So "
+                      "frames leave by lo only if the module's parameter qdisc has selected the "
+                      f"map when it was made: echo MAP > {parameter}, and make the map again. "
+                      "Select only maps whose frames you trust.")
+    update(switch, 3, ifindex("out3"))
+
+    # A map of that name may.
+    parameter.write_text("rm_again\n")
+    again = make_map("rm_again", DEVMAP)
+    parameter.write_text("\n")
+    update(again, 0, ifindex("lo"))
+    assert becomes(lambda: target("lo")["packets"] == "always"), told()["targets"]
+    os.close(again)
+
+
+@test("a device without a MAC header takes only IPv4 and IPv6, and the advice says so")
+def _():
+    sh("modprobe tun 2>/dev/null; ip tuntap add tu mode tun; ip link set tu up")
+    update(switch, 3, ifindex("tu"))
+    arp = testlib.frame_to(3, 60)[:12] + b"\x08\x06" + bytes(24) + bytes([10, 9, 0, 3]) + bytes(18)
+    testlib.send("in1", arp, 4)
+    assert becomes(lambda: target("tu")["stats"]["drops"] == {"no_xmit": 4}), target("tu")
+    equal(lost("tu"),
+          "tu lost 4 of 4 frames. The device tu has no MAC header, and takes only IPv4 and IPv6. "
+          "The frames were of another protocol, such as ARP: let the program answer or drop them.")
+    update(switch, 3, ifindex("out3"))
+    sh("ip link del tu")
 
 
 @test("sums over removed targets have it as well")

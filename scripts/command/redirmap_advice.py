@@ -15,6 +15,8 @@ from redirmap_table import named_netns, this_netns
 
 NATIVE = "xdpdrv"
 GENERIC = "attach the program in generic mode (xdpgeneric)"
+# The parameter of the module that selects maps whose frames always leave as packets
+QDISC = "/sys/module/redirmap/parameters/qdisc"
 READY = "The device was not ready for XDP frames."
 
 # Drivers by the names that they report: see Documentation/drivers.rst. Without
@@ -43,6 +45,11 @@ ABOVE = {
     "macsec": None,
 }
 
+# linux/if_arp.h: lo, and the types of devices without a MAC header, as in
+# rmap_port_packet_kind()
+LOOPBACK = 772
+WITHOUT_MAC = {512, 519, 768, 769, 776, 778, 823, 0xfffe}
+
 # linux/if_bonding.h
 MODES = ("balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb",
          "balance-alb")
@@ -59,10 +66,11 @@ class Cured(Whole):
 
 
 class Why:
-    """A loss: its reason, and the errno, if a driver has returned one."""
+    """A loss: its reason, the errno, if a driver has returned one, and whether the
+    target's frames may leave as packets."""
 
-    def __init__(self, reason, code=None):
-        self.reason, self.code = reason, code
+    def __init__(self, reason, code=None, packets="never"):
+        self.reason, self.code, self.packets = reason, code, packets
         self.native = reason != "xmit_drop"
 
 
@@ -226,6 +234,19 @@ def bridge(network, link, why):
                  f"{GENERIC}.")
 
 
+def loopback(link):
+    return Whole(f"A packet to {link.name} arrives as one of this machine. So frames leave by "
+                 f"{link.name} only if the module's parameter qdisc has selected the map when it "
+                 f"was made: echo MAP > {QDISC}, and make the map again. Select only maps whose "
+                 "frames you trust.")
+
+
+def without_mac(link):
+    return Whole(f"The device {link.name} has no MAC header, and takes only IPv4 and IPv6. The "
+                 "frames were of another protocol, such as ARP: let the program answer or drop "
+                 "them.")
+
+
 def other_kind(network, link, why):
     if why.reason != "no_xmit":
         return None
@@ -322,6 +343,10 @@ def advice(network, link, why):
     """The advice for a device that has refused native frames, or dropped a packet of
     generic XDP. None if its kind and state do not explain the loss."""
     if why.reason == "no_xmit":
+        if link.type == LOOPBACK:
+            return loopback(link)
+        if link.type in WITHOUT_MAC and why.packets != "never":
+            return without_mac(link)
         text = announced(network, link)
         if text:
             return text
@@ -371,11 +396,12 @@ class Adviser:
                 os.close(fd)
         return None
 
-    def text(self, loss):
-        """The advice for a loss of a target, as redirmap_drops.losses() returns it. The
-        text of the loss, if there is no advice, or no permission to see the device."""
+    def text(self, loss, packets):
+        """The advice for a loss of a target, as redirmap_drops.losses() returns it;
+        @packets: whether its frames may leave as packets. The text of the loss, if there
+        is no advice, or no permission to see the device."""
         try:
-            return self._text(loss) or loss["text"]
+            return self._text(loss, packets) or loss["text"]
         except (OSError, Refused):
             return loss["text"]
 
@@ -395,12 +421,12 @@ class Adviser:
         # Generic XDP is no cure for frames that arrive.
         return text if text and GENERIC not in text else None
 
-    def _text(self, loss):
+    def _text(self, loss, packets):
         network = self._network(loss["netns"])
         if not network:
             return (f"{loss['text']} (The kind of the device is unknown: this command cannot "
                     "enter its network namespace.)")
-        why = Why(loss["reason"], loss["error"])
+        why = Why(loss["reason"], loss["error"], packets)
         link = network.link(loss["ifindex"])
         text = link and advice(network, link, why)
         if not text:

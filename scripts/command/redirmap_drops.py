@@ -295,7 +295,7 @@ def slow_targets(look):
     ]
 
 
-def advise(found, slow):
+def advise(found, slow, targets):
     """Replace the texts by advice for the kind of each device."""
     found = [one for one in found if one["reason"] in ADVISED and one["target"] is not None]
     if not (found or slow):
@@ -303,9 +303,10 @@ def advise(found, slow):
     # Rarely needed, so it is imported only here.
     from redirmap_advice import Adviser
 
+    packets = {one["id"]: one["packets"] for one in targets}
     with Adviser() as adviser:
         for loss in found:
-            loss["text"] = adviser.text(loss)
+            loss["text"] = adviser.text(loss, packets[loss["target"]])
         for one in slow:
             cure = adviser.cure(one)
             if cure:
@@ -458,7 +459,7 @@ def run(args, family, out):
         since = time.monotonic() - begin
     found, missed = find_losses(before, after, since)
     slow = slow_targets(after)
-    advise(found, slow)
+    advise(found, slow, after.targets)
     refused = find_refused(before, after, since)
 
     if args.json:

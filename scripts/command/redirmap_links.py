@@ -39,7 +39,7 @@ class Link(Device):
 
     def __init__(self, data, at, end):
         super().__init__(data, at, end)
-        _, _, _, flags, _ = LINK.unpack_from(data, at)
+        _, self.type, _, flags, _ = LINK.unpack_from(data, at)
         self.up, self.carrier, self.kind = bool(flags & IFF_UP), True, None
         # The device below a VLAN, or the peer of a veth, and its namespace
         self.other = self.other_netns = None
