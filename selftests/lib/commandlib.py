@@ -51,7 +51,9 @@ def told(*args):
 
 
 def target(device):
-    return next(one for one in told()["targets"] if one["ifname"] == device)
+    """The target of a device; a former device of that name may still have one."""
+    number = ifindex(device)
+    return next(one for one in told()["targets"] if one["ifindex"] == number)
 
 
 def count(device):

@@ -7,7 +7,8 @@
 
     run()
 
-Results are printed in the order of the functions. A test fails by an exception.
+Results are printed in the order of the functions. A test fails by an exception; Skip
+skips it.
 """
 import contextlib
 import ctypes
@@ -36,6 +37,10 @@ SKIP = 4
 tests = []
 
 
+class Skip(Exception):
+    """A test cannot run, for this reason."""
+
+
 def test(name):
     def add(function):
         tests.append((name, function))
@@ -51,6 +56,8 @@ def run():
         try:
             function()
             print(f"ok {number} {name}")
+        except Skip as why:
+            print(f"ok {number} {name} # SKIP {why}")
         except Exception:
             bad += 1
             print(f"not ok {number} {name}")
