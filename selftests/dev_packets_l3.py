@@ -1,0 +1,184 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Frames for devices without a MAC header: IPv4 and IPv6 arrive without theirs, byte for
+byte; all other frames are counted as no_xmit. On the kernel's own maps nothing arrives."""
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+
+import testlib
+from commandlib import target
+from testlib import (OUTPUT, Skip, becomes, equal, frame_to, ifindex, open_pinned, run, sh,
+                     test, update)
+
+PIN = "/sys/fs/bpf/redirmap-l3"
+# hosts.bpf.c finds host 2 in IPv4 and ARP, and none in other frames.
+KEYS = (0, 2)
+COUNT = 5
+ETH_P_ALL = 3
+MAC = 14
+OUTER_MAC = bytes([2, 0, 0, 0, 0, 2])
+IPV4, IPV6, ARP, OTHER = "IPv4", "IPv6", "ARP", "other"
+
+
+def frame(protocol, number):
+    """Each number has a length and bytes of its own."""
+    data = bytes((number + at) % 256 for at in range(20 + 200 * number))
+    if protocol == IPV4:
+        return frame_to(2, MAC + 20 + len(data))[:MAC + 20] + data
+    macs = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
+    if protocol == IPV6:
+        head = struct.pack("!IHBB", 6 << 28, len(data), 59, 64)
+        return macs + b"\x86\xdd" + head + socket.inet_pton(socket.AF_INET6, "fd00::1") + \
+            socket.inet_pton(socket.AF_INET6, "fd00::2") + data
+    if protocol == ARP:
+        return macs + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 1) + macs[6:] + \
+            bytes([10, 9, 0, 1]) + bytes(6) + bytes([10, 9, 0, 2]) + bytes(18)
+    return macs + b"\x88\xcc" + data
+
+
+class Tun:
+    """What leaves by a tun, for a process that has it open."""
+    below = 0
+
+    def __init__(self):
+        sh("modprobe tun 2>/dev/null || :")
+        if not os.path.exists("/dev/net/tun"):
+            raise Skip("the kernel has no tun")
+        self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        # TUNSETIFF; IFF_TUN | IFF_NO_PI
+        fcntl.ioctl(self.fd, 0x400454ca, struct.pack("16sH22x", b"t0", 0x1001))
+
+    def take(self):
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.fd, 1 << 16)
+        return None
+
+    def close(self):
+        os.close(self.fd)
+
+
+class Tunnel:
+    """What leaves by a tunnel, inside of its outer headers."""
+
+    def __init__(self, args, below):
+        """@below is the length of the outer headers."""
+        self.below = MAC + below
+        told = sh(f"ip link add t0 type {args} 2>&1 || :")
+        if told:
+            raise Skip(f"the kernel has no {args.split()[0]}: {told.strip()}")
+        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
+                                  socket.htons(ETH_P_ALL))
+        self.sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
+        self.sock.bind(("w1", ETH_P_ALL))
+
+    def take(self):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet = self.sock.recv(1 << 16)
+                if packet.startswith(OUTER_MAC):
+                    return packet[self.below:]
+        return None
+
+    def close(self):
+        self.sock.close()
+
+
+def outer(version, args, below):
+    if version == 4:
+        return Tunnel(f"{args} local 10.8.0.1 remote 10.8.0.2", 20 + below)
+    if not os.path.isdir("/proc/sys/net/ipv6"):
+        raise Skip("the kernel has no IPv6")
+    return Tunnel(f"{args} local fd08::1 remote fd08::2", 40 + below)
+
+
+# What to make, and the protocols that the device itself takes.
+DEVICES = {
+    "tun": (Tun, {IPV4, IPV6}),
+    "ipip": (lambda: outer(4, "ipip", 0), {IPV4}),
+    "gre": (lambda: outer(4, "gre", 4), {IPV4, IPV6}),
+    "sit": (lambda: outer(4, "sit mode any", 0), {IPV4, IPV6}),
+    "ip6tnl": (lambda: outer(6, "ip6tnl mode any encaplimit none", 0), {IPV4, IPV6}),
+}
+
+
+@contextlib.contextmanager
+def made(name):
+    """A device t0 for packets, and what leaves by it."""
+    make, takes = DEVICES[name]
+    receiver = make()
+    try:
+        sh("ip link set t0 mtu 1400 up")
+        yield receiver, takes
+    finally:
+        receiver.close()
+        sh("ip link del t0 2>/dev/null || :")
+
+
+def lead(kind):
+    """Frames go to t0 through this map."""
+    fd = open_pinned(f"{PIN}/m/{kind}")
+    for key in KEYS:
+        update(fd, key, ifindex("t0"))
+    os.close(fd)
+    sh(f"ip -force link set in0 xdpdrv pinned {PIN}/p/to_{kind}")
+
+
+def received(receiver, count):
+    """The next packets, without those of the devices themselves."""
+    packets = []
+    becomes(lambda: packets.extend(iter(receiver.take, None)) or len(packets) >= count,
+            tries=500 if count else 5)
+    return packets
+
+
+def counted():
+    stats = target("t0")["stats"]
+    return stats["packets"], stats["bytes"], stats["as_packets"], stats["drops"]
+
+
+def send(frames):
+    for one in frames:
+        testlib.send("in1", one, 1)
+
+
+for name in DEVICES:
+    @test(f"{name}: IPv4 and IPv6 without the Ethernet header, and nothing else")
+    def _(name=name):
+        with made(name) as (receiver, takes):
+            lead("st_array")
+            send(frame(IPV4, number) for number in range(COUNT))
+            equal(received(receiver, 0), [])
+
+            lead("rm_array")
+            sent = size = 0
+            for protocol in (IPV4, IPV6):
+                frames = [frame(protocol, number) for number in range(COUNT)]
+                send(frames)
+                want = [one[MAC:] for one in frames] if protocol in takes else []
+                equal(received(receiver, len(want)), want)
+                # A device that does not take a protocol drops it as its own.
+                sent, size = sent + COUNT, size + sum(map(len, frames))
+                assert becomes(lambda: counted() == (sent, size, sent, {})), counted()
+
+            send(frame(protocol, number) for number in range(COUNT) for protocol in (ARP, OTHER))
+            assert becomes(lambda: counted() == (sent, size, sent, {"no_xmit": 2 * COUNT})), \
+                counted()
+            equal(received(receiver, 0), [])
+
+
+sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
+testlib.add_veth("in0", "in1")
+testlib.add_veth("w0", "w1")
+# Nobody answers on w1, so the outer addresses are known.
+sh("ip addr add 10.8.0.1/24 dev w0; ip neigh add 10.8.0.2 lladdr 02:00:00:00:00:02 dev w0")
+if os.path.isdir("/proc/sys/net/ipv6"):
+    sh("sysctl -qw net.ipv6.conf.w0.disable_ipv6=0; ip addr add fd08::1/64 dev w0 nodad; "
+       "ip neigh add fd08::2 lladdr 02:00:00:00:00:02 dev w0")
+try:
+    run()
+finally:
+    sh(f"rm -rf {PIN}")
