@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Frames of 9,000 bytes, which have fragments in native XDP, leave as packets, mixed with
+short ones: all bytes arrive, in order. On kernels that redirect no frame with fragments
+(before 6.3) only the short ones do, and nothing does on the kernel's own maps."""
+import os
+import socket
+
+import testlib
+from commandlib import target
+from testlib import OUTPUT, becomes, equal, ifindex, open_pinned, run, sh, test, update
+
+PIN = "/sys/fs/bpf/redirmap-frags"
+MTU = 9000
+LENGTHS = (100, 9000, 5000, 1500, 9014, 60)
+ROUNDS = 20
+ETH_P_ALL = 3
+OLD = os.uname().release.startswith("6.1.")
+# The linear part of a veth's frame is shorter than a page.
+SHORT = 3000
+
+devices = {}
+
+
+def device(name, receiver, outgoing=False):
+    """A function that makes a device d0; its packets are seen at the receiver."""
+    def add(function):
+        devices[name] = (function, receiver, outgoing)
+        return function
+
+    return add
+
+
+@device("dummy", "d0", outgoing=True)
+def _():
+    sh(f"ip link add d0 mtu {MTU} type dummy; ip link set d0 up")
+
+
+@device("veth without a program behind it", "r0")
+def _():
+    sh(f"ip link add d0 mtu {MTU} type veth peer name r0 mtu {MTU}; ip link set d0 up; "
+       "ip link set r0 up")
+
+
+@device("bridge", "r0")
+def _():
+    sh(f"ip link add p0 mtu {MTU} type veth peer name r0 mtu {MTU}; ip link set p0 up; "
+       "ip link set r0 up; ip link add d0 type bridge; ip link set p0 master d0; "
+       f"ip link set d0 mtu {MTU} up")
+
+
+def frames():
+    return [testlib.frame_to(2, 60)[:42] + bytes((number + at) % 251 for at in range(length - 42))
+            for number, length in enumerate(LENGTHS * ROUNDS)]
+
+
+def open_receiver(name, outgoing):
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
+                         socket.htons(ETH_P_ALL))
+    if not outgoing:
+        sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
+    sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)    # SO_RCVBUFFORCE
+    sock.bind((name, ETH_P_ALL))
+    return sock
+
+
+def received(sock, count):
+    """The next frames of this test."""
+    got = []
+
+    def enough():
+        try:
+            while True:
+                one = sock.recv(1 << 16)
+                if one[:12] == frames_sent[0][:12]:
+                    got.append(one)
+        except BlockingIOError:
+            return len(got) >= count
+
+    becomes(enough, tries=1000 if count else 10)
+    enough()
+    return got
+
+
+def send_all():
+    """Through a ring that the receiver's CPU empties."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, 32, 8 << 20)    # SO_SNDBUFFORCE
+        raw.bind(("in1", 0))
+        for one in frames_sent:
+            raw.send(one)
+
+
+def lead(kind):
+    fd = open_pinned(f"{PIN}/m/{kind}_frags")
+    update(fd, 0, ifindex("d0"))
+    os.close(fd)
+    sh(f"ip -force link set in0 xdpdrv pinned {PIN}/p/to_{kind}_frags")
+
+
+def same(got, want):
+    """Compare frames without printing megabytes."""
+    equal([len(one) for one in got], [len(one) for one in want])
+    assert got == want, [at for at, (one, other) in enumerate(zip(got, want)) if one != other]
+
+
+for name, (make, receiver, outgoing) in devices.items():
+    @test(f"{name}: frames of {', '.join(map(str, LENGTHS))} bytes")
+    def _(make=make, receiver=receiver, outgoing=outgoing):
+        make()
+        try:
+            with open_receiver(receiver, outgoing) as sock:
+                lead("st")
+                send_all()
+                same(received(sock, 0), [])
+                lead("rm")
+                send_all()
+                want = [one for one in frames_sent if not OLD or len(one) < SHORT]
+                same(received(sock, len(want)), want)
+            stats = target("d0")["stats"]
+            equal((stats["packets"], stats["as_packets"], stats["drops"]),
+                  (len(want), len(want), {}))
+            equal(stats["bytes"], sum(map(len, want)))
+        finally:
+            sh("ip link del d0; ip link del p0 2>/dev/null || :")
+
+
+frames_sent = frames()
+# One CPU, so that packets stay in one backlog, and in order.
+os.sched_setaffinity(0, {0})
+sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+   f"bpftool prog loadall {OUTPUT}/packets_frags.bpf.o {PIN}/p pinmaps {PIN}/m; "
+   f"ip link add in0 mtu {MTU} type veth peer name in1 mtu {MTU}; ip link set in0 up; "
+   "ip link set in1 up")
+try:
+    run()
+finally:
+    sh(f"rm -rf {PIN}")
