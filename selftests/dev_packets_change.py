@@ -1,0 +1,275 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The way of frames changes under traffic, between frames and packets: programs are
+attached to the target and its peer and detached, GRO is switched, and a bond changes its
+slave. No frame is lost that the device has not refused, and each arrives once. (On the
+kernel's own maps, all frames are lost while there is no program.)
+
+A veth drops what is in its ring when its peer's NAPI ends. All runs on one CPU, so nothing
+is in the ring then.
+"""
+import collections
+import contextlib
+import errno
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import threading
+
+from commandlib import target
+from testlib import (OUTPUT, add_veth, becomes, checked, equal, ifindex, libbpf, open_pinned, run,
+                     sh, test, update)
+
+PIN = "/sys/fs/bpf/redirmap-change"
+EXPEDITED = pathlib.Path("/sys/kernel/rcu_expedited")
+# Frames of helpers/traffic.c, and how often the way changes.
+CHUNK, LENGTH, ROUNDS = 500, 100, 3
+NUMBER, PATTERN = 42, 46
+ETH_P_ALL = 3
+OLD = os.uname().release.startswith("6.1.")
+
+
+class Traffic(threading.Thread):
+    """Frames number 0 to CHUNK - 1 on g0, again and again."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.chunks, self.stopped, self.failed = 0, False, None
+
+    def run(self):
+        while not self.stopped and not self.failed:
+            # It gets what the changes leave of the CPU, which is enough.
+            done = subprocess.run(["nice", "-n", "19", f"{OUTPUT}/traffic", "packet", "g0",
+                                   str(CHUNK), str(LENGTH)],
+                                  capture_output=True, text=True, check=False)
+            self.failed = done.stderr if done.returncode else None
+            self.chunks += 1
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped = True
+        self.join()
+        assert not self.failed, self.failed
+
+
+def frames_of(sock):
+    """The frames that wait in a packet socket."""
+    while True:
+        try:
+            yield sock.recv(1 << 12)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # The device has gone down since the last call.
+            if error.errno != errno.ENETDOWN:
+                raise
+
+
+class Receiver:
+    """The frames that arrive at devices."""
+
+    def __init__(self, *devices):
+        self.numbers = {device: collections.Counter() for device in devices}
+        self.socks = {}
+        for device in devices:
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
+                                 socket.htons(ETH_P_ALL))
+            sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
+            sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)    # SO_RCVBUFFORCE
+            sock.bind((device, ETH_P_ALL))
+            self.socks[device] = sock
+
+    def drain(self):
+        for device, sock in self.socks.items():
+            for frame in frames_of(sock):
+                if frame[6:12] != b"\2\0\0\0\x88\xb5":
+                    continue
+                number, = struct.unpack_from("I", frame, NUMBER)
+                want = bytes((at + number) % 256 for at in range(PATTERN, LENGTH))
+                assert frame[PATTERN:] == want, frame
+                self.numbers[device][number] += 1
+
+    def total(self, device=None):
+        self.drain()
+        return sum(sum(numbers.values()) for name, numbers in self.numbers.items()
+                   if device in (None, name))
+
+    def close(self):
+        for sock in self.socks.values():
+            sock.close()
+
+
+def attach(device, name):
+    """Attach a program, or none."""
+    fd = open_pinned(f"{PIN}/p/{name}") if name else -1
+    checked(libbpf.bpf_xdp_attach(ifindex(device), fd, 1 << 2, None))    # XDP_FLAGS_DRV_MODE
+    if name:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def network(device, *commands, peers=("r0",)):
+    """Frames of g0 go to a device, and arrive at the peers."""
+    add_veth("t0", "r0")
+    sh("; ".join(commands) or ":")
+    fd = open_pinned(f"{PIN}/m/rm_hash")
+    update(fd, 2, ifindex(device))
+    os.close(fd)
+    receiver = Receiver(*peers)
+    try:
+        yield receiver
+    finally:
+        receiver.close()
+        sh("for i in bond0 t0 u0; do ip link del $i 2>/dev/null || :; done")
+
+
+def passes(device, receiver):
+    """Some frames leave by the way of this moment."""
+    before = target(device)["stats"]["packets"]
+    assert becomes(lambda: receiver.drain() or target(device)["stats"]["packets"] > before + 10)
+
+
+def all_arrived(traffic, receiver, device):
+    """Each frame has arrived once. Returns how many left as frames, and as packets."""
+    offered = traffic.chunks * CHUNK
+    stats = target(device)["stats"]
+    assert becomes(lambda: receiver.total() >= offered, tries=200), \
+        (offered, receiver.total(), stats)
+    equal((stats["packets"], stats["bytes"], stats["drops"]), (offered, offered * LENGTH, {}))
+    numbers = sum(receiver.numbers.values(), collections.Counter())
+    equal({number: times for number, times in numbers.items() if times != traffic.chunks}, {})
+    equal(len(numbers), CHUNK)
+    return stats["packets"] - stats["as_packets"], stats["as_packets"]
+
+
+def changes(*ways, device="t0", receiver):
+    """Go these ways in turn, under traffic."""
+    with Traffic() as traffic:
+        passes(device, receiver)
+        for _ in range(ROUNDS):
+            for way in ways:
+                way()
+                passes(device, receiver)
+    frames, packets = all_arrived(traffic, receiver, device)
+    print(f"# {frames} frames, {packets} packets")
+    return frames, packets
+
+
+@test("a program comes to the peer, and goes")
+def _():
+    with network("t0") as receiver:
+        frames, packets = changes(lambda: attach("r0", "at_host"), lambda: attach("r0", None),
+                                  receiver=receiver)
+    assert frames > 0 < packets, (frames, packets)
+
+
+@test("GRO of the peer is switched on, and off")
+def _():
+    with network("t0") as receiver:
+        frames, packets = changes(lambda: sh("ethtool -K r0 gro on"),
+                                  lambda: sh("ethtool -K r0 gro off"), receiver=receiver)
+    assert frames > 0 < packets, (frames, packets)
+
+
+@test("a program comes to the target, and goes: packets before and after")
+def _():
+    with network("t0") as receiver:
+        frames, packets = changes(lambda: attach("t0", "at_host"), lambda: attach("t0", None),
+                                  receiver=receiver)
+    assert frames == 0 < packets, (frames, packets)
+
+
+@test("a program comes to the target, and goes: frames before and after")
+def _():
+    with network("t0", "ethtool -K r0 gro on") as receiver:
+        frames, packets = changes(lambda: attach("t0", "at_host"), lambda: attach("t0", None),
+                                  receiver=receiver)
+    assert packets == 0 < frames, (frames, packets)
+
+
+def bond(mode):
+    """A bond of t0 and u0."""
+    return (
+        "ip link add u0 type veth peer name s0", "ip link set s0 up",
+        f"ip link add bond0 type bond mode {mode} miimon 10",
+        "ip link set t0 down", "ip link set t0 master bond0", "ip link set u0 master bond0",
+        "ip link set bond0 up",
+        # Both are up when the monitor has seen their carriers.
+        "for i in $(seq 500); do "
+        "[ $(grep -c 'MII Status: up' /proc/net/bonding/bond0) = 3 ] && break; sleep 0.01; done")
+
+
+def activate(slave):
+    return lambda: sh(f"ip link set bond0 type bond active_slave {slave}")
+
+
+@test("a bond changes its active slave: frames")
+def _():
+    with network("bond0", "ethtool -K r0 gro on", *bond("active-backup"),
+                 "ethtool -K s0 gro on", peers=("r0", "s0")) as receiver:
+        frames, packets = changes(activate("u0"), activate("t0"), device="bond0",
+                                  receiver=receiver)
+        assert packets == 0 < frames, (frames, packets)
+        assert receiver.total("r0") > 0 < receiver.total("s0")
+
+
+@test("a bond changes its active slave: one is ready for frames, and one is not")
+def _():
+    with network("bond0", "ethtool -K r0 gro on", *bond("active-backup"),
+                 peers=("r0", "s0")) as receiver:
+        frames, packets = changes(activate("u0"), activate("t0"), device="bond0",
+                                  receiver=receiver)
+        # A bond announces frames only if all of its slaves do; 6.1 has no announcement.
+        assert (frames > 0) == OLD, frames
+        assert packets > 0, packets
+        assert receiver.total("r0") > 0 < receiver.total("s0")
+
+
+@test("a bond takes its slaves in turn: one is ready for frames, and one is not")
+def _():
+    with network("bond0", "ethtool -K r0 gro on", *bond("balance-rr"),
+                 peers=("r0", "s0")) as receiver:
+        frames, packets = changes(lambda: sh("ethtool -K s0 gro on"),
+                                  lambda: sh("ethtool -K s0 gro off"), device="bond0",
+                                  receiver=receiver)
+        assert frames > 0 < packets, (frames, packets)
+
+
+@test("a bond's slave loses its carrier, and comes back: what has not arrived is counted")
+def _():
+    with network("bond0", "ethtool -K r0 gro on", *bond("active-backup"),
+                 "ethtool -K s0 gro on", peers=("r0", "s0")) as receiver:
+        with Traffic() as traffic:
+            for down, other in (("r0", "s0"), ("s0", "r0")):
+                passes("bond0", receiver)
+                sh(f"ip link set {down} down")
+                before = receiver.total(other)
+                assert becomes(lambda other=other, before=before: receiver.total(other) > before)
+                sh(f"ip link set {down} up")
+                assert becomes(lambda: sh("cat /proc/net/bonding/bond0").count(
+                    "MII Status: up") == 3)
+        offered = traffic.chunks * CHUNK
+        stats = target("bond0")["stats"]
+        lost = sum(stats["drops"].values())
+        equal(stats["packets"] + lost, offered)
+        assert becomes(lambda: receiver.total() >= stats["packets"], tries=200), stats
+        equal(receiver.total(), stats["packets"])
+        print(f"# {offered} offered, lost: {stats['drops']}")
+
+
+EXPEDITED.write_text("1")
+sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
+os.sched_setaffinity(0, {0})
+add_veth("g0", "g1")
+attach("g1", "to_rm_hash")
+try:
+    run()
+finally:
+    sh(f"rm -rf {PIN}")
+    EXPEDITED.write_text("0")
