@@ -81,6 +81,28 @@ TEST_F(refused, with_an_error)
 	EXPECT_TRUE(some_got(c, "f0", FRAMES));
 }
 
+/* More CPUs than rings: each CPU has a way of its own. */
+TEST_F(refused, on_a_cpu_without_a_ring)
+{
+	struct cast *c = &self->c;
+	int i, calls = 0;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "there is only one CPU");
+	ASSERT_TRUE(turn("f0", "rings", 1));
+	for (i = 0; i < 4; i++) {
+		run_on_cpu(i & 1);
+		ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
+		EXPECT_TRUE(some_got(c, "f0", FRAMES));
+		EXPECT_TRUE(entry_counted(&c->e, 0, FRAMES * (i + 1), LEN, 0, 0));
+		EXPECT_EQ(entry_stats(&c->e, 0).error, 0);
+		/* The driver is asked each time, also where it has refused before. */
+		EXPECT_GT(knob("f0", "calls"), calls);
+		calls = knob("f0", "calls");
+	}
+	run_on_cpu(0);
+}
+
 /* One by one, in polls with a single frame. */
 TEST_F(refused, single_frames)
 {

@@ -91,11 +91,20 @@ static bool faulty_take_frame(struct faulty *f, struct xdp_frame *frame)
 	return true;
 }
 
+/* The error of a call on this CPU, or 0. */
+static int faulty_error(const struct faulty *f)
+{
+	if (f->knob[RINGS] >= 0 && smp_processor_id() >= f->knob[RINGS])
+		return -ENXIO;
+	return -f->knob[ERROR];
+}
+
 static int faulty_xdp_xmit(struct net_device *dev, int n,
 			   struct xdp_frame **frames, u32 flags)
 {
 	struct faulty *f = netdev_priv(dev);
-	int most = f->knob[ERROR] ? 0 : min(n, f->knob[TAKE]);
+	int error = faulty_error(f);
+	int most = error ? 0 : min(n, f->knob[TAKE]);
 	int taken;
 
 	faulty_check_call(f->check, n, frames, flags, f->knob[WANTS], _RET_IP_);
@@ -107,7 +116,7 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 			break;
 	spin_unlock(&f->lock);
 	faulty_check_taken(f->check, taken, flags, _RET_IP_);
-	return f->knob[ERROR] ? -f->knob[ERROR] : taken;
+	return error ?: taken;
 }
 
 /* Also counts calls and flushes, and changes frames that are refused. */
@@ -430,6 +439,7 @@ static void faulty_setup(struct net_device *dev)
 	f->dev = dev;
 	f->knob[TAKE] = INT_MAX;
 	f->knob[ROOM] = -1;
+	f->knob[RINGS] = -1;
 	f->knob[HEADROOM] = XDP_PACKET_HEADROOM;
 	f->knob[LINEAR] = INT_MAX;
 	f->knob[WANTS] = HEADROOM_WANTED;

@@ -26,6 +26,7 @@ enum faulty_knob {
 	PAUSED,
 	NO_MEMORY,
 	NO_NDO,
+	RINGS,
 	KNOBS,
 };
 

@@ -6,6 +6,8 @@
  * room		frames and packets that it takes until it is full; -1: no limit.
  *		A full device takes no frames, and is busy for packets
  * error	the errno that ndo_xdp_xmit() returns, without taking a frame
+ * rings	ndo_xdp_xmit() returns ENXIO on CPUs with this number or a higher one,
+ *		like drivers with fewer rings than CPUs; -1: on none
  * stopped	1: the transmit queue is stopped
  * hold		1: the device keeps the frames that it takes; writing 0 makes it
  *		receive them, in bulks of up to 64 if there is a program
@@ -141,6 +143,7 @@ KNOB(wants, WANTS);
 KNOB(provoke, PROVOKE);
 KNOB(no_memory, NO_MEMORY);
 KNOB(no_ndo, NO_NDO);
+KNOB(rings, RINGS);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
 #endif
@@ -149,6 +152,7 @@ static struct attribute *faulty_attrs[] = {
 	&knob_take.attr.attr,
 	&knob_room.attr.attr,
 	&knob_error.attr.attr,
+	&knob_rings.attr.attr,
 	&knob_stopped.attr.attr,
 	&knob_hold.attr.attr,
 	&knob_headroom.attr.attr,
