@@ -132,6 +132,32 @@ TEST_F(queues, tbf_and_pfifo)
 	EXPECT_TRUE(agree(e, "t0"));
 }
 
+/*
+ * fq_codel takes a packet and drops another one, which was counted as sent: only
+ * its own statistics tell.
+ */
+TEST_F(queues, fq_codel_is_full)
+{
+	struct env *e = &self->e;
+	struct redirmap_stats stats;
+
+	ASSERT_TRUE(sh("tc qdisc add dev t0 root handle 1: tbf rate 80bit burst 1540 "
+		       "latency 1000s && tc qdisc add dev t0 parent 1:1 fq_codel limit 10 "
+		       "target 1000s interval 1000s"));
+	ASSERT_EQ(put_entry(e, 0, "t0", NULL), 0);
+	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+	EXPECT_TRUE(counted_in_all(e, 0, FRAMES, 0, 0));
+	stats = entry_stats(e, 0);
+	EXPECT_EQ(stats.bytes, FRAMES * NUMBERED_LEN);
+	/* tbf has sent some, 10 wait, and fq_codel has dropped all others. */
+	EXPECT_TRUE(sh("tc -s qdisc show dev t0 | awk '/qdisc fq_codel/ { child = 1 } "
+		       "!child && / pkt / { sent = $4 } child && / pkt / { dropped = $7 + 0 } "
+		       "child && /backlog/ { waits = $3 + 0 } "
+		       "END { print \"# sent\", sent, \"dropped\", dropped, \"waits\", waits; "
+		       "exit !(sent && waits == 10 && sent + dropped + waits == %d) }'",
+		       FRAMES));
+}
+
 /* A device without a carrier drops, though it calls that congestion. */
 TEST_F(queues, no_carrier)
 {
