@@ -1,22 +1,33 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap metrics: the counters of real frames in Prometheus' format, which
-promtool accepts; the same numbers as redirmap list; files that are replaced."""
+"""redirmap metrics: the counters of real frames, packets and redirects to sockets in
+Prometheus' format, which promtool accepts; the same numbers as redirmap list; files
+that are replaced."""
+import ctypes
+import errno
 import os
 import re
+import socket
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
 
 import testlib
 from commandlib import command, forward, make_switch, said, told
-from testlib import TOP, equal, redirmap, run, sh, test
+from testlib import OUTPUT, TOP, delete, equal, map_id, open_pinned, redirmap, run, sh, test
 
 import redirmap_metrics
 
 PIN = "/sys/fs/bpf/redirmap-metrics"
+SOCKETS = "/sys/fs/bpf/redirmap-metrics-sock"
+PACKETS = Path("/sys/module/redirmap/parameters/packets")
+# The device out3 takes no frames.
+PACKETS.write_text("*\n", encoding="ascii")
 switch = make_switch(PIN)
+PACKETS.write_text("\n", encoding="ascii")
 forward(1, length=100, times=7)
+forward(3, times=4)
 sh("ip link set out2 down")
 forward(2, times=5)
 
@@ -42,12 +53,17 @@ def _():
         labels = ("target", str(one["id"])), ("device", one["ifname"])
         equal(now["redirmap_target_sent_frames_total", *labels], one["stats"]["packets"])
         equal(now["redirmap_target_sent_bytes_total", *labels], one["stats"]["bytes"])
+        equal(now["redirmap_target_sent_as_packets_frames_total", *labels,
+                  ("policy", "fallback")], one["stats"]["as_packets"])
         equal({key[-1][1]: value for key, value in now.items()
                if key[0] == "redirmap_target_lost_frames_total" and key[1:3] == labels},
               one["stats"]["drops"])
     sent, = (value for key, value in now.items()
              if key[0] == "redirmap_target_sent_frames_total" and ("device", "out1") in key)
     equal(sent, 7)
+    equal({dict(key[1:])["device"]: value for key, value in now.items()
+           if key[0] == "redirmap_target_sent_as_packets_frames_total"},
+          {"out1": 0, "out2": 0, "out3": 4})
     lost, = (value for key, value in now.items()
              if key[0] == "redirmap_target_lost_frames_total" and ("device", "out2") in key)
     equal(lost, 5)
@@ -73,16 +89,95 @@ def _():
         assert f"``{name.removeprefix('redirmap_')}``" in page, name
 
 
+def promtool(text):
+    """What promtool says about metrics: its exit status, and its findings."""
+    path = sh(f"{TOP}/scripts/lab/promtool").strip()
+    done = subprocess.run([path, "check", "metrics"], input=text, text=True,
+                          capture_output=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def put(fd, key, number):
+    """Insert the socket that a descriptor names: 0, or the errno."""
+    return -testlib.libbpf.bpf_map_update_elem(fd, struct.pack("I", key),
+                                               struct.pack("Q", number), ctypes.c_uint64(0))
+
+
+def use_sockets(fd):
+    """Three inserts, two failures, a delete; two redirects that are accepted, and three
+    that are not."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socks = [socket.create_connection(server.getsockname()) for _ in range(2)]
+        socks += [server.accept()[0] for _ in range(2)]
+    source, target = socks[:2]
+    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sh(f"bpftool prog attach pinned {SOCKETS}/p/msg_map msg_verdict id {map_id(fd)}")
+    for key, sock in ((0, source), (1, target), (2, socks[2])):
+        equal(put(fd, key, sock.fileno()), 0)
+    for _ in range(2):
+        equal(put(fd, 3, 1000), errno.EBADF)
+    delete(fd, 2)
+    # The key, and the flags: BPF_F_INGRESS.
+    for message in (b"\1\1", b"\1\1", b"\5\0", b"\5\0", b"\5\0"):
+        equal(source.send(message), 2)
+    return socks
+
+
+@test("socket maps: redirects, inserts, deletes and failures, and the sums over removed ones")
+def _():
+    want = {
+        (f"{redirects}_redirects_total", *labels): 0
+        for redirects, labels in [
+            ("accepted", (("data", data), ("direction", direction)))
+            for data in ("msg", "skb") for direction in ("egress", "ingress")
+        ] + [("closing", (("data", data),)) for data in ("msg", "skb")]
+    }
+    want.update({
+        ("accepted_redirects_total", ("data", "msg"), ("direction", "ingress")): 2,
+        ("refused_redirects_total", ("reason", "no_socket")): 3,
+        ("inserts_total",): 3, ("deletes_total",): 1,
+        ("failed_updates_total", ("errno", "EBADF")): 2,
+    })
+
+    def counters(prefix, labels=()):
+        """The counters of sockets that one object has."""
+        found = {}
+        for (name, *pairs), value in samples(said("metrics")).items():
+            rest = name.removeprefix(prefix)
+            if rest != name and pairs[:len(labels)] == list(labels) and re.search(
+                    "redirects|inserts|deletes|updates", rest):
+                found[rest, *pairs[len(labels):]] = value
+        return found
+
+    sh(f"ip link set lo up; rm -rf {SOCKETS}; mkdir -p {SOCKETS}; bpftool prog loadall "
+       f"{OUTPUT}/sock_counters.bpf.o {SOCKETS}/p pinmaps {SOCKETS}/m")
+    fd = open_pinned(f"{SOCKETS}/m/rm_map")
+    socks = []
+    try:
+        before = counters("redirmap_removed_")
+        socks = use_sockets(fd)
+        labels = ("map", str(map_id(fd))), ("name", "rm_map"), ("type", "sockmap")
+        equal(counters("redirmap_map_", labels), want)
+        now = samples(said("metrics"))
+        equal((now["redirmap_map_entries", *labels],
+               now["redirmap_map_capacity_entries", *labels]), (2, 8))
+        equal(promtool(said("metrics")), (0, ""))
+    finally:
+        for sock in socks:
+            sock.close()
+        os.close(fd)
+        sh(f"rm -r {SOCKETS}")
+    # The program and the other maps of the file are gone as well.
+    want = {key: before.get(key, 0) + value for key, value in want.items()}
+    assert testlib.becomes(lambda: counters("redirmap_removed_") == want), (
+        counters("redirmap_removed_"), want)
+
+
 @test("promtool has no finding")
 def _():
-    promtool = sh(f"{TOP}/scripts/lab/promtool").strip()
-    done = subprocess.run([promtool, "check", "metrics"], input=said("metrics"), text=True,
-                          capture_output=True, check=False)
-    equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+    equal(promtool(said("metrics")), (0, ""))
     # It has findings at all.
-    done = subprocess.run([promtool, "check", "metrics"], text=True, capture_output=True,
-                          input="# TYPE a_total gauge\na_total 1\n", check=False)
-    assert done.returncode, done
+    assert promtool("# TYPE a_total gauge\na_total 1\n")[0]
 
 
 @test("--output replaces the file at once, and leaves no other")

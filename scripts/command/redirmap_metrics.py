@@ -10,7 +10,7 @@ from redirmap_which import all_of
 # counter.
 METRICS = {
     "redirmap_loaded": ("gauge", "Is the module loaded?"),
-    "redirmap_module_info": ("gauge", "The version of the loaded module, and its claim policy."),
+    "redirmap_module_info": ("gauge", "The version of the loaded module, and its parameters."),
     "redirmap_copy_memory_bytes": ("gauge", "Memory that is kept for copies of broadcasts."),
     "redirmap_map_capacity_entries": ("gauge", "Entries that the map can have."),
     "redirmap_map_entries": ("gauge", "Entries that the map has."),
@@ -20,18 +20,43 @@ METRICS = {
         "counter", "Lookups of the map that found no entry, by the returned action."),
     "redirmap_map_lost_frames_total": (
         "counter", "Frames that were lost before the map led to a target, by reason."),
+    "redirmap_map_accepted_redirects_total": (
+        "counter", "Redirects to sockets of the map that were accepted, by data and direction."),
+    "redirmap_map_closing_redirects_total": (
+        "counter", "Accepted redirects to closing sockets of the map, by data."),
+    "redirmap_map_refused_redirects_total": (
+        "counter", "Redirects to sockets of the map that were refused, by reason."),
+    "redirmap_map_inserts_total": ("counter", "Sockets that were inserted in the map."),
+    "redirmap_map_deletes_total": ("counter", "Sockets that were deleted from the map."),
+    "redirmap_map_failed_updates_total": ("counter", "Updates of the map that failed, by errno."),
     "redirmap_target_maps": ("gauge", "Maps that hold the target."),
     "redirmap_target_sent_frames_total": (
         "counter", "Frames that the driver of the target has taken."),
     "redirmap_target_sent_bytes_total": (
         "counter", "Bytes of the frames that the driver of the target has taken."),
+    "redirmap_target_sent_as_packets_frames_total": (
+        "counter", "Of the sent frames, those that left as packets."),
     "redirmap_target_lost_frames_total": ("counter", "Frames that were lost, by reason."),
     "redirmap_removed_sent_frames_total": ("counter", "Frames that removed targets have sent."),
     "redirmap_removed_sent_bytes_total": ("counter", "Bytes that removed targets have sent."),
+    "redirmap_removed_sent_as_packets_frames_total": (
+        "counter", "Frames that removed targets have sent as packets."),
     "redirmap_removed_lost_frames_total": (
         "counter", "Frames that removed maps and targets have lost, by reason."),
     "redirmap_removed_missed_lookups_total": (
         "counter", "Lookups of removed maps that found no entry, by the returned action."),
+    "redirmap_removed_accepted_redirects_total": (
+        "counter", "Redirects that removed maps have accepted, by data and direction."),
+    "redirmap_removed_closing_redirects_total": (
+        "counter", "Accepted redirects to closing sockets of removed maps, by data."),
+    "redirmap_removed_refused_redirects_total": (
+        "counter", "Redirects that removed maps have refused, by reason."),
+    "redirmap_removed_inserts_total": (
+        "counter", "Sockets that were inserted in removed maps."),
+    "redirmap_removed_deletes_total": (
+        "counter", "Sockets that were deleted from removed maps."),
+    "redirmap_removed_failed_updates_total": (
+        "counter", "Updates of removed maps that failed, by errno."),
     "redirmap_invalid_redirect_lost_frames_total": (
         "counter", "Frames that were lost without a map and a target, by reason."),
 }
@@ -67,6 +92,20 @@ class Samples:
         )
 
 
+def add_sock(samples, prefix, sock, labels=None):
+    """The counters of a socket map, or the sums over removed ones."""
+    for data in ("msg", "skb"):
+        for direction in ("egress", "ingress"):
+            samples.add(f"{prefix}_accepted_redirects_total", sock[f"{data}_{direction}"],
+                        {**(labels or {}), "data": data, "direction": direction})
+        samples.add(f"{prefix}_closing_redirects_total", sock[f"{data}_closing"],
+                    {**(labels or {}), "data": data})
+    samples.add_each(f"{prefix}_refused_redirects_total", sock["refused"], "reason", labels)
+    samples.add(f"{prefix}_inserts_total", sock["inserts"], labels)
+    samples.add(f"{prefix}_deletes_total", sock["deletes"], labels)
+    samples.add_each(f"{prefix}_failed_updates_total", sock["failed"], "errno", labels)
+
+
 def add_map(samples, one):
     labels = {"map": one["id"], "name": one["name"], "type": one["type"], "netns": one["netns"]}
     samples.add("redirmap_map_capacity_entries", one["capacity"], labels)
@@ -79,21 +118,28 @@ def add_map(samples, one):
                          labels)
         samples.add_each("redirmap_map_lost_frames_total", one["stats"]["drops"], "reason",
                          labels)
+    if one["sock"]:
+        add_sock(samples, "redirmap_map", one["sock"], labels)
 
 
 def add_target(samples, one):
     labels = {"target": one["id"], "device": one["ifname"], "netns": one["netns"]}
     if one["prog_id"] is not None:
         labels["program"] = one["prog_id"]
+    as_packets = {**labels, "policy": one["packets"]} if one["packets"] else labels
     samples.add("redirmap_target_maps", one["refs"], labels)
     samples.add("redirmap_target_sent_frames_total", one["stats"]["packets"], labels)
     samples.add("redirmap_target_sent_bytes_total", one["stats"]["bytes"], labels)
+    samples.add("redirmap_target_sent_as_packets_frames_total", one["stats"]["as_packets"],
+                as_packets)
     samples.add_each("redirmap_target_lost_frames_total", one["stats"]["drops"], "reason", labels)
 
 
 def add_all(samples, maps, targets, state):
-    samples.add("redirmap_module_info", 1,
-                {"version": state["version"], "claim": state["claim"]})
+    # A module that was loaded before an upgrade may not report all of them.
+    samples.add("redirmap_module_info", 1, {
+        name: state[name] for name in ("version", "claim", "packets", "qdisc")
+        if state[name] is not None})
     samples.add("redirmap_copy_memory_bytes", state["copy_memory"])
     for one in maps:
         add_map(samples, one)
@@ -102,8 +148,10 @@ def add_all(samples, maps, targets, state):
     gone = state["gone"]
     samples.add("redirmap_removed_sent_frames_total", gone["packets"])
     samples.add("redirmap_removed_sent_bytes_total", gone["bytes"])
+    samples.add("redirmap_removed_sent_as_packets_frames_total", gone["as_packets"])
     samples.add_each("redirmap_removed_lost_frames_total", gone["drops"], "reason")
     samples.add_each("redirmap_removed_missed_lookups_total", gone["missed"], "action")
+    add_sock(samples, "redirmap_removed", state["sock_gone"])
     samples.add_each("redirmap_invalid_redirect_lost_frames_total", state["lost"]["drops"],
                      "reason")
 
