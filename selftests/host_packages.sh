@@ -49,16 +49,17 @@ dpkg --purge redirmap-dkms redirmap-tools >/dev/null 2>&1
 rm -rf /usr/src/redirmap-* /var/lib/dkms/redirmap /usr/local/sbin/redirmap
 
 # Kernels that the module supports, and one that it does not.
+supported=$("$top/scripts/lab/kernel" dkms)
 kernels=()
 for build in /lib/modules/*/build; do
 	[ -e "$build/include" ] || continue
 	release=${build%/build}
 	release=${release##*/}
-	case $release in
-	*-rt-* | *-cloud-*) rm "$build" ;;
-	6.1.* | 6.12.*) kernels+=("$release") ;;
-	*) rm "$build" ;;
-	esac
+	if [[ $release =~ $supported && $release != *-@(rt|cloud)-* ]]; then
+		kernels+=("$release")
+	else
+		rm "$build"
+	fi
 done
 old=5.10.0-0-amd64
 mkdir -p /lib/modules/$old/build/include
@@ -110,6 +111,34 @@ same_conditions()
 			grep -v '^CONFIG_PREEMPT_RT_')
 }
 
+# Releases of kernels in scripts/lab/kernels, and others that look like them.
+conditions_hold()
+{
+	local rc=0 release pattern
+
+	pattern=$(sed -n 's/^BUILD_EXCLUSIVE_KERNEL="\(.*\)"$/\1/p' \
+		"/usr/src/redirmap-$version/dkms.conf")
+	for release in 6.1.0-49-amd64 6.1.0-49-rt-amd64 6.12.95+deb12-amd64 6.12.117+deb13-amd64 \
+		7.3.4+deb13-amd64; do
+		[[ $release =~ $pattern ]] || {
+			echo "$release is not supported"
+			rc=1
+		}
+	done
+	for release in $old 6.10.1-amd64 6.11.2+bpo-amd64 6.120.1-amd64 6.13.1-amd64 7.0.1-amd64 \
+		7.30.1-amd64 7.4.1+deb13-amd64 16.1.0-amd64 61.0.1-amd64; do
+		[[ ! $release =~ $pattern ]] || {
+			echo "$release is supported"
+			rc=1
+		}
+	done
+	# The page has the same versions.
+	grep -zoE 'builds the module for: [^:]* x86' "$top/Documentation/install.rst" |
+		tr -d '\0' | grep -oE '[0-9]+\.[0-9]+' | diff - <(
+			grep -oE '[0-9]+(\[\.\][0-9]+)+' <<<"$pattern" | sed 's/\[\.\]/./g') || rc=1
+	return $rc
+}
+
 # built FOLDER : the module is installed for all kernels
 built()
 {
@@ -137,6 +166,7 @@ install_packages()
 	built || rc=1
 	cp "/lib/modules/${kernels[-1]}/updates/dkms/"redirmap.ko* $work || rc=1
 	same_conditions || rc=1
+	conditions_hold || rc=1
 	[ "$(command -v redirmap)" = /usr/sbin/redirmap ] || rc=1
 	redirmap --version | grep -x "redirmap $version; .*" || rc=1
 	man -w redirmap | grep -x '/usr/share/man/man8/redirmap.8.gz' || rc=1

@@ -6,12 +6,21 @@
 
 # shellcheck disable=SC2154 # set by the script that includes this
 table=$(grep -v '^#' "$here/kernels")
-declare -A columns=([name]=1 [alias]=2 [suite]=3 [toolchain]=4 [source]=5 [image]=6
-	[default]=7 [traits]=8)
+# cells[ROW.COLUMN]; a process for each cell would take half of the time.
+rows=()
+declare -A cells
+while read -r name alias suite toolchain source image default traits; do
+	[[ -n $name ]] || continue
+	rows+=("$name")
+	cells[$name.alias]=$alias cells[$name.suite]=$suite cells[$name.toolchain]=$toolchain
+	cells[$name.source]=$source cells[$name.image]=$image
+	cells[$name.default]=$default cells[$name.traits]=$traits
+done <<< "$table"
+unset name alias suite toolchain source image default traits
 
 flavours()
 {
-	awk 'NF { print $1 }' <<< "$table"
+	printf '%s\n' "${rows[@]}"
 }
 
 # row FLAVOUR : print the name of the row with this name or alias
@@ -35,13 +44,13 @@ row()
 # column ROW COLUMN : print a column of a row
 column()
 {
-	awk -v f="$1" -v n="${columns[$2]}" '$1 == f { print $n }' <<< "$table"
+	printf '%s\n' "${cells[$1.$2]}"
 }
 
 # has ROW COLUMN WORD : is the word in the list of a column?
 has()
 {
-	[[ ,$(column "$1" "$2"), == *",$3,"* ]]
+	[[ ,${cells[$1.$2]}, == *",$3,"* ]]
 }
 
 # the default kernels, by their aliases
@@ -88,7 +97,7 @@ fits()
 	[[ $tag != *-* ]] || variant=-${tag#*-}
 	tag=${tag%%-*}
 	[[ $2 == "$version".* ]] || return 1
-	if [[ $(column "$1" image) == build:* ]]; then
+	if is_built "$1"; then
 		[[ $2 =~ ^[0-9.]+"$variant"$ ]]
 		return
 	fi
@@ -96,7 +105,7 @@ fits()
 		[[ $2 =~ ^[0-9.]+\+(deb[0-9]+)(\.[0-9]+)*"$variant"-amd64$ &&
 			$tag == "${BASH_REMATCH[1]}"* ]]
 	else
-		[[ $2 =~ ^[0-9.]+-[0-9]+"$variant"-amd64$ && $(column "$1" suite) == bookworm ]]
+		[[ $2 =~ ^[0-9.]+-[0-9]+"$variant"-amd64$ && ${cells[$1.suite]} == bookworm ]]
 	fi
 }
 
@@ -105,7 +114,7 @@ row_of()
 {
 	local row
 
-	for row in $(flavours); do
+	for row in "${rows[@]}"; do
 		if fits "$row" "$1"; then
 			printf '%s\n' "$row"
 			return
@@ -114,8 +123,23 @@ row_of()
 	return 1
 }
 
+# dkms_kernels : print a pattern for the releases of all kernels that
+# this project does not build, as dkms.conf has it
+dkms_kernels()
+{
+	local row version traits versions=()
+
+	for row in "${rows[@]}"; do
+		! is_built "$row" || continue
+		version=${row%%+*} traits=${cells[$row.traits]}
+		[[ $traits != *only=* ]] || version=${traits##*only=}
+		versions+=("${version%%,*}")
+	done
+	printf '^(%s)[.]\n' "$(printf '%s\n' "${versions[@]//./[.]}" | sort -uV | paste -sd '|')"
+}
+
 # is_built ROW : is the kernel built from source by this project?
 is_built()
 {
-	[[ $(column "$1" image) == build:* ]]
+	[[ ${cells[$1.image]} == build:* ]]
 }
