@@ -3,9 +3,9 @@
 #
 # A kernel that enforces module signatures (module.sig_enforce=1): it refuses
 # the module without a signature, and with the signature of an unknown key, with
-# the words that the documentation has. The kernel cannot go back, so this test
-# has a machine of its own. The stock kernel has no key whose owner the test
-# could be, so no signature of its own is accepted.
+# the words that the documentation has; and so does a kernel that is locked down
+# without Secure Boot. The kernel cannot go back, so this test has a machine of
+# its own. destructive_secure_boot.sh has a key that the kernel accepts.
 
 # Functions are called by result():
 # shellcheck disable=SC2317
@@ -28,7 +28,8 @@ fi
 rmmod redirmap
 allow_log 'redirmap: (module verification failed|loading out-of-tree module)'
 
-# refused TEXT : insmod reports that the key was rejected, and the log this text
+# refused TEXT [ERROR] : insmod reports this error, by default that the key was
+# rejected, and the log this text
 refused()
 {
 	local rc=0
@@ -36,7 +37,7 @@ refused()
 	echo "redirmap-sign $1" >/dev/kmsg
 	! insmod redirmap.ko >said 2>&1 || rc=1
 	cat said
-	grep "Key was rejected by service" said || rc=1
+	grep "${2:-Key was rejected by service}" said || rc=1
 	dmesg | sed "0,/redirmap-sign $1/d" | grep "$1" || rc=1
 	[ ! -d /sys/module/redirmap ] || rc=1
 	return $rc
@@ -69,6 +70,12 @@ signed()
 	return $rc
 }
 result "sign-file signs the module" signed
+
+mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+echo integrity >/sys/kernel/security/lockdown
+cp "$REDIRMAP_KO" redirmap.ko
+result "lockdown=integrity: without a signature" \
+	refused "insmod: unsigned module loading is restricted" "Operation not permitted"
 
 echo 1 >$enforce
 cp "$REDIRMAP_KO" redirmap.ko

@@ -162,6 +162,31 @@ $bb poweroff -f
 END
 }
 
+# secure_boot FIRMWARE CERT IMAGE FOLDER ARGUMENTS : make the disk from which a
+# machine with Secure Boot boots the image with FOLDER/initramfs, FOLDER/esp, and
+# its variables, FOLDER/vars.fd
+secure_boot()
+{
+	local firmware=$1 cert=$2 image=$3 run=$4 words word
+	local esp=$run/esp owner=7265646d-6170-4d4f-8b00-000000000001
+
+	mkdir -p "$esp/EFI/BOOT" "$esp/EFI/debian"
+	cp "$firmware/shim.efi" "$esp/EFI/BOOT/BOOTX64.EFI"
+	cp "$firmware/grub.efi" "$esp/EFI/BOOT/grubx64.efi"
+	cp "$image" "$esp/vmlinuz"
+	mv "$run/initramfs" "$esp/initramfs"
+	read -ra words <<< "$5"
+	{
+		printf 'linux /vmlinuz'
+		for word in "${words[@]}"; do
+			printf " '%s'" "${word//\'/\'\\\'\'}"
+		done
+		printf '\ninitrd /initramfs\nboot\n'
+	} > "$esp/EFI/debian/grub.cfg"
+	PYTHONPATH=$firmware/python /usr/bin/python3 -m virt.firmware.vars --loglevel error \
+		--input "$firmware/vars.fd" --add-mok "$owner" "$cert" --output "$run/vars.fd"
+}
+
 # shared_by RELEASE FOLDER : print 9p or virtiofs; the cloud kernels have no 9p
 shared_by()
 {
