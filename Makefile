@@ -23,7 +23,7 @@
 #                 install everything except the module
 # make uninstall, uninstall-tools
 #                 remove the same files
-# make docs       build the documentation as HTML, build/docs
+# make docs       build the documentation as HTML, build/docs (LINKS=1)
 # make deb        build the Debian packages redirmap-dkms and redirmap-tools
 # make dkms-install, dkms-uninstall
 #                 install the module with DKMS, for all kernels
@@ -98,7 +98,7 @@ uninstall-tools:
 	@$(INSTALL) uninstall
 
 docs:
-	@scripts/lab/docs
+	@scripts/lab/docs $(if $(LINKS),--links)
 
 deb:
 	@scripts/lab/deb
