@@ -90,6 +90,14 @@ def most(amount, counted=False):
     return Goal(f"{amount:,}", lambda *_: amount, counted)
 
 
+def ratio_by_kernel(times):
+    """At most a multiple of the cost in the first column, by the kernel."""
+    def limit(figures, _rows, kernel):
+        other = figures.get("stock")
+        return other * (times[kernel] + 0.005) if other and kernel in times else None
+    return Goal(" / ".join(f"{t:.2f}" for t in times.values()) + " x", limit)
+
+
 def by_kernel(amounts):
     """At most an amount that depends on the kernel."""
     return Goal(" / ".join(f"{a:,}" for a in amounts.values()),
@@ -110,6 +118,7 @@ EQUAL = ratio(1.00)
 COUNTED = ratio(1.015, digits=3)
 FLUSH = ratio(1.035, digits=3)
 BROADCAST = by_kernel({"6.1": 1850, "6.12": 2000})
+PACKETS = ratio_by_kernel({"6.1": 0.85, "6.12": 0.70})
 REMOVAL = most(20000, counted=True)
 SWEEP = most(3, counted=True)
 BATCH = ratio(0.20)
@@ -179,6 +188,14 @@ GROUPS = {
         Row("generic-bcast-4of8", "array, 4 members, 8 slots", FRAME, EQUAL),
         Row("generic-bcast-4of65536", "array, 4 members, 65536 slots", FRAME,
             like("generic-bcast-4of8", "8 slots", 0.01)),
+    ),
+    # Not stock maps, which deliver nothing to these devices.
+    "As packets (stock: XDP_PASS, tc mirred)": (
+        Row("packets-dummy", "array, 1 target, a dummy device", FRAME, PACKETS),
+        Row("packets-veth", "array, 1 target, a veth without a program behind it", FRAME),
+        Row("packets-qdisc", "array, 1 target, a dummy device with fq_codel", FRAME),
+        Row("packets-bridge", "array, 1 target, a bridge with a port", FRAME),
+        Row("packets-bc4", "broadcast, 4 members, dummy devices", FRAME),
     ),
     "Broadcast": (
         *broadcasts("array"),

@@ -158,9 +158,16 @@ void net_init(void);
 void link_add_dummy(const char *name);
 void link_del(unsigned int ifindex);
 unsigned int index_of(const char *fmt, int nr);
-/* Number of frames that all pN, or all nN, have got. */
-__u64 frames_received(void);
-__u64 frames_dropped_by_dummies(void);
+/*
+ * Number of frames that have arrived behind devices: at all pN for "d%d", at the
+ * port for a bridge; for others the number that the devices have sent.
+ */
+__u64 frames_arrived(const char *fmt);
+/*
+ * Makes tc redirect what "src" receives to a device; with @n above 1, mirror it
+ * to the others. Or ends that.
+ */
+void set_tc(bool on, const char *fmt, int n);
 
 /* progs.c */
 

@@ -14,6 +14,11 @@
  * through which XDP programs are called, takes the same number of steps for
  * each of two.
  *
+ * The kernel's own maps deliver nothing to devices without ndo_xdp_xmit. Rows
+ * with such targets measure in their place what people do instead: the program
+ * passes the frames to the stack, as received on "src", and tc redirects them
+ * there.
+ *
  * Every run counts its frames: the expected number must arrive.
  */
 #include <linux/if_ether.h>
@@ -65,7 +70,8 @@ enum keys {
  * @egress: egress program of the entries
  * @drops: the egress program drops all frames
  * @generic: generic XDP
- * @dummies: targets are dummy devices
+ * @to: names of the targets: see net_init(); unset: "d%d"
+ * @tc: stock: no map, but XDP_PASS and tc
  * @redraw: each round has a new map, because a claimed hash draws a multiplier
  */
 struct traffic {
@@ -84,7 +90,8 @@ struct traffic {
 	const char *egress;
 	bool drops;
 	bool generic;
-	bool dummies;
+	const char *to;
+	bool tc;
 	bool redraw;
 };
 
@@ -92,14 +99,16 @@ struct traffic {
  * struct lane - a kind of map under a row's traffic
  * @t: the traffic
  * @kind: kind of the map
- * @obj: the measured program, loaded over its map
+ * @tc: tc redirects the frames that @pass passes; there is no map
+ * @obj: the measured program, loaded over its map; NULL with @tc
  * @map: the map, or -1
- * @pass: passes frames to generic XDP
+ * @pass: passes frames to generic XDP, or to tc
  * @tap: the device that keeps its frames, or -1
  */
 struct lane {
 	const struct traffic *t;
 	enum kind kind;
+	bool tc;
 	struct bpf_object *obj;
 	int map;
 	struct bpf_object *pass;
@@ -111,6 +120,11 @@ static const char *prog_of(const struct traffic *t)
 	if (t->prog)
 		return t->prog;
 	return t->ingress ? "broadcast_others" : "broadcast";
+}
+
+static const char *to_of(const struct traffic *t)
+{
+	return t->to ?: "d%d";
 }
 
 static __u32 key_of(const struct traffic *t, int nr)
@@ -154,8 +168,7 @@ static void fill(struct lane *lane)
 
 	for (i = 0; i < t->nr_keys; i++) {
 		key = key_of(t, i);
-		val.ifindex = index_of(t->dummies ? "n%d" : "d%d",
-				       t->targets ? i % t->targets : i);
+		val.ifindex = index_of(to_of(t), t->targets ? i % t->targets : i);
 		if (t->held && !i)
 			val.ifindex = make_holder(lane);
 		if (t->egress)
@@ -173,6 +186,13 @@ static struct lane make_lane(const struct traffic *t, enum kind kind)
 	struct lane lane = { .t = t, .kind = kind, .map = -1, .tap = -1 };
 	struct bpf_map *targets;
 
+	lane.tc = t->tc && kind == STOCK;
+	if (t->generic || lane.tc) {
+		lane.pass = open_progs("pass", NULL);
+		load_progs(lane.pass);
+	}
+	if (lane.tc)
+		return lane;
 	lane.obj = open_progs(prog_of(t), t->egress);
 	if (t->type) {
 		lane.map = bench_map(kind, t->type, t->egress ? 8 : 4, t->size);
@@ -184,10 +204,6 @@ static struct lane make_lane(const struct traffic *t, enum kind kind)
 	}
 	load_progs(lane.obj);
 	fill(&lane);
-	if (t->generic) {
-		lane.pass = open_progs("pass", NULL);
-		load_progs(lane.pass);
-	}
 	return lane;
 }
 
@@ -221,16 +237,15 @@ static __u64 run(void *ctx, __u32 n)
 		.repeat = n,
 		.batch_size = t->poll ?: POLL,
 	);
-	__u64 (*count)(void) = t->dummies ? frames_dropped_by_dummies : frames_received;
-	__u64 before = count(), got, want, start, ticks;
+	__u64 before = frames_arrived(to_of(t)), got, want, start, ticks;
 	int fd, err;
 
-	if (t->generic || t->ingress) {
-		from.ingress_ifindex = index_of(t->generic ? "src" : "d%d", 0);
+	if (lane->pass || t->ingress) {
+		from.ingress_ifindex = index_of(lane->pass ? "src" : "d%d", 0);
 		opts.ctx_in = &from;
 		opts.ctx_size_in = sizeof(from);
 	}
-	if (t->generic) {
+	if (lane->pass) {
 		fd = prog_fd(lane->pass, "pass");
 	} else {
 		fd = prog_fd(lane->obj, prog_of(t));
@@ -242,7 +257,7 @@ static __u64 run(void *ctx, __u32 n)
 	if (err)
 		fail("sending frames: %s", strerror(-err));
 
-	got = count() - before;
+	got = frames_arrived(to_of(t)) - before;
 	want = (__u64)n * (t->broadcast ? t->nr_keys - t->ingress - t->held : !!t->targets);
 	if (t->drops)
 		want = 0;
@@ -272,10 +287,12 @@ static void attach_lane(struct lane *lane)
 {
 	const struct traffic *t = lane->t;
 
-	attach(t->generic ? lane->pass : lane->obj, t->generic ? "pass" : prog_of(t),
+	attach(lane->pass ?: lane->obj, lane->pass ? "pass" : prog_of(t),
 	       "keep", 0, XDP_FLAGS_DRV_MODE);
 	if (t->generic)
 		attach(lane->obj, prog_of(t), "src", 0, XDP_FLAGS_SKB_MODE);
+	if (t->tc)
+		set_tc(lane->tc, to_of(t), t->nr_keys);
 }
 
 static double cost(struct lane *lane)
@@ -383,6 +400,7 @@ static void watch_traffic(const struct row *row)
 #define HASH .type = BPF_MAP_TYPE_DEVMAP_HASH
 #define TURN .prog = "redirect_turn"
 #define ONE .prog = "redirect_one", .size = 4, .nr_keys = 1, .targets = 1
+#define DUMMIES .to = "n%d"
 #define BROADCAST(members, slots)					\
 	.broadcast = true, .size = slots, .nr_keys = members
 #define HASH_1024							\
@@ -409,11 +427,16 @@ const struct row frame_rows[] = {
 
 	ROW("generic-drop", .prog = "drop", .generic = true),
 	ROW("generic-unicast", ARRAY, ONE, .generic = true),
-	ROW("generic-unicast-dummy", ARRAY, ONE, .generic = true, .dummies = true),
-	ROW("generic-bcast-4of8", ARRAY, BROADCAST(4, 8), .generic = true,
-	    .dummies = true),
+	ROW("generic-unicast-dummy", ARRAY, ONE, .generic = true, DUMMIES),
+	ROW("generic-bcast-4of8", ARRAY, BROADCAST(4, 8), .generic = true, DUMMIES),
 	ROW("generic-bcast-4of65536", ARRAY, BROADCAST(4, 65536), .generic = true,
-	    .dummies = true, .stock_frames = 2 * POLL),
+	    DUMMIES, .stock_frames = 2 * POLL),
+
+	ROW("packets-dummy", ARRAY, ONE, .tc = true, DUMMIES),
+	ROW("packets-veth", ARRAY, ONE, .tc = true, .to = "w%d"),
+	ROW("packets-qdisc", ARRAY, ONE, .tc = true, .to = "q%d"),
+	ROW("packets-bridge", ARRAY, ONE, .tc = true, .to = "b%d"),
+	ROW("packets-bc4", ARRAY, BROADCAST(4, 4), .tc = true, DUMMIES),
 
 	ROW("bcast-array-4of4", ARRAY, BROADCAST(4, 4)),
 	ROW("bcast-array-4of256", ARRAY, BROADCAST(4, 256), .stock_frames = 4 * NR_KEYS),

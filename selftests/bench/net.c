@@ -26,13 +26,20 @@ void net_init(void)
 	for (i = 0; i < NR_DUMMIES; i++)
 		n += sprintf(text + n, "link add n%d type dummy\nlink set n%d up\n", i, i);
 	/*
-	 * Frames of generic XDP come from "src"; a program is attached to
-	 * "keep".
+	 * Frames of generic XDP, and of tc, come from "src"; a program is
+	 * attached to "keep". More targets without ndo_xdp_xmit, or not ready:
+	 * the peer of w0 has no program, q0 has a queueing discipline, b0 is a
+	 * bridge with the port c0, which frees what it gets.
 	 */
+	n += sprintf(text + n,
+		     "link add w0 type veth peer name w\nlink set w0 up\nlink set w up\n"
+		     "link add q0 type dummy\nlink set q0 up\n"
+		     "link add b0 type bridge mcast_snooping 0\n"
+		     "link add c0 type dummy\nlink set c0 master b0 up\nlink set b0 up\n");
 	sprintf(text + n, "link add src type dummy\nlink set src up\nlink set lo up\n"
 		"link add keep type veth peer name keep1\nlink set keep up\n");
 
-	if (!enter_net() || !ip("%s", text))
+	if (!enter_net() || !ip("%s", text) || !sh("tc qdisc add dev q0 root fq_codel"))
 		fail("devices: %s", strerror(errno));
 	rtnl = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	if (rtnl < 0)
@@ -143,12 +150,30 @@ static __u64 packets(char letter, bool sent)
 	return sum;
 }
 
-__u64 frames_received(void)
+__u64 frames_arrived(const char *fmt)
 {
-	return packets('p', false);
+	switch (*fmt) {
+	case 'd':
+		return packets('p', false);
+	case 'b':
+		return packets('c', true);
+	default:
+		return packets(*fmt, true);
+	}
 }
 
-__u64 frames_dropped_by_dummies(void)
+void set_tc(bool on, const char *fmt, int n)
 {
-	return packets('n', true);
+	char text[1024] = "";
+	int i, len = 0;
+
+	for (i = 0; i < n; i++) {
+		len += sprintf(text + len, " action mirred egress %s dev ",
+			       i + 1 < n ? "mirror" : "redirect");
+		len += sprintf(text + len, fmt, i);
+	}
+	sh("tc qdisc del dev src ingress 2>/dev/null");
+	if (on && !sh("tc qdisc add dev src ingress && "
+		      "tc filter add dev src ingress matchall%s", text))
+		fail("tc");
 }
