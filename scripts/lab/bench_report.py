@@ -124,11 +124,12 @@ class Group:
 
 
 class Table:
-    """All groups of a result."""
+    """The groups of a result; with titles, only those."""
 
-    def __init__(self, result):
+    def __init__(self, result, titles=GROUPS):
         self.result = result
-        groups = (Group(result, title, rows) for title, rows in GROUPS.items())
+        groups = (Group(result, title, rows) for title, rows in GROUPS.items()
+                  if title in titles)
         self.groups = [group for group in groups if group.lines]
         self.short = [title for group in self.groups for title in group.short]
 
