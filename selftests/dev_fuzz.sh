@@ -24,7 +24,10 @@ trap 'rm -rf "$tmp"; rmmod faulty 2>/dev/null' EXIT
 
 short_round()
 {
-	"$fuzz" --seed 1 --ops 4000
+	"$fuzz" --seed 1 --ops 4000 >"$tmp/out"
+	local status=$?
+	cat "$tmp/out"
+	[ $status = 0 ] && grep -q '; [1-9][0-9]* frames left as packets$' "$tmp/out"
 }
 
 # A documented difference serves as the fault.

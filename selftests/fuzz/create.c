@@ -127,6 +127,24 @@ static int create_failing(union bpf_attr *attr, const struct op *op)
 	return fd;
 }
 
+/*
+ * Frames of claimed maps that are made from now on leave as packets if a device
+ * takes no frames, never, or always. Stock maps know nothing of it.
+ */
+static void set_packets(__u64 packets)
+{
+	if (!set_policy("packets", packets % NR_PACKETS == PACKETS_NEVER ? "" : "*") ||
+	    !set_policy("qdisc", packets % NR_PACKETS == PACKETS_ALWAYS ? "rm_*" : ""))
+		failed("cannot set the parameters packets and qdisc");
+}
+
+/* Insmod or run-tests may have set other values. */
+bool create_init(void)
+{
+	set_packets(PACKETS_FALLBACK);
+	return !*state.failure;
+}
+
 static int create(const struct op *op, enum side side)
 {
 	const char *prefix = side == STOCK ? "st_" : "rm_";
@@ -141,6 +159,7 @@ static int create(const struct op *op, enum side side)
 		.map_ifindex = op->map_ifindex,
 		.map_extra = op->extra,
 	};
+	int fd;
 
 	if (op->btf) {
 		attr.btf_fd = btf_fd();
@@ -155,7 +174,12 @@ static int create(const struct op *op, enum side side)
 		 op->name == NAME_LONG ? "0123456789.a" : op->name == NAME_BAD ? "a-b" : "fuzz");
 	if (op->name == NAME_ENDLESS)
 		memset(attr.map_name + 3, 'x', sizeof(attr.map_name) - 3);
-	return op->fail ? create_failing(&attr, op) : bpf_call(BPF_MAP_CREATE, &attr, op);
+	if (op->packets)
+		set_packets(op->packets);
+	fd = op->fail ? create_failing(&attr, op) : bpf_call(BPF_MAP_CREATE, &attr, op);
+	if (op->packets)
+		set_packets(PACKETS_FALLBACK);
+	return fd;
 }
 
 static bool has_counters(const struct op *op)

@@ -5,6 +5,7 @@
 
 #include "state.h"
 
+bool create_init(void);
 bool maps_create(const struct op *op, struct pair *pair);
 
 #endif /* REDIRMAP_FUZZ_CREATE_H */

@@ -10,6 +10,7 @@
  * The second namespace may be deleted with its devices; a new one replaces it.
  */
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -25,17 +26,30 @@
  * second.
  */
 #define CANARY_IFINDEX 190
+/* The port of each bridge, which frees what it sends. */
+#define FIRST_PORT_IFINDEX (FIRST_IFINDEX + NR_TARGETS)
 /* Devices that exist when an episode begins: see at_first. */
-#define AT_FIRST 4
+#define AT_FIRST 5
+#define VLAN_HLEN 4
+/* From <linux/if.h>, which <net/if.h> conflicts with. */
+#define LOWER_UP 0x10000
+enum { OPER_UNKNOWN = 0, OPER_UP = 6 };
 
-/* Time for the deletion of a namespace, in milliseconds. */
+/*
+ * Time for the deletion of a namespace, or until a change of the carrier takes
+ * effect, in milliseconds.
+ */
 #define MAX_WAIT 60000
 
-/* FAULTY checks its frames in native XDP: see modules/faulty_dev.c. */
-enum kind { VETH, DUMMY, FAULTY, NR_KINDS };
+/*
+ * FAULTY takes frames, and checks them: see modules/faulty_dev.c. The others take
+ * packets only: VETH, because no peer has a program. A bridge stays in its
+ * namespace.
+ */
+enum kind { VETH, DUMMY, FAULTY, BRIDGE, NR_KINDS };
 
-static const char * const kinds[] = { "veth", "dummy", "faulty" };
-static const enum kind at_first[AT_FIRST] = { VETH, DUMMY, FAULTY, FAULTY };
+static const char * const kinds[] = { "veth", "dummy", "faulty", "bridge" };
+static const enum kind at_first[AT_FIRST] = { VETH, DUMMY, FAULTY, FAULTY, BRIDGE };
 
 static struct dev {
 	bool there, dirty;
@@ -117,12 +131,40 @@ static bool set_up(unsigned int dev, bool end, bool on)
 	return send_request(&req, devs[dev].net[end]);
 }
 
+static bool del_link(int ifindex, unsigned int net)
+{
+	struct request req;
+
+	begin(&req, RTM_DELLINK, 0, ifindex);
+	return send_request(&req, net);
+}
+
+static bool add_port(unsigned int i)
+{
+	__u32 master = dev_ifindex(i, false);
+	struct rtattr *info;
+	struct request req;
+	char name[IFNAMSIZ];
+
+	begin(&req, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, FIRST_PORT_IFINDEX + i);
+	req.link.ifi_change = IFF_UP;
+	req.link.ifi_flags = IFF_UP;
+	snprintf(name, sizeof(name), "fuzzport%u", i);
+	add_string(&req, IFLA_IFNAME, name);
+	add(&req, IFLA_MASTER, &master, sizeof(master));
+	info = add(&req, IFLA_LINKINFO, NULL, 0);
+	add_string(&req, IFLA_INFO_KIND, kinds[DUMMY]);
+	end_nest(&req, info);
+	return send_request(&req, 0);
+}
+
 static bool add_dev(unsigned int i, enum kind kind)
 {
 	struct rtattr *info, *data, *peer;
 	struct dev *dev = &devs[i];
 	struct ifinfomsg link = { .ifi_index = dev_ifindex(i, true) };
 	struct request req;
+	const __u8 off = 0;
 
 	begin(&req, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, dev_ifindex(i, false));
 	add_string(&req, IFLA_IFNAME, dev_name(i, false, false));
@@ -134,10 +176,19 @@ static bool add_dev(unsigned int i, enum kind kind)
 		add_string(&req, IFLA_IFNAME, dev_name(i, true, false));
 		end_nest(&req, peer);
 		end_nest(&req, data);
+	} else if (kind == BRIDGE) {
+		/* Snooping would make the bridge send reports, at any time. */
+		data = add(&req, IFLA_INFO_DATA, NULL, 0);
+		add(&req, IFLA_BR_MCAST_SNOOPING, &off, sizeof(off));
+		end_nest(&req, data);
 	}
 	end_nest(&req, info);
 	if (!send_request(&req, 0))
 		return false;
+	if (kind == BRIDGE && !add_port(i)) {
+		del_link(dev_ifindex(i, false), 0);
+		return false;
+	}
 	memset(dev, 0, sizeof(*dev));
 	dev->there = true;
 	dev->kind = kind;
@@ -178,13 +229,10 @@ static bool canary_is_gone(void)
 
 static bool del_dev(unsigned int i, bool end)
 {
-	struct request req;
-
-	begin(&req, RTM_DELLINK, 0, dev_ifindex(i, end));
-	if (!send_request(&req, devs[i].net[end]))
+	if (!del_link(dev_ifindex(i, end), devs[i].net[end]))
 		return false;
 	devs[i].there = false;
-	return true;
+	return devs[i].kind != BRIDGE || del_link(FIRST_PORT_IFINDEX + i, 0);
 }
 
 static bool rename_dev(unsigned int i, bool end)
@@ -232,6 +280,8 @@ static bool enter(unsigned int net)
 
 static bool open_net(unsigned int net)
 {
+	/* So that devices send no packets by themselves. */
+	write_str("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 	nets[net] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	socks[net] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	return nets[net] >= 0 && socks[net] >= 0;
@@ -298,19 +348,118 @@ void dev_step(const struct op *op)
 	note_outcome(op->cmd, done ? 0 : -ECANCELED);
 }
 
-void devs_sent(__u32 sent[2 * NR_DEVS])
-{
-	struct rtnl_link_stats stats;
-	unsigned int i, was = state.net;
+/**
+ * struct look - the state of a target, by rtnetlink
+ * @flags: IFF_UP, and LOWER_UP with a carrier
+ * @mtu: the MTU
+ * @oper: the operational state
+ * @sent: what it has sent
+ */
+struct look {
+	unsigned int flags;
+	__u32 mtu;
+	__u8 oper;
+	struct sent sent;
+};
 
-	for (i = 0; i < NR_DEVS; i++) {
-		memset(&stats, 0, sizeof(stats));
-		if (devs[i].there && devs[i].kind == FAULTY && enter(devs[i].net[0]))
-			link_stats(dev_name(i, false, devs[i].renamed[0]), &stats);
-		sent[2 * i] = stats.tx_packets;
-		sent[2 * i + 1] = stats.tx_bytes;
+/* Returns whether the target exists. */
+static bool look_at(unsigned int target, struct look *look)
+{
+	static union {
+		struct {
+			struct nlmsghdr head;
+			struct ifinfomsg link;
+		} msg;
+		char space[16384];
+	} reply;
+	const struct dev *dev = &devs[target / 2];
+	unsigned int net = dev->net[target % 2];
+	struct rtnl_link_stats stats = {};
+	const struct rtattr *attr;
+	struct request req;
+	int len;
+
+	memset(look, 0, sizeof(*look));
+	if (!dev->there || (target % 2 && dev->kind != VETH))
+		return false;
+	begin(&req, RTM_GETLINK, 0, FIRST_IFINDEX + target);
+	req.head.nlmsg_flags = NLM_F_REQUEST;
+	if (send(socks[net], &req, req.head.nlmsg_len, 0) < 0 ||
+	    recv(socks[net], &reply, sizeof(reply), 0) < (int)sizeof(reply.msg) ||
+	    reply.msg.head.nlmsg_type != RTM_NEWLINK)
+		return false;
+
+	look->flags = reply.msg.link.ifi_flags;
+	len = IFLA_PAYLOAD(&reply.msg.head);
+	for (attr = IFLA_RTA(&reply.msg.link); RTA_OK(attr, len); attr = RTA_NEXT(attr, len)) {
+		if (attr->rta_type == IFLA_MTU)
+			memcpy(&look->mtu, RTA_DATA(attr), sizeof(look->mtu));
+		else if (attr->rta_type == IFLA_OPERSTATE)
+			memcpy(&look->oper, RTA_DATA(attr), sizeof(look->oper));
+		else if (attr->rta_type == IFLA_STATS)
+			memcpy(&stats, RTA_DATA(attr), sizeof(stats));
 	}
-	enter(was);
+	look->sent.packets = stats.tx_packets;
+	look->sent.bytes = stats.tx_bytes;
+	return true;
+}
+
+void devs_sent(struct sent sent[NR_TARGETS])
+{
+	struct look look;
+	unsigned int i;
+
+	for (i = 0; i < NR_TARGETS; i++) {
+		look_at(i, &look);
+		sent[i] = look.sent;
+	}
+}
+
+bool dev_takes_frames(unsigned int target)
+{
+	return devs[target / 2].kind == FAULTY;
+}
+
+bool dev_fills_backlog(unsigned int target)
+{
+	return devs[target / 2].kind == FAULTY || devs[target / 2].kind == VETH;
+}
+
+/*
+ * A device that gets or loses its carrier goes on to drop, or to send, packets
+ * until a work item has changed its queue; it changes the operational state,
+ * too. Devices that always have a carrier have no such state.
+ */
+static bool carrier_takes_effect(unsigned int target, struct look *look)
+{
+	bool carrier, is_up;
+	int i;
+
+	for (i = 0; i < MAX_WAIT; i++) {
+		if (!look_at(target, look))
+			return false;
+		carrier = look->flags & LOWER_UP;
+		is_up = look->oper == OPER_UP;
+		if (!(look->flags & IFF_UP) || carrier == is_up ||
+		    (look->oper == OPER_UNKNOWN && devs[target / 2].kind != VETH))
+			return true;
+		usleep(1000);
+	}
+	return failed("the carrier of target %u takes no effect", target);
+}
+
+bool dev_sends_packets(unsigned int target, unsigned int len)
+{
+	struct look look, peer;
+
+	if (!carrier_takes_effect(target, &look) || !(look.flags & IFF_UP) ||
+	    !(look.flags & LOWER_UP) || len > look.mtu + ETH_HLEN)
+		return false;
+	if (devs[target / 2].kind != VETH)
+		return true;
+	/* A veth asks whether its peer would forward the packet. */
+	return look_at(target ^ 1, &peer) && (peer.flags & IFF_UP) &&
+	       len <= peer.mtu + ETH_HLEN + VLAN_HLEN;
 }
 
 bool devs_init(void)

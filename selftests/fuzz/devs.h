@@ -8,7 +8,18 @@
 bool devs_init(void);
 bool devs_reset(void);
 void dev_step(const struct op *op);
-/* Packets and bytes that the devices which check their frames have sent. */
-void devs_sent(__u32 sent[2 * NR_DEVS]);
+
+/* What a target has sent, frames and packets. */
+struct sent {
+	__u32 packets, bytes;
+};
+
+void devs_sent(struct sent sent[NR_TARGETS]);
+/* Does a target take XDP frames? The others take packets. */
+bool dev_takes_frames(unsigned int target);
+/* Does a target queue what it sends for the other end, on this CPU? */
+bool dev_fills_backlog(unsigned int target);
+/* Does a target send packets of that length, in its present state? */
+bool dev_sends_packets(unsigned int target, unsigned int len);
 
 #endif /* REDIRMAP_FUZZ_DEVS_H */

@@ -15,6 +15,7 @@
 #include "compare.h"
 #include "diffs.h"
 #include "maps.h"
+#include "packets.h"
 #include "peek.h"
 #include "sides.h"
 
@@ -234,6 +235,9 @@ static const struct difference differences[] = {
 	{ "counters",
 	  "values of 160 bytes have counters; stock refuses to make such maps",
 	  counters_applies, counters_step },
+	{ "packets",
+	  "frames leave as packets where a device takes none; stock loses them",
+	  packets_applies, packets_step },
 	{ "mix",
 	  "stock and claimed maps are not taken into one outer map",
 	  mix_applies, mix_step },

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames that run through maps. Devices of modules/faulty_dev.c check and count
- * the frames that they get. A stock and a claimed map must send the same number
- * of frames and bytes. If a check fails, the operation has failed, and is
+ * Frames that run through maps. Each device counts what it sends: a stock and a
+ * claimed map must send the same number of frames and bytes, but for devices
+ * that take no frames (packets.c). Devices of modules/faulty_dev.c also check
+ * the frames that they get. If a check fails, the operation has failed, and is
  * shrunk like other failures.
  */
 #include <fcntl.h>
@@ -12,7 +13,6 @@
 #include "devs.h"
 #include "frames.h"
 
-#define MAX_FRAMES 64
 #define MARK "WARNING: faulty: "
 
 static int log_fd;
@@ -50,13 +50,13 @@ static void read_log(enum side side)
 
 void frames_run(const struct op *op, int prog, enum side side, struct result *r)
 {
-	__u32 before[2 * NR_DEVS], after[2 * NR_DEVS];
+	struct sent before[NR_TARGETS], after[NR_TARGETS];
 	__u8 frame[LEN_MAX] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts,
 		.data_in = frame,
-		.data_size_in = LEN_MIN + op->step % (LEN_MAX + 1 - LEN_MIN),
+		.data_size_in = frames_len(op),
 		.flags = BPF_F_TEST_XDP_LIVE_FRAMES,
-		.repeat = 1 + op->count % MAX_FRAMES,
+		.repeat = frames_count(op),
 	);
 	int i;
 
@@ -65,8 +65,10 @@ void frames_run(const struct op *op, int prog, enum side side, struct result *r)
 	devs_sent(before);
 	r->ret = bpf_prog_test_run_opts(prog, &opts);
 	devs_sent(after);
-	for (i = 0; i < 2 * NR_DEVS; i++)
-		after[i] -= before[i];
+	for (i = 0; i < NR_TARGETS; i++) {
+		after[i].packets -= before[i].packets;
+		after[i].bytes -= before[i].bytes;
+	}
 	memcpy(r->out, after, sizeof(after));
 	r->len = sizeof(after);
 	read_log(side);

@@ -148,8 +148,8 @@ static bool fuzz(const struct options *opt)
 		ok = look_at_memory(opt, episode - 1);
 	if (opt->stats)
 		print_outcomes();
-	printf("# %llu operations in %.1f s, %.0f us each\n", done, now() - start,
-	       (now() - start) * 1e6 / (done ?: 1));
+	printf("# %llu operations in %.1f s, %.0f us each; %llu frames left as packets\n", done,
+	       now() - start, (now() - start) * 1e6 / (done ?: 1), state.packets);
 	return ok;
 }
 

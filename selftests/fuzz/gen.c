@@ -84,7 +84,7 @@ static __u64 draw_key(const struct pair *pair)
 static __u64 draw_ifindex(void)
 {
 	static const __u32 odd[] = { 0, 0, 1, 9999, 0x7fffffff, 0x80000000, 0xffffffff };
-	__u32 dev = below(4);
+	__u32 dev = below(5);
 
 	if (one_in(12))
 		return PICK(odd);
@@ -183,6 +183,8 @@ static void draw_create(struct op *op)
 	}
 	if (one_in(20))
 		op->flags = one_in(2) ? BPF_F_RDONLY : BPF_F_WRONLY;
+	if (one_in(4))
+		op->packets = below(NR_PACKETS);
 	if (!one_in(4))
 		return;
 	switch (below(14)) {
@@ -352,7 +354,7 @@ static void draw_event(struct op *op)
 
 	op->dev = below(NR_DEVS);
 	op->end = one_in(3);
-	op->kind = below(3);
+	op->kind = below(4);
 	op->net = below(NR_NETS);
 	op->on = below(2);
 	op->mtu = PICK(mtus);

@@ -54,6 +54,10 @@ static const struct word flags[] = {
 	{ "noexist", BPF_NOEXIST }, { "exist", BPF_EXIST }, { }
 };
 
+static const struct word ways[] = {
+	{ "never", PACKETS_NEVER }, { "always", PACKETS_ALWAYS }, { }
+};
+
 static const struct word tokens[] = {
 	{ "last", TOKEN_LAST }, { "key", TOKEN_KEY }, { "bad", TOKEN_BAD }, { }
 };
@@ -75,7 +79,7 @@ static const struct field all_fields[] = {
 	FIELD(map), WORDS(fd, fds), WORDS(ptr, ptrs), FIELD(size), FIELD(poke),
 	WORDS(type, types), FIELD(key_size), FIELD(value_size), FIELD(max_entries),
 	FIELD(numa_node), FIELD(map_ifindex), FIELD(extra), FIELD(template), WORDS(name, names),
-	FIELD(btf), WORDS(fail, fails), FIELD(times),
+	FIELD(btf), WORDS(fail, fails), FIELD(times), WORDS(packets, ways),
 	FIELD(key), WORDS(ifindex, devices), WORDS(prog, progs), WORDS(flags, flags), FIELD(inner),
 	FIELD(mix), FIELD(count), FIELD(step), WORDS(ifindex2, devices), FIELD(at), FIELD(key2),
 	WORDS(ifindex3, devices), WORDS(eflags, flags), WORDS(token, tokens), FIELD(keys),
@@ -91,7 +95,7 @@ static const struct {
 } cmds[NR_CMDS] = {
 	[CREATE] = { "create", { "map", "type", "key_size", "value_size", "max_entries", "flags",
 				 "numa_node", "map_ifindex", "extra", "template", "name", "btf",
-				 "fail", "times", "size", "poke" } },
+				 "fail", "times", "packets", "size", "poke" } },
 	[CLOSE] = { "close", { "map", "fd" } },
 	[FREEZE] = { "freeze", { "map", "fd", "size", "poke" } },
 	[INFO] = { "info", { "map", "fd", "count", "key", "ptr", "size", "poke" } },

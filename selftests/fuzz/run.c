@@ -116,7 +116,8 @@ bool run_op(const struct op *op)
 
 bool fuzz_init(void)
 {
-	return fds_init() && call_init() && batch_init() && frames_init() && devs_init();
+	return fds_init() && call_init() && batch_init() && frames_init() &&
+	       create_init() && devs_init();
 }
 
 bool begin_episode(void)

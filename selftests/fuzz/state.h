@@ -21,7 +21,9 @@
 #include "testlib.h"
 
 #define NR_PAIRS 6
-#define NR_DEVS 6
+#define NR_DEVS 7
+/* Either end of a device may be a target. */
+#define NR_TARGETS (2 * NR_DEVS)
 #define NR_NETS 2
 /* Descriptors of a map: the one that created it, and another one. */
 #define NR_FDS 2
@@ -57,6 +59,7 @@ enum cmd {
  * @btf: with BTF; values have this type
  * @fail: step at which CREATE fails: enum fail
  * @times: number of further failures on the claimed side
+ * @packets: whether frames of the claimed map leave as packets: enum packets
  *
  * @key: key of an element; the first one of a batch
  * @ifindex: device in a value; also that of a device event
@@ -88,7 +91,7 @@ struct op {
 
 	__u64 map, fd, ptr, size, poke;
 	__u64 type, key_size, value_size, max_entries, numa_node, map_ifindex, extra, template,
-	      name, btf, fail, times;
+	      name, btf, fail, times, packets;
 	__u64 key, ifindex, prog, flags, inner, mix;
 	__u64 count, step, ifindex2, at, key2, ifindex3, eflags, token, keys, values;
 	__u64 mode, frags, dev, end, kind, net, on, mtu;
@@ -106,6 +109,8 @@ enum fail {
 	FAIL_NOT, FAIL_TOKEN, FAIL_CAPABLE, FAIL_BTF_CLOSED, FAIL_BTF_KERNEL, FAIL_BTF_KEY,
 	FAIL_NO_FD, NR_FAILS
 };
+/* Where the device takes no frames: the module's default. */
+enum packets { PACKETS_FALLBACK, PACKETS_NEVER, PACKETS_ALWAYS, NR_PACKETS };
 enum token { TOKEN_NONE, TOKEN_LAST, TOKEN_KEY, TOKEN_BAD, NR_TOKENS };
 enum prog {
 	PROG_NONE, PROG_A, PROG_B, PROG_FRAGS, PROG_NO_ATTACH, PROG_CPUMAP, PROG_SOCKET,
@@ -159,6 +164,7 @@ struct result {
  * @verbose: print each operation and its results
  * @strict: name of a documented difference that counts as a failure
  * @frames: frames that have run through maps in this episode
+ * @packets: frames of claimed maps that have left as packets, in all episodes
  * @failure: description of the failure, or empty
  * @touched: keys that a step uses
  */
@@ -167,7 +173,7 @@ struct state {
 	unsigned int net;
 	bool thorough, verbose;
 	const char *strict;
-	__u64 frames;
+	__u64 frames, packets;
 	char failure[400];
 	__u32 touched[1024];
 	unsigned int nr_touched;
@@ -212,6 +218,12 @@ static inline struct pair *pair_of(const struct op *op)
 static inline __u32 dev_ifindex(unsigned int dev, bool end)
 {
 	return FIRST_IFINDEX + dev * 2 + end;
+}
+
+/* The number of a target; NR_TARGETS or more for other devices. */
+static inline __u32 target_of(__u32 ifindex)
+{
+	return ifindex - FIRST_IFINDEX;
 }
 
 static inline void touch(__u32 key)
