@@ -12,11 +12,11 @@ import time
 import zlib
 
 import testlib
-from testlib import becomes, in_a_net, refcnt, run, test
+from testlib import becomes, in_a_net, refcnt, run, sh, test
 
 in_a_net()
 
-from loadlib import Load, counted  # noqa: E402
+from loadlib import Load, all_stats, counted  # noqa: E402
 from memlib import Percpu, in_use, names  # noqa: E402
 from placelib import ONCE, PATIENCE, PIN, TO_MEMBERS, TO_CHANGING  # noqa: E402
 from soaklib import KEYS, MEMBERS, World, switch_cpu  # noqa: E402
@@ -38,8 +38,10 @@ if os.path.exists("/sys/kernel/debug/kmemleak"):
 MORE = 4
 
 testlib.load_faulty()
+# The kernel would load these on demand, and keep them.
+sh("modprobe -a bridge sch_fq_codel sch_tbf || :")
 begin = time.monotonic()
-done = {"actions": 0, "packets": 0}
+done = {"actions": 0, "packets": 0, "as_packets": 0}
 percpu = Percpu()
 # The kernel allocates memory when a CPU first comes back online.
 switch_cpu(False)
@@ -96,6 +98,9 @@ def accounts(world):
     # Each comparison takes a while.
     assert becomes(balanced, 300), \
         f"at least and at most to be counted, sent, lost: {told}"
+    for place in world.places:
+        with place:
+            done["as_packets"] += sum(one["as_packets"] or 0 for one in all_stats())
     return "; ".join(f"{name}: {offered} offered, {sent} sent, {lost} lost"
                      for name, (offered, _, sent, lost) in told.items())
 
@@ -151,7 +156,8 @@ def episode(number):
     testlib.unload()
     measure()
     testlib.load()
-    tell(f"episode {number}: {story.digest()}; {sums}; in use: {memory[-1]}")
+    tell(f"episode {number}: {story.digest()}; {sums}; "
+         f"so far {done['as_packets']} as packets; in use: {memory[-1]}")
 
 
 @test("offered = sent + lost, whatever happens; no map and no device remains")
@@ -169,6 +175,7 @@ def _():
             break
         tell(f"is there a leak? {grows()}")
         episode(more)
+    assert done["as_packets"], "no frame has left as a packet"
     finished.append(True)
 
 
@@ -186,6 +193,6 @@ try:
     run()
 finally:
     switch_cpu(True)
-    testlib.sh(f"rm -rf {PIN}; umount /run/redirmap-*-sys 2>/dev/null; "
-               "ip netns del soak-wild 2>/dev/null; rmmod faulty")
+    sh(f"rm -rf {PIN}; umount /run/redirmap-*-sys 2>/dev/null; "
+       "ip netns del soak-wild 2>/dev/null; rmmod faulty")
     sys.stdout.flush()

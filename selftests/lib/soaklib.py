@@ -18,7 +18,7 @@ import subprocess
 from placelib import PIN, Place, create, ip, key_of, may_fail
 from testlib import CLAIM, DEVMAP, DEVMAP_HASH, checked, equal, libbpf, sh
 
-PARAMETER = pathlib.Path("/sys/module/redirmap/parameters/claim")
+PARAMETERS = pathlib.Path("/sys/module/redirmap/parameters")
 CPU = pathlib.Path("/sys/devices/system/cpu/cpu1/online")
 
 # As in soak.bpf.c.
@@ -31,11 +31,20 @@ SIDE_MAPS = 6
 EGRESS = ("out_all", "out_short", "out_back")
 XDP_GENERIC, XDP_NATIVE = 2, 4
 
+# Globs for maps that are made from then on. Device maps of all names are among
+# them.
+PACKETS = ("*", "*", "rm_*", "rm_hash,rm_inner,rm_side*", "")
+QDISC = ("", "", "rm_array,rm_all_hash", "rm_inner,rm_side*", "rm_*")
+# Queueing disciplines; None is the device's own. All of them are empty soon
+# after the last packet, because waiting packets keep the pages of their senders.
+QUEUES = ("pfifo limit 10", "fq_codel", "tbf rate 20mbit burst 10k limit 30k", None, None)
+
 # How a driver fails, by a file of modules/faulty_knobs.c, and the value for
 # normal behaviour.
 TROUBLES = (("room", 0), ("room", 1000), ("room", -1), ("room", -1), ("take", 3), ("take", 16),
-            ("error", errno.EIO), ("error", 0), ("error", 0), ("stopped", 1), ("stopped", 0),
-            ("stopped", 0), ("feature", 0), ("feature", 1), ("feature", 1))
+            ("error", errno.EIO), ("error", errno.ENXIO), ("error", 0), ("error", 0),
+            ("spoil", 0), ("spoil", 1), ("stopped", 1), ("stopped", 0), ("stopped", 0),
+            ("feature", 0), ("feature", 1), ("feature", 1))
 
 
 def switch_cpu(online):
@@ -58,6 +67,9 @@ class World:
         self.side = {}
         self.pinned = []
         self.faulty = set()
+        self.bridges = set()
+        self.set_packets()
+        self.set_qdisc()
         sh(f"rm -rf {PIN}; ip netns add soak-wild")
         self.home = Place("home", os.open("/proc/self/ns/net", os.O_RDONLY),
                           ("rm_array", "rm_hash", "rm_counted", "rm_all_array",
@@ -110,6 +122,8 @@ class World:
         self.dice.shuffle(steps)
         self.switch_cpu(True)
         self.set_claim(CLAIM)
+        self.set_packets("*")
+        self.set_qdisc("")
         for step in steps:
             step()
         sh(f"rm -rf {PIN}; ip netns del soak-wild")
@@ -124,11 +138,11 @@ class World:
 
     def delete_devices(self):
         names = [*self.members, "to-generic"]
-        ip(*(f"link del {name}" for name in [*names, *self.home.devices]))
+        ip(*self.removal(*names, *self.home.devices))
         # Or they are deleted with their namespace.
         if self.dice.random() < 0.5:
             with self.wild:
-                ip(*(f"link del {name}" for name in self.wild.devices))
+                ip(*self.removal(*self.wild.devices))
         for place in self.places:
             place.devices.clear()
             place.close()
@@ -313,12 +327,15 @@ class World:
         if len(place.devices) == DEVICES:
             return self.delete_device(place)
         name = self.new_name("dev")
-        kind = self.dice.choice(("veth", "veth", "veth", "faulty", "dummy"))
+        kind = self.dice.choice(("veth", "veth", "veth", "faulty", "dummy", "bridge"))
         peer = self.dice.choice(("sink", "sink", None)) if kind == "veth" else None
         lines = [f"link add {name} type {kind}", f"link set {name} up"]
         if kind == "veth":
             lines[0] += f" peer name {name}p"
             lines.append(f"link set {name}p up")
+        if kind == "bridge":
+            lines += [f"link add {name}p type dummy", f"link set {name}p master {name} up"]
+            self.bridges.add(name)
         with place:
             ip(*lines)
         if peer:
@@ -332,20 +349,30 @@ class World:
     def any_device(self, place):
         return self.dice.choice([*place.devices]) if place.devices else None
 
+    def movable_device(self, place):
+        """Any device but bridges, which stay in their namespace."""
+        name = self.any_device(place)
+        return None if name in self.bridges else name
+
+    def removal(self, *names):
+        """The commands that delete devices, and the ports of bridges."""
+        return [f"link del {one}" for name in names
+                for one in ((name, f"{name}p") if name in self.bridges else (name,))]
+
     def delete_device(self, place=None):
         place = place or self.place()
         name = self.any_device(place)
         if name:
             del place.devices[name]
             with place:
-                ip(f"link del {name}")
+                ip(*self.removal(name))
         return f"{place.name}: delete {name}"
 
     def move_device(self):
         places = [*self.places]
         self.dice.shuffle(places)
         here, there = places
-        name = self.any_device(here)
+        name = self.movable_device(here)
         if name and len(there.devices) < DEVICES:
             there.devices[name] = here.devices.pop(name)
             with here:
@@ -359,7 +386,7 @@ class World:
     def bury_device(self):
         """Delete a device together with its namespace."""
         place = self.place()
-        name = self.any_device(place)
+        name = self.movable_device(place)
         if name:
             del place.devices[name]
             with place:
@@ -382,6 +409,18 @@ class World:
             with place:
                 ip(f"link set {name} mtu {mtu}")
         return f"{place.name}: {name}: MTU {mtu}"
+
+    def queue(self):
+        """Give a device another queueing discipline, or its own."""
+        place, queue = self.place(), self.dice.choice(QUEUES)
+        name = self.device(place)
+        if name:
+            with place:
+                if queue:
+                    sh(f"tc qdisc replace dev {name} root {queue}")
+                else:
+                    sh(f"tc qdisc del dev {name} root 2>/dev/null || :")
+        return f"{place.name}: {name}: queue {queue}"
 
     def trouble(self):
         """Make a driver fail, or end that."""
@@ -420,8 +459,18 @@ class World:
     def set_claim(self, claim=None):
         claim = self.dice.choice(("rm_*", "rm_*", "*", "", "st_*")) if claim is None else claim
         self.claim = claim
-        PARAMETER.write_text(claim + "\n")
+        (PARAMETERS / "claim").write_text(claim + "\n")
         return f"claim={claim}"
+
+    def set_packets(self, globs=None):
+        globs = self.dice.choice(PACKETS) if globs is None else globs
+        (PARAMETERS / "packets").write_text(globs + "\n")
+        return f"packets={globs}"
+
+    def set_qdisc(self, globs=None):
+        globs = self.dice.choice(QDISC) if globs is None else globs
+        (PARAMETERS / "qdisc").write_text(globs + "\n")
+        return f"qdisc={globs}"
 
     def unload(self):
         done = subprocess.run(["rmmod", "redirmap"], capture_output=True, check=False)
@@ -434,9 +483,9 @@ class World:
         "make_map": 5, "free_map": 3, "pin_map": 2, "unpin_map": 2, "nest_map": 2,
         "put_inner": 4,
         "add_device": 5, "delete_device": 4, "move_device": 3, "bury_device": 1,
-        "switch_device": 4, "set_mtu": 4, "trouble": 5,
+        "switch_device": 4, "set_mtu": 4, "queue": 4, "trouble": 5,
         "replace_peer": 3, "replace_generic": 2,
-        "switch_cpu": 2, "set_claim": 3, "unload": 1,
+        "switch_cpu": 2, "set_claim": 3, "set_packets": 2, "set_qdisc": 2, "unload": 1,
     }
 
     def act(self):
