@@ -50,6 +50,20 @@
 static DEFINE_PER_CPU(unsigned int, packet_depth);
 
 /**
+ * struct packet_dest - the destination of a batch, read once
+ * @real: the device
+ * @kind: the packets that it transmits, not PACKET_UNKNOWN
+ * @limit: the longest frame that it takes, without a VLAN tag
+ * @room: the headroom that it asks for, in front of the data
+ */
+struct packet_dest {
+	struct net_device *real;
+	enum packet_kind kind;
+	unsigned int limit;
+	unsigned int room;
+};
+
+/**
  * struct packet_sum - results of a batch
  * @sent: number of packets that the device or its queue has taken
  * @bytes: bytes of these packets, as frames
@@ -99,17 +113,22 @@ enum packet_kind rmap_port_packet_kind(const struct net_device *real)
  * __xdp_build_skb_from_frame() fails only if the skb is NULL. Runs in NAPI,
  * bottom halves off, per frame.
  */
-static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
-			 struct net_device *real)
+static __always_inline void packet_build(struct xdp_frame *frame,
+					 struct sk_buff *skb, u32 len,
+					 struct net_device *real)
 {
+	u32 metasize = frame->metasize;
+
 	__xdp_build_skb_from_frame(frame, skb, real);
 	/* eth_type_trans() has pulled the header, if there was a whole one. */
-	__skb_push(skb, skb->data - skb_mac_header(skb));
+	skb->data = skb_mac_header(skb);
+	skb->len = len;
 	/* eth_type_trans() sets another protocol on a DSA conduit. */
 	skb->protocol = eth_hdr(skb)->h_proto;
 	skb->pkt_type = PACKET_HOST;
-	skb_set_network_header(skb, ETH_HLEN);
-	skb_metadata_clear(skb);
+	skb->network_header = skb->mac_header + ETH_HLEN;
+	if (unlikely(metasize))
+		skb_metadata_clear(skb);
 }
 
 /*
@@ -119,34 +138,42 @@ static void packet_build(struct xdp_frame *frame, struct sk_buff *skb,
  * frame; here, as in AF_PACKET, only packets with a VLAN tag may have these
  * bytes.
  */
-static enum redirmap_drop packet_fit(struct sk_buff *skb,
-				     const struct net_device *real,
-				     enum packet_kind kind)
+static __always_inline enum redirmap_drop
+packet_fit(struct sk_buff *skb, u32 len, const struct packet_dest *to)
 {
-	unsigned int limit = READ_ONCE(real->mtu);
-
-	if (kind == PACKET_IP) {
+	if (to->kind == PACKET_IP) {
 		if (skb->protocol != htons(ETH_P_IP) &&
 		    skb->protocol != htons(ETH_P_IPV6))
 			return REDIRMAP_DROP_NO_XMIT;
 		__skb_pull(skb, ETH_HLEN);
 		skb_reset_mac_header(skb);
-	} else {
-		limit += READ_ONCE(real->hard_header_len);
-		if (eth_type_vlan(skb->protocol))
-			limit += VLAN_HLEN;
 	}
-	return skb->len > limit ? REDIRMAP_DROP_TOO_LARGE : REDIRMAP_DROP_COUNT;
+	if (likely(len <= to->limit))
+		return REDIRMAP_DROP_COUNT;
+	if (to->kind != PACKET_IP && eth_type_vlan(skb->protocol) &&
+	    len <= to->limit + VLAN_HLEN)
+		return REDIRMAP_DROP_COUNT;
+	return REDIRMAP_DROP_TOO_LARGE;
 }
 
-/* The headroom that a device needs in front of the data. */
-static unsigned int packet_headroom(const struct net_device *real,
-				    enum packet_kind kind)
+/* A device without a MAC header has an MTU that does not count it. */
+static struct packet_dest packet_dest_of(struct net_device *real,
+					 enum packet_kind kind)
 {
-	unsigned int room = READ_ONCE(real->needed_headroom);
+	struct packet_dest to = {
+		.real = real,
+		.kind = kind,
+		.limit = READ_ONCE(real->mtu),
+		.room = READ_ONCE(real->needed_headroom),
+	};
 
-	return kind == PACKET_IP ? room + READ_ONCE(real->hard_header_len) :
-				   room;
+	if (kind == PACKET_IP) {
+		to.room += READ_ONCE(real->hard_header_len);
+		to.limit += ETH_HLEN;
+	} else {
+		to.limit += READ_ONCE(real->hard_header_len);
+	}
+	return to;
 }
 
 /*
@@ -159,26 +186,28 @@ static enum redirmap_drop packet_queue(struct sk_buff *skb,
 {
 	int rc = dev_queue_xmit(skb);
 
-	if (likely(!net_xmit_eval(rc)) &&
-	    likely(rc != NET_XMIT_CN || !qdisc_tx_is_noop(real)))
+	if (likely(rc == NET_XMIT_SUCCESS))
+		return REDIRMAP_DROP_COUNT;
+	if (rc == NET_XMIT_CN && !qdisc_tx_is_noop(real))
 		return REDIRMAP_DROP_COUNT;
 	return REDIRMAP_DROP_XMIT_DROP;
 }
 
 /* Send a frame as a packet. Runs in NAPI, bottom halves off, per frame. */
-static void packet_send_one(struct xdp_frame *frame, struct sk_buff *skb,
-			    struct net_device *real, enum packet_kind kind,
-			    struct packet_sum *sum)
+static __always_inline void packet_send_one(struct xdp_frame *frame,
+					    struct sk_buff *skb,
+					    const struct packet_dest *to,
+					    struct packet_sum *sum)
 {
 	/* The skb's headroom contains the frame, and is not kept. */
 	u32 len = xdp_get_frame_len(frame);
-	unsigned int room = packet_headroom(real, kind);
 	enum redirmap_drop reason;
 
-	packet_build(frame, skb, real);
-	reason = packet_fit(skb, real, kind);
-	if (reason == REDIRMAP_DROP_COUNT && skb_headroom(skb) < room &&
-	    skb_cow_head(skb, room))
+	packet_build(frame, skb, len, to->real);
+	reason = packet_fit(skb, len, to);
+	/* The data begins at the MAC header, so this is the headroom. */
+	if (reason == REDIRMAP_DROP_COUNT && skb->mac_header < to->room &&
+	    skb_cow_head(skb, to->room))
 		reason = REDIRMAP_DROP_NO_MEMORY;
 	if (unlikely(reason != REDIRMAP_DROP_COUNT)) {
 		kfree_skb(skb);
@@ -186,7 +215,7 @@ static void packet_send_one(struct xdp_frame *frame, struct sk_buff *skb,
 		return;
 	}
 
-	reason = packet_queue(skb, real);
+	reason = packet_queue(skb, to->real);
 	if (unlikely(reason != REDIRMAP_DROP_COUNT)) {
 		sum->lost[reason]++;
 		return;
@@ -208,7 +237,8 @@ static enum redirmap_drop packet_refusal(const struct net_device *real,
 	return REDIRMAP_DROP_COUNT;
 }
 
-static void packet_count(const struct port *port, const struct packet_sum *sum)
+static void packet_count(const struct port *port, const struct packet_sum *sum,
+			 int n)
 {
 	struct stats_cpu *stats = port_counters(port);
 	int i;
@@ -217,7 +247,7 @@ static void packet_count(const struct port *port, const struct packet_sum *sum)
 		stats_sent(stats, sum->sent, sum->bytes);
 		stats_as_packets(stats, sum->sent);
 	}
-	if (likely(sum->sent && !memchr_inv(sum->lost, 0, sizeof(sum->lost))))
+	if (likely(sum->sent == n))
 		return;
 	for (i = 0; i < REDIRMAP_DROP_COUNT; i++)
 		if (sum->lost[i])
@@ -244,6 +274,7 @@ int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,
 	enum redirmap_drop reason = packet_refusal(real, kind);
 	void *skbs[DEV_MAP_BULK_SIZE] __uninitialized;
 	struct packet_sum sum = {};
+	struct packet_dest to;
 	int i;
 
 	if (reason == REDIRMAP_DROP_COUNT &&
@@ -254,11 +285,12 @@ int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,
 		return 0;
 	}
 
+	to = packet_dest_of(real, kind);
 	this_cpu_inc(packet_depth);
 	for (i = 0; i < n; i++)
-		packet_send_one(frames[i], skbs[i], real, kind, &sum);
+		packet_send_one(frames[i], skbs[i], &to, &sum);
 	this_cpu_dec(packet_depth);
 
-	packet_count(port, &sum);
+	packet_count(port, &sum, n);
 	return n;
 }

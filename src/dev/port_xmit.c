@@ -225,6 +225,16 @@ static noinline int port_send_one(const struct port *port,
 }
 
 /*
+ * Do frames still leave as packets, or has the device changed without an event?
+ * Runs in NAPI, bottom halves off, per flush of such a port.
+ */
+static noinline bool port_still_detours(const struct port *port)
+{
+	rmap_port_follow(port);
+	return READ_ONCE(port->detour) & PORT_AS_PACKETS;
+}
+
+/*
  * Send several frames. Runs in NAPI, bottom halves off, per flush. Few
  * variables are used across the driver's call, because each one costs a save
  * and a restore.
@@ -234,6 +244,15 @@ static noinline int port_send_some(const struct port *port,
 {
 	u32 bytes = 0, seen = 0;
 	size_t i = (u32)n;
+
+	/*
+	 * No lengths need to be noted of frames that leave as packets. One look
+	 * per poll is enough to see that the device has changed without an
+	 * event.
+	 */
+	if (unlikely(READ_ONCE(port->detour) & PORT_AS_PACKETS) &&
+	    (!(flags & XDP_XMIT_FLUSH) || port_still_detours(port)))
+		return rmap_port_send_packets(port, frames, n);
 
 	/*
 	 * The lengths are read before the call, because sent frames belong to
