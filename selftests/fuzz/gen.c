@@ -30,7 +30,7 @@ static const unsigned int weights[NR_CMDS] = {
 	[LOOKUP] = 900, [UPDATE] = 4000, [DELETE] = 1600, [NEXT] = 900, [TAKE] = 60, [NEST] = 15,
 	[LOOKUP_BATCH] = 500, [TAKE_BATCH] = 250, [UPDATE_BATCH] = 500, [DELETE_BATCH] = 350,
 	[BIND] = 4, [ATTACH] = 4, [DETACH] = 4, [QUERY] = 4, [LINK] = 6, [MMAP] = 4,
-	[LOAD] = 8, [UNLOAD] = 3, [RUN] = 40,
+	[LOAD] = 8, [UNLOAD] = 3, [RUN] = 100,
 	[DEV_ADD] = 5, [DEV_DEL] = 3, [DEV_RENAME] = 2, [DEV_MOVE] = 4, [DEV_UP] = 2,
 	[DEV_MTU] = 2, [ENTER] = 4, [NET_DIE] = 1,
 };
@@ -331,7 +331,7 @@ static void draw_map(struct op *op, const struct pair *pair)
 		op->flags = draw_odd_flags();
 		break;
 	case RUN:
-		op->mode = below(3);
+		op->mode = one_in(2) ? 2 : below(2);
 		op->count = one_in(2) ? 0 : below(64);
 		op->step = one_in(2) ? 0 : below(400);
 		op->key = draw_key(pair);
