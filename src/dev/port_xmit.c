@@ -333,8 +333,12 @@ static noinline int port_send_bulk(const struct port *port,
 		return n;
 
 	if (lost > n) {
-		/* An earlier call has returned the kept frame as taken. */
-		xdp_return_frame_rx_napi(kept);
+		/*
+		 * An earlier call has returned the kept frame as taken. All
+		 * frames are lost, perhaps in another order, or replaced by
+		 * copies, so any of them is freed in its place.
+		 */
+		xdp_return_frame_rx_napi(first[taken]);
 		taken++;
 		lost--;
 	}
