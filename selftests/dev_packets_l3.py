@@ -67,8 +67,9 @@ class Tunnel:
         """@below is the length of the outer headers."""
         self.below = MAC + below
         told = sh(f"ip link add t0 type {args} 2>&1 || :")
-        if told:
+        if "Unknown device type" in told or "Operation not supported" in told:
             raise Skip(f"the kernel has no {args.split()[0]}: {told.strip()}")
+        equal(told, "")
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
                                   socket.htons(ETH_P_ALL))
         self.sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
@@ -129,8 +130,7 @@ def lead(kind):
 def received(receiver, count):
     """The next packets, without those of the devices themselves."""
     packets = []
-    becomes(lambda: packets.extend(iter(receiver.take, None)) or len(packets) >= count,
-            tries=500 if count else 5)
+    becomes(lambda: packets.extend(iter(receiver.take, None)) or len(packets) >= count)
     return packets
 
 
@@ -163,9 +163,13 @@ for name in DEVICES:
                 sent, size = sent + COUNT, size + sum(map(len, frames))
                 assert becomes(lambda: counted() == (sent, size, sent, {})), counted()
 
+            # Nor is there an empty packet, or one that ends in its header.
+            short = [frame(IPV4, 0)[:MAC], frame(IPV4, 0)[:MAC + 19],
+                     frame(IPV6, 0)[:MAC], frame(IPV6, 0)[:MAC + 39]]
+            send(short)
             send(frame(protocol, number) for number in range(COUNT) for protocol in (ARP, OTHER))
-            assert becomes(lambda: counted() == (sent, size, sent, {"no_xmit": 2 * COUNT})), \
-                counted()
+            lost = {"no_xmit": 2 * COUNT + len(short)}
+            assert becomes(lambda: counted() == (sent, size, sent, lost)), counted()
             equal(received(receiver, 0), [])
 
 

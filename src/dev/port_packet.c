@@ -26,6 +26,8 @@
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
 #include <linux/if_vlan.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/skbuff.h>
@@ -132,6 +134,22 @@ static __always_inline void packet_build(struct xdp_frame *frame,
 }
 
 /*
+ * Does a frame have a whole IP header? One without any data would become an
+ * empty packet, which some queueing disciplines cannot handle.
+ */
+static bool packet_has_ip(const struct sk_buff *skb, u32 len)
+{
+	switch (skb->protocol) {
+	case htons(ETH_P_IP):
+		return len >= ETH_HLEN + sizeof(struct iphdr);
+	case htons(ETH_P_IPV6):
+		return len >= ETH_HLEN + sizeof(struct ipv6hdr);
+	default:
+		return false;
+	}
+}
+
+/*
  * Fit a packet to a device: remove the Ethernet header if the device transmits
  * IP packets. Returns the reason why the device cannot transmit the packet, or
  * REDIRMAP_DROP_COUNT. The kernel's enqueue allows four bytes more for each
@@ -142,8 +160,7 @@ static __always_inline enum redirmap_drop
 packet_fit(struct sk_buff *skb, u32 len, const struct packet_dest *to)
 {
 	if (to->kind == PACKET_IP) {
-		if (skb->protocol != htons(ETH_P_IP) &&
-		    skb->protocol != htons(ETH_P_IPV6))
+		if (!packet_has_ip(skb, len))
 			return REDIRMAP_DROP_NO_XMIT;
 		__skb_pull(skb, ETH_HLEN);
 		skb_reset_mac_header(skb);
