@@ -86,8 +86,8 @@ def _():
     parameter = PARAMETERS / "qdisc"
     equal(lost("lo"), "lo lost 3 of 3 frames. A packet to lo arrives as one of this machine. So "
                       "frames leave by lo only if the module's parameter qdisc has selected the "
-                      f"map when it was made: echo MAP > {parameter}, and make the map again. "
-                      "Select only maps whose frames you trust.")
+                      f"map when it was made: add its name to the list in {parameter}, and make "
+                      "the map again. Select only maps whose frames you trust.")
     update(switch, 3, ifindex("out3"))
 
     # A map of that name may.

@@ -48,6 +48,7 @@ ABOVE = {
 # linux/if_arp.h: lo, and the types of devices without a MAC header, as in
 # rmap_port_packet_kind()
 LOOPBACK = 772
+GRE = {778, 823}
 WITHOUT_MAC = {512, 519, 768, 769, 776, 778, 823, 0xfffe}
 
 # linux/if_bonding.h
@@ -237,14 +238,15 @@ def bridge(network, link, why):
 def loopback(link):
     return Whole(f"A packet to {link.name} arrives as one of this machine. So frames leave by "
                  f"{link.name} only if the module's parameter qdisc has selected the map when it "
-                 f"was made: echo MAP > {QDISC}, and make the map again. Select only maps whose "
-                 "frames you trust.")
+                 f"was made: add its name to the list in {QDISC}, and make the map again. Select "
+                 "only maps whose frames you trust.")
 
 
 def without_mac(link):
+    tunnel = " A tunnel without a remote address takes no frames." if link.type in GRE else ""
     return Whole(f"The device {link.name} has no MAC header, and takes only IPv4 and IPv6. The "
                  "frames were of another protocol, such as ARP: let the program answer or drop "
-                 "them.")
+                 f"them.{tunnel}")
 
 
 def other_kind(network, link, why):
