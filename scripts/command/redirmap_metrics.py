@@ -126,12 +126,11 @@ def add_target(samples, one):
     labels = {"target": one["id"], "device": one["ifname"], "netns": one["netns"]}
     if one["prog_id"] is not None:
         labels["program"] = one["prog_id"]
-    as_packets = {**labels, "policy": one["packets"]} if one["packets"] else labels
     samples.add("redirmap_target_maps", one["refs"], labels)
     samples.add("redirmap_target_sent_frames_total", one["stats"]["packets"], labels)
     samples.add("redirmap_target_sent_bytes_total", one["stats"]["bytes"], labels)
     samples.add("redirmap_target_sent_as_packets_frames_total", one["stats"]["as_packets"],
-                as_packets)
+                labels)
     samples.add_each("redirmap_target_lost_frames_total", one["stats"]["drops"], "reason", labels)
 
 
