@@ -124,7 +124,7 @@ commands()
 		[ $word = drops ] || [ $word = state ] || grep rm_secure said || rc=1
 	done
 	rm /sys/fs/bpf/rm_secure
-	until rmmod redirmap; do
+	until [ ! -d /sys/module/redirmap ] || rmmod redirmap; do
 		pause 0.1
 	done
 	return $rc
