@@ -272,7 +272,7 @@ def run_command(place, command):
         try:
             if lasts:
                 assert becomes(lambda: process.poll() is not None or
-                               is_ready(command, process, output), 6000), command
+                               is_ready(command, process, output), 30000), command
                 for _ in range(5):
                     place.meanwhile()
                     time.sleep(0.1)
