@@ -23,11 +23,13 @@ import redirmap_drops  # noqa: E402
 import redirmap_main as command  # noqa: E402
 import redirmap_netlink  # noqa: E402
 import loadlib  # noqa: E402
+from hostlib import inside  # noqa: E402
 from loadlib import offer, state  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-losses"
 SENDER, RECEIVER = "rmsender", "rmreceiver"
+ADDRESS = ("10.9.0.2", 5001)
 UDP_SEGMENT = 103
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 2, 0x1000
 # Seconds, more than the kernel's rounding of ages.
@@ -288,34 +290,6 @@ def hosts(kind):
         sh(f"ip link del in1; ip link del in2; ip netns del {SENDER}; ip netns del {RECEIVER}")
 
 
-def within(name, make):
-    """The result of make() in a thread in another namespace: a socket."""
-    made = []
-
-    def there():
-        with open(f"/run/netns/{name}", encoding="ascii") as file:
-            assert not testlib.libbpf.setns(file.fileno(), 0x40000000)
-        made.append(make())
-
-    thread = threading.Thread(target=there)
-    thread.start()
-    thread.join()
-    return made[0]
-
-
-def listener():
-    sock = socket.socket()
-    sock.bind(("10.9.0.2", 5001))
-    sock.listen()
-    return sock
-
-
-def connect():
-    sock = socket.socket()
-    sock.connect(("10.9.0.2", 5001))
-    return sock
-
-
 class Refused:
     """The kernel's tracepoint for frames that were too large."""
 
@@ -338,10 +312,13 @@ SENT = 300000
 def tcp_over(refused):
     """TCP between the hosts: when packets that are not segmented are lost, the
     sender begins to segment. The number of losses by then, and in the end."""
-    server = within(RECEIVER, listener)
-    with within(SENDER, connect) as sender:
+    with inside(RECEIVER):
+        server = socket.create_server(ADDRESS)
+    with inside(SENDER):
+        sender = socket.create_connection(ADDRESS)
+    with server, sender:
         receiver, _ = server.accept()
-        with server, receiver:
+        with receiver:
             data = threading.Thread(target=sender.sendall, args=[bytes(SENT)], daemon=True)
             data.start()
             assert becomes(lambda: refused.too_large()), "nothing was lost"
@@ -385,10 +362,12 @@ def tap_of(name):
 
 def send_udp(times, segment):
     """Packets of ten segments, from the first host to the second one."""
-    with within(SENDER, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sock:
+    with inside(SENDER):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sock:
         sock.setsockopt(socket.SOL_UDP, UDP_SEGMENT, segment)
         for _ in range(times):
-            sock.sendto(bytes(10 * segment), ("10.9.0.2", 5001))
+            sock.sendto(bytes(10 * segment), ADDRESS)
 
 
 @test("packets not segmented and frames too large are distinguished, also in broadcasts")

@@ -13,12 +13,12 @@ import struct
 
 import testlib
 from commandlib import target
+from probelib import TRACING, kprobe
 from testlib import (OUTPUT, add_veth, becomes, checked, equal, frame_to, ifindex, libbpf,
                      open_pinned, run, sh, test, update)
 
 PIN = "/sys/fs/bpf/redirmap-loops"
 QDISC = pathlib.Path("/sys/module/redirmap/parameters/qdisc")
-TRACING = pathlib.Path("/sys/kernel/tracing")
 EXPEDITED = pathlib.Path("/sys/kernel/rcu_expedited")
 ROUNDS = 10000
 # Bytes. The calls of one round, through a bridge or a macvlan, are up to 500 bytes
@@ -59,28 +59,16 @@ def attach(device, name):
 def stack_of(function):
     """The stack pointers at the beginning of a function, as a list that is complete
     afterwards."""
-    name, found = f"redirmap_{function.strip('_')}", []
-    event = TRACING / "events/kprobes" / name
+    found = []
     sh(f"mountpoint -q {TRACING} || mount -t tracefs tracefs {TRACING}")
-
-    def change(text):
-        # Truncation would remove the events of others.
-        fd = os.open(TRACING / "kprobe_events", os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(fd, f"{text}\n".encode())
-        finally:
-            os.close(fd)
-
-    change(f"p:kprobes/{name} {function} sp=%sp")
-    try:
+    with kprobe(f"redirmap_{function.strip('_')}", f"{function} sp=%sp") as event:
         (event / "trigger").write_text("hist:keys=sp.hex:size=4096\n")
-        yield found
-        found += [int(sp, 16) for sp in re.findall(r"\{ sp: *(?:0x)?([0-9a-f]+) \}",
-                                                   (event / "hist").read_text())]
-    finally:
-        with contextlib.suppress(OSError):
+        try:
+            yield found
+            found += [int(sp, 16) for sp in re.findall(r"\{ sp: *(?:0x)?([0-9a-f]+) \}",
+                                                       (event / "hist").read_text())]
+        finally:
             (event / "trigger").write_text("!hist:keys=sp.hex:size=4096\n")
-        change(f"-:kprobes/{name}")
 
 
 def goes_round(device, rounds=ROUNDS):
