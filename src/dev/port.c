@@ -303,7 +303,7 @@ void rmap_port_mirror(struct port *port)
 	struct net_device *dev = &port->dev;
 	struct port_look look;
 
-	spin_lock_bh(&port->mirror_lock);
+	raw_spin_lock_bh(&port->mirror_lock);
 	port_look_at(port, &look);
 	WRITE_ONCE(dev->flags, look.flags);
 	WRITE_ONCE(dev->mtu, look.mtu);
@@ -314,7 +314,7 @@ void rmap_port_mirror(struct port *port)
 	if (compat_takes_frags(real))
 		port_set_detour(port, PORT_FLUSH_EACH, false);
 	strscpy(dev->name, real->name, sizeof(dev->name));
-	spin_unlock_bh(&port->mirror_lock);
+	raw_spin_unlock_bh(&port->mirror_lock);
 }
 
 /*
@@ -395,7 +395,7 @@ int rmap_port_init(struct port *port, struct net_device *real,
 	rmap_bulkq_bind(bulkq, dev);
 	dev->xdp_bulkq = bulkq;
 
-	spin_lock_init(&port->mirror_lock);
+	raw_spin_lock_init(&port->mirror_lock);
 	port->packets = packets;
 	port->real = real;
 	netdev_hold(real, &port->tracker, GFP_NOWAIT | __GFP_NOWARN);

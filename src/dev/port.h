@@ -56,7 +56,7 @@ struct port {
 	bool own_stats;
 	unsigned long each_since;
 	netdevice_tracker tracker;
-	spinlock_t mirror_lock; /* mirrored fields of @dev */
+	raw_spinlock_t mirror_lock; /* mirrored fields of @dev */
 	struct netdev_queue queue;
 
 	/* hot: read per packet; last, because it may end in a flexible array */

@@ -56,7 +56,7 @@ bool rmap_port_is_flushed(const struct port *port)
 	if (likely(smp_load_acquire(&to->detour) & PORT_FLUSH_EACH))
 		return poll_state_synchronize_rcu(READ_ONCE(to->each_since));
 
-	spin_lock_bh(&to->mirror_lock);
+	raw_spin_lock_bh(&to->mirror_lock);
 	if (!(to->detour & PORT_FLUSH_EACH)) {
 		/* This grace period does not end before this read section. */
 		WRITE_ONCE(to->each_since, start_poll_synchronize_rcu());
@@ -66,7 +66,7 @@ bool rmap_port_is_flushed(const struct port *port)
 		smp_mb();
 		WRITE_ONCE(to->each_since, start_poll_synchronize_rcu());
 	}
-	spin_unlock_bh(&to->mirror_lock);
+	raw_spin_unlock_bh(&to->mirror_lock);
 	return false;
 }
 

@@ -11,7 +11,9 @@
  *
  * This file owns no data. The probes run where the tracepoints are: in NAPI or
  * the receive path, bottom halves off, inside the RCU read section in which the
- * kernel has looked up the entry and the device.
+ * kernel has looked up the entry and the device. The tracepoints switch
+ * preemption off, so the probes may not take a spinlock_t, which sleeps on
+ * PREEMPT_RT.
  */
 #include <linux/bpf.h>
 #include <linux/tracepoint.h>
