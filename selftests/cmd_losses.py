@@ -420,7 +420,7 @@ def _():
         by_tap("hosts/to_rm_hash", 1)
         text = said("in2").splitlines()[0]
         assert " The packet was probably not segmented yet, " in text, text
-        assert text.endswith(" If the loss goes on, the MTU of the sender is larger than the MTU "
+        assert text.endswith(" If it still goes on, the MTU of the sender is larger than the MTU "
                              "of the ingress device: lower it."), text
         # In a broadcast the module examines the packet.
         tools = open_pinned(f"{PIN}/tools/rm_array")

@@ -103,6 +103,13 @@ static inline u64 compat_mem_usage(const struct bpf_map_ops *ops,
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
 #endif
 
+/* TCP with accurate ECN, in a packet's gso_type; 0 in older kernels (6.15). */
+#if HAVE_GSO_TCP_ACCECN
+#define COMPAT_GSO_TCP_ACCECN SKB_GSO_TCP_ACCECN
+#else
+#define COMPAT_GSO_TCP_ACCECN 0
+#endif
+
 /* The last attribute of BPF_MAP_CREATE; only its end is used. */
 #if HAVE_BPF_EXCL_PROG
 #define COMPAT_MAP_CREATE_LAST_FIELD excl_prog_hash_size

@@ -46,9 +46,12 @@ MISSED_TEXT = (
 UNSEGMENTED = (
     "probably not segmented yet, because the length exceeds the MTU of the ingress device. "
     "Generic XDP sees packets that the sender leaves to the hardware to segment (TSO, GSO), and "
-    "packets that GRO has merged. A larger MTU does not help. Use ethtool -K SENDER tso off gso "
-    "off, or ethtool -K INGRESS gro off. If the loss goes on, the MTU of the sender is larger "
-    "than the MTU of the ingress device: lower it."
+    "packets that GRO of a NIC has merged. A larger MTU does not help. If the map's frames may "
+    "leave as packets (parameter packets), the module segments TCP and UDP, except the first "
+    "packet of a target, and packets of tunnels. If the loss goes on, use ethtool -K SENDER tso "
+    "off gso off tx-udp-segmentation off, or, if the ingress is a VLAN or bond, ethtool -K NIC "
+    "gro off. If it still goes on, the MTU of the sender is larger than the MTU of the ingress "
+    "device: lower it."
 )
 # For frames that left as packets.
 SLOW = "The device takes packets, not XDP frames, which is slower."

@@ -6,7 +6,9 @@
  * sends. A packet goes to the device's native XDP program, if there is one, in
  * pages of a pool, and with fragments if the program supports them; otherwise
  * to the stack, which runs programs of generic XDP. XDP frames go to the stack.
- * Files in sysfs control the device: see faulty_knobs.c.
+ * Files in sysfs control the device: see faulty_knobs.c. A device can say that
+ * it computes checksums of IPv4 (ethtool -K f0 tx-checksum-ipv4 on), but does
+ * not do that.
  *
  * The device asserts what drivers of the kernel assume of each frame: see
  * faulty_check.c.
@@ -14,6 +16,7 @@
 #include <linux/bpf.h>
 #include <linux/etherdevice.h>
 #include <linux/filter.h>
+#include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
@@ -156,6 +159,8 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 
 	/* The packet's socket keeps the namespace, which keeps this device. */
 	skb_orphan(skb);
+	/* Like a NIC that inserts no tags. */
+	__vlan_hwaccel_clear_tag(skb);
 	if (f->knob[HOLD]) {
 		skb_queue_tail(&f->packets, skb);
 	} else if (rcu_access_pointer(f->prog)) {
@@ -430,6 +435,7 @@ static void faulty_setup(struct net_device *dev)
 	dev->priv_flags |= IFF_NO_QUEUE;
 	dev->needs_free_netdev = true;
 	dev->max_mtu = ETH_MAX_MTU;
+	dev->hw_features |= NETIF_F_IP_CSUM;
 	dev->sysfs_groups[0] = &faulty_group;
 #ifdef HAVE_XDP_FEATURES
 	dev->xdp_features = NETDEV_XDP_ACT_BASIC | NETDEV_XDP_ACT_REDIRECT |

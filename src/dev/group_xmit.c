@@ -62,14 +62,16 @@ struct group_batch {
 };
 
 /* The reason why a member cannot transmit frames, or REDIRMAP_DROP_COUNT. */
-static enum redirmap_drop group_refusal(const struct net_device *dev, u32 len,
+static enum redirmap_drop group_refusal(const struct port *port, u32 len,
 					bool frags)
 {
+	const struct net_device *dev = &port->dev;
+
 	if (!(READ_ONCE(dev->flags) & IFF_UP))
 		return REDIRMAP_DROP_DEV_DOWN;
 	if (!compat_takes_frames(dev) || (frags && !compat_takes_frags(dev)))
 		return REDIRMAP_DROP_NO_XMIT;
-	if (len > port_frame_limit(dev))
+	if (len > port_frame_limit(port))
 		return REDIRMAP_DROP_TOO_LARGE;
 	return REDIRMAP_DROP_COUNT;
 }
@@ -91,7 +93,7 @@ static noinline u32 group_frames_for_each(struct group_batch *batch,
 		    rmap_ingress_is_below(frame->dev_rx, port->real))
 			continue;
 		batch->wanted |= BIT(i);
-		reason = group_refusal(&port->dev, xdp_get_frame_len(frame),
+		reason = group_refusal(port, xdp_get_frame_len(frame),
 				       xdp_frame_has_frags(frame));
 		if (reason == REDIRMAP_DROP_COUNT)
 			to_send |= BIT(i);
@@ -114,7 +116,7 @@ static u32 group_frames_for(struct group_batch *batch, const struct port *port,
 	    rmap_ingress_is_below(batch->rx, port->real))
 		return 0;
 	if (unlikely((batch->exclude_ingress && !batch->rx) ||
-		     group_refusal(&port->dev, batch->longest, batch->frags) !=
+		     group_refusal(port, batch->longest, batch->frags) !=
 		     REDIRMAP_DROP_COUNT))
 		return group_frames_for_each(batch, port, uses);
 	batch->wanted = batch->all;
@@ -315,22 +317,35 @@ static bool group_skb_is_for(const struct group_port *group,
 }
 
 /*
+ * May a member segment packets? Runs in the receive path, bottom halves off,
+ * per unsegmented packet.
+ */
+static bool group_may_segment(const struct group_port *group)
+{
+	const struct group_member *member;
+
+	list_for_each_entry_rcu(member, group->members, node,
+				rcu_read_lock_bh_held())
+		if (rmap_port_may_segment(member->port))
+			return true;
+	return false;
+}
+
+/*
  * Can a member transmit a packet? Counts a packet that it cannot. Runs in the
  * receive path, bottom halves off, per packet and member.
  */
-static bool group_skb_allowed(const struct port *port,
-			      const struct sk_buff *skb, unsigned long uses)
+static bool group_skb_allowed(const struct port *port, struct sk_buff *skb,
+			      unsigned long uses)
 {
 	if (unlikely(!(READ_ONCE(port->dev.flags) & IFF_UP))) {
 		rmap_port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
 		return false;
 	}
-	/* The port may take longer frames: see port_skb.c. */
-	if (unlikely(skb->len > port_frame_limit(port->real))) {
-		if (skb_is_gso(skb))
-			rmap_port_drop_unsegmented(port, uses);
-		else
-			rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, uses);
+	/* The port's MTU may be larger than the device's: see port_segment.c. */
+	if (unlikely(skb->len > port_device_limit(port->real)) &&
+	    !rmap_port_takes(port, skb)) {
+		rmap_port_drop_too_large(port, skb, uses);
 		return false;
 	}
 	return true;
@@ -338,7 +353,8 @@ static bool group_skb_allowed(const struct port *port,
 
 /*
  * Send a copy to a member. Fragments and data for a program are not shared,
- * because receivers and programs may write to them.
+ * because receivers and programs may write to them. A packet that is not
+ * segmented yet is copied as a whole: 64 KiB and more.
  */
 static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
 				struct xdp_rxq_info *rxq)
@@ -378,6 +394,9 @@ netdev_tx_t rmap_group_start_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	rxq = rmap_ingress_take(skb, &group->watch);
 	rmap_port_restore_rx_queue(skb);
+	/* This may change notes on the packet that its copies share. */
+	if (skb_is_gso(skb) && group_may_segment(group))
+		rmap_port_prepare_segments(skb);
 	list_for_each_entry_rcu(member, group->members, node,
 				rcu_read_lock_bh_held()) {
 		uses = atomic_long_read(&member->uses);

@@ -11,7 +11,8 @@
  *
  * This file owns the pseudo device and the fields that mirror the real device.
  * port_xmit.c transmits frames in native XDP, port_skb.c transmits packets in
- * generic XDP, and port_packet.c transmits frames as packets.
+ * generic XDP, and port_packet.c transmits frames as packets. port_segment.c
+ * segments packets of generic XDP.
  *
  * A port whose frames may leave as packets takes all frames from the kernel,
  * even if the real device cannot transmit XDP frames at that moment.
@@ -145,7 +146,9 @@ static const struct net_device_ops *port_choose_ops(const struct port *port,
  *	their Ethernet header
  * @features: as in struct net_device
  * @ops: as in struct net_device
+ * @limit: as in struct port
  * @as_packets: frames leave as packets
+ * @larger: @mtu is larger than the device's
  */
 struct port_look {
 	unsigned int flags;
@@ -153,7 +156,9 @@ struct port_look {
 	unsigned int hard_header_len;
 	u32 features;
 	const struct net_device_ops *ops;
+	u32 limit;
 	bool as_packets;
+	bool larger;
 };
 
 static int port_has_no_ndo(struct net_device *real,
@@ -199,6 +204,12 @@ static void port_look_at(const struct port *port, struct port_look *look)
 	/* Frames have an Ethernet header, which this device does not count. */
 	if (look->as_packets && rmap_port_packet_kind(real) == PACKET_IP)
 		look->hard_header_len += ETH_HLEN;
+	/* As in the kernel's xdp_ok_fwd_dev() */
+	look->limit = look->mtu + look->hard_header_len + VLAN_HLEN;
+	look->larger = READ_ONCE(port->unsegmented) &&
+		       rmap_port_may_segment(port);
+	if (look->larger)
+		look->mtu = INT_MAX;
 }
 
 /* Has the real device changed without an event? Not on the fast path. */
@@ -208,7 +219,8 @@ static bool port_is_stale(const struct port *port)
 	struct port_look look;
 
 	port_look_at(port, &look);
-	return READ_ONCE(dev->mtu) != look.mtu ||
+	return READ_ONCE(port->limit) != look.limit ||
+	       READ_ONCE(dev->mtu) != look.mtu ||
 	       READ_ONCE(dev->hard_header_len) != look.hard_header_len ||
 	       ((READ_ONCE(dev->flags) ^ look.flags) & IFF_UP) ||
 	       READ_ONCE(dev->netdev_ops) != look.ops ||
@@ -306,6 +318,14 @@ void rmap_port_mirror(struct port *port)
 	raw_spin_lock_bh(&port->mirror_lock);
 	port_look_at(port, &look);
 	WRITE_ONCE(dev->flags, look.flags);
+	WRITE_ONCE(port->limit, look.limit);
+	/*
+	 * A flush that gets longer frames tests them. With a program it reads
+	 * port->unsegmented, which is set already.
+	 */
+	if (look.larger && !port->prog)
+		port_set_detour(port, PORT_TEST_LENGTH, true);
+	smp_wmb(); /* x86 keeps the order of the kernel's and the flush's loads */
 	WRITE_ONCE(dev->mtu, look.mtu);
 	WRITE_ONCE(dev->hard_header_len, look.hard_header_len);
 	WRITE_ONCE(dev->netdev_ops, look.ops);

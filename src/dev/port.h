@@ -22,6 +22,11 @@ struct stats_sum;
 #define PORT_AS_PACKETS BIT(0)
 /* Each call of the driver has XDP_XMIT_FLUSH: see port_frags.c. */
 #define PORT_FLUSH_EACH BIT(1)
+/*
+ * Of ports without a program: the kernel lets longer frames in than the device
+ * takes, and each call of the driver has XDP_XMIT_FLUSH: see port_segment.c.
+ */
+#define PORT_TEST_LENGTH BIT(2)
 
 /**
  * struct port - represents a real device with a program, or without
@@ -31,6 +36,11 @@ struct stats_sum;
  * @detour: PORT_AS_PACKETS and so on; 0 when each batch goes to the driver
  *	unchanged; written under @mirror_lock
  * @packets: whether frames may leave as packets; never changes
+ * @unsegmented: packets of generic XDP may come that are not segmented yet, or
+ *	have come, so flushes with a program test lengths; never unset: see
+ *	port_segment.c
+ * @limit: the largest frame that the device takes, the Ethernet header
+ *	included, even if @dev lets larger packets in
  * @each_since: the grace period that ends when every running poll has begun
  *	after PORT_FLUSH_EACH was set; valid while that bit is set
  * @tracker: accounts for the reference to @real
@@ -49,9 +59,14 @@ struct port {
 	struct bpf_prog *prog;
 	bool gone;
 	u8 detour;
+	/* cold, in what is left of four bytes */
+	enum redirmap_packets packets : 8;
+	/* hot with a program, and in generic XDP */
+	bool unsegmented;
+	/* hot: read per flush of a broadcast and member */
+	u32 limit;
 
 	/* cold */
-	enum redirmap_packets packets;
 	struct ingress_watch watch;
 	bool own_stats;
 	unsigned long each_since;
@@ -85,19 +100,32 @@ struct port_bulk {
 };
 
 /**
- * port_frame_limit() - the largest frame that a port takes
- * @dev: the pseudo device; in generic XDP the real device, whose limit may be
- *	lower
+ * port_frame_limit() - the largest frame of native XDP that a port takes
+ * @port: the port
  *
- * The kernel's xdp_ok_fwd_dev() has the same limit.
- *
- * Runs in NAPI, bottom halves off, per flush and member, or per packet.
+ * Runs in NAPI, bottom halves off, per flush and member.
  *
  * Return: bytes, the Ethernet header included.
  */
-static inline unsigned int port_frame_limit(const struct net_device *dev)
+static inline u32 port_frame_limit(const struct port *port)
 {
-	return READ_ONCE(dev->mtu) + READ_ONCE(dev->hard_header_len) + VLAN_HLEN;
+	return READ_ONCE(port->limit);
+}
+
+/**
+ * port_device_limit() - the largest packet of generic XDP that a device takes
+ * @real: the device
+ *
+ * The limit is the one of the kernel's xdp_ok_fwd_dev().
+ *
+ * Runs in the receive path, bottom halves off, per packet.
+ *
+ * Return: bytes, the Ethernet header included.
+ */
+static inline unsigned int port_device_limit(const struct net_device *real)
+{
+	return READ_ONCE(real->mtu) + READ_ONCE(real->hard_header_len) +
+	       VLAN_HLEN;
 }
 
 /**
@@ -139,6 +167,17 @@ int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
 		      int sent, u32 bytes, const u32 *from);
 int rmap_port_send_packets(const struct port *port, struct xdp_frame **frames,
 			   int n);
+
+bool rmap_port_may_segment(const struct port *port);
+void rmap_port_expect_unsegmented(const struct port *port);
+unsigned int rmap_port_prepare_segments(struct sk_buff *skb);
+bool rmap_port_takes(const struct port *port, struct sk_buff *skb);
+void rmap_port_drop_too_large(const struct port *port, struct sk_buff *skb,
+			      u32 packets);
+struct sk_buff *rmap_port_complete(const struct port *port, struct sk_buff *skb,
+				   bool was_long);
+int rmap_port_drop_long(const struct port *port, struct xdp_frame **frames,
+			int n);
 
 netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev);
 netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames that a driver has refused leave as packets instead, or are lost.
+ * Frames that a driver has refused leave as packets instead, or are lost. Frames
+ * that are too long for the device are lost, where the port tests that: see
+ * port_segment.c.
  *
  * A driver that returns an error has taken no frame. The errno distinguishes
  * two cases:
@@ -17,7 +19,8 @@
  * frame.
  *
  * This file owns no data. It runs in NAPI (or in a cpumap's kthread, or in
- * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused.
+ * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused, or
+ * whose lengths are tested.
  */
 #include <linux/netdevice.h>
 #include <net/xdp.h>
@@ -117,4 +120,38 @@ int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
 		return sent + refused_send_rest(port, frames, n, sent, from);
 	rmap_stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
 	return sent;
+}
+
+/**
+ * rmap_port_drop_long() - drop the frames of a flush that are too long for the
+ * device
+ * @port: a port whose MTU is larger than the device's
+ * @frames: the frames, before an egress program runs; reordered when some are
+ *	too long: the others come first
+ * @n: number of frames, at most DEV_MAP_BULK_SIZE
+ *
+ * Runs in NAPI, bottom halves off, per flush of such a port.
+ *
+ * Return: number of frames that are not too long. The others were counted, and
+ * the caller returns them as not taken.
+ */
+int rmap_port_drop_long(const struct port *port, struct xdp_frame **frames,
+			int n)
+{
+	struct xdp_frame *too_long[DEV_MAP_BULK_SIZE] __uninitialized;
+	u32 limit = port_frame_limit(port);
+	int i, fit = 0, dropped = 0;
+
+	for (i = 0; i < n; i++) {
+		if (unlikely(xdp_get_frame_len(frames[i]) > limit))
+			too_long[dropped++] = frames[i];
+		else
+			frames[fit++] = frames[i];
+	}
+	if (likely(!dropped))
+		return n;
+
+	memcpy(&frames[fit], too_long, dropped * sizeof(*frames));
+	rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, dropped);
+	return fit;
 }

@@ -26,7 +26,8 @@
 #include "stats.h"
 
 /* The queue that core would pick on the real device. */
-static u16 port_pick_queue(struct net_device *real, struct sk_buff *skb)
+static __always_inline u16 port_pick_queue(struct net_device *real,
+					   struct sk_buff *skb)
 {
 	const struct net_device_ops *ops = real->netdev_ops;
 	u16 queue;
@@ -54,17 +55,13 @@ static bool port_was_sent(int rc)
  * Hand a packet to the real device, as core does in generic XDP. Returns
  * NETDEV_TX_BUSY when the device has not consumed it.
  */
-static int port_xmit_real(struct net_device *real, struct sk_buff *skb)
+static __always_inline int port_xmit_real(struct net_device *real,
+					  struct sk_buff *skb)
 {
-	int rc = NETDEV_TX_BUSY;
 	struct netdev_queue *txq;
-	u16 queue;
+	int rc = NETDEV_TX_BUSY;
 
-	skb->dev = real;
-	queue = port_pick_queue(real, skb);
-	skb_set_queue_mapping(skb, queue);
-	txq = netdev_get_tx_queue(real, queue);
-
+	txq = netdev_get_tx_queue(real, skb_get_queue_mapping(skb));
 	HARD_TX_LOCK(real, txq, smp_processor_id());
 	if (!netif_xmit_frozen_or_drv_stopped(txq))
 		rc = netdev_start_xmit(skb, real, txq, false);
@@ -85,21 +82,42 @@ static bool port_prog_passes(const struct port *port, struct sk_buff *skb,
 				   port_counters(port));
 }
 
-/*
- * Drop a packet that is too long for the real device. The kernel has tested the
- * length already, but against the limit of the pseudo device, which is higher
- * if frames lose their MAC header in native XDP.
- */
-static bool port_drop_too_long(const struct port *port, struct sk_buff *skb)
+/* Is a packet longer than the device takes? Its segments may be shorter. */
+static bool port_is_long(const struct port *port, const struct sk_buff *skb)
 {
-	if (likely(skb->len <= port_frame_limit(port->real)))
+	return unlikely(skb->len > port_device_limit(port->real));
+}
+
+/* Drop a packet that is too long, if its segments are too long as well. */
+static noinline bool port_drop_too_long(const struct port *port,
+					struct sk_buff *skb)
+{
+	if (rmap_port_takes(port, skb))
 		return false;
-	if (skb_is_gso(skb))
-		rmap_port_drop_unsegmented(port, 1);
-	else
-		rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, 1);
+	rmap_port_drop_too_large(port, skb, 1);
 	kfree_skb(skb);
 	return true;
+}
+
+/*
+ * Is a packet dropped, because it is too long for the real device? The kernel
+ * has tested the length already, but against the pseudo device, which takes
+ * longer packets: see port_segment.c.
+ */
+static bool port_drops(const struct port *port, struct sk_buff *skb)
+{
+	return port_is_long(port, skb) && port_drop_too_long(port, skb);
+}
+
+/*
+ * A sender with TSO leaves checksums to hardware, and so does GRO for the
+ * packets that it merges: from now on packets may be longer than the MTU.
+ */
+static void port_look_at_skb(const struct port *port, const struct sk_buff *skb)
+{
+	if (skb->ip_summed == CHECKSUM_PARTIAL &&
+	    unlikely(!READ_ONCE(port->unsegmented)))
+		rmap_port_expect_unsegmented(port);
 }
 
 /* Count a packet that the device has consumed. */
@@ -111,12 +129,98 @@ static void port_count_skb(const struct port *port, int rc, unsigned int len)
 		rmap_port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
 }
 
-/* Send and count a packet; false when it was neither consumed nor counted. */
-static bool port_send_skb(const struct port *port, struct sk_buff *skb)
+/*
+ * The device is busy: drop the segments that are left. Others may have left,
+ * but the packet counts once.
+ */
+static void port_drop_segments(const struct port *port, struct sk_buff *list)
 {
-	unsigned int len = skb->len;
-	int rc = port_xmit_real(port->real, skb);
+	const struct sk_buff *skb;
 
+	for (skb = list; skb; skb = skb->next)
+		dev_core_stats_tx_dropped_inc(port->real);
+	rmap_port_drop(port, REDIRMAP_DROP_GENERIC, 1);
+	kfree_skb_list(list);
+}
+
+/*
+ * Give segments to the driver, one after the other, until it is busy, and count
+ * their packet, which has had @len bytes. The queue is locked, unless the driver
+ * locks for itself.
+ */
+static void port_send_segments(const struct port *port,
+			       struct netdev_queue *txq, struct sk_buff *list,
+			       unsigned int len)
+{
+	struct sk_buff *skb, *next;
+	int rc, result = NETDEV_TX_OK;
+
+	for (skb = list; skb; skb = next) {
+		if (netif_xmit_frozen_or_drv_stopped(txq))
+			break;
+		next = skb->next;
+		skb_mark_not_on_list(skb);
+		rc = netdev_start_xmit(skb, port->real, txq, !!next);
+		if (unlikely(!dev_xmit_complete(rc))) {
+			skb->next = next;
+			break;
+		}
+		if (unlikely(!port_was_sent(rc)))
+			result = rc;
+	}
+	if (unlikely(skb))
+		port_drop_segments(port, skb);
+	else
+		port_count_skb(port, result, len);
+}
+
+/*
+ * Complete a packet, whose number of the queue is set. If it is no longer one
+ * packet, its segments are sent and counted. Returns the packet, or NULL when
+ * nothing is left to be done.
+ */
+static noinline struct sk_buff *port_complete(const struct port *port,
+					      struct sk_buff *skb,
+					      bool was_long, bool is_locked)
+{
+	struct net_device *real = port->real;
+	unsigned int len = skb->len;
+	struct netdev_queue *txq;
+	struct sk_buff *list;
+
+	list = rmap_port_complete(port, skb, was_long);
+	/* Segments have addresses of their own. */
+	if (!list || list == skb)
+		return list;
+	txq = netdev_get_tx_queue(real, skb_get_queue_mapping(list));
+	if (is_locked) {
+		port_send_segments(port, txq, list, len);
+		return NULL;
+	}
+	HARD_TX_LOCK(real, txq, smp_processor_id());
+	port_send_segments(port, txq, list, len);
+	HARD_TX_UNLOCK(real, txq);
+	return NULL;
+}
+
+/*
+ * Send and count a packet; false when it was neither consumed nor counted.
+ * @was_long: it was too long before the egress program ran, but its segments
+ * were not.
+ */
+static __always_inline bool port_send_skb(const struct port *port,
+					  struct sk_buff *skb, bool was_long)
+{
+	struct net_device *real = port->real;
+	unsigned int len = skb->len;
+	int rc;
+
+	skb->dev = real;
+	skb_set_queue_mapping(skb, port_pick_queue(real, skb));
+	if (unlikely(skb->ip_summed == CHECKSUM_PARTIAL) &&
+	    !port_complete(port, skb, was_long, false))
+		return true;
+	rc = port_xmit_real(real, skb);
 	if (!dev_xmit_complete(rc))
 		return false;
 	port_count_skb(port, rc, len);
@@ -138,15 +242,48 @@ static bool port_send_skb(const struct port *port, struct sk_buff *skb)
 void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
 			struct xdp_rxq_info *rxq)
 {
-	if (port->prog && !port_prog_passes(port, skb, rxq)) {
-		kfree_skb(skb);
-		return;
+	/* Only a program changes it after the test of its length. */
+	bool was_long = true;
+
+	if (port->prog) {
+		was_long = port_is_long(port, skb);
+		if (!port_prog_passes(port, skb, rxq)) {
+			kfree_skb(skb);
+			return;
+		}
 	}
-	if (likely(port_send_skb(port, skb)))
+	if (likely(port_send_skb(port, skb, was_long)))
 		return;
 	dev_core_stats_tx_dropped_inc(port->real);
 	rmap_port_drop(port, REDIRMAP_DROP_GENERIC, 1);
 	kfree_skb(skb);
+}
+
+/* Send and count a packet; core has locked the queue. */
+static __always_inline netdev_tx_t port_start_skb(const struct port *port,
+						  struct sk_buff *skb)
+{
+	struct net_device *real = port->real;
+	unsigned int len = skb->len;
+	netdev_tx_t rc;
+
+	skb->dev = real;
+	rc = real->netdev_ops->ndo_start_xmit(skb, real);
+	/* Core drops a packet that was not consumed; probe.c counts it. */
+	if (likely(dev_xmit_complete(rc)))
+		port_count_skb(port, rc, len);
+	return rc;
+}
+
+/* The same for a packet whose checksum is left to the device. */
+static noinline netdev_tx_t port_start_partial(const struct port *port,
+					       struct sk_buff *skb)
+{
+	port_look_at_skb(port, skb);
+	/* As in rmap_port_xmit_skb(), no program changes it after this test. */
+	if (port_drops(port, skb) || !port_complete(port, skb, true, true))
+		return NETDEV_TX_OK;
+	return port_start_skb(port, skb);
 }
 
 /**
@@ -158,23 +295,17 @@ void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
  * real device's queue, unless the driver locks for itself.
  *
  * Return: the return code of the real device's ndo_start_xmit; NETDEV_TX_OK
- * when the packet is too long, and has been dropped and counted.
+ * when the packet is too long, or has left in segments, and has been counted.
  */
 netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	const struct port *port = port_of(dev);
-	struct net_device *real = port->real;
-	unsigned int len = skb->len;
-	netdev_tx_t rc;
 
-	if (unlikely(port_drop_too_long(port, skb)))
+	if (unlikely(skb->ip_summed == CHECKSUM_PARTIAL))
+		return port_start_partial(port, skb);
+	if (unlikely(port_drops(port, skb)))
 		return NETDEV_TX_OK;
-	skb->dev = real;
-	rc = real->netdev_ops->ndo_start_xmit(skb, real);
-	/* Core drops a packet that was not consumed; probe.c counts it. */
-	if (likely(dev_xmit_complete(rc)))
-		port_count_skb(port, rc, len);
-	return rc;
+	return port_start_skb(port, skb);
 }
 
 /**
@@ -192,8 +323,11 @@ netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
 				      struct net_device *dev)
 {
 	struct port *port = port_of(dev);
+	bool was_long;
 
-	if (unlikely(port_drop_too_long(port, skb)))
+	port_look_at_skb(port, skb);
+	was_long = port_is_long(port, skb);
+	if (was_long && port_drop_too_long(port, skb))
 		return NETDEV_TX_OK;
 	rmap_port_restore_rx_queue(skb);
 	if (!port_prog_passes(port, skb,
@@ -201,7 +335,8 @@ netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}
-	return port_send_skb(port, skb) ? NETDEV_TX_OK : NETDEV_TX_BUSY;
+	return port_send_skb(port, skb, was_long) ? NETDEV_TX_OK :
+						    NETDEV_TX_BUSY;
 }
 
 /**

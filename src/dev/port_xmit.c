@@ -52,7 +52,9 @@
  * A driver that has taken no frame before, or whose device is down by then,
  * gets the flag all the same, as it does from the kernel. A bond selects a
  * slave for each frame, so a flag with the last frame would not flush the other
- * slaves: instead of a kept frame, a bond gets the flag with each call.
+ * slaves: instead of a kept frame, a bond gets the flag with each call. So does
+ * the driver of a port without a program that drops frames which are too long
+ * (PORT_TEST_LENGTH), because the last call may have no other frames.
  *
  * The kept frame is counted when the driver has taken or refused it. The
  * kernel's event xdp_devmap_xmit counts it as sent in the call that keeps it,
@@ -107,6 +109,20 @@ static __always_inline int port_call_driver(const struct port *port,
 	return n;
 }
 
+/* Note the lengths of frames, with their fragments; returns the sum. */
+static u32 port_note_lengths(struct xdp_frame **frames, int n)
+{
+	u32 *from = this_cpu_ptr(port_bytes_from);
+	u32 bytes = 0;
+	int i;
+
+	for (i = n - 1; i >= 0; i--) {
+		bytes += xdp_get_frame_len(frames[i]);
+		from[i] = bytes;
+	}
+	return bytes;
+}
+
 /*
  * Send a batch that the driver cannot get, or only with XDP_XMIT_FLUSH. If the
  * device has no ndo_xdp_xmit (it may just have lost it) and the frames may not
@@ -118,9 +134,10 @@ static noinline int port_take_detour(const struct port *port,
 				     u32 bytes, u32 flags)
 {
 	const struct net_device_ops *ops;
+	int fit;
 
 	ops = READ_ONCE(port->real->netdev_ops);
-	/* PORT_FLUSH_EACH may stay set for long, and needs no comparison. */
+	/* The other bits may stay set for long, and need no comparison. */
 	if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) || !ops->ndo_xdp_xmit) {
 		rmap_port_follow(port);
 		ops = READ_ONCE(port->real->netdev_ops);
@@ -132,7 +149,15 @@ static noinline int port_take_detour(const struct port *port,
 		rmap_port_drop(port, REDIRMAP_DROP_NO_XMIT, n);
 		return 0;
 	}
-	if (READ_ONCE(port->detour) & PORT_FLUSH_EACH)
+	if (READ_ONCE(port->detour) & PORT_TEST_LENGTH) {
+		fit = rmap_port_drop_long(port, frames, n);
+		if (!fit)
+			return 0;
+		if (fit < n)
+			bytes = port_note_lengths(frames, fit);
+		n = fit;
+	}
+	if (READ_ONCE(port->detour) & (PORT_FLUSH_EACH | PORT_TEST_LENGTH))
 		flags |= XDP_XMIT_FLUSH;
 	return port_call_driver(port, ops, frames, n, bytes, flags);
 }
@@ -150,9 +175,9 @@ static __always_inline int port_hand_on(const struct port *port,
 
 /*
  * Send the first frame to the driver, with the flag, because earlier batches
- * may wait for it there, and the other frames as packets. If there is no memory
- * for a copy of the first frame, these batches wait for the next call of the
- * driver.
+ * may wait for it there, and the other frames as packets. Of a port that tests
+ * lengths, the first frame that is not too long. If there is no memory for a
+ * copy of this frame, the earlier batches wait for the next call of the driver.
  */
 static int port_ring_and_send(const struct port *port,
 			      struct xdp_frame **frames, int n, u32 flags)
@@ -160,6 +185,11 @@ static int port_ring_and_send(const struct port *port,
 	struct xdp_frame *first;
 	int gone, rest;
 
+	if (READ_ONCE(port->detour) & PORT_TEST_LENGTH) {
+		n = rmap_port_drop_long(port, frames, n);
+		if (!n)
+			return 0;
+	}
 	if (xdp_frame_has_frags(*frames) && rmap_port_defragment(frames))
 		return rmap_port_send_packets(port, frames, n);
 	first = *frames;
@@ -183,21 +213,13 @@ static int port_ring_and_send(const struct port *port,
 static noinline int port_send_frags(const struct port *port,
 				    struct xdp_frame **frames, int n, u32 flags)
 {
-	u32 *from = this_cpu_ptr(port_bytes_from);
-	u32 bytes = 0;
-	int i;
-
 	if (!compat_takes_frags(port->real) && rmap_port_may_send_packets(port)) {
 		if ((READ_ONCE(port->detour) & PORT_AS_PACKETS) ||
 		    likely(rmap_port_is_flushed(port)))
 			return rmap_port_send_packets(port, frames, n);
 		return port_ring_and_send(port, frames, n, flags);
 	}
-	for (i = n - 1; i >= 0; i--) {
-		bytes += xdp_get_frame_len(frames[i]);
-		from[i] = bytes;
-	}
-	return port_hand_on(port, frames, n, bytes, flags);
+	return port_hand_on(port, frames, n, port_note_lengths(frames, n), flags);
 }
 
 /*
@@ -348,8 +370,10 @@ static noinline int port_send_bulk(const struct port *port,
 
 /*
  * Run the program, and send the frames that it passes. Only if @traced, the
- * caller gets the dropped frames and the driver's error. Runs in NAPI, bottom
- * halves off, per flush.
+ * caller gets the dropped frames and the driver's error. Frames that are too
+ * long count as lost, and the caller gets them: they are behind the others, so
+ * from then on @n is the number of the others. Runs in NAPI, bottom halves off,
+ * per flush.
  */
 static __always_inline int port_run_and_send(const struct port *port,
 					     struct xdp_frame **frames, int n,
@@ -360,6 +384,10 @@ static __always_inline int port_run_and_send(const struct port *port,
 	/* CONFIG_INIT_STACK_ALL_ZERO need not clear it: frames are written first. */
 	struct port_bulk bulk __uninitialized;
 	int passed, dropped, sent;
+
+	/* The program may change the length, so this comes first. */
+	if (unlikely(READ_ONCE(port->unsegmented)))
+		n = rmap_port_drop_long(port, frames, n);
 
 	passed = rmap_egress_run(port->prog, frames, n, &bulk.frame[1],
 				 traced ? frames : NULL, port->real, rx,

@@ -65,8 +65,7 @@ static bool probe_had_no_target(enum bpf_map_type map_type, int err)
 static bool probe_seems_unsegmented(const struct net_device *from,
 				    const struct port *port)
 {
-	return rcu_access_pointer(from->xdp_prog) &&
-	       port_frame_limit(from) <= port_frame_limit(&port->dev);
+	return port_device_limit(from) <= port_frame_limit(port);
 }
 
 static void probe_port_drop(const struct port *port,
@@ -74,10 +73,15 @@ static void probe_port_drop(const struct port *port,
 			    enum redirmap_drop reason)
 {
 	if (reason == REDIRMAP_DROP_TOO_LARGE &&
-	    probe_seems_unsegmented(from, port))
-		rmap_port_drop_unsegmented(port, 1);
-	else
-		rmap_port_drop(port, reason, 1);
+	    rcu_access_pointer(from->xdp_prog)) {
+		/* The port's next packet is examined. */
+		rmap_port_expect_unsegmented(port);
+		if (probe_seems_unsegmented(from, port)) {
+			rmap_port_drop_unsegmented(port, 1);
+			return;
+		}
+	}
+	rmap_port_drop(port, reason, 1);
 }
 
 /* Runs in NAPI, bottom halves off, per frame that was not enqueued. */
