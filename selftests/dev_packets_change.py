@@ -12,18 +12,16 @@ import collections
 import contextlib
 import errno
 import os
-import pathlib
 import socket
 import struct
 import subprocess
 import threading
 
 from commandlib import target
-from testlib import (OUTPUT, add_veth, becomes, checked, equal, ifindex, libbpf, open_pinned, run,
-                     sh, test, update)
+from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, ifindex, libbpf,
+                     open_pinned, run, sh, test, update)
 
 PIN = "/sys/fs/bpf/redirmap-change"
-EXPEDITED = pathlib.Path("/sys/kernel/rcu_expedited")
 # Frames of helpers/traffic.c, and how often the way changes.
 CHUNK, LENGTH, ROUNDS = 500, 100, 3
 NUMBER, PATTERN = 42, 46
@@ -115,16 +113,15 @@ def attach(device, name):
 @contextlib.contextmanager
 def network(device, *commands, peers=("r0",)):
     """Frames of g0 go to a device, and arrive at the peers."""
-    add_veth("t0", "r0")
-    sh("; ".join(commands) or ":")
-    fd = open_pinned(f"{PIN}/m/rm_hash")
-    update(fd, 2, ifindex(device))
-    os.close(fd)
-    receiver = Receiver(*peers)
     try:
-        yield receiver
+        add_veth("t0", "r0")
+        sh("; ".join(["set -e", *commands]))
+        fd = open_pinned(f"{PIN}/m/rm_hash")
+        update(fd, 2, ifindex(device))
+        os.close(fd)
+        with contextlib.closing(Receiver(*peers)) as receiver:
+            yield receiver
     finally:
-        receiver.close()
         sh("for i in bond0 t0 u0; do ip link del $i 2>/dev/null || :; done")
 
 
@@ -271,15 +268,14 @@ def _():
 # Softirqs that lag behind run before the test goes on, as those in its own calls do.
 softirqs = int(sh("pgrep -x ksoftirqd/0"))
 os.sched_setscheduler(softirqs, os.SCHED_FIFO, os.sched_param(1))
-EXPEDITED.write_text("1")
-sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
-   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
-os.sched_setaffinity(0, {0})
-add_veth("g0", "g1")
-attach("g1", "to_rm_hash")
 try:
-    run()
+    with expedited():
+        sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+           f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
+        os.sched_setaffinity(0, {0})
+        add_veth("g0", "g1")
+        attach("g1", "to_rm_hash")
+        run()
 finally:
     sh(f"rm -rf {PIN}")
-    EXPEDITED.write_text("0")
     os.sched_setscheduler(softirqs, os.SCHED_OTHER, os.sched_param(0))

@@ -112,8 +112,8 @@ def same(got, want):
 for name, (make, receiver, outgoing) in devices.items():
     @test(f"{name}: frames of {', '.join(map(str, LENGTHS))} bytes")
     def _(make=make, receiver=receiver, outgoing=outgoing):
-        make()
         try:
+            make()
             with open_receiver(receiver, outgoing) as sock:
                 lead("st")
                 send_all()
@@ -125,7 +125,7 @@ for name, (make, receiver, outgoing) in devices.items():
             assert becomes(lambda: counted() == (len(want), sum(map(len, want)), len(want), {})), \
                 counted()
         finally:
-            sh("ip link del d0; ip link del p0 2>/dev/null || :")
+            sh("for i in d0 p0; do ip link del $i 2>/dev/null || :; done")
 
 
 frames_sent = frames()

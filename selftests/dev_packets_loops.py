@@ -14,12 +14,11 @@ import struct
 import testlib
 from commandlib import target
 from probelib import TRACING, kprobe
-from testlib import (OUTPUT, add_veth, becomes, checked, equal, frame_to, ifindex, libbpf,
-                     open_pinned, run, sh, test, update)
+from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, frame_to, ifindex,
+                     libbpf, open_pinned, run, sh, test, update)
 
 PIN = "/sys/fs/bpf/redirmap-loops"
 QDISC = pathlib.Path("/sys/module/redirmap/parameters/qdisc")
-EXPEDITED = pathlib.Path("/sys/kernel/rcu_expedited")
 ROUNDS = 10000
 # Bytes. The calls of one round, through a bridge or a macvlan, are up to 500 bytes
 # apart; nested rounds would be as far apart as they are many.
@@ -99,12 +98,12 @@ def counted(device, rounds=ROUNDS):
 @contextlib.contextmanager
 def devices(*commands):
     """The program's frames come by p1, and those that leave by p0 arrive there."""
-    add_veth("p0", "p1")
-    sh("; ".join(commands))
     try:
+        add_veth("p0", "p1")
+        sh("; ".join(["set -e", *commands]))
         yield
     finally:
-        sh("ip link del p0; for i in br0 q0; do ip link del $i 2>/dev/null || :; done")
+        sh("for i in p0 br0 q0; do ip link del $i 2>/dev/null || :; done")
 
 
 @test("a veth: frames, on the kernel's own map and on a claimed one")
@@ -180,16 +179,18 @@ def _():
 
 def load():
     """The policy of a map is decided when the map is made."""
+    former = QDISC.read_text()
     QDISC.write_text("rm_queued\n")
-    sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
-       f"bpftool prog loadall {OUTPUT}/packets_loops.bpf.o {PIN}/p pinmaps {PIN}/m")
-    QDISC.write_text("\n")
+    try:
+        sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
+           f"bpftool prog loadall {OUTPUT}/packets_loops.bpf.o {PIN}/p pinmaps {PIN}/m")
+    finally:
+        QDISC.write_text(former)
 
 
-EXPEDITED.write_text("1")
-load()
-try:
-    run()
-finally:
-    sh(f"rm -rf {PIN}")
-    EXPEDITED.write_text("0")
+with expedited():
+    try:
+        load()
+        run()
+    finally:
+        sh(f"rm -rf {PIN}")

@@ -10,18 +10,16 @@ import contextlib
 import ctypes
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import threading
 
-from testlib import OUTPUT, checked, ifindex, libbpf, open_pinned, sh, update
+from testlib import OUTPUT, checked, expedited, ifindex, libbpf, open_pinned, sh, update
 
 NEAR, FAR = "rm-near", "rm-far"
 NEAR_IP, FAR_IP = "10.9.0.1", "10.9.0.2"
 FAR_KEY = 2
 PIN = "/sys/fs/bpf/redirmap-hostlib"
-EXPEDITED = pathlib.Path("/sys/kernel/rcu_expedited")
 
 # The longest packet of the near host, and of devices below a tunnel. Native XDP
 # on a veth takes 3.5 KiB.
@@ -72,10 +70,19 @@ def far(command):
     return at(FAR, command)
 
 
-def begin():
-    """Make the hosts, and the programs."""
-    end()
-    EXPEDITED.write_text("1")
+@contextlib.contextmanager
+def hosts():
+    """The hosts, and the programs. Afterwards nothing of them is left."""
+    remove_hosts()
+    with expedited():
+        try:
+            make_hosts()
+            yield
+        finally:
+            remove_hosts()
+
+
+def make_hosts():
     for host in (NEAR, FAR):
         sh(f"ip netns add {host}")
         at(host, "if [ -d /proc/sys/net/ipv6 ]; then "
@@ -87,11 +94,10 @@ def begin():
     near(f"ethtool -K eth0 tx off; ip addr add {NEAR_IP}/24 dev eth0; ip link set eth0 up")
 
 
-def end():
+def remove_hosts():
     for host in (NEAR, FAR):
         sh(f"ip netns del {host} 2>/dev/null || :")
     sh(f"ip link del near0 2>/dev/null || :; rm -rf {PIN}")
-    EXPEDITED.write_text("0")
 
 
 def lead(name, device):
@@ -159,7 +165,7 @@ def ask_again():
 
 
 def clean():
-    """Remove all that a test has added to begin()."""
+    """Remove all that a test has added to hosts()."""
     attach("near0", None)
     # Some devices leave with another one, and there may be no route.
     for host, keep in ((None, ("lo", "near0")), (FAR, ("lo",))):

@@ -235,6 +235,19 @@ def send(device, frame, count):
 
 # --- the module -------------------------------------------------------------
 
+EXPEDITED = pathlib.Path("/sys/kernel/rcu_expedited")
+
+
+@contextlib.contextmanager
+def expedited():
+    """Grace periods are short until the end of the with block."""
+    former = EXPEDITED.read_text()
+    EXPEDITED.write_text("1")
+    try:
+        yield
+    finally:
+        EXPEDITED.write_text(former)
+
 
 def unload():
     assert becomes(lambda: not subprocess.run(

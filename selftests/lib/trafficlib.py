@@ -75,8 +75,5 @@ def kind(name):
 
 
 def run_kinds():
-    hostlib.begin()
-    try:
+    with hostlib.hosts():
         run()
-    finally:
-        hostlib.end()
