@@ -19,7 +19,7 @@ import threading
 
 from commandlib import target
 from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, ifindex, libbpf,
-                     open_pinned, run, sh, test, update)
+                     open_pinned, run, sh, test, until_up, update)
 
 PIN = "/sys/fs/bpf/redirmap-change"
 # Frames of helpers/traffic.c, and how often the way changes.
@@ -116,6 +116,7 @@ def network(device, *commands, peers=("r0",)):
     try:
         add_veth("t0", "r0")
         sh("; ".join(["set -e", *commands]))
+        until_up(device, *peers)
         fd = open_pinned(f"{PIN}/m/rm_hash")
         update(fd, 2, ifindex(device))
         os.close(fd)

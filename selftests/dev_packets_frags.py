@@ -8,7 +8,8 @@ import socket
 
 import testlib
 from commandlib import target
-from testlib import OUTPUT, becomes, equal, ifindex, open_pinned, run, sh, test, update
+from testlib import (OUTPUT, becomes, equal, ifindex, open_pinned, run, sh, test, until_up,
+                     update)
 
 PIN = "/sys/fs/bpf/redirmap-frags"
 MTU = 9000
@@ -40,6 +41,7 @@ def _():
 def _():
     sh(f"ip link add d0 mtu {MTU} type veth peer name r0 mtu {MTU}; ip link set d0 up; "
        "ip link set r0 up")
+    until_up("d0", "r0")
 
 
 @device("bridge", "r0")
@@ -47,6 +49,7 @@ def _():
     sh(f"ip link add p0 mtu {MTU} type veth peer name r0 mtu {MTU}; ip link set p0 up; "
        "ip link set r0 up; ip link add d0 type bridge; ip link set p0 master d0; "
        f"ip link set d0 mtu {MTU} up")
+    until_up("d0", "p0", "r0")
 
 
 def frames():
@@ -136,6 +139,7 @@ sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
    f"ip link add in0 mtu {MTU} type veth peer name in1 mtu {MTU}; ip link set in0 up; "
    "ip link set in1 up")
 try:
+    until_up("in0", "in1")
     run()
 finally:
     sh(f"rm -rf {PIN}")

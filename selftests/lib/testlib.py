@@ -13,6 +13,7 @@ skips it.
 import contextlib
 import ctypes
 import io
+import json
 import os
 import pathlib
 import socket
@@ -210,9 +211,19 @@ def no_ipv6():
         sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1")
 
 
+def until_up(*devices):
+    """Wait until devices have a carrier. The kernel calls them up when it has activated
+    their queues as well, some time later; until then the queues drop all packets."""
+    def up():
+        return {one["ifname"] for one in json.loads(sh("ip -j link")) if one["operstate"] == "UP"}
+
+    assert becomes(lambda: up().issuperset(devices)), sh("ip link")
+
+
 def add_veth(name, peer):
     sh(f"ip link add {name} type veth peer name {peer}; "
        f"ip link set {name} up; ip link set {peer} up")
+    until_up(name, peer)
 
 
 def frame_to(host, length):
