@@ -10,22 +10,19 @@ is in the ring then.
 """
 import collections
 import contextlib
-import errno
 import os
-import socket
 import struct
 import subprocess
 import threading
 
 from commandlib import target
-from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, ifindex, libbpf,
-                     open_pinned, run, sh, test, until_up, update)
+from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, frames_of, ifindex,
+                     libbpf, listen, open_pinned, run, sh, test, until_up, update)
 
 PIN = "/sys/fs/bpf/redirmap-change"
 # Frames of helpers/traffic.c, and how often the way changes.
 CHUNK, LENGTH, ROUNDS = 500, 100, 3
 NUMBER, PATTERN = 42, 46
-ETH_P_ALL = 3
 OLD = os.uname().release.startswith("6.1.")
 
 
@@ -55,32 +52,12 @@ class Traffic(threading.Thread):
         assert not self.failed, self.failed
 
 
-def frames_of(sock):
-    """The frames that wait in a packet socket."""
-    while True:
-        try:
-            yield sock.recv(1 << 12)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            # The device has gone down since the last call.
-            if error.errno != errno.ENETDOWN:
-                raise
-
-
 class Receiver:
     """The frames that arrive at devices."""
 
     def __init__(self, *devices):
         self.numbers = {device: collections.Counter() for device in devices}
-        self.socks = {}
-        for device in devices:
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
-                                 socket.htons(ETH_P_ALL))
-            sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
-            sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)    # SO_RCVBUFFORCE
-            sock.bind((device, ETH_P_ALL))
-            self.socks[device] = sock
+        self.socks = {device: listen(device) for device in devices}
 
     def drain(self):
         for device, sock in self.socks.items():

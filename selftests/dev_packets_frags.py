@@ -8,14 +8,13 @@ import socket
 
 import testlib
 from commandlib import target
-from testlib import (OUTPUT, becomes, equal, ifindex, open_pinned, run, sh, test, until_up,
-                     update)
+from testlib import (OUTPUT, becomes, equal, frames_of, ifindex, listen, open_pinned, run, sh,
+                     test, until_up, update)
 
 PIN = "/sys/fs/bpf/redirmap-frags"
 MTU = 9000
 LENGTHS = (100, 9000, 5000, 1500, 9014, 60)
 ROUNDS = 20
-ETH_P_ALL = 3
 OLD = os.uname().release.startswith("6.1.")
 # The linear part of a veth's frame is shorter than a page.
 SHORT = 3000
@@ -57,28 +56,13 @@ def frames():
             for number, length in enumerate(LENGTHS * ROUNDS)]
 
 
-def open_receiver(name, outgoing):
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
-                         socket.htons(ETH_P_ALL))
-    if not outgoing:
-        sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
-    sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)    # SO_RCVBUFFORCE
-    sock.bind((name, ETH_P_ALL))
-    return sock
-
-
 def received(sock, count):
     """The next frames of this test."""
     got = []
 
     def enough():
-        try:
-            while True:
-                one = sock.recv(1 << 16)
-                if one[:12] == frames_sent[0][:12]:
-                    got.append(one)
-        except BlockingIOError:
-            return len(got) >= count
+        got.extend(one for one in frames_of(sock) if one[:12] == frames_sent[0][:12])
+        return len(got) >= count
 
     becomes(enough, tries=6000 if count else 10)
     enough()
@@ -117,7 +101,7 @@ for name, (make, receiver, outgoing) in devices.items():
     def _(make=make, receiver=receiver, outgoing=outgoing):
         try:
             make()
-            with open_receiver(receiver, outgoing) as sock:
+            with listen(receiver, outgoing) as sock:
                 lead("st")
                 send_all()
                 same(received(sock, 0), [])

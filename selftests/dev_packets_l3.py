@@ -10,14 +10,13 @@ import struct
 
 import testlib
 from commandlib import target
-from testlib import (OUTPUT, Skip, becomes, equal, frame_to, ifindex, open_pinned, run, sh,
-                     test, update)
+from testlib import (OUTPUT, Skip, becomes, equal, frame_to, frames_of, ifindex, listen,
+                     open_pinned, run, sh, test, update)
 
 PIN = "/sys/fs/bpf/redirmap-l3"
 # hosts.bpf.c finds host 2 in IPv4 and ARP, and none in other frames.
 KEYS = (0, 2)
 COUNT = 5
-ETH_P_ALL = 3
 MAC = 14
 OUTER_MAC = bytes([2, 0, 0, 0, 0, 2])
 IPV4, IPV6, ARP, OTHER = "IPv4", "IPv6", "ARP", "other"
@@ -70,17 +69,12 @@ class Tunnel:
         if "Unknown device type" in told or "Operation not supported" in told:
             raise Skip(f"the kernel has no {args.split()[0]}: {told.strip()}")
         equal(told, "")
-        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
-                                  socket.htons(ETH_P_ALL))
-        self.sock.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
-        self.sock.bind(("w1", ETH_P_ALL))
+        self.sock = listen("w1")
 
     def take(self):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                packet = self.sock.recv(1 << 16)
-                if packet.startswith(OUTER_MAC):
-                    return packet[self.below:]
+        for packet in frames_of(self.sock):
+            if packet.startswith(OUTER_MAC):
+                return packet[self.below:]
         return None
 
     def close(self):

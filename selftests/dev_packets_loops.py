@@ -8,14 +8,13 @@ import ctypes
 import os
 import pathlib
 import re
-import socket
 import struct
 
 import testlib
 from commandlib import target
 from probelib import TRACING, kprobe
-from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, frame_to, ifindex,
-                     libbpf, open_pinned, run, sh, test, update)
+from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, frame_to, frames_of,
+                     ifindex, libbpf, listen, open_pinned, run, sh, test, update)
 
 PIN = "/sys/fs/bpf/redirmap-loops"
 QDISC = pathlib.Path("/sys/module/redirmap/parameters/qdisc")
@@ -24,7 +23,6 @@ ROUNDS = 10000
 # apart; nested rounds would be as far apart as they are many.
 STACK = 16384
 SPREAD = 2048
-ETH_P_ALL = 3
 
 
 def map_count(key, value=None):
@@ -162,16 +160,11 @@ def _():
         attach("p0", "all")
         map_count(0, 0)
         map_count(1, 1 << 40)
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK,
-                           socket.htons(ETH_P_ALL)) as back:
-            back.setsockopt(263, 23, 1)    # SOL_PACKET, PACKET_IGNORE_OUTGOING
-            back.bind(("p1", ETH_P_ALL))
+        with listen("p1") as back:
             testlib.send("p1", frame_to(1, 100), rounds)
             assert becomes(lambda: target("q0")["stats"]["packets"] >= rounds), target("q0")
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    frame = back.recv(1 << 16)
-                    assert frame[:12] != frame_to(1, 100)[:12], "a frame has come back"
+            for frame in frames_of(back):
+                assert frame[:12] != frame_to(1, 100)[:12], "a frame has come back"
         equal(seen(), rounds)
         equal(counted("q0", rounds), rounds)
         equal((counted("br0", 0), counted("p0", 0)), (0, 0))

@@ -12,6 +12,7 @@ skips it.
 """
 import contextlib
 import ctypes
+import errno
 import io
 import json
 import os
@@ -195,6 +196,8 @@ def map_id(fd):
 
 # --- devices and frames -----------------------------------------------------
 
+SOL_PACKET, ETH_P_ALL = 263, 3
+
 
 def ifindex(name):
     return socket.if_nametoindex(name)
@@ -242,6 +245,34 @@ def send(device, frame, count):
         raw.bind((device, 0))
         for _ in range(count):
             raw.send(frame)
+
+
+def listen(device, outgoing=False):
+    """A packet socket for the frames that a device receives or, if @outgoing, also for those
+    that it transmits. It has room for those of a whole test."""
+    # Without a protocol it gets no frames of other devices until it is bound.
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+    if not outgoing:
+        sock.setsockopt(SOL_PACKET, 23, 1)    # PACKET_IGNORE_OUTGOING
+    sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)    # SO_RCVBUFFORCE
+    sock.bind((device, ETH_P_ALL))
+    return sock
+
+
+def frames_of(sock):
+    """The frames that wait in a packet socket, which has lost none."""
+    while True:
+        try:
+            yield sock.recv(1 << 16)
+        except BlockingIOError:
+            break
+        except OSError as error:
+            # The device has gone down since the last call.
+            if error.errno != errno.ENETDOWN:
+                raise
+    # PACKET_STATISTICS
+    _, lost = struct.unpack("II", sock.getsockopt(SOL_PACKET, 6, 8))
+    assert not lost, f"the socket had no room for {lost} frames"
 
 
 # --- the module -------------------------------------------------------------
