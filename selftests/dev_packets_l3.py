@@ -5,37 +5,14 @@ byte; all other frames are counted as no_xmit. On the kernel's own maps nothing 
 import contextlib
 import fcntl
 import os
-import socket
 import struct
 
-import testlib
-from commandlib import target
-from testlib import (OUTPUT, Skip, becomes, equal, frame_to, frames_of, ifindex, listen,
-                     open_pinned, run, sh, test, update)
+from arrivallib import (ARP, IPV4, IPV6, MAC, OTHER, SHORT, counted, feed, frame, lead, received,
+                        send)
+from testlib import Skip, add_veth, becomes, equal, frames_of, listen, run, sh, test
 
-PIN = "/sys/fs/bpf/redirmap-l3"
-# hosts.bpf.c finds host 2 in IPv4 and ARP, and none in other frames.
-KEYS = (0, 2)
 COUNT = 5
-MAC = 14
 OUTER_MAC = bytes([2, 0, 0, 0, 0, 2])
-IPV4, IPV6, ARP, OTHER = "IPv4", "IPv6", "ARP", "other"
-
-
-def frame(protocol, number):
-    """Each number has a length and bytes of its own."""
-    data = bytes((number + at) % 256 for at in range(20 + 200 * number))
-    if protocol == IPV4:
-        return frame_to(2, MAC + 20 + len(data))[:MAC + 20] + data
-    macs = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
-    if protocol == IPV6:
-        head = struct.pack("!IHBB", 6 << 28, len(data), 59, 64)
-        return macs + b"\x86\xdd" + head + socket.inet_pton(socket.AF_INET6, "fd00::1") + \
-            socket.inet_pton(socket.AF_INET6, "fd00::2") + data
-    if protocol == ARP:
-        return macs + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, 1) + macs[6:] + \
-            bytes([10, 9, 0, 1]) + bytes(6) + bytes([10, 9, 0, 2]) + bytes(18)
-    return macs + b"\x88\xcc" + data
 
 
 class Tun:
@@ -112,38 +89,12 @@ def made(name):
         sh("ip link del t0 2>/dev/null || :")
 
 
-def lead(kind):
-    """Frames go to t0 through this map."""
-    fd = open_pinned(f"{PIN}/m/{kind}")
-    for key in KEYS:
-        update(fd, key, ifindex("t0"))
-    os.close(fd)
-    sh(f"ip -force link set in0 xdpdrv pinned {PIN}/p/to_{kind}")
-
-
-def received(receiver, count):
-    """The next packets, without those of the devices themselves."""
-    packets = []
-    becomes(lambda: packets.extend(iter(receiver.take, None)) or len(packets) >= count)
-    return packets
-
-
-def counted():
-    stats = target("t0")["stats"]
-    return stats["packets"], stats["bytes"], stats["as_packets"], stats["drops"]
-
-
-def send(frames):
-    for one in frames:
-        testlib.send("in1", one, 1)
-
-
 for name in DEVICES:
     @test(f"{name}: IPv4 and IPv6 without the Ethernet header, and nothing else")
     def _(name=name):
         with made(name) as (receiver, takes):
             lead("st_array")
-            send(frame(IPV4, number) for number in range(COUNT))
+            send([frame(IPV4, number) for number in range(COUNT)])
             equal(received(receiver, 0), [])
 
             lead("rm_array")
@@ -158,25 +109,18 @@ for name in DEVICES:
                 assert becomes(lambda: counted() == (sent, size, sent, {})), counted()
 
             # Nor is there an empty packet, or one that ends in its header.
-            short = [frame(IPV4, 0)[:MAC], frame(IPV4, 0)[:MAC + 19],
-                     frame(IPV6, 0)[:MAC], frame(IPV6, 0)[:MAC + 39]]
-            send(short)
-            send(frame(protocol, number) for number in range(COUNT) for protocol in (ARP, OTHER))
-            lost = {"no_xmit": 2 * COUNT + len(short)}
+            send(SHORT)
+            send([frame(protocol, number) for number in range(COUNT) for protocol in (ARP, OTHER)])
+            lost = {"no_xmit": 2 * COUNT + len(SHORT)}
             assert becomes(lambda: counted() == (sent, size, sent, lost)), counted()
             equal(received(receiver, 0), [])
 
 
-sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
-   f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/p pinmaps {PIN}/m")
-testlib.add_veth("in0", "in1")
-testlib.add_veth("w0", "w1")
+add_veth("w0", "w1")
 # Nobody answers on w1, so the outer addresses are known.
 sh("ip addr add 10.8.0.1/24 dev w0; ip neigh add 10.8.0.2 lladdr 02:00:00:00:00:02 dev w0")
 if os.path.isdir("/proc/sys/net/ipv6"):
     sh("sysctl -qw net.ipv6.conf.w0.disable_ipv6=0; ip addr add fd08::1/64 dev w0 nodad; "
        "ip neigh add fd08::2 lladdr 02:00:00:00:00:02 dev w0")
-try:
+with feed():
     run()
-finally:
-    sh(f"rm -rf {PIN}")
