@@ -13,7 +13,7 @@ import struct
 
 import testlib
 from commandlib import target
-from testlib import OUTPUT, becomes, frame_to, ifindex, open_pinned, sh, update
+from testlib import (OUTPUT, becomes, frame_to, ifindex, open_pinned, seen_by_program, sh, update)
 
 PIN = "/sys/fs/bpf/redirmap-arrival"
 # hosts.bpf.c finds host 2 in IPv4 and ARP, and none in other frames.
@@ -26,7 +26,7 @@ MACS = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
 
 def frame(protocol, number):
     """Each number has a length and bytes of its own."""
-    data = bytes((number + at) % 256 for at in range(20 + 200 * number))
+    data = bytes((number + at) % 256 for at in range(20 + 100 * number))
     if protocol == IPV4:
         return frame_to(2, MAC + 20 + len(data))[:MAC + 20] + data
     if protocol == IPV6:
@@ -66,8 +66,11 @@ def lead(kind):
 
 
 def send(frames):
+    """Send frames, and wait until the program has seen all of them."""
+    before = seen_by_program("in0")
     for one in frames:
         testlib.send("in1", one, 1)
+    assert becomes(lambda: seen_by_program("in0") >= before + len(frames))
 
 
 def received(receiver, count):

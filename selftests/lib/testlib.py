@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import socket
 import struct
 import subprocess
@@ -273,6 +274,12 @@ def frames_of(sock):
     # PACKET_STATISTICS
     _, lost = struct.unpack("II", sock.getsockopt(SOL_PACKET, 6, 8))
     assert not lost, f"the socket had no room for {lost} frames"
+
+
+def seen_by_program(device):
+    """The frames that a veth has passed to its XDP program."""
+    return sum(map(int, re.findall(r"rx_queue_\d+_xdp_packets: (\d+)",
+                                   sh(f"ethtool -S {device}"))))
 
 
 # --- the module -------------------------------------------------------------
