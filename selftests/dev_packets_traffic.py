@@ -4,12 +4,12 @@
 trafficlib.py. For the others see dev_packets_tunnels.py."""
 import os
 import socket
-import struct
 
 import hostlib
 from hostlib import (BELOW, FAR, FAR_IP, MTU, NEAR, add_outer, add_wire, attach, back_from, far,
                      give_ip, inside, ip, ip_far, lead, links, near, ping)
-from testlib import Skip, becomes, checked, equal, ifindex, open_pinned, test, update
+from linklib import add_netkit
+from testlib import becomes, equal, ifindex, open_pinned, test, update
 from trafficlib import can_make, kind, made, run_kinds
 
 
@@ -131,28 +131,6 @@ def _():
        "filter add dev d0 egress matchall action mirred egress redirect dev far0", tool="tc")
     back_from("far0")
     return "d0"
-
-
-def attribute(number, data):
-    return struct.pack("HH", 4 + len(data), number) + data + bytes(-len(data) % 4)
-
-
-def add_netkit(name, peer):
-    """A pair of the layer 2, which Debian 12's ip(8) cannot make."""
-    def link(name):
-        return struct.pack("BxHiII", 0, 0, 0, 0, 0) + attribute(3, name.encode() + b"\0")
-
-    # IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA; IFLA_NETKIT_PEER_INFO, _MODE
-    data = attribute(1, link(peer)) + attribute(5, struct.pack("I", 0))
-    body = link(name) + attribute(18, attribute(1, b"netkit\0") + attribute(2, data))
-    # RTM_NEWLINK; a request to be acknowledged, create, exclusive
-    head = struct.pack("IHHII", 16 + len(body), 16, 1 | 4 | 0x400 | 0x200, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
-        sock.send(head + body)
-        error, = struct.unpack_from("i", sock.recv(1 << 14), 16)
-    if error == -95:
-        raise Skip("the kernel has no device of the type netkit")
-    checked(error)
 
 
 @kind("netkit")
