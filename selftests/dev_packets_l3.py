@@ -36,6 +36,32 @@ class Tun:
         os.close(self.fd)
 
 
+class Ppp:
+    """What leaves by a PPP unit that has no channel: the process that has made it reads
+    it, as for dialling on demand, with PPP's number of the protocol in front."""
+    below = 2
+
+    def __init__(self):
+        sh("modprobe ppp_generic 2>/dev/null || :")
+        if not os.path.exists("/dev/ppp"):
+            raise Skip("the kernel has no PPP")
+        self.fd = os.open("/dev/ppp", os.O_RDWR | os.O_NONBLOCK)
+        # PPPIOCNEWUNIT; PPPIOCSFLAGS, SC_LOOP_TRAFFIC
+        unit, = struct.unpack("i", fcntl.ioctl(self.fd, 0xc004743e, struct.pack("i", -1)))
+        fcntl.ioctl(self.fd, 0x40047459, struct.pack("i", 0x200))
+        sh(f"ip link set ppp{unit} name t0")
+
+    def take(self):
+        with contextlib.suppress(BlockingIOError):
+            packet = os.read(self.fd, 1 << 16)
+            equal(packet[:self.below], {4: b"\x00\x21", 6: b"\x00\x57"}[packet[2] >> 4])
+            return packet[self.below:]
+        return None
+
+    def close(self):
+        os.close(self.fd)
+
+
 class Tunnel:
     """What leaves by a tunnel, inside of its outer headers."""
 
@@ -69,10 +95,12 @@ def outer(version, args, below):
 # What to make, and the protocols that the device itself takes.
 DEVICES = {
     "tun": (Tun, {IPV4, IPV6}),
+    "PPP": (Ppp, {IPV4, IPV6}),
     "ipip": (lambda: outer(4, "ipip", 0), {IPV4}),
     "gre": (lambda: outer(4, "gre", 4), {IPV4, IPV6}),
     "sit": (lambda: outer(4, "sit mode any", 0), {IPV4, IPV6}),
     "ip6tnl": (lambda: outer(6, "ip6tnl mode any encaplimit none", 0), {IPV4, IPV6}),
+    "ip6gre": (lambda: outer(6, "ip6gre encaplimit none", 4), {IPV4, IPV6}),
 }
 
 

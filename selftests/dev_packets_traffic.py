@@ -8,8 +8,8 @@ import socket
 import hostlib
 from hostlib import (BELOW, FAR, FAR_IP, MTU, NEAR, add_outer, add_wire, attach, back_from, far,
                      give_ip, inside, ip, ip_far, lead, links, near, ping)
-from linklib import add_netkit
-from testlib import becomes, equal, ifindex, open_pinned, test, update
+from linklib import add_netkit, add_team
+from testlib import becomes, equal, ifindex, open_pinned, test, until_up, update
 from trafficlib import can_make, kind, made, run_kinds
 
 
@@ -76,6 +76,27 @@ def _():
     ip("link add link far0 name m0 type macvlan mode bridge", "link set m0 up")
     back_from("far0")
     return "m0"
+
+
+@kind("macvtap")
+def _():
+    add_wire()
+    give_ip("eth0")
+    can_make("macvtap")
+    ip("link add link far0 name m0 type macvtap mode bridge", "link set m0 up")
+    back_from("far0")
+    return "m0"
+
+
+@kind("team")
+def _():
+    add_wire()
+    give_ip("eth0")
+    ip("link set far0 down")
+    add_team("team0", "roundrobin", "far0", mtu=BELOW)
+    until_up("team0")
+    back_from("team0")
+    return "team0"
 
 
 @kind("ipvlan")

@@ -9,7 +9,7 @@ import select
 import struct
 import threading
 
-from hostlib import FAR, add_outer, far, inside, ip, ip_far, route
+from hostlib import FAR, add_outer, add_wire, far, inside, ip, ip_far, route
 from testlib import Skip, sh
 from trafficlib import can_make, kind, run_kinds
 
@@ -69,6 +69,30 @@ def _():
 @kind("sit")
 def _():
     return add_tunnel("sit mode any")
+
+
+def add_tunnel6(args):
+    if not os.path.isdir("/proc/sys/net/ipv6"):
+        raise Skip("the kernel has no IPv6")
+    can_make(f"{args} local fd08::3 remote fd08::4")
+    add_wire()
+    for where, device, address in ((sh, "far0", "fd08::1"), (far, "eth0", "fd08::2")):
+        where(f"sysctl -qw net.ipv6.conf.{device}.disable_ipv6=0; "
+              f"ip addr add {address}/64 dev {device} nodad")
+    ip(f"link add t0 type {args} local fd08::1 remote fd08::2")
+    ip_far(f"link add t0 type {args} local fd08::2 remote fd08::1")
+    route("t0", "t0")
+    return "t0"
+
+
+@kind("ip6tnl")
+def _():
+    return add_tunnel6("ip6tnl mode any encaplimit none")
+
+
+@kind("ip6gre")
+def _():
+    return add_tunnel6("ip6gre encaplimit none")
 
 
 @kind("WireGuard")

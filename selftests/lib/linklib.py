@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Devices that Debian 12's ip(8) cannot make: requests of netlink, for tests in Python."""
+"""Devices that need more than Debian 12's ip(8), which knows neither netkit nor the modes
+of team: requests of netlink, for tests in Python."""
 import socket
 import struct
 
-from testlib import Skip, checked
+from nllib import attributes
+from testlib import Skip, checked, ifindex, sh
 
+NETLINK_GENERIC, GENL_ID_CTRL, CTRL_CMD_GETFAMILY = 16, 16, 3
 NLMSG_ERROR = 2
 RTM_NEWLINK = 16
+# Types of a team's options
+STRING, U32 = 5, 3
 
 
 def attribute(number, data):
@@ -41,3 +46,41 @@ def add_netkit(name, peer):
         if error.errno == 95:
             raise Skip("the kernel has no device of the type netkit") from None
         raise
+
+
+def set_team(name, option, kind, data):
+    """What teamd would set."""
+    def generic(command, body):
+        return struct.pack("BBH", command, 1, 0) + body
+
+    answer = request(NETLINK_GENERIC, GENL_ID_CTRL, 0,
+                     generic(CTRL_CMD_GETFAMILY, attribute(2, b"team\0")))
+    family, = struct.unpack("H", attributes(answer[4:])[1])
+    # TEAM_ATTR_OPTION_NAME, _TYPE, _DATA; TEAM_ATTR_ITEM_OPTION
+    one = attribute(1, attribute(1, option + b"\0") + attribute(3, bytes([kind])) +
+                    attribute(4, data))
+    try:
+        # TEAM_CMD_OPTIONS_SET; TEAM_ATTR_TEAM_IFINDEX, _LIST_OPTION
+        request(NETLINK_GENERIC, family, 0,
+                generic(1, attribute(1, struct.pack("I", ifindex(name))) + attribute(2, one)))
+    except ProcessLookupError:
+        # The option is set, but no process listens to the event that says so.
+        pass
+
+
+def set_active_port(name, port):
+    set_team(name, b"activeport", U32, struct.pack("I", ifindex(port)))
+
+
+def add_team(name, mode, *ports, mtu=1500):
+    """A team of these devices, which have to be down. It is up, as they are then."""
+    told = sh(f"ip link add {name} mtu {mtu} type team 2>&1 || :")
+    if "Unknown device type" in told or "Operation not supported" in told:
+        raise Skip(f"the kernel has no team: {told.strip()}")
+    assert not told, told
+    set_team(name, b"mode", STRING, mode.encode() + b"\0")
+    for port in ports:
+        sh(f"ip link set {port} master {name}")
+    if mode == "activebackup":
+        set_active_port(name, ports[0])
+    sh(f"ip link set {name} up")
