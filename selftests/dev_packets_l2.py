@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Frames for devices of Ethernet that need more than ip(8): team and macvtap. All frames
 arrive, byte for byte, also those that end within a header. On the kernel's own maps
-nothing arrives. (dev_packets.c tests the other devices of Ethernet.)"""
+nothing arrives. (dev_packets.c tests the other devices of Ethernet.) And what tc makes of
+the packets' type."""
 import contextlib
 import fcntl
 import os
+import socket
 import struct
 
 from arrivallib import (ARP, IPV4, IPV6, MACS, OTHER, SHORT, counted, feed, frame, lead,
@@ -130,6 +132,48 @@ def _():
             stock_sends()
             send_counted(FRAMES)
             equal(received(tap, len(FRAMES)), FRAMES)
+
+
+def udp_frame(data):
+    """IPv4 and UDP to 10.9.0.2, port 7000. The MAC address is nobody's."""
+    udp = struct.pack("!HHHH", 7000, 7000, 8 + len(data), 0) + data
+    ip = bytearray(struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
+                               bytes([10, 9, 0, 9]), bytes([10, 9, 0, 2])))
+    total = sum(struct.unpack("!10H", ip))
+    total = (total & 0xffff) + (total >> 16)
+    ip[10:12] = struct.pack("!H", 0xffff - total)
+    return MACS + b"\x08\x00" + bytes(ip) + udp
+
+
+class Port:
+    """A port of UDP."""
+
+    def __init__(self):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.sock.bind(("10.9.0.2", 7000))
+
+    def take(self):
+        with contextlib.suppress(BlockingIOError):
+            return self.sock.recv(1 << 16)
+        return None
+
+    def close(self):
+        self.sock.close()
+
+
+@test("packets count as addressed to this machine, where tc passes them to it")
+def _():
+    data = [f"packet {number}".encode() for number in range(10)]
+    with network():
+        sh("ip link add t0 type dummy; ip link set t0 up; ip link add t1 type dummy; "
+           "ip addr add 10.9.0.2/24 dev t1; ip link set t1 up; "
+           "sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.t1.rp_filter=0; "
+           "tc qdisc add dev t0 clsact; "
+           "tc filter add dev t0 egress matchall action mirred ingress redirect dev t1")
+        lead("rm_array")
+        with contextlib.closing(Port()) as port:
+            send_counted([udp_frame(one) for one in data])
+            equal(received(port, len(data)), data)
 
 
 with feed():
