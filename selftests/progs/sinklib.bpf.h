@@ -20,8 +20,14 @@ __u64 feed_to;
 static __always_inline __u32 *number_of(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 *nr = data + FRAME_PATTERN > end ? NULL : data + FRAME_NR;
 
-	return data + FRAME_PATTERN > end ? NULL : data + FRAME_NR;
+	/*
+	 * Let the caller compare the pointer. clang 19 compares the length again
+	 * instead, and the verifier takes the pointer for NULL behind that.
+	 */
+	barrier_var(nr);
+	return nr;
 }
 
 /*
