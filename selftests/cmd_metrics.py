@@ -15,13 +15,23 @@ from pathlib import Path
 
 import testlib
 from commandlib import command, forward, make_switch, said, told
-from testlib import OUTPUT, TOP, delete, equal, map_id, open_pinned, redirmap, run, sh, test
+from testlib import (OUTPUT, TOP, delete, equal, ifindex, make_map, map_id, open_pinned, redirmap,
+                     run, sh, test, update)
 
 import redirmap_metrics
 
 PIN = "/sys/fs/bpf/redirmap-metrics"
 SOCKETS = "/sys/fs/bpf/redirmap-metrics-sock"
 PACKETS = Path("/sys/module/redirmap/parameters/packets")
+# The reasons that have a series before the first loss: of targets without an egress
+# program and with one, of maps, of removed ones.
+TARGET = ["dev_down", "driver_error", "generic", "no_headroom", "no_memory", "no_xmit",
+          "ring_full", "too_large", "xmit_drop"]
+PROGRAM = sorted([*TARGET, "prog_aborted", "prog_drop", "prog_invalid"])
+MAP = ["no_headroom", "no_member"]
+REMOVED = sorted([*PROGRAM, "no_member"])
+ACTIONS = ["aborted", "drop", "pass", "tx"]
+REFUSALS = ["direction", "flags", "key", "no_socket", "other", "state"]
 # The device out3 takes no frames.
 PACKETS.write_text("*\n", encoding="ascii")
 switch = make_switch(PIN)
@@ -71,21 +81,91 @@ def _():
               one["stats"]["as_packets"])
         equal({key[-1][1]: value for key, value in now.items()
                if key[0] == "redirmap_target_lost_frames_total" and key[1:3] == labels},
-              one["stats"]["drops"])
+              {**dict.fromkeys(TARGET, 0), **one["stats"]["drops"]})
     sent, = (value for key, value in now.items()
              if key[0] == "redirmap_target_sent_frames_total" and ("device", "out1") in key)
     equal(sent, 7)
     equal({dict(key[1:])["device"]: value for key, value in now.items()
            if key[0] == "redirmap_target_sent_as_packets_frames_total"},
           {"out1": 0, "out2": 0, "out3": 4})
-    lost, = (value for key, value in now.items()
-             if key[0] == "redirmap_target_lost_frames_total" and ("device", "out2") in key)
-    equal(lost, 5)
+    equal({key[-1][1]: value for key, value in now.items()
+           if key[0] == "redirmap_target_lost_frames_total" and ("device", "out2") in key},
+          {**dict.fromkeys(TARGET, 0), "dev_down": 5})
     for one in listed["maps"]:
         labels = ("map", str(one["id"])), ("name", one["name"]), ("type", one["type"])
         for name, key in (("entries", "used"), ("capacity_entries", "capacity"),
                           ("members", "members"), ("memory_bytes", "memory")):
             equal(now[f"redirmap_map_{name}", *labels], one[key])
+
+
+def series(now, *labels):
+    """The names, with the labels behind the given ones, of all samples of one object."""
+    return [(key[0].removeprefix("redirmap_"), *key[1 + len(labels):]) for key in now
+            if key[1:1 + len(labels)] == labels]
+
+
+def each(name, label, values):
+    return [(name, (label, value)) for value in values]
+
+
+def in_manual(sentence):
+    page = (TOP / "Documentation/redirmap.8.rst").read_text(encoding="utf-8")
+    assert sentence in " ".join(page.split()), sentence
+
+
+@test("a series is there, as 0, before the first event; the manual has their number")
+def _():
+    sh(f"bpftool prog loadall {OUTPUT}/tools.bpf.o {PIN}/tools")
+    prog = open_pinned(f"{PIN}/tools/short_only")
+    sh(f"rm -r {PIN}/tools")
+    egress = make_map("rm_egress", value_size=8)
+    update(egress, 0, ifindex("out1"), prog)
+    sockets = make_map("rm_sockets", kind=15)
+    text, number = said("metrics"), testlib.fdinfo(prog, "prog_id")
+    now, targets = samples(text), told()["targets"]
+    kinds = set()
+    for one in targets:
+        labels = ("target", str(one["id"])), ("device", one["ifname"])
+        reasons = TARGET
+        if one["prog_id"] is not None:
+            equal(str(one["prog_id"]), number)
+            labels, reasons = (*labels, ("program", number)), PROGRAM
+        found = series(now, *labels)
+        equal(sorted(found), sorted([
+            ("target_maps",), ("target_sent_frames_total",), ("target_sent_bytes_total",),
+            ("target_sent_as_packets_frames_total",),
+            *each("target_lost_frames_total", "reason", reasons)]))
+        kinds.add((one["prog_id"] is not None, len(found)))
+    equal(kinds, {(False, 13), (True, 16)})
+    in_manual("A target makes 13 series, with an egress program 16")
+
+    own = [(name,) for name in ("map_capacity_entries", "map_entries", "map_memory_bytes")]
+    found = series(now, ("map", str(map_id(egress))), ("name", "rm_egress"), ("type", "devmap"))
+    equal(sorted(found), sorted([
+        *own, ("map_members",), *each("map_lost_frames_total", "reason", MAP),
+        *each("map_missed_lookups_total", "action", ACTIONS)]))
+    in_manual(f"a device map {len(found)},")
+    found = series(now, ("map", str(map_id(sockets))), ("name", "rm_sockets"),
+                   ("type", "sockmap"))
+    equal(sorted(key for key in found if key[0] == "map_refused_redirects_total"),
+          each("map_refused_redirects_total", "reason", REFUSALS))
+    in_manual(f"a socket map {len(found)}, and")
+
+    rest = [key for key in series(now) if not key[0].startswith(("map_", "target_"))]
+    in_manual(f"The others are {sum(key[0] != 'removed_failed_updates_total' for key in rest)},")
+    for want in (each("removed_lost_frames_total", "reason", REMOVED),
+                 each("removed_missed_lookups_total", "action", ACTIONS),
+                 each("removed_refused_redirects_total", "reason", REFUSALS),
+                 each("invalid_redirect_lost_frames_total", "reason", ["no_target"])):
+        equal(sorted(key for key in rest if key[0] == want[0][0]), want)
+    for fd in (egress, sockets, prog):
+        os.close(fd)
+    # The first loss for a reason changes a series that was there.
+    labels = ("map", str(map_id(switch))), ("name", "rm_hash"), ("type", "devmap_hash")
+    name = "redirmap_map_missed_lookups_total", *labels, ("action", "drop")
+    equal(now[name], 0)
+    testlib.send("in1", testlib.frame_to(9, 100), 3)
+    assert testlib.becomes(lambda: samples(said("metrics"))[name] == 3), said("metrics")
 
 
 @test("all names keep to the conventions, and have a help text and a type")
@@ -146,6 +226,7 @@ def _():
             for data in ("msg", "skb") for direction in ("egress", "ingress")
         ] + [("closing", (("data", data),)) for data in ("msg", "skb")]
     }
+    want.update({("refused_redirects_total", ("reason", reason)): 0 for reason in REFUSALS})
     want.update({
         ("accepted_redirects_total", ("data", "msg"), ("direction", "ingress")): 2,
         ("refused_redirects_total", ("reason", "no_socket")): 3,

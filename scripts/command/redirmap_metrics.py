@@ -3,6 +3,8 @@
 import os
 import sys
 
+from redirmap_netlink import ACTIONS, REFUSAL_NAMES
+from redirmap_reasons import REASONS
 from redirmap_which import all_of
 
 # The help text and the type of each metric, in the order of the output. Names
@@ -61,6 +63,23 @@ METRICS = {
         "counter", "Frames that were lost without a map and a target, by reason."),
 }
 
+# The kernel reports only counters above 0. The others are printed as well, because
+# rate() and increase() see the first event only if its series was 0 before.
+ACTION_ZEROS = dict.fromkeys(ACTIONS, 0)
+REFUSAL_ZEROS = dict.fromkeys(REFUSAL_NAMES, 0)
+
+
+def drop_zeros(*objects):
+    """A 0 for each reason for which one of these objects counts lost frames."""
+    return {reason.name: 0 for reason in REASONS if not set(objects).isdisjoint(reason.by)}
+
+
+MAP_ZEROS = drop_zeros("map")
+TARGET_ZEROS = drop_zeros("target")
+PROGRAM_ZEROS = drop_zeros("target", "program")
+GONE_ZEROS = drop_zeros("map", "target", "program")
+NETNS_ZEROS = drop_zeros("netns")
+
 
 def quoted(value):
     """A value of a label. A name may contain any byte."""
@@ -78,9 +97,10 @@ class Samples:
         text = ",".join(f'{key}="{quoted(one)}"' for key, one in (labels or {}).items())
         self.lines[name].append(f"{name}{{{text}}} {value}" if text else f"{name} {value}")
 
-    def add_each(self, name, numbers, label, labels=None):
-        """A sample for each reason or action."""
-        for key, number in numbers.items():
+    def add_each(self, name, zeros, numbers, label, labels=None):
+        """A sample for each reason, action or errno: those of zeros, and those that the
+        kernel has counted."""
+        for key, number in {**zeros, **numbers}.items():
             self.add(name, number, {**(labels or {}), label: key})
 
     def text(self):
@@ -100,10 +120,11 @@ def add_sock(samples, prefix, sock, labels=None):
                         {**(labels or {}), "data": data, "direction": direction})
         samples.add(f"{prefix}_closing_redirects_total", sock[f"{data}_closing"],
                     {**(labels or {}), "data": data})
-    samples.add_each(f"{prefix}_refused_redirects_total", sock["refused"], "reason", labels)
+    samples.add_each(f"{prefix}_refused_redirects_total", REFUSAL_ZEROS, sock["refused"],
+                     "reason", labels)
     samples.add(f"{prefix}_inserts_total", sock["inserts"], labels)
     samples.add(f"{prefix}_deletes_total", sock["deletes"], labels)
-    samples.add_each(f"{prefix}_failed_updates_total", sock["failed"], "errno", labels)
+    samples.add_each(f"{prefix}_failed_updates_total", {}, sock["failed"], "errno", labels)
 
 
 def add_map(samples, one):
@@ -114,24 +135,27 @@ def add_map(samples, one):
         if one[key] is not None:
             samples.add(f"redirmap_map_{name}", one[key], labels)
     if one["stats"]:
-        samples.add_each("redirmap_map_missed_lookups_total", one["stats"]["missed"], "action",
-                         labels)
-        samples.add_each("redirmap_map_lost_frames_total", one["stats"]["drops"], "reason",
-                         labels)
+        samples.add_each("redirmap_map_missed_lookups_total", ACTION_ZEROS,
+                         one["stats"]["missed"], "action", labels)
+        samples.add_each("redirmap_map_lost_frames_total", MAP_ZEROS, one["stats"]["drops"],
+                         "reason", labels)
     if one["sock"]:
         add_sock(samples, "redirmap_map", one["sock"], labels)
 
 
 def add_target(samples, one):
     labels = {"target": one["id"], "device": one["ifname"], "netns": one["netns"]}
+    zeros = TARGET_ZEROS
     if one["prog_id"] is not None:
         labels["program"] = one["prog_id"]
+        zeros = PROGRAM_ZEROS
     samples.add("redirmap_target_maps", one["refs"], labels)
     samples.add("redirmap_target_sent_frames_total", one["stats"]["packets"], labels)
     samples.add("redirmap_target_sent_bytes_total", one["stats"]["bytes"], labels)
     samples.add("redirmap_target_sent_as_packets_frames_total", one["stats"]["as_packets"],
                 labels)
-    samples.add_each("redirmap_target_lost_frames_total", one["stats"]["drops"], "reason", labels)
+    samples.add_each("redirmap_target_lost_frames_total", zeros, one["stats"]["drops"],
+                     "reason", labels)
 
 
 def add_all(samples, maps, targets, state):
@@ -148,11 +172,12 @@ def add_all(samples, maps, targets, state):
     samples.add("redirmap_removed_sent_frames_total", gone["packets"])
     samples.add("redirmap_removed_sent_bytes_total", gone["bytes"])
     samples.add("redirmap_removed_sent_as_packets_frames_total", gone["as_packets"])
-    samples.add_each("redirmap_removed_lost_frames_total", gone["drops"], "reason")
-    samples.add_each("redirmap_removed_missed_lookups_total", gone["missed"], "action")
+    samples.add_each("redirmap_removed_lost_frames_total", GONE_ZEROS, gone["drops"], "reason")
+    samples.add_each("redirmap_removed_missed_lookups_total", ACTION_ZEROS, gone["missed"],
+                     "action")
     add_sock(samples, "redirmap_removed", state["sock_gone"])
-    samples.add_each("redirmap_invalid_redirect_lost_frames_total", state["lost"]["drops"],
-                     "reason")
+    samples.add_each("redirmap_invalid_redirect_lost_frames_total", NETNS_ZEROS,
+                     state["lost"]["drops"], "reason")
 
 
 def replace(path, text):

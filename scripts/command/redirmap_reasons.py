@@ -9,11 +9,13 @@ selftests/helpers/netlink_spec.py compares them.
 
 
 class Reason:
-    """A reason: its name in --json, and a text with the cause and the cure. This is
-    no namedtuple, because its import takes as long as this whole module."""
+    """A reason: its name in --json, a text with the cause and the cure, and the objects
+    that count lost frames for it: a "target", only a target with an egress program
+    ("program"), a "map", a "netns". This is no namedtuple, because its import takes as
+    long as this whole module."""
 
-    def __init__(self, name, text):
-        self.name, self.text = name, text
+    def __init__(self, name, text, by=("target",)):
+        self.name, self.text, self.by = name, text, by
 
 
 REASONS = (
@@ -47,16 +49,19 @@ REASONS = (
         "prog_drop",
         "The entry's egress program returned XDP_DROP. If this is not intended, "
         "correct the program.",
+        ("program",),
     ),
     Reason(
         "prog_aborted",
         "The entry's egress program returned XDP_ABORTED. The tracepoint "
         "xdp:xdp_exception reports each case.",
+        ("program",),
     ),
     Reason(
         "prog_invalid",
         "The entry's egress program returned an action that egress programs must "
         "not return. Let it return XDP_PASS or XDP_DROP.",
+        ("program",),
     ),
     Reason(
         "no_memory",
@@ -67,17 +72,20 @@ REASONS = (
         "no_headroom",
         "The frame had no headroom for the kernel's struct xdp_frame. Let programs "
         "leave 40 bytes of headroom.",
+        ("map", "target"),
     ),
     Reason(
         "no_target",
         "An XDP program returned XDP_REDIRECT with nothing to redirect to: it had "
         "called no helper, or the helper had found no entry, or no such device. "
         "Let it return the helper's return value.",
+        ("netns",),
     ),
     Reason(
         "no_member",
         "A broadcast had no destination. Add an entry for a device other than the "
         "ingress.",
+        ("map",),
     ),
     Reason(
         "generic",
