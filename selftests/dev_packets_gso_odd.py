@@ -14,7 +14,7 @@ from gsolib import (LIMIT, MSS, TCP, UDP, WHOLE, Packet, add_faulty, counts, fir
 from testlib import becomes, equal, longer, sh, test
 
 IFF_TUN, IFF_VNET_HDR = 1, 0x4000
-ICMP = 1
+ICMP, IPIP = 1, 4
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 263, 8, 15
 TP_STATUS_VLAN_VALID = 1 << 4
@@ -36,21 +36,46 @@ def answer():
     return packet
 
 
+def error():
+    """A program has answered with an ICMP error that quotes a packet of TCP, whose checksum
+    is not final."""
+    quoted = Packet(100)
+    ip = bytearray(quoted.data[14:34])
+    ip[9] = ICMP
+    quoted.data = quoted.data[:14] + bytes(ip) + b"\3\4\xfc\xfb\0\0\5\x78" + quoted.data[14:]
+    quoted.start += 28
+    return quoted
+
+
+def in_front(outer, packet):
+    """A program has put an outer IPv4 header in front, for IPv4 in IPv4."""
+    ip = bytearray(packet.data[14:34])
+    ip[9] = outer
+    packet.data = packet.data[:14] + bytes(ip) + packet.data[14:]
+    packet.start += 20
+    return packet
+
+
 for kind in ("st_array", "rm_array"):
     @test(f"{kind}: a checksum that is final, and data in its place, stay as they are")
     def _(kind=kind):
         with lab(kind) as one:
             for packet in (final(Packet(100)), final(Packet(100, UDP)),
-                           final(Packet(100, v6=True)), answer(),
+                           final(Packet(100, v6=True)), answer(), error(),
+                           in_front(IPIP, final(Packet(100))),
+                           final(Packet(100, v6=True, options=True)),
                            final(Packet(LIMIT - 54, gso=WHOLE))):
                 one.send(packet)
                 equal(frames_of(one.to[0], 1), [packet.data])
             # The others are completed all the same.
             if kind == "rm_array":
                 for packet in (Packet(101), Packet(102, UDP), Packet(103, v6=True),
-                               Packet(104, UDP, v6=True), Packet(105, tags=(5,))):
+                               Packet(104, UDP, v6=True), Packet(105, tags=(5,)),
+                               Packet(106, v6=True, options=True)):
                     one.send(packet)
                     packet.check(frames_of(one.to[0], 1))
+                packet = one.send(in_front(IPIP, Packet(107)))
+                equal(frames_of(one.to[0], 1), [packet.completed()])
 
 
 class Forged:

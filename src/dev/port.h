@@ -176,6 +176,9 @@ void rmap_port_drop_too_large(const struct port *port, struct sk_buff *skb,
 			      u32 packets);
 struct sk_buff *rmap_port_complete(const struct port *port, struct sk_buff *skb,
 				   bool was_long);
+int rmap_port_look_at_checksum(const struct net_device *real,
+			       struct sk_buff *skb, unsigned int transport,
+			       u8 protocol);
 int rmap_port_drop_long(const struct port *port, struct xdp_frame **frames,
 			int n);
 

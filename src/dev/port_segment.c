@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Packets of generic XDP that are not complete: not segmented yet, or without
- * the final checksum.
+ * the final checksum (port_checksum.c).
  *
  * Generic XDP sees packets that a local sender leaves to a device to segment
  * (TSO, GSO), and, on a VLAN or bond, packets that GRO of the NIC below has
@@ -35,7 +35,7 @@
  *	after such a
  *	packet		yes		large	in each flush	by the port
  *	packets='', or
- *	no Ethernet	no		real	by the kernel	by the kernel
+ *	no Ethernet	no		real	by the kernel	by both
  *
  * A port does not go back: the MTU may have let frames in that are in a bulk
  * queue. Its target is freed when no map names it.
@@ -79,12 +79,10 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/netdevice.h>
-#include <linux/sctp.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <net/ip.h>
-#include <net/ip6_checksum.h>
 #include <net/xdp.h>
 
 #include "compat.h"
@@ -252,8 +250,9 @@ unsigned int rmap_port_prepare_segments(struct sk_buff *skb)
 	if (!payload)
 		return 0;
 	/*
-	 * The transmit path relies on it. Core sets it from other bytes if the
-	 * program has put an Ethernet header in front of an IP packet.
+	 * The transmit path relies on skb->protocol. Core sets it from other
+	 * bytes if the program has put an Ethernet header in front of an IP
+	 * packet.
 	 */
 	skb->protocol = ((struct ethhdr *)skb->data)->h_proto;
 	if (skb->len <= payload + info->gso_size) {
@@ -311,18 +310,6 @@ void rmap_port_drop_too_large(const struct port *port, struct sk_buff *skb,
 		rmap_port_drop(port, REDIRMAP_DROP_TOO_LARGE, packets);
 }
 
-/* Is the checksum where the notes say it is? A program may have cut it off. */
-static bool segment_has_checksum(struct sk_buff *skb)
-{
-	int start = skb_checksum_start_offset(skb), end;
-
-	if (skb_csum_is_sctp(skb))
-		end = start + (int)sizeof(struct sctphdr);
-	else
-		end = start + skb->csum_offset + (int)sizeof(__sum16);
-	return start >= ETH_HLEN && end <= (int)skb_headlen(skb);
-}
-
 /* Drop a packet that a lack of memory keeps from being completed. */
 static struct sk_buff *segment_lose(const struct port *port,
 				    struct sk_buff *skb)
@@ -331,63 +318,6 @@ static struct sk_buff *segment_lose(const struct port *port,
 	rmap_port_drop(port, REDIRMAP_DROP_NO_MEMORY, 1);
 	kfree_skb(skb);
 	return NULL;
-}
-
-/*
- * Has the packet the sum of the pseudo header in place of the checksum, at the
- * transport header @at? If a program has made another packet of it, or has
- * computed the final checksum, nothing is to be completed.
- */
-static bool segment_has_pseudo_sum(struct sk_buff *skb, unsigned int at,
-				   u8 protocol)
-{
-	const struct ipv6hdr *ip6 = ipv6_hdr(skb);
-	const struct iphdr *ip = ip_hdr(skb);
-	__sum16 sum;
-
-	if (protocol == IPPROTO_SCTP)
-		return skb_csum_is_sctp(skb);
-	if (!(protocol == IPPROTO_TCP &&
-	      skb->csum_offset == offsetof(struct tcphdr, check)) &&
-	    !(protocol == IPPROTO_UDP &&
-	      skb->csum_offset == offsetof(struct udphdr, check)))
-		return false;
-	if (ip->version == 4)
-		sum = ~csum_tcpudp_magic(ip->saddr, ip->daddr,
-					 ntohs(ip->tot_len) - ip->ihl * 4,
-					 protocol, 0);
-	else
-		sum = ~csum_ipv6_magic(&ip6->saddr, &ip6->daddr,
-				       ntohs(ip6->payload_len), protocol, 0);
-	return *(__sum16 *)(skb->data + at + skb->csum_offset) == sum;
-}
-
-/*
- * A device that computes only checksums of TCP and UDP finds the headers
- * itself, behind one IP header. If the transport header is not where the
- * checksum begins, because a program has put an outer header in front, or
- * because there are extension headers, the checksum is computed here. Returns
- * true when the transmit path has to complete it, false when it has to stay as
- * it is, or an errno when there is no memory.
- */
-static int segment_look_at_checksum(const struct net_device *real,
-				    struct sk_buff *skb)
-{
-	unsigned int tcp_type, at;
-	u8 protocol;
-	int err;
-
-	if (!segment_has_checksum(skb))
-		return false;
-	/* This also notes where the network header begins. */
-	at = segment_find_transport(skb, &protocol, &tcp_type);
-	if (at == skb_checksum_start_offset(skb))
-		return segment_has_pseudo_sum(skb, at, protocol);
-	if (real->features & NETIF_F_HW_CSUM)
-		return true;
-	/* 0: nothing is left to the device. */
-	err = skb_csum_hwoffload_help(skb, 0);
-	return err ?: true;
 }
 
 /*
@@ -439,7 +369,8 @@ struct sk_buff *rmap_port_complete(const struct port *port, struct sk_buff *skb,
 				   bool was_long)
 {
 	struct net_device *real = port->real;
-	unsigned int segment_len = 0;
+	unsigned int segment_len = 0, tcp_type, at;
+	u8 protocol = 0;
 	int completes;
 
 	if (!rmap_port_may_segment(port))
@@ -456,7 +387,9 @@ struct sk_buff *rmap_port_complete(const struct port *port, struct sk_buff *skb,
 		if (!segment_len)
 			return skb;
 	} else {
-		completes = segment_look_at_checksum(real, skb);
+		/* This also notes where the network header begins. */
+		at = segment_find_transport(skb, &protocol, &tcp_type);
+		completes = rmap_port_look_at_checksum(real, skb, at, protocol);
 		if (unlikely(completes < 0))
 			return segment_lose(port, skb);
 		if (!completes)

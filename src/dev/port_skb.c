@@ -242,7 +242,7 @@ static __always_inline bool port_send_skb(const struct port *port,
 void rmap_port_xmit_skb(const struct port *port, struct sk_buff *skb,
 			struct xdp_rxq_info *rxq)
 {
-	/* Only a program changes it after the test of its length. */
+	/* Without a program, a packet that is too long here was so before. */
 	bool was_long = true;
 
 	if (port->prog) {
@@ -280,7 +280,7 @@ static noinline netdev_tx_t port_start_partial(const struct port *port,
 					       struct sk_buff *skb)
 {
 	port_look_at_skb(port, skb);
-	/* As in rmap_port_xmit_skb(), no program changes it after this test. */
+	/* A packet that is too long after this test was so before. */
 	if (port_drops(port, skb) || !port_complete(port, skb, true, true))
 		return NETDEV_TX_OK;
 	return port_start_skb(port, skb);
@@ -295,7 +295,8 @@ static noinline netdev_tx_t port_start_partial(const struct port *port,
  * real device's queue, unless the driver locks for itself.
  *
  * Return: the return code of the real device's ndo_start_xmit; NETDEV_TX_OK
- * when the packet is too long, or has left in segments, and has been counted.
+ * when the packet was dropped here, or has gone to the driver in segments, and
+ * has been counted.
  */
 netdev_tx_t rmap_port_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
