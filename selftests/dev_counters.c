@@ -325,14 +325,7 @@ TEST_F(counters, device_goes)
 
 static int put_patiently(int map, __u32 key, const struct redirmap_val *val)
 {
-	int i, err = -ENOMEM;
-
-	for (i = 0; i < 500 && err == -ENOMEM; i++) {
-		if (i)
-			usleep(10000);
-		err = bpf_map_update_elem(map, &key, val, BPF_ANY);
-	}
-	return err;
+	return PATIENTLY(bpf_map_update_elem(map, &key, val, BPF_ANY));
 }
 
 /* Many entries of a device, replaced again and again. */

@@ -247,11 +247,13 @@ TEST_F(egress_map, very_many_in_a_row)
 	}
 	for (round = 0; round < 3; round++)
 		for (i = 0; i < VERY_MANY; i++)
-			ASSERT_EQ(put_value(self->map, 3, self->dev[round % 2], prog[i]), 0);
+			ASSERT_EQ(PATIENTLY(put_value(self->map, 3, self->dev[round % 2],
+						      prog[i])), 0);
 	for (i = 0; i < VERY_MANY; i++)
-		ASSERT_EQ(put_value(map, i, self->dev[0], prog[i]), 0);
+		ASSERT_EQ(PATIENTLY(put_value(map, i, self->dev[0], prog[i])), 0);
 	for (i = 0; i < VERY_MANY; i++)
-		ASSERT_EQ(put_value(map, i, self->dev[1], prog[VERY_MANY - 1 - i]), 0);
+		ASSERT_EQ(PATIENTLY(put_value(map, i, self->dev[1],
+					      prog[VERY_MANY - 1 - i])), 0);
 	for (i = 0; i < VERY_MANY; i++) {
 		EXPECT_EQ(value_id(map, i), id[VERY_MANY - 1 - i]);
 		close(prog[i]);

@@ -227,17 +227,9 @@ static int put_dev(int fd, __u32 key, __u32 ifindex)
 	return bpf_map_update_elem(fd, &key, &val, BPF_ANY) ? -errno : 0;
 }
 
-/* The same; if memory is not ready yet, a moment later. */
 static int put_patiently(int fd, __u32 key, __u32 ifindex)
 {
-	int i, err = -ENOMEM;
-
-	for (i = 0; i < 5000 && err == -ENOMEM; i++) {
-		if (i)
-			usleep(1000);
-		err = put_dev(fd, key, ifindex);
-	}
-	return err;
+	return PATIENTLY(put_dev(fd, key, ifindex));
 }
 
 #define EMPTY 400

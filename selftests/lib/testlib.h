@@ -213,6 +213,20 @@ static inline bool module_refs_become(int want)
 	return false;
 }
 
+/*
+ * The result of an update. On a busy machine the memory of a new entry may not
+ * be ready (ENOMEM); then the update is repeated, as Documentation/counters.rst
+ * says.
+ */
+#define PATIENTLY(update)						\
+({									\
+	int left_ = 60000, err_;					\
+									\
+	while ((err_ = (update)) == -ENOMEM && left_--)			\
+		usleep(1000);						\
+	err_;								\
+})
+
 /* Is a devmap claimed? Claimed maps have batches, stock ones do not. */
 static inline bool is_claimed(int fd)
 {
