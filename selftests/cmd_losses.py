@@ -23,7 +23,7 @@ import redirmap_drops  # noqa: E402
 import redirmap_main as command  # noqa: E402
 import redirmap_netlink  # noqa: E402
 import loadlib  # noqa: E402
-from hostlib import inside  # noqa: E402
+from hostlib import connection, inside  # noqa: E402
 from loadlib import offer, state  # noqa: E402
 from redirmap_netlink import Family  # noqa: E402
 
@@ -312,27 +312,21 @@ SENT = 300000
 def tcp_over(refused):
     """TCP between the hosts: when packets that are not segmented are lost, the
     sender begins to segment. The number of losses by then, and in the end."""
-    with inside(RECEIVER):
-        server = socket.create_server(ADDRESS)
-    with inside(SENDER):
-        sender = socket.create_connection(ADDRESS)
-    with server, sender:
-        receiver, _ = server.accept()
-        with receiver:
-            data = threading.Thread(target=sender.sendall, args=[bytes(SENT)], daemon=True)
-            data.start()
-            assert becomes(lambda: refused.too_large()), "nothing was lost"
-            sh(f"ip netns exec {SENDER} ethtool -K eth0 tso off gso off")
-            got = 0
-            while got < SENT:
-                got += len(receiver.recv(1 << 16))
-            data.join()
-            lost = refused.too_large()
-            # From then on packets are segmented before they are sent.
-            sender.sendall(bytes(SENT))
-            while got < 2 * SENT:
-                got += len(receiver.recv(1 << 16))
-            return lost, refused.too_large()
+    with connection(SENDER, RECEIVER, ADDRESS) as (sender, receiver):
+        data = threading.Thread(target=sender.sendall, args=[bytes(SENT)], daemon=True)
+        data.start()
+        assert becomes(lambda: refused.too_large()), "nothing was lost"
+        sh(f"ip netns exec {SENDER} ethtool -K eth0 tso off gso off")
+        got = 0
+        while got < SENT:
+            got += len(receiver.recv(1 << 16))
+        data.join()
+        lost = refused.too_large()
+        # From then on packets are segmented before they are sent.
+        sender.sendall(bytes(SENT))
+        while got < 2 * SENT:
+            got += len(receiver.recv(1 << 16))
+        return lost, refused.too_large()
 
 
 for kind in ("rm", "st"):

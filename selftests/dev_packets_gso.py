@@ -12,7 +12,7 @@ from probelib import kprobe
 from testlib import becomes, equal, sh, test
 
 ETH_P_ALL = 3
-# What the egress programs put in front
+# The tag and the length of the outer header that egress programs put in front
 TAG, OUTER = b"\x81\0\0\5", 20
 
 
@@ -98,7 +98,7 @@ def _():
         equal((counts("to1"), refused.count()), ((1, len(plain.data), {"too_large": 5}, 0), 1))
 
 
-@test("segments that do not fit, and what is not segmented")
+@test("segments that do not fit, and packets that are not segmented")
 def _():
     with lab("rm_array") as one, Refused() as refused:
         sent = first(one)
@@ -141,7 +141,7 @@ def _():
             one.send(packet := Packet(10 * MSS))
             for tap in taps:
                 equal(frames_of(tap, 1), [packet.completed(554)])
-        # Nothing is left of what was noted. The packet leaves as it is, as from
+        # The noted checksum is cut off. The packet leaves as it is, as from
         # the kernel's maps.
         one.program("behead_rm_array")
         one.send(packet := Packet(600))
@@ -166,7 +166,7 @@ def _():
         one.send(short := Packet(100), Packet(20 * MSS))
         short.check(frames_of(one.to[0], 1))
         assert becomes(lambda: stats_of("to1")["drops"] == {"prog_drop": 1}), counts("to1")
-        # What it makes of a packet may be nothing to segment.
+        # It may make a packet that cannot be segmented.
         one.point("to1", egress="confuse")
         one.send(short := Packet(100), Packet(20 * MSS))
         equal(len(frames_of(one.to[0], 1)[0]), len(short.data))
@@ -316,7 +316,7 @@ def _():
 def _():
     with lab("rm_array") as one, \
             socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as tap:
-        # It receives what it transmits, and computes nothing.
+        # It receives its own packets, and computes no checksum.
         add_faulty("f0")
         sh("ethtool -K f0 tx-checksum-ipv4 on")
         tap.bind(("f0", ETH_P_ALL))

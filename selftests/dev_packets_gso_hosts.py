@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 from gsolib import MSS, PARAMETER, PIN, Refused, run_all, stats_of
-from hostlib import inside
+from hostlib import connection, inside
 from testlib import OUTPUT, becomes, equal, ifindex, open_pinned, sh, test, update
 
 SO_RCVBUFFORCE, UDP_SEGMENT = 33, 103
@@ -60,23 +60,17 @@ def tcp(size, meanwhile=lambda: None):
     """Send so many bytes, and compare them. Returns the segments that the sender
     has sent again."""
     data = os.urandom(1 << 16) * (size >> 16) + os.urandom(size & 0xffff)
-    with inside(RECEIVER):
-        server = socket.create_server(ADDRESS)
-    with inside(SENDER):
-        sender = socket.create_connection(ADDRESS)
-    with server, sender:
-        receiver, _ = server.accept()
-        with receiver:
-            thread = threading.Thread(target=sender.sendall, args=[data], daemon=True)
-            thread.start()
-            meanwhile()
-            got = bytearray()
-            while len(got) < size:
-                got += receiver.recv(1 << 20)
-            thread.join()
-            assert got == data
-            # total_retrans of struct tcp_info
-            return struct.unpack_from("I", sender.getsockopt(socket.IPPROTO_TCP, 11, 104), 100)[0]
+    with connection(SENDER, RECEIVER, ADDRESS) as (sender, receiver):
+        thread = threading.Thread(target=sender.sendall, args=[data], daemon=True)
+        thread.start()
+        meanwhile()
+        got = bytearray()
+        while len(got) < size:
+            got += receiver.recv(1 << 20)
+        thread.join()
+        assert got == data
+        # total_retrans of struct tcp_info
+        return struct.unpack_from("I", sender.getsockopt(socket.IPPROTO_TCP, 11, 104), 100)[0]
 
 
 def longest(device):
@@ -129,7 +123,7 @@ def _():
 
 
 for kind, policy in (("st_hash", "*"), ("rm_hash", "")):
-    @test(f"{kind}, packets='{policy}': TCP of a sender with TSO loses what is not segmented")
+    @test(f"{kind}, packets='{policy}': TCP of a sender with TSO loses unsegmented packets")
     def _(kind=kind, policy=policy):
         with hosts(kind, policy), Refused() as refused:
             def cure(refused=refused):

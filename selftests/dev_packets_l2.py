@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Frames for devices of Ethernet that need more than ip(8): team and macvtap. All frames
 arrive, byte for byte, also those that end within a header. On the kernel's own maps
-nothing arrives. (dev_packets.c tests the other devices of Ethernet.) And what tc makes of
-the packets' type."""
+nothing arrives. (dev_packets.c tests the other devices of Ethernet.) The last test
+compares the packets' type, as tc sees it."""
 import contextlib
 import fcntl
 import os
 import socket
 import struct
 
-from arrivallib import (ARP, IPV4, IPV6, MACS, OTHER, SHORT, counted, feed, frame, lead,
+from arrivallib import (ARP, IPV4, IPV6, MACS, OTHER, SHORT, Reader, counted, feed, frame, lead,
                         received, send)
 from linklib import add_team, set_active_port
 from testlib import (Skip, add_veth, becomes, equal, frames_of, ifindex, listen, run, sh, test,
@@ -33,21 +33,13 @@ class Wire:
         self.sock.close()
 
 
-class Macvtap:
+class Macvtap(Reader):
     """The file of a macvtap that has the frames' destination as its address."""
 
     def __init__(self, device):
         self.fd = os.open(f"/dev/tap{ifindex(device)}", os.O_RDWR | os.O_NONBLOCK)
         # TUNSETIFF; IFF_TAP | IFF_NO_PI: no header in front of frames
         fcntl.ioctl(self.fd, 0x400454ca, struct.pack("16sH22x", b"", 0x1002))
-
-    def take(self):
-        with contextlib.suppress(BlockingIOError):
-            return os.read(self.fd, 1 << 16)
-        return None
-
-    def close(self):
-        os.close(self.fd)
 
 
 @contextlib.contextmanager
@@ -63,7 +55,7 @@ def network():
 
 
 def stock_sends():
-    """What would arrive by the kernel's map would be in front of other frames."""
+    """Frames that arrived by the kernel's map would be in front of the other frames."""
     until_up("t0")
     lead("st_array")
     send([frame(IPV4, number) for number in range(4, 10)])

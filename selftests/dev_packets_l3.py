@@ -7,16 +7,16 @@ import fcntl
 import os
 import struct
 
-from arrivallib import (ARP, IPV4, IPV6, MAC, OTHER, SHORT, counted, feed, frame, lead, received,
-                        send)
+from arrivallib import (ARP, IPV4, IPV6, MAC, OTHER, SHORT, Reader, counted, feed, frame, lead,
+                        received, send)
 from testlib import Skip, add_veth, becomes, equal, frames_of, listen, run, sh, test
 
 COUNT = 5
 OUTER_MAC = bytes([2, 0, 0, 0, 0, 2])
 
 
-class Tun:
-    """What leaves by a tun, for a process that has it open."""
+class Tun(Reader):
+    """Packets that leave by a tun, for a process that has it open."""
     below = 0
 
     def __init__(self):
@@ -27,18 +27,10 @@ class Tun:
         # TUNSETIFF; IFF_TUN | IFF_NO_PI
         fcntl.ioctl(self.fd, 0x400454ca, struct.pack("16sH22x", b"t0", 0x1001))
 
-    def take(self):
-        with contextlib.suppress(BlockingIOError):
-            return os.read(self.fd, 1 << 16)
-        return None
 
-    def close(self):
-        os.close(self.fd)
-
-
-class Ppp:
-    """What leaves by a PPP unit that has no channel: the process that has made it reads
-    it, as for dialling on demand, with PPP's number of the protocol in front."""
+class Ppp(Reader):
+    """Packets that leave by a PPP unit that has no channel: the process that has made the
+    unit reads them, as for dialling on demand, with PPP's number of the protocol in front."""
     below = 2
 
     def __init__(self):
@@ -52,18 +44,15 @@ class Ppp:
         sh(f"ip link set ppp{unit} name t0")
 
     def take(self):
-        with contextlib.suppress(BlockingIOError):
-            packet = os.read(self.fd, 1 << 16)
-            equal(packet[:self.below], {4: b"\x00\x21", 6: b"\x00\x57"}[packet[2] >> 4])
-            return packet[self.below:]
-        return None
-
-    def close(self):
-        os.close(self.fd)
+        packet = super().take()
+        if packet is None:
+            return None
+        equal(packet[:self.below], {4: b"\x00\x21", 6: b"\x00\x57"}[packet[2] >> 4])
+        return packet[self.below:]
 
 
 class Tunnel:
-    """What leaves by a tunnel, inside of its outer headers."""
+    """Packets that leave by a tunnel, inside of its outer headers."""
 
     def __init__(self, args, below):
         """@below is the length of the outer headers."""
@@ -92,7 +81,7 @@ def outer(version, args, below):
     return Tunnel(f"{args} local fd08::1 remote fd08::2", 40 + below)
 
 
-# What to make, and the protocols that the device itself takes.
+# A function that makes the device, and the protocols that the device itself takes
 DEVICES = {
     "tun": (Tun, {IPV4, IPV6}),
     "PPP": (Ppp, {IPV4, IPV6}),
@@ -106,7 +95,7 @@ DEVICES = {
 
 @contextlib.contextmanager
 def made(name):
-    """A device t0 for packets, and what leaves by it."""
+    """A device t0 for packets, and a receiver of its packets."""
     make, takes = DEVICES[name]
     receiver = make()
     try:

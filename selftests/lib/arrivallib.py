@@ -44,6 +44,18 @@ SHORT = [frame(IPV4, 0)[:MAC], frame(IPV4, 0)[:MAC + 19],
          frame(IPV6, 0)[:MAC], frame(IPV6, 0)[:MAC + 39]]
 
 
+class Reader:
+    """A receiver of packets that a process reads from the descriptor fd."""
+
+    def take(self):
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.fd, 1 << 16)
+        return None
+
+    def close(self):
+        os.close(self.fd)
+
+
 @contextlib.contextmanager
 def feed():
     """The veth in0, in1, and the programs. Afterwards no pin is left."""

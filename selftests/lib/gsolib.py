@@ -205,7 +205,7 @@ def transmitted(device):
 
 
 class Lab:
-    """tap "from", a program that redirects what comes by it, taps "to1", "to2"."""
+    """tap "from", a program that redirects its packets, taps "to1", "to2"."""
 
     def __init__(self, name, packets="*"):
         self.name = name

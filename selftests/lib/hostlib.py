@@ -43,6 +43,19 @@ def inside(host):
         os.close(there)
 
 
+@contextlib.contextmanager
+def connection(sender, receiver, address):
+    """Both ends of a connection by TCP between two hosts, to an address of the receiver."""
+    with inside(receiver):
+        server = socket.create_server(address)
+    with inside(sender):
+        near_end = socket.create_connection(address)
+    with server, near_end:
+        far_end, _ = server.accept()
+        with far_end:
+            yield near_end, far_end
+
+
 def at(host, command):
     """Run a shell command at a host."""
     with inside(host):

@@ -49,7 +49,7 @@ def add_netkit(name, peer):
 
 
 def set_team(name, option, kind, data):
-    """What teamd would set."""
+    """Set an option, as teamd would do it."""
     def generic(command, body):
         return struct.pack("BBH", command, 1, 0) + body
 

@@ -95,7 +95,7 @@ int cut_all_##name(struct xdp_md *ctx)					\
 	return bpf_redirect_map(&name, 0, BPF_F_BROADCAST);		\
 }									\
 									\
-/* Takes the headers off, and what was noted about the checksum. */	\
+/* Takes the headers off, and the place of the checksum with them. */	\
 SEC("xdp")								\
 int behead_##name(struct xdp_md *ctx)					\
 {									\
@@ -123,7 +123,7 @@ int segment(struct xdp_md *ctx)
 	return ctx->data_end - ctx->data > WHOLE ? XDP_DROP : XDP_PASS;
 }
 
-/* Changes what the stack has noted: the protocol of the packet is another one. */
+/* Changes the protocol of the packet, which the stack has noted. */
 SEC("xdp/devmap")
 int confuse(struct xdp_md *ctx)
 {

@@ -59,7 +59,7 @@ struct port {
 	struct bpf_prog *prog;
 	bool gone;
 	u8 detour;
-	/* cold, in what is left of four bytes */
+	/* cold, in the rest of four bytes */
 	enum redirmap_packets packets : 8;
 	/* hot with a program, and in generic XDP */
 	bool unsegmented;

@@ -94,8 +94,8 @@ static bool checksum_is_zero(struct sk_buff *skb, u8 protocol)
  * Has the checksum to be completed? A program may have made another packet of
  * it, may have computed the final checksum, or may have put an outer header in
  * front; an error message quotes the packet that it answers. So the field has
- * to have what the sender has put there, for the first IP header or for one
- * right in front of the transport header.
+ * to have the value that the sender has put there, for the first IP header or
+ * for one right in front of the transport header.
  */
 static bool checksum_is_pending(struct sk_buff *skb, unsigned int transport,
 				u8 protocol)
@@ -126,8 +126,8 @@ static bool checksum_is_pending(struct sk_buff *skb, unsigned int transport,
  *
  * Runs in the receive path, bottom halves off, per packet.
  *
- * Return: 1 when the transmit path has to complete what is left; 0 when the
- * checksum has to stay as it is; or an errno when there is no memory.
+ * Return: 1 when the packet has to go to the transmit path; 0 when the checksum
+ * has to stay as it is; or an errno when there is no memory.
  */
 int rmap_port_look_at_checksum(const struct net_device *real,
 			       struct sk_buff *skb, unsigned int transport,

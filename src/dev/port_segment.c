@@ -8,8 +8,8 @@
  * merged. They have up to 64 KiB and more, although each segment fits the MTU
  * of the device that they are redirected to. Their checksum, and that of
  * shorter packets of such senders, is left to the device as well. Generic XDP
- * bypasses the transmit path of the stack, which does what the device cannot
- * do. So the port calls the function of this path that does it,
+ * bypasses the transmit path of the stack, which does this work for devices
+ * that cannot do it. So the port calls the function of this path that does it,
  * validate_xmit_skb_list(): a device with TSO gets the packet as it is, and any
  * other device gets segments, with final checksums if the device computes none.
  * The queueing discipline and the taps remain bypassed, as generic XDP does it.
@@ -89,9 +89,9 @@
 #include "port.h"
 #include "stats.h"
 
-/* What is segmented, by protocol */
+/* Bits of gso_type: the protocols whose packets the module segments */
 #define SEGMENT_PROTOCOLS (SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_UDP_L4)
-/* What else such a packet may have noted */
+/* All bits of gso_type that such a packet may have */
 #define SEGMENT_TYPES (SEGMENT_PROTOCOLS | SKB_GSO_DODGY | SKB_GSO_TCP_ECN | \
 		       COMPAT_GSO_TCP_ACCECN | SKB_GSO_TCP_FIXEDID)
 /* VLAN tags in the data: one of the customer, one of the provider */
@@ -228,8 +228,8 @@ static unsigned int segment_find_payload(struct sk_buff *skb)
  *	MAC header. No other packet shares its data, or this function was called
  *	before they were shared.
  *
- * This function finds the headers and corrects what the packet notes about
- * them. A packet of which a program has left one segment or less loses the
+ * This function finds the headers, and corrects the fields of the packet that
+ * describe them. A packet of which a program has left one segment or less loses the
  * mark: then it is a packet like others, whose checksum has to be completed.
  *
  * Runs in the receive path, bottom halves off, per unsegmented packet.
