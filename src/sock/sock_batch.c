@@ -15,8 +15,17 @@
  * A hash is read in the order of the kernel's buckets. If the cursor has been
  * deleted, the kernel begins again at the first bucket. Therefore this file
  * skips the buckets before the bucket of the cursor: so a walk ends, and
- * delivers each entry that stays. Entries in the bucket of the cursor may then
- * be delivered twice. See rmap_sock_map_bucket().
+ * delivers each entry that stays. See rmap_sock_map_bucket().
+ *
+ * To replace an entry, the kernel puts the new one at the head of the bucket,
+ * and then removes the old one. In between, the keys behind the old entry cannot
+ * be reached: from the old entry, whose key leads to the new one, a walk goes
+ * round. That takes long if the task that replaces the entry is preempted, as
+ * under PREEMPT_RT or in a virtual machine. So a walk that comes round waits for
+ * that task: see walk_loops() and walk_settles(). It also remembers the keys of
+ * the bucket that it has delivered, and does not deliver them again. Only the
+ * next call, which does not know these keys, may deliver entries of the bucket
+ * again; and so may a bucket of more than SOCK_CHUNK keys.
  *
  * A lookup that deletes entries deletes its own cursors. So before it deletes a
  * chunk of a hash, it fetches the key behind the chunk, and the next chunk
@@ -28,6 +37,7 @@
  */
 #include <linux/bpf.h>
 #include <linux/err.h>
+#include <linux/log2.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -57,9 +67,17 @@
  * @slot: array: the next slot to visit
  * @begun: hash: @cursor has a key
  * @ahead: hash: @cursor has a key that has not been visited yet
+ * @waits: hash: the walk has gone round in a bucket, so another task is
+ *	replacing an entry
  * @bucket: hash: the walk skips buckets before this one
+ * @visited: hash: number of keys that were visited in @bucket since the walk
+ *	entered it, or has waited
+ * @n_known: hash: number of keys that were delivered in @bucket
  * @cursor: hash: the key that was visited last; with @ahead, the next key
  * @next: hash: room for the next key
+ * @mark: hash: the key that was visited in @bucket when @visited became a power
+ *	of 2
+ * @known: hash: the last SOCK_CHUNK keys that were delivered in @bucket
  * @values: cookies of the sockets in the chunk
  * @keys: keys of the chunk
  */
@@ -71,9 +89,14 @@ struct sock_walk {
 	u64 slot;
 	bool begun;
 	bool ahead;
+	bool waits;
 	u32 bucket;
+	u32 visited;
+	u32 n_known;
 	void *cursor;
 	void *next;
+	void *mark;
+	void *known;
 	u64 *values;
 	void *keys;
 };
@@ -141,6 +164,59 @@ static int walk_next(struct sock_walk *walk)
 	return 0;
 }
 
+/*
+ * Has the walk come round to the mark? A mark that moves at each power of 2 is
+ * in any loop, sooner or later.
+ */
+static bool walk_loops(struct sock_walk *walk)
+{
+	u32 size = walk->map->key_size;
+
+	if (walk->visited && !memcmp(walk->mark, walk->cursor, size))
+		return true;
+	if (is_power_of_2(++walk->visited))
+		memcpy(walk->mark, walk->cursor, size);
+	return false;
+}
+
+static bool walk_knows(const struct sock_walk *walk)
+{
+	u32 i, n = min_t(u32, walk->n_known, SOCK_CHUNK);
+	u32 size = walk->map->key_size;
+
+	for (i = 0; i < n; i++) {
+		if (!memcmp(walk->known + i * size, walk->cursor, size))
+			return true;
+	}
+	return false;
+}
+
+static void walk_remember(struct sock_walk *walk)
+{
+	u32 size = walk->map->key_size;
+
+	memcpy(walk->known + walk->n_known++ % SOCK_CHUNK * size, walk->cursor,
+	       size);
+}
+
+/* Add the entry at the cursor. */
+static int walk_add_cursor(struct sock_walk *walk)
+{
+	u32 n = walk->n;
+	int err;
+
+	err = walk_add(walk, walk->cursor);
+	/*
+	 * A task that has replaced the entry meanwhile has put it at the head
+	 * of the bucket, which the first search may have passed before.
+	 */
+	if (!err && walk->n == n)
+		err = walk_add(walk, walk->cursor);
+	if (walk->n > n)
+		walk_remember(walk);
+	return err;
+}
+
 static int walk_buckets(struct sock_walk *walk)
 {
 	u32 bucket, visits;
@@ -154,10 +230,19 @@ static int walk_buckets(struct sock_walk *walk)
 		walk->ahead = false;
 		bucket = rmap_sock_map_bucket(walk->map, walk->cursor);
 		/* The previous key was deleted, so the kernel began again. */
-		if (bucket < walk->bucket)
+		if (bucket < walk->bucket) {
+			walk->visited = 0;
 			continue;
+		}
+		if (bucket > walk->bucket) {
+			walk->visited = 0;
+			walk->n_known = 0;
+		}
 		walk->bucket = bucket;
-		err = walk_add(walk, walk->cursor);
+		walk->waits = walk_loops(walk);
+		if (walk->waits)
+			return 0;
+		err = walk_knows(walk) ? 0 : walk_add_cursor(walk);
 		if (err)
 			return err;
 	}
@@ -171,6 +256,7 @@ static int walk_read(struct sock_walk *walk)
 	int err;
 
 	walk->n = 0;
+	walk->waits = false;
 	rcu_read_lock();
 	err = walks_array(walk) ? walk_slots(walk) : walk_buckets(walk);
 	rcu_read_unlock();
@@ -244,6 +330,19 @@ static int sock_batch_pause(void)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
+/*
+ * Let the task run that replaces an entry, if the walk has met one. A walk of a
+ * higher priority would keep it from running.
+ */
+static int walk_pause(struct sock_walk *walk)
+{
+	if (walk->waits) {
+		schedule_timeout_killable(1);
+		walk->visited = 0;
+	}
+	return sock_batch_pause();
+}
+
 static int walk_all(struct sock_walk *walk, const union bpf_attr *attr,
 		    u32 *done)
 {
@@ -260,8 +359,44 @@ static int walk_all(struct sock_walk *walk, const union bpf_attr *attr,
 		*done += walk->n;
 		if (end || *done == count)
 			return end;
-		err = sock_batch_pause();
+		err = walk_pause(walk);
 	} while (!err);
+	return err;
+}
+
+/* Does the way from the cursor lead back to it, as far as it is followed? */
+static bool walk_is_in_loop(struct sock_walk *walk)
+{
+	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	void *from = walk->cursor, *to = walk->next, *other = walk->mark;
+	u32 visits, size = walk->map->key_size;
+	bool loop = false;
+
+	rcu_read_lock();
+	for (visits = 0; visits < SOCK_VISITS && !loop; visits++) {
+		if (stock->map_get_next_key(walk->map, from, to) ||
+		    rmap_sock_map_bucket(walk->map, to) != walk->bucket)
+			break;
+		loop = !memcmp(to, walk->cursor, size);
+		from = to;
+		swap(to, other);
+	}
+	rcu_read_unlock();
+	return loop;
+}
+
+/*
+ * Wait until the cursor of the last call is in no loop. The walk itself finds a
+ * loop only if it comes round within a call.
+ */
+static int walk_settles(struct sock_walk *walk)
+{
+	int err = 0;
+
+	while (!err && walk_is_in_loop(walk)) {
+		walk->waits = true;
+		err = walk_pause(walk);
+	}
 	return err;
 }
 
@@ -279,6 +414,8 @@ static int walk_resume(struct sock_walk *walk, const union bpf_attr *attr)
 	} else {
 		walk->begun = true;
 		walk->bucket = rmap_sock_map_bucket(walk->map, walk->cursor);
+		walk_remember(walk);
+		return walk_settles(walk);
 	}
 	return 0;
 }
@@ -289,13 +426,15 @@ static int walk_alloc(struct sock_walk *walk)
 	u32 size = walk->map->key_size;
 
 	walk->values = kvmalloc(SOCK_CHUNK * sizeof(u64) +
-				(SOCK_CHUNK + 2) * size,
+				(2 * SOCK_CHUNK + 3) * size,
 				GFP_USER | __GFP_NOWARN);
 	if (!walk->values)
 		return -ENOMEM;
 	walk->keys = walk->values + SOCK_CHUNK;
 	walk->cursor = walk->keys + SOCK_CHUNK * size;
 	walk->next = walk->cursor + size;
+	walk->mark = walk->next + size;
+	walk->known = walk->mark + size;
 	return 0;
 }
 
