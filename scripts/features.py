@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Find the features of the kernel that the module is built for.
 
@@ -188,12 +188,7 @@ def main():
     text = "/* Written by scripts/features.py for one kernel: do not edit. */\n" + "".join(
         f"#define HAVE_{name} {int(there)}\n"
         for name, there in sorted(find(symvers, btf, compiler).items()))
-    try:
-        with open(out, encoding="utf-8") as file:
-            if file.read() == text:
-                return
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(out), exist_ok=True)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
     with open(out, "w", encoding="utf-8") as file:
         file.write(text)
 

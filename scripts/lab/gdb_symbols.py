@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Print arguments of objcopy that add the names of /proc/kallsyms to an ELF file.
 
