@@ -145,6 +145,25 @@ for device in ("to1", "du", "f0"):
             forged_to(device, egress)
 
 
+@test("a tap with a native program: unsegmented packets run it as generic XDP")
+def _():
+    with lab("rm_array") as one:
+        one.program("to_rm_array", "xdpdrv")
+        # A short one is a frame, whose checksum stays as it is, as on stock maps.
+        short = one.send(Packet(100))
+        equal(frames_of(one.to[0], 1), [short.data])
+        one.send(Packet(3 * MSS))
+        assert becomes(lambda: stats_of("to1")["drops"])
+        equal(counts("to1"), (1, len(short.data), {"too_large": 1}, 1))
+        packet = one.send(Packet(3 * MSS))
+        packet.check(frames_of(one.to[0], 3))
+        equal(counts("to1"), (2, len(short.data) + len(packet.data), {"too_large": 1}, 1))
+        # The limit of frames is the device's, all the same.
+        one.send(Packet(1500, partial=False))
+        assert becomes(lambda: stats_of("to1")["drops"] == {"too_large": 2}), counts("to1")
+        nothing_left(*one.to)
+
+
 @test("more segments than the module makes: a packet of a few bytes per segment is too large")
 def _():
     with lab("rm_array") as one:

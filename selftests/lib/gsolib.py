@@ -219,9 +219,9 @@ class Lab:
         self.program(f"to_{name}")
         self.point("to1")
 
-    def program(self, name):
-        sh(f"ip link set from xdpgeneric off; "
-           f"bpftool net attach xdpgeneric pinned {PIN}/p/{name} dev from")
+    def program(self, name, mode="xdpgeneric"):
+        sh(f"ip link set from xdpgeneric off; ip link set from xdp off; "
+           f"bpftool net attach {mode} pinned {PIN}/p/{name} dev from")
 
     def point(self, device, key=1, egress=None):
         prog = open_pinned(f"{PIN}/p/{egress}") if egress else -1

@@ -16,7 +16,9 @@
  * PREEMPT_RT.
  */
 #include <linux/bpf.h>
+#include <linux/string.h>
 #include <linux/tracepoint.h>
+#include <net/rtnetlink.h>
 #include <trace/events/xdp.h>
 
 #include "dev_layout.h"
@@ -68,12 +70,22 @@ static bool probe_seems_unsegmented(const struct net_device *from,
 	return port_device_limit(from) <= port_frame_limit(port);
 }
 
+/*
+ * May a device run its program as generic XDP? A tap does so for packets that
+ * are not segmented, also if the program was attached for native XDP.
+ */
+static bool probe_may_be_generic(const struct net_device *from)
+{
+	return rcu_access_pointer(from->xdp_prog) ||
+	       (from->rtnl_link_ops &&
+		!strcmp(from->rtnl_link_ops->kind, "tun"));
+}
+
 static void probe_port_drop(const struct port *port,
 			    const struct net_device *from,
 			    enum redirmap_drop reason)
 {
-	if (reason == REDIRMAP_DROP_TOO_LARGE &&
-	    rcu_access_pointer(from->xdp_prog)) {
+	if (reason == REDIRMAP_DROP_TOO_LARGE && probe_may_be_generic(from)) {
 		/* The port's next packet is examined. */
 		rmap_port_expect_unsegmented(port);
 		if (probe_seems_unsegmented(from, port)) {
