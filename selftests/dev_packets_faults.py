@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""No memory, once for each allocation: on the way of a packet of generic XDP that is
+segmented or completed, and on the way of frames that leave as packets. Each is sent whole,
+or counted as lost, or its sender gets the error; except that the kernel drops a packet
+silently if it cannot make it linear for the program. On claimed maps only: the kernel's own
+do none of this work. Needs a kernel with fault injection: see Documentation/testing.rst."""
+import os
+from pathlib import Path
+
+from gsolib import (MSS, UDP, UDP_NOTES, Packet, counts, first, frames_of, lab, nothing_left,
+                    run_all, transmitted)
+from loadlib import offer
+from testlib import equal, open_pinned, sh, skip_all, test
+
+FAIL_NTH = "/proc/thread-self/fail-nth"
+DEBUG = Path("/sys/kernel/debug")
+PIN = "/sys/fs/bpf/redirmap-gso"
+# More allocations than any way makes
+MANY = 300
+# Those of the kernel before the program of generic XDP runs: headroom, linear data
+KERNELS = 4
+FRAMES = 16
+
+if not os.access(FAIL_NTH, os.W_OK):
+    skip_all("this kernel has no fault injection")
+
+# Let all allocations fail, without a line in the kernel log.
+for name, value in (("failslab/ignore-gfp-wait", "0"), ("failslab/verbose", "0"),
+                    ("fail_page_alloc/ignore-gfp-wait", "0"),
+                    ("fail_page_alloc/min-order", "0"), ("fail_page_alloc/verbose", "0")):
+    (DEBUG / name).write_text(value)
+
+
+def with_faults(act):
+    """Act, with a fault at the first allocation, at the second one, and so on, until none is
+    left. Yields each time after the act whether it met the fault, and whether it returned an
+    error. Tap and program run in this task, so all is counted when the call returns."""
+    nth = os.open(FAIL_NTH, os.O_RDWR)
+    for number in range(1, MANY):
+        error = False
+        os.pwrite(nth, b"%d" % number, 0)
+        try:
+            act()
+        except OSError:
+            error = True
+        # 0: the allocation was made, and has failed.
+        left = int(os.pread(nth, 16, 0))
+        os.pwrite(nth, b"0", 0)
+        assert not (left and error)
+        yield not left, error
+        if left:
+            break
+    else:
+        raise AssertionError(f"more than {MANY} allocations")
+    os.close(nth)
+
+
+def lost(device):
+    """Packets of a target, and those that it has lost for want of memory."""
+    packets, _, drops, _ = counts(device)
+    equal(set(drops) - {"no_memory"}, set())
+    return packets, drops.get("no_memory", 0)
+
+
+def each_is_whole(one, packet, taps):
+    """What was counted as sent has arrived, in all its segments, and nothing else."""
+    number = -(-len(packet.payload) // packet.gso) if packet.gso else 1
+    before, faults, short, silent = {tap: lost(tap) for tap in taps}, 0, 0, 0
+    for hurt, error in with_faults(lambda: packet.write(one.tap)):
+        faults += hurt
+        told = 0
+        for tap, fd in taps.items():
+            now = lost(tap)
+            sent, dropped = (after - was for after, was in zip(now, before[tap], strict=True))
+            before[tap] = now
+            assert sent + dropped <= 1, (sent, dropped)
+            assert sent or hurt
+            told += sent + dropped
+            short += dropped
+            if sent:
+                packet.check(frames_of(fd, number))
+            nothing_left(fd)
+        # All members know of a packet, or none.
+        assert told in (0, len(taps)), told
+        silent += not told and not error
+    print(f"# {faults} faults, {short} counted, {silent} before the program ran")
+    assert silent <= KERNELS, silent
+    return short
+
+
+PACKETS = {
+    "a packet with an offloaded checksum": lambda: Packet(100),
+    "TCP in 20 segments": lambda: Packet(20 * MSS),
+    "TCP in IPv6, in 3 segments": lambda: Packet(3 * MSS, v6=True),
+    "TCP with two VLAN tags": lambda: Packet(3 * MSS, tags=(5, 6)),
+    **({"UDP in 3 segments": lambda: Packet(3 * MSS, UDP)} if UDP_NOTES else {}),
+}
+
+for title, make in PACKETS.items():
+    @test(f"{title}: each allocation on the way fails once")
+    def _(make=make):
+        with lab("rm_array") as one:
+            first(one)
+            packet = make()
+            short = each_is_whole(one, packet, {"to1": one.to[0]})
+            # Segments need memory of their own.
+            assert short or not packet.gso
+
+    @test(f"{title}, in a broadcast")
+    def _(make=make):
+        with lab("rm_array") as one:
+            first(one)
+            one.point("to2", 2)
+            one.program("all_rm_array")
+            packet = make()
+            short = each_is_whole(one, packet, {"to1": one.to[0], "to2": one.to[1]})
+            assert short or not packet.gso
+
+
+@test("an egress program of a broadcast's member, with a copy of its own")
+def _():
+    with lab("rm_array") as one:
+        first(one)
+        one.point("to2", 2, "whole")
+        one.program("all_rm_array")
+        assert each_is_whole(one, Packet(20 * MSS), {"to1": one.to[0], "to2": one.to[1]})
+
+
+@test("frames that leave as packets: each is sent or counted, when there are no skbs")
+def _():
+    with lab("rm_array") as one:
+        sh("ip link add du type dummy; ip link set du up")
+        one.point("du")
+        prog = open_pinned(f"{PIN}/p/to_rm_array")
+        frame = Packet(100, partial=False).data
+        before, short = (0, 0), 0
+        for hurt, error in with_faults(lambda: offer(prog, frame, FRAMES)):
+            now = lost("du")
+            sent, dropped = (after - was for after, was in zip(now, before, strict=True))
+            before = now
+            assert sent + dropped == FRAMES or (error and sent + dropped < FRAMES), \
+                (sent, dropped, error)
+            assert sent == FRAMES or hurt
+            short += dropped
+            # The driver has got what was counted as sent.
+            equal(transmitted("du"), now[0])
+        os.close(prog)
+        sh("ip link del du")
+        assert short
+
+
+run_all()
