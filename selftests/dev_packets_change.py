@@ -2,22 +2,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The way of frames changes under traffic, between frames and packets: programs are
 attached to the target and its peer and detached, GRO is switched, and a bond changes its
-slave. No frame is lost that the device has not refused, and each arrives once. (On the
-kernel's own maps, all frames are lost while there is no program.)
+slave, or one of its slaves refuses some frames of a batch. No frame is lost that the device
+has not refused, and each arrives once. (On the kernel's own maps, all frames are lost while
+there is no program.)
 
 A veth drops what is in its ring when its peer's NAPI ends. All runs on one CPU, so nothing
 is in the ring then.
 """
 import collections
 import contextlib
+import errno
+import itertools
 import os
+import socket
 import struct
 import subprocess
 import threading
 
 from commandlib import target
-from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, frames_of, ifindex,
-                     libbpf, listen, open_pinned, run, sh, test, until_up, update)
+from testlib import (OUTPUT, add_faulty, add_veth, becomes, checked, equal, expedited, frame_to,
+                     frames_of, ifindex, knob, libbpf, listen, open_pinned, run, sh, test,
+                     until_up, update)
 
 PIN = "/sys/fs/bpf/redirmap-change"
 # Frames of helpers/traffic.c, and how often the way changes.
@@ -241,6 +246,97 @@ def _():
         assert becomes(lambda: receiver.total() >= stats["packets"]), stats
         equal(receiver.total(), stats["packets"])
         print(f"# {offered} offered, lost: {stats['drops']}")
+
+
+# The slaves of a bond, in turn. The last one refuses frames.
+SLAVES = ("f0", "f1", "f2")
+# Frames of a poll, which come to the bond in one call. The slave that gets the first one
+# changes from call to call, so the first, the second and the third frame is refused.
+POLLS = (16, 16, 3, 3, 3, 16)
+
+
+@contextlib.contextmanager
+def faulty_bond(spoil):
+    """Packets to s0 come to the program in one poll when s0's hold ends, and go to a bond."""
+    try:
+        for name in ("s0", *SLAVES):
+            add_faulty(name)
+        # Otherwise the module makes a bond in the machine's own namespace.
+        sh("modprobe bonding max_bonds=0; ip link add bond0 type bond mode balance-rr")
+        for name in SLAVES:
+            sh(f"ip link set {name} down; ip link set {name} master bond0")
+        sh("ip link set bond0 up")
+        until_up("bond0")
+        knob(SLAVES[-1], "spoil", spoil)
+        knob(SLAVES[-1], "error", errno.ENXIO)
+        fd = open_pinned(f"{PIN}/m/rm_hash")
+        update(fd, 2, ifindex("bond0"))
+        os.close(fd)
+        attach("s0", "to_rm_hash")
+        yield
+    finally:
+        sh("for i in bond0 s0 f0 f1 f2; do ip link del $i 2>/dev/null || :; done")
+
+
+def send_in_polls(sent):
+    """Send frames, each with a length of its own. Returns those that arrive."""
+    arrived = []
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(contextlib.closing(listen(name))) for name in SLAVES]
+        raw = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+        raw.bind(("s0", 0))
+        for count in POLLS:
+            knob("s0", "hold", 1)
+            for _ in range(count):
+                sent.append(frame_to(2, 100 + len(sent)))
+                raw.send(sent[-1])
+            knob("s0", "hold", 0)
+            assert becomes(lambda: counted("bond0") == len(sent)), target("bond0")["stats"]
+
+        def all_here():
+            for sock in socks:
+                arrived.extend(frames_of(sock))
+            return len(arrived) >= target("bond0")["stats"]["packets"]
+
+        assert becomes(all_here), (len(arrived), target("bond0")["stats"])
+    return arrived
+
+
+def lost_of(numbers):
+    """How many frames are lost, by reason, if these numbers have not arrived."""
+    reasons = collections.Counter()
+    for poll, end in zip(POLLS, itertools.accumulate(POLLS), strict=True):
+        lost = len(numbers.intersection(range(end - poll, end)))
+        # The first frame of the poll was refused, or one behind frames that have left.
+        if lost == poll:
+            reasons["driver_error"] += lost
+        else:
+            equal(lost, 1)
+            reasons["ring_full"] += 1
+    return reasons
+
+
+for spoil in (0, 1):
+    @test("a slave of a bond refuses some frames of a batch: " +
+          ("it has changed them, the others leave as packets" if spoil else
+           "they leave as packets, and so do those behind them"))
+    def _(spoil=spoil):
+        with faulty_bond(spoil):
+            sent = []
+            arrived = send_in_polls(sent)
+            stats = target("bond0")["stats"]
+            calls = [int(knob(name, "calls")) for name in SLAVES]
+        print(f"# calls of the slaves: {calls}; {stats}")
+        equal((stats["packets"], stats["bytes"]), (len(arrived), sum(map(len, arrived))))
+        # A bond calls a slave once per frame.
+        equal(stats["as_packets"], len(arrived) - sum(calls[:-1]))
+        assert stats["as_packets"] > 0 < sum(calls[:-1]), calls
+        equal(calls[-1], len(POLLS))
+        # Each has arrived once.
+        equal([*(collections.Counter(arrived) - collections.Counter(sent))], [])
+        lost = {number for number, frame in enumerate(sent) if frame not in set(arrived)}
+        equal(stats["drops"], lost_of(lost) if spoil else {})
+        assert not spoil or set(stats["drops"]) == {"driver_error", "ring_full"}, stats
 
 
 # Softirqs that lag behind run before the test goes on, as those in its own calls do.

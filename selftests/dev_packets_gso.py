@@ -5,11 +5,10 @@ segments, checksums and counters, byte for byte. See gsolib.py."""
 import contextlib
 import socket
 
-from gsolib import (LIMIT, MSS, TCP, UDP, UDP_NOTES, WHOLE, Packet, Refused, add_faulty,
-                    counts, first, frames_of, lab, nothing_left, others, run_all, stats_of,
-                    transmitted)
+from gsolib import (LIMIT, MSS, TCP, UDP, UDP_NOTES, WHOLE, Packet, Refused, counts, first,
+                    frames_of, lab, nothing_left, others, run_all, stats_of, transmitted)
 from probelib import kprobe
-from testlib import becomes, equal, sh, test
+from testlib import add_faulty, becomes, equal, sh, test
 
 ETH_P_ALL = 3
 # The tag and the length of the outer header that egress programs put in front

@@ -5,10 +5,10 @@ that are too long are lost, as before. See gsolib.py and dev_packets_gso.py."""
 import os
 import select
 
-from gsolib import (LIMIT, PIN, Packet, Refused, add_faulty, counts, first, frames_of, knob, lab,
-                    nothing_left, run_all, stats_of)
+from gsolib import (LIMIT, PIN, Packet, Refused, counts, first, frames_of, lab, nothing_left,
+                    run_all, stats_of)
 from loadlib import offer
-from testlib import becomes, equal, open_pinned, sh, test
+from testlib import add_faulty, becomes, equal, knob, open_pinned, sh, test
 
 
 def natively(program, length, times):

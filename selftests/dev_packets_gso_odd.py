@@ -9,9 +9,9 @@ import random
 import socket
 import struct
 
-from gsolib import (LIMIT, MSS, TCP, UDP, WHOLE, Packet, add_faulty, counts, first, frames_of,
-                    knob, lab, nothing_left, run_all, stats_of, tap_of, transmitted)
-from testlib import becomes, equal, longer, sh, test
+from gsolib import (LIMIT, MSS, TCP, UDP, WHOLE, Packet, counts, first, frames_of, lab,
+                    nothing_left, run_all, stats_of, tap_of, transmitted)
+from testlib import add_faulty, becomes, equal, knob, longer, sh, test
 
 IFF_TUN, IFF_VNET_HDR = 1, 0x4000
 ICMP, IPIP = 1, 4

@@ -13,8 +13,7 @@ import select
 import struct
 from pathlib import Path
 
-from testlib import (OUTPUT, becomes, equal, ifindex, in_a_net, load_faulty, open_pinned, run, sh,
-                     update)
+from testlib import OUTPUT, becomes, equal, ifindex, in_a_net, open_pinned, run, sh, update
 
 in_a_net()
 
@@ -183,20 +182,6 @@ def counts(device):
     """Of a target: packets, bytes, lost ones, and of these those not segmented."""
     stats = stats_of(device)
     return (stats["packets"], stats["bytes"], stats["drops"], stats["unsegmented"])
-
-
-def add_faulty(device):
-    """A device that counts calls of its driver: see modules/faulty_dev.c."""
-    load_faulty()
-    sh(f"ip link add {device} type faulty; ip link set {device} up")
-
-
-def knob(device, name, value=None):
-    """Write a file of faulty_knobs.c, or read it. The mounted sysfs is that of
-    another namespace."""
-    file = f"/sys/class/net/{device}/faulty/{name}"
-    act = f"cat {file}" if value is None else f"echo {value} >{file}"
-    return sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && {act}'").strip()
 
 
 def transmitted(device):

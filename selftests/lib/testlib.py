@@ -313,6 +313,20 @@ def load_faulty():
         sh(f"insmod {OUTPUT}/../{os.uname().release}-selftests/modules/faulty.ko")
 
 
+def add_faulty(device):
+    """A device of modules/faulty_dev.c, which receives what it sends."""
+    load_faulty()
+    sh(f"ip link add {device} type faulty; ip link set {device} up")
+
+
+def knob(device, name, value=None):
+    """Write a file of faulty_knobs.c, or read it. The mounted sysfs is that of
+    another namespace."""
+    file = f"/sys/class/net/{device}/faulty/{name}"
+    act = f"cat {file}" if value is None else f"echo {value} >{file}"
+    return sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && {act}'").strip()
+
+
 @contextlib.contextmanager
 def held(func, params=""):
     """Hold the next call of a function until the end of the with block."""
