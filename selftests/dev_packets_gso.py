@@ -5,8 +5,9 @@ segments, checksums and counters, byte for byte. See gsolib.py."""
 import contextlib
 import socket
 
-from gsolib import (LIMIT, MSS, TCP, UDP, UDP_NOTES, WHOLE, Packet, Refused, counts, first,
-                    frames_of, lab, nothing_left, others, run_all, stats_of, transmitted)
+from gsolib import (LIMIT, WHOLE, Refused, counts, first, frames_of, lab, nothing_left, others,
+                    run_all, stats_of, transmitted)
+from offloadlib import MSS, TCP, UDP, UDP_NOTES, Packet
 from probelib import kprobe
 from testlib import add_faulty, becomes, equal, sh, test
 

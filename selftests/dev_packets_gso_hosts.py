@@ -11,8 +11,9 @@ import struct
 import subprocess
 import threading
 
-from gsolib import MSS, PARAMETER, PIN, Refused, run_all, stats_of
+from gsolib import PARAMETER, PIN, Refused, run_all, stats_of
 from hostlib import connection, inside
+from offloadlib import MSS
 from testlib import OUTPUT, becomes, equal, ifindex, open_pinned, sh, test, update
 
 SO_RCVBUFFORCE, UDP_SEGMENT = 33, 103

@@ -5,9 +5,10 @@ that are too long are lost, as before. See gsolib.py and dev_packets_gso.py."""
 import os
 import select
 
-from gsolib import (LIMIT, PIN, Packet, Refused, counts, first, frames_of, lab, nothing_left,
-                    run_all, stats_of)
+from gsolib import (LIMIT, PIN, Refused, counts, first, frames_of, lab, nothing_left, run_all,
+                    stats_of)
 from loadlib import offer
+from offloadlib import Packet
 from testlib import add_faulty, becomes, equal, knob, open_pinned, sh, test
 
 

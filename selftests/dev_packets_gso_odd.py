@@ -9,14 +9,15 @@ import random
 import socket
 import struct
 
-from gsolib import (LIMIT, MSS, TCP, UDP, WHOLE, Packet, counts, first, frames_of, lab,
-                    nothing_left, run_all, stats_of, tap_of, transmitted)
+from gsolib import (LIMIT, WHOLE, counts, first, frames_of, lab, nothing_left, run_all, stats_of,
+                    tap_of, transmitted)
+from offloadlib import MSS, PACKET_VNET_HDR, SOL_PACKET, TCP, UDP, Packet
 from testlib import add_faulty, becomes, equal, knob, longer, sh, test
 
 IFF_TUN, IFF_VNET_HDR = 1, 0x4000
 ICMP, IPIP = 1, 4
 ETH_P_ALL = 3
-SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 263, 8, 15
+PACKET_AUXDATA = 8
 TP_STATUS_VLAN_VALID = 1 << 4
 
 

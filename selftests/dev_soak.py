@@ -18,6 +18,7 @@ in_a_net()
 
 from loadlib import Load, all_stats, counted  # noqa: E402
 from memlib import Percpu, in_use, names  # noqa: E402
+from offloadlib import Sender  # noqa: E402
 from placelib import ONCE, PATIENCE, PIN, TO_MEMBERS, TO_CHANGING  # noqa: E402
 from soaklib import KEYS, MEMBERS, World, switch_cpu  # noqa: E402
 
@@ -41,7 +42,7 @@ testlib.load_faulty()
 # The kernel would load these on demand, and keep them.
 sh("modprobe -a bridge sch_fq_codel sch_tbf || :")
 begin = time.monotonic()
-done = {"actions": 0, "packets": 0, "as_packets": 0}
+done = {"actions": 0, "packets": 0, "as_packets": 0, "segments": 0, "checksums": 0}
 percpu = Percpu()
 # The kernel allocates memory when a CPU first comes back online.
 switch_cpu(False)
@@ -126,24 +127,28 @@ def grows():
 
 def episode(number):
     """A world from its beginning to its end, with a module of its own."""
-    world = World(random.Random(f"{SEED}:{number}"))
+    # In the first one maps segment packets, whatever the seed.
+    world = World(random.Random(f"{SEED}:{number}"), None if number else "*")
     story = Story(world, number)
     progs = [testlib.open_pinned(f"{place.pin}/p/{name}")
              for place, name in ((world.home, "scatter"), (world.home, "generic"),
                                  (world.wild, "wild"))]
     loads = [Load(progs, cpu) for cpu in sorted(os.sched_getaffinity(0))]
-    for load in loads:
+    sender = Sender("to-generic", world.members[1])
+    for load in (*loads, sender):
         load.start()
     try:
         for _ in range(ACTIONS):
             story.add(world.act())
             time.sleep(0.005)
-        for load in loads:
+        for load in (*loads, sender):
             load.stop()
         sums = accounts(world)
         done["packets"] += packets(world)
+        done["segments"] += sender.segments
+        done["checksums"] += sender.completed
     except Exception:
-        for load in loads:
+        for load in (*loads, sender):
             load.stopped = True
         print(f"# episode {number} of seed {SEED}, at last:")
         for what in story.told[-20:]:
@@ -157,7 +162,8 @@ def episode(number):
     measure()
     testlib.load()
     tell(f"episode {number}: {story.digest()}; {sums}; "
-         f"so far {done['as_packets']} as packets; in use: {memory[-1]}")
+         f"so far {done['as_packets']} as packets, {done['segments']} segments, "
+         f"{done['checksums']} checksums; in use: {memory[-1]}")
 
 
 @test("offered = sent + lost, whatever happens; no map and no device remains")
@@ -176,6 +182,8 @@ def _():
         tell(f"is there a leak? {grows()}")
         episode(more)
     assert done["as_packets"], "no frame has left as a packet"
+    assert done["segments"], "no packet was segmented"
+    assert done["checksums"], "no checksum was completed"
     finished.append(True)
 
 

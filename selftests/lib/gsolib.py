@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packets of generic XDP that are not segmented yet, or have no final checksum, and maps
-that redirect them: for dev_packets_gso*.py.
+"""Maps that redirect packets of generic XDP that are not segmented yet, or have no final
+checksum (offloadlib.py): for dev_packets_gso*.py.
 
-Packets come by a tap, with the notes for segmentation that a virtual machine gives them
-(struct virtio_net_hdr). They leave by taps, which transmit no unsegmented packets, or by
-veths, which do."""
+Packets come by a tap, with the notes for segmentation that a virtual machine gives them.
+They leave by taps, which transmit no unsegmented packets, or by veths, which do."""
 import contextlib
 import fcntl
 import json
@@ -13,6 +12,7 @@ import select
 import struct
 from pathlib import Path
 
+from offloadlib import MSS, UDP, UDP_NOTES, Packet
 from testlib import OUTPUT, becomes, equal, ifindex, in_a_net, open_pinned, run, sh, update
 
 in_a_net()
@@ -23,110 +23,15 @@ PIN = "/sys/fs/bpf/redirmap-gso"
 TRACING = Path("/sys/kernel/tracing")
 PARAMETER = Path("/sys/module/redirmap/parameters/packets")
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454ca, 2, 0x1000, 0x4000
-NEEDS_CSUM, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 1, 0, 1, 4, 5
-TCP, UDP = 6, 17
-MSS = 1000
 # The longest frame that a device with an MTU of 1500 takes: with a VLAN tag
 LIMIT = 1518
 # No packet of a test is longer, so it is not marked for segmentation.
 WHOLE = 1 << 15
-# Before 6.2 a tap knows no notes for UDP.
-UDP_NOTES = tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 2)
 
 sh(f"rm -rf {PIN}; mkdir -p {PIN}; modprobe tun; modprobe 8021q")
 
 
-# --- packets ----------------------------------------------------------------
-
-
-def folded(data, start=0):
-    """The sum of the Internet checksum."""
-    if len(data) % 2:
-        data += b"\0"
-    total = start + sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return total
-
-
-def pseudo(addresses, protocol, length):
-    return folded(addresses + struct.pack("!II", length, protocol))
-
-
-class Packet:
-    """A packet, and the notes that go with it."""
-
-    def __init__(self, size, protocol=TCP, v6=False, tags=(), options=False, gso=MSS,
-                 partial=True):
-        self.payload = os.urandom(size)
-        self.protocol, self.v6, self.partial = protocol, v6, partial
-        self.gso = gso if size > gso else 0
-        head = 20 if protocol == TCP else 8
-        length = head + size
-        if v6:
-            addresses = bytes(15) + b"\1" + bytes(15) + b"\2"
-            # An empty header of destination options
-            extra = bytes([protocol, 0, 1, 4, 0, 0, 0, 0]) if options else b""
-            ip = struct.pack("!IHBB", 6 << 28, len(extra) + length, 60 if options else protocol,
-                             64) + addresses + extra
-        else:
-            addresses = bytes([10, 9, 0, 9, 10, 9, 0, 1])
-            ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 7, 0x4000, 64, protocol, 0)
-            ip = ip[:10] + struct.pack("!H", 0xffff - folded(ip + addresses)) + addresses
-        self.addresses = addresses
-        start = pseudo(addresses, protocol, length)
-        if protocol == TCP:
-            transport = struct.pack("!HHIIBBHHH", 1, 2, 1000, 1, 5 << 4, 0x18, 100, start, 0)
-        else:
-            transport = struct.pack("!HHHH", 1, 2, length, start)
-        ethernet = b"\2\0\0\0\0\1\2\0\0\0\0\2"
-        for tag in tags:
-            ethernet += struct.pack("!HH", 0x8100, tag)
-        ethernet += b"\x86\xdd" if v6 else b"\x08\0"
-        self.start = len(ethernet) + len(ip)
-        self.headers = self.start + head
-        self.offset = 16 if protocol == TCP else 6
-        self.data = ethernet + ip + transport + self.payload
-        if not partial:
-            self.data = self.completed()
-
-    def completed(self, length=None):
-        """So much of the packet, with the final checksum."""
-        data, at = self.data[:length], self.start + self.offset
-        final = (0xffff - folded(data[self.start:])) or 0xffff
-        return data[:at] + struct.pack("!H", final) + data[at + 2:]
-
-    def write(self, tap, skip=0):
-        """Write the packet, without its first bytes, to a tap or tun."""
-        kind = GSO_NONE
-        if self.gso:
-            kind = GSO_UDP_L4 if self.protocol == UDP else GSO_TCPV6 if self.v6 else GSO_TCPV4
-        notes = struct.pack("=BBHHHH", NEEDS_CSUM if self.partial else 0, kind,
-                            self.headers - skip if self.gso else 0, self.gso,
-                            self.start - skip if self.partial else 0,
-                            self.offset if self.partial else 0)
-        os.write(tap, notes + self.data[skip:])
-
-    def check(self, frames):
-        """The frames are this packet in segments, with valid checksums."""
-        sizes = [self.gso] * (len(self.payload) // self.gso) if self.gso else []
-        if len(self.payload) > sum(sizes):
-            sizes.append(len(self.payload) - sum(sizes))
-        equal([len(frame) for frame in frames], [self.headers + size for size in sizes])
-        sent = 0
-        for number, (frame, size) in enumerate(zip(frames, sizes, strict=True)):
-            equal(frame[self.headers:], self.payload[sent:sent + size])
-            length = len(frame) - self.start
-            equal(pseudo(self.addresses, self.protocol, length) and
-                  folded(frame[self.start:], pseudo(self.addresses, self.protocol, length)),
-                  0xffff)
-            if self.protocol == TCP:
-                equal(struct.unpack_from("!I", frame, self.start + 4), (1000 + sent,))
-            if not self.v6:
-                ip = frame[self.start - 20:self.start]
-                equal((folded(ip), struct.unpack_from("!H", ip, 2)[0]), (0xffff, 20 + length))
-                equal(struct.unpack_from("!H", ip, 4), (7 + number,))
-            sent += size
+# --- taps -------------------------------------------------------------------
 
 
 def tap_of(name, flags=0, kind=IFF_TAP):

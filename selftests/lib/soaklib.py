@@ -60,7 +60,8 @@ class World:
     frames is known. In the wild groups change.
     """
 
-    def __init__(self, dice):
+    def __init__(self, dice, packets=None):
+        """@packets: the globs for the first maps; without them a random choice"""
         self.dice = dice
         self.numbers = 0
         self.claim = CLAIM
@@ -68,7 +69,7 @@ class World:
         self.pinned = []
         self.faulty = set()
         self.bridges = set()
-        self.set_packets()
+        self.set_packets(packets)
         self.set_qdisc()
         sh(f"rm -rf {PIN}; ip netns add soak-wild")
         self.home = Place("home", os.open("/proc/self/ns/net", os.O_RDONLY),
@@ -88,7 +89,7 @@ class World:
         for generic XDP."""
         self.members = [f"member{number}" for number in range(MEMBERS)]
         names = [*self.members, "to-generic"]
-        # One member checks its frames, and may fail.
+        # One member checks its frames, and may fail. It gets unsegmented packets in segments.
         self.faulty.add(names[1])
         ip(f"link add {names[1]} type faulty", f"link set {names[1]} up")
         veths = [name for name in names if name not in self.faulty]
@@ -101,6 +102,8 @@ class World:
         for key, name in enumerate(self.members):
             for one in ("rm_all_array", "rm_all_hash"):
                 egress = self.dice.choice((None, *EGRESS))
+                if one == "rm_all_array" and name in self.faulty:
+                    egress = None
                 self.home.put(self.home.maps[one], VALUE, [key * 3], name, egress)
         self.home.put(self.home.maps["to_generic_xdp"], 4, [0], names[MEMBERS])
         self.home.attach(f"{names[MEMBERS]}p", "scatter", XDP_GENERIC)
