@@ -27,6 +27,8 @@ struct stats_sum;
  * takes, and each call of the driver has XDP_XMIT_FLUSH: see port_segment.c.
  */
 #define PORT_TEST_LENGTH BIT(2)
+/* The device is a bond, so each call of the driver has XDP_XMIT_FLUSH. */
+#define PORT_OF_BOND BIT(3)
 
 /**
  * struct port - represents a real device with a program, or without

@@ -157,7 +157,8 @@ static noinline int port_take_detour(const struct port *port,
 			bytes = port_note_lengths(frames, fit);
 		n = fit;
 	}
-	if (READ_ONCE(port->detour) & (PORT_FLUSH_EACH | PORT_TEST_LENGTH))
+	if (READ_ONCE(port->detour) &
+	    (PORT_FLUSH_EACH | PORT_TEST_LENGTH | PORT_OF_BOND))
 		flags |= XDP_XMIT_FLUSH;
 	return port_call_driver(port, ops, frames, n, bytes, flags);
 }
