@@ -8,8 +8,8 @@
  * the first error. A batch is not a transaction: other tasks may change the map
  * between two entries.
  *
- * Lookups read the map in chunks (sock_walk.c), and copy each to user space. The
- * cursor, in in_batch and out_batch, is the last key that was delivered, in
+ * Lookups read the map in chunks (sock_walk.c), and copy each to user space.
+ * The cursor, in in_batch and out_batch, is the last key that was delivered, in
  * key_size bytes.
  *
  * This file owns no state. All functions run in bpf(2), and sleep.

@@ -7,23 +7,26 @@
  * A hash is read in the order of the kernel's buckets. If the cursor has been
  * deleted, the kernel begins again at the first bucket. Therefore this file
  * skips the buckets before the bucket of the cursor: so a walk ends, and
- * delivers each entry that stays. See rmap_sock_map_bucket().
+ * delivers each entry that is neither deleted nor replaced meanwhile. See
+ * rmap_sock_map_bucket(). A replaced entry moves to the head of its bucket,
+ * which the walk may have passed.
  *
  * To replace an entry, the kernel puts the new one at the head of the bucket,
- * and then removes the old one. In between, the keys behind the old entry cannot
- * be reached: from the old entry, whose key leads to the new one, a walk goes
- * round. That takes long if the task that replaces the entry is preempted, as
- * under PREEMPT_RT or in a virtual machine. So a walk that comes round waits for
- * that task: see walk_loops() and walk_settles(). It also remembers the keys of
- * the bucket that it has delivered, and does not deliver them again. Only the
- * next call, which does not know these keys, may deliver entries of the bucket
- * again; and so may a bucket of more than SOCK_CHUNK keys.
+ * and then removes the old one. In between, the keys behind the old entry
+ * cannot be reached: from the old entry, whose key leads to the new one, a walk
+ * goes round. That takes long if the task that replaces the entry is preempted,
+ * as under PREEMPT_RT or in a virtual machine. So a walk that comes round waits
+ * for that task: see walk_loops() and walk_settles(). It also remembers the
+ * keys of the bucket that it has delivered, and does not deliver them again.
+ * Only the next call, which does not know these keys, may deliver entries of
+ * the bucket again; and so may a bucket of more than SOCK_CHUNK keys.
  *
  * A lookup that deletes entries deletes its own cursors. So before it deletes a
  * chunk of a hash, it fetches the key behind the chunk, and the next chunk
  * begins with that key. So the kernel begins again at the first bucket only
- * after another task has deleted a cursor, and once in a call that continues
- * after such a lookup, which has deleted the cursor of that call.
+ * after another task has deleted a cursor, after the walk has waited, and once
+ * in a call that continues after such a lookup, which has deleted the cursor of
+ * that call.
  *
  * This file owns no state: a walk belongs to its call of bpf(2), in which all
  * functions run.
@@ -176,19 +179,20 @@ static int walk_buckets(struct sock_walk *walk)
 			return err;
 		walk->ahead = false;
 		bucket = rmap_sock_map_bucket(walk->map, walk->cursor);
-		/* The previous key was deleted, so the kernel began again. */
-		if (bucket < walk->bucket) {
+		/* Buckets that are skipped may have a loop as well. */
+		if (bucket != walk->at) {
+			walk->at = bucket;
 			walk->visited = 0;
-			continue;
 		}
-		if (bucket > walk->bucket) {
-			walk->visited = 0;
-			walk->n_known = 0;
-		}
-		walk->bucket = bucket;
 		walk->waits = walk_loops(walk);
 		if (walk->waits)
 			return 0;
+		/* The previous key was deleted, so the kernel began again. */
+		if (bucket < walk->bucket)
+			continue;
+		if (bucket > walk->bucket)
+			walk->n_known = 0;
+		walk->bucket = bucket;
 		err = walk_knows(walk) ? 0 : walk_add_cursor(walk);
 		if (err)
 			return err;
@@ -265,25 +269,42 @@ int rmap_sock_walk_pause(struct sock_walk *walk)
 	return sock_walk_yield();
 }
 
-/* Does the way from the cursor lead back to it, as far as it is followed? */
-static bool walk_is_in_loop(struct sock_walk *walk)
+/* Is this key the next one of its bucket, but not the cursor? */
+static bool walk_goes_on(const struct sock_walk *walk, const void *key)
+{
+	return rmap_sock_map_bucket(walk->map, key) == walk->bucket &&
+	       memcmp(key, walk->cursor, walk->map->key_size);
+}
+
+/*
+ * Follow the way from the cursor, as long as it stays in the bucket, to see
+ * whether it leads back to the cursor. Returns 1 if it does, 0 if not, or an
+ * errno. A bucket has at most as many keys as the map.
+ */
+static int walk_is_in_loop(struct sock_walk *walk)
 {
 	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
 	void *from = walk->cursor, *to = walk->next, *other = walk->mark;
 	u32 visits, size = walk->map->key_size;
-	bool loop = false;
+	int err = 0;
 
 	rcu_read_lock();
-	for (visits = 0; visits < SOCK_VISITS && !loop; visits++) {
-		if (stock->map_get_next_key(walk->map, from, to) ||
-		    rmap_sock_map_bucket(walk->map, to) != walk->bucket)
+	for (visits = 1; visits <= walk->map->max_entries; visits++) {
+		err = stock->map_get_next_key(walk->map, from, to);
+		if (err || !walk_goes_on(walk, to))
 			break;
-		loop = !memcmp(to, walk->cursor, size);
 		from = to;
 		swap(to, other);
+		if (visits % SOCK_CHUNK)
+			continue;
+		rcu_read_unlock();
+		err = sock_walk_yield();
+		if (err)
+			return err;
+		rcu_read_lock();
 	}
 	rcu_read_unlock();
-	return loop;
+	return !err && !memcmp(to, walk->cursor, size);
 }
 
 /*
@@ -292,13 +313,17 @@ static bool walk_is_in_loop(struct sock_walk *walk)
  */
 static int walk_settles(struct sock_walk *walk)
 {
-	int err = 0;
+	int err;
 
-	while (!err && walk_is_in_loop(walk)) {
+	for (;;) {
+		err = walk_is_in_loop(walk);
+		if (err <= 0)
+			return err;
 		walk->waits = true;
 		err = rmap_sock_walk_pause(walk);
+		if (err)
+			return err;
 	}
-	return err;
 }
 
 /**

@@ -23,13 +23,14 @@ struct bpf_map;
  * @waits: hash: the walk has gone round in a bucket, so another task is
  *	replacing an entry
  * @bucket: hash: the walk skips buckets before this one
- * @visited: hash: number of keys that were visited in @bucket since the walk
+ * @at: hash: the bucket of the key that was visited last
+ * @visited: hash: number of keys that were visited in @at since the walk
  *	entered it, or has waited
  * @n_known: hash: number of keys that were delivered in @bucket
  * @cursor: hash: the key that was visited last; with @ahead, the next key
  * @next: hash: room for the next key
- * @mark: hash: the key that was visited in @bucket when @visited became a power
- *	of 2
+ * @mark: hash: the key that was visited in @at when @visited became a power of
+ *	2
  * @known: hash: the last SOCK_CHUNK keys that were delivered in @bucket
  * @values: cookies of the sockets in the chunk
  * @keys: keys of the chunk
@@ -44,6 +45,7 @@ struct sock_walk {
 	bool ahead;
 	bool waits;
 	u32 bucket;
+	u32 at;
 	u32 visited;
 	u32 n_known;
 	void *cursor;
