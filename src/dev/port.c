@@ -331,7 +331,7 @@ void rmap_port_mirror(struct port *port)
 	WRITE_ONCE(dev->netdev_ops, look.ops);
 	compat_set_xdp_features(dev, look.features);
 	port_set_detour(port, PORT_AS_PACKETS, look.as_packets);
-	port_set_detour(port, PORT_OF_BOND, netif_is_bond_master(real));
+	port_set_detour(port, PORT_FLUSH_BOND, netif_is_bond_master(real));
 	if (compat_takes_frags(real))
 		port_set_detour(port, PORT_FLUSH_EACH, false);
 	strscpy(dev->name, real->name, sizeof(dev->name));

@@ -28,7 +28,7 @@ struct stats_sum;
  */
 #define PORT_TEST_LENGTH BIT(2)
 /* The device is a bond, so each call of the driver has XDP_XMIT_FLUSH. */
-#define PORT_OF_BOND BIT(3)
+#define PORT_FLUSH_BOND BIT(3)
 
 /**
  * struct port - represents a real device with a program, or without

@@ -158,7 +158,7 @@ static noinline int port_take_detour(const struct port *port,
 		n = fit;
 	}
 	if (READ_ONCE(port->detour) &
-	    (PORT_FLUSH_EACH | PORT_TEST_LENGTH | PORT_OF_BOND))
+	    (PORT_FLUSH_EACH | PORT_TEST_LENGTH | PORT_FLUSH_BOND))
 		flags |= XDP_XMIT_FLUSH;
 	return port_call_driver(port, ops, frames, n, bytes, flags);
 }
