@@ -9,8 +9,8 @@ import random
 import socket
 import struct
 
-from gsolib import (LIMIT, WHOLE, counts, first, frames_of, lab, nothing_left, run_all, stats_of,
-                    tap_of, transmitted)
+from gsolib import (LIMIT, WHOLE, Refused, counts, first, frames_of, lab, nothing_left, run_all,
+                    stats_of, tap_of, transmitted)
 from offloadlib import MSS, PACKET_VNET_HDR, SOL_PACKET, TCP, UDP, Packet
 from testlib import add_faulty, becomes, equal, knob, longer, sh, test
 
@@ -163,6 +163,18 @@ def _():
         one.send(Packet(1500, partial=False))
         assert becomes(lambda: stats_of("to1")["drops"] == {"too_large": 2}), counts("to1")
         nothing_left(*one.to)
+
+
+@test("a tap with a native program: a plain frame of its MTU changes nothing for the target")
+def _():
+    with lab("rm_array") as one:
+        sh("ip link set from mtu 9000")
+        one.program("to_rm_array", "xdpdrv")
+        # Each is refused by the kernel: the port shows the device's MTU.
+        with Refused() as refused:
+            one.send(*[Packet(3000, gso=WHOLE, partial=False)] * 2)
+            assert becomes(lambda: stats_of("to1")["drops"] == {"too_large": 2}), counts("to1")
+            equal((counts("to1"), refused.count()), ((0, 0, {"too_large": 2}, 0), 2))
 
 
 @test("more segments than the module makes: a packet of a few bytes per segment is too large")

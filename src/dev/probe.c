@@ -71,29 +71,33 @@ static bool probe_seems_unsegmented(const struct net_device *from,
 }
 
 /*
- * May a device run its program as generic XDP? A tap does so for packets that
- * are not segmented, also if the program was attached for native XDP.
+ * A tap runs packets that are not segmented in generic XDP, also if its program
+ * was attached for native XDP. The tracepoint does not distinguish them from
+ * native frames.
  */
-static bool probe_may_be_generic(const struct net_device *from)
+static bool probe_is_tap(const struct net_device *from)
 {
-	return rcu_access_pointer(from->xdp_prog) ||
-	       (from->rtnl_link_ops &&
-		!strcmp(from->rtnl_link_ops->kind, "tun"));
+	return from->rtnl_link_ops &&
+	       !strcmp(from->rtnl_link_ops->kind, "tun");
 }
 
 static void probe_port_drop(const struct port *port,
 			    const struct net_device *from,
 			    enum redirmap_drop reason)
 {
-	if (reason == REDIRMAP_DROP_TOO_LARGE && probe_may_be_generic(from)) {
+	bool generic = rcu_access_pointer(from->xdp_prog), unsegmented = false;
+
+	if (reason == REDIRMAP_DROP_TOO_LARGE &&
+	    (generic || probe_is_tap(from))) {
+		unsegmented = probe_seems_unsegmented(from, port);
 		/* The port's next packet is examined. */
-		rmap_port_expect_unsegmented(port);
-		if (probe_seems_unsegmented(from, port)) {
-			rmap_port_drop_unsegmented(port, 1);
-			return;
-		}
+		if (generic || unsegmented)
+			rmap_port_expect_unsegmented(port);
 	}
-	rmap_port_drop(port, reason, 1);
+	if (unsegmented)
+		rmap_port_drop_unsegmented(port, 1);
+	else
+		rmap_port_drop(port, reason, 1);
 }
 
 /* Runs in NAPI, bottom halves off, per frame that was not enqueued. */
