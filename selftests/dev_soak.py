@@ -138,6 +138,9 @@ def episode(number):
     for load in (*loads, sender):
         load.start()
     try:
+        # Before anything changes, whatever the speed of the machine.
+        assert number or becomes(lambda: sender.error or sender.segments and sender.completed), \
+            f"{sender.segments} segments and {sender.completed} checksums"
         for _ in range(ACTIONS):
             story.add(world.act())
             time.sleep(0.005)
@@ -182,8 +185,6 @@ def _():
         tell(f"is there a leak? {grows()}")
         episode(more)
     assert done["as_packets"], "no frame has left as a packet"
-    assert done["segments"], "no packet was segmented"
-    assert done["checksums"], "no checksum was completed"
     finished.append(True)
 
 

@@ -143,7 +143,7 @@ class Sender(threading.Thread):
                         packet.write(self.out.fileno())
                     time.sleep(self.PAUSE)
                 self.look()
-        except OSError as error:
+        except Exception as error:      # for stop()
             self.error = error
 
     def look(self):
