@@ -183,8 +183,8 @@ static void group_xmit_copies(const struct group_batch *batch,
 	missing = hweight32(to_send) - n;
 	if (unlikely(missing)) {
 		rmap_port_drop(port, REDIRMAP_DROP_NO_MEMORY, missing);
-		trace_devmap_xmit(group_batch_rx(batch), &port->dev, 0, missing,
-				  0);
+		rmap_trace_devmap_xmit(group_batch_rx(batch), &port->dev, 0,
+				       missing, 0);
 		if (!n)
 			return;
 	}

@@ -482,17 +482,18 @@ static noinline int port_xmit_traced(const struct port *port,
 			     as_packets);
 
 	if (bulk && (did.packets || lost))
-		trace_devmap_xmit(from, &port->dev, did.packets, lost,
-				  min(sent, 0));
+		rmap_trace_devmap_xmit(from, &port->dev, did.packets, lost,
+				       min(sent, 0));
 	else if (!bulk && lost > n)
-		trace_devmap_xmit(from, &port->dev, 0, lost - n, min(sent, 0));
+		rmap_trace_devmap_xmit(from, &port->dev, 0, lost - n,
+				       min(sent, 0));
 	return sent;
 }
 
 static int port_xmit_or_trace(const struct port *port, struct port_bulk *bulk,
 			      int n, struct net_device *rx, u32 flags)
 {
-	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())
+	if (trace_redirmap_flush_enabled() || rmap_trace_devmap_xmit_enabled())
 		return port_xmit_traced(port, NULL, bulk, n, rx, flags);
 	return port_xmit_bulk(port, bulk, n, rx, flags, false);
 }
@@ -614,7 +615,7 @@ int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
 	struct net_device *rx = ingress_of_queue(frames, n);
 
 	lockdep_assert_in_softirq();
-	if (trace_redirmap_flush_enabled() || trace_devmap_xmit_enabled())
+	if (trace_redirmap_flush_enabled() || rmap_trace_devmap_xmit_enabled())
 		return port_xmit_traced(port, frames, NULL, n, rx, flags);
 	return port_run_and_send(port, frames, n, rx, flags, false);
 }

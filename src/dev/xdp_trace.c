@@ -28,11 +28,11 @@ typedef void (*trace_devmap_xmit_t)(void *data, const struct net_device *from,
 
 /**
  * rmap_trace_devmap_xmit_call() - call the probes of xdp:xdp_devmap_xmit
- * @from: as for trace_devmap_xmit()
- * @to: as for trace_devmap_xmit()
- * @sent: as for trace_devmap_xmit()
- * @drops: as for trace_devmap_xmit()
- * @err: as for trace_devmap_xmit()
+ * @from: as for rmap_trace_devmap_xmit()
+ * @to: as for rmap_trace_devmap_xmit()
+ * @sent: as for rmap_trace_devmap_xmit()
+ * @drops: as for rmap_trace_devmap_xmit()
+ * @err: as for rmap_trace_devmap_xmit()
  *
  * Runs in NAPI, bottom halves off, per flush and member, while the tracepoint
  * is enabled.

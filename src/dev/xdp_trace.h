@@ -16,19 +16,19 @@ void rmap_trace_devmap_xmit_call(const struct net_device *from,
 int rmap_xdp_trace_init(void);
 
 /**
- * trace_devmap_xmit_enabled() - is the tracepoint xdp:xdp_devmap_xmit enabled?
+ * rmap_trace_devmap_xmit_enabled() - is xdp:xdp_devmap_xmit enabled?
  *
  * Context: any.
  * Return: true when it is, and the caller should compute the arguments.
  */
-static inline bool trace_devmap_xmit_enabled(void)
+static inline bool rmap_trace_devmap_xmit_enabled(void)
 {
 	/* The key is found at run time, so testing it would be a call. */
 	return rcu_access_pointer(rmap_trace_devmap_xmit_tp->funcs);
 }
 
 /**
- * trace_devmap_xmit() - emit the kernel's xdp:xdp_devmap_xmit
+ * rmap_trace_devmap_xmit() - emit the kernel's xdp:xdp_devmap_xmit
  * @from: the ingress of the frames
  * @to: the device that the frames were handed to
  * @sent: number of frames that the driver has taken
@@ -37,11 +37,11 @@ static inline bool trace_devmap_xmit_enabled(void)
  *
  * Runs in NAPI, bottom halves off, per flush and member.
  */
-static inline void trace_devmap_xmit(const struct net_device *from,
-				     const struct net_device *to, int sent,
-				     int drops, int err)
+static inline void rmap_trace_devmap_xmit(const struct net_device *from,
+					  const struct net_device *to, int sent,
+					  int drops, int err)
 {
-	if (unlikely(trace_devmap_xmit_enabled()))
+	if (unlikely(rmap_trace_devmap_xmit_enabled()))
 		rmap_trace_devmap_xmit_call(from, to, sent, drops, err);
 }
 
