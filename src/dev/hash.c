@@ -31,7 +31,7 @@
  */
 static __always_inline struct target *hash_get(struct bpf_map *map, u32 key)
 {
-	const struct hash_table *table = hash_table(map);
+	const struct hash_table *table = hash_table_of(map);
 	struct hash_node *node;
 	struct target *target;
 	u32 begun, link;
@@ -40,12 +40,12 @@ again:
 	begun = hash_read_begin(table);
 	link = *hash_bucket(table, key);
 	/* An empty bucket has link 0, to a node with rmap_target_none. */
-	node = hash_node(table, link);
+	node = hash_node_at(table, link);
 	while (unlikely(node->key != key)) {
 		link = node->next;
 		if (!link)
 			goto missing;
-		node = hash_node(table, link);
+		node = hash_node_at(table, link);
 	}
 
 	target = rcu_dereference_check(node->target, rcu_read_lock_bh_held());
@@ -120,7 +120,7 @@ static struct hash_node *hash_next(const struct hash_table *table,
 static int hash_get_next_key(struct bpf_map *map, void *key, void *next_key)
 {
 	struct redir_map *rmap = to_redir_map(map);
-	struct hash_table *table = hash_table(map);
+	struct hash_table *table = hash_table_of(map);
 	struct hash_node *node;
 	u32 begun, next = 0;
 
@@ -145,7 +145,7 @@ static int hash_get_next_key(struct bpf_map *map, void *key, void *next_key)
 static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 		       u64 flags)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	struct target *target, *old = NULL;
 	struct bpf_devmap_val val;
 	struct hash_node *node;
@@ -239,13 +239,13 @@ static map_ret_t hash_delete_elem(struct bpf_map *map, void *key)
 
 static u64 hash_batch_place(const struct bpf_map *map, u32 key)
 {
-	return hash_place(hash_table(map), key);
+	return hash_place(hash_table_of(map), key);
 }
 
 static int hash_read_chunk(struct redir_map *rmap, u64 *place,
 			   struct batch_chunk *chunk)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	u64 end = min((*place >> 32) + HASH_READ_BUCKETS,
 		      (u64)hash_buckets(table)) << 32;
 	const struct hash_node *node;
@@ -286,7 +286,7 @@ u64 rmap_hash_memory(const struct bpf_map *map)
 
 	return rmap_map_memory(rmap) +
 	       rmap_hash_table_size(map->max_entries,
-				    hash_buckets(hash_table(map)));
+				    hash_buckets(hash_table_of(map)));
 }
 
 static void hash_free(struct bpf_map *map)

@@ -63,7 +63,7 @@ static struct hash_node *hash_smallest(const struct hash_table *table,
 	u32 link, key, min = U32_MAX;
 
 	for (link = READ_ONCE(*bucket); link; link = READ_ONCE(node->next)) {
-		node = hash_node(table, link);
+		node = hash_node_at(table, link);
 		key = READ_ONCE(node->key);
 		if (key < from || key > min)
 			continue;
@@ -106,26 +106,26 @@ struct hash_node *rmap_hash_next_live(const struct hash_table *table, u64 place,
 
 static struct hash_node *hash_new_node(struct redir_map *rmap)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	struct hash_node *node;
 
 	lockdep_assert_held(&rmap->lock);
 
 	if (table->free) {
-		node = hash_node(table, table->free);
+		node = hash_node_at(table, table->free);
 		table->free = node->key;
 		return node;
 	}
 	/* The link to the last of 2^31 nodes would not fit into 32 bits. */
 	if (table->fresh == min_t(u32, rmap->dtab.map.max_entries, S32_MAX))
 		return NULL;
-	return hash_node(table, hash_nth_link(table->fresh++));
+	return hash_node_at(table, hash_nth_link(table->fresh++));
 }
 
 /* Free a node that has been unlinked. */
 static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 
 	lockdep_assert_held(&rmap->lock);
 
@@ -142,8 +142,8 @@ static void hash_free_node(struct redir_map *rmap, struct hash_node *node)
 /* Unlink and free a node; the caller detaches the returned target. */
 static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
-	struct hash_node *node = hash_node(table, *link);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
+	struct hash_node *node = hash_node_at(table, *link);
 	struct target *target;
 
 	lockdep_assert_held(&rmap->lock);
@@ -168,14 +168,14 @@ static struct target *hash_unlink(struct redir_map *rmap, u32 *link)
  */
 struct target *rmap_hash_remove(struct redir_map *rmap, u32 key)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	u32 *link;
 
 	lockdep_assert_held(&rmap->lock);
 
 	for (link = hash_bucket(table, key); *link;
-	     link = &hash_node(table, *link)->next) {
-		if (hash_node(table, *link)->key == key)
+	     link = &hash_node_at(table, *link)->next) {
+		if (hash_node_at(table, *link)->key == key)
 			return hash_unlink(rmap, link);
 	}
 	return NULL;
@@ -204,7 +204,7 @@ void rmap_hash_detach(struct redir_map *rmap, u32 key, struct target *target,
 /* Remove a node with a dead target. */
 static void hash_clean_node(struct redir_map *rmap, u32 *link)
 {
-	u32 key = hash_node(hash_table(&rmap->dtab.map), *link)->key;
+	u32 key = hash_node_at(hash_table_of(&rmap->dtab.map), *link)->key;
 
 	rmap_hash_detach(rmap, key, hash_unlink(rmap, link),
 			 REDIRMAP_CAUSE_UNREGISTER);
@@ -213,14 +213,14 @@ static void hash_clean_node(struct redir_map *rmap, u32 *link)
 /* Remove the nodes with dead targets from a chain. */
 static void hash_clean_chain(struct redir_map *rmap, u32 *link)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	struct hash_node *node;
 	struct target *target;
 
 	lockdep_assert_held(&rmap->lock);
 
 	while (*link) {
-		node = hash_node(table, *link);
+		node = hash_node_at(table, *link);
 		target = rcu_dereference_protected(node->target,
 						   lockdep_is_held(&rmap->lock));
 		if (target_is_live(target))
@@ -233,7 +233,7 @@ static void hash_clean_chain(struct redir_map *rmap, u32 *link)
 /* Remove the nodes with dead targets from all chains. */
 static void hash_sweep_chains(struct redir_map *rmap)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	u64 b, i, n = hash_buckets(table);
 
 	for (b = 0; b < n; b += HASH_SWEEP_BUCKETS) {
@@ -302,7 +302,7 @@ static u32 hash_sweep_nodes(const struct bpf_map *map, struct hash_node *node,
 void rmap_hash_sweep(struct holder *holder, struct target *dead)
 {
 	struct redir_map *rmap = container_of(holder, struct redir_map, holder);
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	u32 i, n, found;
 
 	if (!dead) {
@@ -313,8 +313,8 @@ void rmap_hash_sweep(struct holder *holder, struct target *dead)
 		spin_lock(&rmap->lock);
 		n = min_t(u32, HASH_SWEEP_NODES, table->fresh - i);
 		found = hash_sweep_nodes(&rmap->dtab.map,
-					 hash_node(table, hash_nth_link(i)), n,
-					 dead);
+					 hash_node_at(table, hash_nth_link(i)),
+					 n, dead);
 		if (found) {
 			rmap->dtab.items -= found;
 			rcu_read_lock();
@@ -332,7 +332,7 @@ void rmap_hash_sweep(struct holder *holder, struct target *dead)
  */
 static struct hash_node *hash_need_node(struct redir_map *rmap)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	struct hash_node *node = hash_new_node(rmap);
 	unsigned int deaths = rmap_target_deaths();
 	u64 b;
@@ -357,7 +357,7 @@ static struct hash_node *hash_need_node(struct redir_map *rmap)
  */
 int rmap_hash_insert(struct redir_map *rmap, u32 key, struct target *target)
 {
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	u32 *bucket = hash_bucket(table, key);
 	struct hash_node *node;
 
@@ -411,7 +411,7 @@ u64 rmap_hash_table_size(u32 max_entries, u64 buckets)
 int rmap_hash_table_alloc(struct redir_map *rmap)
 {
 	u32 max_entries = rmap->dtab.map.max_entries;
-	struct hash_table *table = hash_table(&rmap->dtab.map);
+	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	struct hash_node *nowhere;
 	u64 multiplier, buckets;
 	void *memory;

@@ -61,7 +61,7 @@ struct hash_node {
 };
 
 /**
- * hash_node() - the node that a link leads to
+ * hash_node_at() - the node that a link leads to
  * @table: the table
  * @link: the link; 0 leads to the node that is in no chain
  *
@@ -70,7 +70,7 @@ struct hash_node {
  * Return: the node.
  */
 static __always_inline struct hash_node *
-hash_node(const struct hash_table *table, u32 link)
+hash_node_at(const struct hash_table *table, u32 link)
 {
 	return (struct hash_node *)(table->nodes + link);
 }
@@ -102,13 +102,13 @@ static inline u32 hash_link(const struct hash_table *table,
 }
 
 /**
- * hash_table() - the table of a map
+ * hash_table_of() - the table of a map
  * @map: a hash
  *
  * Context: any.
  * Return: the table.
  */
-static inline struct hash_table *hash_table(const struct bpf_map *map)
+static inline struct hash_table *hash_table_of(const struct bpf_map *map)
 {
 	return &container_of(map, struct hash_map, rmap.dtab.map)->table;
 }
@@ -207,7 +207,7 @@ hash_walk(const struct hash_table *table, u32 key)
 	u32 link;
 
 	for (link = *hash_bucket(table, key); link; link = node->next) {
-		node = hash_node(table, link);
+		node = hash_node_at(table, link);
 		if (node->key == key)
 			return node;
 	}
