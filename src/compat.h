@@ -43,11 +43,11 @@
 
 /* Return type of the map operations, and type of map_redirect's key. */
 #if HAVE_MAP_OPS_LONG
-typedef long map_ret_t;
-typedef u64 redirect_key_t;
+typedef long compat_map_ret_t;
+typedef u64 compat_redirect_key_t;
 #else
-typedef int map_ret_t;
-typedef u32 redirect_key_t;
+typedef int compat_map_ret_t;
+typedef u32 compat_redirect_key_t;
 #endif
 
 /* 6.4 removed the pointer to the map from struct bpf_dtab_netdev. */

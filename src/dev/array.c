@@ -54,8 +54,8 @@ static __always_inline void *array_find(struct bpf_map *map, u32 key)
 }
 
 /* Runs in NAPI, bottom halves off, per packet. */
-static noinline map_ret_t array_redirect_flags(struct bpf_map *map,
-					       redirect_key_t key, u64 flags)
+static noinline compat_map_ret_t
+array_redirect_flags(struct bpf_map *map, compat_redirect_key_t key, u64 flags)
 {
 	return map_redirect_flags(map, key, flags, array_find);
 }
@@ -64,8 +64,8 @@ static noinline map_ret_t array_redirect_flags(struct bpf_map *map,
  * Runs in NAPI, bottom halves off, per packet; the verifier makes programs call
  * it directly.
  */
-static map_ret_t array_redirect(struct bpf_map *map, redirect_key_t key,
-				u64 flags)
+static compat_map_ret_t array_redirect(struct bpf_map *map,
+				       compat_redirect_key_t key, u64 flags)
 {
 	return map_redirect(map, key, flags, array_find, array_redirect_flags);
 }
@@ -129,8 +129,8 @@ static int array_update(struct redir_map *rmap, u32 index, const void *value,
 }
 
 /* Runs in bpf(2), under rcu_read_lock(). */
-static map_ret_t array_update_elem(struct bpf_map *map, void *key, void *value,
-				   u64 flags)
+static compat_map_ret_t array_update_elem(struct bpf_map *map, void *key,
+					  void *value, u64 flags)
 {
 	return array_update(to_redir_map(map), *(u32 *)key, value, flags);
 }
@@ -162,7 +162,7 @@ static int array_delete(struct redir_map *rmap, u32 index)
 }
 
 /* Runs in bpf(2), under rcu_read_lock(). */
-static map_ret_t array_delete_elem(struct bpf_map *map, void *key)
+static compat_map_ret_t array_delete_elem(struct bpf_map *map, void *key)
 {
 	return array_delete(to_redir_map(map), *(u32 *)key);
 }

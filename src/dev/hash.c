@@ -74,8 +74,8 @@ static __always_inline void *hash_find(struct bpf_map *map, u32 key)
 }
 
 /* Runs in NAPI, bottom halves off, per packet. */
-static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
-					      redirect_key_t key, u64 flags)
+static noinline compat_map_ret_t
+hash_redirect_flags(struct bpf_map *map, compat_redirect_key_t key, u64 flags)
 {
 	return map_redirect_flags(map, key, flags, hash_find);
 }
@@ -84,8 +84,8 @@ static noinline map_ret_t hash_redirect_flags(struct bpf_map *map,
  * Runs in NAPI, bottom halves off, per packet; the verifier makes programs call
  * it directly.
  */
-static map_ret_t hash_redirect(struct bpf_map *map, redirect_key_t key,
-			       u64 flags)
+static compat_map_ret_t hash_redirect(struct bpf_map *map,
+				      compat_redirect_key_t key, u64 flags)
 {
 	return map_redirect(map, key, flags, hash_find, hash_redirect_flags);
 }
@@ -193,8 +193,8 @@ static int hash_update(struct redir_map *rmap, u32 key, const void *value,
 }
 
 /* Runs in bpf(2), under rcu_read_lock(). */
-static map_ret_t hash_update_elem(struct bpf_map *map, void *key, void *value,
-				  u64 flags)
+static compat_map_ret_t hash_update_elem(struct bpf_map *map, void *key,
+					 void *value, u64 flags)
 {
 	struct redir_map *rmap = to_redir_map(map);
 	int err;
@@ -226,7 +226,7 @@ static int hash_delete(struct redir_map *rmap, u32 key)
 }
 
 /* Runs in bpf(2), under rcu_read_lock(). */
-static map_ret_t hash_delete_elem(struct bpf_map *map, void *key)
+static compat_map_ret_t hash_delete_elem(struct bpf_map *map, void *key)
 {
 	struct redir_map *rmap = to_redir_map(map);
 	int err;

@@ -305,7 +305,8 @@ bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map)
  *
  * Return: @verdict.
  */
-map_ret_t rmap_map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags)
+compat_map_ret_t rmap_map_missed(struct bpf_map *map, compat_map_ret_t verdict,
+				 u64 flags)
 {
 	/* With unknown flags the helper has looked nothing up. */
 	if (!(flags & ~(u64)(MAP_REDIRECT_ACTIONS | MAP_REDIRECT_FLAGS)))
@@ -349,7 +350,8 @@ static void *map_lookup_group_exclude(struct bpf_map *map, u32 key)
  *
  * Return: XDP_REDIRECT, or XDP_ABORTED for unknown flags.
  */
-map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key, u64 flags)
+compat_map_ret_t rmap_map_broadcast(struct bpf_map *map,
+				    compat_redirect_key_t key, u64 flags)
 {
 	if (flags & BPF_F_EXCLUDE_INGRESS)
 		return __bpf_xdp_redirect_map(map, key,

@@ -94,9 +94,10 @@ bool rmap_map_meta_equal(const struct bpf_map *meta, const struct bpf_map *map);
 
 struct target *rmap_map_attach(struct redir_map *rmap,
 			       const struct bpf_devmap_val *val);
-map_ret_t rmap_map_missed(struct bpf_map *map, map_ret_t verdict, u64 flags);
-map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key,
-			     u64 flags);
+compat_map_ret_t rmap_map_missed(struct bpf_map *map, compat_map_ret_t verdict,
+				 u64 flags);
+compat_map_ret_t rmap_map_broadcast(struct bpf_map *map,
+				    compat_redirect_key_t key, u64 flags);
 
 /**
  * map_redirect_masked() - bpf_redirect_map() to the entry of a key
@@ -114,12 +115,12 @@ map_ret_t rmap_map_broadcast(struct bpf_map *map, redirect_key_t key,
  * Return: XDP_REDIRECT; without an entry the action in @flags; XDP_ABORTED for
  * unknown flags.
  */
-static __always_inline map_ret_t
-map_redirect_masked(struct bpf_map *map, redirect_key_t key, u64 flags,
+static __always_inline compat_map_ret_t
+map_redirect_masked(struct bpf_map *map, compat_redirect_key_t key, u64 flags,
 		    u64 flag_mask, void *(*find)(struct bpf_map *map, u32 key))
 {
-	map_ret_t verdict = __bpf_xdp_redirect_map(map, key, flags, flag_mask,
-						   find);
+	compat_map_ret_t verdict = __bpf_xdp_redirect_map(map, key, flags,
+							  flag_mask, find);
 
 	if (likely(verdict == XDP_REDIRECT))
 		return verdict;
@@ -137,8 +138,8 @@ map_redirect_masked(struct bpf_map *map, redirect_key_t key, u64 flags,
  *
  * Return: as map_redirect_masked().
  */
-static __always_inline map_ret_t
-map_redirect_flags(struct bpf_map *map, redirect_key_t key, u64 flags,
+static __always_inline compat_map_ret_t
+map_redirect_flags(struct bpf_map *map, compat_redirect_key_t key, u64 flags,
 		   void *(*find)(struct bpf_map *map, u32 key))
 {
 	if (flags & BPF_F_BROADCAST)
@@ -162,11 +163,11 @@ map_redirect_flags(struct bpf_map *map, redirect_key_t key, u64 flags,
  *
  * Return: as map_redirect_masked().
  */
-static __always_inline map_ret_t
-map_redirect(struct bpf_map *map, redirect_key_t key, u64 flags,
+static __always_inline compat_map_ret_t
+map_redirect(struct bpf_map *map, compat_redirect_key_t key, u64 flags,
 	     void *(*find)(struct bpf_map *map, u32 key),
-	     map_ret_t (*other)(struct bpf_map *map, redirect_key_t key,
-				u64 flags))
+	     compat_map_ret_t (*other)(struct bpf_map *map,
+				       compat_redirect_key_t key, u64 flags))
 {
 	if (unlikely(flags & ~(u64)MAP_REDIRECT_ACTIONS))
 		return other(map, key, flags);

@@ -65,10 +65,10 @@ u32 rmap_sock_map_bucket(const struct bpf_map *map, const void *key)
 }
 
 /* Runs in programs, per update. */
-static map_ret_t sock_map_update(struct bpf_map *map, void *key, void *value,
-				 u64 flags)
+static compat_map_ret_t sock_map_update(struct bpf_map *map, void *key,
+					void *value, u64 flags)
 {
-	map_ret_t err;
+	compat_map_ret_t err;
 
 	err = rmap_sock_map_stock(map)->map_update_elem(map, key, value, flags);
 	rmap_sock_stats_updated(map, err);
@@ -76,10 +76,11 @@ static map_ret_t sock_map_update(struct bpf_map *map, void *key, void *value,
 }
 
 /* Runs in bpf(2) and in programs, per delete. */
-static map_ret_t sock_map_delete(struct bpf_map *map, void *key)
+static compat_map_ret_t sock_map_delete(struct bpf_map *map, void *key)
 {
-	map_ret_t err = rmap_sock_map_stock(map)->map_delete_elem(map, key);
+	compat_map_ret_t err;
 
+	err = rmap_sock_map_stock(map)->map_delete_elem(map, key);
 	rmap_sock_stats_deleted(map, err);
 	return err;
 }

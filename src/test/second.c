@@ -72,10 +72,11 @@ struct second_sum {
 static struct kind second_kinds[1];
 
 /* Runs in NAPI, bottom halves off, per packet. */
-static map_ret_t second_redirect(struct bpf_map *map, redirect_key_t key,
-				 u64 flags)
+static compat_map_ret_t second_redirect(struct bpf_map *map,
+					compat_redirect_key_t key, u64 flags)
 {
-	map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key, flags);
+	compat_map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key,
+								       flags);
 	struct record *record = rmap_record_find(map);
 	struct second_cpu *counters;
 
