@@ -38,7 +38,7 @@
  * @count: number of removed maps and targets
  * @leavers: leavers that may still count, in the order in which they have left,
  *	except those that the present reader has read
- * @told: leavers that the present reader has read
+ * @read: leavers that the present reader has read
  * @reader: the sum of the present reader, or NULL
  * @round: number of the last reader, which has still to read the leavers with
  *	another number
@@ -51,7 +51,7 @@ struct gone {
 	spinlock_t lock; /* all below */
 	u64 count;
 	struct list_head leavers;
-	struct list_head told;
+	struct list_head read;
 	void *reader;
 	u64 round;
 	size_t size;
@@ -76,7 +76,7 @@ struct gone *rmap_gone_alloc(size_t size, gfp_t gfp)
 	mutex_init(&gone->reading);
 	spin_lock_init(&gone->lock);
 	INIT_LIST_HEAD(&gone->leavers);
-	INIT_LIST_HEAD(&gone->told);
+	INIT_LIST_HEAD(&gone->read);
 	gone->size = size;
 	return gone;
 }
@@ -181,7 +181,7 @@ static bool gone_read_next(struct gone *gone)
 	if (any) {
 		leaver->add(leaver, gone->reader);
 		leaver->round = gone->round;
-		list_move_tail(&leaver->node, &gone->told);
+		list_move_tail(&leaver->node, &gone->read);
 	}
 	spin_unlock(&gone->lock);
 	return any;
@@ -221,7 +221,7 @@ u64 rmap_gone_read(struct gone *gone, void *sum)
 		cond_resched();
 
 	spin_lock(&gone->lock);
-	list_splice_init(&gone->told, &gone->leavers);
+	list_splice_init(&gone->read, &gone->leavers);
 	gone->reader = NULL;
 	spin_unlock(&gone->lock);
 	mutex_unlock(&gone->reading);

@@ -181,6 +181,6 @@ void rmap_stats_add(const struct stats_cpu __percpu *stats,
 		    struct stats_sum *sum);
 void rmap_stats_accumulate(struct stats_sum *to, const struct stats_sum *from);
 void rmap_stats_keep(struct stats_kept *kept,
-		     const struct stats_gone_device *told);
+		     const struct stats_gone_device *removed);
 
 #endif /* REDIRMAP_STATS_H */

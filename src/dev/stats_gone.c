@@ -24,17 +24,17 @@ static bool stats_is_same_device(const struct stats_gone_device *one,
 
 /* Add to a device's record, and move it to the front; may drop the last one. */
 static void stats_keep_device(struct stats_gone_device *devices,
-			      const struct stats_gone_device *told)
+			      const struct stats_gone_device *removed)
 {
-	struct stats_gone_device device = *told;
+	struct stats_gone_device device = *removed;
 	int i;
 
 	for (i = 0; i < STATS_GONE_DEVICES - 1; i++)
-		if (stats_is_same_device(&devices[i], told))
+		if (stats_is_same_device(&devices[i], removed))
 			break;
-	if (stats_is_same_device(&devices[i], told)) {
+	if (stats_is_same_device(&devices[i], removed)) {
 		device = devices[i];
-		rmap_stats_accumulate(&device.sum, &told->sum);
+		rmap_stats_accumulate(&device.sum, &removed->sum);
 	}
 	memmove(&devices[1], &devices[0], i * sizeof(*devices));
 	devices[0] = device;
@@ -43,15 +43,15 @@ static void stats_keep_device(struct stats_gone_device *devices,
 /**
  * rmap_stats_keep() - add the counters of a removed target to the sums
  * @kept: the sums
- * @told: the target's counters. If it has lost frames, they are also added to
- *	the device's record, so that user space can name a former device
+ * @removed: the target's counters. If it has lost frames, they are also added
+ *	to the device's record, so that user space can name a former device
  *
  * Context: any; the caller guards @kept.
  */
 void rmap_stats_keep(struct stats_kept *kept,
-		     const struct stats_gone_device *told)
+		     const struct stats_gone_device *removed)
 {
-	rmap_stats_accumulate(&kept->sum, &told->sum);
-	if (stats_lost_any(&told->sum.stats))
-		stats_keep_device(kept->devices, told);
+	rmap_stats_accumulate(&kept->sum, &removed->sum);
+	if (stats_lost_any(&removed->sum.stats))
+		stats_keep_device(kept->devices, removed);
 }

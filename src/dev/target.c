@@ -74,13 +74,13 @@ static void target_add_stats(const struct gone_leaver *leaver, void *kept)
 {
 	const struct target *target = container_of(leaver, struct target,
 						   leaver);
-	struct stats_gone_device told = {
+	struct stats_gone_device removed = {
 		.ifindex = target->entry.val.ifindex,
 	};
 
-	strscpy(told.ifname, target->port.dev.name, sizeof(told.ifname));
-	rmap_port_stats(&target->port, &told.sum);
-	rmap_stats_keep(kept, &told);
+	strscpy(removed.ifname, target->port.dev.name, sizeof(removed.ifname));
+	rmap_port_stats(&target->port, &removed.sum);
+	rmap_stats_keep(kept, &removed);
 }
 
 /*
