@@ -13,7 +13,7 @@ FIXTURE(ops) {
 	int map;
 	int small;	/* values of 4 bytes */
 	int tcp[2];
-	int fds[6];	/* by enum what */
+	int fds[6];	/* by enum descriptor */
 	bool hash;
 };
 
@@ -27,8 +27,8 @@ FIXTURE_VARIANT_ADD(ops, claimed_array) { true, BPF_MAP_TYPE_SOCKMAP };
 FIXTURE_VARIANT_ADD(ops, stock_hash) { false, BPF_MAP_TYPE_SOCKHASH };
 FIXTURE_VARIANT_ADD(ops, claimed_hash) { true, BPF_MAP_TYPE_SOCKHASH };
 
-/* What is inserted. */
-enum what { TCP, LISTENER, CLOSED, PIPE, NO_FD, PACKET };
+/* The descriptors that the tests insert. */
+enum descriptor { TCP, LISTENER, CLOSED, PIPE, NO_FD, PACKET };
 
 FIXTURE_SETUP(ops)
 {
@@ -69,7 +69,7 @@ FIXTURE_TEARDOWN(ops)
 
 /* Key 0 has a socket, the others have none. */
 static const struct {
-	enum what what;
+	enum descriptor fd;
 	__u32 key;
 	__u64 flags;
 	int array;
@@ -103,7 +103,7 @@ TEST_F(ops, updates)
 
 	for (i = 0; i < ARRAY_SIZE(updates); i++) {
 		ASSERT_EQ(0, sock_put(self->map, 0, self->tcp[1], BPF_ANY));
-		err = sock_put(self->map, updates[i].key, self->fds[updates[i].what],
+		err = sock_put(self->map, updates[i].key, self->fds[updates[i].fd],
 			       updates[i].flags);
 		EXPECT_EQ(self->hash ? updates[i].hash : updates[i].array, err) {
 			TH_LOG("row %u", i);
@@ -112,7 +112,7 @@ TEST_F(ops, updates)
 			EXPECT_TRUE(sock_is_at(self->map, 0, self->tcp[1]));
 			continue;
 		}
-		EXPECT_TRUE(sock_is_at(self->map, updates[i].key, self->fds[updates[i].what]));
+		EXPECT_TRUE(sock_is_at(self->map, updates[i].key, self->fds[updates[i].fd]));
 		EXPECT_EQ(0, sock_del(self->map, updates[i].key));
 	}
 }
