@@ -39,16 +39,16 @@ static bool sock_is_connected(const struct sock *sk)
 }
 
 /* Does the kernel support this direction for the family of a socket? */
-static bool sock_takes(const struct sock *sk, enum sock_what what, u64 flags)
+static bool sock_takes(const struct sock *sk, enum sock_data data, u64 flags)
 {
 	if (sk->sk_family == AF_VSOCK)
-		return what == SOCK_SKB && !(flags & BPF_F_INGRESS);
-	return what == SOCK_SKB || flags & BPF_F_INGRESS || sk_is_tcp(sk);
+		return data == SOCK_SKB && !(flags & BPF_F_INGRESS);
+	return data == SOCK_SKB || flags & BPF_F_INGRESS || sk_is_tcp(sk);
 }
 
 /* The reason for a refusal. @key points to the key. */
 static enum redirmap_sock_refusal
-sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_what what)
+sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data)
 {
 	enum redirmap_sock_refusal reason = REDIRMAP_SOCK_REFUSAL_OTHER;
 	struct sock *sk;
@@ -64,7 +64,7 @@ sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_what what)
 		return REDIRMAP_SOCK_REFUSAL_NO_SOCKET;
 	if (!sock_is_connected(sk))
 		reason = REDIRMAP_SOCK_REFUSAL_STATE;
-	else if (!sock_takes(sk, what, flags))
+	else if (!sock_takes(sk, data, flags))
 		reason = REDIRMAP_SOCK_REFUSAL_DIRECTION;
 	if (sk_is_refcounted(sk))
 		sock_put(sk);
@@ -72,13 +72,13 @@ sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_what what)
 }
 
 static noinline void sock_refused(struct record *record, void *key, u64 flags,
-				  enum sock_what what)
+				  enum sock_data data)
 {
 	struct sock_stats *stats = record->counters;
 
 	stats += smp_processor_id();
 	rmap_sock_stats_refused(stats, sock_refusal(record->map, key, flags,
-						    what));
+						    data));
 }
 
 /*
@@ -86,13 +86,13 @@ static noinline void sock_refused(struct record *record, void *key, u64 flags,
  * socket? The kernel's skmsg.c makes the same test later.
  */
 static __always_inline bool sock_is_closing(const struct sock *sk,
-					    enum sock_what what)
+					    enum sock_data data)
 {
 	struct sk_psock *psock = sk_psock(sk);
 
 	if (unlikely(!psock))
 		return true;
-	return what == SOCK_SKB &&
+	return data == SOCK_SKB &&
 	       unlikely(sock_flag(sk, SOCK_DEAD) ||
 			!sk_psock_test_state(psock, SK_PSOCK_TX_ENABLED));
 }
@@ -104,7 +104,7 @@ static __always_inline bool sock_is_closing(const struct sock *sk,
 static __always_inline void sock_redirected(struct bpf_map *map, void *key,
 					    u64 flags, u64 verdict,
 					    const void *ctx,
-					    enum sock_what what)
+					    enum sock_data data)
 {
 	struct record *record = rmap_record_find(map);
 	struct sock_stats *stats;
@@ -114,16 +114,16 @@ static __always_inline void sock_redirected(struct bpf_map *map, void *key,
 	if (!record)
 		return;
 	if (unlikely(verdict != SK_PASS)) {
-		sock_refused(record, key, flags, what);
+		sock_refused(record, key, flags, data);
 		return;
 	}
 	stats = record->counters;
 	stats += smp_processor_id();
-	u64_stats_inc(&stats->accepted[what][flags & BPF_F_INGRESS]);
-	sk = what == SOCK_MSG ? ((const struct sk_msg *)ctx)->sk_redir :
+	u64_stats_inc(&stats->accepted[data][flags & BPF_F_INGRESS]);
+	sk = data == SOCK_MSG ? ((const struct sk_msg *)ctx)->sk_redir :
 				skb_bpf_redirect_fetch(ctx);
-	if (unlikely(sock_is_closing(sk, what)))
-		u64_stats_inc(&stats->closing[what]);
+	if (unlikely(sock_is_closing(sk, data)))
+		u64_stats_inc(&stats->closing[data]);
 }
 
 static u64 sock_msg_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)

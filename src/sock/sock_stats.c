@@ -152,7 +152,7 @@ void rmap_sock_stats_add(const struct record *record, void *to)
 
 	for_each_possible_cpu(cpu) {
 		one = &all[cpu];
-		for (i = 0; i < SOCK_WHATS; i++) {
+		for (i = 0; i < SOCK_DATA_TYPES; i++) {
 			sum->accepted[i][0] += u64_stats_read(&one->accepted[i][0]);
 			sum->accepted[i][1] += u64_stats_read(&one->accepted[i][1]);
 			sum->closing[i] += u64_stats_read(&one->closing[i]);

@@ -10,10 +10,10 @@ struct bpf_map;
 struct record;
 
 /* The data that a program redirects: messages or packets. */
-enum sock_what {
+enum sock_data {
 	SOCK_MSG,
 	SOCK_SKB,
-	SOCK_WHATS,
+	SOCK_DATA_TYPES,
 };
 
 /* Directions, by BPF_F_INGRESS in the flags of a redirect. */
@@ -37,10 +37,10 @@ enum sock_what {
  */
 struct sock_stats {
 	/* hot: written per redirect */
-	u64_stats_t accepted[SOCK_WHATS][SOCK_DIRECTIONS];
+	u64_stats_t accepted[SOCK_DATA_TYPES][SOCK_DIRECTIONS];
 
 	/* cold */
-	u64_stats_t closing[SOCK_WHATS];
+	u64_stats_t closing[SOCK_DATA_TYPES];
 	u64_stats_t refused[REDIRMAP_SOCK_REFUSAL_COUNT];
 	u64_stats_t inserts;
 	u64_stats_t deletes;
@@ -60,8 +60,8 @@ struct sock_stats {
  *	for none
  */
 struct sock_sum {
-	u64 accepted[SOCK_WHATS][SOCK_DIRECTIONS];
-	u64 closing[SOCK_WHATS];
+	u64 accepted[SOCK_DATA_TYPES][SOCK_DIRECTIONS];
+	u64 closing[SOCK_DATA_TYPES];
 	u64 refused[REDIRMAP_SOCK_REFUSAL_COUNT];
 	u64 inserts;
 	u64 deletes;
