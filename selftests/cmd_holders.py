@@ -394,7 +394,7 @@ def _():
     sh("ip link del in0")
 
 
-# --- who may, and how many --------------------------------------------------
+# --- permissions and large numbers ------------------------------------------
 
 
 @test("without CAP_SYS_ADMIN: status 4, and the missing capability")

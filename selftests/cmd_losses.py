@@ -58,7 +58,7 @@ def target(device):
     return found["stats"]
 
 
-# --- when -------------------------------------------------------------------
+# --- times of losses --------------------------------------------------------
 
 
 def age_is_right(lose, stats, reason):

@@ -301,7 +301,7 @@ def _():
     equal(str(Refused(95)), "Operation not supported (EOPNOTSUPP)")
 
 
-# --- what it takes ----------------------------------------------------------
+# --- cost -------------------------------------------------------------------
 
 
 @test("at its start it imports only modules that it needs")

@@ -32,7 +32,7 @@ CLAIM = MODULE / "parameters/claim"
 VALUE_SIZE = 8 + 19 * 8
 
 
-# --- what an address is -----------------------------------------------------
+# --- the form of an address -------------------------------------------------
 
 
 def is_address(number):
@@ -138,7 +138,7 @@ def _():
     counting.extend(counting_map(kind) for kind in (DEVMAP, DEVMAP_HASH))
 
 
-# --- what is told -----------------------------------------------------------
+# --- reported values --------------------------------------------------------
 
 
 @test("netlink: all bytes of maps, targets and the state")

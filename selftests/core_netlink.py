@@ -146,7 +146,7 @@ def _():
                   ("A dump lists all objects, and takes no id", ".id"))
 
 
-# --- what is told -----------------------------------------------------------
+# --- reported values --------------------------------------------------------
 
 
 @test("a map's attributes")
@@ -263,7 +263,7 @@ def _():
     os.close(fd)
 
 
-# --- who sees what ----------------------------------------------------------
+# --- visibility in network namespaces ---------------------------------------
 
 
 @test("a namespace sees its own objects, with the privilege those of all")

@@ -345,7 +345,7 @@ def many():
     equal(becomes(lambda: refcnt() == 0), True)
 
 
-# --- what insmod refuses, and fails at ---------------------------------------
+# --- refused families and failing steps --------------------------------------
 
 
 def hooked():

@@ -132,7 +132,7 @@ if [ "${1-}" = --traffic ]; then
 	exit
 fi
 
-# --- what they have seen --------------------------------------------------
+# --- results of the tracers -----------------------------------------------
 
 # perf's events, a file for each run. Single XDP frames separate the runs.
 split_perf()

@@ -23,7 +23,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib/tools.sh"
 in_a_net "$@"
 
-# --- what tools print each second -----------------------------------------
+# --- output of tools per second -------------------------------------------
 
 # lines FILE : number of lines with totals
 lines()

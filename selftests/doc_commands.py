@@ -123,7 +123,7 @@ PLACES = {"module": Sources(), "folder": Folder(), "too_large": TooLarge(), "dow
           "losses": Losses()}
 
 
-# --- what has to be the outcome, besides an exit status of 0 ----------------
+# --- expected results, besides exit status 0 --------------------------------
 
 
 def claims(policy):
@@ -230,7 +230,7 @@ def plain(text):
     return " ".join(re.sub(r"(?<!\w)\d+([.,]\d+)*", "N", text).split())
 
 
-# --- to run a command -------------------------------------------------------
+# --- running a command ------------------------------------------------------
 
 
 LASTING = re.compile("redirmap watch$|bpftrace |perf record ")

@@ -56,7 +56,7 @@ done
 cp -r "$REDIRMAP_TEST_OUTPUT/examples" "$tmp"
 cd "$tmp/examples" || exit 1
 
-# --- what they do ---------------------------------------------------------
+# --- behaviour of the examples --------------------------------------------
 
 # pings FROM TO : 3 frames in each direction; see $answer
 pings()
