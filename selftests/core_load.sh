@@ -243,7 +243,7 @@ mixed()
 	unload || rc=1
 	return $rc
 }
-result "claimed and stock inner maps mixed: the log says so, not without end" mixed
+result "claimed and stock inner maps mixed: the log reports it, a limited number of times" mixed
 
 # --- refused -------------------------------------------------------------
 

@@ -215,7 +215,7 @@ TEST_F(faults, feature)
 	struct cast *c = &self->c;
 
 	if (!has_knob("f0", "feature"))
-		SKIP(return, "devices do not say what they can do");
+		SKIP(return, "this kernel's devices announce no XDP features");
 	ASSERT_TRUE(turn("f0", "feature", 0));
 	ASSERT_EQ(faulty_send(c, FRAMES, LEN), 0);
 	EXPECT_TRUE(cast_got(c, "f0", sent, 1));

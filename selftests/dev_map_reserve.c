@@ -189,7 +189,7 @@ TEST_F(reserve, idle_neighbour)
 	long empty;
 
 	if (!kernel_has_member("bpf_map_ops", "map_mem_usage"))
-		SKIP(return, "this kernel does not ask maps what they take");
+		SKIP(return, "this kernel does not ask maps for their memory");
 	for (i = 0; i < 3; i++) {
 		fds[i] = MAKE_MAP(CHUNK);
 		ASSERT_GE(fds[i], 0);

@@ -193,7 +193,7 @@ TEST_F(refused, with_fragments)
 	struct redirmap_stats stats;
 
 	if (!has_knob("f0", "feature"))
-		SKIP(return, "devices do not say what they can do");
+		SKIP(return, "this kernel's devices announce no XDP features");
 	ASSERT_TRUE(turn("f0", "feature", 2));
 	ASSERT_TRUE(turn("s0", "linear", LINEAR));
 

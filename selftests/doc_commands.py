@@ -220,7 +220,7 @@ def check_outcome(command, output):
         if match:
             check(output, *match.groups("")[:check.__code__.co_argcount - 1])
             return
-    raise AssertionError(f"nobody has said what comes out of: {command}")
+    raise AssertionError(f"the test has no expected output for: {command}")
 
 
 def plain(text):

@@ -35,14 +35,14 @@ struct options {
 static void usage(void)
 {
 	printf("usage: fuzz [OPTION]...\n"
-	       "  --seed N      what is random follows from it (of the time; it is printed)\n"
-	       "  --ops N       how many operations (1000000)\n"
-	       "  --seconds N   no longer than that\n"
-	       "  --first N     begin with this episode, after a run that has died in it\n"
-	       "  --replay FILE no random ones but those in the file\n"
-	       "  --strict NAME this documented difference is a failure\n"
-	       "  --list        documented differences, by their names\n"
-	       "  --stats       at the end, how often each command has said what\n"
+	       "  --seed N      seed of the random numbers (default: the time; printed at the start)\n"
+	       "  --ops N       the number of operations (1000000)\n"
+	       "  --seconds N   end after this time\n"
+	       "  --first N     start with this episode, for example after a crash in it\n"
+	       "  --replay FILE run the operations in FILE\n"
+	       "  --strict NAME treat a documented difference as a failure\n"
+	       "  --list        print the names of the documented differences\n"
+	       "  --stats       at the end, print the number of each command's results\n"
 	       "  --verbose     print each operation and its results\n"
 	       "Operations run in episodes of %d, each on new maps.\n"
 	       "Exit status: 0, 1 after a failure, 4 when nothing can be tested.\n",
