@@ -184,7 +184,7 @@ def _():
 
 
 def promtool(text):
-    """What promtool says about metrics: its exit status, and its findings."""
+    """The exit status and the findings of promtool for some metrics."""
     path = sh(f"{TOP}/scripts/lab/promtool").strip()
     done = subprocess.run([path, "check", "metrics"], input=text, text=True,
                           capture_output=True, check=False)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that leave as packets, as netlink and the command redirmap report them: of
-the sent frames those that took this way, whether a map's frames may, what to do about
-it, and the parameters."""
+"""Frames that leave as packets, as netlink and the command redirmap report them:
+the number of frames that left as packets, whether a map permits that, the advice
+of the command, and the parameters."""
 import os
 from pathlib import Path
 

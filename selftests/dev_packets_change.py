@@ -6,8 +6,8 @@ slave, or one of its slaves refuses some frames of a batch. No frame is lost tha
 has not refused, and each arrives once. (On the kernel's own maps, all frames are lost while
 there is no program.)
 
-A veth drops what is in its ring when its peer's NAPI ends. All runs on one CPU, so nothing
-is in the ring then.
+A veth drops the frames in its ring when its peer's NAPI ends. All runs on one
+CPU, so the ring is empty then.
 """
 import collections
 import contextlib
@@ -227,7 +227,7 @@ def _():
         assert frames > 0 < packets, (frames, packets)
 
 
-@test("a bond's slave loses its carrier, and comes back: what has not arrived is counted")
+@test("a bond's slave loses its carrier, and comes back: lost frames are counted")
 def _():
     with network("bond0", "ethtool -K r0 gro on", *bond("active-backup"),
                  "ethtool -K s0 gro on", peers=("r0", "s0")) as receiver:

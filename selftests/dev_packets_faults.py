@@ -69,7 +69,8 @@ def lost(device):
 
 
 def each_is_whole(one, packet, taps):
-    """What was counted as sent has arrived, in all its segments, and nothing else."""
+    """All packets that were counted as sent have arrived, with all segments, and
+    no other packet has."""
     number = -(-len(packet.payload) // packet.gso) if packet.gso else 1
     before, faults, short, silent = {tap: lost(tap) for tap in taps}, 0, 0, 0
     for hurt, error in with_faults(lambda: packet.write(one.tap)):
@@ -150,7 +151,7 @@ def _():
                 (sent, dropped, error)
             assert sent == FRAMES or hurt
             short += dropped
-            # The driver has got what was counted as sent.
+            # The driver has got the packets that were counted as sent.
             equal(transmitted("du"), now[0])
         os.close(prog)
         sh("ip link del du")

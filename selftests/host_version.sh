@@ -83,7 +83,8 @@ dist()
 	tar -tzf "$work/one/$name.tar.gz" | grep -v '/$' | sort |
 		diff - <(git -C "$top" ls-tree -r --name-only HEAD | sed "s|^|$name/|" | sort) ||
 		rc=1
-	# What is not committed is not in it, and that is reported.
+	# Uncommitted changes are not in the tarball, and the script reports
+	# them.
 	touch "$work/clone/new"
 	make -s -C "$work/clone" dist 2>&1 | grep "not committed" || rc=1
 	cmp "$work/one/$name.tar.gz" "$work/clone/build/dist/$name.tar.gz" || rc=1

@@ -77,7 +77,7 @@ def redirects(sock):
 
 
 def none(**given):
-    """What redirects() returns, with these other than 0."""
+    """The result of redirects(), with the given counters changed from 0."""
     return {"msg_egress": 0, "msg_ingress": 0, "skb_egress": 0, "skb_ingress": 0,
             "msg_closing": 0, "skb_closing": 0, "refused": {}, **given}
 

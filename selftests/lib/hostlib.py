@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two hosts, each in a network namespace of its own, for tests in Python: a near one,
-whose frames come to an XDP program of hosts.bpf.c, and a far one behind the device
-that is tested. What the far one sends comes back without XDP.
+"""Two hosts, each in a network namespace of its own, for tests in Python: a
+near one, whose frames come to an XDP program of hosts.bpf.c, and a far one
+behind the device that is tested. Frames of the far host come back without XDP.
 
     near, near0 == frames ==> program, map ==> device, far0 ==> far
     near, near0 <== tc ============================== device <== far
@@ -140,7 +140,7 @@ def give_ip(device, mtu=MTU):
 
 
 def back_from(device):
-    """What a device receives goes to the near host."""
+    """Frames that a device receives go to the near host."""
     ip(f"qdisc add dev {device} clsact",
        f"filter add dev {device} ingress matchall action mirred egress redirect dev near0",
        tool="tc")
