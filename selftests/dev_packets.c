@@ -197,7 +197,10 @@ TEST_F(packets, lo)
 	EXPECT_TRUE(none_arrives(&self->e, &self->sink, "lo", variant->kind.claimed));
 }
 
-/* What lo transmits it receives, for a map that was named for that. */
+/*
+ * lo receives the packets that it transmits, if the parameter qdisc names the
+ * map.
+ */
 TEST_F(packets, lo_with_qdisc)
 {
 	ASSERT_TRUE(begin_again(&self->e, &variant->kind, "*", "rm_test"));
@@ -206,7 +209,10 @@ TEST_F(packets, lo_with_qdisc)
 	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "lo", true, variant->kind.claimed));
 }
 
-/* It has nothing behind it: a tap of the stack's sees what leaves. */
+/*
+ * A dummy device has no peer, so a packet socket on the device receives the
+ * packets that leave.
+ */
 TEST_F(packets, dummy)
 {
 	ASSERT_TRUE(ip("link add d0 group %d type dummy\nlink set d0 up\n", GROUP));

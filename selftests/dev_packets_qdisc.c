@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Frames that always leave as packets, by the parameter "qdisc": they pass the
- * device's queueing discipline, and what that refuses is counted.
+ * device's queueing discipline, and the packets that it refuses are counted.
  *
  * The device could transmit XDP frames. Stock maps know nothing of that, so all
  * maps here are claimed.
@@ -80,7 +80,7 @@ TEST_F(queues, fq_codel)
 		       FRAMES * NUMBERED_LEN, FRAMES));
 }
 
-/* What a key leads to, or -errno. */
+/* The ifindex that a key leads to, or -errno. */
 static int leads_to_one(int map, __u32 key)
 {
 	__u32 ifindex;

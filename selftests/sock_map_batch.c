@@ -300,7 +300,10 @@ TEST_F(batch, lookup_and_delete)
 	}
 }
 
-/* Whatever is deleted under a walk, it ends, and delivers all that stays. */
+/*
+ * A walk ends, and delivers every entry that stays, although its cursor is
+ * deleted after each call.
+ */
 static int walked_map;
 
 static void delete_cursor(__u32 key)

@@ -69,8 +69,9 @@ static int target_pair(enum target target, int fds[2])
 }
 
 /*
- * What arrives, and where: at the target itself, or, with egress, at its peer.
- * A message that is refused gives the sender EACCES.
+ * The verdicts that the test expects. A redirected message arrives at the
+ * target, or, with egress, at the target's peer. The sender of a refused
+ * message gets EACCES.
  */
 static const struct row {
 	enum target target;

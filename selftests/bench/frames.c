@@ -15,7 +15,7 @@
  * each of two.
  *
  * The kernel's own maps deliver nothing to devices without ndo_xdp_xmit. Rows
- * with such targets measure in their place what people do instead: the program
+ * with such targets measure in their place the usual replacement: the program
  * passes the frames to the stack, as received on "src", and tc redirects them
  * there.
  *

@@ -18,7 +18,7 @@ struct bench_memory {
 };
 
 /**
- * struct bench_watch - what the programs count
+ * struct bench_watch - the allocations that the programs count
  * @objects: count objects
  * @turn: number that changes when earlier allocations are to be ignored
  */

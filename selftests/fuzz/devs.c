@@ -353,7 +353,7 @@ void dev_step(const struct op *op)
  * @flags: IFF_UP, and LOWER_UP with a carrier
  * @mtu: the MTU
  * @oper: the operational state
- * @sent: what it has sent
+ * @sent: the frames and packets that it has sent
  */
 struct look {
 	unsigned int flags;

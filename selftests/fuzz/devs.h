@@ -9,7 +9,7 @@ bool devs_init(void);
 bool devs_reset(void);
 void dev_step(const struct op *op);
 
-/* What a target has sent, frames and packets. */
+/* The frames and packets that a target has sent. */
 struct sent {
 	__u32 packets, bytes;
 };
@@ -17,7 +17,7 @@ struct sent {
 void devs_sent(struct sent sent[NR_TARGETS]);
 /* Does a target take XDP frames? The others take packets. */
 bool dev_takes_frames(unsigned int target);
-/* Does a target queue what it sends for the other end, on this CPU? */
+/* Does a target put its packets into the backlog of this CPU? */
 bool dev_fills_backlog(unsigned int target);
 /* Does a target send packets of that length, in its present state? */
 bool dev_sends_packets(unsigned int target, unsigned int len);

@@ -5,9 +5,9 @@
  *
  * The expected number follows from the contents of the map, which are the same
  * on both sides, from the flags of the redirect, and from the state of each
- * device. A stock map must send nothing to a device that takes no frames. What
- * devices get that take frames is compared as ever, unless all frames of the
- * claimed map leave as packets.
+ * device. A stock map must send nothing to a device that takes no frames. To a
+ * device that takes frames, both maps must send the same number, unless all
+ * frames of the claimed map leave as packets.
  */
 #include "compare.h"
 #include "devs.h"
@@ -56,7 +56,10 @@ static bool expect(const struct op *op, const struct pair *pair, __u32 want[NR_T
 	return n >= 0;
 }
 
-/* Compares what a target has sent. The claimed map's packets were modelled. */
+/*
+ * Compares the frames and packets that a target has sent. For the claimed map
+ * the number is known.
+ */
 static bool compare_sent(const struct op *op, unsigned int target, __u32 want, bool may_lose,
 			 const struct sent *stock, const struct sent *claimed)
 {

@@ -102,7 +102,7 @@ static void poll_ipip(struct sink *sink)
 	unsigned char frame[FRAME_MAX];
 	ssize_t len;
 
-	/* What was in front of the packet has room for its MAC header. */
+	/* The bytes in front of the packet have room for its MAC header. */
 	while ((len = read(sink->fd, frame, sizeof(frame))) > 0)
 		if (len > MAC + OUTER && frame[MAC + 9] == IPPROTO_IPIP)
 			take_packet(sink, frame + OUTER, len - OUTER);

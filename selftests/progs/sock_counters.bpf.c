@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Programs for sock_counters.py. The first two bytes of a message are the key
- * and the flags of its redirect. What is refused goes on to its own receiver.
+ * and the flags of its redirect. A refused message goes to its original
+ * receiver.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
