@@ -37,7 +37,7 @@
  *	packets='', or
  *	no Ethernet	no		real	by the kernel	by both
  *
- * A port does not go back: the MTU may have let frames in that are in a bulk
+ * A port keeps the larger MTU, because frames of this length may be in a bulk
  * queue. Its target is freed when no map names it.
  *
  * The kernel tests a frame before an egress program changes its length, and so
@@ -63,7 +63,7 @@
  * too large. An egress program sees the packet before it is segmented, as the
  * program of the ingress did. The packet's length, and that of its segments,
  * are tested before the program runs, as for frames. Each packet counts once,
- * whatever the number of its segments.
+ * for any number of segments.
  *
  * Packets are segmented, and checksums completed, while the transmit queue is
  * locked, if core has locked it for a port without a program: core offers no

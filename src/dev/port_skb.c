@@ -175,9 +175,9 @@ static void port_send_segments(const struct port *port,
 }
 
 /*
- * Complete a packet, whose number of the queue is set. If it is no longer one
- * packet, its segments are sent and counted. Returns the packet, or NULL when
- * nothing is left to be done.
+ * Complete a packet whose queue number is set. If it is no longer one packet,
+ * its segments are sent and counted. Returns the packet, or NULL when nothing
+ * is left to be done.
  */
 static noinline struct sk_buff *port_complete(const struct port *port,
 					      struct sk_buff *skb,

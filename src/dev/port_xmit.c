@@ -176,9 +176,10 @@ static __always_inline int port_hand_on(const struct port *port,
 
 /*
  * Send the first frame to the driver, with the flag, because earlier batches
- * may wait for it there, and the other frames as packets. Of a port that tests
- * lengths, the first frame that is not too long. If there is no memory for a
- * copy of this frame, the earlier batches wait for the next call of the driver.
+ * may wait for it there. Send the other frames as packets. If the port tests
+ * lengths, this is the first frame that is not too long. If there is no memory
+ * for a copy of this frame, the earlier batches wait for the next call of the
+ * driver.
  */
 static int port_ring_and_send(const struct port *port,
 			      struct xdp_frame **frames, int n, u32 flags)

@@ -14,10 +14,11 @@
  * To replace an entry, the kernel puts the new one at the head of the bucket,
  * and then removes the old one. In between, the keys behind the old entry
  * cannot be reached: from the old entry, whose key leads to the new one, a walk
- * goes round. That takes long if the task that replaces the entry is preempted,
- * as under PREEMPT_RT or in a virtual machine. So a walk that comes round waits
- * for that task: see walk_loops() and walk_settles(). It also remembers the
- * keys of the bucket that it has delivered, and does not deliver them again.
+ * repeats the same keys. That takes long if the task that replaces the entry is
+ * preempted, as under PREEMPT_RT or in a virtual machine. So a walk that finds
+ * a repeated key waits for that task: see walk_loops() and walk_settles(). It
+ * also remembers the keys of the bucket that it has delivered, and does not
+ * deliver them again.
  * Only the next call, which does not know these keys, may deliver entries of
  * the bucket again; and so may a bucket of more than SOCK_CHUNK keys.
  *
@@ -115,8 +116,8 @@ static int walk_next(struct sock_walk *walk)
 }
 
 /*
- * Has the walk come round to the mark? A mark that moves at each power of 2 is
- * in any loop, sooner or later.
+ * Has the walk found the marked key again? A mark that moves at each power of 2
+ * is in any loop, sooner or later.
  */
 static bool walk_loops(struct sock_walk *walk)
 {
@@ -309,7 +310,7 @@ static int walk_is_in_loop(struct sock_walk *walk)
 
 /*
  * Wait until the cursor of the last call is in no loop. The walk itself finds a
- * loop only if it comes round within a call.
+ * loop only if a key is repeated within a call.
  */
 static int walk_settles(struct sock_walk *walk)
 {
