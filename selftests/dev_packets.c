@@ -2,10 +2,10 @@
 /*
  * Frames that leave as packets, because the device cannot transmit XDP frames:
  * to each type of device, byte for byte; as members of broadcasts; and while
- * the device comes to transmit frames, and no longer does.
+ * the device gains and loses support for XDP frames.
  *
- * The kernel's own maps deliver nothing to these devices, and say so: that is
- * tested beside, in the same network.
+ * The kernel's own maps deliver no frames to these devices, and report errors:
+ * the tests check this in the same networks.
  *
  * Frames have numbers. They come by a veth, in native XDP, one or many in a
  * poll. Sinks check that each arrives once, as it was sent.
@@ -146,7 +146,7 @@ TEST_F(packets, macvlan)
 	EXPECT_ARRIVAL("m0", "v1", true);
 }
 
-/* Can the kernel, which may be one of the lab's, not make such a device? */
+/* Returns true if this kernel cannot create such a device. */
 static bool no_type(const char *args)
 {
 	return sh("ip link add none0 type %s 2>&1 | grep -q 'Unknown device type' && exit; "
@@ -165,7 +165,7 @@ TEST_F(packets, vxlan)
 	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "x0", false, variant->kind.claimed));
 }
 
-/* Begins again, with a map that was made with these parameters. */
+/* Begins the test again, with a map that was made with these parameters. */
 static bool begin_again(struct env *e, const struct kind *kind, const char *packets,
 			const char *qdisc)
 {
@@ -178,7 +178,7 @@ static bool begin_again(struct env *e, const struct kind *kind, const char *pack
 	return set_policy("packets", "*") && set_policy("qdisc", "") && ok;
 }
 
-/* Nothing comes, and the kernel says so, as for its own maps. */
+/* No frame arrives, and the kernel reports errors, as for its own maps. */
 static bool none_arrives(struct env *e, struct sink *sink, const char *dev, bool claimed)
 {
 	if (put_entry(e, 0, dev, NULL) || !trace_start(e) ||
@@ -189,7 +189,10 @@ static bool none_arrives(struct env *e, struct sink *sink, const char *dev, bool
 		entry_counted(e, 0, 0, NUMBERED_LEN, REDIRMAP_DROP_NO_XMIT, FRAMES));
 }
 
-/* lo would let frames of the wire in as the machine's own packets. */
+/*
+ * A frame from the wire must not leave through lo, because the machine would
+ * accept it as its own packet.
+ */
 TEST_F(packets, lo)
 {
 	ASSERT_TRUE(ip("link set lo up\n"));
@@ -303,7 +306,7 @@ TEST_F(packets, longer_by_a_tag)
 	EXPECT_TRUE(counted_in_all(e, 0, 4, REDIRMAP_DROP_TOO_LARGE, 7));
 }
 
-/* With a second header, IPv4 in IPv4. */
+/* The device adds a second header: IPv4 in IPv4. */
 TEST_F(packets, ipip)
 {
 	struct env *e = &self->e;
@@ -321,8 +324,9 @@ TEST_F(packets, ipip)
 }
 
 /*
- * Four members: one takes frames, two are without ndo_xdp_xmit or not ready, and
- * one of them has a program; the ingress is one of the fifth.
+ * Five devices: t0 takes frames. t1 and t2 are not ready for frames, because
+ * their peers have no program of native XDP, and the entry of t2 has a program.
+ * d0 has no ndo_xdp_xmit. g1 is the ingress, and gets no copy.
  */
 TEST_F(packets, broadcast)
 {
@@ -375,7 +379,7 @@ TEST_F(packets, program_drops_some)
 				  FRAMES / 2));
 }
 
-/* Both ways are valid at any moment: nothing is lost when the driver changes. */
+/* Both ways are valid at any moment: a change of the driver loses no frame. */
 TEST_F(packets, peer_comes_and_goes)
 {
 	struct env *e = &self->e;
@@ -396,7 +400,7 @@ TEST_F(packets, peer_comes_and_goes)
 	EXPECT_TRUE(entry_counted(e, 0, first, NUMBERED_LEN, 0, 0));
 }
 
-/* Without packets everything is as on the kernel's own map. */
+/* Without the parameter packets, claimed maps behave as the kernel's own. */
 TEST_F(packets, not_allowed)
 {
 	ASSERT_TRUE(begin_again(&self->e, &variant->kind, "", ""));

@@ -137,7 +137,7 @@ TEST_F(refused, as_it_is_full_or_down)
 	}
 }
 
-/* A header of the driver's in front of the frame must not leave. */
+/* A frame with the driver's header in front of it must not leave. */
 TEST_F(refused, and_changed)
 {
 	struct cast *c = &self->c;

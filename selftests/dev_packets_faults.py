@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""No memory, once for each allocation: on the way of a packet of generic XDP that is
-segmented or completed, and on the way of frames that leave as packets. Each is sent whole,
-or counted as lost, or its sender gets the error; except that the kernel drops a packet
-silently if it cannot make it linear for the program. On claimed maps only: the kernel's own
-do none of this work. Needs a kernel with fault injection: see Documentation/testing.rst."""
+"""Each allocation fails once: those for a packet of generic XDP that is segmented
+or completed, and those for frames that leave as packets. Each packet or frame is
+sent whole, or counted as lost, or its sender gets the error. There is one
+exception: the kernel drops a packet silently if it cannot make it linear for the
+program. The tests use claimed maps only, because the kernel's own maps do none of
+this work. They need a kernel with fault injection: see Documentation/testing.rst.
+"""
 import os
 from pathlib import Path
 
@@ -87,9 +89,9 @@ def each_is_whole(one, packet, taps):
             if sent:
                 packet.check(frames_of(fd, number))
             nothing_left(fd)
-        # All members know of a packet, or none.
+        # All members count a packet, or none does.
         assert told in (0, len(taps)), told
-        # Those of the kernel come first.
+        # The kernel's own allocations come first.
         assert told or error or not short
         silent += not told and not error
     print(f"# {faults} faults, {short} counted, {silent} before the program ran")

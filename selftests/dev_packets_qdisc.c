@@ -54,7 +54,7 @@ FIXTURE_TEARDOWN(queues)
 	EXPECT_TRUE(set_policy("qdisc", ""));
 }
 
-/* Without a queue they leave at once. */
+/* Without a queue the packets leave at once. */
 TEST_F(queues, none)
 {
 	struct env *e = &self->e;
@@ -66,7 +66,7 @@ TEST_F(queues, none)
 	EXPECT_TRUE(entry_counted(e, 0, FRAMES, NUMBERED_LEN, 0, 0));
 }
 
-/* A queue that is long enough has seen all of them. */
+/* A queue that is long enough has seen all packets. */
 TEST_F(queues, fq_codel)
 {
 	struct env *e = &self->e;
@@ -120,7 +120,7 @@ static bool agree(struct env *e, const char *dev)
 		  stats.drops[REDIRMAP_DROP_XMIT_DROP]);
 }
 
-/* Full: the rest is counted, exactly. */
+/* Each packet that a full queue refuses is counted. */
 TEST_F(queues, tbf_and_pfifo)
 {
 	struct env *e = &self->e;
@@ -133,8 +133,8 @@ TEST_F(queues, tbf_and_pfifo)
 }
 
 /*
- * fq_codel takes a packet and drops another one, which was counted as sent: only
- * its own statistics tell.
+ * fq_codel takes a packet and drops another one, which was counted as sent:
+ * only the statistics of fq_codel count this drop.
  */
 TEST_F(queues, fq_codel_is_full)
 {
@@ -158,7 +158,10 @@ TEST_F(queues, fq_codel_is_full)
 		       FRAMES));
 }
 
-/* A device without a carrier drops, though it calls that congestion. */
+/*
+ * A device without a carrier drops packets, although its return code reports
+ * congestion.
+ */
 TEST_F(queues, no_carrier)
 {
 	struct env *e = &self->e;
@@ -174,8 +177,9 @@ TEST_F(queues, no_carrier)
 }
 
 /*
- * The backlog outlives the map and its target, which release it at once, and
- * leaves with the device. Its pages are those of the ingress's pool.
+ * The backlog outlives the map and its target, and is dropped with the device.
+ * The map and the target do not wait for it. Its pages are those of the
+ * ingress's pool.
  */
 TEST_F(queues, backlog_outlives_the_map)
 {
@@ -200,7 +204,7 @@ TEST_F(queues, backlog_outlives_the_map)
 	EXPECT_TRUE(set_policy("packets", "*"));
 }
 
-/* Maps with and without: a target for each, with counters of its own. */
+/* A map with "qdisc" and one without have two targets, with own counters. */
 TEST_F(queues, two_maps_of_one_device)
 {
 	struct env *e = &self->e, other = {};

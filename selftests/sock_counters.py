@@ -70,7 +70,7 @@ def counters(fd):
 
 
 def redirects(sock):
-    """Those of a map, without ages."""
+    """The redirect counters of a map, without ages."""
     return {name: sock[name] for name in (
         "msg_egress", "msg_ingress", "skb_egress", "skb_ingress", "msg_closing", "skb_closing",
         "refused")}

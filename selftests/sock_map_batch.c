@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Batches on claimed socket maps; stock ones have none. Each entry has the
- * errno of a single operation, and count tells how many entries came before it.
+ * errno of a single operation, and count is the number of entries before it.
  */
 #include <limits.h>
 #include <pthread.h>

@@ -169,7 +169,7 @@ TEST_F(programs, clash)
 	EXPECT_EQ(0, sock_put(other, 0, self->source[0], BPF_ANY));
 }
 
-/* The helper that a program calls, as the kernel tells it. */
+/* The helper that a program calls, as the kernel reports it. */
 static int helper_of(int prog)
 {
 	struct bpf_insn insns[256];

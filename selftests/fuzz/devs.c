@@ -54,7 +54,7 @@ static const enum kind at_first[AT_FIRST] = { VETH, DUMMY, FAULTY, FAULTY, BRIDG
 static struct dev {
 	bool there, dirty;
 	enum kind kind;
-	/* Of either end. */
+	/* For the device at either end. */
 	unsigned int net[2];
 	bool renamed[2];
 } devs[NR_DEVS];

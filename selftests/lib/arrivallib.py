@@ -25,7 +25,7 @@ MACS = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
 
 
 def frame(protocol, number):
-    """Each number has a length and bytes of its own."""
+    """A frame whose length and bytes depend on its number."""
     data = bytes((number + at) % 256 for at in range(20 + 100 * number))
     if protocol == IPV4:
         return frame_to(2, MAC + 20 + len(data))[:MAC + 20] + data

@@ -35,7 +35,7 @@ sh(f"rm -rf {PIN}; mkdir -p {PIN}; modprobe tun; modprobe 8021q")
 
 
 def tap_of(name, flags=0, kind=IFF_TAP):
-    """A descriptor; the tap is there as long as it is open."""
+    """The descriptor of a new tap, which exists while the descriptor is open."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI | flags))
     sh(f"ip link set {name} up")
@@ -43,7 +43,7 @@ def tap_of(name, flags=0, kind=IFF_TAP):
 
 
 def frames_of(tap, count):
-    """So many frames that have left by a tap."""
+    """The given number of frames that have left through a tap."""
     frames = []
     while len(frames) < count and select.select([tap], [], [], 60)[0]:
         frames.append(os.read(tap, 1 << 16))
@@ -84,7 +84,8 @@ def stats_of(device):
 
 
 def counts(device):
-    """Of a target: packets, bytes, lost ones, and of these those not segmented."""
+    """The counters of a target: packets, bytes, losses, and the unsegmented part of
+    the losses."""
     stats = stats_of(device)
     return (stats["packets"], stats["bytes"], stats["drops"], stats["unsegmented"])
 

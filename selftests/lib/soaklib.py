@@ -120,7 +120,7 @@ class World:
                         place.put(place.maps[name], size, [key], device, egress)
 
     def close(self):
-        """The arguments, in this order or the other."""
+        """Close the maps and delete the devices, in a random order."""
         steps = [self.close_maps, self.delete_devices]
         self.dice.shuffle(steps)
         self.switch_cpu(True)

@@ -57,7 +57,7 @@ static bool faulty_crosses(const struct xdp_frame *frame)
 	       begin / PAGE_SIZE != (end - 1) / PAGE_SIZE;
 }
 
-/* Is there room for one more? Under the lock. */
+/* Is there room for one more frame? The caller holds the lock. */
 static bool faulty_has_room(struct faulty *f)
 {
 	if (f->knob[ROOM] > 0)
@@ -82,7 +82,7 @@ static bool faulty_receive_frame(struct faulty *f, struct xdp_frame *frame)
 	return skb;
 }
 
-/* Under the lock. */
+/* Takes a frame if there is room. The caller holds the lock. */
 static bool faulty_take_frame(struct faulty *f, struct xdp_frame *frame)
 {
 	if (f->nr_frames == HELD_MAX || !faulty_has_room(f))

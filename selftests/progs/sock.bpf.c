@@ -2,7 +2,7 @@
 /*
  * Programs for the tests of socket maps. A test gives them its own array and
  * hash, both stock or both claimed, the key and flags of the next redirects,
- * and a verdict to return instead of what the helper says.
+ * and a verdict to return instead of the helper's verdict.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
