@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Variables of the programs that the benchmark measures: see bench.bpf.c. */
 #ifndef REDIRMAP_BENCH_BPF_H
 #define REDIRMAP_BENCH_BPF_H
 

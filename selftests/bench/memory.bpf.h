@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Counts of the programs that watch allocations: see memory.bpf.c. */
 #ifndef REDIRMAP_MEMORY_BPF_H
 #define REDIRMAP_MEMORY_BPF_H
 

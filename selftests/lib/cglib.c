@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* A memory cgroup for tests: see cglib.h. */
 #include <sys/mount.h>
 #include <sys/stat.h>
 

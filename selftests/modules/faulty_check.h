@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Assertions of what drivers assume of their frames: see faulty_check.c. */
 #ifndef FAULTY_CHECK_H
 #define FAULTY_CHECK_H
 

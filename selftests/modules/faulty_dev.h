@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Drivers that behave in permitted, but rare ways: see faulty_dev.c. */
 #ifndef FAULTY_DEV_H
 #define FAULTY_DEV_H
 

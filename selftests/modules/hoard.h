@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/* Makes all page allocations fail for a short time: see hoard.c. */
 #ifndef REDIRMAP_HOARD_H
 #define REDIRMAP_HOARD_H
 
