@@ -342,7 +342,9 @@ static bool group_skb_allowed(const struct port *port, struct sk_buff *skb,
 		rmap_port_drop(port, REDIRMAP_DROP_DEV_DOWN, uses);
 		return false;
 	}
-	/* The port's MTU may be larger than the device's: see port_segment.c. */
+	/*
+	 * The port's MTU may be larger than the device's: see port_segment.c.
+	 */
 	if (unlikely(skb->len > port_device_limit(port->real)) &&
 	    !rmap_port_takes(port, skb)) {
 		rmap_port_drop_too_large(port, skb, uses);

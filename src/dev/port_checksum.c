@@ -77,7 +77,9 @@ static bool checksum_has_sum_of(const struct sk_buff *skb, unsigned int network)
 	return *(__sum16 *)(skb->data + start + skb->csum_offset) == sum;
 }
 
-/* SCTP and GRE have no pseudo header: the checksum is 0 until it is computed. */
+/*
+ * SCTP and GRE have no pseudo header: the checksum is 0 until it is computed.
+ */
 static bool checksum_is_zero(struct sk_buff *skb, u8 protocol)
 {
 	const void *at = skb->data + skb_checksum_start_offset(skb) +
@@ -114,8 +116,8 @@ static bool checksum_is_pending(struct sk_buff *skb, unsigned int transport,
 /**
  * rmap_port_look_at_checksum() - has a checksum to be completed?
  * @real: the device
- * @skb: a packet with CHECKSUM_PARTIAL that is not marked for segmentation, data
- *	at the MAC header, network header noted
+ * @skb: a packet with CHECKSUM_PARTIAL that is not marked for segmentation,
+ *	data at the MAC header, network header noted
  * @transport: the offset of the transport header, in bytes; 0 if none was found
  * @protocol: the protocol behind the first IP header, if @transport is not 0
  *

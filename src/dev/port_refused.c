@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Frames that a driver has refused leave as packets instead, or are lost. Frames
- * that are too long for the device are lost, where the port tests that: see
- * port_segment.c.
+ * Frames that a driver has refused leave as packets instead, or are lost.
+ * Frames that are too long for the device are lost, where the port tests that:
+ * see port_segment.c.
  *
  * A driver that returns an error has taken no frame. The errno distinguishes
  * two cases:
@@ -19,8 +19,8 @@
  * frame.
  *
  * This file owns no data. It runs in NAPI (or in a cpumap's kthread, or in
- * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused, or
- * whose lengths are tested.
+ * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused,
+ * or whose lengths are tested.
  */
 #include <linux/netdevice.h>
 #include <net/xdp.h>

@@ -229,8 +229,9 @@ static unsigned int segment_find_payload(struct sk_buff *skb)
  *	before they were shared.
  *
  * This function finds the headers, and corrects the fields of the packet that
- * describe them. A packet of which a program has left one segment or less loses the
- * mark: then it is a packet like others, whose checksum has to be completed.
+ * describe them. A packet of which a program has left one segment or less loses
+ * the mark: then it is a packet like others, whose checksum has to be
+ * completed.
  *
  * Runs in the receive path, bottom halves off, per unsegmented packet.
  *

@@ -145,8 +145,8 @@ static void port_drop_segments(const struct port *port, struct sk_buff *list)
 
 /*
  * Give segments to the driver, one after the other, until it is busy, and count
- * their packet, which has had @len bytes. The queue is locked, unless the driver
- * locks for itself.
+ * their packet, which has had @len bytes. The queue is locked, unless the
+ * driver locks for itself.
  */
 static void port_send_segments(const struct port *port,
 			       struct netdev_queue *txq, struct sk_buff *list,

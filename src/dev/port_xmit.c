@@ -383,7 +383,10 @@ static __always_inline int port_run_and_send(const struct port *port,
 					     bool traced)
 {
 	struct bulkq_cpu *cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
-	/* CONFIG_INIT_STACK_ALL_ZERO need not clear it: frames are written first. */
+	/*
+	 * CONFIG_INIT_STACK_ALL_ZERO need not clear it: frames are written
+	 * first.
+	 */
 	struct port_bulk bulk __uninitialized;
 	int passed, dropped, sent;
 
