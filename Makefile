@@ -2,7 +2,8 @@
 #
 # make            build the module for the running kernel
 # make modules    the same; KVER=<release> selects another kernel
-# make demo       redirect packets with the module, in a virtual machine (KERNEL)
+# make demo       redirect packets with the module, in a virtual machine
+#                 (KERNEL)
 # make shell      open a root shell in a virtual machine, with the module loaded
 #                 (KERNEL)
 # make gdb        debug kernel and module in the machine of make shell (VMLINUX)
@@ -27,7 +28,8 @@
 # make deb        build the Debian packages redirmap-dkms and redirmap-tools
 # make dkms-install, dkms-uninstall
 #                 install the module with DKMS, for all kernels
-# make dist       make a tarball of the last commit, build/dist/redirmap-*.tar.gz
+# make dist       make a tarball of the last commit,
+#                 build/dist/redirmap-*.tar.gz
 # make clean      remove build/
 #
 # DESTDIR is put in front of all paths of install (for packages and images),

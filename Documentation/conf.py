@@ -49,14 +49,14 @@ html_last_updated_fmt = None
 
 
 class SameName(logging.Filter):
-    """Sphinx has one space of names for structures and functions, and C has two."""
+    """Sphinx has one space of names for structures and functions, C two."""
 
     def filter(self, record):
         return "Duplicate C declaration" not in record.getMessage()
 
 
 class SourceDocs(SphinxDirective):
-    """source-docs:: FOLDER has the kernel-doc comments of all files of a folder."""
+    """source-docs:: FOLDER has the kernel-doc comments of a folder."""
     required_arguments = 1
 
     def run(self):
@@ -71,9 +71,9 @@ class SourceDocs(SphinxDirective):
 
 
 def link_pages(app, doctree):
-    """The pages link to each other as files, so that the links also work without Sphinx.
-    Make these links references to pages, because Sphinx reports references without a
-    target."""
+    """The pages link to each other as files, so that the links also work
+    without Sphinx. Make these links references to pages, because Sphinx reports
+    references without a target."""
     here = posixpath.dirname(app.env.docname)
     for node in list(doctree.findall(nodes.reference)):
         page, dot, anchor = node.get("refuri", "").partition(".rst")

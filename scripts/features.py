@@ -113,8 +113,8 @@ TRAILER = {1: (4, 0), 2: (0, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8),
 
 
 def structs(btf, wanted):
-    """The sizes and member offsets of the given structures, from raw BTF. The size has
-    the name "". Members of unnamed unions are not found."""
+    """The sizes and member offsets of the given structures, from raw BTF. The
+    size has the name "". Members of unnamed unions are not found."""
     magic, _, _, hdr_len, type_off, type_len, str_off, _ = struct.unpack_from("=HBBIIIII", btf)
     if magic != 0xEB9F:
         raise ValueError("the file is no BTF")
@@ -145,9 +145,9 @@ def structs(btf, wanted):
 
 
 def compile_probes(compiler):
-    """Which probes compile? A #line directive gives each probe a file name of its own,
-    so that the compiler's messages name the probe. The last two probes check the run
-    itself."""
+    """Which probes compile? A #line directive gives each probe a file name of
+    its own, so that the compiler's messages name the probe. The last two probes
+    check the run itself."""
     code = PRELUDE
     for name, text in {**PROBES, "ALWAYS": "int probe_it;",
                        "NEVER": "int probe_it = no_such_name;"}.items():

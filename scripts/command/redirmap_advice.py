@@ -15,7 +15,8 @@ from redirmap_table import named_netns, this_netns
 
 NATIVE = "xdpdrv"
 GENERIC = "attach the program in generic mode (xdpgeneric)"
-# The parameter of the module that selects maps whose frames always leave as packets
+# The parameter of the module that selects maps whose frames always leave as
+# packets
 QDISC = "/sys/module/redirmap/parameters/qdisc"
 READY = "The device was not ready for XDP frames."
 
@@ -67,8 +68,8 @@ class Cured(Whole):
 
 
 class Why:
-    """A loss: its reason, the errno, if a driver has returned one, and whether the
-    target's frames may leave as packets."""
+    """A loss: its reason, the errno, if a driver has returned one, and whether
+    the target's frames may leave as packets."""
 
     def __init__(self, reason, code=None, packets="never"):
         self.reason, self.code, self.packets = reason, code, packets
@@ -114,8 +115,9 @@ def missing_at_peer(network, link, there, place, peer):
 
 
 def missing_queues(network, link, there, place, peer):
-    """A sentence, if the veth has fewer receive queues than its peer has transmit
-    queues. A veth whose channels change then announces no ndo_xdp_xmit."""
+    """A sentence, if the veth has fewer receive queues than its peer has
+    transmit queues. A veth whose channels change then announces no
+    ndo_xdp_xmit."""
     ours = network.channels(link)
     theirs = there.channels(peer) if there else None
     if not (ours and theirs) or theirs["tx"] <= ours["rx"]:
@@ -189,7 +191,7 @@ def bond(network, link, why):
 
 
 def slave_that(network, why, slaves, name="slave"):
-    """A sentence about the first slave of a bond that is known not to be ready."""
+    """A sentence about the first slave of a bond that is not ready."""
     cured = 0
     for slave in slaves:
         text = advice(network, slave, why)
@@ -281,7 +283,7 @@ def hardware(network, link, why):
 
 
 def no_announcement(network, link, driver):
-    """For hardware that cannot transmit XDP frames, as the kernel or driver reports."""
+    """For hardware that cannot transmit XDP frames, as its driver reports."""
     features = network.xdp_features(link)
     if features is None:
         if driver in ANNOUNCE | {"mlx5_core"}:
@@ -342,8 +344,9 @@ def announced(network, link):
 
 
 def advice(network, link, why):
-    """The advice for a device that has refused native frames, or dropped a packet of
-    generic XDP. None if its kind and state do not explain the loss."""
+    """The advice for a device that has refused native frames, or dropped a
+    packet of generic XDP. None if its kind and state do not explain the
+    loss."""
     if why.reason == "no_xmit":
         if link.type == LOOPBACK:
             return loopback(link)
@@ -399,17 +402,17 @@ class Adviser:
         return None
 
     def text(self, loss, packets):
-        """The advice for a loss of a target, as redirmap_drops.losses() returns it;
-        @packets: whether its frames may leave as packets. The text of the loss, if there
-        is no advice, or no permission to see the device."""
+        """The advice for a loss of a target, as redirmap_drops.losses() returns
+        it; @packets: whether its frames may leave as packets. The text of the
+        loss, if there is no advice, or no permission to see the device."""
         try:
             return self._text(loss, packets) or loss["text"]
         except (OSError, Refused):
             return loss["text"]
 
     def cure(self, one):
-        """The change that makes the device of a target take XDP frames; None if there is
-        no such change, or if it is unknown."""
+        """The change that makes the device of a target take XDP frames; None if
+        there is no such change, or if it is unknown."""
         try:
             network = self._network(one["netns"])
             link = network and network.link(one["ifindex"])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap drops: the devices and maps that have lost frames, the number of frames,
-the reason, the cure, and whether the loss goes on."""
+"""redirmap drops: the devices and maps that have lost frames, the number of
+frames, the reason, the cure, and whether the loss goes on."""
 import errno
 import os
 import time
@@ -71,8 +71,8 @@ def map_name(one):
 
 
 def former_name(one):
-    """The name of a device whose targets were removed. The device may still exist, and
-    may have another name now."""
+    """The name of a device whose targets were removed. The device may still
+    exist, and may have another name now."""
     now = name_of_ifindex(one["ifindex"])
     if now is None:
         return f"{one['ifname']} (gone)"
@@ -115,8 +115,9 @@ class Look:
     """The losses of all maps and targets at one moment.
 
     Each map and target has a key, counters, and an heir. The key identifies the
-    map or target; an id alone does not, because ids are reused. The heir is the key
-    of the sums to which the counters are added when the map or target is removed.
+    map or target; an id alone does not, because ids are reused. The heir is the
+    key of the sums to which the counters are added when the map or target is
+    removed.
     """
 
     def __init__(self, args, family):
@@ -223,8 +224,8 @@ def losses(what, stats, since=None, before=None):
 
 
 def baseline(before, after):
-    """The former counters of each map and target. Counters of removed ones are added to
-    their heirs."""
+    """The former counters of each map and target. Counters of removed ones are
+    added to their heirs."""
     counted = {key: stats for key, (_, stats, _) in before.things.items()}
     for key, (what, stats, heir) in before.things.items():
         # The sums of another namespace are reported only there.
@@ -236,7 +237,7 @@ def baseline(before, after):
 
 
 def misses(what, stats, since=None, before=None):
-    """Yield a record for each action that lookups without an entry have returned."""
+    """Yield a record for each action that failed lookups have returned."""
     for action, number in stats["missed"].items():
         within = None
         if since:
@@ -250,8 +251,8 @@ def misses(what, stats, since=None, before=None):
 
 
 def sock_reasons(sock):
-    """Yield the name, the number, the age and the text of each reason for which redirects
-    to sockets fail."""
+    """Yield the name, the number, the age and the text of each reason for which
+    redirects to sockets fail."""
     for reason, number in sock["refused"].items():
         yield (reason, number, sock["refused_ages"].get(reason),
                REFUSAL_TEXTS.get(reason, UNKNOWN))
@@ -261,8 +262,8 @@ def sock_reasons(sock):
 
 
 def find_refused(before, after, since):
-    """Records of the redirects to sockets that have failed. before is None, or an earlier
-    Look."""
+    """Records of the redirects to sockets that have failed. before is None, or
+    an earlier Look."""
     counted = {}
     for one, sock in before.socks.values() if before else ():
         key = one["id"], one["netns"], one["name"]
@@ -285,8 +286,9 @@ def find_refused(before, after, since):
 
 
 def slow_targets(look):
-    """Records of targets whose frames left as packets although the parameter qdisc does
-    not select the map. They are not lost, but cost more than XDP frames."""
+    """Records of targets whose frames left as packets although the parameter
+    qdisc does not select the map. They are not lost, but cost more than XDP
+    frames."""
     return [
         {
             "target": one["id"], "ifindex": one["ifindex"], "netns": one["netns"], "map": None,
@@ -331,8 +333,8 @@ def find_losses(before, after, since):
 
 
 def of_frames(loss, counts):
-    """"17 of 1,041 frames"; for a map only "17 frames", because no counter has the
-    total."""
+    """"17 of 1,041 frames"; for a map only "17 frames", because no counter has
+    the total."""
     if loss["map"] is not None or loss["name"] in (GONE_NAME, NETNS_NAME):
         return frames(counts["packets"])
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
@@ -379,7 +381,7 @@ def seconds(since):
 
 
 def missed_sentence(miss, where):
-    """A sentence about misses: map, number of lookups, returned action, cure."""
+    """A sentence about misses: map, number of lookups, action, cure."""
     name, since = miss["name"] + where(miss), miss["since"]
     number = lookups(miss["lookups"])
     when = ago(miss, "lookups")
@@ -392,7 +394,7 @@ def missed_sentence(miss, where):
 
 
 def refused_sentence(one, where):
-    """A sentence about redirects to sockets: map, number, time, reason, cure."""
+    """A sentence about failed redirects: map, number, time, reason, cure."""
     name, since = one["name"] + where(one), one["since"]
     did = "accepted" if one["reason"] == "closing" else "refused"
     what = " to a closing socket" if one["reason"] == "closing" else ""

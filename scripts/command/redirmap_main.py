@@ -103,7 +103,8 @@ def show_targets(args, targets, out, empty):
 
 
 def show_gone(args, state, out):
-    """The counters that belong to no map or target in the tables, unless they are 0."""
+    """The counters that belong to no map or target in the tables, unless they
+    are 0."""
     # The tables may cover all namespaces; these counters cover the present one.
     where = " in this network namespace" if args.all_netns else ""
     gone, lost = state["gone"], drops_of(state["lost"])
@@ -303,7 +304,7 @@ def print_version(out):
 
 
 def without_module(args, out):
-    """Print help or versions, which need no module. Returns whether it did so."""
+    """Print help or versions, which need no module; return whether it did."""
     if args.version:
         print_version(out)
     elif args.help:
@@ -364,8 +365,8 @@ def not_permitted(refused):
 
 
 def unwritable(error, out):
-    """Report an error that output may have caused; writing the buffered rest would
-    cause another error."""
+    """Report an error that output may have caused; writing the buffered rest
+    would cause another error."""
     if out:
         try:
             out.flush()

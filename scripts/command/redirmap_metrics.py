@@ -63,8 +63,9 @@ METRICS = {
         "counter", "Frames that were lost without a map and a target, by reason."),
 }
 
-# The kernel reports only counters above 0. The others are printed as well, because
-# rate() and increase() see the first event only if its series was 0 before.
+# The kernel reports only counters above 0. The others are printed as well,
+# because rate() and increase() see the first event only if its series was 0
+# before.
 ACTION_ZEROS = dict.fromkeys(ACTIONS, 0)
 REFUSAL_ZEROS = dict.fromkeys(REFUSAL_NAMES, 0)
 
@@ -98,13 +99,14 @@ class Samples:
         self.lines[name].append(f"{name}{{{text}}} {value}" if text else f"{name} {value}")
 
     def add_each(self, name, zeros, numbers, label, labels=None):
-        """A sample for each reason, action or errno: those of zeros, and those that the
-        kernel has counted."""
+        """A sample for each reason, action or errno: those of zeros, and those
+        that the kernel has counted."""
         for key, number in {**zeros, **numbers}.items():
             self.add(name, number, {**(labels or {}), label: key})
 
     def text(self):
-        """All of them, in the order of the table. A metric without a sample is left out."""
+        """All of them, in the order of the table. A metric without a sample is
+        left out."""
         return "".join(
             f"# HELP {name} {METRICS[name][1]}\n# TYPE {name} {METRICS[name][0]}\n"
             + "".join(line + "\n" for line in lines)
@@ -181,7 +183,7 @@ def add_all(samples, maps, targets, state):
 
 
 def replace(path, text):
-    """Write a file, so that a reader finds the former content or the new one."""
+    """Write a file, so that a reader finds the old content or the new."""
     # The collector reads only files that end in .prom.
     part = f"{path}.{os.getpid()}"
     try:

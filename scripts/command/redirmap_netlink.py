@@ -5,9 +5,9 @@
         for one in family.maps():
             print(one["name"], one["stats"]["drops"])
 
-Maps, targets and the state are dictionaries; Documentation/redirmap.8.rst describes
-them for --json. If the kernel refuses a request, Refused is raised with the
-kernel's error text.
+Maps, targets and the state are dictionaries; Documentation/redirmap.8.rst
+describes them for --json. If the kernel refuses a request, Refused is raised
+with the kernel's error text.
 
 This module implements netlink without pyroute2, whose import takes 17 times as
 many instructions as the start of Python; the import of this module takes a
@@ -123,8 +123,9 @@ def pad(_data, _at, _end):
 
 
 class Attributes:
-    """A set of attributes, in the order of the header, numbered from 1. Each has a
-    function that reads its value; a list with this function means a multi-attr."""
+    """A set of attributes, in the order of the header, numbered from 1. Each
+    has a function that reads its value; a list with this function means a
+    multi-attr."""
 
     def __init__(self, prefix, **kinds):
         self.prefix = prefix
@@ -403,8 +404,8 @@ class Netlink:
         self._sock.close()
 
     def send(self, kind, payload, dump=False):
-        """Send a request, without an address. With an address, the kernel would not check
-        the permissions of the process that opened the socket."""
+        """Send a request, without an address. With an address, the kernel would
+        not check the permissions of the process that opened the socket."""
         self._seq += 1
         flags = NLM_F_REQUEST | (NLM_F_DUMP if dump else NLM_F_ACK)
         self._sock.send(
@@ -413,7 +414,7 @@ class Netlink:
 
     @staticmethod
     def _check(data, at, end, kind, flags):
-        """Raise Refused for an error in NLMSG_ERROR, or at the end of a dump."""
+        """Raise Refused for an error in NLMSG_ERROR, or at a dump's end."""
         code = -ERROR.unpack_from(data, at)[0] if at + ERROR.size <= end else 0
         if code <= 0:
             return
@@ -429,7 +430,7 @@ class Netlink:
         raise Refused(code, words)
 
     def _answer(self, read):
-        """The results of read() for each message, and whether they are consistent."""
+        """The results of read() by message, and whether they are consistent."""
         answer, consistent = [], True
         while True:
             data, at = self._sock.recv(ROOM), 0
@@ -459,7 +460,7 @@ class Netlink:
         return answer
 
     def find_family(self, name):
-        """The number of a generic netlink family; Refused with ENOENT without one."""
+        """The number of a generic netlink family; Refused if there is none."""
         def number(data, at, end):
             return next(
                 U16.unpack_from(data, start)[0]
@@ -514,8 +515,9 @@ class Family(Netlink):
         return self._get(STATE_GET, state_msg, None, False, state_of)[0]
 
     def settled(self, look):
-        """The result of look(), repeated until no map or target of this network namespace
-        was removed meanwhile. Lists and sums then contain each of them once."""
+        """The result of look(), repeated until no map or target of this network
+        namespace was removed meanwhile. Lists and sums then contain each of
+        them once."""
         before = self.state()["gone_count"]
         for _ in range(TRIES):
             found = look()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The reasons for which frames are lost and redirects to sockets are refused, and the
-cures.
+"""The reasons for which frames are lost and redirects to sockets are refused,
+and the cures.
 
 The texts and their order are those of enum redirmap_drop and enum
 redirmap_sock_refusal in include/uapi/linux/redirmap.h;
@@ -9,10 +9,10 @@ selftests/helpers/netlink_spec.py compares them.
 
 
 class Reason:
-    """A reason: its name in --json, a text with the cause and the cure, and the objects
-    that count lost frames for it: a "target", only a target with an egress program
-    ("program"), a "map", a "netns". This is no namedtuple, because its import takes as
-    long as this whole module."""
+    """A reason: its name in --json, a text with the cause and the cure, and the
+    objects that count lost frames for it: a "target", only a target with an
+    egress program ("program"), a "map", a "netns". This is no namedtuple,
+    because its import takes as long as this whole module."""
 
     def __init__(self, name, text, by=("target",)):
         self.name, self.text, self.by = name, text, by

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The versions of the command, of the loaded module, and of the installed module."""
+"""The versions of the command, the loaded module, the installed module."""
 import os
 
 
 def of_sources():
-    """The version in src/version.h. An installed copy of this file contains it instead."""
+    """The version in src/version.h, which an installed copy contains."""
     here = os.path.dirname(os.path.realpath(__file__))
     with open(f"{here}/../../src/version.h", encoding="utf-8") as file:
         return next(line.split('"')[1] for line in file
@@ -16,7 +16,8 @@ VERSION = of_sources()
 
 
 def loaded(what="version"):
-    """A line of the loaded module in /sys/module: version or srcversion. None: not loaded."""
+    """A line of the loaded module in /sys/module: version or srcversion. None:
+    not loaded."""
     try:
         with open(f"/sys/module/redirmap/{what}", encoding="ascii") as file:
             return file.read().strip()
@@ -25,7 +26,8 @@ def loaded(what="version"):
 
 
 def installed():
-    """The fields of the module that modprobe would load, as modinfo prints them, or {}."""
+    """The fields of the module that modprobe would load, as modinfo prints
+    them, or {}."""
     # These take as long as Python's own start.
     import re
     import subprocess
@@ -54,8 +56,8 @@ def change_over():
 
 
 def note():
-    """A sentence if the versions of the loaded module and of the command differ, else "".
-    It starts no process, so that commands start fast."""
+    """A sentence if the versions of the loaded module and of the command
+    differ, else "". It starts no process, so that commands start fast."""
     running = loaded()
     if running in (None, VERSION):
         return ""

@@ -31,8 +31,8 @@ def chosen_maps(args, family):
 
 
 def chosen_targets(args, family, gone=()):
-    """The targets that the command line selects by id or device, or all targets.
-    A device in gone may have no target."""
+    """The targets that the command line selects by id or device, or all
+    targets. A device in gone may have no target."""
     if not args.selected():
         return family.targets(None, args.all_netns)
     found = []
@@ -49,7 +49,7 @@ def chosen_targets(args, family, gone=()):
 
 
 def all_of(args, family):
-    """All maps and targets, and the state, whose sums include removed maps and targets."""
+    """All maps and targets, and the state with the sums of removed ones."""
     state = family.state()
     for _ in range(TRIES):
         maps, targets = chosen_maps(args, family), chosen_targets(args, family)
@@ -88,8 +88,8 @@ def no_target(args, name):
 
 
 def elsewhere(args, ask):
-    """The maps or targets of all namespaces, if the command line covers the present
-    namespace only. ask() is family.maps() or family.targets()."""
+    """The maps or targets of all namespaces, if the command line covers the
+    present namespace only. ask() is family.maps() or family.targets()."""
     if args.all_netns or args.selected():
         return []
     try:
@@ -99,5 +99,5 @@ def elsewhere(args, ask):
 
 
 def leads_elsewhere(args, maps):
-    """Do entries of these maps point to devices in namespaces that are not shown?"""
+    """Do entries of these maps point to devices in hidden namespaces?"""
     return not args.all_netns and any(one["elsewhere"] for one in maps)

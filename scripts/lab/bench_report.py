@@ -174,8 +174,8 @@ class Table:
 
     @staticmethod
     def rst_line(line, widths):
-        """A line; an empty first cell is escaped, because it would otherwise continue
-        the line before."""
+        """A line; an empty first cell is escaped, because it would otherwise
+        continue the line before."""
         cells = [(line[0] or "\\").ljust(widths[0])]
         cells += [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
         return "  ".join(cells).rstrip()

@@ -49,7 +49,9 @@ int xdp_switch(struct xdp_md *ctx)
 	return bpf_redirect_map(&switch_ports, bpf_ntohl(to) & 0xff, XDP_DROP);
 }
 
-/* For the hosts: a veth takes redirected frames if its peer has an XDP program. */
+/*
+ * For the hosts: a veth takes redirected frames if its peer has an XDP program.
+ */
 SEC("xdp")
 int xdp_host(struct xdp_md *ctx)
 {

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Print arguments of objcopy that add the names of /proc/kallsyms to an ELF file.
+"""Print arguments of objcopy that add the names of /proc/kallsyms to an ELF
+file.
 
 usage: gdb_symbols.py SECTIONS KALLSYMS
 

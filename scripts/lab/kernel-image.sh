@@ -32,7 +32,8 @@ unpack_vmlinuz()
 	fi
 	start=$((start + (${sects/#0/4} + 1) * 512))
 
-	# in all formats except gzip, the unpacked size follows the data, 4 bytes
+	# in all formats except gzip, the unpacked size follows the data, 4
+	# bytes
 	magic=$(od -An -v -t x1 -j "$start" -N 6 "$file" | tr -d ' ')
 	case $magic in
 	fd377a585a00) unpack=(xz -dc) length=$((length - 4)) ;;

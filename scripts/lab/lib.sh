@@ -16,8 +16,8 @@
 # need_pkgs PKG...	install the packages that are missing
 #
 # The cache folder is $REDIRMAP_CACHE, by default
-# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap. It can be deleted; the scripts create
-# its contents again when necessary.
+# ${XDG_CACHE_HOME:-$HOME/.cache}/redirmap. It can be deleted; the scripts
+# create its contents again when necessary.
 
 set -euo pipefail
 shopt -s inherit_errexit
@@ -123,7 +123,8 @@ need_pkgs()
 {
 	local pkg installed missing=()
 
-	# One call for all packages: with one for each, this takes longer than a build.
+	# One call for all packages: with one for each, this takes longer than a
+	# build.
 	# shellcheck disable=SC2016 # a format of dpkg-query's
 	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2> /dev/null) || :
 	for pkg; do

@@ -163,8 +163,8 @@ END
 }
 
 # secure_boot FIRMWARE CERT IMAGE FOLDER ARGUMENTS : make the disk from which a
-# machine with Secure Boot boots the image with FOLDER/initramfs, FOLDER/esp, and
-# its variables, FOLDER/vars.fd
+# machine with Secure Boot boots the image with FOLDER/initramfs, FOLDER/esp,
+# and its variables, FOLDER/vars.fd
 secure_boot()
 {
 	local firmware=$1 cert=$2 image=$3 run=$4 words word
