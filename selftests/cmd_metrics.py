@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""redirmap metrics: the counters of real frames, packets and redirects to sockets in
-Prometheus' format, which promtool accepts; the same numbers as redirmap list; files
-that are replaced."""
+"""redirmap metrics: the counters of real frames, packets and redirects to
+sockets in Prometheus' format, which promtool accepts; the same numbers as
+redirmap list; files that are replaced."""
 import ctypes
 import errno
 import os
@@ -23,8 +23,8 @@ import redirmap_metrics
 PIN = "/sys/fs/bpf/redirmap-metrics"
 SOCKETS = "/sys/fs/bpf/redirmap-metrics-sock"
 PACKETS = Path("/sys/module/redirmap/parameters/packets")
-# The reasons that have a series before the first loss: of targets without an egress
-# program and with one, of maps, of removed ones.
+# The reasons that have a series before the first loss: of targets without an
+# egress program and with one, of maps, of removed ones.
 TARGET = ["dev_down", "driver_error", "generic", "no_headroom", "no_memory", "no_xmit",
           "ring_full", "too_large", "xmit_drop"]
 PROGRAM = sorted([*TARGET, "prog_aborted", "prog_drop", "prog_invalid"])
@@ -56,8 +56,8 @@ def samples(text):
 
 
 def at_once():
-    """The metrics and the list, of a time in which nothing has changed. The memory of a
-    map changes a moment after its updates."""
+    """The metrics and the list, of a time in which nothing has changed. The
+    memory of a map changes a moment after its updates."""
     found = []
 
     def unchanged():
@@ -99,7 +99,7 @@ def _():
 
 
 def series(now, *labels):
-    """The names, with the labels behind the given ones, of all samples of one object."""
+    """The names and the further labels of all samples of one object."""
     return [(key[0].removeprefix("redirmap_"), *key[1 + len(labels):]) for key in now
             if key[1:1 + len(labels)] == labels]
 
@@ -198,8 +198,8 @@ def put(fd, key, number):
 
 
 def use_sockets(fd):
-    """Three inserts, two failures, a delete; two redirects that are accepted, and three
-    that are not."""
+    """Three inserts, two failures, a delete; two redirects that are accepted,
+    and three that are not."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         socks = [socket.create_connection(server.getsockname()) for _ in range(2)]
         socks += [server.accept()[0] for _ in range(2)]

@@ -33,8 +33,8 @@ work=/tmp/redirmap-packages
 mkdir -p $work/bin
 export DEBIAN_FRONTEND=noninteractive
 PATH=$work/bin:$PATH
-# A database of the packages that these need, because dpkg reads the files of all
-# packages each time.
+# A database of the packages that these need, because dpkg reads the files of
+# all packages each time.
 mkdir -p $work/dpkg/{info,updates,triggers}
 for package in dkms kmod libbpf1 python3; do
 	dpkg-query -s $package && echo

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames that leave as packets, as netlink and the command redirmap report them:
-the number of frames that left as packets, whether a map permits that, the advice
-of the command, and the parameters."""
+"""Frames that leave as packets, as netlink and the command redirmap report
+them: the number of frames that left as packets, whether a map permits that, the
+advice of the command, and the parameters."""
 import os
 from pathlib import Path
 
@@ -69,8 +69,8 @@ def _():
     assert becomes(lambda: target("du")["stats"]["as_packets"] == 3), target("du")
     assert ("du sent 3 of 3 frames as packets. The device takes packets, not XDP frames, which "
             "is slower.") in slow(), slow()
-    # The former target of out3 is gone after a grace period; until then an entry
-    # for out3 would get it again.
+    # The former target of out3 is gone after a grace period; until then an
+    # entry for out3 would get it again.
     assert becomes(lambda: gone() == before + former), told("state")
     update(switch, 3, ifindex("out3"))
     sh("ip link del du")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A parameter with a misspelt name: the kernel loads the module without it, so all
-# maps are claimed. The log, the command, the file of the parameter and
+# A parameter with a misspelt name: the kernel loads the module without it, so
+# all maps are claimed. The log, the command, the file of the parameter and
 # redirmap.service show that, as the documentation says.
 
 # Functions are called by result():

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A machine with Secure Boot: UEFI firmware, shim, grub and Debian's kernel, each
-# signed for the one before it, and the key of this test among the keys of the
-# machine's owner (MOK), where mokutil and the firmware put a key. The kernel is
-# locked down. It refuses the module without a signature, and with that of another
-# key. It loads the module with a signature of the owner's key, and lockdown
-# restricts nothing that the module and the command use.
+# A machine with Secure Boot: UEFI firmware, shim, grub and Debian's kernel,
+# each signed for the one before it, and the key of this test among the keys of
+# the machine's owner (MOK), where mokutil and the firmware put a key. The
+# kernel is locked down. It refuses the module without a signature, and with
+# that of another key. It loads the module with a signature of the owner's key,
+# and lockdown restricts nothing that the module and the command use.
 #
 # machine: --secure-boot build/selftests/mok.pem
 # without the module
@@ -60,7 +60,8 @@ cp "$REDIRMAP_KO" redirmap.ko
 result "the module without a signature is refused" \
 	refused "Loading of unsigned module is rejected"
 
-# signed KEY CERTIFICATE [MODULE...] : sign the module, and others; print the signer
+# signed KEY CERTIFICATE [MODULE...] : sign the module, and others; print the
+# signer
 signed()
 {
 	local key=$1 file

@@ -256,7 +256,10 @@ static void *make_one_outer(void *arg)
 TEST(one_creation_during_another)
 {
 	bool has_records = sh("grep -qw btf_record_dup /proc/kallsyms");
-	/* the kernel's function that copies a part of the inner map's description */
+	/*
+	 * the kernel's function that copies a part of the inner map's
+	 * description
+	 */
 	const char *copies = has_records ? "btf_record_dup" : "bpf_map_copy_kptr_off_tab";
 	int i, refs, other, templates[2];
 	char params[64];

@@ -57,9 +57,10 @@ FIXTURE_TEARDOWN(packets)
 }
 
 /*
- * Sends frames to @dev; all of them arrive at the sink, or, through a map of the
- * kernel's, none. They are @live only if the device writes no header in front of
- * them, because the kernel's generator uses a frame's page again, as it was left.
+ * Sends frames to @dev; all of them arrive at the sink, or, through a map of
+ * the kernel's, none. They are @live only if the device writes no header in
+ * front of them, because the kernel's generator uses a frame's page again, as
+ * it was left.
  */
 static bool all_arrive(struct env *e, struct sink *sink, const char *dev, bool live,
 		       bool claimed)

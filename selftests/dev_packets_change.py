@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The way of frames changes under traffic, between frames and packets: programs are
-attached to the target and its peer and detached, GRO is switched, and a bond changes its
-slave, or one of its slaves refuses some frames of a batch. No frame is lost that the device
-has not refused, and each arrives once. (On the kernel's own maps, all frames are lost while
-there is no program.)
+"""The way of frames changes under traffic, between frames and packets: programs
+are attached to the target and its peer and detached, GRO is switched, and a
+bond changes its slave, or one of its slaves refuses some frames of a batch. No
+frame is lost that the device has not refused, and each arrives once. (On the
+kernel's own maps, all frames are lost while there is no program.)
 
 A veth drops the frames in its ring when its peer's NAPI ends. All runs on one
 CPU, so the ring is empty then.
@@ -121,7 +121,7 @@ def counted(device):
 
 
 def all_arrived(traffic, receiver, device):
-    """Each frame has arrived once. Returns how many left as frames, and as packets."""
+    """Each frame has arrived once. Returns numbers of frames and packets."""
     offered = traffic.chunks * CHUNK
     stats = target(device)["stats"]
     assert becomes(lambda: receiver.total() >= offered), \
@@ -211,7 +211,8 @@ def _():
                  peers=("r0", "s0")) as receiver:
         frames, packets = changes(activate("u0"), activate("t0"), device="bond0",
                                   receiver=receiver)
-        # A bond announces frames only if all of its slaves do; 6.1 has no announcement.
+        # A bond announces frames only if all of its slaves do; 6.1 has no
+        # announcement.
         assert (frames > 0) == OLD, frames
         assert packets > 0, packets
         assert receiver.total("r0") > 0 < receiver.total("s0")
@@ -250,8 +251,9 @@ def _():
 
 # The slaves of a bond, in turn. The last one refuses frames.
 SLAVES = ("f0", "f1", "f2")
-# Frames of a poll, which come to the bond in calls of at most 16. The slave that gets the
-# first one changes from call to call, so the first, the second and the third frame is refused.
+# Frames of a poll, which come to the bond in calls of at most 16. The slave
+# that gets the first one changes from call to call, so the first, the second
+# and the third frame is refused.
 POLLS = (16, 48, 3, 3, 3, 16)
 BULK = 16
 CALLS = [min(BULK, poll - at) for poll in POLLS for at in range(0, poll, BULK)]
@@ -259,7 +261,8 @@ CALLS = [min(BULK, poll - at) for poll in POLLS for at in range(0, poll, BULK)]
 
 @contextlib.contextmanager
 def faulty_bond(spoil):
-    """Packets to s0 come to the program in one poll when s0's hold ends, and go to a bond."""
+    """Packets to s0 come to the program in one poll when s0's hold ends, and go
+    to a bond."""
     try:
         for name in ("s0", *SLAVES):
             add_faulty(name)
@@ -305,11 +308,12 @@ def send_in_polls(sent):
 
 
 def lost_of(numbers):
-    """How many frames are lost, by reason, if these numbers have not arrived."""
+    """The number of lost frames by reason, if these have not arrived."""
     reasons = collections.Counter()
     for call, end in zip(CALLS, itertools.accumulate(CALLS), strict=True):
         lost = len(numbers.intersection(range(end - call, end)))
-        # The first frame of the call was refused, or one behind frames that have left.
+        # The first frame of the call was refused, or one behind frames that
+        # have left.
         if lost == call:
             reasons["driver_error"] += lost
         else:
@@ -341,7 +345,8 @@ for spoil in (0, 1):
         assert not spoil or set(stats["drops"]) == {"driver_error", "ring_full"}, stats
 
 
-# Softirqs that lag behind run before the test goes on, as those in its own calls do.
+# Softirqs that lag behind run before the test goes on, as those in its own
+# calls do.
 softirqs = int(sh("pgrep -x ksoftirqd/0"))
 os.sched_setscheduler(softirqs, os.SCHED_FIFO, os.sched_param(1))
 try:

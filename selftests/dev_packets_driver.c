@@ -5,8 +5,9 @@
  *
  * The drivers are devices of faultylib.h. They receive what they send, so what
  * leaves as packets is seen to arrive like frames. Counters are exact: offered
- * is sent plus lost. On stock maps all of this is lost: see dev_driver_faults.c,
- * and there for the same faults of claimed maps without packets.
+ * is sent plus lost. On stock maps all of this is lost: see
+ * dev_driver_faults.c, and there for the same faults of claimed maps without
+ * packets.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -96,7 +97,10 @@ TEST_F(refused, on_a_cpu_without_a_ring)
 		EXPECT_TRUE(some_got(c, "f0", FRAMES));
 		EXPECT_TRUE(entry_counted(&c->e, 0, FRAMES * (i + 1), LEN, 0, 0));
 		EXPECT_EQ(entry_stats(&c->e, 0).error, 0);
-		/* The driver is asked each time, also where it has refused before. */
+		/*
+		 * The driver is asked each time, also where it has refused
+		 * before.
+		 */
 		EXPECT_GT(knob("f0", "calls"), calls);
 		calls = knob("f0", "calls");
 	}

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Each allocation fails once: those for a packet of generic XDP that is segmented
-or completed, and those for frames that leave as packets. Each packet or frame is
-sent whole, or counted as lost, or its sender gets the error. There is one
-exception: the kernel drops a packet silently if it cannot make it linear for the
-program. The tests use claimed maps only, because the kernel's own maps do none of
-this work. They need a kernel with fault injection: see Documentation/testing.rst.
+"""Each allocation fails once: those for a packet of generic XDP that is
+segmented or completed, and those for frames that leave as packets. Each packet
+or frame is sent whole, or counted as lost, or its sender gets the error. There
+is one exception: the kernel drops a packet silently if it cannot make it linear
+for the program. The tests use claimed maps only, because the kernel's own maps
+do none of this work. They need a kernel with fault injection: see
+Documentation/testing.rst.
 """
 import os
 from pathlib import Path
@@ -20,7 +21,8 @@ DEBUG = Path("/sys/kernel/debug")
 PIN = "/sys/fs/bpf/redirmap-gso"
 # More allocations than any way makes
 MANY = 300
-# Allocations of the kernel before the program of generic XDP runs: headroom, linear data
+# Allocations of the kernel before the program of generic XDP runs: headroom,
+# linear data
 SILENT_AT_MOST = 4
 FRAMES = 16
 
@@ -40,9 +42,10 @@ for knob in KNOBS:
 
 
 def with_faults(act):
-    """Act, with a fault at the first allocation, at the second one, and so on, until none is
-    left. Yields each time after the act whether it met the fault, and whether it returned an
-    error. Tap and program run in this task, so all is counted when the call returns."""
+    """Act, with a fault at the first allocation, at the second one, and so on,
+    until none is left. Yields each time after the act whether it met the fault,
+    and whether it returned an error. Tap and program run in this task, so all
+    is counted when the call returns."""
     nth = os.open(FAIL_NTH, os.O_RDWR)
     for number in range(1, MANY):
         error = False
@@ -71,8 +74,8 @@ def lost(device):
 
 
 def each_is_whole(one, packet, taps):
-    """All packets that were counted as sent have arrived, with all segments, and
-    no other packet has."""
+    """All packets that were counted as sent have arrived, with all segments,
+    and no other packet has."""
     number = -(-len(packet.payload) // packet.gso) if packet.gso else 1
     before, faults, short, silent = {tap: lost(tap) for tap in taps}, 0, 0, 0
     for hurt, error in with_faults(lambda: packet.write(one.tap)):

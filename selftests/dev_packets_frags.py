@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames of 9,000 bytes, which have fragments in native XDP, leave as packets, mixed with
-short ones: all bytes arrive, in order. On kernels that redirect no frame with fragments
-(before 6.3) only the short ones do, and nothing does on the kernel's own maps."""
+"""Frames of 9,000 bytes, which have fragments in native XDP, leave as packets,
+mixed with short ones: all bytes arrive, in order. On kernels that redirect no
+frame with fragments (before 6.3) only the short ones do, and nothing does on
+the kernel's own maps."""
 import os
 import socket
 
@@ -23,7 +24,8 @@ devices = {}
 
 
 def device(name, receiver, outgoing=False):
-    """A function that makes a device d0; its packets are seen at the receiver."""
+    """A function that makes a device d0; its packets are seen at the
+    receiver."""
     def add(function):
         devices[name] = (function, receiver, outgoing)
         return function

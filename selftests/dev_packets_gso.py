@@ -50,7 +50,8 @@ for kind, policy in (("st_array", "*"), ("st_hash", "*"), ("rm_array", ""), ("rm
             equal(frame, short.data)
             packets = [packet for packet in others() if len(packet.data) > 1518]
             one.send(*packets)
-            # The tap's packets take one queue, so the last one shows the others.
+            # The tap's packets take one queue, so the last one shows the
+            # others.
             last = one.send(Packet(100))
             equal(frames_of(one.to[0], 1), [last.data])
             nothing_left(*one.to)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""TCP and UDP of hosts that leave segments and checksums to hardware, through generic
-XDP: stock beside claimed. See gsolib.py and dev_packets_gso.py."""
+"""TCP and UDP of hosts that leave segments and checksums to hardware, through
+generic XDP: stock beside claimed. See gsolib.py and dev_packets_gso.py."""
 import contextlib
 import json
 import os
@@ -23,10 +23,10 @@ ADDRESS = ("10.9.0.2", 5001)
 
 @contextlib.contextmanager
 def hosts(kind, packets="*", egress_offloads=True, segments=False):
-    """Two hosts behind in1 and in2, which a map connects in generic XDP; all MTUs
-    are 1500. The receiver computes checksums itself. If the sender @segments, it is
-    behind a VLAN on in1, its packets have final checksums, and in1 merges them (GRO)
-    before the program sees them at the VLAN."""
+    """Two hosts behind in1 and in2, which a map connects in generic XDP; all
+    MTUs are 1500. The receiver computes checksums itself. If the sender
+    @segments, it is behind a VLAN on in1, its packets have final checksums, and
+    in1 merges them (GRO) before the program sees them at the VLAN."""
     PARAMETER.write_text(packets + "\n")
     sh(f"mkdir -p {PIN}/hosts; "
        f"bpftool prog loadall {OUTPUT}/hosts.bpf.o {PIN}/hosts/p pinmaps {PIN}/hosts/m")
@@ -58,8 +58,8 @@ def hosts(kind, packets="*", egress_offloads=True, segments=False):
 
 
 def tcp(size, meanwhile=lambda: None):
-    """Send so many bytes, and compare them. Returns the segments that the sender
-    has sent again."""
+    """Send so many bytes, and compare them. Returns the segments that the
+    sender has sent again."""
     data = os.urandom(1 << 16) * (size >> 16) + os.urandom(size & 0xffff)
     with connection(SENDER, RECEIVER, ADDRESS) as (sender, receiver):
         thread = threading.Thread(target=sender.sendall, args=[data], daemon=True)
@@ -117,7 +117,8 @@ def _():
             sh(f"ip link set in1 mtu {mtu}; ip link set in1.5 mtu {mtu}")
             tcp(SIZES[1])
             assert longest("in2") > 1600, stats_of("in2")
-            # Before the first long packet, or not at all, if it came behind a short one
+            # Before the first long packet, or not at all, if it came behind a
+            # short one
             lost = refused.count()
             assert lost <= 1, lost
             equal((stats_of("in2")["drops"].get("too_large", 0), bad_checksums()), (lost, [0, 0]))

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames of native XDP to targets that take packets which are not segmented yet: frames
-that are too long are lost, as before. See gsolib.py and dev_packets_gso.py."""
+"""Frames of native XDP to targets that take packets which are not segmented
+yet: frames that are too long are lost, as before. See gsolib.py and
+dev_packets_gso.py."""
 import os
 import select
 

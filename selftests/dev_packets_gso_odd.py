@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packets of generic XDP whose notes do not describe them, or of which a busy device takes
-a part: nothing that is complete is changed, and each packet counts once. See gsolib.py."""
+"""Packets of generic XDP whose notes do not describe them, or of which a busy
+device takes a part: nothing that is complete is changed, and each packet counts
+once. See gsolib.py."""
 import contextlib
 import json
 import os
@@ -22,14 +23,15 @@ TP_STATUS_VLAN_VALID = 1 << 4
 
 
 def final(packet):
-    """A packet that a program has completed, but that has its sender's notes."""
+    """A packet that a program has completed, but that has its sender's
+    notes."""
     packet.data = packet.completed()
     return packet
 
 
 def answer():
-    """A program has made an ICMP error of a packet of TCP: where the checksum of TCP was,
-    there are other data."""
+    """A program has made an ICMP error of a packet of TCP: where the checksum
+    of TCP was, there are other data."""
     packet = Packet(100)
     ip = bytearray(packet.data[14:34])
     ip[9] = ICMP
@@ -38,8 +40,8 @@ def answer():
 
 
 def error():
-    """A program has answered with an ICMP error that quotes a packet of TCP, whose checksum
-    is not final."""
+    """A program has answered with an ICMP error that quotes a packet of TCP,
+    whose checksum is not final."""
     quoted = Packet(100)
     ip = bytearray(quoted.data[14:34])
     ip[9] = ICMP
@@ -150,7 +152,8 @@ for device in ("to1", "du", "f0"):
 def _():
     with lab("rm_array") as one:
         one.program("to_rm_array", "xdpdrv")
-        # A short one is a frame, whose checksum stays as it is, as on stock maps.
+        # A short one is a frame, whose checksum stays as it is, as on stock
+        # maps.
         short = one.send(Packet(100))
         equal(frames_of(one.to[0], 1), [short.data])
         one.send(Packet(3 * MSS))
@@ -225,7 +228,8 @@ def _():
 
 
 def is_up(device):
-    """Does its queue take packets? The stack notes that some time after the device is set up."""
+    """Does its queue take packets? The stack notes that some time after the
+    device is set up."""
     return json.loads(sh(f"ip -j link show {device}"))[0]["operstate"] == "UP"
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames for devices of Ethernet that need more than ip(8): team and macvtap. All frames
-arrive, byte for byte, also those that end within a header. On the kernel's own maps
-nothing arrives. (dev_packets.c tests the other devices of Ethernet.) The last test
-compares the packets' type, as tc sees it."""
+"""Frames for devices of Ethernet that need more than ip(8): team and macvtap.
+All frames arrive, byte for byte, also those that end within a header. On the
+kernel's own maps nothing arrives. (dev_packets.c tests the other devices of
+Ethernet.) The last test compares the packets' type, as tc sees it."""
 import contextlib
 import fcntl
 import os
@@ -55,7 +55,8 @@ def network():
 
 
 def stock_sends():
-    """Frames that arrived by the kernel's map would be in front of the other frames."""
+    """Frames that arrived by the kernel's map would be in front of the other
+    frames."""
     until_up("t0")
     lead("st_array")
     send([frame(IPV4, number) for number in range(4, 10)])
@@ -88,7 +89,8 @@ def _():
         add_team("t0", "activebackup", "w0", "x0")
         with contextlib.closing(Wire("w1")) as one, contextlib.closing(Wire("x1")) as other:
             stock_sends()
-            # A frame that leaves by the other port is in front of the next ones there.
+            # A frame that leaves by the other port is in front of the next ones
+            # there.
             for port, active in (("w0", one), ("x0", other), ("w0", one)):
                 set_active_port("t0", port)
                 send_counted(FRAMES)

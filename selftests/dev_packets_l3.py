@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames for devices without a MAC header: IPv4 and IPv6 arrive without theirs, byte for
-byte; all other frames are counted as no_xmit. On the kernel's own maps nothing arrives."""
+"""Frames for devices without a MAC header: IPv4 and IPv6 arrive without theirs,
+byte for byte; all other frames are counted as no_xmit. On the kernel's own maps
+nothing arrives."""
 import contextlib
 import fcntl
 import os
@@ -29,8 +30,9 @@ class Tun(Reader):
 
 
 class Ppp(Reader):
-    """Packets that leave by a PPP unit that has no channel: the process that has made the
-    unit reads them, as for dialling on demand, with PPP's number of the protocol in front."""
+    """Packets that leave by a PPP unit that has no channel: the process that
+    has made the unit reads them, as for dialling on demand, with PPP's number
+    of the protocol in front."""
     below = 2
 
     def __init__(self):
@@ -81,7 +83,8 @@ def outer(version, args, below):
     return Tunnel(f"{args} local fd08::1 remote fd08::2", 40 + below)
 
 
-# A function that makes the device, and the protocols that the device itself takes
+# A function that makes the device, and the protocols that the device itself
+# takes
 DEVICES = {
     "tun": (Tun, {IPV4, IPV6}),
     "PPP": (Ppp, {IPV4, IPV6}),

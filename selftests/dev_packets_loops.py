@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Devices that lead back to the map: a frame goes round until the program drops it, as
-long as on the kernel's own map. Each round is counted, and the stack does not grow. (tc
-cannot lead back: the kernel runs no generic XDP on packets that tc has redirected.)"""
+"""Devices that lead back to the map: a frame goes round until the program drops
+it, as long as on the kernel's own map. Each round is counted, and the stack
+does not grow. (tc cannot lead back: the kernel runs no generic XDP on packets
+that tc has redirected.)"""
 import contextlib
 import ctypes
 import os
@@ -19,8 +20,8 @@ from testlib import (OUTPUT, add_veth, becomes, checked, equal, expedited, frame
 PIN = "/sys/fs/bpf/redirmap-loops"
 QDISC = pathlib.Path("/sys/module/redirmap/parameters/qdisc")
 ROUNDS = 10000
-# Bytes. The calls of one round, through a bridge or a macvlan, are up to 500 bytes
-# apart; nested rounds would be as far apart as they are many.
+# Bytes. The calls of one round, through a bridge or a macvlan, are up to 500
+# bytes apart; nested rounds would be as far apart as they are many.
 STACK = 16384
 SPREAD = 2048
 
@@ -54,8 +55,8 @@ def attach(device, name):
 
 @contextlib.contextmanager
 def stack_of(function):
-    """The stack pointers at the beginning of a function, as a list that is complete
-    afterwards."""
+    """The stack pointers at the beginning of a function, as a list that is
+    complete afterwards."""
     found = []
     sh(f"mountpoint -q {TRACING} || mount -t tracefs tracefs {TRACING}")
     with kprobe(f"redirmap_{function.strip('_')}", f"{function} sp=%sp") as event:
@@ -86,7 +87,7 @@ def goes_round(device, rounds=ROUNDS):
 
 
 def counted(device, rounds=ROUNDS):
-    """A frame of 100 bytes has gone round so many times. Returns the number of packets."""
+    """Wait for all rounds of a frame; returns how many left as packets."""
     assert becomes(lambda: target(device)["stats"]["packets"] >= rounds), target(device)
     stats = target(device)["stats"]
     equal((stats["packets"], stats["bytes"], stats["drops"]), (rounds, 100 * rounds, {}))
@@ -95,7 +96,7 @@ def counted(device, rounds=ROUNDS):
 
 @contextlib.contextmanager
 def devices(*commands):
-    """The program's frames come by p1, and those that leave by p0 arrive there."""
+    """The program's frames come by p1; those that leave by p0 arrive there."""
     try:
         add_veth("p0", "p1")
         sh("; ".join(["set -e", *commands]))

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ping and TCP through each kind of device without a MAC header that takes packets: see
-trafficlib.py. For devices of Ethernet see dev_packets_traffic.py."""
+"""Ping and TCP through each kind of device without a MAC header that takes
+packets: see trafficlib.py. For devices of Ethernet see
+dev_packets_traffic.py."""
 import contextlib
 import fcntl
 import os

@@ -159,8 +159,8 @@ void link_add_dummy(const char *name);
 void link_del(unsigned int ifindex);
 unsigned int index_of(const char *fmt, int nr);
 /*
- * Number of frames that have arrived behind devices: at all pN for "d%d", at the
- * port for a bridge; for others the number that the devices have sent.
+ * Number of frames that have arrived behind devices: at all pN for "d%d", at
+ * the port for a bridge; for others the number that the devices have sent.
  */
 __u64 frames_arrived(const char *fmt);
 /*

@@ -42,8 +42,8 @@ enum { OPER_UNKNOWN = 0, OPER_UP = 6 };
 #define MAX_WAIT 60000
 
 /*
- * FAULTY takes frames, and checks them: see modules/faulty_dev.c. The others take
- * packets only: VETH, because no peer has a program. A bridge stays in its
+ * FAULTY takes frames, and checks them: see modules/faulty_dev.c. The others
+ * take packets only: VETH, because no peer has a program. A bridge stays in its
  * namespace.
  */
 enum kind { VETH, DUMMY, FAULTY, BRIDGE, NR_KINDS };

@@ -88,7 +88,9 @@ bool packets_step(const struct op *op, struct pair *pair)
 		return false;
 	for (i = 0; i < NR_TARGETS; i++)
 		backlog += dev_fills_backlog(i) ? want[i] : 0;
-	/* A carrier that has just changed takes effect before the frames come. */
+	/*
+	 * A carrier that has just changed takes effect before the frames come.
+	 */
 	for (i = 0; i < NR_TARGETS; i++)
 		dev_sends_packets(i, LEN_MIN);
 	run_both(op, pair, r);

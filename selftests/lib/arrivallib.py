@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Frames of several protocols that a map leads to a device t0, and the packets that leave
-by it, byte for byte, for tests in Python.
+"""Frames of several protocols that a map leads to a device t0, and the packets
+that leave by it, byte for byte, for tests in Python.
 
     in1, in0 == frames ==> program, map ==> t0 ==> receiver
 

@@ -51,7 +51,7 @@ def told(*args):
 
 
 def target(device):
-    """The target of a device; a former device of that name may still have one."""
+    """The target of a device, but not of a former device of that name."""
     number = ifindex(device)
     return next(one for one in told()["targets"] if one["ifindex"] == number)
 

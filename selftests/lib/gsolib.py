@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Maps that redirect packets of generic XDP that are not segmented yet, or have no final
-checksum (offloadlib.py): for dev_packets_gso*.py.
+"""Maps that redirect packets of generic XDP that are not segmented yet, or have
+no final checksum (offloadlib.py): for dev_packets_gso*.py.
 
-Packets come by a tap, with the notes for segmentation that a virtual machine gives them.
-They leave by taps, which transmit no unsegmented packets, or by veths, which do."""
+Packets come by a tap, with the notes for segmentation that a virtual machine
+gives them. They leave by taps, which transmit no unsegmented packets, or by
+veths, which do."""
 import contextlib
 import fcntl
 import json
@@ -35,7 +36,7 @@ sh(f"rm -rf {PIN}; mkdir -p {PIN}; modprobe tun; modprobe 8021q")
 
 
 def tap_of(name, flags=0, kind=IFF_TAP):
-    """The descriptor of a new tap, which exists while the descriptor is open."""
+    """The descriptor of a new tap, which exists while this is open."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind | IFF_NO_PI | flags))
     sh(f"ip link set {name} up")
@@ -84,8 +85,8 @@ def stats_of(device):
 
 
 def counts(device):
-    """The counters of a target: packets, bytes, losses, and the unsegmented part of
-    the losses."""
+    """The counters of a target: packets, bytes, losses, and the unsegmented
+    part of the losses."""
     stats = stats_of(device)
     return (stats["packets"], stats["bytes"], stats["drops"], stats["unsegmented"])
 

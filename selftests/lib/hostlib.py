@@ -45,7 +45,7 @@ def inside(host):
 
 @contextlib.contextmanager
 def connection(sender, receiver, address):
-    """Both ends of a connection by TCP between two hosts, to an address of the receiver."""
+    """Both ends of a connection by TCP to an address of the receiver."""
     with inside(receiver):
         server = socket.create_server(address)
     with inside(sender):
@@ -63,8 +63,8 @@ def at(host, command):
 
 
 def ip(*lines, tool="ip", force=False):
-    """Run commands of ip(8), or of tc(8), in one process: starting one takes longer than
-    most commands."""
+    """Run commands of ip(8), or of tc(8), in one process: starting one takes
+    longer than most commands."""
     done = subprocess.run([tool, *(["-force"] if force else []), "-batch", "-"],
                           input="\n".join(lines), text=True, capture_output=True, check=False)
     assert force or not done.returncode, f"{tool} {lines}: {done.stdout}{done.stderr}"
@@ -159,8 +159,8 @@ def links(where=sh):
 
 
 def route(device, far_device):
-    """Devices without a MAC header: hosts are not asked for their addresses, and packets
-    to the near host are routed."""
+    """Devices without a MAC header: hosts are not asked for their addresses,
+    and packets to the near host are routed."""
     mac = links(near)["eth0"]["address"]
     sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 "
        f"net.ipv4.conf.{device}.rp_filter=0")
@@ -173,7 +173,8 @@ def route(device, far_device):
 
 
 def ask_again():
-    """The near host asks at once for an address that it has asked for in vain."""
+    """The near host asks at once for an address that it has asked for in
+    vain."""
     near(f"ip neigh flush to {FAR_IP} nud incomplete nud failed")
 
 

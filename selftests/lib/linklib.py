@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Devices that need more than Debian 12's ip(8), which knows neither netkit nor the modes
-of team: requests of netlink, for tests in Python."""
+"""Devices that need more than Debian 12's ip(8), which knows neither netkit nor
+the modes of team: requests of netlink, for tests in Python."""
 import socket
 import struct
 
@@ -36,7 +36,8 @@ def add_netkit(name, peer):
     def link(name):
         return struct.pack("BxHiII", 0, 0, 0, 0, 0) + attribute(3, name.encode() + b"\0")
 
-    # IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA; IFLA_NETKIT_PEER_INFO, _MODE
+    # IFLA_LINKINFO, IFLA_INFO_KIND, IFLA_INFO_DATA; IFLA_NETKIT_PEER_INFO,
+    # _MODE
     data = attribute(1, link(peer)) + attribute(5, struct.pack("I", 0))
     body = link(name) + attribute(18, attribute(1, b"netkit\0") + attribute(2, data))
     try:
@@ -73,7 +74,7 @@ def set_active_port(name, port):
 
 
 def add_team(name, mode, *ports, mtu=1500):
-    """A team of these devices, which have to be down. It is up, as they are then."""
+    """A team of these devices, which have to be down. All are up then."""
     told = sh(f"ip link add {name} mtu {mtu} type team 2>&1 || :")
     if "Unknown device type" in told or "Operation not supported" in told:
         raise Skip(f"the kernel has no team: {told.strip()}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The netlink family's answers, message by message, as bytes, for tests in
-Python: building dictionaries of thousands of objects takes minutes in the VM."""
+Python: building dictionaries of thousands of objects takes minutes in the
+VM."""
 import socket
 import struct
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packets that are not segmented yet, or have no final checksum, with the notes that go with
-them to a device (struct virtio_net_hdr), and a sender of such packets, for tests in
-Python."""
+"""Packets that are not segmented yet, or have no final checksum, with the notes
+that go with them to a device (struct virtio_net_hdr), and a sender of such
+packets, for tests in Python."""
 import contextlib
 import errno
 import os
@@ -115,8 +115,9 @@ class Packet:
 
 
 class Sender(threading.Thread):
-    """Send packets of all kinds from a device, again and again, until stop() is called, and
-    look at what arrives at another device, as far as it is of TCP over IPv4."""
+    """Send packets of all kinds from a device, again and again, until stop() is
+    called, and look at what arrives at another device, as far as it is of TCP
+    over IPv4."""
 
     # One packet may cost as much as hundreds of frames.
     PAUSE = 0.02
@@ -131,7 +132,8 @@ class Sender(threading.Thread):
         self.wire.bind((arrives_at, ETH_P_IP))
         short, long = Packet(100), Packet(5 * MSS)
         udp = [Packet(100, UDP)] + ([Packet(3 * MSS, UDP)] if UDP_NOTES else [])
-        # Some of these several times, so that they arrive in short runs as well.
+        # Some of these several times, so that they arrive in short runs as
+        # well.
         self.packets = [short, long, Packet(100, v6=True), short, Packet(3 * MSS, v6=True),
                         short, Packet(20 * MSS, tags=(5,)), long, *udp]
 
@@ -147,7 +149,7 @@ class Sender(threading.Thread):
             self.error = error
 
     def look(self):
-        """Count segments behind a first one, and short packets, with final checksums."""
+        """Count later segments, and short packets, with final checksums."""
         # None is left, or the device is down.
         with contextlib.suppress(OSError):
             while frame := self.wire.recv(1 << 16):

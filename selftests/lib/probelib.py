@@ -18,9 +18,10 @@ def change(text):
 
 @contextlib.contextmanager
 def kprobe(name, place, folder=TRACING):
-    """An event at a function, with values: see Documentation/trace/kprobetrace.rst of the
-    kernel. Returns the event's folder, in this instance of tracing. Afterwards the event is
-    off, and removed."""
+    """An event at a function, with values: see
+    Documentation/trace/kprobetrace.rst of the kernel. Returns the event's
+    folder, in this instance of tracing. Afterwards the event is off, and
+    removed."""
     event = folder / "events/kprobes" / name
     change(f"p:kprobes/{name} {place}")
     try:

@@ -36,7 +36,8 @@ XDP_GENERIC, XDP_NATIVE = 2, 4
 PACKETS = ("*", "*", "rm_*", "rm_hash,rm_inner,rm_side*", "")
 QDISC = ("", "", "rm_array,rm_all_hash", "rm_inner,rm_side*", "rm_*")
 # Queueing disciplines; None is the device's own. All of them are empty soon
-# after the last packet, because waiting packets keep the pages of their senders.
+# after the last packet, because waiting packets keep the pages of their
+# senders.
 QUEUES = ("pfifo limit 10", "fq_codel", "tbf rate 20mbit burst 10k limit 30k", None, None)
 
 # How a driver fails, by a file of modules/faulty_knobs.c, and the value for
@@ -61,7 +62,7 @@ class World:
     """
 
     def __init__(self, dice, packets=None):
-        """@packets: the globs for the first maps; without them a random choice"""
+        """@packets: the globs for the first maps; None for a random choice"""
         self.dice = dice
         self.numbers = 0
         self.claim = CLAIM
@@ -89,7 +90,8 @@ class World:
         for generic XDP."""
         self.members = [f"member{number}" for number in range(MEMBERS)]
         names = [*self.members, "to-generic"]
-        # One member checks its frames, and may fail. It gets unsegmented packets in segments.
+        # One member checks its frames, and may fail. It gets unsegmented
+        # packets in segments.
         self.faulty.add(names[1])
         ip(f"link add {names[1]} type faulty", f"link set {names[1]} up")
         veths = [name for name in names if name not in self.faulty]

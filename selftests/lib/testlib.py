@@ -7,8 +7,8 @@
 
     run()
 
-Results are printed in the order of the functions. A test fails by an exception; Skip
-skips it.
+Results are printed in the order of the functions. A test fails by an exception;
+Skip skips it.
 """
 import contextlib
 import ctypes
@@ -216,8 +216,9 @@ def no_ipv6():
 
 
 def until_up(*devices):
-    """Wait until devices have a carrier. The kernel calls them up when it has activated
-    their queues as well, some time later; until then the queues drop all packets."""
+    """Wait until devices have a carrier. The kernel calls them up when it has
+    activated their queues as well, some time later; until then the queues drop
+    all packets."""
     def up():
         return {one["ifname"] for one in json.loads(sh("ip -j link")) if one["operstate"] == "UP"}
 
@@ -249,8 +250,8 @@ def send(device, frame, count):
 
 
 def listen(device, outgoing=False):
-    """A packet socket for the frames that a device receives or, if @outgoing, also for those
-    that it transmits. It has room for those of a whole test."""
+    """A packet socket for the frames that a device receives or, if @outgoing,
+    also for those that it transmits. It has room for those of a whole test."""
     # Without a protocol it gets no frames of other devices until it is bound.
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
     if not outgoing:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ping and TCP through kinds of devices that take packets, not frames: each byte
-arrives, and all that the device was sent is counted as sent. The kernel's own maps
-deliver nothing. Kinds that a kernel lacks are skipped.
+"""Ping and TCP through kinds of devices that take packets, not frames: each
+byte arrives, and all that the device was sent is counted as sent. The kernel's
+own maps deliver nothing. Kinds that a kernel lacks are skipped.
 
     @kind("bridge")
     def _():

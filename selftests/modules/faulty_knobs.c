@@ -6,8 +6,8 @@
  * room		frames and packets that it takes until it is full; -1: no limit.
  *		A full device takes no frames, and is busy for packets
  * error	the errno that ndo_xdp_xmit() returns, without taking a frame
- * rings	ndo_xdp_xmit() returns ENXIO on CPUs with this number or a higher one,
- *		like drivers with fewer rings than CPUs; -1: on none
+ * rings	ndo_xdp_xmit() returns ENXIO on CPUs with this number or a
+ *		higher one, like drivers with fewer rings than CPUs; -1: on none
  * stopped	1: the transmit queue is stopped
  * hold		1: the device keeps the frames that it takes; writing 0 makes it
  *		receive them, in bulks of up to 64 if there is a program

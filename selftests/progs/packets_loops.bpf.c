@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_packets_loops.py: a program whose frames come back to it, until it has
- * seen a number of them.
+ * For dev_packets_loops.py: a program whose frames come back to it, until it
+ * has seen a number of them.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -27,7 +27,9 @@ struct {
 	__type(value, __u64);
 } counts SEC(".maps");
 
-/* Does a frame of the test still go on? The devices send others by themselves. */
+/*
+ * Does a frame of the test still go on? The devices send others by themselves.
+ */
 static __always_inline bool goes_on(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;

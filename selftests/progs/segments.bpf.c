@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For dev_packets_gso*.py: for each map programs that redirect packets to key 1,
- * unchanged or changed, and programs that broadcast them; and egress programs.
+ * For dev_packets_gso*.py: for each map programs that redirect packets to key
+ * 1, unchanged or changed, and programs that broadcast them; and egress
+ * programs.
  */
 #include <linux/if_ether.h>
 #include <bpf/bpf_endian.h>
@@ -56,7 +57,7 @@ int less_##name(struct xdp_md *ctx)					\
 	return bpf_redirect_map(&name, 1, XDP_ABORTED);			\
 }									\
 									\
-/* One of three frames stays as long as it is. */				\
+/* One of three frames stays as long as it is. */			\
 SEC("xdp")								\
 int mixed_##name(struct xdp_md *ctx)					\
 {									\

@@ -23,8 +23,9 @@ static __always_inline __u32 *number_of(struct xdp_md *ctx)
 	__u32 *nr = data + FRAME_PATTERN > end ? NULL : data + FRAME_NR;
 
 	/*
-	 * Let the caller compare the pointer. clang 19 compares the length again
-	 * instead, and the verifier takes the pointer for NULL behind that.
+	 * Let the caller compare the pointer. clang 19 compares the length
+	 * again instead, and the verifier takes the pointer for NULL behind
+	 * that.
 	 */
 	barrier_var(nr);
 	return nr;
