@@ -395,7 +395,7 @@ def _():
 
 def by_tap(program, lost):
     """One long frame arrives through a tap, by a program; "in2" must then have
-    lost so many."""
+    lost this number of packets."""
     sh(f"ip tuntap add dev tapin mode tap; ip link set tapin up; "
        f"bpftool net attach xdpgeneric pinned {PIN}/{program} dev tapin")
     tap = tap_of("tapin")

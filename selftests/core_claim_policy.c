@@ -15,7 +15,7 @@
 #include "testlib.h"
 
 #define CLAIM MODULE_DIR "/parameters/claim"
-/* As run-tests loads the module. */
+/* The value with which run-tests loads the module. */
 #define CLAIM_USUAL "rm_*"
 
 /* References to the module without a map of this test. */

@@ -347,7 +347,8 @@ child = subprocess.Popen(["unshare", "--user", "--map-root-user", "--net", sys.e
     str(other.fileno())], pass_fds=[other.fileno()])
 fd = socket.recv_fds(mine, 1, 1)[1][0]
 from redirmap_netlink import Family, Refused
-# It sends without an address: who gives one answers for the request himself.
+# It sends without an address: with one, the kernel would not check the
+# permissions of the process that opened the socket.
 with Family(fd) as family:
     print(family.maps())
     for number in (None, 1):

@@ -56,7 +56,7 @@ compares()
 
 	text=$(sed -n "s|^ExecStart=/bin/sh -c '\(.*\)'$|\1|p" "$top/scripts/examples/redirmap.service")
 	[ -n "$text" ] || return 2
-	# As systemd reads it.
+	# The line is expanded as systemd expands it.
 	CLAIM=$1 sh -c "${text//\$\$/\$}"
 }
 

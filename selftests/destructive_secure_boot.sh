@@ -88,7 +88,8 @@ accepted()
 {
 	local rc=0
 
-	# Those of other tests as well; this machine alone sees the change.
+	# The modules of other tests are signed as well; this machine alone sees
+	# the change.
 	signed "$REDIRMAP_TEST_OUTPUT/mok.key" "$REDIRMAP_TEST_OUTPUT/mok.pem" \
 		"$REDIRMAP_TEST_OUTPUT/../$(uname -r)-selftests"/modules/*.ko |
 		grep -x 'Test of redirmap' || rc=1

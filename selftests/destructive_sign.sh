@@ -54,7 +54,7 @@ not_enforced()
 }
 result "a stock kernel loads the module without a signature" not_enforced
 
-# As DKMS makes its key.
+# The options for the key are those of DKMS.
 signed()
 {
 	local rc=0

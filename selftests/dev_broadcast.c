@@ -155,7 +155,7 @@ TEST_F(broadcast, members_64)
 	EXPECT_TRUE(cast_got(c, "p63", n, 1));
 }
 
-/* With any key, and with flags for a failed lookup, which are ignored. */
+/* Broadcasts ignore the key, and the flags for a failed lookup. */
 TEST_F(broadcast, key_is_ignored)
 {
 	static const __u64 keys[] = {

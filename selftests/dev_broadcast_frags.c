@@ -19,7 +19,7 @@
 #define FRAMES 20
 #define ERROR "err=-95 map_id=OURS"
 
-/* With and without fragments: a page has room for about 3500 bytes. */
+/* Lengths with and without fragments: a page has room for about 3500 bytes. */
 static const int lens[] = { 60, 3000, 4100, 9000 };
 
 #define NR_LENS (sizeof(lens) / sizeof(lens[0]))

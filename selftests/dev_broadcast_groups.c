@@ -17,7 +17,7 @@
 
 #define GROUPS 2
 #define PER_GROUP 3
-/* As many as a veth's ring holds; several bulks. */
+/* A number of frames that a veth's ring holds, in several bulks. */
 #define BURST 50
 
 FIXTURE(groups)

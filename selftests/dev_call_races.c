@@ -16,7 +16,7 @@
 #include "egresslib.h"
 
 #define CLAIM MODULE_DIR "/parameters/claim"
-/* As run-tests loads the module. */
+/* The value with which run-tests loads the module. */
 #define CLAIM_USUAL "rm_*"
 
 struct meanwhile {

@@ -184,7 +184,7 @@ TEST_F(devices, bond_active_backup)
 	}
 }
 
-/* In turn; the first slave is not predictable. */
+/* The bond takes its slaves in turn; the first one is not predictable. */
 TEST_F(devices, bond_balance_rr)
 {
 	struct env *e = &self->e;
@@ -200,7 +200,10 @@ TEST_F(devices, bond_balance_rr)
 	}
 }
 
-/* By a hash of the addresses, of which there is one pair. */
+/*
+ * The bond selects the slave by a hash of the addresses, of which there is one
+ * pair.
+ */
 TEST_F(devices, bond_balance_xor)
 {
 	struct env *e = &self->e;

@@ -15,7 +15,7 @@
 #include "harness.h"
 #include "testlib.h"
 
-/* In polls of 64 and 36, so in bulks of 16, 16, 16, 16; 16, 16, 4. */
+/* Frames come in polls of 64 and 36: bulks of 16, 16, 16, 16; 16, 16, 4. */
 #define FRAMES 100
 #define BULKS 7
 #define LEN 200

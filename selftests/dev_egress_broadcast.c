@@ -6,8 +6,8 @@
  *
  * One of these tests is for a fault that devmap had: in generic XDP copies were
  * clones, which share the packet's data, so a program that wrote to its copy
- * changed what other members still had to send. Frames of one member then had
- * marks of another member's program.
+ * changed data that other members still had to send. Frames of one member then
+ * had marks of another member's program.
  *
  * Every test runs on stock and on claimed maps and expects the same of both. If
  * a difference is intended, the test says so.

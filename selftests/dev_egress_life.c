@@ -69,7 +69,7 @@ TEST_F(egress_map, replaced)
 	EXPECT_TRUE(prog_goes(last));
 }
 
-/* All the ways to remove an entry. */
+/* Tests all ways to remove an entry. */
 TEST_F(egress_map, entry_goes)
 {
 	const __u32 key = 3;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Return values of egress programs: what happens to a frame, and what
- * tracepoints report.
+ * Return values of egress programs: their effect on a frame, and the reports of
+ * tracepoints.
  *
  * Every test runs on stock and on claimed maps and expects the same of both. If
  * a difference is intended, the test says so.

@@ -318,7 +318,7 @@ TEST_F(batch, flags)
 	EXPECT_EQ(0, count_wrong(self->fd, self->keys, self->values, 4));
 }
 
-/* An empty batch succeeds, whatever the pointers are. */
+/* An empty batch succeeds with any pointers. */
 TEST_F(batch, count_0)
 {
 	void *bad = (void *)8;

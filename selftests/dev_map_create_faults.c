@@ -392,7 +392,7 @@ TEST_F(faults, no_promise_beside_entries)
 		close(fds[i]);
 }
 
-/* By the hook's names in newer and in older kernels. */
+/* Attaches the program to the hook, which has another name in older kernels. */
 static bool attach_lsm(void)
 {
 	static const char *const hooks[] = { "bpf_map_create", "bpf_map_alloc_security" };

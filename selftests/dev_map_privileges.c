@@ -59,7 +59,7 @@ FIXTURE_TEARDOWN(privileges)
 	close(self->fd);
 	if (self->disabled >= 0 && self->disabled != read_int(SYSCTL))
 		EXPECT_TRUE(set_disabled(self->disabled));
-	/* No other process holds a map, whatever was refused. */
+	/* No other process holds a map, even if requests were refused. */
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 

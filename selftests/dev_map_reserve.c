@@ -104,7 +104,7 @@ FIXTURE_TEARDOWN(reserve)
 #define MAKE_MAP(max_entries)							\
 	make_map_flags(true, variant->type, variant->value_size, max_entries, 0)
 
-/* All keys of a new map, at once. */
+/* Fills all keys of a new map in one batch. */
 static int fill(int fd, __u32 value_size, __u32 n, __u32 dev)
 {
 	struct redirmap_val vals[CHUNK] = {};

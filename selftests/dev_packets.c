@@ -82,7 +82,7 @@ static bool all_arrive(struct env *e, struct sink *sink, const char *dev, bool l
 	return ok && (!claimed || entry_counted(e, 0, first, NUMBERED_LEN, 0, 0));
 }
 
-/* All frames to @to arrive at @at, with a number each. */
+/* Frames with numbers that are redirected to @to all arrive at @at. */
 #define EXPECT_ARRIVAL(to, at, live)						\
 do {										\
 	ASSERT_TRUE(sink_open(&self->sink, at));				\

@@ -3,11 +3,10 @@
  * Drivers that refuse frames: the batch leaves as packets, if the driver has
  * taken and changed none of it.
  *
- * The drivers are devices of faultylib.h. They receive what they send, so what
- * leaves as packets is seen to arrive like frames. Counters are exact: offered
- * is sent plus lost. On stock maps all of this is lost: see
- * dev_driver_faults.c, and there for the same faults of claimed maps without
- * packets.
+ * The drivers are devices of faultylib.h. They receive what they send, so the
+ * test sees packets arrive like frames. Counters are exact: offered is sent
+ * plus lost. Stock maps lose all these frames: see dev_driver_faults.c, which
+ * also tests the same faults on claimed maps without packets.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -15,7 +14,7 @@
 #include "harness.h"
 #include "testlib.h"
 
-/* In polls of 64 and 36, so in bulks of 16, 16, 16, 16; 16, 16, 4. */
+/* Frames come in polls of 64 and 36: bulks of 16, 16, 16, 16; 16, 16, 4. */
 #define FRAMES 100
 #define LEN 200
 /* Frames of this length have fragments if less is in the linear part. */

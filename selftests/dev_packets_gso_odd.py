@@ -112,7 +112,7 @@ class Forged:
 
 
 def accepted(one, packets):
-    """How many of them the tap takes."""
+    """The number of packets that the tap takes."""
     count = 0
     for packet in packets:
         with contextlib.suppress(OSError):
@@ -234,7 +234,7 @@ def is_up(device):
 
 
 def arrivals(wire, count):
-    """Of so many packets that arrive: which have a tag beside their data?"""
+    """For each of the next packets: has it a tag beside its data?"""
     tagged = []
     while len(tagged) < count:
         data, notes, _, _ = wire.recvmsg(1 << 16, 1 << 10)

@@ -25,7 +25,7 @@
 
 #define TARGETS 3
 #define THREADS 5
-/* Frames per call, a third of what a veth's ring holds. */
+/* Frames per call, a third of the size of a veth's ring. */
 #define BATCH 80
 #define CALLS 400
 

@@ -142,7 +142,7 @@ static int send_all(struct env *e, const char *program, int n, int len)
 	return err ?: all_seen(e, want) ? 0 : -ETIMEDOUT;
 }
 
-/* All kinds of unicast. */
+/* Compares all kinds of unicast. */
 TEST_F(compare, trace)
 {
 	static const char * const devs[] = { "t0", "t1", "t2", "d0", NULL };

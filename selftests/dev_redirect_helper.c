@@ -78,7 +78,7 @@ TEST_F(lookup, fallback)
 			EXPECT_EQ(helper(&self->e, missing[i], action), action);
 		EXPECT_EQ(helper(&self->e, 1, action), XDP_REDIRECT);
 	}
-	/* Keys have 32 bits, whatever the register contains. */
+	/* Keys have 32 bits, for any content of the register. */
 	EXPECT_EQ(helper(&self->e, 1ULL << 32 | 1, XDP_DROP), XDP_REDIRECT);
 	EXPECT_EQ(helper(&self->e, 1ULL << 32, XDP_DROP), XDP_DROP);
 }

@@ -159,7 +159,7 @@ def _():
 
 @contextlib.contextmanager
 def descriptors(count):
-    """Allow so many descriptors."""
+    """Allow this number of descriptors."""
     old = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1000, max(count + 1000, old[1])))
     try:
@@ -177,7 +177,7 @@ def make_maps(fds, prefix, count, indexes):
 
 
 def round_of_maps(prefix):
-    """All steps. Returns the memory that was in use."""
+    """Run all steps. Returns the memory that was in use."""
     claimed = prefix == "rm_"
     sh(f"ip link add {prefix}stays type dummy && ip link add {prefix}goes type dummy")
     indexes = [ifindex(f"{prefix}stays"), ifindex(f"{prefix}goes")]
@@ -300,7 +300,7 @@ def many_devices(maps):
 
 
 def round_of_devices(prefixes):
-    """All steps. Returns the memory that was in use."""
+    """Run all steps. Returns the memory that was in use."""
     sh(f"rm -rf {PIN} && mkdir -p {PIN}/m && ip netns add {OTHER}")
     with closing([]) as fds:
         maps = {}

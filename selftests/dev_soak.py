@@ -127,7 +127,7 @@ def grows():
 
 def episode(number):
     """A world from its beginning to its end, with a module of its own."""
-    # In the first one maps segment packets, whatever the seed.
+    # In the first episode, with any seed, maps segment packets.
     world = World(random.Random(f"{SEED}:{number}"), None if number else "*")
     story = Story(world, number)
     progs = [testlib.open_pinned(f"{place.pin}/p/{name}")
@@ -138,7 +138,7 @@ def episode(number):
     for load in (*loads, sender):
         load.start()
     try:
-        # Before anything changes, whatever the speed of the machine.
+        # Both arrive before anything changes, on a machine of any speed.
         assert number or becomes(lambda: sender.error or sender.segments and sender.completed), \
             f"{sender.segments} segments and {sender.completed} checksums"
         for _ in range(ACTIONS):

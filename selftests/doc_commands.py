@@ -131,7 +131,7 @@ def claims(policy):
 
 
 def shapes(policy):
-    """The parameter qdisc is what was written; no later command finds it so."""
+    """Check that the parameter qdisc has the written value, and reset it."""
     parameter = CLAIM.with_name("qdisc")
     equal(parameter.read_text(encoding="ascii"), policy + "\n")
     parameter.write_text("\n", encoding="ascii")

@@ -42,7 +42,7 @@ parses()
 }
 result "clang parses a file by its command, without a warning" parses
 
-# And reports what is wrong.
+# clang reports errors of a file.
 finds_errors()
 {
 	! parses -DREDIRMAP_FAMILIES= -include /nonexistent.h

@@ -6,8 +6,8 @@
 #
 # The test runs in a mount namespace, where all that it changes is an overlay,
 # and in a network namespace without devices. DKMS compiles the module once for
-# each kernel, which is what the test takes its time for: 20 s each on an idle
-# processor. cmd_packages.sh loads what the packages install.
+# each kernel, which takes most of the time: 20 s each on an idle processor.
+# cmd_packages.sh loads the module of the packages.
 
 # Functions are called by result():
 # shellcheck disable=SC2317
@@ -101,8 +101,8 @@ build()
 }
 result "make deb: two packages, without a finding of lintian" build
 
-# DKMS is told what the module itself checks.
-# Those of PREEMPT_RT alone cannot be said in dkms.conf.
+# dkms.conf has the same conditions as the module itself, except those of
+# PREEMPT_RT, which dkms.conf cannot express.
 same_conditions()
 {
 	diff <(sed -n 's/^BUILD_EXCLUSIVE_CONFIG="\(.*\)"$/\1/p' \

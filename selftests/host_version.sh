@@ -68,7 +68,8 @@ is_repository()
 	[ "$(git -C "$top" rev-parse --show-toplevel 2>/dev/null)" = "$top" ]
 }
 
-# Of the same commit in another folder, with other modes and times.
+# Two tarballs are made of the same commit, in folders with different modes and
+# times.
 dist()
 {
 	local rc=0 name=redirmap-$version

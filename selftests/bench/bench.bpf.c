@@ -19,7 +19,7 @@ struct {
 
 struct bench_vars vars;
 
-/* For redirect_ifindex(). */
+/* The device of redirect_ifindex(). */
 const volatile __u32 to_ifindex;
 
 SEC("xdp")
@@ -64,7 +64,7 @@ int broadcast_others(struct xdp_md *ctx)
 	return bpf_redirect_map(&targets, 0, BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
 }
 
-/* Only a lookup. */
+/* Looks a key up, and redirects nothing. */
 SEC("xdp")
 int lookup(struct xdp_md *ctx)
 {

@@ -164,8 +164,8 @@ unsigned int index_of(const char *fmt, int nr);
  */
 __u64 frames_arrived(const char *fmt);
 /*
- * Makes tc redirect what "src" receives to a device; with @n above 1, mirror it
- * to the others. Or ends that.
+ * Makes tc redirect the packets that "src" receives to a device; with @n above
+ * 1, mirror them to the others. Or ends that.
  */
 void set_tc(bool on, const char *fmt, int n);
 

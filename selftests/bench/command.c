@@ -36,7 +36,7 @@ static double cost_of(const char * const argv[])
 	begin();
 	pid = fork();
 	if (!pid) {
-		/* All maps that the row has opened. */
+		/* Closes all maps that the row has opened. */
 		close_range(3, ~0U, 0);
 		out = open("/dev/null", O_WRONLY);
 		if (out < 0 || dup2(out, STDOUT_FILENO) < 0)

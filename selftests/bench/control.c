@@ -171,7 +171,7 @@ struct creation {
 	__u32 size;
 };
 
-/* Only the call; the rows about freeing include work items. */
+/* Measures only the call; the rows about freeing include work items. */
 static void measure_create(const struct row *row)
 {
 	const struct creation *c = row->arg;

@@ -29,7 +29,7 @@ void net_init(void)
 	 * Frames of generic XDP, and of tc, come from "src"; a program is
 	 * attached to "keep". More targets without ndo_xdp_xmit, or not ready:
 	 * the peer of w0 has no program, q0 has a queueing discipline, b0 is a
-	 * bridge with the port c0, which frees what it gets.
+	 * bridge with the port c0, which frees its packets.
 	 */
 	n += sprintf(text + n,
 		     "link add w0 type veth peer name w\nlink set w0 up\nlink set w up\n"

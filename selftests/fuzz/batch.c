@@ -152,7 +152,7 @@ static void call_batch(struct batch *b, enum side side)
 		how.size = sizeof(attr.batch);
 	b->ret = bpf_call(bpf_cmds[op->cmd], &attr, &how);
 	b->n = attr.batch.count;
-	/* From the element after the last one on. */
+	/* Continues with the element after the last updated one. */
 	while (op->cmd == UPDATE_BATCH && memory_comes(b->pair, side, b->ret, &tries)) {
 		attr.batch.keys = (unsigned long)(b->keys + b->n * sizeof(__u32));
 		attr.batch.values = (unsigned long)(b->values + b->n * b->size);
@@ -339,7 +339,10 @@ static bool check_read(struct batch *b, const __u32 *keys, int len)
 	return b->ret == -EFAULT || check_rest(b);
 }
 
-/* With --strict batch. */
+/*
+ * The same batch on both sides, with --strict batch: no difference is
+ * permitted.
+ */
 bool batch_plain(const struct op *op, struct pair *pair)
 {
 	struct result r[NR_SIDES] = {};

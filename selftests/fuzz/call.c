@@ -8,9 +8,9 @@
 
 #include "call.h"
 
-/* As long as any value. */
+/* The length of the longest value. */
 #define VALUE_ROOM sizeof(struct redirmap_val)
-/* Longer than a page, which the kernel refuses. */
+/* An attribute that is longer than a page, which the kernel refuses. */
 #define ATTR_ROOM 8192
 
 static __u8 *attr_room;

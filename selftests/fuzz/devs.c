@@ -26,7 +26,7 @@
  * second.
  */
 #define CANARY_IFINDEX 190
-/* The port of each bridge, which frees what it sends. */
+/* The port of each bridge, which frees all packets that it sends. */
 #define FIRST_PORT_IFINDEX (FIRST_IFINDEX + NR_TARGETS)
 /* Devices that exist when an episode begins: see at_first. */
 #define AT_FIRST 5

@@ -18,7 +18,7 @@ const char *outcome(int ret)
 	return text[i];
 }
 
-/* By errno; the last one is ENOTSUPP. */
+/* Numbers of results, by command and errno; the last errno is ENOTSUPP. */
 static __u32 outcomes[NR_CMDS][135];
 
 void note_outcome(__u64 cmd, int ret)

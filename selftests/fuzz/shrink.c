@@ -87,7 +87,10 @@ static void simplify_op(struct op *ops, int *n, int at)
 	for (i = 0; at < *n && (field = op_field(&ops[at], i)); i++) {
 		if (!*field || try_value(ops, n, field, 0))
 			continue;
-		/* By halves, unless the value has a name. */
+		/*
+		 * Searches for the smallest value by halves, unless the value
+		 * has a name.
+		 */
 		for (low = 0; *field - low > 1;) {
 			__u64 mid = low + (*field - low) / 2;
 

@@ -104,7 +104,7 @@ enum ptr {
 	PTR_TOKEN_BAD, NR_PTRS
 };
 enum name { NAME_GOOD, NAME_LONG, NAME_BAD, NAME_ENDLESS, NR_NAMES };
-/* In the order of the steps of map_create(). */
+/* Failing steps of map_create(), in the order of the steps. */
 enum fail {
 	FAIL_NOT, FAIL_TOKEN, FAIL_CAPABLE, FAIL_BTF_CLOSED, FAIL_BTF_KERNEL, FAIL_BTF_KEY,
 	FAIL_NO_FD, NR_FAILS

@@ -151,7 +151,7 @@ static bool links_are_settled(int sock)
 	return settled;
 }
 
-/* At most two seconds, because some states do not change. */
+/* Waits at most two seconds, because some states do not change. */
 static void settle_links(void)
 {
 	int tries, sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);

@@ -8,7 +8,7 @@
 
 #define DRIVER "virtio_net"
 
-/* As in scripts/lab/vm, without the last digit. */
+/* The addresses that scripts/lab/vm gives, without the last digit. */
 #define ADDRESS "02:72:6d:00:00:0"
 
 static bool fetch_nic(int nr)

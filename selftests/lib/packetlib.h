@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Shared by the tests of frames that leave as packets: a network in which
- * frames come by g0 and g1, a map with counters, and sinks for what leaves.
+ * frames come by g0 and g1, a map with counters, and sinks for packets.
  */
 #ifndef REDIRMAP_PACKETLIB_H
 #define REDIRMAP_PACKETLIB_H
@@ -19,13 +19,13 @@ struct sink;
  */
 bool packets_begin(struct env *e, const struct kind *kind, const char *name);
 
-/* Sends one frame, whatever it is; 0 or -errno. */
+/* Sends one frame of any kind; returns 0 or -errno. */
 int send_frame_on(int sock, const char *dev, const void *frame, int len);
 
-/* Takes what leaves by a device, as the stack's taps see it. */
+/* Takes the packets that leave by a device, as the stack's taps see them. */
 bool sink_open_outgoing(struct sink *sink, const char *dev);
 
-/* Makes a tun, up, and takes what comes out, with the MAC header put back. */
+/* Makes a tun, up, and takes its packets, with the MAC header put back. */
 bool sink_open_tun(struct sink *sink, const char *name);
 
 /* Takes the packets inside of IPv4 that arrive at a device; likewise. */
@@ -35,8 +35,8 @@ bool sink_open_ipip(struct sink *sink, const char *dev);
 void sink_expect_odd(struct sink *sink, unsigned int n, int len);
 
 /*
- * So many frames were sent, of any length, and so many lost, for this reason
- * only; waits until there are so many.
+ * Were @sent frames of any length sent, and @lost frames lost, for this reason
+ * only? Waits until the sum is right.
  */
 bool counted_in_all(struct env *e, unsigned int key, unsigned int sent, int reason,
 		    unsigned int lost);

@@ -137,7 +137,7 @@ def equal(is_, want):
 # --- the command ------------------------------------------------------------
 
 sys.path.insert(0, str(TOP / "scripts/command"))
-# Also for programs that tests start.
+# Programs that tests start need this path, too.
 os.environ["PYTHONPATH"] = f"{TOP}/scripts/command:{HERE}"
 
 

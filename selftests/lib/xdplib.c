@@ -247,7 +247,7 @@ int send_to(struct env *e, const char *name, int n, int len)
 	return send_packets(e, n, len);
 }
 
-/* For each queue. */
+/* The counters of each queue. */
 static volatile __u64 *counters_of(struct env *e, const char *dev)
 {
 	volatile __u64 (*counters)[QUEUES] = global(e, "received");

@@ -159,7 +159,7 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 
 	/* The packet's socket keeps the namespace, which keeps this device. */
 	skb_orphan(skb);
-	/* Like a NIC that inserts no tags. */
+	/* The device inserts no tags, like some NICs. */
 	__vlan_hwaccel_clear_tag(skb);
 	if (f->knob[HOLD]) {
 		skb_queue_tail(&f->packets, skb);
@@ -276,7 +276,10 @@ void faulty_receive_held(struct faulty *f)
 	int i;
 
 	for (i = 0; i < f->nr_frames; i++) {
-		/* At once, because a backlog has no room for all. */
+		/*
+		 * Frames go to the stack at once, because a backlog has no room
+		 * for all.
+		 */
 		local_bh_disable();
 		skb = xdp_build_skb_from_frame(f->frames[i], f->dev);
 		if (skb)
@@ -314,7 +317,7 @@ static void faulty_drop_held(struct faulty *f)
 
 static const struct net_device_ops faulty_ops, faulty_ops_no_xdp;
 
-/* Like drivers that change their operations at run time. */
+/* The device changes its operations at run time, like some drivers. */
 void faulty_swap_ops(struct faulty *f, int val)
 {
 	WRITE_ONCE(f->knob[NO_NDO], val);
@@ -414,7 +417,7 @@ static const struct net_device_ops faulty_ops = {
 	.ndo_set_mac_address = eth_mac_addr,
 };
 
-/* Without ndo_xdp_xmit. */
+/* The operations without ndo_xdp_xmit. */
 static const struct net_device_ops faulty_ops_no_xdp = {
 	.ndo_init = faulty_init,
 	.ndo_uninit = faulty_uninit,

@@ -81,7 +81,7 @@ int broadcast(struct xdp_md *ctx)
 	return is_ours(ctx) ? send(ctx) : XDP_PASS;
 }
 
-/* In turn: to all members, to all except the ingress, to one. */
+/* Sends in turn to all members, to all except the ingress, and to one. */
 SEC("xdp")
 int broadcast_mixed(struct xdp_md *ctx)
 {
@@ -179,7 +179,7 @@ struct look {
 	__u64 failed;
 };
 
-/* Without branches, because the verifier would follow both. */
+/* The function has no branches, because the verifier would follow both. */
 static long look_at_byte(__u32 i, struct look *l)
 {
 	__u32 off = l->from + i;

@@ -31,7 +31,7 @@ __u64 freed_id;
 __u64 freed_by_it;
 __u64 freed_by_others;
 
-/* From the kernel's enum netdev_cmd. */
+/* A value of the kernel's enum netdev_cmd. */
 #define NETDEV_REGISTER 5
 
 /* The most iterations of one bpf_loop(), and a sufficient number of loops. */
@@ -60,7 +60,7 @@ static __always_inline int hold_up(void)
 	return 0;
 }
 
-/* On a function that the test selects. */
+/* Runs at a function that the test selects. */
 SEC("fentry")
 int hold(void *ctx)
 {

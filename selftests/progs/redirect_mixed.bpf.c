@@ -72,7 +72,7 @@ int spread_new(struct xdp_md *ctx)
 	return stamp(ctx) ? spread_by_number(ctx) : XDP_ABORTED;
 }
 
-/* In the CPUMAP's thread: through the two maps in turn. */
+/* Runs in the CPUMAP's thread, and redirects through the two maps in turn. */
 SEC("xdp/cpumap")
 int on_cpu(struct xdp_md *ctx)
 {

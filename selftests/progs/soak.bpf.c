@@ -126,7 +126,7 @@ int generic(struct xdp_md *ctx)
 	return bpf_redirect_map(&to_generic_xdp, 0, XDP_DROP);
 }
 
-/* For a network namespace whose groups change. */
+/* Runs in a network namespace whose groups change. */
 SEC("xdp")
 int wild(struct xdp_md *ctx)
 {
@@ -146,7 +146,7 @@ int wild(struct xdp_md *ctx)
 	return bpf_redirect_map(&rm_hash, key, XDP_DROP);
 }
 
-/* For peers. */
+/* Runs on the peers of the targets. */
 SEC("xdp")
 int sink(struct xdp_md *ctx)
 {

@@ -21,7 +21,7 @@ struct {
 	__uint(max_entries, 8);
 } hash SEC(".maps");
 
-/* Of sockets that programs insert. */
+/* The map of the sockets that programs insert. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
 	__uint(key_size, sizeof(__u32));
