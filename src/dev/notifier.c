@@ -14,7 +14,7 @@
 #include "notifier.h"
 #include "target_device.h"
 
-/* Under RTNL. */
+/* The kernel calls the function under RTNL. */
 static int notifier_event(struct notifier_block *nb, unsigned long event,
 			  void *ptr)
 {
