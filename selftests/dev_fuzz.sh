@@ -56,7 +56,7 @@ same_seed_same_operations()
 		diff <(grep -v '^#' "$tmp/first") <(grep -v '^#' "$tmp/second")
 }
 
-result "stock and claimed maps do the same, but for what is documented" short_round
+result "stock and claimed maps do the same, except for documented differences" short_round
 result "a difference is found and shrunk" finds_difference
 result "a reproducer can be replayed" replays
 result "operations follow from the seed" same_seed_same_operations

@@ -235,7 +235,7 @@ def _():
         sh("ip link del du; ip link del to2.5")
 
 
-@test("a full queue: a packet counts as lost, once, whatever has left of it")
+@test("a full queue: a packet counts as lost, once, even if some of its segments have left")
 def _():
     with lab("rm_array") as one:
         sent = first(one)

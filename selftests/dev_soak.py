@@ -169,7 +169,7 @@ def episode(number):
          f"{done['checksums']} checksums; in use: {memory[-1]}")
 
 
-@test("offered = sent + lost, whatever happens; no map and no device remains")
+@test("offered = sent + lost, for all random actions; no map and no device remains")
 def _():
     print(f"# seed {SEED}")
     # Memory that is allocated once and kept is allocated before the first

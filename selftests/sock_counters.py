@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """Counters of socket maps: redirects by helper, direction and reason, inserts,
-deletes and failed updates, as exact sums; and what the command reports."""
+deletes and failed updates, as exact sums; and the report of the command."""
 import contextlib
 import ctypes
 import errno

@@ -242,7 +242,7 @@ static const struct difference differences[] = {
 	  "stock and claimed maps are not taken into one outer map",
 	  mix_applies, mix_step },
 	{ "memlock",
-	  "memlock in fdinfo (6.12) is what the map's own tables take",
+	  "memlock in fdinfo (6.12) is the memory of the map's own tables",
 	  memlock_applies, memlock_step },
 	{ "memory",
 	  "a hash takes all its memory when it is made, so ENOMEM comes then",

@@ -3,7 +3,7 @@
 devices and programs, and everything that can happen to them.
 
     world = World(random.Random(seed))
-    world.act()     # says what it has done
+    world.act()     # returns the name of the action
     world.close()
 
 All random choices follow from the seed, and do not depend on the speed of the
