@@ -3,6 +3,7 @@
 #include <net/if.h>
 #include <linux/if.h>	/* in this order */
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -151,14 +152,29 @@ static bool links_are_settled(int sock)
 	return settled;
 }
 
-/* Waits at most two seconds, because some states do not change. */
+/*
+ * The kernel reports most changes of the state once per second. Waits at most two
+ * seconds, because some states do not change.
+ */
 static void settle_links(void)
 {
-	int tries, sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct pollfd changes = {
+		.fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE),
+		.events = POLLIN,
+	};
+	int sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	double end = now() + 2;
+	char buf[32768];
 
-	for (tries = 0; tries < 2000 && !links_are_settled(sock); tries++)
-		usleep(1000);
+	/* Subscribed before the first look, so that no change is missed. */
+	if (!bind(changes.fd, (void *)&addr, sizeof(addr)))
+		while (!links_are_settled(sock) && now() < end)
+			if (poll(&changes, 1, 2000) > 0)
+				while (recv(changes.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+					;
 	close(sock);
+	close(changes.fd);
 }
 
 bool ip(const char *fmt, ...)
