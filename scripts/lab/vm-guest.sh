@@ -38,7 +38,8 @@ mount_host()
 mount_host root /lower ro loose || fail "no root over $SHARED_BY"
 mount -t tmpfs -o mode=755 tmpfs /rw
 mkdir /rw/upper /rw/work /rw/mupper /rw/mwork
-mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work \
+# the host's folder below the copies of some of its files
+mount -t overlay -o lowerdir=/copies:/lower,upperdir=/rw/upper,workdir=/rw/work \
 	overlay /new || fail "no overlay"
 mount --bind /new /plain
 
@@ -84,7 +85,9 @@ done < /shares
 mkdir run/redirmap-vm
 cp /bin/busybox /run.conf /shares /command /stage2 run/redirmap-vm
 umount /plain
-exec switch_root /new /run/redirmap-vm/busybox sh /run/redirmap-vm/stage2
+# switch_root would delete the copies.
+mount --move . /
+exec chroot . /run/redirmap-vm/busybox sh /run/redirmap-vm/stage2
 END
 }
 
@@ -227,10 +230,9 @@ initramfs()
 		say "making the initramfs of $rel"
 		scratch
 		tmp=$SCRATCH
-		mkdir -p "$tmp"/{bin,modules,dev,proc,sys,lower,rw,new,plain}
+		mkdir -p "$tmp"/{bin,modules,dev,proc,sys,lower,copies,rw,new,plain}
 		cp /bin/busybox "$tmp/bin/"
-		for file in sh mount umount mkdir insmod cp ln switch_root \
-			poweroff; do
+		for file in sh mount umount mkdir insmod cp ln chroot poweroff; do
 			ln -s busybox "$tmp/bin/$file"
 		done
 		stage1 > "$tmp/init"
@@ -264,6 +266,36 @@ initramfs()
 		(cd "$tmp" && find . -mindepth 1 | cpio --quiet -o -H newc \
 			-R 0:0) > "$dir/.initramfs.new"
 		mv "$dir/.initramfs.new" "$out"
+	)
+	printf '%s\n' "$out"
+}
+
+# copies : create the archive of the files that scripts/lab/vm-copies.py selects,
+# unless there is one of the host's present packages, and print its path
+copies()
+{
+	local hash out
+
+	hash=$( (declare -f copies
+		cat "$here/vm-copies.py"
+		stat -c '%s %y' /var/lib/dpkg/status /etc/ld.so.cache /etc/passwd \
+			/etc/group) 2>&1 | sha256sum | cut -c 1-16)
+	out=$REDIRMAP_CACHE/copies-$hash.cpio
+	if [[ -e $out ]]; then
+		printf '%s\n' "$out"
+		return
+	fi
+	(
+		lock copies
+		[[ ! -e $out ]] || exit 0
+		scratch
+		# A link to the root gives all names their prefix.
+		ln -s / "$SCRATCH/copies"
+		"$here/vm-copies.py" > "$SCRATCH/files"
+		rm -f "$REDIRMAP_CACHE"/copies-*.cpio
+		(cd "$SCRATCH" && sed 's,^,copies,' files |
+			cpio --quiet -o -H newc -R 0:0) > "$out.new"
+		mv "$out.new" "$out"
 	)
 	printf '%s\n' "$out"
 }
