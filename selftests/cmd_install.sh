@@ -133,6 +133,8 @@ half()
 {
 	local rc=0
 
+	# Otherwise the page would not have to be created.
+	rm -r "$top/build/man" || rc=1
 	! without rst2man >$work/said 2>&1 || rc=1
 	cat $work/said
 	grep rst2man $work/said || rc=1
