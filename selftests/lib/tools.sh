@@ -105,14 +105,15 @@ refs_are()
 }
 
 # load MODE PROGRAM : on in0, with a map of its own (see tools.bpf.c), which is
-# claimed or stock as named
+# claimed or stock as named. xdp-loader closes the object's other maps when it
+# ends, which are freed later.
 load()
 {
 	wait_until refs_are 0
 	xdp-loader load -m "$1" -n "$2" in0 "$object" || return
 	case $2 in
-	*_rm_*) refs_are 1 ;;
-	*) refs_are 0 ;;
+	*_rm_*) wait_until refs_are 1 ;;
+	*) wait_until refs_are 0 ;;
 	esac
 }
 
