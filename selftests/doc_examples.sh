@@ -96,7 +96,7 @@ start_hub()
 	wait_until refs_are 0 || return
 	sed "s/xdpdrv/$mode/" hub-start.sh | bash -e >"$tmp/hub" || return
 	cat "$tmp/hub"
-	refs_are $claimed && [ "$(grep -c '^key: .* value: .. .. 00 00$' "$tmp/hub")" = 3 ]
+	wait_until refs_are $claimed && [ "$(grep -c '^key: .* value: .. .. 00 00$' "$tmp/hub")" = 3 ]
 }
 
 # Every host gets all frames except its own.
@@ -130,7 +130,7 @@ start_wire()
 	rm "$tmp/enter"
 	wait_until says_where || return
 	cat "$tmp/wire"
-	refs_are $claimed &&
+	wait_until refs_are $claimed &&
 		grep -qE '^port1 leads to port2, program [1-9][0-9]*$' "$tmp/wire" &&
 		grep -qE '^port2 leads to port1, program [1-9][0-9]*$' "$tmp/wire"
 }
