@@ -30,21 +30,7 @@ FIXTURE_VARIANT(counters)
 	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(counters, array_native) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP, false },
-};
-
-FIXTURE_VARIANT_ADD(counters, hash_native) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, false },
-};
-
-FIXTURE_VARIANT_ADD(counters, array_generic) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP, true },
-};
-
-FIXTURE_VARIANT_ADD(counters, hash_generic) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, true },
-};
+ALL_CLAIMED_KINDS(counters);
 
 static bool counted(struct env *e, __u32 key, __u64 sent, int reason, __u64 lost)
 {

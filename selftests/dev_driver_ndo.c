@@ -41,8 +41,7 @@ FIXTURE_VARIANT(ndo)
 	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(ndo, claimed_array) { .kind = { true, BPF_MAP_TYPE_DEVMAP } };
-FIXTURE_VARIANT_ADD(ndo, claimed_hash) { .kind = { true, BPF_MAP_TYPE_DEVMAP_HASH } };
+CLAIMED_KINDS(ndo);
 
 FIXTURE_SETUP(ndo)
 {

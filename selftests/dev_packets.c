@@ -36,13 +36,7 @@ FIXTURE_VARIANT_ADD(packets, stock_array) {
 	.kind = { false, BPF_MAP_TYPE_DEVMAP },
 };
 
-FIXTURE_VARIANT_ADD(packets, claimed_array) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP },
-};
-
-FIXTURE_VARIANT_ADD(packets, claimed_hash) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },
-};
+CLAIMED_KINDS(packets);
 
 FIXTURE_SETUP(packets)
 {

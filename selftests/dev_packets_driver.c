@@ -33,13 +33,7 @@ FIXTURE_VARIANT(refused)
 	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(refused, claimed_array) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP },
-};
-
-FIXTURE_VARIANT_ADD(refused, claimed_hash) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },
-};
+CLAIMED_KINDS(refused);
 
 /* Keys 0 to 3 lead to f0 to f3, which change no frame that they refuse. */
 FIXTURE_SETUP(refused)

@@ -27,13 +27,7 @@ FIXTURE_VARIANT(queues)
 	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(queues, claimed_array) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP },
-};
-
-FIXTURE_VARIANT_ADD(queues, claimed_hash) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },
-};
+CLAIMED_KINDS(queues);
 
 /* t0 takes frames, because r0 has a program. */
 FIXTURE_SETUP(queues)

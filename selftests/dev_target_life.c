@@ -39,13 +39,7 @@ FIXTURE_VARIANT(life)
 	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(life, claimed_array) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP },
-};
-
-FIXTURE_VARIANT_ADD(life, claimed_hash) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },
-};
+CLAIMED_KINDS(life);
 
 FIXTURE_SETUP(life)
 {

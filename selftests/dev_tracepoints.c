@@ -25,21 +25,7 @@ FIXTURE_VARIANT(tracepoints)
 	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(tracepoints, array_native) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP, false },
-};
-
-FIXTURE_VARIANT_ADD(tracepoints, hash_native) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, false },
-};
-
-FIXTURE_VARIANT_ADD(tracepoints, array_generic) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP, true },
-};
-
-FIXTURE_VARIANT_ADD(tracepoints, hash_generic) {
-	.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, true },
-};
+ALL_CLAIMED_KINDS(tracepoints);
 
 FIXTURE_SETUP(tracepoints)
 {

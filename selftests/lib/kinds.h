@@ -31,19 +31,35 @@ struct kind {
 		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },			\
 	}
 
-#define KINDS_OF_MODE(fixture, mode, is_generic)				\
-	FIXTURE_VARIANT_ADD(fixture, stock_array_##mode) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP, is_generic },		\
+/* Variants for tests of what only claimed maps have. */
+#define CLAIMED_KINDS(fixture)							\
+	FIXTURE_VARIANT_ADD(fixture, claimed_array) {				\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP },				\
 	};									\
+	FIXTURE_VARIANT_ADD(fixture, claimed_hash) {				\
+		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },			\
+	}
+
+#define CLAIMED_KINDS_OF_MODE(fixture, mode, is_generic)			\
 	FIXTURE_VARIANT_ADD(fixture, claimed_array_##mode) {			\
 		.kind = { true, BPF_MAP_TYPE_DEVMAP, is_generic },		\
-	};									\
-	FIXTURE_VARIANT_ADD(fixture, stock_hash_##mode) {			\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, is_generic },	\
 	};									\
 	FIXTURE_VARIANT_ADD(fixture, claimed_hash_##mode) {			\
 		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH, is_generic },		\
 	}
+
+#define ALL_CLAIMED_KINDS(fixture)						\
+	CLAIMED_KINDS_OF_MODE(fixture, native, false);				\
+	CLAIMED_KINDS_OF_MODE(fixture, generic, true)
+
+#define KINDS_OF_MODE(fixture, mode, is_generic)				\
+	FIXTURE_VARIANT_ADD(fixture, stock_array_##mode) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP, is_generic },		\
+	};									\
+	FIXTURE_VARIANT_ADD(fixture, stock_hash_##mode) {			\
+		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH, is_generic },	\
+	};									\
+	CLAIMED_KINDS_OF_MODE(fixture, mode, is_generic)
 
 #define NATIVE_KINDS(fixture) KINDS_OF_MODE(fixture, native, false)
 #define GENERIC_KINDS(fixture) KINDS_OF_MODE(fixture, generic, true)
