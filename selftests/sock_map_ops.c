@@ -18,14 +18,10 @@ FIXTURE(ops) {
 };
 
 FIXTURE_VARIANT(ops) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(ops, stock_array) { false, BPF_MAP_TYPE_SOCKMAP };
-FIXTURE_VARIANT_ADD(ops, claimed_array) { true, BPF_MAP_TYPE_SOCKMAP };
-FIXTURE_VARIANT_ADD(ops, stock_hash) { false, BPF_MAP_TYPE_SOCKHASH };
-FIXTURE_VARIANT_ADD(ops, claimed_hash) { true, BPF_MAP_TYPE_SOCKHASH };
+SOCK_KINDS(ops);
 
 /* The descriptors that the tests insert. */
 enum descriptor { TCP, LISTENER, CLOSED, PIPE, NO_FD, PACKET };
@@ -35,13 +31,13 @@ FIXTURE_SETUP(ops)
 	int pipes[2];
 
 	ASSERT_TRUE(module_refs_become(base_refs));
-	self->hash = variant->type == BPF_MAP_TYPE_SOCKHASH;
-	self->map = sock_map(variant->claimed, variant->type, 8, ENTRIES);
+	self->hash = variant->kind.type == BPF_MAP_TYPE_SOCKHASH;
+	self->map = sock_map(variant->kind.claimed, variant->kind.type, 8, ENTRIES);
 	ASSERT_LE(0, self->map);
-	ASSERT_EQ(variant->claimed, is_claimed(self->map));
-	self->small = sock_map(variant->claimed, variant->type, 4, ENTRIES);
+	ASSERT_EQ(variant->kind.claimed, is_claimed(self->map));
+	self->small = sock_map(variant->kind.claimed, variant->kind.type, 4, ENTRIES);
 	ASSERT_LE(0, self->small);
-	ASSERT_EQ(base_refs + 2 * variant->claimed, module_refs());
+	ASSERT_EQ(base_refs + 2 * variant->kind.claimed, module_refs());
 	ASSERT_EQ(0, tcp_pair(AF_INET, self->tcp));
 	ASSERT_EQ(0, pipe(pipes));
 	close(pipes[1]);
@@ -204,9 +200,9 @@ TEST_F(ops, programs)
 	socklen_t len = sizeof(at);
 	struct bpf_object *obj;
 
-	array = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	hash = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
-	from = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	array = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	hash = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
+	from = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
 	obj = sock_load(array, hash, from);
 	ASSERT_NE(NULL, obj);
 	ASSERT_EQ(0, sock_put(from, 0, self->tcp[0], BPF_ANY));

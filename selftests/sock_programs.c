@@ -15,22 +15,18 @@ FIXTURE(programs) {
 };
 
 FIXTURE_VARIANT(programs) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(programs, stock_array) { false, BPF_MAP_TYPE_SOCKMAP };
-FIXTURE_VARIANT_ADD(programs, claimed_array) { true, BPF_MAP_TYPE_SOCKMAP };
-FIXTURE_VARIANT_ADD(programs, stock_hash) { false, BPF_MAP_TYPE_SOCKHASH };
-FIXTURE_VARIANT_ADD(programs, claimed_hash) { true, BPF_MAP_TYPE_SOCKHASH };
+SOCK_KINDS(programs);
 
 FIXTURE_SETUP(programs)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
-	self->is_hash = variant->type == BPF_MAP_TYPE_SOCKHASH;
-	self->array = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	self->hash = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
-	self->from = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	self->is_hash = variant->kind.type == BPF_MAP_TYPE_SOCKHASH;
+	self->array = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	self->hash = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
+	self->from = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
 	self->obj = sock_load(self->array, self->hash, self->from);
 	ASSERT_NE(NULL, self->obj);
 	self->map = self->is_hash ? self->hash : self->array;
@@ -202,7 +198,7 @@ TEST_F(programs, helpers)
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		helper = helper_of(sock_prog(stock, names[i], self->is_hash));
 		EXPECT_NE(0, helper);
-		EXPECT_EQ(variant->claimed,
+		EXPECT_EQ(variant->kind.claimed,
 			  helper_of(sock_prog(self->obj, names[i], self->is_hash)) != helper) {
 			TH_LOG("%s", names[i]);
 		}
@@ -220,8 +216,8 @@ TEST_F(programs, keep_the_module)
 	close_pair(self->source);
 	close_object_and_maps(self);
 	/* Only the program's own map is left. */
-	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
-	if (variant->claimed)
+	EXPECT_TRUE(module_refs_become(base_refs + variant->kind.claimed));
+	if (variant->kind.claimed)
 		EXPECT_FALSE(sh("rmmod redirmap 2>/dev/null"));
 	close(prog);
 	EXPECT_TRUE(module_refs_become(base_refs));
@@ -234,11 +230,11 @@ TEST_F(programs, keep_by_socket)
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1 }));
 	close_object_and_maps(self);
-	EXPECT_TRUE(module_refs_become(base_refs + variant->claimed));
+	EXPECT_TRUE(module_refs_become(base_refs + variant->kind.claimed));
 	/* The map has dropped the program; the socket still has it. */
 	EXPECT_EQ(-1, send(self->source[0], "a", 1, 0));
 	EXPECT_EQ(EACCES, errno);
-	if (variant->claimed)
+	if (variant->kind.claimed)
 		EXPECT_FALSE(sh("rmmod redirmap 2>/dev/null"));
 	close_pair(self->source);
 	EXPECT_TRUE(module_refs_become(base_refs));
@@ -277,9 +273,9 @@ TEST_F(programs, outer)
 	ASSERT_LE(0, outer);
 	stock = sock_map(false, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
 	claimed = sock_map(true, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	value = variant->claimed ? stock : claimed;
+	value = variant->kind.claimed ? stock : claimed;
 	EXPECT_EQ(-EINVAL, bpf_map_update_elem(outer, &one, &value, 0));
-	value = variant->claimed ? claimed : stock;
+	value = variant->kind.claimed ? claimed : stock;
 	EXPECT_EQ(0, bpf_map_update_elem(outer, &one, &value, 0));
 	value = self->array;
 	ASSERT_EQ(0, bpf_map_update_elem(outer, &zero, &value, 0));

@@ -15,22 +15,18 @@ FIXTURE(redirect) {
 };
 
 FIXTURE_VARIANT(redirect) {
-	bool claimed;
-	enum bpf_map_type type;
+	struct kind kind;
 };
 
-FIXTURE_VARIANT_ADD(redirect, stock_array) { false, BPF_MAP_TYPE_SOCKMAP };
-FIXTURE_VARIANT_ADD(redirect, claimed_array) { true, BPF_MAP_TYPE_SOCKMAP };
-FIXTURE_VARIANT_ADD(redirect, stock_hash) { false, BPF_MAP_TYPE_SOCKHASH };
-FIXTURE_VARIANT_ADD(redirect, claimed_hash) { true, BPF_MAP_TYPE_SOCKHASH };
+SOCK_KINDS(redirect);
 
 FIXTURE_SETUP(redirect)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
-	self->is_hash = variant->type == BPF_MAP_TYPE_SOCKHASH;
-	self->array = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	self->hash = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
-	self->from = sock_map(variant->claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	self->is_hash = variant->kind.type == BPF_MAP_TYPE_SOCKHASH;
+	self->array = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	self->hash = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
+	self->from = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
 	self->obj = sock_load(self->array, self->hash, self->from);
 	ASSERT_NE(NULL, self->obj);
 	self->map = self->is_hash ? self->hash : self->array;

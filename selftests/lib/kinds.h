@@ -17,19 +17,25 @@ struct kind {
 /*
  * The variants of a fixture whose FIXTURE_VARIANT() has a "struct kind kind".
  */
-#define MAP_KINDS(fixture)							\
+#define KINDS_OF_TYPES(fixture, array_type, hash_type)				\
 	FIXTURE_VARIANT_ADD(fixture, stock_array) {				\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP },				\
+		.kind = { false, array_type },					\
 	};									\
 	FIXTURE_VARIANT_ADD(fixture, claimed_array) {				\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP },				\
+		.kind = { true, array_type },					\
 	};									\
 	FIXTURE_VARIANT_ADD(fixture, stock_hash) {				\
-		.kind = { false, BPF_MAP_TYPE_DEVMAP_HASH },			\
+		.kind = { false, hash_type },					\
 	};									\
 	FIXTURE_VARIANT_ADD(fixture, claimed_hash) {				\
-		.kind = { true, BPF_MAP_TYPE_DEVMAP_HASH },			\
+		.kind = { true, hash_type },					\
 	}
+
+#define MAP_KINDS(fixture)							\
+	KINDS_OF_TYPES(fixture, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH)
+
+#define SOCK_KINDS(fixture)							\
+	KINDS_OF_TYPES(fixture, BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_SOCKHASH)
 
 /* Variants for tests of what only claimed maps have. */
 #define CLAIMED_KINDS(fixture)							\

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 
 #include "harness.h"
+#include "kinds.h"
 #include "testlib.h"
 
 /* As in sock.bpf.c. */
