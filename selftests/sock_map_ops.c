@@ -195,20 +195,19 @@ TEST_F(ops, close)
 /* Programs insert and delete by helpers and by the operations of the map. */
 TEST_F(ops, programs)
 {
-	int array, hash, from, cgroup, client, server;
 	struct sockaddr_in at = { .sin_family = AF_INET };
+	int map, cgroup, client, server;
 	socklen_t len = sizeof(at);
+	struct sock_maps maps;
 	struct bpf_object *obj;
 
-	array = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	hash = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
-	from = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	obj = sock_load(array, hash, from);
+	obj = sock_load_new(&maps, variant->kind.claimed);
 	ASSERT_NE(NULL, obj);
-	ASSERT_EQ(0, sock_put(from, 0, self->tcp[0], BPF_ANY));
+	map = self->hash ? maps.hash : maps.array;
+	ASSERT_EQ(0, sock_put(maps.from, 0, self->tcp[0], BPF_ANY));
 
 	EXPECT_EQ(0, sock_run(obj, "tc", self->hash, 1, BPF_NOEXIST));
-	EXPECT_TRUE(sock_is_at(self->hash ? hash : array, 1, self->tcp[0]));
+	EXPECT_TRUE(sock_is_at(map, 1, self->tcp[0]));
 	EXPECT_EQ(-EEXIST, sock_run(obj, "tc", self->hash, 1, BPF_NOEXIST));
 	EXPECT_EQ(-EINVAL, sock_run(obj, "tc", self->hash, 1, BPF_EXIST + 1));
 	EXPECT_EQ(-ENOENT, sock_run(obj, "tc", self->hash, 2, BPF_EXIST));
@@ -230,16 +229,13 @@ TEST_F(ops, programs)
 	server = sock_server(AF_INET, SOCK_STREAM);
 	EXPECT_EQ(0, sock_connect(client, server));
 	EXPECT_EQ(0, sock_vars(obj).result);
-	EXPECT_TRUE(sock_is_at(self->hash ? hash : array, 5, client));
+	EXPECT_TRUE(sock_is_at(map, 5, client));
 
 	bpf_prog_detach2(sock_prog(obj, "ops", self->hash), cgroup, BPF_CGROUP_SOCK_OPS);
 	close(cgroup);
 	close(client);
 	close(server);
-	bpf_object__close(obj);
-	close(array);
-	close(hash);
-	close(from);
+	sock_unload(&obj, &maps);
 }
 
 int main(int argc, char **argv)

@@ -6,7 +6,7 @@
 #include "socklib.h"
 
 FIXTURE(programs) {
-	int array, hash, from;
+	struct sock_maps maps;
 	int map;	/* that of the variant */
 	bool is_hash;
 	struct bpf_object *obj;
@@ -24,12 +24,9 @@ FIXTURE_SETUP(programs)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
 	self->is_hash = variant->kind.type == BPF_MAP_TYPE_SOCKHASH;
-	self->array = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	self->hash = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
-	self->from = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	self->obj = sock_load(self->array, self->hash, self->from);
+	self->obj = sock_load_new(&self->maps, variant->kind.claimed);
 	ASSERT_NE(NULL, self->obj);
-	self->map = self->is_hash ? self->hash : self->array;
+	self->map = self->is_hash ? self->maps.hash : self->maps.array;
 	self->msg = sock_prog(self->obj, "msg", self->is_hash);
 	self->skb = sock_prog(self->obj, "skb", self->is_hash);
 	self->parser = bpf_program__fd(bpf_object__find_program_by_name(self->obj, "parser"));
@@ -37,27 +34,11 @@ FIXTURE_SETUP(programs)
 	ASSERT_EQ(0, tcp_pair(AF_INET, self->target));
 }
 
-static void close_object_and_maps(FIXTURE_DATA(programs) *self)
-{
-	bpf_object__close(self->obj);
-	self->obj = NULL;
-	close(self->array);
-	close(self->hash);
-	close(self->from);
-	self->array = -1;
-	self->hash = -1;
-	self->from = -1;
-}
-
 FIXTURE_TEARDOWN(programs)
 {
 	close_pair(self->source);
 	close_pair(self->target);
-	if (self->obj)
-		bpf_object__close(self->obj);
-	close(self->array);
-	close(self->hash);
-	close(self->from);
+	sock_unload(&self->obj, &self->maps);
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
@@ -152,7 +133,7 @@ TEST_F(programs, inherit)
 /* A socket takes one program of each kind, whichever map has it. */
 TEST_F(programs, clash)
 {
-	int other = self->is_hash ? self->array : self->hash;
+	int other = self->is_hash ? self->maps.array : self->maps.hash;
 
 	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 	ASSERT_EQ(0, attach(self->msg, other, BPF_SK_MSG_VERDICT));
@@ -214,7 +195,7 @@ TEST_F(programs, keep_the_module)
 	int prog = dup(self->msg);
 
 	close_pair(self->source);
-	close_object_and_maps(self);
+	sock_unload(&self->obj, &self->maps);
 	/* Only the program's own map is left. */
 	EXPECT_TRUE(module_refs_become(base_refs + variant->kind.claimed));
 	if (variant->kind.claimed)
@@ -229,7 +210,7 @@ TEST_F(programs, keep_by_socket)
 	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1 }));
-	close_object_and_maps(self);
+	sock_unload(&self->obj, &self->maps);
 	EXPECT_TRUE(module_refs_become(base_refs + variant->kind.claimed));
 	/* The map has dropped the program; the socket still has it. */
 	EXPECT_EQ(-1, send(self->source[0], "a", 1, 0));
@@ -247,7 +228,7 @@ TEST_F(programs, free_with_sockets)
 
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_EQ(0, sock_put(self->map, 1, self->source[1], BPF_ANY));
-	close_object_and_maps(self);
+	sock_unload(&self->obj, &self->maps);
 	EXPECT_TRUE(module_refs_become(base_refs));
 	EXPECT_EQ(1, send(self->source[0], "a", 1, 0));
 	EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
@@ -265,7 +246,7 @@ static int make_outer(int template)
 /* Redirects with an inner map; stock and claimed ones do not mix. */
 TEST_F(programs, outer)
 {
-	int outer = make_outer(self->array), stock, claimed, prog;
+	int outer = make_outer(self->maps.array), stock, claimed, prog;
 	__u32 zero = 0, one = 1, value;
 	struct bpf_object *obj;
 	char byte;
@@ -277,7 +258,7 @@ TEST_F(programs, outer)
 	EXPECT_EQ(-EINVAL, bpf_map_update_elem(outer, &one, &value, 0));
 	value = variant->kind.claimed ? claimed : stock;
 	EXPECT_EQ(0, bpf_map_update_elem(outer, &one, &value, 0));
-	value = self->array;
+	value = self->maps.array;
 	ASSERT_EQ(0, bpf_map_update_elem(outer, &zero, &value, 0));
 
 	obj = bpf_object__open(beside("sock_inner.bpf.o"));
@@ -286,10 +267,10 @@ TEST_F(programs, outer)
 	ASSERT_EQ(0, bpf_object__load(obj));
 	prog = bpf_program__fd(bpf_object__find_program_by_name(obj, "msg"));
 	EXPECT_EQ(!self->is_hash, helper_of(prog) == helper_of(self->msg));
-	ASSERT_EQ(0, attach(prog, self->array, BPF_SK_MSG_VERDICT));
-	ASSERT_EQ(0, sock_put(self->array, 0, self->source[0], BPF_ANY));
-	ASSERT_EQ(0, detach(prog, self->array, BPF_SK_MSG_VERDICT));
-	ASSERT_EQ(0, sock_put(self->array, 1, self->target[0], BPF_ANY));
+	ASSERT_EQ(0, attach(prog, self->maps.array, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_put(self->maps.array, 0, self->source[0], BPF_ANY));
+	ASSERT_EQ(0, detach(prog, self->maps.array, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_put(self->maps.array, 1, self->target[0], BPF_ANY));
 	EXPECT_EQ(1, send(self->source[0], "b", 1, 0));
 	EXPECT_EQ(1, recv(self->target[0], &byte, 1, 0));
 	EXPECT_EQ('b', byte);

@@ -8,7 +8,7 @@
 #include "socklib.h"
 
 FIXTURE(redirect) {
-	int array, hash, from;
+	struct sock_maps maps;
 	int map;	/* that of the variant */
 	bool is_hash;
 	struct bpf_object *obj;
@@ -24,20 +24,14 @@ FIXTURE_SETUP(redirect)
 {
 	ASSERT_TRUE(module_refs_become(base_refs));
 	self->is_hash = variant->kind.type == BPF_MAP_TYPE_SOCKHASH;
-	self->array = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	self->hash = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
-	self->from = sock_map(variant->kind.claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
-	self->obj = sock_load(self->array, self->hash, self->from);
+	self->obj = sock_load_new(&self->maps, variant->kind.claimed);
 	ASSERT_NE(NULL, self->obj);
-	self->map = self->is_hash ? self->hash : self->array;
+	self->map = self->is_hash ? self->maps.hash : self->maps.array;
 }
 
 FIXTURE_TEARDOWN(redirect)
 {
-	bpf_object__close(self->obj);
-	close(self->array);
-	close(self->hash);
-	close(self->from);
+	sock_unload(&self->obj, &self->maps);
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 

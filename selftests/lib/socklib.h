@@ -223,6 +223,31 @@ static inline struct bpf_object *sock_load(int array, int hash, int from)
 	return obj;
 }
 
+/* The maps of sock.bpf.c. */
+struct sock_maps {
+	int array, hash, from;
+};
+
+/* Makes the maps, and loads sock.bpf.c over them; NULL if that fails. */
+static inline struct bpf_object *sock_load_new(struct sock_maps *maps, bool claimed)
+{
+	maps->array = sock_map(claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	maps->hash = sock_map(claimed, BPF_MAP_TYPE_SOCKHASH, 8, SOCK_ENTRIES);
+	maps->from = sock_map(claimed, BPF_MAP_TYPE_SOCKMAP, 8, SOCK_ENTRIES);
+	return sock_load(maps->array, maps->hash, maps->from);
+}
+
+/* Closes the object and the maps, if they are still open. */
+static inline void sock_unload(struct bpf_object **obj, struct sock_maps *maps)
+{
+	bpf_object__close(*obj);
+	*obj = NULL;
+	close(maps->array);
+	close(maps->hash);
+	close(maps->from);
+	*maps = (struct sock_maps){ -1, -1, -1 };
+}
+
 static inline int sock_prog(struct bpf_object *obj, const char *name, bool hash)
 {
 	char full[32];
