@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Frames that leave as packets: see packetlib.h. */
-#include <arpa/inet.h>
-#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -43,21 +42,6 @@ int send_frame_on(int sock, const char *dev, const void *frame, int len)
 	};
 
 	return sendto(sock, frame, len, 0, (void *)&to, sizeof(to)) == len ? 0 : -errno;
-}
-
-bool sink_open_outgoing(struct sink *sink, const char *dev)
-{
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0), size = 16 << 20;
-	struct sockaddr_ll at = {
-		.sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_ALL),
-		.sll_ifindex = if_nametoindex(dev),
-	};
-
-	sink_use(sink, dev, fd, 0);
-	return fd >= 0 && at.sll_ifindex &&
-	       !setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) &&
-	       !bind(fd, (struct sockaddr *)&at, sizeof(at));
 }
 
 /* Puts the MAC header that such a frame had in front of its packet. */

@@ -22,9 +22,6 @@ bool packets_begin(struct env *e, const struct kind *kind, const char *name);
 /* Sends one frame of any kind; returns 0 or -errno. */
 int send_frame_on(int sock, const char *dev, const void *frame, int len);
 
-/* Takes what leaves by a device, as the stack's taps see it. */
-bool sink_open_outgoing(struct sink *sink, const char *dev);
-
 /* Makes a tun, up, and takes what comes out, with the MAC header put back. */
 bool sink_open_tun(struct sink *sink, const char *name);
 

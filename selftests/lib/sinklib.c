@@ -27,9 +27,9 @@ void sink_use(struct sink *sink, const char *name, int fd, int skip)
 	sink->skip = skip;
 }
 
-bool sink_open(struct sink *sink, const char *dev)
+static bool sink_open_socket(struct sink *sink, const char *dev, int ignore_outgoing)
 {
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0), size = 16 << 20, one = 1;
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0), size = 16 << 20;
 	struct sockaddr_ll at = {
 		.sll_family = AF_PACKET,
 		/* all packets, also those that a bridge or a bond takes */
@@ -40,8 +40,19 @@ bool sink_open(struct sink *sink, const char *dev)
 	sink_use(sink, dev, fd, 0);
 	return fd >= 0 && at.sll_ifindex &&
 	       !setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) &&
-	       !setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) &&
+	       !setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &ignore_outgoing,
+			   sizeof(ignore_outgoing)) &&
 	       !bind(fd, (struct sockaddr *)&at, sizeof(at));
+}
+
+bool sink_open(struct sink *sink, const char *dev)
+{
+	return sink_open_socket(sink, dev, 1);
+}
+
+bool sink_open_outgoing(struct sink *sink, const char *dev)
+{
+	return sink_open_socket(sink, dev, 0);
 }
 
 static void sink_reset(struct sink *sink)

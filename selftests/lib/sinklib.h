@@ -44,6 +44,9 @@ struct sink {
 /* Takes the frames that the driver of a device passes to the stack. */
 bool sink_open(struct sink *sink, const char *dev);
 
+/* The same, and what leaves by the device, as the taps of the stack see it. */
+bool sink_open_outgoing(struct sink *sink, const char *dev);
+
 /* Takes frames from a file, such as that of a tap. */
 void sink_use(struct sink *sink, const char *name, int fd, int skip);
 
