@@ -280,12 +280,12 @@ FAULTY_KINDS(refused);
 
 FIXTURE_SETUP(refused)
 {
-	bool claimed = variant->kind.claimed;
 	struct env *e = &self->e;
+	int map;
 
-	ASSERT_TRUE(start_egress_over(e, variant->kind, make_map_flags(claimed,
-		variant->kind.type, claimed ? sizeof(struct redirmap_val) :
-		sizeof(struct bpf_devmap_val), 8, 0)));
+	map = make_map_flags(variant->kind.claimed, variant->kind.type,
+			     counting_size(&variant->kind), 8, 0);
+	ASSERT_TRUE(start_egress_over(e, variant->kind, map));
 	ASSERT_TRUE(make_faulty("s0"));
 	ASSERT_TRUE(attach(e, "s0", "redirect", false));
 	ASSERT_TRUE(make_looker(e, "t0", "r0", "mtu 1500"));

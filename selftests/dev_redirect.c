@@ -381,15 +381,14 @@ FAULTY_KINDS(refused);
 /* All frames come from s0, in one poll. */
 FIXTURE_SETUP(refused)
 {
-	bool claimed = variant->kind.claimed;
 	struct env *e = &self->e;
 	int map;
 
 	e->faulty = true;
 	ASSERT_TRUE(module_refs_become(0));
 	ASSERT_TRUE(make_net(e));
-	map = make_map_flags(claimed, variant->kind.type, claimed ? sizeof(struct redirmap_val) :
-			     sizeof(struct bpf_devmap_val), MAP_SIZE, 0);
+	map = make_map_flags(variant->kind.claimed, variant->kind.type,
+			     counting_size(&variant->kind), MAP_SIZE, 0);
 	ASSERT_TRUE(load(e, map));
 	set_var(e, "nr_keys", 1);
 	ASSERT_TRUE(make_faulty("s0"));

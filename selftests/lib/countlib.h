@@ -7,6 +7,12 @@
 
 #include "xdplib.h"
 
+/* The size of values with counters; stock maps have values without them. */
+static inline __u32 counting_size(const struct kind *kind)
+{
+	return kind->claimed ? sizeof(struct redirmap_val) : sizeof(struct bpf_devmap_val);
+}
+
 /*
  * Sets an entry, with a program or none. The counters in the value are garbage:
  * no code reads them, so values may also be shorter. 0 or -errno.

@@ -4,8 +4,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
-#include <linux/redirmap.h>
-
+#include "countlib.h"
 #include "faultylib.h"
 #include "testlib.h"
 
@@ -129,8 +128,7 @@ bool faulty_begin(struct cast *c, const struct kind *kind, int n)
 	e->generic = kind->generic;
 	c->from = CAST_WIRE;
 	if (!c->value_size)
-		c->value_size = kind->claimed ? sizeof(struct redirmap_val) :
-				sizeof(struct bpf_devmap_val);
+		c->value_size = counting_size(kind);
 	if (!module_refs_become(0) || !make_net(e) || !cast_load(c, kind, 8) ||
 	    !trace_start(e) || !make_faulty("s0") ||
 	    !attach(e, "s0", c->frags ? "broadcast_frags" : "broadcast", e->generic))

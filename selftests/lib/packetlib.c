@@ -19,13 +19,13 @@
 
 bool packets_begin(struct env *e, const struct kind *kind, const char *name)
 {
-	__u32 size = kind->claimed ? sizeof(struct redirmap_val) : sizeof(struct bpf_devmap_val);
 	int map;
 
 	e->wire = true;
 	if (!module_refs_become(0) || !make_net(e))
 		return false;
-	map = bpf_map_create(kind->type, kind->claimed ? name : "st_test", 4, size, 8, NULL);
+	map = bpf_map_create(kind->type, kind->claimed ? name : "st_test", 4, counting_size(kind),
+			     8, NULL);
 	if (map < 0 || is_claimed(map) != kind->claimed || !open_object(e, "packets.bpf.o") ||
 	    !use_map(e, "targets", map) || !load_object(e))
 		return false;
