@@ -17,6 +17,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/.." && pwd)
 # shellcheck source=selftests/lib/testlib.sh
 . "$here/lib/testlib.sh"
+# shellcheck source=selftests/lib/packages.sh
+. "$here/lib/packages.sh"
 
 [ "$(id -u)" = 0 ] || exit 4
 release=$(uname -r)
@@ -30,7 +32,7 @@ for file in "$dkms_deb" "$tools_deb" /usr/sbin/dkms "/lib/modules/$release/build
 	}
 done
 work=/tmp/redirmap-packages
-mkdir -p $work/bin
+mkdir -p $work
 export DEBIAN_FRONTEND=noninteractive
 PATH=$work/bin:$PATH
 # A database of the packages that these need, because dpkg reads the files of
@@ -49,16 +51,7 @@ mok_signing_key=$work/key
 mok_certificate=$work/pub
 END
 cp "$REDIRMAP_KO" $work/redirmap.ko
-cat >$work/bin/make <<END
-#!/bin/sh
-for word; do
-	case \$word in
-	M=*) out=\${word#M=} ;;
-	modules) cp $work/redirmap.ko "\$out" ;;
-	esac
-done
-END
-chmod +x $work/bin/make
+fake_make
 
 # With few modules: depmod reads them all.
 mkdir $work/few

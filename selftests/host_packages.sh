@@ -19,6 +19,8 @@ top=$(cd "$here/.." && pwd)
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 # shellcheck source=selftests/lib/testlib.sh
 . "$here/lib/testlib.sh"
+# shellcheck source=selftests/lib/packages.sh
+. "$here/lib/packages.sh"
 
 [ "$(id -u)" = 0 ] || {
 	ktap_skip_all "not root"
@@ -200,23 +202,6 @@ purged()
 }
 result "the packages are purged, and leave no file" purged
 
-# A make that brings the module that was compiled before.
-bring()
-{
-	mkdir $work/bin
-	[ ! -e $work/redirmap.ko.xz ] || xz -d $work/redirmap.ko.xz
-	cat >$work/bin/make <<-END
-		#!/bin/sh
-		for word; do
-			case \$word in
-			M=*) out=\${word#M=} ;;
-			modules) cp $work/redirmap.ko "\$out" ;;
-			esac
-		done
-	END
-	chmod +x $work/bin/make
-}
-
 by_make()
 {
 	local rc=0 release=${kernels[-1]}
@@ -233,7 +218,9 @@ by_make()
 	# The headers of this kernel are installed later.
 	mv "$work/build-$release" "/lib/modules/$release/build"
 	kernels=("$release")
-	bring || rc=1
+	# The module was compiled before.
+	[ ! -e $work/redirmap.ko.xz ] || xz -d $work/redirmap.ko.xz || rc=1
+	fake_make || rc=1
 	PATH=$work/bin:$PATH /etc/kernel/header_postinst.d/dkms "$release" || rc=1
 	built || rc=1
 	make -s -C "$top" dkms-uninstall || rc=1
