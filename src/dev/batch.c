@@ -22,11 +22,11 @@
  * returned once, and the walk ends. A call may stop within a bucket, so unlike
  * other hash maps, device maps never return -ENOSPC.
  */
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "batch.h"
+#include "batch_call.h"
 #include "compat.h"
 #include "map.h"
 
@@ -84,13 +84,6 @@ static void batch_unlock(struct redir_map *rmap)
 {
 	spin_unlock(&rmap->lock);
 	rcu_read_unlock();
-}
-
-/* Reschedule between two chunks; returns -EINTR for a killed task. */
-static int batch_pause(void)
-{
-	cond_resched();
-	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /* --- lookups -------------------------------------------------------------- */
@@ -155,12 +148,11 @@ static int batch_read(struct bpf_map *map, const union bpf_attr *attr,
 	u64 place = 0;
 	int end, err;
 
-	if (attr->batch.elem_flags || attr->batch.flags)
+	if (attr->batch.elem_flags)
 		return -EINVAL;
-	if (!count)
-		return 0;
-	if (put_user(0, &uattr->batch.count))
-		return -EFAULT;
+	err = batch_call_begin(attr, uattr);
+	if (err <= 0)
+		return err;
 	if (token) {
 		if (copy_from_user(&key, token, sizeof(key)))
 			return -EFAULT;
@@ -185,13 +177,11 @@ static int batch_read(struct bpf_map *map, const union bpf_attr *attr,
 		done += chunk.n;
 		if (end || done == count)
 			break;
-		err = batch_pause();
+		err = batch_call_pause();
 	} while (!err);
 
 	kfree(chunk.keys);
-	if (put_user(done, &uattr->batch.count))
-		return -EFAULT;
-	return err ?: end;
+	return batch_call_end(uattr, done, err ?: end);
 }
 
 static int batch_lookup(struct bpf_map *map, const union bpf_attr *attr,
@@ -248,12 +238,9 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 	bool fault;
 	int err;
 
-	if (attr->batch.flags)
-		return -EINVAL;
-	if (!count)
-		return 0;
-	if (put_user(0, &uattr->batch.count))
-		return -EFAULT;
+	err = batch_call_begin(attr, uattr);
+	if (err <= 0)
+		return err;
 
 	err = batch_alloc(&chunk, value_size);
 	if (err)
@@ -279,13 +266,11 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		done += chunk.n;
 		if (err || done == count)
 			break;
-		err = batch_pause();
+		err = batch_call_pause();
 	} while (!err);
 
 	kfree(chunk.keys);
-	if (put_user(done, &uattr->batch.count))
-		return -EFAULT;
-	return err;
+	return batch_call_end(uattr, done, err);
 }
 
 static int batch_update(struct bpf_map *map, COMPAT_BATCH_FILE

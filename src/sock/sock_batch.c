@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "batch_call.h"
 #include "compat.h"
 #include "sock_batch.h"
 #include "sock_map.h"
@@ -98,12 +99,11 @@ static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
 	u32 done = 0;
 	int err;
 
-	if (attr->batch.elem_flags || attr->batch.flags)
+	if (attr->batch.elem_flags)
 		return -EINVAL;
-	if (!attr->batch.count)
-		return 0;
-	if (put_user(0, &uattr->batch.count))
-		return -EFAULT;
+	err = batch_call_begin(attr, uattr);
+	if (err <= 0)
+		return err;
 	/* As in a single lookup: a cookie has 8 bytes. */
 	if (map->value_size != sizeof(u64))
 		return -ENOSPC;
@@ -115,9 +115,7 @@ static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
 	if (!err)
 		err = batch_read_chunks(&walk, attr, &done);
 	rmap_sock_walk_free(&walk);
-	if (put_user(done, &uattr->batch.count))
-		return -EFAULT;
-	return err;
+	return batch_call_end(uattr, done, err);
 }
 
 static int sock_batch_lookup(struct bpf_map *map, const union bpf_attr *attr,
@@ -168,12 +166,9 @@ static int sock_batch_write(struct bpf_map *map, const union bpf_attr *attr,
 	void *key;
 	int err;
 
-	if (attr->batch.flags)
-		return -EINVAL;
-	if (!count)
-		return 0;
-	if (put_user(0, &uattr->batch.count))
-		return -EFAULT;
+	err = batch_call_begin(attr, uattr);
+	if (err <= 0)
+		return err;
 	key = kmalloc(map->key_size, GFP_USER | __GFP_NOWARN);
 	if (!key)
 		return -ENOMEM;
@@ -182,13 +177,11 @@ static int sock_batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		err = one(map, attr, done, key);
 		if (err || ++done == count)
 			break;
-		err = sock_walk_yield();
+		err = batch_call_pause();
 	} while (!err);
 
 	kfree(key);
-	if (put_user(done, &uattr->batch.count))
-		return -EFAULT;
-	return err;
+	return batch_call_end(uattr, done, err);
 }
 
 static int sock_batch_update(struct bpf_map *map, COMPAT_BATCH_FILE

@@ -42,6 +42,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "batch_call.h"
 #include "sock_map.h"
 #include "sock_walk.h"
 
@@ -267,7 +268,7 @@ int rmap_sock_walk_pause(struct sock_walk *walk)
 		schedule_timeout_killable(1);
 		walk->visited = 0;
 	}
-	return sock_walk_yield();
+	return batch_call_pause();
 }
 
 /* Is this key the next one of its bucket, but not the cursor? */
@@ -299,7 +300,7 @@ static int walk_is_in_loop(struct sock_walk *walk)
 		if (visits % SOCK_CHUNK)
 			continue;
 		rcu_read_unlock();
-		err = sock_walk_yield();
+		err = batch_call_pause();
 		if (err)
 			return err;
 		rcu_read_lock();

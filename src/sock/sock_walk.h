@@ -2,8 +2,6 @@
 #ifndef REDIRMAP_SOCK_WALK_H
 #define REDIRMAP_SOCK_WALK_H
 
-#include <linux/sched.h>
-#include <linux/sched/signal.h>
 #include <linux/types.h>
 
 struct bpf_map;
@@ -55,13 +53,6 @@ struct sock_walk {
 	u64 *values;
 	void *keys;
 };
-
-/* Reschedule between entries or chunks; -EINTR for a killed task. */
-static inline int sock_walk_yield(void)
-{
-	cond_resched();
-	return fatal_signal_pending(current) ? -EINTR : 0;
-}
 
 int rmap_sock_walk_alloc(struct sock_walk *walk);
 void rmap_sock_walk_free(struct sock_walk *walk);
