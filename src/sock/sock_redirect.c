@@ -126,50 +126,50 @@ static __always_inline void sock_redirected(struct bpf_map *map, void *key,
 		u64_stats_inc(&stats->closing[data]);
 }
 
-static u64 sock_msg_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+/*
+ * Call the kernel's helper, and count the redirect. For the helper, @key is the
+ * slot of an array, or a pointer to the key of a hash; @at points to the slot
+ * or to the key. Runs as sock_redirected().
+ */
+static __always_inline u64 sock_redirect(enum sock_helper helper,
+					 enum sock_data data, void *at,
+					 u64 ctx, u64 map, u64 key, u64 flags,
+					 u64 r5)
 {
 	u64 verdict;
+
+	verdict = rmap_sock_redirect_stock[helper](ctx, map, key, flags, r5);
+	sock_redirected((struct bpf_map *)map, at, flags, verdict,
+			(const void *)ctx, data);
+	return verdict;
+}
+
+static u64 sock_msg_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
+{
 	u32 slot = key;
 
-	verdict = rmap_sock_redirect_stock[SOCK_HELPER_MSG_MAP](ctx, map, key,
-								flags, r5);
-	sock_redirected((struct bpf_map *)map, &slot, flags, verdict,
-			(const void *)ctx, SOCK_MSG);
-	return verdict;
+	return sock_redirect(SOCK_HELPER_MSG_MAP, SOCK_MSG, &slot,
+			     ctx, map, key, flags, r5);
 }
 
 static u64 sock_msg_redirect_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	u64 verdict;
-
-	verdict = rmap_sock_redirect_stock[SOCK_HELPER_MSG_HASH](ctx, map, key,
-								 flags, r5);
-	sock_redirected((struct bpf_map *)map, (void *)key, flags, verdict,
-			(const void *)ctx, SOCK_MSG);
-	return verdict;
+	return sock_redirect(SOCK_HELPER_MSG_HASH, SOCK_MSG, (void *)key,
+			     ctx, map, key, flags, r5);
 }
 
 static u64 sock_skb_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	u64 verdict;
 	u32 slot = key;
 
-	verdict = rmap_sock_redirect_stock[SOCK_HELPER_SKB_MAP](ctx, map, key,
-								flags, r5);
-	sock_redirected((struct bpf_map *)map, &slot, flags, verdict,
-			(const void *)ctx, SOCK_SKB);
-	return verdict;
+	return sock_redirect(SOCK_HELPER_SKB_MAP, SOCK_SKB, &slot,
+			     ctx, map, key, flags, r5);
 }
 
 static u64 sock_skb_redirect_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	u64 verdict;
-
-	verdict = rmap_sock_redirect_stock[SOCK_HELPER_SKB_HASH](ctx, map, key,
-								 flags, r5);
-	sock_redirected((struct bpf_map *)map, (void *)key, flags, verdict,
-			(const void *)ctx, SOCK_SKB);
-	return verdict;
+	return sock_redirect(SOCK_HELPER_SKB_HASH, SOCK_SKB, (void *)key,
+			     ctx, map, key, flags, r5);
 }
 
 /* These run in programs of type sock_ops, per update. */
