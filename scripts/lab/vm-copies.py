@@ -38,8 +38,8 @@ DATA = """
     /usr/share/locale/locale.alias
 """.split()
 
-# A larger file is a library such as LLVM's, whose copy would take longer than it
-# saves.
+# A larger file is a library such as LLVM's, whose copy would take longer than
+# it saves.
 LARGEST = 8 << 20
 
 

@@ -270,8 +270,9 @@ initramfs()
 	printf '%s\n' "$out"
 }
 
-# copies : create the archive of the files that scripts/lab/vm-copies.py selects,
-# unless there is one of the host's present packages, and print its path
+# copies : create the archive of the files that scripts/lab/vm-copies.py
+# selects, unless there is one of the host's present packages, and print its
+# path
 copies()
 {
 	local hash out

@@ -153,8 +153,8 @@ static bool links_are_settled(int sock)
 }
 
 /*
- * The kernel reports most changes of the state once per second. Waits at most two
- * seconds, because some states do not change.
+ * The kernel reports most changes of the state once per second. Waits at most
+ * two seconds, because some states do not change.
  */
 static void settle_links(void)
 {
