@@ -240,11 +240,10 @@ def is_ready(command, process, output):
     """A lasting command shows its effect."""
     if command.startswith("redirmap"):
         return output.stat().st_size > 0
-    if command.startswith("bpftrace"):
-        return f"pid {process.pid} " in sh("bpftool perf show")
-    # It polls its buffers.
+    # perf and bpftrace wait for their buffers: poll(), epoll_wait(), epoll_pwait().
     with contextlib.suppress(OSError):
-        if Path(f"/proc/{process.pid}/syscall").read_text(encoding="ascii").startswith("7 "):
+        call = Path(f"/proc/{process.pid}/syscall").read_text(encoding="ascii").split()[0]
+        if call in ("7", "232", "281"):
             links = [os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
             return any("perf_event" in one for one in links)
     return False

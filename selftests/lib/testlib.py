@@ -106,11 +106,13 @@ def sh(command):
 
 
 def becomes(condition, tries=6000):
-    """Wait until a condition is true. Returns whether it became true."""
+    """Wait until a condition is true. Returns whether it became true. Looking at
+    the condition takes at most half of the time, which others may need."""
     for _ in range(tries):
+        began = time.monotonic()
         if condition():
             return True
-        time.sleep(0.01)
+        time.sleep(max(0.01, time.monotonic() - began))
     return False
 
 
