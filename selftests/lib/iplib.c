@@ -164,15 +164,17 @@ static void settle_links(void)
 		.events = POLLIN,
 	};
 	int sock = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-	double end = now() + 2;
+	double end = now() + 2, left;
 	char buf[32768];
+	bool reported;
 
 	/* Subscribed before the first look, so that no change is missed. */
-	if (!bind(changes.fd, (void *)&addr, sizeof(addr)))
-		while (!links_are_settled(sock) && now() < end)
-			if (poll(&changes, 1, 2000) > 0)
-				while (recv(changes.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
-					;
+	reported = !bind(changes.fd, (void *)&addr, sizeof(addr));
+	while (!links_are_settled(sock) && (left = end - now()) > 0) {
+		if (poll(&changes, reported, reported ? left * 1000 + 1 : 1) > 0)
+			while (recv(changes.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+				;
+	}
 	close(sock);
 	close(changes.fd);
 }
