@@ -300,10 +300,6 @@ TEST_F(batch, lookup_and_delete)
 	}
 }
 
-/*
- * A walk ends, and delivers every entry that stays, although its cursor is
- * deleted after each call.
- */
 static int walked_map;
 
 static void delete_cursor(__u32 key)
@@ -311,6 +307,10 @@ static void delete_cursor(__u32 key)
 	bpf_map_delete_elem(walked_map, &key);
 }
 
+/*
+ * A walk ends, and delivers every entry that stays, although its cursor is
+ * deleted after each call.
+ */
 TEST_F(batch, deleted_cursor)
 {
 	__u32 i, count = FILLED;

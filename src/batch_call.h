@@ -20,7 +20,8 @@
  * @attr: the attributes from user space
  * @uattr: the same attributes in user memory
  *
- * Each operation checks batch.elem_flags itself.
+ * batch.elem_flags are not checked here: an operation checks them before this
+ * call, or for each entry.
  *
  * Context: bpf(2), sleeps.
  * Return: 1; 0 for a batch without entries, which leaves user memory as it is;
