@@ -40,7 +40,8 @@ inodes()
 
 mark_system()
 {
-	# The list of installed files is beside the built files.
+	# The pages and the list of installed files are beside the built files.
+	"$top/scripts/command/install" pages
 	mkdir -p "$top/build/installed"
 	touch "$top/build/installed/test"
 	rm "$top/build/installed/test"
@@ -61,8 +62,8 @@ changed()
 	inodes | diff $work/inodes -
 	find /boot /etc /opt /srv /usr/local/{bin,etc,lib,sbin,share} /usr/sbin \
 		/usr/share/bash-completion -xdev -cnewer $work/mark -print
-	find /usr/bin /usr/share/man /usr/share/man/* /var /var/* /var/lib/* \
-		/lib/modules/$release/ -maxdepth 0 -xdev -cnewer $work/mark -print
+	find /usr/bin /usr/local /usr/local/* /usr/share/man /usr/share/man/* /var /var/* \
+		/var/cache/* /var/lib/* /lib/modules/$release/ -maxdepth 0 -xdev -cnewer $work/mark -print
 	find / /usr /usr/lib /usr/share /root -maxdepth 1 -xdev ! -path / ! -path /tmp \
 		-cnewer $work/mark -print
 }

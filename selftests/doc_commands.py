@@ -240,7 +240,8 @@ def is_ready(command, process, output):
     """A lasting command shows its effect."""
     if command.startswith("redirmap"):
         return output.stat().st_size > 0
-    # perf and bpftrace wait for their buffers: poll(), epoll_wait(), epoll_pwait().
+    # perf and bpftrace wait for their buffers, in poll(), epoll_wait() or
+    # epoll_pwait().
     with contextlib.suppress(OSError):
         call = Path(f"/proc/{process.pid}/syscall").read_text(encoding="ascii").split()[0]
         if call in ("7", "232", "281"):

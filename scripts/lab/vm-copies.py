@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -I
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Print the files that processes of tests open when they start: commands, their
@@ -10,6 +10,7 @@
 # 20 to 150 times when a process starts. So the guest gets these files in its
 # initramfs as well.
 
+import contextlib
 import importlib
 import os
 import shutil
@@ -38,6 +39,8 @@ DATA = """
     /usr/share/locale/locale.alias
 """.split()
 
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
 # A larger file is a library such as LLVM's, whose copy would take longer than
 # it saves.
 LARGEST = 8 << 20
@@ -45,18 +48,22 @@ LARGEST = 8 << 20
 
 def libraries(commands):
     """The libraries that ldd prints for these files."""
-    said = subprocess.run(["ldd", *commands], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True, check=False).stdout
-    return {word for word in said.split() if word[0] == "/" and word[-1] != ":"}
+    done = subprocess.run(["/usr/bin/ldd", *commands], env={"PATH": PATH, "LC_ALL": "C"},
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          check=False)
+    return {word for word in done.stdout.split() if word[0] == "/" and word[-1] != ":"}
 
 
 def modules():
     """The files of the modules, and of those that they import."""
     for name in MODULES:
-        importlib.import_module(name)
-    for module in list(sys.modules.values()):
-        for name in "__file__", "__cached__":
-            if file := getattr(module, name, None):
+        # A host may have a smaller Python.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for name, module in list(sys.modules.items()):
+        for kind in "__file__", "__cached__":
+            file = getattr(module, kind, None)
+            if file and name != "__main__":
                 yield file
 
 
@@ -65,25 +72,25 @@ def add(path, found):
     place = "/"
     for part in Path(path).parts[1:]:
         place = os.path.join(place, part)
-        if not os.path.lexists(place):
-            return
         if os.path.islink(place):
-            found.add(place)
-            target = os.path.join(os.path.dirname(place), os.readlink(place))
+            if place not in found:
+                found.add(place)
+                target = os.path.join(os.path.dirname(place), os.readlink(place))
+                add(os.path.normpath(target), found)
             place = os.path.realpath(place)
-            add(os.path.normpath(target), found)
         elif os.path.isdir(place) or os.path.getsize(place) <= LARGEST:
             found.add(place)
 
 
 def main():
-    path = "/usr/sbin:/usr/bin:/sbin:/bin"
-    commands = [file for name in COMMANDS if (file := shutil.which(name, path=path))]
+    commands = [file for name in COMMANDS if (file := shutil.which(name, path=PATH))]
     data = [*DATA, *map(str, Path("/usr/lib/locale").glob("C.*/**/*")),
             *map(str, Path("/usr/lib").glob("*/gconv/gconv-modules.cache"))]
     found = set()
     for file in [*commands, *libraries(commands), *modules(), *data]:
-        add(file, found)
+        # A package may be removed meanwhile.
+        with contextlib.suppress(OSError):
+            add(file, found)
     print(*sorted(found), sep="\n")
 
 

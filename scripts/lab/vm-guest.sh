@@ -270,33 +270,48 @@ initramfs()
 	printf '%s\n' "$out"
 }
 
-# copies : create the archive of the files that scripts/lab/vm-copies.py
-# selects, unless there is one of the host's present packages, and print its
-# path
+# copies HERE : print the path of the archive of the host's files that
+# HERE/vm-copies.py selects. It is created again if one of the files has
+# changed. Without an archive the guest is slower.
 copies()
 {
-	local hash out
+	local out
 
-	hash=$( (declare -f copies
-		cat "$here/vm-copies.py"
-		stat -c '%s %y' /var/lib/dpkg/status /etc/ld.so.cache /etc/passwd \
-			/etc/group) 2>&1 | sha256sum | cut -c 1-16)
-	out=$REDIRMAP_CACHE/copies-$hash.cpio
-	if [[ -e $out ]]; then
-		printf '%s\n' "$out"
-		return
-	fi
+	out=$REDIRMAP_CACHE/copies-$( (declare -f make_copies
+		cat "$1/vm-copies.py") | sha256sum | cut -c 1-16)
 	(
 		lock copies
-		[[ ! -e $out ]] || exit 0
-		scratch
-		# A link to the root gives all names their prefix.
-		ln -s / "$SCRATCH/copies"
-		"$here/vm-copies.py" > "$SCRATCH/files"
-		rm -f "$REDIRMAP_CACHE"/copies-*.cpio
-		(cd "$SCRATCH" && sed 's,^,copies,' files |
-			cpio --quiet -o -H newc -R 0:0) > "$out.new"
-		mv "$out.new" "$out"
-	)
-	printf '%s\n' "$out"
+		copies_are_current "$out" || make_copies "$1" "$out"
+	) || {
+		say "no copies of the host's files"
+		return 0
+	}
+	printf '%s\n' "$out.cpio"
+}
+
+# The list of the files is as old as the beginning of their copying.
+copies_are_current()
+{
+	# shellcheck disable=SC2016 # for the inner shell
+	[[ -e $1.cpio && -z $(xargs -d '\n' -a "$1.list" sh -c \
+		'find "$@" -maxdepth 0 ! -type d -cnewer "$0" -print -quit' "$1.list" 2>&1) ]] &&
+		touch "$1.cpio"
+}
+
+# This runs without errexit.
+make_copies()
+{
+	local dir=$SCRATCH/copies.d
+
+	find "$REDIRMAP_CACHE" -maxdepth 1 -name 'copies-*' -mtime +30 -delete
+	# A link to the root gives all names their prefix.
+	mkdir "$dir" &&
+		ln -s / "$dir/copies" &&
+		touch "$dir/began" &&
+		"$1/vm-copies.py" > "$dir/list" &&
+		(cd "$dir" && sed 's,^,copies,' list |
+			cpio --quiet -o -H newc -R 0:0) > "$2.new" &&
+		touch -r "$dir/began" "$dir/list" &&
+		mv "$dir/list" "$2.list" &&
+		mv "$2.new" "$2.cpio"
 }

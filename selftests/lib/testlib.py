@@ -106,8 +106,8 @@ def sh(command):
 
 
 def becomes(condition, tries=6000):
-    """Wait until a condition is true. Returns whether it became true. Looking at
-    the condition takes at most half of the time, which others may need."""
+    """Wait until a condition is true. Returns whether it became true. Looking
+    at the condition takes at most half of the time, which others may need."""
     for _ in range(tries):
         began = time.monotonic()
         if condition():
