@@ -4,6 +4,7 @@ for tests in Python."""
 import contextlib
 import ctypes
 import os
+import signal
 import threading
 
 from redirmap_netlink import Family
@@ -67,6 +68,9 @@ class Load(threading.Thread):
         self.offered, self.stopped, self.error = 0, False, None
 
     def run(self):
+        # While another thread starts a process, it blocks its signals. This
+        # thread would get SIGCHLD instead, which interrupts offer().
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             while not self.stopped:
                 with contextlib.suppress(OSError):
