@@ -36,6 +36,15 @@ bool enter_net(void)
 	return true;
 }
 
+static bool only_lo(void)
+{
+	struct if_nameindex *list = if_nameindex();
+	bool only = list && list[0].if_index == 1 && !list[1].if_index;
+
+	if_freenameindex(list);
+	return only;
+}
+
 bool delete_devices(void)
 {
 	struct {
@@ -56,19 +65,18 @@ bool delete_devices(void)
 		struct nlmsgerr err;
 		char more[256];
 	} reply = {};
-	struct if_nameindex *list;
+	int fd, tries;
 	bool ok;
-	int fd;
 
 	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
 	ok = fd >= 0 && send(fd, &req, sizeof(req), 0) == sizeof(req) &&
 	     recv(fd, &reply, sizeof(reply), 0) > 0;
 	close(fd);
 
-	list = if_nameindex();
-	ok = ok && list && list[0].if_index == 1 && !list[1].if_index;
-	if_freenameindex(list);
-	return ok;
+	/* A pair whose other end is in a deleted namespace is removed later. */
+	for (tries = 0; ok && !only_lo() && tries < 20000; tries++)
+		usleep(1000);
+	return ok && only_lo();
 }
 
 /* Makes ip(8) delete a device. */
