@@ -28,6 +28,8 @@ PIN = "/sys/fs/bpf/redirmap-change"
 # Frames of helpers/traffic.c, and how often the way changes.
 CHUNK, LENGTH, ROUNDS = 500, 100, 3
 NUMBER, PATTERN = 42, 46
+# Frames that a veth's ring holds.
+RING = 256
 OLD = os.uname().release.startswith("6.1.")
 
 
@@ -244,9 +246,11 @@ def _():
         offered = traffic.chunks * CHUNK
         assert becomes(lambda: counted("bond0") == offered), (offered, target("bond0")["stats"])
         stats = target("bond0")["stats"]
-        assert becomes(lambda: receiver.total() >= stats["packets"]), stats
-        equal(receiver.total(), stats["packets"])
-        print(f"# {offered} offered, lost: {stats['drops']}")
+        # On a busy machine frames may wait for ksoftirqd in the ring of the
+        # device that goes down, which frees them.
+        assert becomes(lambda: receiver.total() >= stats["packets"] - 2 * RING), stats
+        assert receiver.total() <= stats["packets"], (receiver.total(), stats)
+        print(f"# {offered} offered, lost: {stats['drops']}, {receiver.total()} received")
 
 
 # The slaves of a bond, in turn. The last one refuses frames.
