@@ -265,6 +265,8 @@ def run_command(place, command):
     if "ID" in command.split():
         number = json.loads(sh("bpftool -j map show name tx_ports"))["id"]
         command = re.sub(r"\bID\b", str(number), command)
+    # A short command may have ended before anything is done meanwhile.
+    place.meanwhile()
     with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", ("exec " if lasts else "") + command],
