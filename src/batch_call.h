@@ -8,11 +8,12 @@
 #include <linux/uaccess.h>
 
 /*
- * What the batches of all kinds have in common: how they begin and end towards
- * user space, and when they pause.
+ * The steps that the batches of all kinds of maps share: the check of a
+ * request, the number of processed entries that user space gets, and the pause
+ * between two parts, in which the task may reschedule and a killed task stops.
  *
- * All functions run in bpf(2), in the operations of maps for batches, with no
- * lock held.
+ * This file owns no data. The batch operations of maps call the functions in
+ * bpf(2), with no lock held.
  */
 
 /**
