@@ -234,7 +234,7 @@ TEST_F(faults, feature)
 /*
  * The fault of a device, the frames that it sends with it, and the reason for
  * the losses. A claimed map holds the last frame of a call back for the next
- * call in the same poll, so there are calls for 15, 16, 16, 16 and 1 frames;
+ * call in the same poll, so there are calls for 15, 16, 16, 1 and 16 frames;
  * 15, 16 and 5.
  */
 struct fault {

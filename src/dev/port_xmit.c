@@ -35,8 +35,15 @@
  *	yes	no	n		last		kept one, the others
  *	no	yes	none		no		no call
  *	no	yes	n		no		all, and the flag
- *	yes	yes	any		no		kept one, all, and the
+ *	yes	yes	fewer than 16	no		kept one, all, and the
  *							flag
+ *	yes	yes	16		no		kept one; then the
+ *							others, and the flag
+ *
+ * The kept frame and a full bulk are too many for one call. The kept frame goes
+ * first and alone, so that the call with the flag has the whole bulk, like the
+ * kernel's: sfc rings the doorbell only if it takes a frame in this call, and
+ * its ring may have room for some frames of the bulk, but not for the last one.
  *
  * So when a driver has got frames without the flag, a frame is kept, and when a
  * frame is kept, a call with the flag follows in the same poll:
@@ -322,6 +329,7 @@ static noinline int port_send_bulk(const struct port *port,
 {
 	struct xdp_frame **first = &bulk->frame[1], *kept = cpu->kept;
 	int offered = n, sent = 0, taken = 0, lost;
+	int refused = 0;
 
 	if (kept) {
 		*--first = kept;
@@ -331,14 +339,18 @@ static noinline int port_send_bulk(const struct port *port,
 		cpu->kept = NULL;
 		if (offered > DEV_MAP_BULK_SIZE) {
 			/* Some drivers take no more frames in one call. */
-			sent = port_send_some(port, first, DEV_MAP_BULK_SIZE,
-					      flags & ~XDP_XMIT_FLUSH);
-			if (port_send_some(port, &first[DEV_MAP_BULK_SIZE], 1,
-					   flags) > 0)
+			if (port_send_one(port, first, 0) > 0) {
+				first++;
 				offered--;
-		} else {
-			sent = port_send_some(port, first, offered, flags);
+			} else {
+				refused = 1;
+			}
 		}
+		sent = port_send_some(port, &first[refused], offered - refused,
+				      flags);
+		/* Lost frames are behind the others. */
+		if (unlikely(refused) && sent > 0)
+			first[sent] = first[0];
 	} else {
 		cpu->kept = first[--offered];
 		if (offered)
@@ -517,6 +529,10 @@ static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
 /**
  * rmap_port_flush_keepers() - flush the ports that keep a frame of a broadcast
  * @rx: the ingress, for the tracepoint
+ *
+ * These ports have got no frame with the last call, so the kept frame goes
+ * alone. If sfc refuses it, earlier frames wait, although sfc may have taken
+ * some of the kernel's last call, which has up to 16 frames.
  *
  * If a poll has frames for several groups, the first call of this function
  * flushes the ports of all groups.
