@@ -11,7 +11,7 @@
  *
  * INTENDED DIFFERENCES: with stock maps frames wait if an egress program drops
  * all frames of the last call, and below a bond. Claimed maps need one more
- * call in a poll, for the last frame, if a driver gets as many frames as fill
+ * call in a poll, for the kept frame, if a driver gets as many frames as fill
  * bulks of 16, through a program or a broadcast. A broadcast goes to the
  * members that the map has when a bulk is flushed.
  */
@@ -318,6 +318,34 @@ TEST_F(flushes, faults)
 								  REDIRMAP_DROP_DRIVER_ERROR :
 								  REDIRMAP_DROP_RING_FULL,
 								  n - sent));
+				}
+			}
+}
+
+/*
+ * sfc starts the NIC only in a call with the flag of which it takes a frame. A
+ * stock map's last call has such a frame if the ring has room for more than the
+ * bulks before. So has a claimed map's, which is in addition to the kept frame.
+ */
+TEST_F(flushes, rings_if_taken)
+{
+	struct cast *c = &self->c;
+	int n, room, to_all;
+
+	ASSERT_TRUE(turn("f0", "rings_if_taken", 1));
+	ASSERT_EQ(put_entry(&c->e, 0, "f0", "below"), 0);
+	for (to_all = 0; to_all <= 1; to_all++)
+		for (n = BULK; n <= POLL; n += BULK)
+			for (room = n - BULK + 1; room < n; room++) {
+				set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+				ASSERT_TRUE(forget_calls());
+				ASSERT_TRUE(turn("f0", "room", room));
+				ASSERT_EQ(faulty_send(c, n, LEN), 0);
+				EXPECT_TRUE(some_got(c, "f0", room));
+				EXPECT_TRUE(some_got(c, "f3", to_all ? n : 0));
+				EXPECT_TRUE(none_waits()) {
+					TH_LOG("to all %d, %d frames, room for %d", to_all, n,
+					       room);
 				}
 			}
 }

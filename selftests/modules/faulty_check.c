@@ -355,17 +355,17 @@ static void faulty_look(struct tasklet_struct *tasklet)
  * faulty_check_taken() - assert that a flush follows
  * @check: the checks of the device
  * @taken: number of frames that the device has taken
- * @flags: flags of the call
+ * @flushed: the call has flushed these frames and those of earlier calls
  * @caller: address of the caller
  *
  * Context: bottom halves off.
  */
-void faulty_check_taken(struct faulty_check *check, int taken, u32 flags,
+void faulty_check_taken(struct faulty_check *check, int taken, bool flushed,
 			unsigned long caller)
 {
 	struct faulty_cpu *cpu = this_cpu_ptr(check->cpu);
 
-	if (flags & XDP_XMIT_FLUSH) {
+	if (flushed) {
 		cpu->waiting = 0;
 	} else if (taken && caller_is_module(caller)) {
 		if (!cpu->waiting)

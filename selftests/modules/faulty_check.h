@@ -15,7 +15,7 @@ void faulty_check_free(struct faulty_check *check);
 void faulty_check_call(const struct faulty_check *check, int n,
 		       struct xdp_frame **frames, u32 flags, int headroom,
 		       unsigned long caller);
-void faulty_check_taken(struct faulty_check *check, int taken, u32 flags,
+void faulty_check_taken(struct faulty_check *check, int taken, bool flushed,
 			unsigned long caller);
 void faulty_spoil(struct xdp_frame **frames, int n);
 

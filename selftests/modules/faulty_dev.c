@@ -102,6 +102,12 @@ static int faulty_error(const struct faulty *f)
 	return -f->knob[ERROR];
 }
 
+/* Does a call flush the frames that the device has taken so far? */
+static bool faulty_flushes(const struct faulty *f, int taken, u32 flags)
+{
+	return (flags & XDP_XMIT_FLUSH) && (taken || !f->knob[RINGS_IF_TAKEN]);
+}
+
 static int faulty_xdp_xmit(struct net_device *dev, int n,
 			   struct xdp_frame **frames, u32 flags)
 {
@@ -118,7 +124,8 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 		if (!faulty_take_frame(f, frames[taken]))
 			break;
 	spin_unlock(&f->lock);
-	faulty_check_taken(f->check, taken, flags, _RET_IP_);
+	faulty_check_taken(f->check, taken, faulty_flushes(f, taken, flags),
+			   _RET_IP_);
 	return error ?: taken;
 }
 
@@ -135,10 +142,10 @@ static int faulty_count_xmit(struct net_device *dev, int n,
 	spin_lock(&f->lock);
 	f->knob[CALLS]++;
 	f->knob[WAITING] += taken;
-	if (flags & XDP_XMIT_FLUSH) {
+	if (flags & XDP_XMIT_FLUSH)
 		f->knob[FLUSHES]++;
+	if (faulty_flushes(f, taken, flags))
 		f->knob[WAITING] = 0;
-	}
 	spin_unlock(&f->lock);
 	return sent;
 }

@@ -28,6 +28,7 @@ enum faulty_knob {
 	NO_MEMORY,
 	NO_NDO,
 	RINGS,
+	RINGS_IF_TAKEN,
 	KNOBS,
 };
 

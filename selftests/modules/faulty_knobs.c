@@ -8,6 +8,9 @@
  * error	the errno that ndo_xdp_xmit() returns, without taking a frame
  * rings	ndo_xdp_xmit() returns ENXIO on CPUs with this number or a
  *		higher one, like drivers with fewer rings than CPUs; -1: on none
+ * rings_if_taken
+ *		1: a flush has an effect only if the device takes a frame of the
+ *		call, as in sfc
  * stopped	1: the transmit queue is stopped
  * hold		1: the device keeps the frames that it takes; writing 0 makes it
  *		receive them, in bulks of up to 64 if there is a program
@@ -144,6 +147,7 @@ KNOB(provoke, PROVOKE);
 KNOB(no_memory, NO_MEMORY);
 KNOB(no_ndo, NO_NDO);
 KNOB(rings, RINGS);
+KNOB(rings_if_taken, RINGS_IF_TAKEN);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
 #endif
@@ -153,6 +157,7 @@ static struct attribute *faulty_attrs[] = {
 	&knob_room.attr.attr,
 	&knob_error.attr.attr,
 	&knob_rings.attr.attr,
+	&knob_rings_if_taken.attr.attr,
 	&knob_stopped.attr.attr,
 	&knob_hold.attr.attr,
 	&knob_headroom.attr.attr,

@@ -191,7 +191,8 @@ int faulty_provoke(struct faulty_check *check, int fault)
 		local_bh_disable();
 	faulty_check_call(check, n, frames, flags, HEADROOM, _THIS_IP_);
 	if (fault != FAULT_CONTEXT) {
-		faulty_check_taken(check, n, flags, _THIS_IP_);
+		faulty_check_taken(check, n, flags & XDP_XMIT_FLUSH,
+				   _THIS_IP_);
 		local_bh_enable();
 	}
 	err = 0;
