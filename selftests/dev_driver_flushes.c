@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * XDP_XMIT_FLUSH is a doorbell for NICs: a driver gets it once a poll, with the
- * last frames, as with stock maps, and no frame waits for a flush that does not
- * come. That includes egress programs that drop all frames of the last call,
- * members of a broadcast that get none of the last frames or leave the map
- * between two calls of a poll, drivers that take nothing, and devices below a
- * bond.
+ * XDP_XMIT_FLUSH is a doorbell for NICs: a port passes it on once a poll, with
+ * the last frames, as stock maps do for a device, and no frame waits for a
+ * flush that does not come. That includes egress programs that drop all frames
+ * of the last call, members of a broadcast that get none of the last frames or
+ * leave the map between two calls of a poll, drivers that take nothing, and
+ * devices below a bond.
  *
  * Every test runs on a stock and on a claimed map.
  *
@@ -13,7 +13,9 @@
  * all frames of the last call, and below a bond. Claimed maps need one more
  * call in a poll, for the kept frame, if a driver gets as many frames as fill
  * bulks of 16, through a program or a broadcast. A broadcast goes to the
- * members that the map has when a bulk is flushed.
+ * members that the map has when a bulk is flushed. Stock maps flush a device
+ * once a poll, claimed maps once for each of its ports (entries with counters,
+ * programs) and for each group.
  */
 #define _GNU_SOURCE
 #include "countlib.h"
@@ -132,6 +134,45 @@ TEST_F(flushes, once_a_poll)
 			}
 		}
 	}
+}
+
+/*
+ * Each entry with counters has a port, which flushes a queue of its own, and so
+ * has each group of a map. Stock maps have one queue per device.
+ */
+TEST_F(flushes, once_a_port)
+{
+	struct cast *c = &self->c;
+	int keys, i;
+
+	set_var(&c->e, "flags", 0);
+	for (keys = 1; keys <= 8; keys *= 2) {
+		for (i = 0; i < keys; i++)
+			ASSERT_EQ(put_entry(&c->e, i, "f0", NULL), 0);
+		set_var(&c->e, "nr_keys", keys);
+		ASSERT_TRUE(forget_calls());
+		ASSERT_EQ(faulty_send(c, POLL, LEN), 0);
+		EXPECT_TRUE(cast_got(c, "f0", POLL, 1));
+		EXPECT_TRUE(is("f0", "flushes", self->claimed ? keys : 1));
+		EXPECT_TRUE(is("f0", "calls", self->claimed && keys == 8 ? 8 : POLL / BULK));
+		EXPECT_TRUE(none_waits());
+	}
+	set_var(&c->e, "nr_keys", 0);
+}
+
+/* In turn: to all members, to all except the ingress, and to f0. */
+TEST_F(flushes, once_a_group)
+{
+	struct cast *c = &self->c;
+
+	ASSERT_TRUE(attach(&c->e, "s0", NULL, false));
+	ASSERT_TRUE(attach(&c->e, "s0", "broadcast_mixed", false));
+	ASSERT_EQ(faulty_send(c, POLL, LEN), 0);
+	EXPECT_TRUE(some_got(c, "f0", POLL));
+	EXPECT_TRUE(is("f0", "flushes", self->claimed ? 3 : 1));
+	EXPECT_TRUE(is("f1", "flushes", self->claimed ? 2 : 1));
+	EXPECT_TRUE(is("f3", "flushes", self->claimed ? 2 : 1));
+	EXPECT_TRUE(none_waits());
 }
 
 /* The program drops all frames of the last call, or all others. */
@@ -464,6 +505,36 @@ TEST_F(uses, several_keys)
 		EXPECT_TRUE(is("f3", "flushes", 1));
 		EXPECT_TRUE(none_waits());
 	}
+}
+
+/*
+ * Entries for a device share a port and its queue, if they have the same
+ * program. Stock maps have one queue per device, which runs the program of its
+ * first frame.
+ */
+TEST_F(uses, programs_in_turn)
+{
+	bool claimed = variant->kind.claimed;
+	struct cast *c = &self->c;
+	int key;
+
+	set_var(&c->e, "flags", 0);
+	set_var(&c->e, "pass_below", 1000);
+	set_var(&c->e, "nr_keys", 4);
+	for (key = 0; key < 4; key++)
+		ASSERT_EQ(put_entry(&c->e, key, "f0", NULL), 0);
+	ASSERT_EQ(faulty_send(c, POLL, LEN), 0);
+	EXPECT_TRUE(cast_got(c, "f0", POLL, 1));
+	EXPECT_TRUE(is("f0", "flushes", 1));
+	EXPECT_TRUE(is("f0", "calls", POLL / BULK));
+
+	ASSERT_EQ(put_entry(&c->e, 1, "f0", "below"), 0);
+	ASSERT_EQ(put_entry(&c->e, 2, "f0", "even_only"), 0);
+	ASSERT_TRUE(forget_calls());
+	ASSERT_EQ(faulty_send(c, POLL, LEN), 0);
+	EXPECT_TRUE(cast_got(c, "f0", POLL, 1));
+	EXPECT_TRUE(is("f0", "flushes", claimed ? 3 : 1));
+	EXPECT_TRUE(none_waits());
 }
 
 int main(int argc, char **argv)

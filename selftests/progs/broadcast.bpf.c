@@ -72,7 +72,7 @@ static __always_inline int send(struct xdp_md *ctx)
 			return XDP_ABORTED;
 		*m = ~(__u64)nr;
 	}
-	return bpf_redirect_map(&targets, first_key, flags);
+	return bpf_redirect_map(&targets, first_key + (nr_keys ? nr % nr_keys : 0), flags);
 }
 
 SEC("xdp")

@@ -15,15 +15,16 @@
  * moved to the end as well.
  *
  * XDP_XMIT_FLUSH makes a driver ring its NIC's doorbell, which is expensive. So
- * the driver gets the flag once per poll, with the kernel's last call, which
- * always has a frame. But a program may drop all frames of the last call, and a
- * member of a broadcast may get none of them (too large, no memory, no longer a
- * member), while the driver has frames of an earlier call that wait for a
- * flush. A call with the flag, but without frames, does not help: some drivers
- * ignore it, and a bond returns an error. So for each port and CPU the last
- * frame of a call without the flag is kept back, and goes first in the next
- * call. The cases, by whether a frame is kept before the call, the flag, and
- * the number of frames that pass the program:
+ * a port passes the flag on once per poll, with the kernel's last call, which
+ * always has a frame. (Ports of one device and the groups of maps do so
+ * independently of each other.) But a program may drop all frames of the last
+ * call, and a member of a broadcast may get none of them (too large, no memory,
+ * no longer a member), while the driver has frames of an earlier call that wait
+ * for a flush. A call with the flag, but without frames, does not help: some
+ * drivers ignore it, and a bond returns an error. So for each port and CPU the
+ * last frame of a call without the flag is kept back, and goes first in the
+ * next call. The cases, by whether a frame is kept before the call, the flag,
+ * and the number of frames that pass the program:
  *
  *	kept	flag	frames		kept after	the driver gets
  *	----	----	------		----------	---------------
@@ -535,7 +536,8 @@ static void port_list_keeper(const struct port *port, struct bulkq_cpu *cpu)
  * some of the kernel's last call, which has up to 16 frames.
  *
  * If a poll has frames for several groups, the first call of this function
- * flushes the ports of all groups.
+ * flushes the ports of all groups. A group that is flushed later passes the
+ * flag on once more.
  *
  * Runs in NAPI, bottom halves off, at the end of a group's flush with
  * XDP_XMIT_FLUSH.
