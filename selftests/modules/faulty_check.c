@@ -375,29 +375,34 @@ void faulty_check_taken(struct faulty_check *check, int taken, bool flushed,
 }
 
 /**
- * faulty_spoil() - change refused frames, as virtio_net may do
+ * faulty_spoil() - change refused frames
  * @frames: the frames
  * @n: number of frames
+ * @over: overwrite the data, as cpsw may do; otherwise put a header in front of
+ *	it, as virtio_net may do
  *
- * A header of the driver is put in front of the data. The frames can be freed
- * as before, but have another length. Frames whose struct xdp_frame lies in
- * front of their memory are not changed, because their generator sends them
- * again with their present content.
+ * The frames can be freed as before. Those with a header have another length.
+ * Frames whose struct xdp_frame lies in front of their memory are not changed,
+ * because their generator sends them again with their present content.
  *
  * Context: bottom halves off.
  */
-void faulty_spoil(struct xdp_frame **frames, int n)
+void faulty_spoil(struct xdp_frame **frames, int n, bool over)
 {
 	struct xdp_frame *frame;
 
 	for (; n > 0; n--) {
 		frame = *frames++;
-		if (frame->headroom < VIRTIO_HEADER || frame_is_in_front(frame))
+		if (frame_is_in_front(frame))
 			continue;
-		frame->headroom -= VIRTIO_HEADER;
-		frame->data -= VIRTIO_HEADER;
+		if (!over) {
+			if (frame->headroom < VIRTIO_HEADER)
+				continue;
+			frame->headroom -= VIRTIO_HEADER;
+			frame->data -= VIRTIO_HEADER;
+			frame->len += VIRTIO_HEADER;
+		}
 		memset(frame->data, 0, VIRTIO_HEADER);
-		frame->len += VIRTIO_HEADER;
 	}
 }
 

@@ -17,7 +17,7 @@ void faulty_check_call(const struct faulty_check *check, int n,
 		       unsigned long caller);
 void faulty_check_taken(struct faulty_check *check, int taken, bool flushed,
 			unsigned long caller);
-void faulty_spoil(struct xdp_frame **frames, int n);
+void faulty_spoil(struct xdp_frame **frames, int n, bool over);
 
 /* faulty_provoke.c */
 int faulty_provoke(struct faulty_check *check, int fault);

@@ -138,7 +138,7 @@ static int faulty_count_xmit(struct net_device *dev, int n,
 	int taken = max(sent, 0);
 
 	if (f->knob[SPOIL])
-		faulty_spoil(frames + taken, n - taken);
+		faulty_spoil(frames + taken, n - taken, f->knob[SPOIL] == 2);
 	spin_lock(&f->lock);
 	f->knob[CALLS]++;
 	f->knob[WAITING] += taken;

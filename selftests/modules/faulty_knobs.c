@@ -26,8 +26,9 @@
  *		restores it without an event, 2 with an event
  * provoke	number of an assertion: checks a call that breaks it, see
  *		faulty_provoke.c
- * spoil	0: refused frames are not changed; otherwise the device changes
- *		them first, as virtio_net does
+ * spoil	0: refused frames are not changed; 1: the device changes them
+ *		and their length first, as virtio_net does; 2: their data only,
+ *		as cpsw does
  * calls	number of calls of ndo_xdp_xmit()
  * flushes	number of these calls with XDP_XMIT_FLUSH
  * waiting	frames taken since the last flush; a NIC would not send them yet

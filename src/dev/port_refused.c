@@ -15,8 +15,14 @@
  *		batch, and would add load to a device that is overloaded.
  *
  * If a driver has taken some of the frames, its ring is full, and the others
- * are lost. A bond returns the error of the slave that has refused the first
- * frame.
+ * are lost.
+ *
+ * A bond selects a slave for each frame. It returns the slave's error if the
+ * first frame was refused, otherwise only the number of frames before, although
+ * other slaves may be ready. So the frames behind the refused one leave as
+ * packets. The refused one does not: without an error the slave's driver may
+ * have written to it (cpsw overwrites the data if the headroom is too small) or
+ * have freed its page (otx2, if its ring is full).
  *
  * This file owns no data. It runs in NAPI (or in a cpumap's kthread, or in
  * BPF_PROG_TEST_RUN), bottom halves off, per flush that a driver has refused,
@@ -29,25 +35,20 @@
 #include "stats.h"
 
 /*
- * Send as packets the frames that a bond has not taken: a bond selects a slave
- * for each frame, and some slaves may not be ready. The slave that has refused
- * the first of these frames may have changed it; then this frame is lost, and
- * moved behind the others. Returns the number of frames that were consumed.
+ * Send as packets what a bond has not taken, but for the first of these frames,
+ * which is lost and moved behind the others. Returns the number of frames that
+ * were consumed.
  */
 static int refused_send_rest(const struct port *port, struct xdp_frame **frames,
-			     int n, int sent, const u32 *from)
+			     int n)
 {
-	u32 len = from[sent] - (sent + 1 < n ? from[sent + 1] : 0);
-	struct xdp_frame *first = frames[sent];
-	int rest = n - sent;
+	struct xdp_frame *first = *frames;
+	int rest = n - 1;
 
-	if (xdp_get_frame_len(first) != len) {
-		rmap_port_drop(port, REDIRMAP_DROP_RING_FULL, 1);
-		memmove(&frames[sent], &frames[sent + 1],
-			--rest * sizeof(*frames));
-		frames[n - 1] = first;
-	}
-	return rest ? rmap_port_send_packets(port, &frames[sent], rest) : 0;
+	rmap_port_drop(port, REDIRMAP_DROP_RING_FULL, 1);
+	memmove(frames, &frames[1], rest * sizeof(*frames));
+	frames[rest] = first;
+	return rest ? rmap_port_send_packets(port, frames, rest) : 0;
 }
 
 /*
@@ -73,8 +74,9 @@ static bool refused_when_full(int error)
 
 /*
  * Have the frames together the same length as before the driver has refused
- * them? A driver may put a header of its own in front of a frame (virtio_net),
- * and such a frame must not leave as a packet.
+ * them? A driver may put a header of its own in front of a frame, and such a
+ * frame must not leave as a packet. (No driver of the kernel changes a frame
+ * and then returns an error.)
  */
 static bool refused_unchanged(struct xdp_frame **frames, int n, u32 bytes)
 {
@@ -117,7 +119,7 @@ int rmap_port_refused(const struct port *port, struct xdp_frame **frames, int n,
 	if (sent)
 		stats_sent(stats, sent, bytes - from[sent]);
 	if (sent && packets && netif_is_bond_master(port->real))
-		return sent + refused_send_rest(port, frames, n, sent, from);
+		return sent + refused_send_rest(port, &frames[sent], n - sent);
 	rmap_stats_drop(stats, port->real, REDIRMAP_DROP_RING_FULL, n - sent);
 	return sent;
 }
