@@ -392,6 +392,38 @@ TEST_F(flushes, rings_if_taken)
 }
 
 /*
+ * A driver refuses the kept frame of the last call, because it is too long, and
+ * takes the next one. Every other frame is too long, so the driver takes the
+ * first frame of a call, or none.
+ */
+TEST_F(flushes, kept_frame_too_long)
+{
+	struct cast *c = &self->c;
+	int to_all, short_by = 200;
+
+	if (!self->claimed)
+		SKIP(return, "the kernel's maps keep no frame");
+	ASSERT_TRUE(attach(&c->e, "s0", NULL, false));
+	ASSERT_TRUE(attach(&c->e, "s0", "broadcast_resize", false));
+	ASSERT_TRUE(turn("f0", "longest", LEN));
+	for (to_all = 0; to_all <= 1; to_all++) {
+		set_var(&c->e, "flags", to_all ? BPF_F_BROADCAST : 0);
+		ASSERT_EQ(put_entry(&c->e, 0, "f0", "below"), 0);
+		ASSERT_TRUE(trace_start(&c->e));
+		ASSERT_TRUE(forget_calls());
+		ASSERT_EQ(faulty_send(c, POLL, LEN + short_by), 0);
+		/* Calls for 15, 16, 16, 1 and 16 frames. */
+		EXPECT_EQ(settled(&c->e, "f0", 2), 2);
+		EXPECT_EQ(settled(&c->e, "f3", to_all ? POLL : 0), to_all ? POLL : 0);
+		EXPECT_TRUE(is("f0", "calls", 5));
+		EXPECT_EQ(cast_drops(c, "f0", 0), POLL - 2);
+		EXPECT_TRUE(entry_counted(&c->e, 0, 2, LEN, REDIRMAP_DROP_RING_FULL,
+					  POLL - 2));
+		EXPECT_TRUE(none_waits());
+	}
+}
+
+/*
  * A driver changes frames before it refuses them. The counted bytes are those
  * of the sent frames before the change, whichever these are.
  */

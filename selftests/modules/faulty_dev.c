@@ -82,12 +82,19 @@ static bool faulty_receive_frame(struct faulty *f, struct xdp_frame *frame)
 	return skb;
 }
 
-/* Takes a frame if there is room. The caller holds the lock. */
+/*
+ * Takes a frame if it is not too long and there is room. The caller holds the
+ * lock.
+ */
 static bool faulty_take_frame(struct faulty *f, struct xdp_frame *frame)
 {
+	unsigned int len = xdp_get_frame_len(frame);
+
+	if (f->knob[LONGEST] && len > f->knob[LONGEST])
+		return false;
 	if (f->nr_frames == HELD_MAX || !faulty_has_room(f))
 		return false;
-	faulty_count(f, xdp_get_frame_len(frame));
+	faulty_count(f, len);
 	if (!f->knob[HOLD])
 		return faulty_receive_frame(f, frame);
 	f->frames[f->nr_frames++] = frame;

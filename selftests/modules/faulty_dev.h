@@ -29,6 +29,7 @@ enum faulty_knob {
 	NO_NDO,
 	RINGS,
 	RINGS_IF_TAKEN,
+	LONGEST,
 	KNOBS,
 };
 

@@ -5,6 +5,8 @@
  * take		frames of a call of ndo_xdp_xmit() that the device takes at most
  * room		frames and packets that it takes until it is full; -1: no limit.
  *		A full device takes no frames, and is busy for packets
+ * longest	the device refuses XDP frames that are longer, as veth and mlx5
+ *		do; 0: none
  * error	the errno that ndo_xdp_xmit() returns, without taking a frame
  * rings	ndo_xdp_xmit() returns ENXIO on CPUs with this number or a
  *		higher one, like drivers with fewer rings than CPUs; -1: on none
@@ -149,6 +151,7 @@ KNOB(no_memory, NO_MEMORY);
 KNOB(no_ndo, NO_NDO);
 KNOB(rings, RINGS);
 KNOB(rings_if_taken, RINGS_IF_TAKEN);
+KNOB(longest, LONGEST);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
 #endif
@@ -159,6 +162,7 @@ static struct attribute *faulty_attrs[] = {
 	&knob_error.attr.attr,
 	&knob_rings.attr.attr,
 	&knob_rings_if_taken.attr.attr,
+	&knob_longest.attr.attr,
 	&knob_stopped.attr.attr,
 	&knob_hold.attr.attr,
 	&knob_headroom.attr.attr,
