@@ -6,67 +6,18 @@ import contextlib
 import ctypes
 import errno
 import json
-import os
 import socket
 import struct
 
-from testlib import (OUTPUT, becomes, checked, delete, equal, in_a_net, libbpf, map_id,
-                     open_pinned, redirmap, refcnt, run, sh, test)
+from testlib import (becomes, checked, delete, equal, in_a_net, libbpf, map_id, redirmap, run, sh,
+                     test)
 
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
 import redirmap_netlink as netlink  # noqa: E402
-
-PIN = "/sys/fs/bpf/redirmap-sock"
-INGRESS, UNKNOWN_FLAG = 1, 2
-
-sh(f"ip link set lo up; mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf; "
-   f"rm -rf {PIN}; mkdir -p {PIN}")
-
-
-@contextlib.contextmanager
-def loaded():
-    """The descriptors of all maps, by name; programs are pinned."""
-    sh(f"bpftool prog loadall {OUTPUT}/sock_counters.bpf.o {PIN}/p pinmaps {PIN}/m")
-    fds = {name: open_pinned(f"{PIN}/m/{name}") for name in ("rm_map", "rm_hash", "st_map",
-                                                             "st_hash")}
-    try:
-        yield fds
-    finally:
-        for fd in fds.values():
-            os.close(fd)
-        sh(f"rm -rf {PIN}/*")
-        equal(becomes(lambda: refcnt() == 0), True)
-
-
-def put(fd, key, sock, flags=0):
-    """0, or the errno of an insert."""
-    number = sock if isinstance(sock, int) else sock.fileno()
-    return -libbpf.bpf_map_update_elem(fd, struct.pack("I", key), struct.pack("Q", number),
-                                       ctypes.c_uint64(flags))
-
-
-def pair():
-    """Two connected TCP sockets."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        one = socket.create_connection(server.getsockname())
-        other, _ = server.accept()
-    for sock in (one, other):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(20)
-    return one, other
-
-
-def answer(fd):
-    """The kernel's answer about a map, as the command reads it."""
-    with netlink.Family() as family:
-        one, = family.maps(map_id(fd))
-        return one
-
-
-def counters(fd):
-    return answer(fd)["sock"]
+from socklib import (INGRESS, PIN, UNKNOWN_FLAG, answer, counters, loaded, pair,  # noqa: E402
+                     put, read_all)
 
 
 def redirects(sock):
@@ -80,15 +31,6 @@ def none(**given):
     """The result of redirects(), with the given counters changed from 0."""
     return {"msg_egress": 0, "msg_ingress": 0, "skb_egress": 0, "skb_ingress": 0,
             "msg_closing": 0, "skb_closing": 0, "refused": {}, **given}
-
-
-def read_all(sock, size):
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        assert more, f"only {len(data)} of {size} bytes"
-        data += more
-    return data
 
 
 def redirected(fd, kind, program):

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Shared by tests of socket maps in Python: programs and maps, sockets,
+counters. A test imports this in a network namespace of its own.
+
+PIN/p has the programs, and PIN/m the maps.
+"""
+import contextlib
+import ctypes
+import os
+import socket
+import struct
+
+import redirmap_netlink as netlink
+from testlib import OUTPUT, becomes, equal, libbpf, map_id, open_pinned, refcnt, sh
+
+PIN = "/sys/fs/bpf/redirmap-sock"
+INGRESS, UNKNOWN_FLAG = 1, 2
+
+sh(f"ip link set lo up; mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf; "
+   f"rm -rf {PIN}; mkdir -p {PIN}")
+
+
+@contextlib.contextmanager
+def loaded():
+    """The descriptors of all maps, by name; programs are pinned."""
+    sh(f"bpftool prog loadall {OUTPUT}/sock_counters.bpf.o {PIN}/p pinmaps {PIN}/m")
+    fds = {name: open_pinned(f"{PIN}/m/{name}") for name in ("rm_map", "rm_hash", "st_map",
+                                                             "st_hash")}
+    try:
+        yield fds
+    finally:
+        for fd in fds.values():
+            os.close(fd)
+        sh(f"rm -rf {PIN}/*")
+        equal(becomes(lambda: refcnt() == 0), True)
+
+
+def put(fd, key, sock, flags=0):
+    """0, or the errno of an insert."""
+    number = sock if isinstance(sock, int) else sock.fileno()
+    return -libbpf.bpf_map_update_elem(fd, struct.pack("I", key), struct.pack("Q", number),
+                                       ctypes.c_uint64(flags))
+
+
+def pair():
+    """Two connected TCP sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    for sock in (one, other):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(20)
+    return one, other
+
+
+def answer(fd):
+    """The kernel's answer about a map, as the command reads it."""
+    with netlink.Family() as family:
+        one, = family.maps(map_id(fd))
+        return one
+
+
+def counters(fd):
+    return answer(fd)["sock"]
+
+
+def read_all(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        assert more, f"only {len(data)} of {size} bytes"
+        data += more
+    return data
