@@ -184,7 +184,9 @@ def _():
     for event in (TRACING / "events/redirmap").iterdir():
         if not event.is_dir():
             continue
-        assert event.name + ":" in text, event.name
+        # sock_trace.py compares the whole text of the events of socket maps.
+        if not event.name.startswith("redirmap_sock_"):
+            assert event.name + ":" in text, event.name
         shape = (event / "format").read_text()
         clean(event.name, shape)
         assert "%p" not in shape and "*" not in re.sub(r"(?s)print fmt.*", "", shape), shape

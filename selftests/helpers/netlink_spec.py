@@ -123,6 +123,15 @@ def _():
         )
 
 
+@test("the tracepoints name each reason as the command does, and in no other order")
+def _():
+    for file, prefix, known in (("redirmap_dev.h", "REDIRMAP_DROP_", REASONS),
+                                ("redirmap_sock.h", "REDIRMAP_SOCK_REFUSAL_", REFUSALS)):
+        text = (TOP / "include/trace/events" / file).read_text()
+        named = re.findall(rf'\bEMe?\({prefix}(\w+), "(\w+)"\)', text)
+        equal(named, [(reason.name.upper(), reason.name) for reason in known])
+
+
 @test("the command's attributes, commands and kinds of hooks are the header's")
 def _():
     header = constants(ours)

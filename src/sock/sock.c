@@ -99,7 +99,10 @@ static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
 
 	/* redirects; _sk_redir is between cb and len */
 	LAYOUT_ROW(sk_psock, sk_psock, state),
+	LAYOUT_ROW(sk_msg, sk_msg, flags),
 	LAYOUT_ROW(sk_msg, sk_msg, sk_redir),
+	LAYOUT_ROW(sk_msg, sk_msg, sk),
+	LAYOUT_ROW(sk_buff, sk_buff, sk),
 	LAYOUT_ROW(sk_buff, sk_buff, cb),
 	LAYOUT_ROW(sk_buff, sk_buff, len),
 	{ }

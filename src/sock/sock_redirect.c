@@ -6,7 +6,8 @@
  * program may use stock maps as well, which are not counted.
  *
  * The reason for a refusal is determined after the call, by tests in the
- * kernel's order. So it costs accepted redirects nothing.
+ * kernel's order. So it costs accepted redirects nothing, and neither do the
+ * tracepoints, which are in functions for refusals and closing sockets.
  *
  * This file owns only the pointers to the kernel's helpers, which sock_helper.c
  * sets before it gives a helper of this file to a program. Helpers run in BPF
@@ -27,6 +28,7 @@
 #include "sock_map.h"
 #include "sock_redirect.h"
 #include "sock_stats.h"
+#include "sock_trace.h"
 
 sock_helper_fn rmap_sock_redirect_stock[SOCK_HELPERS] __read_mostly;
 
@@ -46,11 +48,14 @@ static bool sock_takes(const struct sock *sk, enum sock_data data, u64 flags)
 	return data == SOCK_SKB || flags & BPF_F_INGRESS || sk_is_tcp(sk);
 }
 
-/* The reason for a refusal. @key points to the key. */
+/*
+ * The reason for a refusal. @key points to the key. If the socket at the key
+ * was looked up, it is stored in @target, to be released by the caller.
+ */
 static enum redirmap_sock_refusal
-sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data)
+sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data,
+	     struct sock **target)
 {
-	enum redirmap_sock_refusal reason = REDIRMAP_SOCK_REFUSAL_OTHER;
 	struct sock *sk;
 
 	if (flags & ~BPF_F_INGRESS)
@@ -60,25 +65,40 @@ sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data)
 		return REDIRMAP_SOCK_REFUSAL_KEY;
 	/* Takes a reference, except to sockets that RCU keeps. */
 	sk = rmap_sock_map_stock(map)->map_lookup_elem(map, key);
+	*target = sk;
 	if (!sk)
 		return REDIRMAP_SOCK_REFUSAL_NO_SOCKET;
 	if (!sock_is_connected(sk))
-		reason = REDIRMAP_SOCK_REFUSAL_STATE;
-	else if (!sock_takes(sk, data, flags))
-		reason = REDIRMAP_SOCK_REFUSAL_DIRECTION;
-	if (sk_is_refcounted(sk))
-		sock_put(sk);
-	return reason;
+		return REDIRMAP_SOCK_REFUSAL_STATE;
+	if (!sock_takes(sk, data, flags))
+		return REDIRMAP_SOCK_REFUSAL_DIRECTION;
+	return REDIRMAP_SOCK_REFUSAL_OTHER;
 }
 
+/*
+ * The socket that sends a message, or the socket of a packet, for tracepoints.
+ */
+static const struct sock *sock_source(const void *ctx, enum sock_data data)
+{
+	return data == SOCK_MSG ? ((const struct sk_msg *)ctx)->sk :
+				  ((const struct sk_buff *)ctx)->sk;
+}
+
+/* Runs as sock_redirected(), per refused redirect. */
 static noinline void sock_refused(struct record *record, void *key, u64 flags,
-				  enum sock_data data)
+				  const void *ctx, enum sock_data data)
 {
 	struct sock_stats *stats = record->counters;
+	enum redirmap_sock_refusal reason;
+	struct sock *target = NULL;
 
+	reason = sock_refusal(record->map, key, flags, data, &target);
 	stats += smp_processor_id();
-	rmap_sock_stats_refused(stats, sock_refusal(record->map, key, flags,
-						    data));
+	rmap_sock_stats_refused(stats, reason);
+	trace_redirmap_sock_refused(record->map, data == SOCK_SKB, flags,
+				    sock_source(ctx, data), target, reason);
+	if (target && sk_is_refcounted(target))
+		sock_put(target);
 }
 
 /*
@@ -98,6 +118,29 @@ static __always_inline bool sock_is_closing(const struct sock *sk,
 }
 
 /*
+ * The flags of an accepted redirect, as the kernel has stored them. So the
+ * callers need not keep them.
+ */
+static u64 sock_flags_of(const void *ctx, enum sock_data data)
+{
+	if (data == SOCK_MSG)
+		return ((const struct sk_msg *)ctx)->flags;
+	return skb_bpf_ingress(ctx) ? BPF_F_INGRESS : 0;
+}
+
+/* Runs as sock_redirected(), per accepted redirect to a closing socket. */
+static noinline void sock_closing(const struct bpf_map *map,
+				  struct sock_stats *stats,
+				  const struct sock *target, const void *ctx,
+				  enum sock_data data)
+{
+	u64_stats_inc(&stats->closing[data]);
+	trace_redirmap_sock_closing(map, data == SOCK_SKB,
+				    sock_flags_of(ctx, data),
+				    sock_source(ctx, data), target);
+}
+
+/*
  * Count a redirect. Runs in programs, in process context or with bottom halves
  * off, per redirect.
  */
@@ -114,7 +157,7 @@ static __always_inline void sock_redirected(struct bpf_map *map, void *key,
 	if (!record)
 		return;
 	if (unlikely(verdict != SK_PASS)) {
-		sock_refused(record, key, flags, data);
+		sock_refused(record, key, flags, ctx, data);
 		return;
 	}
 	stats = record->counters;
@@ -123,7 +166,7 @@ static __always_inline void sock_redirected(struct bpf_map *map, void *key,
 	sk = data == SOCK_MSG ? ((const struct sk_msg *)ctx)->sk_redir :
 				skb_bpf_redirect_fetch(ctx);
 	if (unlikely(sock_is_closing(sk, data)))
-		u64_stats_inc(&stats->closing[data]);
+		sock_closing(map, stats, sk, ctx, data);
 }
 
 /*
