@@ -18,6 +18,7 @@ import redirmap_drops
 
 PIN = "/sys/fs/bpf/redirmap-command"
 switch = make_switch(PIN)
+NOTHING = {"drops": [], "missed": [], "as_packets": [], "refused": [], "failed": []}
 
 
 # --- list -------------------------------------------------------------------
@@ -26,7 +27,7 @@ switch = make_switch(PIN)
 @test("without losses")
 def _():
     equal(said("drops"), "No frame was lost.\n")
-    equal(told("drops"), {"drops": [], "missed": [], "as_packets": [], "refused": []})
+    equal(told("drops"), NOTHING)
 
 
 @test("a table of maps and targets")
@@ -191,7 +192,7 @@ def _():
         equal(told("drops", *args), told("drops"))
         equal(told("list", *args), {"targets": [target("out1")]})
     equal(said("drops", "out2"), "The selected maps and targets have lost no frame.\n")
-    equal(told("drops", "out2"), {"drops": [], "missed": [], "as_packets": [], "refused": []})
+    equal(told("drops", "out2"), NOTHING)
     equal([one["target"] for one in told("drops", "out1", "dev", "out2")["drops"]], [number] * 2)
     for args in (("--map", map_id(switch)), (map_id(switch),), ("id", map_id(switch)),
                  ("map", map_id(switch)), ("map", "id", map_id(switch)), ("name", "rm_hash"),

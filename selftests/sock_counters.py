@@ -6,16 +6,22 @@ import contextlib
 import ctypes
 import errno
 import json
+import os
+import re
 import socket
 import struct
 
-from testlib import (becomes, checked, delete, equal, in_a_net, libbpf, map_id, redirmap, run, sh,
-                     test)
+from testlib import (COMMAND, becomes, checked, delete, equal, in_a_net, libbpf, make_map, map_id,
+                     netns, redirmap, run, sh, test)
 
 in_a_net()
 
+import redirmap_drops  # noqa: E402
 import redirmap_main as command  # noqa: E402
 import redirmap_netlink as netlink  # noqa: E402
+import redirmap_watch  # noqa: E402
+from commandlib import columns, said, while_it_waits  # noqa: E402
+from redirmap_reasons import FAILURES  # noqa: E402
 from socklib import (INGRESS, PIN, UNKNOWN_FLAG, answer, counters, loaded, pair,  # noqa: E402
                      put, read_all)
 
@@ -208,15 +214,17 @@ def told():
         with source, receiver:
             sh(f"bpftool prog attach pinned {PIN}/p/msg_map msg_verdict id {map_id(fd)}")
             equal(put(fd, 0, source), 0)
-            status, out, err = redirmap(command, "drops")
-            equal((status, out, err), (0, "No frame was lost.\n", ""))
+            which = ("map", str(map_id(fd)))
+            status, out, err = redirmap(command, "drops", *which)
+            equal((status, out, err),
+                  (0, "The selected maps and targets have lost no frame.\n", ""))
             for _ in range(3):
                 source.send(bytes([5, 0]))
             status, out, err = redirmap(command, "drops")
             equal((status, err), (0, ""))
             assert out.startswith(f"Map {map_id(fd)} (rm_map) refused 3 redirects, the last one "
                                   "just now. The map had no socket at the key."), out
-            told, = json.loads(redirmap(command, "-j", "drops")[1])["refused"]
+            told, = json.loads(redirmap(command, "-j", "drops", *which)[1])["refused"]
             equal((told["map"], told["reason"], told["redirects"]), (map_id(fd), "no_socket", 3))
             status, out, err = redirmap(command)
             equal((status, err, "st_map" in out), (0, "", False))
@@ -228,6 +236,158 @@ def told():
             one = next(one for one in json.loads(redirmap(command, "-j")[1])["maps"]
                        if one["name"] == "rm_map")
             equal((one["sock"]["refused"], one["stats"]), ({"no_socket": 3}, None))
+
+
+def rates_of(name, monkey):
+    """What watch tells about a map: its members in JSON, and its row."""
+    clock, redirmap_watch.time = redirmap_watch.time, while_it_waits(monkey)
+    try:
+        line = json.loads(said("--json", "watch", "--count", "1", "0.1"))
+        text = said("watch", "--count", "1", "0.1")
+    finally:
+        redirmap_watch.time = clock
+    one, = (one for one in line["maps"] if one["name"] == name)
+    # Device maps have another table.
+    rows, = (columns(part, "MAP") for part in text.split("\n\n") if "REFUSED/S" in part)
+    row, = (row for row in rows if row["NAME"] == name)
+    one["rates"] = {key: {name: round(rate * line["seconds"]) for name, rate in value.items()}
+                    if isinstance(value, dict) else round(value * line["seconds"])
+                    for key, value in one["rates"].items()}
+    return one, row, text
+
+
+@test("the rates of socket maps: redirects, refusals, failed updates")
+def rates():
+    with loaded() as fds:
+        fd = fds["rm_map"]
+        source, receiver = pair()
+        target, behind = pair()
+        with source, receiver, target, behind:
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_map msg_verdict id {map_id(fd)}")
+            equal(put(fd, 0, source), 0)
+            sh(f"bpftool prog detach pinned {PIN}/p/msg_map msg_verdict id {map_id(fd)}")
+            equal(put(fd, 1, target), 0)
+
+            def monkey():
+                for _ in range(9):
+                    source.send(bytes([1, INGRESS]))
+                for _ in range(4):
+                    source.send(bytes([5, 0]))
+                equal(put(fd, 7, target, 2), errno.ENOENT)
+
+            none = {"msg_egress": 0, "msg_ingress": 0, "skb_egress": 0, "skb_ingress": 0,
+                    "msg_closing": 0, "skb_closing": 0, "inserts": 0, "deletes": 0,
+                    "refused": {}, "failed": {}}
+            one, row, text = rates_of("rm_map", monkey)
+            equal(one["rates"], {**none, "msg_ingress": 9, "refused": {"no_socket": 4},
+                                 "failed": {"ENOENT": 1}})
+            equal((one["used"], one["stats"], row["USED"], row["SKB/S"], row["CLOSING/S"],
+                   row["REASONS"]), (2, None, "2", "0", "0", "no socket, ENOENT"))
+            assert "0" not in (row["MSG/S"], row["REFUSED/S"], row["FAILED/S"]), row
+            # There is no table of device maps.
+            assert "No claimed maps" not in text and "MISSED/S" not in text, text
+            one, row, _ = rates_of("rm_map", lambda: None)
+            equal((one["rates"], row["MSG/S"], row["REASONS"]), (none, "0", ""))
+            # One beside a device map.
+            device_map = make_map("rm_device")
+            try:
+                _, _, text = rates_of("rm_map", lambda: None)
+                equal([line.split()[0] for line in text.splitlines() if line.split()[1:2] == [
+                    "NAME"]], ["MAP", "MAP"])
+                assert "rm_device" in text, text
+            finally:
+                os.close(device_map)
+
+
+@test("failed updates are explained by errno, and what fails during --since")
+def explained():
+    with loaded() as fds:
+        fd = fds["rm_hash"]
+        number = map_id(fd)
+        which = ("drops", "map", str(number))
+        source, receiver = pair()
+        with source, receiver:
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_hash msg_verdict id {number}")
+            equal(put(fd, 0, source), 0)
+            equal(put(fd, 0, 1000), errno.EBADF)
+            equal(put(fd, 0, source, 1), errno.EBUSY)
+            source.send(bytes([5, 0]))
+            text = said(*which)
+            name = f"Map {number} (rm_hash)"
+            for code, words in (("EBUSY", "Device or resource busy"),
+                                ("EBADF", "Bad file descriptor")):
+                assert (f"{name} failed 1 update with {code} ({words}). {FAILURES[code]}\n"
+                        ) in text, text
+            failed = json.loads(said("--json", *which))["failed"]
+            equal(sorted(failed, key=lambda one: one["errno"]), [
+                {"map": number, "netns": netns(), "name": name, "errno": code, "updates": 1,
+                 "since": None, "text": FAILURES[code]} for code in ("EBADF", "EBUSY")])
+
+            def monkey():
+                source.send(bytes([6, 0]))
+                source.send(bytes([6, 0]))
+                equal(put(fd, 0, 1000), errno.EBADF)
+
+            clock, redirmap_drops.time = redirmap_drops.time, while_it_waits(monkey)
+            try:
+                told = json.loads(said("--json", *which, "--since", "0.1"))
+                text = said(*which, "--since", "0.1")
+            finally:
+                redirmap_drops.time = clock
+            equal([(one["reason"], one["redirects"], one["since"]["redirects"])
+                   for one in told["refused"]], [("no_socket", 3, 2)])
+            equal([(one["errno"], one["updates"], one["since"]["updates"])
+                   for one in told["failed"]], [("EBADF", 2, 1), ("EBUSY", 1, 0)])
+            assert re.search(r"refused 2 redirects in [\d.]+ s, 5 redirects in all\.", text), text
+            assert re.search(r"failed 1 update with EBADF \(Bad file descriptor\) in [\d.]+ s, "
+                             r"3 updates in all\.", text), text
+
+
+@test("a map that is removed during --since: its failures are those of removed maps")
+def removed_meanwhile():
+    with contextlib.ExitStack() as stack:
+        fds = stack.enter_context(loaded())
+        source, receiver = pair()
+        with source, receiver:
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_hash msg_verdict id "
+               f"{map_id(fds['rm_hash'])}")
+            equal(put(fds["rm_hash"], 0, source), 0)
+            source.send(bytes([5, 0]))
+
+            def monkey():
+                source.send(bytes([6, 0]))
+                source.send(bytes([6, 0]))
+                # The program of the socket holds the map.
+                source.close()
+                stack.close()
+
+            clock, redirmap_drops.time = redirmap_drops.time, while_it_waits(monkey)
+            try:
+                text = said("drops", "--since", "0.1")
+            finally:
+                redirmap_drops.time = clock
+    assert re.search(r"^Removed socket maps refused 2 redirects in [\d.]+ s, \d+ redirects in "
+                     r"all\. The map had no socket", text, re.M), text
+    assert "Map " not in text, text
+
+
+@test("other network namespaces: a hint, and the failures with --all-netns")
+def elsewhere():
+    def there(*args):
+        return sh(f"unshare --net {COMMAND} {' '.join(args)}")
+
+    with loaded() as fds:
+        source, receiver = pair()
+        with source, receiver:
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_map msg_verdict id "
+               f"{map_id(fds['rm_map'])}")
+            equal(put(fds["rm_map"], 0, source), 0)
+            equal(there("drops"), "No frame was lost.\n")
+            source.send(bytes([5, 0]))
+            equal(there("drops"), "No frame was lost in this network namespace; 1 redirect to "
+                                  "sockets failed in others: see --all-netns.\n")
+            text = there("drops", "--all-netns")
+            assert f"(rm_map) in network namespace {netns()} refused 1 redirect" in text, text
 
 
 @test("counters of removed maps stay in the sums of the namespace")
@@ -251,6 +411,8 @@ def gone():
     status, out, err = redirmap(command, "state")
     equal((status, err), (0, ""))
     assert "Removed socket maps have accepted" in out, out
+    assert f"Removed socket maps refused {after['refused']['no_socket']:,} redirects" in said(
+        "drops")
 
 
 run()

@@ -6,19 +6,13 @@ import os
 import time
 
 from redirmap_netlink import Refused, errno_name
-from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSALS, REFUSED
-from redirmap_table import (drops_of, frames, lookups, netns_names, plain, print_json,
-                            redirects, restarted, this_netns)
+from redirmap_reasons import ERRORS, OTHER_ERROR, REASONS, REFUSED, UNKNOWN
+from redirmap_table import (ago, drops_of, failed_of, frames, lookups, map_name, netns_names,
+                            plain, print_json, redirects, restarted, seconds, this_netns)
 from redirmap_which import (NotFound, chosen_maps, chosen_targets, elsewhere, leads_elsewhere,
                             name_of_ifindex)
 
 TEXTS = {reason.name: reason.text for reason in REASONS}
-REFUSAL_TEXTS = {reason.name: reason.text for reason in REFUSALS}
-UNKNOWN = "This version of the command does not know the reason."
-CLOSING = (
-    "The socket had begun to close, or had left all maps: the kernel drops the redirected data. "
-    "Delete sockets from the map before they are closed."
-)
 NOTHING = {
     "packets": 0, "bytes": 0, "as_packets": 0, "drops": {}, "missed": {}, "error": None,
     "ages": {}, "unsegmented": 0, "missed_ages": {},
@@ -64,10 +58,6 @@ def target_name(target):
     if target["prog_id"] is not None:
         name += f" with egress program {target['prog_id']}"
     return name
-
-
-def map_name(one):
-    return f"Map {one['id']}" + (f" ({one['name']})" if one["name"] else "")
 
 
 def former_name(one):
@@ -123,6 +113,8 @@ class Look:
     def __init__(self, args, family):
         self.things = {}
         self.maps, self.targets = [], []
+        # The sums over removed socket maps of this namespace
+        self.sock_gone = None
         by_map = args.maps or args.names
         by_target = args.targets or args.devices
         gone = self._gone(args, family) if args.devices or not args.selected() else set()
@@ -139,8 +131,6 @@ class Look:
                 target_name(one), one["stats"], one["netns"], target=one["id"],
                 ifindex=one["ifindex"],
             )
-        self.socks = {(one["id"], one["netns"], one["name"]): (one, one["sock"])
-                      for one in self.maps if one["sock"]}
         for one in self.maps:
             if not one["stats"]:
                 continue
@@ -166,6 +156,7 @@ class Look:
                 self._add(("gone", one["ifindex"], one["ifname"]), GONE, former_name(one),
                           one["stats"], this_netns(), ifindex=one["ifindex"])
         if not args.devices:
+            self.sock_gone = state["sock_gone"]
             self._add(GONE, None, GONE_NAME, rest, this_netns())
             self._add(("netns",), None, NETNS_NAME, state["lost"], this_netns())
         return {one["ifname"] for one in state["gone_devices"]}
@@ -250,41 +241,6 @@ def misses(what, stats, since=None, before=None):
         }
 
 
-def sock_reasons(sock):
-    """Yield the name, the number, the age and the text of each reason for which
-    redirects to sockets fail."""
-    for reason, number in sock["refused"].items():
-        yield (reason, number, sock["refused_ages"].get(reason),
-               REFUSAL_TEXTS.get(reason, UNKNOWN))
-    closing = sock["msg_closing"] + sock["skb_closing"]
-    if closing:
-        yield "closing", closing, None, CLOSING
-
-
-def find_refused(before, after, since):
-    """Records of the redirects to sockets that have failed. before is None, or
-    an earlier Look."""
-    counted = {}
-    for one, sock in before.socks.values() if before else ():
-        key = one["id"], one["netns"], one["name"]
-        counted[key] = {reason: number for reason, number, _, _ in sock_reasons(sock)}
-    found = []
-    for key, (one, sock) in after.socks.items():
-        for reason, number, age, text in sock_reasons(sock):
-            within = None
-            if since:
-                old = counted.get(key, {}).get(reason, 0)
-                within = {"seconds": since, "redirects": max(number - old, 0)}
-            found.append({
-                "map": one["id"], "netns": one["netns"], "name": map_name(one),
-                "reason": reason, "redirects": number, "age": age, "since": within,
-                "text": text,
-            })
-    if since:
-        found.sort(key=lambda one: -one["since"]["redirects"])
-    return found
-
-
 def slow_targets(look):
     """Records of targets whose frames left as packets although the parameter
     qdisc does not select the map. They are not lost, but cost more than XDP
@@ -332,27 +288,25 @@ def find_losses(before, after, since):
     return found, missed
 
 
+def find_failures(before, after, since):
+    """Records of the redirects to sockets that have failed, and of the updates
+    of socket maps. before is None, or an earlier Look."""
+    gone = after.sock_gone
+    if not (any(one["sock"] for one in after.maps) or gone and (failed_of(gone) or
+                                                                gone["failed"])):
+        return [], []
+    # Rarely needed, so it is imported only here.
+    import redirmap_failures
+
+    return redirmap_failures.find(before, after, since)
+
+
 def of_frames(loss, counts):
     """"17 of 1,041 frames"; for a map only "17 frames", because no counter has
     the total."""
     if loss["map"] is not None or loss["name"] in (GONE_NAME, NETNS_NAME):
         return frames(counts["packets"])
     return f"{counts['packets']:,} of {frames(counts['offered'])}"
-
-
-def ago(loss, what="packets"):
-    """The time of the last loss, to follow the number of losses."""
-    age = loss["age"]
-    if age is None:
-        return ""
-    words = "just now"
-    for most, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h"),
-                             (age + 1, 86400, "days")):
-        if age < most:
-            if age >= 1:
-                words = f"{age // unit:.0f} {name} ago"
-            break
-    return f", {'' if loss[what] == 1 else 'the last one '}{words}"
 
 
 def sentence(loss, where):
@@ -374,12 +328,6 @@ def sentence(loss, where):
     return said
 
 
-def seconds(since):
-    """The seconds of an interval, with three digits, or without decimals."""
-    number = since["seconds"]
-    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
-
-
 def missed_sentence(miss, where):
     """A sentence about misses: map, number of lookups, action, cure."""
     name, since = miss["name"] + where(miss), miss["since"]
@@ -393,28 +341,18 @@ def missed_sentence(miss, where):
             f"{MISSED_TEXT}")
 
 
-def refused_sentence(one, where):
-    """A sentence about failed redirects: map, number, time, reason, cure."""
-    name, since = one["name"] + where(one), one["since"]
-    did = "accepted" if one["reason"] == "closing" else "refused"
-    what = " to a closing socket" if one["reason"] == "closing" else ""
-    number, when = redirects(one["redirects"]), ago(one, "redirects")
-    if since:
-        number = f"{redirects(since['redirects'])}{what} in {seconds(since)} s, {number} in all"
-        what = ""
-        if since["redirects"]:
-            when = ""
-    return f"{name} {did} {number}{what}{when}. {one['text']}"
-
-
 def nothing_lost(args, family):
     """The sentence if there is no loss to report."""
     if args.selected():
         return "The selected maps and targets have lost no frame."
-    others = [one["stats"] for ask in (family.maps, family.targets)
-              for one in elsewhere(args, ask) if one["stats"]]
+    found = [one for ask in (family.maps, family.targets) for one in elsewhere(args, ask)]
+    others = [one["stats"] for one in found if one["stats"]]
     lost = sum(map(drops_of, others))
     missed = sum(stats["missed"].get(action, 0) for stats in others for action in MISSED)
+    failed = sum(failed_of(one["sock"]) for one in found if one.get("sock"))
+    if failed and not lost:
+        return (f"No frame was lost in this network namespace; {redirects(failed)} to sockets "
+                "failed in others: see --all-netns.")
     if missed and not lost:
         return (f"No frame was lost in this network namespace; {lookups(missed)} in others "
                 "found no entry: see --all-netns.")
@@ -465,10 +403,11 @@ def run(args, family, out):
     found, missed = find_losses(before, after, since)
     slow = slow_targets(after)
     advise(found, slow, after.targets)
-    refused = find_refused(before, after, since)
+    refused, failed = find_failures(before, after, since)
 
     if args.json:
-        print_json({"drops": found, "missed": missed, "as_packets": slow, "refused": refused}, out)
+        print_json({"drops": found, "missed": missed, "as_packets": slow, "refused": refused,
+                    "failed": failed}, out)
         return
     for loss in found:
         print(plain(sentence(loss, where)), file=out)
@@ -478,9 +417,12 @@ def run(args, family, out):
     for one in slow:
         print(plain(f"{one['name']}{where(one)} sent {one['packets']:,} of "
                     f"{frames(one['sent'])} as packets. {one['text']}"), file=out)
-    for one in refused:
-        print(plain(refused_sentence(one, where)), file=out)
-    if not (found or missed or refused):
+    if refused or failed:
+        from redirmap_failures import sentences
+
+        for text in sentences(refused, failed, where):
+            print(plain(text), file=out)
+    if not (found or missed or refused or failed):
         print(nothing_lost(args, family), file=out)
     if leads_elsewhere(args, after.maps):
         print("Entries of maps point to devices in other network namespaces; --all-netns reports "

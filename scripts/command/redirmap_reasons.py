@@ -134,6 +134,52 @@ REFUSALS = (
     ),
 )
 
+UNKNOWN = "This version of the command does not know the reason."
+
+# Accepted redirects to a closing socket
+CLOSING = (
+    "The socket had begun to close, or had left all maps: the kernel drops the redirected data. "
+    "Delete sockets from the map before they are closed."
+)
+
+# Failed updates of socket maps, by errno: see Documentation/map_sockmap.rst.
+FAILURES = {
+    "EINVAL": (
+        "The flags were unknown, the descriptor was larger than INT_MAX, or the socket had a ULP "
+        "such as kTLS. Insert sockets before they get a ULP."
+    ),
+    "E2BIG": (
+        "The key was beyond the array, or the hash was full. Delete sockets, or create a larger "
+        "map."
+    ),
+    "EEXIST": (
+        "BPF_NOEXIST was given, and there was a socket at the key. Delete it first, or pass "
+        "BPF_ANY."
+    ),
+    "ENOENT": (
+        "BPF_EXIST was given, and there was no socket at the key; or a program that is attached "
+        "to the map was being freed. Pass BPF_ANY, or attach a program again."
+    ),
+    "EBUSY": (
+        "The socket already had a program of a kind for which the map has a program, or other "
+        "code of the kernel used the socket. Insert it in one map with such a program only."
+    ),
+    "EOPNOTSUPP": (
+        "The family or the state of the socket does not allow the update. Insert TCP sockets that "
+        "are connected or listening, and UDP sockets that have an address; programs of type "
+        "sock_ops insert sockets in the callbacks for these states."
+    ),
+    "ENOMEM": (
+        "There was no memory for the entry or its socket. Free memory, or raise the limit of the "
+        "memory cgroup."
+    ),
+    "EBADF": "There was no such descriptor. Pass the descriptor of a socket as the value.",
+    "ENOTSOCK": (
+        "The descriptor was not that of a socket. Pass the descriptor of a socket as the value."
+    ),
+}
+OTHER_FAILURE = "The module has no counter of its own for this errno."
+
 # Texts of driver_error by the last errno: see the table in
 # Documentation/drivers.rst. If the kind and the state of the device explain
 # more, the text of redirmap_advice.py is used instead.

@@ -58,6 +58,35 @@ def redirects(number):
     return f"{number:,} redirect{'' if number == 1 else 's'}"
 
 
+def updates(number):
+    return f"{number:,} update{'' if number == 1 else 's'}"
+
+
+def map_name(one):
+    return f"Map {one['id']}" + (f" ({one['name']})" if one["name"] else "")
+
+
+def ago(loss, what="packets"):
+    """The time of the last loss, to follow the number of losses."""
+    age = loss["age"]
+    if age is None:
+        return ""
+    words = "just now"
+    for most, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h"),
+                             (age + 1, 86400, "days")):
+        if age < most:
+            if age >= 1:
+                words = f"{age // unit:.0f} {name} ago"
+            break
+    return f", {'' if loss[what] == 1 else 'the last one '}{words}"
+
+
+def seconds(since):
+    """The seconds of an interval, with three digits, or without decimals."""
+    number = since["seconds"]
+    return f"{number:.3g}" if number < 100 else f"{number:,.0f}"
+
+
 def drops_of(stats):
     return sum(stats["drops"].values())
 
@@ -68,6 +97,15 @@ def missed_of(stats):
 
 def accepted_of(sock):
     return sum(sock[name] for name in ("msg_egress", "msg_ingress", "skb_egress", "skb_ingress"))
+
+
+def closing_of(sock):
+    return sock["msg_closing"] + sock["skb_closing"]
+
+
+def failed_of(sock):
+    """Redirects that were refused, or accepted to a closing socket."""
+    return sum(sock["refused"].values()) + closing_of(sock)
 
 
 def restarted(before, after):

@@ -3,8 +3,13 @@
 import os
 import time
 
-from redirmap_table import (Text, drops_of, missed_of, netns_column, print_json, restarted, short,
-                            table)
+from redirmap_table import (Text, accepted_of, closing_of, drops_of, failed_of, missed_of,
+                            netns_column, print_json, restarted, short, table)
+
+# The counters of socket maps, and those by reason or errno
+SOCK_NUMBERS = ("msg_egress", "msg_ingress", "skb_egress", "skb_ingress", "msg_closing",
+                "skb_closing", "inserts", "deletes")
+SOCK_TABLES = ("refused", "failed")
 
 
 def identity(one):
@@ -58,6 +63,34 @@ def rates(before, after, seconds):
         }
 
 
+def sock_rates(before, after, seconds):
+    """Yield each socket map with its rates per second."""
+    nothing = {**dict.fromkeys(SOCK_NUMBERS, 0), "refused": {}, "failed": {}}
+    for key, one in after.items():
+        new = one["sock"]
+        if not new:
+            continue
+        old = before[key]["sock"] if key in before else nothing
+        # Another map has the id and the name of the former one.
+        if any(new[name] < old[name] for name in SOCK_NUMBERS):
+            old = nothing
+        yield {**one, "rates": {
+            **{name: (new[name] - old[name]) / seconds for name in SOCK_NUMBERS},
+            **{
+                kind: {
+                    name: (number - old[kind].get(name, 0)) / seconds
+                    for name, number in new[kind].items() if number > old[kind].get(name, 0)
+                }
+                for kind in SOCK_TABLES
+            },
+        }}
+
+
+def busiest_sock_first(maps):
+    return sorted(maps, key=lambda one: (-accepted_of(one["rates"]), -failed_of(one["rates"]),
+                                         one["id"]))
+
+
 def busiest_first(things):
     return sorted(
         things, key=lambda one: (-one["rates"]["packets"], -drops_of(one["rates"]), one["id"])
@@ -67,6 +100,37 @@ def busiest_first(things):
 def reasons_text(drops):
     names = sorted(drops, key=drops.get, reverse=True)
     return ", ".join(name.replace("_", " ") for name in names)
+
+
+def show_sock_rates(args, maps, out):
+    head, netns = netns_column(args, maps)
+
+    def reasons(rates):
+        found = {**rates["refused"], **rates["failed"]}
+        if closing_of(rates):
+            found["closing"] = closing_of(rates)
+        return reasons_text(found)
+
+    table(
+        ["MAP", Text("NAME"), *head, "USED", "MSG/S", "SKB/S", "REFUSED/S", "CLOSING/S",
+         "FAILED/S", Text("REASONS")],
+        [
+            [
+                one["id"],
+                one["name"] or "-",
+                *where,
+                one["used"],
+                short(rates["msg_egress"] + rates["msg_ingress"]),
+                short(rates["skb_egress"] + rates["skb_ingress"]),
+                short(sum(rates["refused"].values())),
+                short(closing_of(rates)),
+                short(sum(rates["failed"].values())),
+                reasons(rates),
+            ]
+            for one, rates, where in zip(maps, (one["rates"] for one in maps), netns)
+        ],
+        out,
+    )
 
 
 def show_rates(args, maps, targets, out):
@@ -143,12 +207,19 @@ def run(args, family, out):
             busiest_first(rates(before[kind], after[kind], now - then))
             for kind in ("maps", "targets")
         )
+        socks = busiest_sock_first(sock_rates(before["maps"], after["maps"], now - then))
         if args.json:
-            told = {"seconds": now - then, "maps": maps, "targets": targets}
+            told = {"seconds": now - then, "maps": maps + socks, "targets": targets}
             print_json(told, screen)
         else:
             print(time.strftime("%H:%M:%S"), f"rates of {now - then:.1f} seconds\n", file=screen)
-            show_rates(args, maps, targets, screen)
+            # Without device maps, the tables of socket maps are enough.
+            if maps or targets or not socks:
+                show_rates(args, maps, targets, screen)
+            if socks:
+                if maps or targets:
+                    print(file=screen)
+                show_sock_rates(args, socks, screen)
             if not out.isatty():
                 print(file=screen)
         screen.show()
