@@ -18,7 +18,8 @@ import redirmap_drops
 
 PIN = "/sys/fs/bpf/redirmap-command"
 switch = make_switch(PIN)
-NOTHING = {"drops": [], "missed": [], "as_packets": [], "refused": [], "failed": []}
+NOTHING = {"drops": [], "missed": [], "as_packets": [], "refused": [], "failed": [],
+           "uncounted": []}
 
 
 # --- list -------------------------------------------------------------------

@@ -152,7 +152,8 @@ def _():
     told_there = json.loads(there("-j"))
     equal((told_there["maps"], told_there["targets"]), ([], []))
     equal(json.loads(there("-j", "drops")),
-          {"drops": [], "missed": [], "as_packets": [], "refused": [], "failed": []})
+          {"drops": [], "missed": [], "as_packets": [], "refused": [], "failed": [],
+           "uncounted": []})
 
 
 @test("an entry for a device of another namespace")

@@ -17,6 +17,7 @@
 #include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/kallsyms.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/sched.h>
 #include <linux/string.h>
@@ -37,6 +38,9 @@ static LIST_HEAD(hooks);
 
 /* Handlers may be called. */
 static bool hooks_armed;
+
+/* The time since which handlers may be called; 0 before. */
+static u64 hooks_armed_at;
 
 static void hook_list(struct hook_info *info, const char *func,
 		      enum redirmap_hook kind)
@@ -414,7 +418,20 @@ void rmap_hook_exit_remove(struct hook_exit *hook)
  */
 void __init rmap_hook_arm(void)
 {
+	WRITE_ONCE(hooks_armed_at, ktime_get_boottime_ns());
 	WRITE_ONCE(hooks_armed, true);
+}
+
+/**
+ * rmap_hook_armed_at() - the time of rmap_hook_arm()
+ *
+ * Context: any.
+ * Return: nanoseconds since the machine was booted, the clock of the load time
+ * of programs; 0 before rmap_hook_arm().
+ */
+u64 rmap_hook_armed_at(void)
+{
+	return READ_ONCE(hooks_armed_at);
 }
 
 /**

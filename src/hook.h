@@ -84,6 +84,7 @@ int rmap_hook_exit_add(struct hook_exit *hook);
 void rmap_hook_exit_remove(struct hook_exit *hook);
 void rmap_hook_arm(void);
 void rmap_hook_disarm(void);
+u64 rmap_hook_armed_at(void);
 const struct hook_info *rmap_hook_next(const struct hook_info *at);
 
 #endif /* REDIRMAP_HOOK_H */

@@ -124,7 +124,9 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 	if (nla_put_string(skb, REDIRMAP_A_STATE_VERSION, THIS_MODULE->version) ||
 	    nl_put_policy(skb, REDIRMAP_A_STATE_CLAIM, &rmap_policy_claim) ||
 	    nl_put_policy(skb, REDIRMAP_A_STATE_PACKETS, &rmap_policy_packets) ||
-	    nl_put_policy(skb, REDIRMAP_A_STATE_QDISC, &rmap_policy_qdisc))
+	    nl_put_policy(skb, REDIRMAP_A_STATE_QDISC, &rmap_policy_qdisc) ||
+	    nla_put_u64_64bit(skb, REDIRMAP_A_STATE_LOADED,
+			      rmap_hook_armed_at(), REDIRMAP_A_STATE_PAD))
 		return -EMSGSIZE;
 	/* No hook is set or removed while the netlink family is registered. */
 	while ((info = rmap_hook_next(info)))

@@ -19,13 +19,16 @@ MAP_TYPES = {
     DEVMAP: "devmap", SOCKMAP: "sockmap", CPUMAP: "cpumap", SOCKHASH: "sockhash",
     DEVMAP_HASH: "devmap_hash",
 }
-SCHED_CLS, SCHED_ACT, XDP, EXT = 3, 4, 6, 28
+SCHED_CLS, SCHED_ACT, XDP, SOCK_OPS, SK_SKB, SK_MSG, EXT = 3, 4, 6, 13, 14, 16, 28
 PROG_TYPES = {
-    SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "ext", 13: "sock_ops",
-    14: "sk_skb", 16: "sk_msg",
+    SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "ext", SOCK_OPS: "sock_ops",
+    SK_SKB: "sk_skb", SK_MSG: "sk_msg",
 }
 LINK_XDP, LINK_TRACING = 6, 2
 LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
+
+# The members of enum bpf_attach_type for programs of socket maps
+SOCK_ATTACH = 4, 5, 7, 38
 
 # The largest number of maps that a program can use.
 MAPS_OF_PROG = 64
@@ -77,10 +80,10 @@ def info(kind, fd):
             "max_entries": entries,
         }
     if kind == "program":
-        number, one, _, _, _, _, _, _, count, _, name = PROG_INFO.unpack_from(buffer)
+        number, one, _, length, _, _, time, _, count, _, name = PROG_INFO.unpack_from(buffer)
         return {
             "id": one, "name": text(name), "type": number,
-            "map_ids": used[:min(count, MAPS_OF_PROG)],
+            "map_ids": used[:min(count, MAPS_OF_PROG)], "load_time": time, "length": length,
         }
     number, one, prog, first, second = LINK_INFO.unpack_from(buffer)
     return {
@@ -136,6 +139,32 @@ def values(one, at=0):
             if not libbpf.bpf_map_lookup_elem(fd, key, value):
                 found.add(unpack_from("=I", value, at)[0])
     return found - {0}
+
+
+def instructions(one):
+    """The instructions of a program, after the verifier has changed them."""
+    with Opened("program", one["id"]) as fd:
+        if fd is None:
+            return b""
+        code = ctypes.create_string_buffer(one["length"])
+        buffer = ctypes.create_string_buffer(INFO_SIZE)
+        PROG_INFO.pack_into(buffer, 0, 0, 0, 0, one["length"], 0, ctypes.addressof(code), 0, 0,
+                            0, 0, b"")
+        size = ctypes.c_uint32(INFO_SIZE)
+        result = libbpf.bpf_obj_get_info_by_fd(fd, buffer, ctypes.byref(size))
+        return code.raw if not result else b""
+
+
+def attached(number):
+    """The programs that are attached to a socket map."""
+    found = set()
+    with Opened("map", number) as fd:
+        for kind in SOCK_ATTACH if fd is not None else ():
+            one, count, flags = (ctypes.c_uint32(value) for value in (0, 1, 0))
+            if not libbpf.bpf_prog_query(fd, kind, 0, ctypes.byref(flags), ctypes.byref(one),
+                                         ctypes.byref(count)) and count.value:
+                found.add(one.value)
+    return found
 
 
 def kind_of_pin(path, proc):

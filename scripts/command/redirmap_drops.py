@@ -301,6 +301,19 @@ def find_failures(before, after, since):
     return redirmap_failures.find(before, after, since)
 
 
+def find_uncounted(look, family):
+    """Records of the programs whose redirects the socket maps do not count, and
+    None; or None, and the reason why they are not known."""
+    if not any(one["sock"] for one in look.maps):
+        return [], None
+    try:
+        import redirmap_uncounted
+
+        return redirmap_uncounted.find(look.maps, family), None
+    except (Refused, OSError) as error:
+        return None, error
+
+
 def of_frames(loss, counts):
     """"17 of 1,041 frames"; for a map only "17 frames", because no counter has
     the total."""
@@ -405,9 +418,11 @@ def run(args, family, out):
     advise(found, slow, after.targets)
     refused, failed = find_failures(before, after, since)
 
+    uncounted, why = find_uncounted(after, family)
+
     if args.json:
         print_json({"drops": found, "missed": missed, "as_packets": slow, "refused": refused,
-                    "failed": failed}, out)
+                    "failed": failed, "uncounted": uncounted}, out)
         return
     for loss in found:
         print(plain(sentence(loss, where)), file=out)
@@ -424,6 +439,14 @@ def run(args, family, out):
             print(plain(text), file=out)
     if not (found or missed or refused or failed):
         print(nothing_lost(args, family), file=out)
+    if uncounted:
+        from redirmap_uncounted import sentence as uncounted_sentence
+
+        for one in uncounted:
+            print(plain(uncounted_sentence(one, where)), file=out)
+    if why:
+        print(plain(f"It is not known whether all programs of these maps are counted: {why}."),
+              file=out)
     if leads_elsewhere(args, after.maps):
         print("Entries of maps point to devices in other network namespaces; --all-netns reports "
               "the losses there.", file=out)

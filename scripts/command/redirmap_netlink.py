@@ -243,6 +243,7 @@ state_msg = Attributes(
     sock_gone=sock,
     packets=string,
     qdisc=string,
+    loaded=u64,
 )
 
 
@@ -375,6 +376,7 @@ def state_of(data, at, end):
         "sock_gone": sock_of(found.get("sock_gone", NO_SOCK)),
         "packets": found.get("packets"),
         "qdisc": found.get("qdisc"),
+        "loaded": found.get("loaded"),
     }
 
 

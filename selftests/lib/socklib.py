@@ -21,11 +21,10 @@ sh(f"ip link set lo up; mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/b
 
 
 @contextlib.contextmanager
-def loaded():
+def loaded(programs="sock_counters", more=""):
     """The descriptors of all maps, by name; programs are pinned."""
-    sh(f"bpftool prog loadall {OUTPUT}/sock_counters.bpf.o {PIN}/p pinmaps {PIN}/m")
-    fds = {name: open_pinned(f"{PIN}/m/{name}") for name in ("rm_map", "rm_hash", "st_map",
-                                                             "st_hash")}
+    sh(f"bpftool prog loadall {OUTPUT}/{programs}.bpf.o {PIN}/p {more} pinmaps {PIN}/m")
+    fds = {name: open_pinned(f"{PIN}/m/{name}") for name in os.listdir(f"{PIN}/m")}
     try:
         yield fds
     finally:

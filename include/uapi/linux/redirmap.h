@@ -359,6 +359,8 @@ enum {
 	REDIRMAP_A_STATE_SOCK_GONE,	/* nest, sock: removed socket maps */
 	REDIRMAP_A_STATE_PACKETS,	/* string, the parameter packets */
 	REDIRMAP_A_STATE_QDISC,		/* string, the parameter qdisc */
+	/* u64, ns from boot to insmod, the clock of bpf_prog_info.load_time */
+	REDIRMAP_A_STATE_LOADED,
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)
