@@ -2,8 +2,8 @@
 #
 # make            build the module for the running kernel
 # make modules    the same; KVER=<release> selects another kernel
-# make demo       redirect packets with the module, in a virtual machine
-#                 (KERNEL)
+# make demo       redirect packets, and the data of a TCP proxy, with the
+#                 module, in a virtual machine (KERNEL)
 # make shell      open a root shell in a virtual machine, with the module loaded
 #                 (KERNEL)
 # make gdb        debug kernel and module in the machine of make shell (VMLINUX)

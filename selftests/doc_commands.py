@@ -373,7 +373,7 @@ def _():
     # byte.
     sh("for n in $(seq 128); do echo link add late type veth peer name later; "
        "echo link del late; done | ip -batch -")
-    sh(f"mkdir -p {TOP}/build/demo && cp {OUTPUT}/demo.bpf.o {TOP}/build/demo")
+    sh(f"mkdir -p {TOP}/build/demo && cp {OUTPUT}/demo*.bpf.o {TOP}/build/demo")
     try:
         said = sh(f"cd {TOP} && REDIRMAP_DEMO_PLAIN=1 scripts/lab/demo --inside 2>&1")
     finally:
@@ -383,8 +383,10 @@ def _():
               if "(exit status" in command]
     equal(failed, ["ip netns exec host1 ping -q -c 1 -W 1 10.0.0.3",
                    "ip netns exec host1 ping -q -c 3 -i 0.2 -w 1 -s 1200 10.0.0.2",
+                   'echo "hello again" >&3; read -r -t 1 answer <&3',
                    "rmmod redirmap", "ls -d /sys/module/redirmap"])
-    for words in ("port2 lost ", "port4 sent ", "Module redirmap is in use"):
+    for words in ("port2 lost ", "port4 sent ", "HELLO, SERVER",
+                  "(proxy_socks) refused 1 redirect", "Module redirmap is in use"):
         assert words in said, said
 
 
