@@ -16,8 +16,8 @@
 #                 CPUS=64)
 # make fuzz       compare random operations on claimed and stock maps (KERNELS,
 #                 SEED, OPS, REPLAY=file)
-# make soak       send traffic while maps, devices and programs change at random
-#                 (KERNELS, MINUTES, SEED)
+# make soak       send traffic while maps, devices, sockets and programs change
+#                 at random (KERNELS, MINUTES, SEED)
 # make install    install the module for KVER, and the command redirmap, the
 #                 manual pages and the bash completion below PREFIX (/usr/local)
 # make install-tools
