@@ -100,10 +100,14 @@ static bool copy_frags(struct copy_ring *ring, struct xdp_frame *copy,
 
 	for (i = 0; i < from->nr_frags; i++) {
 		len = skb_frag_size(&from->frags[i]);
-		size = SKB_DATA_ALIGN(len);
+		/*
+		 * A virtio_net host may send an empty fragment. Its copy takes
+		 * memory as well, because it takes a reference.
+		 */
+		size = SKB_DATA_ALIGN(max(len, 1U));
 		data = copy_ring_alloc(ring, size, size);
 		if (unlikely(!data)) {
-			size = copy_pages_size(len);
+			size = copy_pages_size(size);
 			data = rmap_copy_ring_alloc_pages(size);
 			if (!data)
 				return false;
