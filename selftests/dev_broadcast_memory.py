@@ -22,6 +22,8 @@ FRAMES = 20000
 MIB = 1 << 20
 # Limit of a CPU.
 LIMIT = 4 * MIB
+# A socket of the default size keeps this number of short packets.
+SLOW_ROOM, SLOW_PACKETS = 212992 // 2, 208
 SO_RCVBUFFORCE = 33
 SOL_PACKET, PACKET_STATISTICS = 263, 6
 
@@ -96,6 +98,21 @@ def _():
         # All memory except that of the waiting copies is freed.
         assert becomes(lambda: kept() <= MIB // 2, 12000), kept()
         assert kept()
+    goes_back()
+
+
+@test("packets that are read slowly do not use up the memory")
+def _():
+    with Unread(100 << 10) as unread:
+        reader = unread.sockets[0]
+        reader.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SLOW_ROOM)
+        # The packets that the socket keeps are far apart in the end.
+        for _ in range(2 * SLOW_PACKETS):
+            offer(broadcast, FRAME, 100)
+            reader.recv(64)
+        (packets, lost), *_ = unread.packets()
+        assert packets > 2 * SLOW_PACKETS and lost, (packets, lost)
+        assert MIB // 2 < kept() < LIMIT * 3 // 4, kept()
     goes_back()
 
 

@@ -18,8 +18,12 @@
  *     nothing. A CPU that goes offline loses its ring's blocks at once.
  *   - While a ring has found no free block, or may not grow, each copy gets
  *     pages of its own, as with the built-in, and their full size becomes the
- *     copy's frame_sz. So receivers that keep copies are charged for all of
- *     their memory, and rings never exceed their limit.
+ *     copy's frame_sz. So receivers that keep copies are charged for all memory
+ *     of the linear part, and rings never exceed their limit. (A fragment with
+ *     pages of its own is charged with the copy's frame_sz, which was set
+ *     before.) If all blocks are in use, and no new one can be had, the ring
+ *     does not look again before the next tick, so these copies cost no more
+ *     than the built-in's.
  *
  * The reference count of a block is its bias (the references that the ring has
  * not given to copies yet) plus one for each copy in use. So it equals the bias
@@ -164,6 +168,11 @@ bool rmap_copy_ring_next(struct copy_ring *ring)
 	unsigned int left = min_t(u32, ring->count, COPY_LOOK);
 	struct copy_block *block;
 
+	if (ring->busy >= ring->count) {
+		if (ring->full == (u32)jiffies)
+			return false;
+		ring->busy = 0;
+	}
 	while (left--) {
 		if (ring->look >= ring->count)
 			ring->look = 0;
@@ -178,8 +187,10 @@ bool rmap_copy_ring_next(struct copy_ring *ring)
 	if (ring->busy < ring->count)
 		return false;
 	block = copy_ring_grow(ring);
-	if (!block)
+	if (!block) {
+		ring->full = jiffies;
 		return false;
+	}
 go_on:
 	ring->block = block;
 	ring->next = (unsigned long)page_address(block->page);

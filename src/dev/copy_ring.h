@@ -11,14 +11,20 @@
 /* Some drivers map no more than these bytes of a frame, for any page size. */
 #define COPY_BOUNDARY SZ_4K
 
-#define COPY_ORDER PAGE_ALLOC_COSTLY_ORDER
+/*
+ * Blocks are small, because each packet that a receiver keeps holds a block:
+ * a socket of the default size, which is read slowly, keeps some 200 packets,
+ * each in another block. A block has room for the longest frame in a page, with
+ * the parts in front and behind.
+ */
+#define COPY_ORDER 1
 #define COPY_BLOCK_SIZE (PAGE_SIZE << COPY_ORDER)
 
 /*
  * The limit of a ring, 4 MiB: a NAPI poll of 64 small frames needs that for 64
  * members, if no member frees a copy before the poll ends.
  */
-#define COPY_BLOCKS 128
+#define COPY_BLOCKS (SZ_4M / COPY_BLOCK_SIZE)
 
 /**
  * struct copy_block - pages that copies are cut from
@@ -38,6 +44,8 @@ struct copy_block {
  * @count: number of blocks
  * @look: index of the block to test next
  * @busy: number of blocks in a row that were found in use
+ * @full: the tick (jiffies) in which the ring had no free block, and could not
+ *	grow
  * @grown: the ring has tried to grow since the timer ran last
  * @timer: shrinks the ring; pending while the ring has blocks
  * @blocks: all blocks, in no order
@@ -52,6 +60,7 @@ struct copy_ring {
 	u32 count;
 	u32 look;
 	u32 busy;
+	u32 full;
 	bool grown;
 	struct timer_list timer;
 	struct copy_block blocks[COPY_BLOCKS];
@@ -69,7 +78,7 @@ void rmap_copy_ring_module_exit(void);
 /**
  * copy_ring_alloc() - take memory for a copy out of a ring
  * @ring: the ring of this CPU
- * @size: bytes
+ * @size: bytes, at least SMP_CACHE_BYTES
  * @mapped: number of bytes, from the first one on, that drivers may map
  *
  * Context: NAPI, bottom halves off; per copy.
