@@ -272,6 +272,69 @@ TEST_F(create, module_goes)
 	close(map);
 }
 
+FIXTURE(unborn)
+{
+	struct meanwhile m;
+};
+
+FIXTURE_VARIANT(unborn)
+{
+	enum bpf_map_type type;
+	__u32 value_size;
+};
+
+FIXTURE_VARIANT_ADD(unborn, array) { BPF_MAP_TYPE_DEVMAP, 4 };
+FIXTURE_VARIANT_ADD(unborn, array_counters) {
+	BPF_MAP_TYPE_DEVMAP, sizeof(struct redirmap_val)
+};
+FIXTURE_VARIANT_ADD(unborn, hash) { BPF_MAP_TYPE_DEVMAP_HASH, 4 };
+FIXTURE_VARIANT_ADD(unborn, hash_counters) {
+	BPF_MAP_TYPE_DEVMAP_HASH, sizeof(struct redirmap_val)
+};
+
+FIXTURE_SETUP(unborn)
+{
+	/* The function that the kernel calls after it has allocated a map. */
+	ASSERT_TRUE(setup(&self->m, "bpf_obj_name_cpy"));
+	ASSERT_TRUE(sh("ip link add unborn type dummy"));
+}
+
+FIXTURE_TEARDOWN(unborn)
+{
+	sh("ip link del unborn 2>&-");
+	teardown(&self->m);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+/*
+ * The module has made a map, and is unloaded before it could claim the map: the
+ * kernel has the map, but does not know it, and would not remove its entries
+ * for devices that leave. So the map takes no entries.
+ */
+TEST_F(unborn, module_goes)
+{
+	struct redirmap_val val = { .entry.ifindex = if_nametoindex("unborn") };
+	struct meanwhile *m = &self->m;
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info), key = 0;
+	int map;
+
+	ASSERT_TRUE(begin(m, unload_module));
+	map = bpf_map_create(variant->type, "rm_unborn", 4, variant->value_size, 4, NULL);
+	EXPECT_TRUE(end(m));
+	ASSERT_TRUE(load_again());
+	ASSERT_GE(map, 0);
+	EXPECT_EQ(bpf_obj_get_info_by_fd(map, &info, &len), 0);
+	EXPECT_EQ(info.value_size, variant->value_size);
+	EXPECT_FALSE(is_claimed(map));
+
+	ASSERT_EQ(bpf_map_update_elem(map, &key, &val, BPF_ANY), -EPERM);
+	EXPECT_EQ(bpf_map_delete_elem(map, &key), -EPERM);
+	EXPECT_EQ(bpf_map_lookup_elem(map, &key, &val), -ENOENT);
+	EXPECT_TRUE(sh("ip link del unborn"));
+	close(map);
+}
+
 /*
  * More than a chunk of a batch, the part without a check for signals. A lookup
  * also ends a chunk after 1024 buckets, which is all that a hash of 512 entries

@@ -9,7 +9,8 @@
  *
  * A claimed map has a reference to the module, from its claim until it is
  * freed. After rmmod has begun no reference can be taken, and a new map stays a
- * stock map. kind_gone.c keeps the counters of removed maps.
+ * stock map, also one that kind.alloc has made: that map must be harmless
+ * without the module. kind_gone.c keeps the counters of removed maps.
  *
  * Maps are claimed in bpf(2), with preemption off. This file also frees claimed
  * maps that the kernel has allocated: in a work item of the kernel, or in

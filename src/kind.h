@@ -19,8 +19,10 @@ struct sk_buff;
  * struct kind - a kind of map that is claimed
  * @type: the map type
  * @alloc: makes a pending map of the type, instead of the kernel's function;
- *	the family's hook on that function calls it. NULL when the kernel
- *	allocates maps of this type
+ *	the family's hook on that function calls it. If the module is unloaded
+ *	before the map is claimed, the map outlives the module, with the
+ *	kernel's ops: let it refuse all changes until @claimed. NULL when the
+ *	kernel allocates maps of this type
  * @set_ops: sets the kind's operations in a copy of the kernel's; must not set
  *	map_release_uref and map_mem_usage, nor map_free without @record: kind.c
  *	has set these
@@ -29,7 +31,8 @@ struct sk_buff;
  *	after the kernel has allocated a map
  * @record: returns the record of a map that the module has made. NULL if @alloc
  *	is NULL: then a record has memory of its own
- * @claimed: prepares a map that has just been claimed; optional
+ * @claimed: prepares a map that has just been claimed, and that no other task
+ *	can find yet; optional
  * @memory: returns the memory of a map, in bytes, for all CPUs; if @record is
  *	NULL, without the record, which rmap_kind_memory() adds
  * @counters: if @record is NULL, the bytes of one CPU's counters of a map, a

@@ -7,9 +7,12 @@
  * makes targets and groups for entries.
  *
  * A pending map still has the kernel's ops: its creation has not reached the
- * point where claim.c replaces them, or has failed before that point. It is a
- * valid, empty devmap, and the kernel's dev_map_free() can free it: it consists
- * of its own memory and one table, and kvfree() frees both.
+ * point where claim.c replaces them, or has failed before that point, or rmmod
+ * has begun before it. It is a valid, empty devmap, and the kernel's
+ * dev_map_free() can free it: it consists of its own memory and one table, and
+ * kvfree() frees both. It is frozen, and so stays empty, until it is claimed:
+ * the kernel's code does not know values with counters, and would not remove
+ * entries for devices that leave, because the map is not on its list.
  *
  * Creation runs in bpf(2). Freeing runs in a work item of the kernel, after the
  * last reference, when no lookup is left. Redirects run in NAPI, bottom halves
@@ -189,6 +192,8 @@ struct redir_map *rmap_map_alloc(union bpf_attr *attr, size_t size,
 	}
 
 	map_set_attr(&rmap->dtab.map, attr);
+	/* Until the map is claimed: see the head comment. */
+	rmap->dtab.map.frozen = true;
 	INIT_LIST_HEAD(&rmap->dtab.list);
 	spin_lock_init(&rmap->dtab.index_lock);
 	rmap->load_id = load_id;
@@ -429,8 +434,8 @@ void rmap_map_add_stats(const struct record *record, void *kept)
 }
 
 /**
- * rmap_map_claimed() - start the reserve of a map that was claimed
- * @map: the map
+ * rmap_map_claimed() - let a map that was claimed have entries
+ * @map: the map, which no other task can find yet
  *
  * Context: bpf(2), in the task that creates the map; preemption may be off.
  */
@@ -438,6 +443,7 @@ void rmap_map_claimed(struct bpf_map *map)
 {
 	struct redir_map *rmap = to_redir_map(map);
 
+	map->frozen = false;
 	rmap_bulkq_reserve_start(&rmap->holder.bulkqs, ARRAY_SIZE(rmap->group));
 }
 
