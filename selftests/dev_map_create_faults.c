@@ -26,7 +26,7 @@
 /* Do maps report their memory? */
 static bool maps_tell;
 
-enum step { BAD_NAME, BAD_BTF, FORBIDDEN, NO_DESCRIPTOR, NO_TABLE, STEPS };
+enum step { BAD_NAME, BAD_BTF, FORBIDDEN, NO_DESCRIPTOR, NO_TABLE, NO_TABLE_OF_NODE, STEPS };
 
 static const struct {
 	const char *what;
@@ -37,6 +37,7 @@ static const struct {
 	[FORBIDDEN] = { "a security module", -EPERM },
 	[NO_DESCRIPTOR] = { "no descriptor", -EMFILE },
 	[NO_TABLE] = { "no memory for the table", -ENOMEM },
+	[NO_TABLE_OF_NODE] = { "no memory for the table in a node", -ENOMEM },
 };
 
 /* A figure of /proc/meminfo, in KiB. */
@@ -58,6 +59,22 @@ static long meminfo(const char *name)
 static long kernel_memory(void)
 {
 	return meminfo("Percpu") + meminfo("SUnreclaim");
+}
+
+/* The memory that was allocated since the boot, freed or not, in KiB. */
+static long long allocated(void)
+{
+	long long pages, sum = 0;
+	char line[128];
+	FILE *f;
+
+	f = fopen("/proc/vmstat", "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "pgalloc_%*s %lld", &pages) == 1)
+			sum += pages;
+	if (f)
+		fclose(f);
+	return sum * getpagesize() / 1024;
 }
 
 static bool memory_comes_back(long before)
@@ -93,6 +110,11 @@ static int try_step(const struct kind *kind, __u32 value_size, enum step step, i
 		break;
 	case FORBIDDEN:
 		name = kind->claimed ? "rm_no" : "st_no";
+		break;
+	case NO_TABLE_OF_NODE:
+		opts.map_flags = BPF_F_NUMA_NODE;
+		opts.numa_node = 0;
+		entries = 1U << 31;
 		break;
 	case NO_TABLE:
 		entries = 1U << 31;
@@ -171,6 +193,7 @@ static void fail_all(struct __test_metadata *_metadata, const struct kind *kind,
 		     __u32 value_size)
 {
 	int i, fd, wrong, tries, err = 0;
+	long long allocated_before;
 	enum step step;
 	long before;
 
@@ -181,6 +204,7 @@ static void fail_all(struct __test_metadata *_metadata, const struct kind *kind,
 	for (step = 0; step < STEPS; step++) {
 		tries = fewer(step ? MORE_TRIES : TRIES);
 		before = kernel_memory();
+		allocated_before = allocated();
 		for (i = 0, wrong = 0; i < tries; i++) {
 			err = try_step(kind, value_size, step, fd);
 			wrong += err != steps[step].err;
@@ -190,6 +214,10 @@ static void fail_all(struct __test_metadata *_metadata, const struct kind *kind,
 		}
 		EXPECT_EQ(wrong, 0) {
 			TH_LOG("%s: %d", steps[step].what, err);
+		}
+		/* Not even for a moment was most of the memory in use. */
+		EXPECT_LT(allocated() - allocated_before, meminfo("MemTotal")) {
+			TH_LOG("%s", steps[step].what);
 		}
 		EXPECT_TRUE(memory_comes_back(before)) {
 			TH_LOG("%s", steps[step].what);

@@ -41,7 +41,9 @@ static u64 load_id __ro_after_init;
 /*
  * Memory of a node, charged to the caller. The exported vmalloc() functions
  * that take a node take no flags, and so cannot charge the memory to a cgroup.
- * Hence pages are allocated one by one and mapped.
+ * Hence pages are allocated one by one and mapped. As in vmalloc(), more pages
+ * than the machine has are refused at once, or the allocation would take all
+ * free pages before it fails.
  */
 static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 {
@@ -49,17 +51,16 @@ static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 	struct page **pages;
 	void *area;
 
-	if (count > UINT_MAX)
+	if (count > totalram_pages())
 		return NULL;
-	pages = kvmalloc_array(count, sizeof(*pages), gfp);
+	pages = __vmalloc(count * sizeof(*pages), gfp);
 	if (!pages)
 		return NULL;
 
 	for (; i < count; i++) {
 		if (fatal_signal_pending(current))
 			goto free_pages;
-		pages[i] = alloc_pages_node(numa_node,
-					    gfp | __GFP_RETRY_MAYFAIL, 0);
+		pages[i] = alloc_pages_node(numa_node, gfp, 0);
 		if (!pages[i])
 			goto free_pages;
 		cond_resched();
@@ -72,7 +73,7 @@ static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 free_pages:
 	while (i--)
 		__free_page(pages[i]);
-	kvfree(pages);
+	vfree(pages);
 	return NULL;
 }
 
@@ -103,7 +104,8 @@ void *rmap_map_area_alloc(u64 size, int numa_node)
 			return area;
 	}
 	if (numa_node != NUMA_NO_NODE)
-		return map_area_alloc_node(size, gfp, numa_node);
+		return map_area_alloc_node(size, gfp | __GFP_RETRY_MAYFAIL,
+					   numa_node);
 	return __vmalloc(size, gfp | __GFP_RETRY_MAYFAIL);
 }
 
