@@ -80,6 +80,8 @@ PROBES = {
     "GENL_INFO_DUMP": declares("genl_info_dump"),
     # 6.4
     "BPF_MEMCG_FLAGS": "gfp_t probe_it(gfp_t gfp) { return bpf_memcg_flags(gfp); }",
+    # 6.3; before: memcg_kmem_enabled()
+    "MEMCG_KMEM_ONLINE": declares("memcg_kmem_online"),
     # 6.15: TCP with accurate ECN
     "GSO_TCP_ACCECN": "int probe_it = SKB_GSO_TCP_ACCECN;",
     # CONFIG_MEMCG_KMEM; since 6.11 CONFIG_MEMCG

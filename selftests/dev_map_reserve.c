@@ -2,12 +2,14 @@
 /*
  * The reserve of claimed maps for their next entries: it has all that a batch
  * needs, including the groups of its map. Of many empty maps only a few have
- * sets. The kernel's tracepoint for per-CPU memory shows that.
+ * sets. The kernel's tracepoint for per-CPU memory shows that. And who pays for
+ * the sets.
  */
 #define _GNU_SOURCE
 #include <linux/redirmap.h>
 #include <sys/stat.h>
 
+#include "cglib.h"
 #include "harness.h"
 #include "holdlib.h"
 #include "netlib.h"
@@ -97,6 +99,8 @@ FIXTURE_SETUP(reserve)
 
 FIXTURE_TEARDOWN(reserve)
 {
+	write_str(HOLDUP "hold", "0");
+	sh("rmmod holdup 2>&-");
 	EXPECT_EQ(rmdir(TRACE), 0);
 	EXPECT_TRUE(module_refs_become(0));
 }
@@ -237,9 +241,60 @@ TEST_F(reserve, many_are_low)
 	}
 	/* The first one uses the spare set of the device, and needs none. */
 	EXPECT_GE(sets, LOW - 1);
-	EXPECT_TRUE(sh("rmmod holdup"));
 	for (i = 0; i < LOW; i++)
 		close(fds[i]);
+}
+
+static int put_first(int fd, __u32 dev)
+{
+	struct redirmap_val val = { .entry.ifindex = dev, .entry.bpf_prog.fd = -1 };
+	__u32 key = 0;
+
+	return bpf_map_update_elem(fd, &key, &val, BPF_ANY) ? -errno : 0;
+}
+
+/*
+ * Sets of bulk queues that one memory cgroup pays for are not for the maps of
+ * others. They are the last resort, when no set can be allocated.
+ */
+TEST_F(reserve, of_another_cgroup)
+{
+	int other, mine, again;
+	__u32 d1, d2;
+
+	if (!cg_make())
+		SKIP(return, "no memory cgroups");
+	ASSERT_TRUE(ip("link add d1 type dummy\nlink add d2 type dummy\n"));
+	d1 = if_nametoindex("d1");
+	d2 = if_nametoindex("d2");
+	ASSERT_TRUE(load_holdup("func=rmap_bulkq_alloc"));
+
+	other = MAKE_MAP(1);
+	ASSERT_GE(other, 0);
+	ASSERT_TRUE(cg_pays(true));
+	mine = MAKE_MAP(1);
+	ASSERT_GE(mine, 0);
+	ASSERT_TRUE(cg_pays(false));
+	ASSERT_TRUE(write_str(HOLDUP "fail", "1"));
+	EXPECT_EQ(put_first(other, d1), -ENOMEM);
+	/* The groups take these sets; the entry has the device's spare set. */
+	EXPECT_EQ(put_first(mine, d1), 0);
+
+	/* The next map has sets again, whoever has paid for the last ones. */
+	ASSERT_TRUE(write_str(HOLDUP "fail", "0"));
+	ASSERT_TRUE(cg_pays(true));
+	close(MAKE_MAP(1));
+	ASSERT_TRUE(cg_pays(false));
+	again = MAKE_MAP(1);
+	ASSERT_GE(again, 0);
+	ASSERT_TRUE(write_str(HOLDUP "fail", "1"));
+	EXPECT_EQ(put_first(again, d2), 0);
+
+	close(other);
+	close(mine);
+	close(again);
+	EXPECT_TRUE(module_refs_become(0));
+	EXPECT_TRUE(cg_remove());
 }
 
 int main(int argc, char **argv)

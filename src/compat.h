@@ -487,6 +487,21 @@ static inline gfp_t compat_memcg_flags(gfp_t gfp)
 }
 
 /**
+ * compat_memcg_charges() - are memory cgroups charged for the kernel's memory?
+ *
+ * Context: any.
+ * Return: false without memory cgroups, or if the administrator forbids that.
+ */
+static inline bool compat_memcg_charges(void)
+{
+#if HAVE_MEMCG_KMEM_ONLINE
+	return memcg_kmem_online();
+#else
+	return memcg_kmem_enabled();
+#endif
+}
+
+/**
  * compat_map_has_memcg() - is a map charged to a memory cgroup already?
  * @map: a map, perhaps one that is still being created or freed
  *
@@ -543,6 +558,62 @@ static inline struct mem_cgroup *compat_map_memcg_get(const struct bpf_map *map)
 #else
 	return NULL;
 #endif
+}
+
+/**
+ * compat_memcg_number() - a number that identifies a memory cgroup
+ * @memcg: the memory cgroup, or NULL
+ *
+ * A number is never used again, unlike the address of a memory cgroup.
+ *
+ * Context: the caller keeps @memcg.
+ * Return: the number; 0 for NULL and for the root, which are not charged.
+ */
+static inline u64 compat_memcg_number(const struct mem_cgroup *memcg)
+{
+#if HAVE_MAP_OBJCG
+	return memcg && memcg->css.parent ? memcg->css.serial_nr : 0;
+#else
+	return 0;
+#endif
+}
+
+/**
+ * compat_map_payer() - the number of the memory cgroup that a map is charged to
+ * @map: a map that has been created completely
+ *
+ * Context: any.
+ * Return: the number, or 0: see compat_memcg_number().
+ */
+static inline u64 compat_map_payer(const struct bpf_map *map)
+{
+	u64 number;
+
+	rcu_read_lock();
+	number = compat_memcg_number(compat_map_memcg(map));
+	rcu_read_unlock();
+	return number;
+}
+
+/**
+ * compat_task_payer() - the number of the memory cgroup that the current task's
+ * maps are charged to
+ *
+ * Context: process context.
+ * Return: the number, as compat_map_payer() of a map that the task creates.
+ */
+static inline u64 compat_task_payer(void)
+{
+	u64 number = 0;
+
+#if HAVE_MAP_OBJCG
+	if (!compat_memcg_charges() || !(compat_memcg_flags(0) & __GFP_ACCOUNT))
+		return 0;
+	rcu_read_lock();
+	number = compat_memcg_number(mem_cgroup_from_task(current));
+	rcu_read_unlock();
+#endif
+	return number;
 }
 
 #endif /* REDIRMAP_COMPAT_H */

@@ -12,6 +12,7 @@
  * spin		1: the call waits without sleeping, for functions that must not
  *		sleep
  * held		number of calls that have waited
+ * fail		1: all calls return 0 at once, instead of running the function
  * device	an ifindex in the writer's network namespace: takes a reference
  *		to the device; writing 0 drops the reference
  * left		number of times since then that core has reported that the
@@ -35,6 +36,10 @@ MODULE_PARM_DESC(after, "how many calls to let pass before one is held up");
 static bool spin;
 module_param(spin, bool, 0644);
 MODULE_PARM_DESC(spin, "do not sleep while a call is held up");
+
+static bool fail;
+module_param(fail, bool, 0644);
+MODULE_PARM_DESC(fail, "let all calls return 0");
 
 static atomic_t held = ATOMIC_INIT(0);
 module_param_named(held, held.counter, int, 0444);
@@ -127,11 +132,21 @@ static long held_up(unsigned long a, unsigned long b, unsigned long c)
 	return original(a, b, c);
 }
 
+/* Runs instead of the function. */
+static long failed(void)
+{
+	return 0;
+}
+
 static void notrace handler(unsigned long ip, unsigned long parent_ip,
 			    struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
 	struct pt_regs *regs = ftrace_get_regs(fregs);
 
+	if (regs && READ_ONCE(fail)) {
+		instruction_pointer_set(regs, (unsigned long)failed);
+		return;
+	}
 	if (!regs || !atomic_read(&armed) || atomic_dec_return(&to_pass) >= 0 ||
 	    atomic_cmpxchg(&armed, 1, 0) != 1)
 		return;

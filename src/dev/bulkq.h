@@ -229,7 +229,8 @@ struct xdp_dev_bulk_queue __percpu *
 rmap_bulkq_stock_pop(struct bulkq_stock *stock);
 
 void rmap_bulkq_pool_fill(void);
-struct xdp_dev_bulk_queue __percpu *rmap_bulkq_pool_take(void);
+struct xdp_dev_bulk_queue __percpu *
+rmap_bulkq_pool_take(const struct bpf_map *map);
 void rmap_bulkq_pool_exit(void);
 
 void rmap_bulkq_spare_bring(struct xarray *spares,

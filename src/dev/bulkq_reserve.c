@@ -33,7 +33,8 @@
  * second it is again at the end of the list, like the reserve of a new map.
  *
  * If the reserve is empty, an update allocates without sleeping. If that fails,
- * the update takes from the pool: see bulkq_stock.c.
+ * the update takes from the pool, if the map's memory cgroup has paid for that:
+ * see bulkq_stock.c.
  *
  * Updates take sets in bpf(2), inside an RCU read section; maps are claimed
  * with preemption off; everything else runs in process context. rmap_bulkq_lock
@@ -400,7 +401,7 @@ rmap_bulkq_reserve_take(struct bulkq_reserve *reserve, bool more, gfp_t gfp)
 		mod_delayed_work(system_highpri_wq, &bulkq_due_work, 0);
 	if (!bulkq)
 		bulkq = rmap_bulkq_alloc(gfp);
-	return bulkq ?: rmap_bulkq_pool_take();
+	return bulkq ?: rmap_bulkq_pool_take(reserve->map);
 }
 
 /**

@@ -9,8 +9,12 @@
  * task that makes a map fills the pool up, and is charged for the sets that it
  * adds. If the creation fails, these sets stay in the pool.
  *
+ * All sets of the pool are charged to one memory cgroup, and only maps that are
+ * charged to the same one take them: bulkq_pool_payer identifies it. A task of
+ * another memory cgroup that makes a map replaces the sets.
+ *
  * This file owns the pool. The lock of a stock's owner guards the stock, and
- * bulkq_pool_lock, which is innermost, guards the pool.
+ * bulkq_pool_lock, which is innermost, guards the pool and bulkq_pool_payer.
  */
 #include <linux/spinlock.h>
 
@@ -20,10 +24,12 @@
 /* Sets of a full pool: enough for the groups of one map. */
 #define BULKQ_POOL 2
 
-/* Guards bulkq_pool. */
 static DEFINE_RAW_SPINLOCK(bulkq_pool_lock);
 
 static struct bulkq_stock bulkq_pool;
+
+/* See compat_task_payer(). */
+static u64 bulkq_pool_payer;
 
 /**
  * rmap_bulkq_stock_push() - put bulk queues into a stock
@@ -65,6 +71,40 @@ rmap_bulkq_stock_pop(struct bulkq_stock *stock)
 	return bulkq;
 }
 
+static bool bulkq_pool_lacks(u64 payer)
+{
+	return READ_ONCE(bulkq_pool_payer) != payer ||
+	       READ_ONCE(bulkq_pool.count) < BULKQ_POOL;
+}
+
+/* Free the sets of a stock that only the caller knows. */
+static void bulkq_stock_free(struct bulkq_stock *stock)
+{
+	struct xdp_dev_bulk_queue __percpu *bulkq;
+
+	while ((bulkq = rmap_bulkq_stock_pop(stock)))
+		rmap_bulkq_free(bulkq);
+}
+
+/* Put a set into the pool, in the place of another payer's sets. */
+static void bulkq_pool_put(struct xdp_dev_bulk_queue __percpu *bulkq, u64 payer)
+{
+	struct xdp_dev_bulk_queue __percpu *other;
+	struct bulkq_stock surplus = {};
+
+	raw_spin_lock(&bulkq_pool_lock);
+	while (bulkq_pool_payer != payer &&
+	       (other = rmap_bulkq_stock_pop(&bulkq_pool)))
+		rmap_bulkq_stock_push(&surplus, other);
+	WRITE_ONCE(bulkq_pool_payer, payer);
+	rmap_bulkq_stock_push(bulkq_pool.count < BULKQ_POOL ? &bulkq_pool :
+							      &surplus,
+			      bulkq);
+	raw_spin_unlock(&bulkq_pool_lock);
+
+	bulkq_stock_free(&surplus);
+}
+
 /**
  * rmap_bulkq_pool_fill() - fill the pool up, for the groups of one map
  *
@@ -76,36 +116,37 @@ rmap_bulkq_stock_pop(struct bulkq_stock *stock)
 void rmap_bulkq_pool_fill(void)
 {
 	struct xdp_dev_bulk_queue __percpu *bulkq;
-	bool full;
+	u64 payer = compat_task_payer();
+	int i;
 
-	while (READ_ONCE(bulkq_pool.count) < BULKQ_POOL) {
+	/* Not for ever, if a task of another payer does the same. */
+	for (i = 0; i < BULKQ_POOL && bulkq_pool_lacks(payer); i++) {
 		bulkq = rmap_bulkq_alloc(compat_memcg_flags(GFP_KERNEL |
 							    __GFP_NORETRY |
 							    __GFP_NOWARN));
 		if (!bulkq)
 			return;
-		raw_spin_lock(&bulkq_pool_lock);
-		full = bulkq_pool.count >= BULKQ_POOL;
-		if (!full)
-			rmap_bulkq_stock_push(&bulkq_pool, bulkq);
-		raw_spin_unlock(&bulkq_pool_lock);
-		if (full)
-			rmap_bulkq_free(bulkq);
+		bulkq_pool_put(bulkq, payer);
 	}
 }
 
 /**
  * rmap_bulkq_pool_take() - take bulk queues for a port out of the pool
+ * @map: the map that the port is for
  *
  * Context: any.
- * Return: an idle queue for each possible CPU, or NULL.
+ * Return: an idle queue for each possible CPU; NULL when the pool is empty, or
+ * charged to another memory cgroup than @map.
  */
-struct xdp_dev_bulk_queue __percpu *rmap_bulkq_pool_take(void)
+struct xdp_dev_bulk_queue __percpu *
+rmap_bulkq_pool_take(const struct bpf_map *map)
 {
-	struct xdp_dev_bulk_queue __percpu *bulkq;
+	struct xdp_dev_bulk_queue __percpu *bulkq = NULL;
+	u64 payer = compat_map_payer(map);
 
 	raw_spin_lock(&bulkq_pool_lock);
-	bulkq = rmap_bulkq_stock_pop(&bulkq_pool);
+	if (bulkq_pool_payer == payer)
+		bulkq = rmap_bulkq_stock_pop(&bulkq_pool);
 	raw_spin_unlock(&bulkq_pool_lock);
 	return bulkq;
 }
@@ -113,12 +154,9 @@ struct xdp_dev_bulk_queue __percpu *rmap_bulkq_pool_take(void)
 /**
  * rmap_bulkq_pool_exit() - free the pool
  *
- * Context: rmmod; no map is left.
+ * Context: rmmod; no map is left, and none can be made.
  */
 void rmap_bulkq_pool_exit(void)
 {
-	struct xdp_dev_bulk_queue __percpu *bulkq;
-
-	while ((bulkq = rmap_bulkq_pool_take()))
-		rmap_bulkq_free(bulkq);
+	bulkq_stock_free(&bulkq_pool);
 }
