@@ -9,7 +9,8 @@
  *  - for targets, as many as the map has taken lately, at most BULKQ_AHEAD_MAX
  *    and at most max_entries.
  *
- * A reserve from which no set was taken for a second wants none.
+ * A reserve from which no set was taken for a second wants none, and neither
+ * does that of a closed map.
  *
  * A reserve is in one of three places:
  *
@@ -160,7 +161,8 @@ static struct bulkq_reserve *bulkq_pick_filled(struct list_head *list)
 	raw_spin_lock(&rmap_bulkq_lock);
 	reserve = list_first_entry_or_null(list, struct bulkq_reserve, place);
 	if (reserve &&
-	    time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME)) {
+	    (bulkq_is_closed(reserve) ||
+	     time_after_eq(jiffies, reserve->taken + BULKQ_AHEAD_TIME))) {
 		reserve->idle = true;
 		reserve->ahead = 0;
 	}

@@ -3,7 +3,7 @@
  * Fills a reserve to the number of sets that it wants, or shrinks it.
  *
  * bulkq_reserve.c decides when that happens. A new set is charged to the memory
- * cgroup of the reserve's map.
+ * cgroup of the reserve's map. A closed map has none, so it gets no new sets.
  *
  * This file owns rmap_bulkq_lock, which guards all reserves. Sets are allocated
  * and freed in process context, without the lock.
@@ -75,7 +75,7 @@ void rmap_bulkq_shrink(struct bulkq_reserve *reserve)
  * @reserve: the reserve
  *
  * No other function establishes stock.count == wants. Two tasks may settle the
- * same reserve at the same time.
+ * same reserve at the same time. A closed map's reserve is not filled.
  *
  * Context: process context, sleeps; the caller keeps the map.
  */
@@ -89,8 +89,10 @@ void rmap_bulkq_settle(struct bulkq_reserve *reserve)
 		old_memcg = set_active_memcg(memcg);
 		gfp |= __GFP_ACCOUNT;
 	}
-	while (bulkq_add(reserve, gfp))
-		;
+	/* Read after the memory cgroup, which is not found without an id. */
+	if (READ_ONCE(reserve->map->id))
+		while (bulkq_add(reserve, gfp))
+			;
 	if (memcg) {
 		set_active_memcg(old_memcg);
 		mem_cgroup_put(memcg);
