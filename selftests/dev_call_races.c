@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Actions of other tasks in the middle of a bpf(2) call: a program on a
- * function of the kernel holds the call there until they are complete.
+ * Actions of other tasks in the middle of a bpf(2) call, or of a redirect: a
+ * program on a function of the kernel holds the caller there until they are
+ * complete.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -13,6 +16,7 @@
 #include <linux/redirmap.h>
 
 #include "harness.h"
+#include "countlib.h"
 #include "egresslib.h"
 
 #define CLAIM MODULE_DIR "/parameters/claim"
@@ -25,14 +29,20 @@ struct meanwhile {
 	pthread_t thread;
 	bool (*act)(struct meanwhile *m);
 	int prog, map, index, err;
+	struct env *net;
+	int elsewhere;
 	bool done;
 };
 
 static void *wait_and_act(void *arg)
 {
 	struct meanwhile *m = arg;
+	cpu_set_t all;
 	int i;
 
+	/* The other thread may occupy the CPU that both are bound to. */
+	memset(&all, 0xff, sizeof(all));
+	sched_setaffinity(0, sizeof(all), &all);
 	for (i = 0; i < 20000 && !get_var(&m->e, "held"); i++)
 		usleep(1000);
 	m->done = get_var(&m->e, "held") && m->act(m);
@@ -517,6 +527,99 @@ TEST_F(registering, device_is_found)
 	EXPECT_EQ(m->err, 0);
 	EXPECT_GT(m->index, 0);
 	EXPECT_EQ(value_ifindex(self->map, 0), m->index);
+}
+
+FIXTURE(broadcast)
+{
+	struct meanwhile m;
+	struct env e;
+	int here;
+};
+
+FIXTURE_VARIANT(broadcast)
+{
+	struct kind kind;
+};
+
+GENERIC_KINDS(broadcast);
+
+/*
+ * Packets that are written to the tap are redirected in the writer's context,
+ * because the file is blocking.
+ */
+FIXTURE_SETUP(broadcast)
+{
+	struct meanwhile *m = &self->m;
+	struct env *e = &self->e;
+
+	/* The function that the kernel calls after it has run a program. */
+	ASSERT_TRUE(setup(m, "generic_xdp_tx"));
+	ASSERT_TRUE(start_egress_over(e, variant->kind,
+				      make_map_flags(variant->kind.claimed, variant->kind.type,
+						     counting_size(&variant->kind), 4, 0)));
+	ASSERT_TRUE(make_looker(e, "t0", "r0", "mtu 1500"));
+	ASSERT_EQ(put_entry(e, 0, "t0", NULL), 0);
+	set_var(e, "flags", BPF_F_BROADCAST);
+	ASSERT_TRUE(make_tap("tap", e->tap, 1));
+	ASSERT_EQ(fcntl(e->tap[0], F_SETFL, 0), 0);
+	ASSERT_TRUE(attach(e, "tap", "redirect", false));
+
+	self->here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	ASSERT_GE(self->here, 0);
+	ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+	m->elsewhere = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	ASSERT_GE(m->elsewhere, 0);
+	ASSERT_TRUE(ip("link add far0 type veth peer name far1\n"
+		       "link set far0 up\nlink set far1 up\n"));
+	ASSERT_EQ(setns(self->here, CLONE_NEWNET), 0);
+	m->net = e;
+}
+
+FIXTURE_TEARDOWN(broadcast)
+{
+	close(self->here);
+	close(self->m.elsewhere);
+	EXPECT_TRUE(finish(&self->e));
+	teardown(&self->m);
+	EXPECT_TRUE(module_refs_become(0));
+}
+
+static bool put_elsewhere(struct meanwhile *m)
+{
+	return !setns(m->elsewhere, CLONE_NEWNET) && !put_entry(m->net, 1, "far0", "asks_fib");
+}
+
+static bool write_frame(struct env *e, int nr)
+{
+	unsigned char frame[64];
+
+	make_frame(frame, nr, sizeof(frame));
+	return write(e->tap[0], frame, sizeof(frame)) == sizeof(frame);
+}
+
+/*
+ * The map gets its first entry with a program while a packet is between two
+ * steps of the kernel. It is too late to note the ingress of the packet, so the
+ * program would see the namespace of its own entry.
+ */
+TEST_F(broadcast, first_program)
+{
+	struct meanwhile *m = &self->m;
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(begin(m, put_elsewhere));
+	EXPECT_TRUE(write_frame(e, 0));
+	ASSERT_TRUE(end(m));
+	EXPECT_EQ(settled(e, "r0", 1), 1);
+	EXPECT_EQ(get_var(e, "nr_runs"), 0);
+	if (variant->kind.claimed)
+		EXPECT_EQ(entry_stats(e, 1).drops[REDIRMAP_DROP_PROG_ABORTED], 1);
+
+	EXPECT_TRUE(write_frame(e, 1));
+	EXPECT_EQ(settled(e, "r0", 2), 2);
+	EXPECT_EQ(get_var(e, "nr_runs"), 1);
+	EXPECT_EQ(run_of(e, 0)->ingress, if_nametoindex("tap"));
+	EXPECT_TRUE(del(e, 1));
 }
 
 int main(int argc, char **argv)

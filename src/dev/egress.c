@@ -213,6 +213,10 @@ static void egress_update_skb(struct sk_buff *skb, const struct xdp_buff *xdp)
  * @rxq: the receive queue of the packet; NULL when unknown
  * @stats: this CPU's counters, for a packet that the program drops
  *
+ * The helpers of a program work in the namespace of the packet's ingress. So a
+ * program does not run on a packet whose ingress is unknown: the packet counts
+ * as one that the program has aborted.
+ *
  * Runs in the receive path (generic XDP), bottom halves off, per packet.
  *
  * Return: true when the program passes the packet; otherwise the caller frees
@@ -225,16 +229,17 @@ bool rmap_egress_run_skb(const struct bpf_prog *prog, struct sk_buff *skb,
 	struct xdp_txq_info txq = { .dev = tx };
 	bool to_host, to_many, passes;
 	const struct ethhdr *eth;
-	struct xdp_rxq_info none = {}, own;
+	struct xdp_rxq_info own;
 	struct net_device *rx;
 	struct xdp_buff xdp;
 	__be16 proto;
 
-	rcu_read_lock();
 	if (unlikely(!rxq)) {
-		none.dev = rmap_ingress_unknown(tx);
-		rxq = &none;
+		egress_failed(prog, tx, XDP_ABORTED, stats);
+		return false;
 	}
+
+	rcu_read_lock();
 	rx = rxq->dev;
 
 	xdp_init_buff(&xdp, skb_end_offset(skb) +

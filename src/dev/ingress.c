@@ -27,9 +27,14 @@
  * lookup of a poll does so before the first flush, and core runs the function
  * only in polls of one frame.
  *
- * A pseudo device represents an unknown ingress. It is in the namespace of the
- * device that the packet goes to, because the map's entries and the egress
- * program are made for that namespace.
+ * The ingress of a packet is unknown only in a broadcast, if the map gets its
+ * first entry with a program between core's read of the group's pointer and
+ * ndo_start_xmit. Members with a program then lose the packet, because helpers
+ * would work in another namespace than the packet's.
+ *
+ * In a cpumap's kthread, frames that the kernel itself has made may lack
+ * dev_rx. A pseudo device represents their ingress. It is in the namespace of
+ * the device that the frame goes to.
  *
  * This file owns each CPU's note and pseudo device. Its functions run where
  * frames are flushed (in NAPI, in a cpumap's kthread, in BPF_PROG_TEST_RUN) or
@@ -111,6 +116,18 @@ static bool ingress_in_cpumap(void)
 	return ingress_is_cpumap_func(func);
 }
 
+/*
+ * A pseudo device for the unknown ingress of a frame to a device: this CPU's,
+ * in the namespace of the device, with ifindex 0.
+ */
+static struct net_device *ingress_unknown(const struct net_device *to)
+{
+	struct net_device *dev = this_cpu_ptr(unknown_devs);
+
+	dev_net_set(dev, dev_net(to));
+	return dev;
+}
+
 /* Set dev_rx of each frame of a cpumap's kthread; not on the fast path. */
 static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 {
@@ -122,7 +139,7 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 		noted = frames[i];
 		if (compat_frame_is_second(noted))
 			noted--;
-		frames[i]->dev_rx = noted->dev_rx ?: rmap_ingress_unknown(to);
+		frames[i]->dev_rx = noted->dev_rx ?: ingress_unknown(to);
 	}
 }
 
@@ -142,23 +159,6 @@ struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n)
 		return NULL;
 	}
 	return ((struct kern_bulkq *)frames)->dev_rx;
-}
-
-/**
- * rmap_ingress_unknown() - a pseudo device for an unknown ingress
- * @near: a device of the namespace that the pseudo device is to be in
- *
- * Runs in NAPI or in the receive path, bottom halves off, as long as the caller
- * uses the result.
- *
- * Return: this CPU's pseudo device, with ifindex 0.
- */
-struct net_device *rmap_ingress_unknown(const struct net_device *near)
-{
-	struct net_device *dev = this_cpu_ptr(unknown_devs);
-
-	dev_net_set(dev, dev_net(near));
-	return dev;
 }
 
 /*

@@ -75,7 +75,6 @@ static inline struct net_device *ingress_of_queue(struct xdp_frame **frames,
 	return rmap_ingress_of_kthread(frames, n);
 }
 
-struct net_device *rmap_ingress_unknown(const struct net_device *near);
 bool rmap_ingress_is_below(struct net_device *ingress, struct net_device *dev);
 
 void rmap_ingress_watch_init(struct ingress_watch *watch,
