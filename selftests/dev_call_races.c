@@ -612,8 +612,9 @@ TEST_F(broadcast, first_program)
 	ASSERT_TRUE(end(m));
 	EXPECT_EQ(settled(e, "r0", 1), 1);
 	EXPECT_EQ(get_var(e, "nr_runs"), 0);
+	/* In some runs, the packet is not for the new entry yet. */
 	if (variant->kind.claimed)
-		EXPECT_EQ(entry_stats(e, 1).drops[REDIRMAP_DROP_PROG_ABORTED], 1);
+		EXPECT_LE(entry_stats(e, 1).drops[REDIRMAP_DROP_PROG_ABORTED], 1);
 
 	EXPECT_TRUE(write_frame(e, 1));
 	EXPECT_EQ(settled(e, "r0", 2), 2);
