@@ -206,13 +206,13 @@ TEST_F(ops, programs)
 	map = self->hash ? maps.hash : maps.array;
 	ASSERT_EQ(0, sock_put(maps.from, 0, self->tcp[0], BPF_ANY));
 
-	EXPECT_EQ(0, sock_run(obj, "tc", self->hash, 1, BPF_NOEXIST));
+	EXPECT_EQ(0, sock_run(obj, "update", self->hash, 1, BPF_NOEXIST));
 	EXPECT_TRUE(sock_is_at(map, 1, self->tcp[0]));
-	EXPECT_EQ(-EEXIST, sock_run(obj, "tc", self->hash, 1, BPF_NOEXIST));
-	EXPECT_EQ(-EINVAL, sock_run(obj, "tc", self->hash, 1, BPF_EXIST + 1));
-	EXPECT_EQ(-ENOENT, sock_run(obj, "tc", self->hash, 2, BPF_EXIST));
-	EXPECT_EQ(0, sock_run(obj, "tc_delete", self->hash, 1, 0));
-	EXPECT_EQ(self->hash ? -ENOENT : -EINVAL, sock_run(obj, "tc_delete", self->hash, 1, 0));
+	EXPECT_EQ(-EEXIST, sock_run(obj, "update", self->hash, 1, BPF_NOEXIST));
+	EXPECT_EQ(-EINVAL, sock_run(obj, "update", self->hash, 1, BPF_EXIST + 1));
+	EXPECT_EQ(-ENOENT, sock_run(obj, "update", self->hash, 2, BPF_EXIST));
+	EXPECT_EQ(0, sock_run(obj, "delete", self->hash, 1, 0));
+	EXPECT_EQ(self->hash ? -ENOENT : -EINVAL, sock_run(obj, "delete", self->hash, 1, 0));
 
 	/* A socket that connects inserts itself. */
 	if (access("/sys/fs/cgroup/cgroup.procs", F_OK))

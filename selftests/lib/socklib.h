@@ -256,13 +256,16 @@ static inline int sock_prog(struct bpf_object *obj, const char *name, bool hash)
 	return bpf_program__fd(bpf_object__find_program_by_name(obj, full));
 }
 
-/* Runs a program of type tc once; its result, or -ENODATA if it has not run. */
+/*
+ * Runs a program of type sk_lookup once; its result, or -ENODATA if it has not
+ * run.
+ */
 static inline int sock_run(struct bpf_object *obj, const char *name, bool hash,
 			    __u32 key, __u64 flags)
 {
 	struct sock_vars vars = { .key = key, .flags = flags, .result = -ENODATA };
-	char packet[64] = "";
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
+	struct bpf_sk_lookup ctx = { .family = AF_INET };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
 
 	if (!sock_set(obj, vars) ||
 	    bpf_prog_test_run_opts(sock_prog(obj, name, hash), &opts))

@@ -119,50 +119,52 @@ int ops_hash(struct bpf_sock_ops *ops)
 	return 0;
 }
 
-SEC("tc")
-int tc_array(struct __sk_buff *skb)
+/* Newer kernels let few other types of programs update a socket map. */
+
+SEC("sk_lookup")
+int update_array(struct bpf_sk_lookup *ctx)
 {
 	__u32 k = vars.key, zero = 0;
 	struct bpf_sock *sk;
 
 	sk = bpf_map_lookup_elem(&from, &zero);
 	if (!sk)
-		return 1;
+		return SK_PASS;
 	vars.result = bpf_map_update_elem(&socks, &k, sk, vars.flags);
 	bpf_sk_release(sk);
-	return 0;
+	return SK_PASS;
 }
 
-SEC("tc")
-int tc_hash(struct __sk_buff *skb)
+SEC("sk_lookup")
+int update_hash(struct bpf_sk_lookup *ctx)
 {
 	__u32 k = vars.key, zero = 0;
 	struct bpf_sock *sk;
 
 	sk = bpf_map_lookup_elem(&from, &zero);
 	if (!sk)
-		return 1;
+		return SK_PASS;
 	vars.result = bpf_map_update_elem(&hash, &k, sk, vars.flags);
 	bpf_sk_release(sk);
-	return 0;
+	return SK_PASS;
 }
 
-SEC("tc")
-int tc_delete_array(struct __sk_buff *skb)
+SEC("sk_lookup")
+int delete_array(struct bpf_sk_lookup *ctx)
 {
 	__u32 k = vars.key;
 
 	vars.result = bpf_map_delete_elem(&socks, &k);
-	return 0;
+	return SK_PASS;
 }
 
-SEC("tc")
-int tc_delete_hash(struct __sk_buff *skb)
+SEC("sk_lookup")
+int delete_hash(struct bpf_sk_lookup *ctx)
 {
 	__u32 k = vars.key;
 
 	vars.result = bpf_map_delete_elem(&hash, &k);
-	return 0;
+	return SK_PASS;
 }
 
 char _license[] SEC("license") = "GPL";
