@@ -27,6 +27,7 @@ PRELUDE = """
 #include <linux/netdevice.h>
 #include <linux/security.h>
 #include <linux/skbuff.h>
+#include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/xdp.h>
 """
@@ -84,6 +85,8 @@ PROBES = {
     "MEMCG_KMEM_ONLINE": declares("memcg_kmem_online"),
     # 6.15: TCP with accurate ECN
     "GSO_TCP_ACCECN": "int probe_it = SKB_GSO_TCP_ACCECN;",
+    # 6.17; before: system_unbound_wq, which newer kernels report as deprecated
+    "SYSTEM_DFL_WQ": "void *probe_it(void) { return system_dfl_wq; }",
     # CONFIG_MEMCG_KMEM; since 6.11 CONFIG_MEMCG
     "MAP_OBJCG": has_member("struct bpf_map", "objcg"),
 }

@@ -18,6 +18,7 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 #include <net/xdp.h>
 #include <redirmap/features.h>
 
@@ -101,6 +102,11 @@ static inline u64 compat_mem_usage(const struct bpf_map_ops *ops,
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_create"
 #else
 #define COMPAT_SECURITY_MAP_CREATE "security_bpf_map_alloc"
+#endif
+
+/* The workqueue whose work items run on any CPU (6.17). */
+#if !HAVE_SYSTEM_DFL_WQ
+#define system_dfl_wq system_unbound_wq
 #endif
 
 /* TCP with accurate ECN, in a packet's gso_type; 0 in older kernels (6.15). */

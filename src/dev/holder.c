@@ -290,7 +290,7 @@ void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 		return;
 	}
 	if (list_empty(&holder->idle))
-		queue_delayed_work(system_unbound_wq, &holder->idle_work,
+		queue_delayed_work(system_dfl_wq, &holder->idle_work,
 				   HOLDER_IDLE_TIME);
 	list_add_tail(&holding->idle_node, &holder->idle);
 	spin_unlock(&holder->lock);
