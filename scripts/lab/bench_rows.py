@@ -11,6 +11,7 @@ import typing
 
 FRAME = "instructions a frame"
 CALL = "instructions a call"
+MESSAGE = "instructions a message"
 ALL = "instructions"
 BYTES = "bytes a slot"
 LINES = "lines a frame"
@@ -157,6 +158,12 @@ def lines(name, title, unicast=True):
     yield Row(f"{name}/flushes", f"{title}: of them with XDP_XMIT_FLUSH", POLL, EQUAL)
 
 
+def messages(name, title, goal=None):
+    """The rows for messages of two sizes; the goal is for small ones."""
+    yield Row(f"{name}/64", f"{title}, 64 bytes", MESSAGE, goal)
+    yield Row(f"{name}/65536", f"{title}, 64 KiB", MESSAGE)
+
+
 GROUPS = {
     "Unicast": (
         Row("drop", "XDP_DROP, no redirect", FRAME),
@@ -263,6 +270,24 @@ GROUPS = {
             ONE_MAP, LISTING),
         Row("command-list-json", "redirmap --json, the same (stock: bpftool --json)",
             ONE_MAP, LISTING),
+    ),
+    "Sockets": (
+        *messages("sock-plain", "a connection, no map"),
+        *messages("sock-msg-ingress", "sk_msg to the ingress of a socket",
+                  ratio(1.006, digits=3)),
+        *messages("sock-msg-egress", "sk_msg to the egress of a socket"),
+        *messages("sock-skb-ingress", "sk_skb to the ingress of a socket"),
+        *messages("sock-skb-egress", "sk_skb to the egress of a socket: a proxy"),
+        *messages("sock-two-hops", "a proxy in user space, no map"),
+        Row("sock-change-array", "array: insert and delete a socket of another map", CALL,
+            ratio(1.06)),
+        Row("sock-change-hash", "hash: insert and delete a socket of another map", CALL,
+            ratio(1.06)),
+        Row("sock-batch-array", "array: the same, batches of 32 (stock: single calls)",
+            CALL, ratio(0.35)),
+        Row("sock-batch-hash", "hash: the same, batches of 32 (stock: single calls)",
+            CALL, ratio(0.35)),
+        Row("sock-load", "load a program of 100,000 instructions", CALL, ratio(1.05)),
     ),
     "Cache lines, atomics and driver calls": (
         *lines("lines-array", "array, 1 target"),

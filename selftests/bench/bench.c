@@ -217,6 +217,7 @@ int main(int argc, char **argv)
 	};
 	static const struct row * const tables[] = {
 		frame_rows, control_rows, device_rows, cpus_rows, command_rows,
+		socket_rows,
 	};
 	const struct row *row;
 	bool list = false, ok = true;

@@ -171,6 +171,9 @@ void set_tc(bool on, const char *fmt, int n);
 
 /* progs.c */
 
+/* Of the object in FILE, only PROG is loaded, and EXTRA if it is not NULL. */
+struct bpf_object *open_object(const char *file, const char *prog, const char *extra);
+/* The programs of bench.bpf.c. */
 struct bpf_object *open_progs(const char *prog, const char *extra);
 void load_progs(struct bpf_object *obj);
 int prog_fd(struct bpf_object *obj, const char *name);
@@ -197,8 +200,8 @@ void settle(void);
 /* Loads or unloads the module. */
 void set_module(bool loaded);
 
-/* frames.c, control.c, devices.c, cpus.c, command.c */
+/* frames.c, control.c, devices.c, cpus.c, command.c, sockets.c */
 extern const struct row frame_rows[], control_rows[], device_rows[], cpus_rows[],
-			command_rows[];
+			command_rows[], socket_rows[];
 
 #endif /* REDIRMAP_BENCH_H */

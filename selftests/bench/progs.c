@@ -8,10 +8,9 @@
 #include "bench.h"
 #include "testlib.h"
 
-/* Only PROG is loaded, and EXTRA if it is not NULL. */
-struct bpf_object *open_progs(const char *prog, const char *extra)
+struct bpf_object *open_object(const char *file, const char *prog, const char *extra)
 {
-	const char *path = beside("bench.bpf.o");
+	const char *path = beside(file);
 	struct bpf_object *obj = bpf_object__open(path);
 	struct bpf_program *p;
 
@@ -25,6 +24,11 @@ struct bpf_object *open_progs(const char *prog, const char *extra)
 					  (extra && !strcmp(name, extra)));
 	}
 	return obj;
+}
+
+struct bpf_object *open_progs(const char *prog, const char *extra)
+{
+	return open_object("bench.bpf.o", prog, extra);
 }
 
 void load_progs(struct bpf_object *obj)
