@@ -8,6 +8,9 @@
  * the first error. A batch is not a transaction: other tasks may change the map
  * between two entries.
  *
+ * Updates and deletes copy keys and values from user space in chunks, because
+ * each copy has a fixed cost, which is as high as that of a delete.
+ *
  * Lookups read the map in chunks (sock_walk.c), and copy each to user space.
  * The cursor, in in_batch and out_batch, is the last key that was delivered, in
  * key_size bytes.
@@ -130,57 +133,112 @@ static int sock_batch_take(struct bpf_map *map, const union bpf_attr *attr,
 	return sock_batch_read(map, attr, uattr, true);
 }
 
-/* Copy entry number @i of a user's array to @to. */
-static bool sock_batch_copy_in(void *to, u64 array, u32 i, u32 size)
+/**
+ * struct batch_chunk - entries that user space has passed
+ * @keys: the keys
+ * @values: the values, for updates; begin of the memory
+ */
+struct batch_chunk {
+	void *keys;
+	void *values;
+};
+
+/* Returns 0 or -ENOMEM. */
+static int batch_chunk_alloc(struct batch_chunk *chunk,
+			     const struct bpf_map *map, bool has_values)
 {
-	return !copy_from_user(to, u64_to_user_ptr(array) + (size_t)i * size,
-			       size);
+	size_t values = has_values ? SOCK_CHUNK * sizeof(u64) : 0;
+
+	/* The values come first, because they need an alignment to 8 bytes. */
+	chunk->values = kvmalloc(values + (size_t)SOCK_CHUNK * map->key_size,
+				 GFP_USER | __GFP_NOWARN);
+	if (!chunk->values)
+		return -ENOMEM;
+	chunk->keys = chunk->values + values;
+	return 0;
 }
 
-static int sock_batch_update_one(struct bpf_map *map,
-				 const union bpf_attr *attr, u32 i, void *key)
+static void batch_chunk_free(struct batch_chunk *chunk)
 {
-	u64 value = 0;
-
-	if (!sock_batch_copy_in(key, attr->batch.keys, i, map->key_size) ||
-	    !sock_batch_copy_in(&value, attr->batch.values, i, map->value_size))
-		return -EFAULT;
-	return rmap_sock_map_insert(map, key, &value, attr->batch.elem_flags);
+	kvfree(chunk->values);
 }
 
-static int sock_batch_delete_one(struct bpf_map *map,
-				 const union bpf_attr *attr, u32 i, void *key)
+/*
+ * Copy elements of a user's array, from number @at on. Returns the number of
+ * elements before a bad address.
+ */
+static u32 batch_copy_in(void *to, u64 array, u32 at, u32 n, u32 size)
 {
-	if (!sock_batch_copy_in(key, attr->batch.keys, i, map->key_size))
-		return -EFAULT;
-	return rmap_sock_map_delete(map, key);
+	size_t left = copy_from_user(to, u64_to_user_ptr(array) +
+					 (size_t)at * size, (size_t)n * size);
+
+	return n - DIV_ROUND_UP(left, size);
+}
+
+/* Read up to @n entries, from number @at on; returns their number. */
+static u32 batch_fetch(struct batch_chunk *chunk, const struct bpf_map *map,
+		       const union bpf_attr *attr, u32 at, u32 n,
+		       bool has_values)
+{
+	n = batch_copy_in(chunk->keys, attr->batch.keys, at, n, map->key_size);
+	if (has_values)
+		n = batch_copy_in(chunk->values, attr->batch.values, at, n,
+				  map->value_size);
+	return n;
+}
+
+/* Update or delete entry number @i of a chunk. */
+static int batch_write_one(struct bpf_map *map, const union bpf_attr *attr,
+			   const struct batch_chunk *chunk, u32 i, bool update)
+{
+	void *key = chunk->keys + (size_t)i * map->key_size;
+
+	if (!update)
+		return rmap_sock_map_delete(map, key);
+	return rmap_sock_map_insert(map, key,
+				    chunk->values + i * map->value_size,
+				    attr->batch.elem_flags);
+}
+
+/* Process the next chunk, and add the number of its entries to @done. */
+static int batch_write_chunk(struct bpf_map *map, const union bpf_attr *attr,
+			     struct batch_chunk *chunk, bool update, u32 *done)
+{
+	u32 n = min_t(u32, attr->batch.count - *done, SOCK_CHUNK), i;
+	u32 there = batch_fetch(chunk, map, attr, *done, n, update);
+	int err;
+
+	for (i = 0; i < there; i++) {
+		err = batch_write_one(map, attr, chunk, i, update);
+		if (err)
+			return err;
+		++*done;
+		/* The batch may be complete, so a signal does not matter. */
+		if (*done < attr->batch.count) {
+			err = batch_call_pause();
+			if (err)
+				return err;
+		}
+	}
+	return there < n ? -EFAULT : 0;
 }
 
 static int sock_batch_write(struct bpf_map *map, const union bpf_attr *attr,
-			    union bpf_attr __user *uattr,
-			    int (*one)(struct bpf_map *map,
-				       const union bpf_attr *attr, u32 i,
-				       void *key))
+			    union bpf_attr __user *uattr, bool update)
 {
-	u32 done = 0, count = attr->batch.count;
-	void *key;
+	struct batch_chunk chunk;
+	u32 done = 0;
 	int err;
 
 	err = batch_call_begin(attr, uattr);
 	if (err <= 0)
 		return err;
-	key = kmalloc(map->key_size, GFP_USER | __GFP_NOWARN);
-	if (!key)
-		return -ENOMEM;
-
-	do {
-		err = one(map, attr, done, key);
-		if (err || ++done == count)
-			break;
-		err = batch_call_pause();
-	} while (!err);
-
-	kfree(key);
+	err = batch_chunk_alloc(&chunk, map, update);
+	if (err)
+		return err;
+	while (!err && done < attr->batch.count)
+		err = batch_write_chunk(map, attr, &chunk, update, &done);
+	batch_chunk_free(&chunk);
 	return batch_call_end(uattr, done, err);
 }
 
@@ -188,7 +246,7 @@ static int sock_batch_update(struct bpf_map *map, COMPAT_BATCH_FILE
 			     const union bpf_attr *attr,
 			     union bpf_attr __user *uattr)
 {
-	return sock_batch_write(map, attr, uattr, sock_batch_update_one);
+	return sock_batch_write(map, attr, uattr, true);
 }
 
 static int sock_batch_delete(struct bpf_map *map, const union bpf_attr *attr,
@@ -196,7 +254,7 @@ static int sock_batch_delete(struct bpf_map *map, const union bpf_attr *attr,
 {
 	if (attr->batch.elem_flags)
 		return -EINVAL;
-	return sock_batch_write(map, attr, uattr, sock_batch_delete_one);
+	return sock_batch_write(map, attr, uattr, false);
 }
 
 /**
