@@ -37,18 +37,6 @@
 #include "sock_stats.h"
 
 /**
- * rmap_sock_map_stock() - the kernel's operations of a socket map
- * @map: a claimed socket map
- *
- * Context: any.
- * Return: the operations.
- */
-const struct bpf_map_ops *rmap_sock_map_stock(const struct bpf_map *map)
-{
-	return rmap_kind_find(map->map_type)->stock;
-}
-
-/**
  * rmap_sock_map_bucket() - the bucket of a key
  * @map: a claimed hash
  * @key: the key
@@ -70,7 +58,7 @@ static compat_map_ret_t sock_map_update(struct bpf_map *map, void *key,
 {
 	compat_map_ret_t err;
 
-	err = rmap_sock_map_stock(map)->map_update_elem(map, key, value, flags);
+	err = sock_map_stock(map)->map_update_elem(map, key, value, flags);
 	rmap_sock_stats_updated(map, err);
 	return err;
 }
@@ -80,7 +68,7 @@ static compat_map_ret_t sock_map_delete(struct bpf_map *map, void *key)
 {
 	compat_map_ret_t err;
 
-	err = rmap_sock_map_stock(map)->map_delete_elem(map, key);
+	err = sock_map_stock(map)->map_delete_elem(map, key);
 	rmap_sock_stats_deleted(map, err);
 	return err;
 }
@@ -102,7 +90,7 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
 	lock_sock(sk);
 	migrate_disable();
 	rcu_read_lock();
-	err = rmap_sock_map_stock(map)->map_update_elem(map, key, sk, flags);
+	err = sock_map_stock(map)->map_update_elem(map, key, sk, flags);
 	rcu_read_unlock();
 	migrate_enable();
 	release_sock(sk);
@@ -205,7 +193,7 @@ void rmap_sock_map_set_ops(struct bpf_map_ops *ops)
  */
 u64 rmap_sock_map_memory(const struct bpf_map *map)
 {
-	u64 bytes = compat_mem_usage(rmap_sock_map_stock(map), map);
+	u64 bytes = compat_mem_usage(sock_map_stock(map), map);
 
 	if (bytes)
 		return bytes;

@@ -64,7 +64,7 @@ sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data,
 	    *(u32 *)key >= map->max_entries)
 		return REDIRMAP_SOCK_REFUSAL_KEY;
 	/* Takes a reference, except to sockets that RCU keeps. */
-	sk = rmap_sock_map_stock(map)->map_lookup_elem(map, key);
+	sk = sock_map_stock(map)->map_lookup_elem(map, key);
 	*target = sk;
 	if (!sk)
 		return REDIRMAP_SOCK_REFUSAL_NO_SOCKET;

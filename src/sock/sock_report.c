@@ -48,7 +48,7 @@
 /* Count the sockets of an array. */
 static int sock_count_array(struct bpf_map *map, u32 *present)
 {
-	const struct bpf_map_ops *stock = rmap_sock_map_stock(map);
+	const struct bpf_map_ops *stock = sock_map_stock(map);
 	struct sock *sk;
 	u32 slot;
 
@@ -75,7 +75,7 @@ static int sock_count_array(struct bpf_map *map, u32 *present)
  */
 static int sock_count_hash_once(struct bpf_map *map, void *keys, u32 *present)
 {
-	const struct bpf_map_ops *stock = rmap_sock_map_stock(map);
+	const struct bpf_map_ops *stock = sock_map_stock(map);
 	u32 at, bucket = 0, in_bucket = 0;
 	void *key = NULL, *next = keys;
 

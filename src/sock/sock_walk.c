@@ -64,7 +64,7 @@ static bool walks_array(const struct sock_walk *walk)
  */
 static int walk_add(struct sock_walk *walk, void *key)
 {
-	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
 	u32 size = walk->map->key_size;
 	const u64 *cookie;
 
@@ -101,7 +101,7 @@ static int walk_slots(struct sock_walk *walk)
 /* Make @cursor the next key of a hash, unless it has been fetched already. */
 static int walk_next(struct sock_walk *walk)
 {
-	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
 	int err;
 
 	if (walk->ahead)
@@ -285,7 +285,7 @@ static bool walk_goes_on(const struct sock_walk *walk, const void *key)
  */
 static int walk_is_in_loop(struct sock_walk *walk)
 {
-	const struct bpf_map_ops *stock = rmap_sock_map_stock(walk->map);
+	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
 	void *from = walk->cursor, *to = walk->next, *other = walk->mark;
 	u32 visits, size = walk->map->key_size;
 	int err = 0;
