@@ -10,8 +10,9 @@ import subprocess
 import testlib
 from advicelib import (ASKED, ENXIO, FRAMES, GENERIC, HOST, OLD, READY, advised, attach, leave,
                        remove, said, told_of)
-from redirmap_advice import Why, hardware
+from redirmap_advice import ANNOUNCE, WANT_PROGRAM, Why, hardware
 from redirmap_links import Network, Place
+from redirmap_reasons import REASONS
 from testlib import becomes, equal, frame_to, ifindex, run, send, sh, test
 
 attach("xdpdrv")
@@ -37,6 +38,25 @@ def _():
     equal(len(seen), len(table) + 1)
     knob("f0", "error", 0)
     remove("f0")
+
+
+@test("the texts of reasons name the errnos and the drivers, also in the documents")
+def _():
+    # Without a device that explains more, these texts are all.
+    general = {one.name: one.text for one in REASONS}
+    for name in errnos_of_drivers():
+        assert re.search(rf"\b{name}\b", general["driver_error"]), name
+    wanting = set.union(*WANT_PROGRAM.values()) & ANNOUNCE
+    named = {"igb", "ixgbe", "i40e", "ice", "virtio_net"}
+    assert named <= wanting, wanting
+    for name in named:
+        assert re.search(rf"\b{name}\b", general["no_xmit"]), name
+    for page in ("counters", "redirmap.8", "redirect", "known_from_stock"):
+        text = (testlib.TOP / f"Documentation/{page}.rst").read_text(encoding="utf-8")
+        assert not [name for name in named if not re.search(rf"\b{name}\b", text)], page
+    text = (testlib.TOP / "Documentation/counters.rst").read_text(encoding="utf-8")
+    table = text[text.index("\nErrnos of drivers\n"):text.index("\nSent\n")]
+    equal(set(re.findall("^``(E[A-Z]+)`` ", table, re.M)), errnos_of_drivers())
 
 
 def errnos_of_drivers():

@@ -27,12 +27,14 @@ REASONS = (
     ),
     Reason(
         "no_xmit",
-        "The device cannot transmit such XDP frames, and the map's frames may not "
-        "leave as packets (the module's parameter packets allows that); or the "
-        "device transmits only IPv4 and IPv6. For a veth, its peer needs an XDP "
-        "program or GRO; other devices may need more queues, or a driver with "
-        "ndo_xdp_xmit; frames of several buffers need a driver that takes those. "
-        "Generic XDP works with all devices.",
+        "The device cannot transmit such XDP frames, and the map's frames may "
+        "not leave as packets (the module's parameter packets allows that); "
+        "or the device transmits only IPv4 and IPv6. For a veth, its peer "
+        "needs an XDP program or GRO. igb, ixgbe, i40e, ice, virtio_net and "
+        "other drivers need an XDP program on the device itself; one that "
+        "returns XDP_PASS is sufficient. Other devices may need more queues, "
+        "or a driver with ndo_xdp_xmit; frames of several buffers need a "
+        "driver that takes those. Generic XDP works with all devices.",
     ),
     Reason(
         "ring_full",
@@ -41,9 +43,12 @@ REASONS = (
     ),
     Reason(
         "driver_error",
-        "The driver refused the frame with an error; the last error is kept. ENXIO: "
-        "the device is not ready for XDP; for a veth, the peer needs an XDP program "
-        "or GRO.",
+        "The driver refused the frame with an error; the last error is kept. "
+        "ENXIO, EINVAL: the device was not ready for XDP; it needs an XDP "
+        "program, or a queue for each CPU; the peer of a veth needs an XDP "
+        "program or GRO. ENETDOWN: the driver had stopped the device, often "
+        "only to reset it. EBUSY, EIO: the ring was full or stopped. ENODEV: "
+        "the device was broken. EPERM: a frame could not be mapped for DMA.",
     ),
     Reason(
         "prog_drop",
