@@ -140,7 +140,7 @@ enum redirmap_packets {
 /**
  * struct redirmap_stats - counters of frames
  * @packets: frames that the driver, or the queueing discipline, has taken
- * @bytes: bytes of these frames
+ * @bytes: bytes of these frames, before the driver pads them or adds headers
  * @drops: lost frames, by enum redirmap_drop
  * @error: the driver's last error, a positive errno, or 0
  * @reserved: 0
