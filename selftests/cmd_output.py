@@ -300,13 +300,57 @@ def _():
     everything = told()
     equal(everything["gone"], told("state")["gone"])
     equal(everything["lost"], told("state")["lost"])
-    assert re.search(r"^Removed maps and targets have sent 0 frames \(0 bytes\), missed 0 lookups "
-                     rf"and lost {lost + 2} frames\.$", said(), re.M), said()
+    assert re.search(r"^Removed maps and targets have sent 0 frames \(0 bytes; 0 as packets\), "
+                     rf"missed 0 lookups and lost {lost + 2} frames\.$", said(), re.M), said()
     # With all namespaces: these sums are still of one namespace.
     assert re.search(r"^Removed maps and targets in this network namespace have sent ",
                      said("list", "--all-netns"), re.M), said("list", "--all-netns")
     assert "Removed maps" not in said("list", "out1")
     equal(sorted(told("list", "out1")), ["targets"])
+
+
+def added_up(text):
+    """Sent frames, bytes, frames sent as packets, missed lookups, lost frames:
+    the sums over all lines that the command prints."""
+    maps, targets = columns(text, "MAP"), columns(text, "TARGET")
+    sums = [sum(int(row[name]) for row in rows) for name, rows in (
+        ("PACKETS", targets), ("BYTES", targets), ("AS-PACKETS", targets), ("MISSED", maps),
+        ("LOST", [*maps, *targets]))]
+    line = re.search("^Removed maps and targets have .*", text, re.M)
+    gone = re.findall(r"\d+", line[0].replace(",", "")) if line else [0] * 5
+    return [one + int(other) for one, other in zip(sums, gone, strict=True)]
+
+
+def added_up_json(told):
+    """The same sums, from the JSON of the same command."""
+    every = [*(one["stats"] for one in told["maps"] + told["targets"]), told["gone"]]
+    return [*(sum(one[name] for one in every) for name in ("packets", "bytes", "as_packets")),
+            *(sum(sum(one[name].values()) for one in every) for name in ("missed", "drops"))]
+
+
+@test("maps, targets and the sums over removed ones add up, before and after a removal")
+def _():
+    for name in ("sum0", "sum1"):
+        testlib.add_veth(name, f"{name}p")
+    sh(f"bpftool net attach xdpdrv pinned {PIN}/p/at_host dev sum0p")
+    before = added_up(said())
+    update(switch, 3, ifindex("sum0"))
+    send("in1", frame_to(3, 200), 6)
+    assert becomes(lambda: target("sum0")["stats"]["packets"] == 6), target("sum0")
+    update(switch, 4, ifindex("sum1"))
+    send("in1", frame_to(4, 100), 5)
+    assert becomes(lambda: sum(target("sum1")["stats"]["drops"].values()) == 5), target("sum1")
+    want = [one + more for one, more in zip(before, (6, 1200, 0, 0, 5), strict=True)]
+    equal((added_up(said()), added_up_json(told())), (want, want))
+
+    # One target loses its entry, the other one its device.
+    removed = told("state")["gone_count"]
+    delete(switch, 3)
+    sh("ip link del sum1")
+    assert becomes(lambda: told("state")["gone_count"] == removed + 2), told("state")
+    equal([one["ifname"] for one in told()["targets"] if one["ifname"].startswith("sum")], [])
+    equal((added_up(said()), added_up_json(told())), (want, want))
+    sh("ip link del sum0")
 
 
 @test("of many removed devices the latest are named, the others added up")
@@ -321,10 +365,10 @@ def _():
         sh(f"ip link del {name}")
         assert becomes(lambda: sum(told("state")["gone"]["drops"].values()) == before + 2)
     equal({one["ifname"] for one in told("state")["gone_devices"]}, set(names[4:]))
-    # Four of these, and out3.
+    # Four of these, out3, and sum1.
     rest = [one for one in told("drops")["drops"]
             if one["name"] == "Removed maps and targets"]
-    equal(sum(one["packets"] for one in rest), 4 * 2 + 6)
+    equal(sum(one["packets"] for one in rest), 4 * 2 + 6 + 5)
     equal(told("drops", "many11")["drops"][0]["name"], "many11 (gone)")
 
 

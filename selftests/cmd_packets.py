@@ -122,6 +122,8 @@ def _():
     assert becomes(lambda: target("du")["stats"]["as_packets"] == 6), target("du")
     sh("ip link del du")
     assert becomes(lambda: gone() == before + former + 6), told("state")
+    assert f" bytes; {gone()} as packets), missed " in said(), said()
+    equal(told()["gone"]["as_packets"], gone())
     update(switch, 3, ifindex("out3"))
 
 

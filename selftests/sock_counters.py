@@ -408,9 +408,22 @@ def gone():
     equal((after["inserts"] - before["inserts"],
            after["refused"]["no_socket"] - before["refused"].get("no_socket", 0),
            after["left"]), (1, 1, None))
-    status, out, err = redirmap(command, "state")
-    equal((status, err), (0, ""))
-    assert "Removed socket maps have accepted" in out, out
+    # One number for each column of the table.
+    accepted = [after[name] for name in ("msg_egress", "msg_ingress", "skb_egress", "skb_ingress")]
+    closing = after["msg_closing"] + after["skb_closing"]
+    refused, failed = sum(after["refused"].values()), sum(after["failed"].values())
+    line = (f"Removed socket maps have accepted {sum(accepted):,} redirects "
+            "(msg egress {:,}, msg ingress {:,}, skb egress {:,}, skb ingress {:,}; ".format(
+                *accepted) + f"{closing:,} to closing sockets) and refused {refused:,}. They had "
+            f"{after['inserts']:,} inserts, {after['deletes']:,} deletes and {failed:,} failed "
+            "updates.")
+    for args in (["state"], ["list"]):
+        status, out, err = redirmap(command, *args)
+        equal((status, err), (0, ""))
+        assert line in out.splitlines(), out
+    told = json.loads(redirmap(command, "--json")[1])["sock_gone"]
+    # Ages grow.
+    equal({**told, "refused_ages": None}, {**after, "refused_ages": None})
     assert f"Removed socket maps refused {after['refused']['no_socket']:,} redirects" in said(
         "drops")
 

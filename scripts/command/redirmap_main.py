@@ -118,17 +118,25 @@ def show_gone(args, state, out):
 
 
 def text_of_sock_gone(sock, where=""):
-    """The counters of removed socket maps, if there are any."""
-    if not (accepted_of(sock) or sock["refused"]):
+    """The counters of removed socket maps, if there are any: a number for each
+    column of the table."""
+    failed = sum(sock["failed"].values())
+    if not (accepted_of(sock) or sock["refused"] or sock["inserts"] or failed):
         return None
-    return (f"Removed socket maps{where} have accepted {redirects(accepted_of(sock))} and refused "
-            f"{sum(sock['refused'].values()):,}.")
+    return (f"Removed socket maps{where} have accepted {redirects(accepted_of(sock))} "
+            f"(msg egress {sock['msg_egress']:,}, msg ingress {sock['msg_ingress']:,}, "
+            f"skb egress {sock['skb_egress']:,}, skb ingress {sock['skb_ingress']:,}; "
+            f"{sock['msg_closing'] + sock['skb_closing']:,} to closing sockets) and refused "
+            f"{sum(sock['refused'].values()):,}. They had {sock['inserts']:,} inserts, "
+            f"{sock['deletes']:,} deletes and {failed:,} failed updates.")
 
 
 def text_of_gone(gone, where=""):
+    """The counters of removed maps and targets: a number for each column of the
+    tables."""
     return (f"Removed maps and targets{where} have sent {frames(gone['packets'])} "
-            f"({gone['bytes']:,} bytes), missed {lookups(missed_of(gone))} and lost "
-            f"{frames(drops_of(gone))}.")
+            f"({gone['bytes']:,} bytes; {gone['as_packets']:,} as packets), missed "
+            f"{lookups(missed_of(gone))} and lost {frames(drops_of(gone))}.")
 
 
 def list_command(args, family, out):
