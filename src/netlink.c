@@ -41,12 +41,6 @@ static const struct nla_policy map_policy[REDIRMAP_A_MAP_ALL_NETNS + 1] = {
 		NLA_POLICY_VALIDATE_FN(NLA_FLAG, rmap_nl_check_all_netns),
 };
 
-static bool nl_sees_map(const struct net *net, bool all,
-			const struct record *record)
-{
-	return all || record->netns_cookie == net->net_cookie;
-}
-
 static int nl_state_get(struct sk_buff *skb, struct genl_info *info)
 {
 	size_t size = NL_STATE_SIZE;
@@ -65,17 +59,6 @@ static int nl_state_get(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(msg);
 		size *= 2;
 	}
-}
-
-/* Find the map with an id, if the requester may see it. Under RCU. */
-static struct record *nl_find_map(const struct net *net, bool all, u32 id)
-{
-	struct record *record = NULL;
-
-	while ((record = rmap_record_next(record, 0)))
-		if (READ_ONCE(record->map->id) == id)
-			return nl_sees_map(net, all, record) ? record : NULL;
-	return NULL;
 }
 
 static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
@@ -99,12 +82,11 @@ static int nl_map_get(struct sk_buff *skb, struct genl_info *info)
 
 	id = nla_get_u32(attr);
 	rcu_read_lock();
-	record = nl_find_map(genl_info_net(info), all, id);
+	record = rmap_nl_find_map(genl_info_net(info), all, id);
 	err = record ? rmap_nl_put_map(msg, record, id) : -ENOENT;
 	rcu_read_unlock();
 	if (err == -ENOENT)
-		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "No claimed map has this id, or its network namespace is another one");
+		NL_SET_ERR_MSG_ATTR(info->extack, attr, NL_NO_MAP);
 	return rmap_nl_reply(msg, info, hdr, err);
 }
 
@@ -156,7 +138,7 @@ static int nl_map_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	       (record = nl_dump_next_map(cb, record))) {
 		/* A map that has just been closed no longer has an id. */
 		id = READ_ONCE(record->map->id);
-		full = id && nl_sees_map(net, walk->all, record) &&
+		full = id && rmap_nl_sees_map(net, walk->all, record) &&
 		       !nl_dump_map(skb, cb, record, id);
 		if (!full)
 			walk->next = record->serial;

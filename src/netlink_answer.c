@@ -2,9 +2,9 @@
 /*
  * Answers and dumps of the generic netlink family.
  *
- * This file owns the family, checks the permissions of requests, and begins and
- * ends the messages of answers and dumps. Its users are netlink.c and the map
- * families with further requests.
+ * This file owns the family, checks the permissions of requests, finds the map
+ * that a request names, and begins and ends the messages of answers and dumps.
+ * Its users are netlink.c and the map families with further requests.
  *
  * A request needs CAP_NET_ADMIN in the user namespace that owns the socket's
  * network namespace, and sees the objects of that network namespace. With
@@ -21,14 +21,17 @@
  * several requesters. All nl_put_*() return 0, or -EMSGSIZE, on which the
  * caller cancels the message.
  */
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <net/genetlink.h>
+#include <net/net_namespace.h>
 #include <net/netlink.h>
 #include <uapi/linux/redirmap.h>
 
 #include "compat.h"
 #include "netlink_answer.h"
+#include "record.h"
 
 /* The module has no alias: a lookup of the family must not load it. */
 struct genl_family rmap_nl_family __ro_after_init = {
@@ -47,8 +50,8 @@ struct genl_family rmap_nl_family __ro_after_init = {
  * @attr: the flag
  * @extack: gets the error message
  *
- * nl_scope() checks the same for the socket, but on 6.1 its message is lost
- * when a dump begins.
+ * rmap_nl_scope() checks the same for the socket, but on 6.1 its message is
+ * lost when a dump begins.
  *
  * Context: process context.
  * Return: 0 or -EPERM.
@@ -62,9 +65,18 @@ int rmap_nl_check_all_netns(const struct nlattr *attr,
 	return -EPERM;
 }
 
-/* Set @all if the request is for all namespaces, which needs a capability. */
-static int nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
-		    bool *all, struct netlink_ext_ack *extack)
+/**
+ * rmap_nl_scope() - does a request cover all network namespaces?
+ * @skb: the request's message
+ * @all_netns: the flag for all network namespaces, or NULL
+ * @all: set to whether the request has the flag
+ * @extack: gets the error message
+ *
+ * Context: process context.
+ * Return: 0, or -EPERM if the flag needs a capability that is missing.
+ */
+int rmap_nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
+		  bool *all, struct netlink_ext_ack *extack)
 {
 	*all = all_netns;
 	if (*all && !netlink_capable(skb, CAP_NET_ADMIN)) {
@@ -72,6 +84,42 @@ static int nl_scope(struct sk_buff *skb, const struct nlattr *all_netns,
 		return -EPERM;
 	}
 	return 0;
+}
+
+/**
+ * rmap_nl_sees_map() - may a requester see a map?
+ * @net: the requester's network namespace
+ * @all: the request covers all network namespaces
+ * @record: the map's record
+ *
+ * Context: inside an RCU read section, which keeps the record.
+ * Return: true when it may.
+ */
+bool rmap_nl_sees_map(const struct net *net, bool all,
+		      const struct record *record)
+{
+	return all || record->netns_cookie == net->net_cookie;
+}
+
+/**
+ * rmap_nl_find_map() - find the claimed map with an id
+ * @net: the requester's network namespace
+ * @all: the request covers all network namespaces
+ * @id: the id
+ *
+ * Context: inside an RCU read section, which keeps the record and the map.
+ * Return: the map's record; NULL when there is no such map, or the requester
+ * may not see it: see NL_NO_MAP.
+ */
+struct record *rmap_nl_find_map(const struct net *net, bool all, u32 id)
+{
+	struct record *record = NULL;
+
+	while ((record = rmap_record_next(record, 0)))
+		if (READ_ONCE(record->map->id) == id)
+			return rmap_nl_sees_map(net, all, record) ? record :
+								    NULL;
+	return NULL;
 }
 
 /**
@@ -117,7 +165,7 @@ struct sk_buff *rmap_nl_answer_scoped(struct sk_buff *skb,
 	struct sk_buff *msg;
 	int err;
 
-	err = nl_scope(skb, info->attrs[all_netns], all, info->extack);
+	err = rmap_nl_scope(skb, info->attrs[all_netns], all, info->extack);
 	if (err)
 		return ERR_PTR(err);
 	msg = rmap_nl_answer(info, GENLMSG_DEFAULT_SIZE, hdr);
@@ -168,7 +216,8 @@ int rmap_nl_dump_start(struct netlink_callback *cb, int id, int all_netns)
 		return -EINVAL;
 	}
 	walk->next = 0;
-	return nl_scope(cb->skb, attrs[all_netns], &walk->all, cb->extack);
+	return rmap_nl_scope(cb->skb, attrs[all_netns], &walk->all,
+			     cb->extack);
 }
 
 /**
