@@ -41,7 +41,7 @@ static inline int batch_call_begin(const union bpf_attr *attr,
 /**
  * batch_call_pause() - reschedule between entries or chunks
  *
- * Context: bpf(2), sleeps.
+ * Context: process context, sleeps.
  * Return: 0, or -EINTR for a killed task.
  */
 static inline int batch_call_pause(void)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Walks through claimed socket maps, for the lookups of sock_batch.c.
+ * Walks through claimed socket maps, for the lookups of sock_batch.c and the
+ * dumps of sock_dump.c.
  *
  * A walk reads the map in chunks, each in one RCU read section.
  *
@@ -29,8 +30,9 @@
  * in a call that continues after such a lookup, which has deleted the cursor of
  * that call.
  *
- * This file owns no state: a walk belongs to its call of bpf(2), in which all
- * functions run.
+ * This file owns no state: a walk belongs to its call of bpf(2), or to its
+ * dump. All functions run in process context, in one task at a time. Between
+ * two parts of a dump the map may be closed; sock_dump.c then ends the walk.
  */
 #include <linux/bpf.h>
 #include <linux/err.h>
@@ -41,6 +43,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <net/sock.h>
 
 #include "batch_call.h"
 #include "sock_map.h"
@@ -59,23 +62,52 @@ static bool walks_array(const struct sock_walk *walk)
 }
 
 /*
+ * Is there an entry with a key? Gets no cookie. Inside an RCU read section,
+ * without migration.
+ */
+static int walk_test(const struct sock_walk *walk, void *key)
+{
+	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
+	struct sock *sk = stock->map_lookup_elem(walk->map, key);
+
+	if (!sk)
+		return -ENOENT;
+	if (sk_is_refcounted(sk))
+		sock_put(sk);
+	return 0;
+}
+
+/*
+ * Get the cookie of the socket at a key. Inside an RCU read section, which
+ * keeps the socket, without migration.
+ */
+static int walk_lookup(const struct sock_walk *walk, void *key, u64 *value)
+{
+	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
+	const u64 *cookie = stock->map_lookup_elem_sys_only(walk->map, key);
+
+	if (IS_ERR_OR_NULL(cookie))
+		return cookie ? PTR_ERR(cookie) : -ENOENT;
+	*value = READ_ONCE(*cookie);
+	return 0;
+}
+
+/*
  * Add the entry with a key to the chunk, if there is one. Returns 0, or an
  * errno other than -ENOENT. Inside an RCU read section.
  */
 static int walk_add(struct sock_walk *walk, void *key)
 {
-	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
 	u32 size = walk->map->key_size;
-	const u64 *cookie;
+	int err;
 
-	/* Without migration: see sock_map.c. RCU keeps the socket. */
+	/* Without migration: see sock_map.c. */
 	migrate_disable();
-	cookie = stock->map_lookup_elem_sys_only(walk->map, key);
+	err = walk->only_keys ? walk_test(walk, key) :
+	      walk_lookup(walk, key, &walk->values[walk->n]);
 	migrate_enable();
-	if (IS_ERR_OR_NULL(cookie))
-		return PTR_ERR_OR_ZERO(cookie) == -ENOENT ?
-		       0 : PTR_ERR_OR_ZERO(cookie);
-	walk->values[walk->n] = READ_ONCE(*cookie);
+	if (err)
+		return err == -ENOENT ? 0 : err;
 	memcpy(walk->keys + walk->n * size, key, size);
 	walk->n++;
 	return 0;
@@ -187,11 +219,15 @@ static int walk_buckets(struct sock_walk *walk)
 			walk->visited = 0;
 		}
 		walk->waits = walk_loops(walk);
-		if (walk->waits)
+		if (walk->waits) {
+			walk->disturbed = true;
 			return 0;
+		}
 		/* The previous key was deleted, so the kernel began again. */
-		if (bucket < walk->bucket)
+		if (bucket < walk->bucket) {
+			walk->disturbed = true;
 			continue;
+		}
 		if (bucket > walk->bucket)
 			walk->n_known = 0;
 		walk->bucket = bucket;
@@ -207,7 +243,7 @@ static int walk_buckets(struct sock_walk *walk)
  * rmap_sock_walk_read() - read the next chunk
  * @walk: the walk
  *
- * Context: bpf(2).
+ * Context: process context.
  * Return: 0 when the walk goes on, even if the chunk is empty; -ENOENT at the
  * end of the map, with the last entries; or another errno of a lookup.
  */
@@ -259,7 +295,7 @@ bool rmap_sock_walk_take(struct sock_walk *walk)
  * If the walk has met an entry that is being replaced, the task that replaces
  * it has to run. A walk of a higher priority would keep it from running.
  *
- * Context: bpf(2), sleeps.
+ * Context: process context, sleeps.
  * Return: 0, or -EINTR for a killed task.
  */
 int rmap_sock_walk_pause(struct sock_walk *walk)
@@ -351,7 +387,7 @@ int rmap_sock_walk_resume(struct sock_walk *walk)
  * rmap_sock_walk_alloc() - allocate the memory of a walk
  * @walk: the walk, with a map
  *
- * Context: bpf(2), sleeps.
+ * Context: process context, sleeps.
  * Return: 0 or -ENOMEM.
  */
 int rmap_sock_walk_alloc(struct sock_walk *walk)
@@ -376,7 +412,7 @@ int rmap_sock_walk_alloc(struct sock_walk *walk)
  * rmap_sock_walk_free() - free the memory of a walk
  * @walk: the walk, after rmap_sock_walk_alloc()
  *
- * Context: bpf(2).
+ * Context: process context.
  */
 void rmap_sock_walk_free(struct sock_walk *walk)
 {

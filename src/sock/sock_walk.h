@@ -13,6 +13,7 @@ struct bpf_map;
  * struct sock_walk - a walk through a map, with the entries of one chunk
  * @map: the map
  * @take: the entries of the chunk will be deleted
+ * @only_keys: the chunk gets no cookies, which values of 4 bytes cannot have
  * @n: number of entries in the chunk
  * @room: the most entries that the chunk may have
  * @slot: array: the next slot to visit
@@ -20,6 +21,8 @@ struct bpf_map;
  * @ahead: hash: @cursor has a key that has not been visited yet
  * @waits: hash: the walk has gone round in a bucket, so another task is
  *	replacing an entry
+ * @disturbed: hash: the walk has waited, or has found that another task has
+ *	deleted the cursor; only the user of the walk resets it
  * @bucket: hash: the walk skips buckets before this one
  * @at: hash: the bucket of the key that was visited last
  * @visited: hash: number of keys that were visited in @at since the walk
@@ -36,12 +39,14 @@ struct bpf_map;
 struct sock_walk {
 	struct bpf_map *map;
 	bool take;
+	bool only_keys;
 	u32 n;
 	u32 room;
 	u64 slot;
 	bool begun;
 	bool ahead;
 	bool waits;
+	bool disturbed;
 	u32 bucket;
 	u32 at;
 	u32 visited;
