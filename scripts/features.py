@@ -27,6 +27,7 @@ PRELUDE = """
 #include <linux/netdevice.h>
 #include <linux/security.h>
 #include <linux/skbuff.h>
+#include <linux/skmsg.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/xdp.h>
@@ -87,6 +88,10 @@ PROBES = {
     "GSO_TCP_ACCECN": "int probe_it = SKB_GSO_TCP_ACCECN;",
     # 6.17; before: system_unbound_wq, which newer kernels report as deprecated
     "SYSTEM_DFL_WQ": "void *probe_it(void) { return system_dfl_wq; }",
+    # not in 6.1: a psock has the number of bytes in its ingress queue
+    "PSOCK_MSG_LEN": declares("sk_psock_get_msg_len_nolock"),
+    # 6.18: sk_drops may have counters per NUMA node
+    "SK_DROPS_READ": declares("sk_drops_read"),
     # CONFIG_MEMCG_KMEM; since 6.11 CONFIG_MEMCG
     "MAP_OBJCG": has_member("struct bpf_map", "objcg"),
 }

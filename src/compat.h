@@ -17,6 +17,7 @@
 #include <linux/memcontrol.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
+#include <linux/skmsg.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 #include <net/xdp.h>
@@ -620,6 +621,58 @@ static inline u64 compat_task_payer(void)
 	rcu_read_unlock();
 #endif
 	return number;
+}
+
+/**
+ * compat_psock_bytes() - bytes in the ingress queue of a psock
+ * @psock: the psock
+ * @limit: without a counter, count the bytes of at most so many messages
+ * @more: set to whether there are more messages
+ *
+ * 6.1 does not keep the number. A reader changes the size of a message without
+ * the lock.
+ *
+ * Context: inside an RCU read section, which keeps the psock.
+ * Return: the number of bytes.
+ */
+static inline u64 compat_psock_bytes(struct sk_psock *psock, unsigned int limit,
+				     bool *more)
+{
+#if HAVE_PSOCK_MSG_LEN
+	*more = false;
+	return sk_psock_get_msg_len_nolock(psock);
+#else
+	unsigned int n = 0;
+	struct sk_msg *msg;
+	u64 bytes = 0;
+
+	*more = false;
+	spin_lock_bh(&psock->ingress_lock);
+	list_for_each_entry(msg, &psock->ingress_msg, list) {
+		*more = n++ == limit;
+		if (*more)
+			break;
+		bytes += READ_ONCE(msg->sg.size);
+	}
+	spin_unlock_bh(&psock->ingress_lock);
+	return bytes;
+#endif
+}
+
+/**
+ * compat_sk_drops() - number of packets that were dropped for a socket
+ * @sk: the socket
+ *
+ * Context: any; the caller keeps the socket.
+ * Return: the number.
+ */
+static inline u32 compat_sk_drops(const struct sock *sk)
+{
+#if HAVE_SK_DROPS_READ
+	return sk_drops_read(sk);
+#else
+	return atomic_read(&sk->sk_drops);
+#endif
 }
 
 #endif /* REDIRMAP_COMPAT_H */

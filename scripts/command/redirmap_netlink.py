@@ -15,7 +15,7 @@ third of them. It uses _socket, because "socket" imports enum and selectors.
 """
 import errno
 import os
-from _socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, socket
+from _socket import AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, inet_ntop, socket
 from struct import Struct
 
 from redirmap_reasons import REASONS, REFUSALS
@@ -23,7 +23,7 @@ from redirmap_reasons import REASONS, REFUSALS
 NAME = "redirmap"
 VERSION = 1
 
-STATE_GET, MAP_GET, TARGET_GET = 1, 2, 3
+STATE_GET, MAP_GET, TARGET_GET, SOCKET_GET = 1, 2, 3, 4
 
 # The number of attempts at a dump during which nothing is added or removed.
 TRIES = 5
@@ -36,6 +36,14 @@ ACTIONS = ("aborted", "drop", "pass", "tx")
 PACKETS = ("never", "fallback", "always")
 MAP_TYPES = {14: "devmap", 15: "sockmap", 16: "cpumap", 17: "xskmap", 18: "sockhash",
              25: "devmap_hash"}
+# Of sockets, as ss(8) and bpftool(8) call them.
+FAMILIES = {1: "unix", 2: "inet", 10: "inet6", 40: "vsock"}
+SOCKET_TYPES = {1: "stream", 2: "dgram", 5: "seqpacket"}
+STATES = ("0", "established", "syn_sent", "syn_recv", "fin_wait1", "fin_wait2", "time_wait",
+          "close", "close_wait", "last_ack", "listen", "closing", "new_syn_recv")
+SHUTDOWNS = ("none", "receive", "send", "both")
+# enum bpf_attach_type
+ATTACH_TYPES = {7: "msg_verdict", 4: "stream_parser", 5: "stream_verdict", 38: "skb_verdict"}
 REASON_NAMES = [reason.name for reason in REASONS]
 REFUSAL_NAMES = [reason.name for reason in REFUSALS]
 
@@ -112,6 +120,10 @@ FIXED = {u32: U32.unpack_from, u64: U64.unpack_from}
 
 def string(data, at, end):
     return data[at:end].rstrip(b"\0").decode(errors="replace")
+
+
+def binary(data, at, end):
+    return data[at:end]
 
 
 def flag(_data, _at, _end):
@@ -226,6 +238,35 @@ target_msg = Attributes(
     all_netns=flag,
     pad=pad,
     packets=u32,
+)
+address = Attributes("REDIRMAP_A_ADDRESS_", ip=binary, port=u32, name=binary)
+program = Attributes("REDIRMAP_A_PROGRAM_", type=u32, id=u32)
+socket_msg = Attributes(
+    "REDIRMAP_A_SOCKET_",
+    map=u32,
+    all_netns=flag,
+    key=binary,
+    cookie=u64,
+    pad=pad,
+    inode=u64,
+    netns=u64,
+    family=u32,
+    type=u32,
+    protocol=u32,
+    state=u32,
+    shutdown=u32,
+    local=address,
+    remote=address,
+    program=[program],
+    ingress=u64,
+    ingress_more=flag,
+    backlog=u32,
+    backlog_waits=flag,
+    cork=u32,
+    apply=u32,
+    drops=u32,
+    error=u32,
+    stopped=flag,
 )
 gone_msg = Attributes("REDIRMAP_A_GONE_", ifindex=u32, ifname=string, stats=stats)
 state_msg = Attributes(
@@ -348,6 +389,42 @@ def target_of(data, at, end):
         "entry": found.get("entry", False),
         "packets": packets_of(found),
         "stats": stats_of(found.get("stats", NO_STATS)),
+    }
+
+
+def address_of(found):
+    """An address as text, or None."""
+    if not found:
+        return None
+    if "name" in found:
+        # An abstract name begins with a 0, which ss(8) shows as @.
+        name = found["name"]
+        name = b"@" + name[1:] if name[:1] == b"\0" else name.rstrip(b"\0")
+        return name.decode(errors="replace")
+    if len(found["ip"]) == 4:
+        return f"{inet_ntop(AF_INET, found['ip'])}:{found['port']}"
+    return f"[{inet_ntop(AF_INET6, found['ip'])}]:{found['port']}"
+
+
+def socket_of(data, at, end):
+    found = socket_msg.read(data, at, end)
+    get = found.get
+    numbers = ("cookie", "inode", "netns", "ingress", "backlog", "cork", "apply", "drops")
+    flags = ("ingress_more", "backlog_waits", "stopped")
+    return {
+        "key": found["key"].hex(),
+        **{name: get(name) for name in numbers},
+        **{name: get(name, False) for name in flags},
+        "family": FAMILIES.get(get("family")) or str(get("family")),
+        "type": SOCKET_TYPES.get(get("type")) or str(get("type")),
+        "protocol": get("protocol"),
+        "state": name_of(STATES, get("state")),
+        "shutdown": name_of(SHUTDOWNS, get("shutdown")),
+        "local": address_of(get("local")),
+        "remote": address_of(get("remote")),
+        "programs": {ATTACH_TYPES.get(one["type"]) or str(one["type"]): one["id"]
+                     for one in found["program"]},
+        "error": errno_name(found["error"]) if "error" in found else None,
     }
 
 
@@ -493,19 +570,20 @@ class Family(Netlink):
         """Send a request; the caller reads the answer."""
         self.send(self.number, GENERIC.pack(command, VERSION, 0) + attributes, dump)
 
-    def _get(self, command, of, number, all_netns, make):
+    def _get(self, command, of, number, all_netns, make, dump):
         attributes = b""
         if all_netns:
             attributes += encoded(of.numbers["all_netns"], b"")
         if number is not None:
-            attributes += encoded(of.numbers["id"], U32.pack(number))
+            attributes += encoded(of.numbers["map" if of is socket_msg else "id"],
+                                  U32.pack(number))
         payload = GENERIC.pack(command, VERSION, 0) + attributes
         try:
             return self.ask(
                 self.number,
                 payload,
                 lambda data, at, end: make(data, at + GENERIC.size, end),
-                dump=of is not state_msg and number is None,
+                dump,
             )
         except Refused as refused:
             # An ENOENT without an error text means that the family is missing.
@@ -514,7 +592,7 @@ class Family(Netlink):
             raise
 
     def state(self):
-        return self._get(STATE_GET, state_msg, None, False, state_of)[0]
+        return self._get(STATE_GET, state_msg, None, False, state_of, False)[0]
 
     def settled(self, look):
         """The result of look(), repeated until no map or target of this network
@@ -532,8 +610,12 @@ class Family(Netlink):
 
     def maps(self, number=None, all_netns=False):
         """All claimed maps, or the map with an id."""
-        return self._get(MAP_GET, map_msg, number, all_netns, map_of)
+        return self._get(MAP_GET, map_msg, number, all_netns, map_of, number is None)
 
     def targets(self, number=None, all_netns=False):
         """All targets, or the target with an id."""
-        return self._get(TARGET_GET, target_msg, number, all_netns, target_of)
+        return self._get(TARGET_GET, target_msg, number, all_netns, target_of, number is None)
+
+    def sockets(self, number, all_netns=False):
+        """The sockets in a socket map."""
+        return self._get(SOCKET_GET, socket_msg, number, all_netns, socket_of, True)

@@ -141,9 +141,9 @@ def _():
         numbers = {kind.prefix + name.upper(): number for name, number in kind.numbers.items()}
         equal({name: header[name] for name in numbers}, numbers)
         equal(header[kind.prefix + "MAX"], len(numbers))
-    for name in ("STATE_GET", "MAP_GET", "TARGET_GET"):
+    for name in ("STATE_GET", "MAP_GET", "TARGET_GET", "SOCKET_GET"):
         equal(getattr(redirmap_netlink, name), header["REDIRMAP_CMD_" + name])
-    equal(header["REDIRMAP_CMD_MAX"], 3)
+    equal(header["REDIRMAP_CMD_MAX"], 4)
     for number, name in enumerate(redirmap_netlink.HOOK_KINDS):
         equal(number, header["REDIRMAP_HOOK_" + name.upper()])
     equal(header["REDIRMAP_FAMILY_NAME"], f'"{redirmap_netlink.NAME}"')

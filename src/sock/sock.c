@@ -2,7 +2,7 @@
 /*
  * The family of socket maps: BPF_MAP_TYPE_SOCKMAP and BPF_MAP_TYPE_SOCKHASH.
  * The kernel allocates these maps, keeps the sockets, and decides about all
- * operations; this family counts, and adds batches.
+ * operations; this family counts, adds batches, and reports the sockets.
  *
  * This file owns struct family rmap_sock_family, by which the core of the
  * module knows the family.
@@ -15,12 +15,16 @@
 #include <linux/net.h>
 #include <linux/skbuff.h>
 #include <linux/skmsg.h>
+#include <net/af_unix.h>
+#include <net/inet_sock.h>
 #include <net/sock.h>
 
+#include "compat.h"
 #include "kind.h"
 #include "layout.h"
 #include "part.h"
 #include "sock_batch.h"
+#include "sock_dump.h"
 #include "sock_helper.h"
 #include "sock_map.h"
 #include "sock_report.h"
@@ -105,6 +109,43 @@ static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
 	LAYOUT_ROW(sk_buff, sk_buff, sk),
 	LAYOUT_ROW(sk_buff, sk_buff, cb),
 	LAYOUT_ROW(sk_buff, sk_buff, len),
+
+	/*
+	 * sock_look.c; skc_daddr and skc_rcv_saddr, skc_dport and skc_num are
+	 * in front of skc_family
+	 */
+	LAYOUT_ROW(sock, sock, sk_err),
+	LAYOUT_ROW(sock, sock, sk_drops),
+	LAYOUT_ROW(sock, sock, sk_shutdown),
+	LAYOUT_ROW(sock, sock, sk_lock),
+	LAYOUT_ROW(sock_common, sock_common, skc_net),
+	LAYOUT_ROW(sock_common, sock_common, skc_v6_daddr),
+	LAYOUT_ROW(sock_common, sock_common, skc_v6_rcv_saddr),
+	LAYOUT_ROW(inet_sock, inet_sock, inet_sport),
+	LAYOUT_ROW(unix_sock, unix_sock, addr),
+	LAYOUT_ROW(unix_address, unix_address, len),
+	LAYOUT_ROW(unix_address, unix_address, name),
+	LAYOUT_ROW(sk_psock, sk_psock, apply_bytes),
+	LAYOUT_ROW(sk_psock, sk_psock, cork),
+	LAYOUT_ROW(sk_psock, sk_psock, progs),
+	LAYOUT_ROW(sk_psock, sk_psock, ingress_skb),
+	LAYOUT_ROW(sk_psock, sk_psock, ingress_msg),
+	LAYOUT_ROW(sk_psock, sk_psock, ingress_lock),
+	LAYOUT_ROW(sk_psock, sk_psock, saved_data_ready),
+	LAYOUT_ROW(sk_psock, sk_psock, work_state),
+#if HAVE_PSOCK_MSG_LEN
+	LAYOUT_ROW(sk_psock, sk_psock, msg_tot_len),
+#endif
+	LAYOUT_ROW(sk_psock_work_state, sk_psock_work_state, len),
+	LAYOUT_ROW(sk_psock_progs, sk_psock_progs, msg_parser),
+	LAYOUT_ROW(sk_psock_progs, sk_psock_progs, stream_parser),
+	LAYOUT_ROW(sk_psock_progs, sk_psock_progs, stream_verdict),
+	LAYOUT_ROW(sk_psock_progs, sk_psock_progs, skb_verdict),
+	LAYOUT_ROW(sk_msg, sk_msg, sg),
+	LAYOUT_ROW(sk_msg, sk_msg, list),
+	LAYOUT_ROW(sk_msg_sg, sk_msg_sg, size),
+	LAYOUT_ROW(sk_buff_head, sk_buff_head, qlen),
+	LAYOUT_ROW(bpf_prog_aux, bpf_prog_aux, id),
 	{ }
 };
 
@@ -118,6 +159,7 @@ const struct family rmap_sock_family = {
 	.hooks = rmap_sock_map_hooks,
 	.n_hooks = SOCK_MAP_HOOKS,
 	.layout = sock_layout,
+	.requests = rmap_sock_dump_requests,
 	.sum_size = sizeof(struct sock_sum),
 	.report = rmap_sock_report_state,
 };

@@ -137,6 +137,27 @@ static void stats_add_refused(const struct sock_stats *one,
 }
 
 /**
+ * rmap_sock_stats_changes() - a number that changes with each insert and delete
+ * @record: the map's record
+ *
+ * A socket that is closed leaves the map without a change of the number.
+ *
+ * Context: any; the caller keeps the record.
+ * Return: the number.
+ */
+u64 rmap_sock_stats_changes(const struct record *record)
+{
+	const struct sock_stats *all = record->counters;
+	unsigned int cpu;
+	u64 changes = 0;
+
+	for_each_possible_cpu(cpu)
+		changes += u64_stats_read(&all[cpu].inserts) +
+			   u64_stats_read(&all[cpu].deletes);
+	return changes;
+}
+
+/**
  * rmap_sock_stats_add() - add up all CPUs' counters of a map
  * @record: the map's record
  * @to: the struct sock_sum to add the counters to

@@ -73,6 +73,7 @@ void rmap_sock_stats_refused(struct sock_stats *stats,
 			     enum redirmap_sock_refusal reason);
 void rmap_sock_stats_updated(const struct bpf_map *map, long err);
 void rmap_sock_stats_deleted(const struct bpf_map *map, long err);
+u64 rmap_sock_stats_changes(const struct record *record);
 void rmap_sock_stats_add(const struct record *record, void *sum);
 u32 rmap_sock_stats_errno(unsigned int i);
 

@@ -174,6 +174,7 @@ enum {
 	REDIRMAP_CMD_STATE_GET = 1,	/* do */
 	REDIRMAP_CMD_MAP_GET,		/* do by id, dump */
 	REDIRMAP_CMD_TARGET_GET,	/* do by id, dump */
+	REDIRMAP_CMD_SOCKET_GET,	/* dump by map; needs CAP_BPF as well */
 
 	__REDIRMAP_CMD_MAX,
 	REDIRMAP_CMD_MAX = (__REDIRMAP_CMD_MAX - 1)
@@ -304,6 +305,66 @@ enum {
 
 	__REDIRMAP_A_TARGET_MAX,
 	REDIRMAP_A_TARGET_MAX = (__REDIRMAP_A_TARGET_MAX - 1)
+};
+
+/* An address of a socket, nested */
+enum {
+	REDIRMAP_A_ADDRESS_IP = 1,	/* binary, 4 or 16 bytes */
+	REDIRMAP_A_ADDRESS_PORT,	/* u32, in the byte order of the host */
+	REDIRMAP_A_ADDRESS_NAME,	/* binary, AF_UNIX: sun_path */
+
+	__REDIRMAP_A_ADDRESS_MAX,
+	REDIRMAP_A_ADDRESS_MAX = (__REDIRMAP_A_ADDRESS_MAX - 1)
+};
+
+/* A program that a socket runs, nested */
+enum {
+	REDIRMAP_A_PROGRAM_TYPE = 1,	/* u32, enum bpf_attach_type */
+	REDIRMAP_A_PROGRAM_ID,		/* u32, 0 while it is being freed */
+
+	__REDIRMAP_A_PROGRAM_MAX,
+	REDIRMAP_A_PROGRAM_MAX = (__REDIRMAP_A_PROGRAM_MAX - 1)
+};
+
+/*
+ * An entry of a socket map. The numbers may change while they are read, so they
+ * may belong to different moments.
+ */
+enum {
+	REDIRMAP_A_SOCKET_MAP = 1,	/* u32, in requests: id of the map */
+	REDIRMAP_A_SOCKET_ALL_NETNS,	/* flag, in requests: all namespaces */
+	REDIRMAP_A_SOCKET_KEY,		/* binary */
+	REDIRMAP_A_SOCKET_COOKIE,	/* u64, as of SO_COOKIE */
+	REDIRMAP_A_SOCKET_PAD,
+	REDIRMAP_A_SOCKET_INODE,	/* u64; 0 for none */
+	REDIRMAP_A_SOCKET_NETNS,	/* u64, inode of the socket's netns */
+	REDIRMAP_A_SOCKET_FAMILY,	/* u32, AF_... */
+	REDIRMAP_A_SOCKET_TYPE,		/* u32, SOCK_... */
+	REDIRMAP_A_SOCKET_PROTOCOL,	/* u32, IPPROTO_... */
+	REDIRMAP_A_SOCKET_STATE,	/* u32, TCP_..., of all families */
+	REDIRMAP_A_SOCKET_SHUTDOWN,	/* u32: 1 receive, 2 send, 3 both */
+	/*
+	 * nests: address. Absent if there is none, for vsock, and for a socket
+	 * of another network namespace unless the request is for all
+	 */
+	REDIRMAP_A_SOCKET_LOCAL,
+	REDIRMAP_A_SOCKET_REMOTE,
+	REDIRMAP_A_SOCKET_PROGRAM,	/* nest, multi: running programs */
+	REDIRMAP_A_SOCKET_INGRESS,	/* u64, bytes in the ingress queue */
+	REDIRMAP_A_SOCKET_INGRESS_MORE,	/* flag: and more than these */
+	REDIRMAP_A_SOCKET_BACKLOG,	/* u32, packets in the backlog */
+	/* flag: the first packet of the backlog has found no room */
+	REDIRMAP_A_SOCKET_BACKLOG_WAITS,
+	/* u32, corked bytes; absent while another task uses the socket */
+	REDIRMAP_A_SOCKET_CORK,
+	REDIRMAP_A_SOCKET_APPLY,	/* u32, bytes left of apply_bytes */
+	REDIRMAP_A_SOCKET_DROPS,	/* u32, dropped packets: sk_drops */
+	REDIRMAP_A_SOCKET_ERROR,	/* u32, pending errno; absent if none */
+	/* flag: transmit disabled, so the kernel drops all data for it */
+	REDIRMAP_A_SOCKET_STOPPED,
+
+	__REDIRMAP_A_SOCKET_MAX,
+	REDIRMAP_A_SOCKET_MAX = (__REDIRMAP_A_SOCKET_MAX - 1)
 };
 
 /**
