@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -19,6 +20,7 @@ need_modules("docutils")
 
 from optionlib import COMMANDS, OPTIONS, SHORT, command  # noqa: E402
 from redirmap_reasons import REASONS  # noqa: E402
+from socketlib import put  # noqa: E402
 
 PAGE = TOP / "Documentation/redirmap.8.rst"
 COMPLETION = TOP / "scripts/command/redirmap-completion.bash"
@@ -58,8 +60,10 @@ def _():
     part = text[text.index("\nJSON\n"):text.index("EXIT STATUS")]
     # Reasons are in a section of their own; earlier tests have caused some.
     words = set(re.findall(r"\w+", part)) | {reason.name for reason in REASONS}
-    fd = make_map()
+    fd, socks = make_map(), make_map("rm_socks", testlib.SOCKMAP)
     testlib.update(fd, 0, 1)
+    sock = socket.create_server(("", 0))
+    equal(put(socks, 0, sock), 0)
 
     def names(told):
         if isinstance(told, list):
@@ -69,10 +73,12 @@ def _():
         return set()
 
     for args in (("list",), ("state",), ("watch", "--count", "1", "0.1"), ("holders",),
-                 ("drops", "--since", "0.1")):
+                 ("drops", "--since", "0.1"), ("sockets", str(map_id(socks)))):
         told = json.loads(redirmap(command, "--json", *args)[1])
         equal(names(told) - words, set())
+    sock.close()
     os.close(fd)
+    os.close(socks)
 
 
 @test("the module's manual page names its parameters, and its files exist")
@@ -138,7 +144,7 @@ def _():
     testlib.update(fds[0], 0, 1)
     maps = {str(map_id(fd)) for fd in fds}
     target, = (str(one["id"]) for one in json.loads(redirmap(command, "-j")[1])["targets"])
-    for name in ("list", "drops", "holders"):
+    for name in ("list", "drops", "holders", "sockets"):
         equal(completed(name, "--map", ""), maps)
         equal(completed(name, "id", ""), maps)
         equal(completed(name, "map", "id", ""), maps)

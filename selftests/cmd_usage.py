@@ -56,7 +56,8 @@ def contained():
 
 @test("options and commands are found")
 def _():
-    equal(COMMANDS, {"list", "watch", "drops", "holders", "metrics", "state", "help"})
+    equal(COMMANDS, {"list", "watch", "drops", "holders", "sockets", "metrics", "state",
+                     "help"})
     assert "--map" in OPTIONS["list"] and "--json" in OPTIONS["drops"], OPTIONS
     equal({name for name in OPTIONS[""] if len(name) == 2}, SHORT)
 
@@ -71,7 +72,7 @@ def _():
             (("--nothing",), "unknown option --nothing"),
             (("--since", "1"), "--since is not an option of list, but of drops"),
             (("--map", "1", "state"),
-             "--map is not an option of state, but of list, drops, holders"),
+             "--map is not an option of state, but of list, drops, holders, sockets"),
             (("list", "--map", "x"), "--map: 'x' is not a number"),
             (("list", "--map=x"), "--map: 'x' is not a number"),
             (("list", "--target", "-1"), "--target: '-1' is not a number"),
@@ -82,6 +83,7 @@ def _():
             (("list", "id", "x"), "'x' is not a number"),
             (("list", "target", "out1"), "'out1' is not a number"),
             (("holders", "dev", "lo"), "holders takes maps only"),
+            (("sockets", "target", "1"), "sockets takes maps only"),
             (("watch", "0"), "0 is not a number of seconds"),
             (("watch", "nan"), "nan is not a number of seconds"),
             (("watch", "1", "2"), "unexpected argument '2'"),
@@ -312,7 +314,7 @@ def _():
     assert "redirmap_netlink" in told, told
     heavy = {"argparse", "collections", "contextlib", "ctypes", "enum", "functools", "gettext",
              "json", "pyroute2", "re", "shutil", "signal", "site", "socket", "subprocess",
-             "typing", "redirmap_drops", "redirmap_holders", "redirmap_watch"}
+             "typing", "redirmap_drops", "redirmap_holders", "redirmap_sockets", "redirmap_watch"}
     equal(told & heavy, set())
     assert len(told) < 40, told
     with open(COMMAND, encoding="utf-8") as file:

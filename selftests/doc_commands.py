@@ -28,6 +28,7 @@ need_module()
 need_modules("docutils", "yaml", "jsonschema")
 
 import redirmap_main as command_main  # noqa: E402
+from socketlib import pair, put  # noqa: E402
 
 BPFFS = Path("/sys/fs/bpf")
 CLAIM = Path("/sys/module/redirmap/parameters/claim")
@@ -119,8 +120,33 @@ class TooLarge(Losses):
     length = 300
 
 
+class Sockets(Place):
+    """The map socks got a program between the sockets at its keys 0 and 1."""
+
+    def enter(self):
+        CLAIM.write_text("socks", encoding="ascii")
+        sh(f"ip link set lo up; rm -rf {BPFFS}/socks {BPFFS}/socks-programs && "
+           f"bpftool map create {BPFFS}/socks type sockmap key 4 value 8 entries 2 name socks && "
+           f"bpftool prog loadall {EXAMPLES}/local.bpf.o {BPFFS}/socks-programs")
+        self.socks = pair()
+        socks = testlib.open_pinned(f"{BPFFS}/socks")
+        for key, sock in enumerate(self.socks):
+            equal(put(socks, key, sock), 0)
+            if not key:
+                sh(f"bpftool prog attach pinned {BPFFS}/socks-programs/forward msg_verdict "
+                   f"pinned {BPFFS}/socks")
+        os.close(socks)
+
+    def leave(self):
+        for sock in self.socks:
+            sock.close()
+        sh(f"rm -r {BPFFS}/socks {BPFFS}/socks-programs")
+        assert becomes(lambda: not refcnt())
+        CLAIM.write_text(testlib.CLAIM, encoding="ascii")
+
+
 PLACES = {"module": Sources(), "folder": Folder(), "too_large": TooLarge(), "down": Losses(),
-          "losses": Losses()}
+          "losses": Losses(), "sockets": Sockets()}
 
 
 # --- expected results, besides exit status 0 --------------------------------
@@ -180,6 +206,8 @@ OUTCOMES = (
     (r"redirmap holders", says("tx_ports", "port1")),
     (r"redirmap metrics", says("# TYPE redirmap_target_lost_frames_total counter",
                                'device="port2"')),
+    (r"redirmap sockets", says("No claimed socket maps")),
+    (r"redirmap sockets name socks", says("msg_verdict", "established")),
     (r"redirmap state", says("claims maps named tx_ports")),
     (r"redirmap help", says("usage:")),
     (r"redirmap --version", says("is loaded")),

@@ -30,7 +30,7 @@ _redirmap()
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		list | watch | drops | holders | metrics | state | help)
+		list | watch | drops | holders | sockets | metrics | state | help)
 			command=${COMP_WORDS[i]}
 			break
 			;;
@@ -39,22 +39,22 @@ _redirmap()
 
 	words='--json --all-netns --help --version'
 	case $command in
-	'') words+=' list watch drops holders metrics state help' ;;
+	'') words+=' list watch drops holders sockets metrics state help' ;;
 	list | drops)
 		words+=" --map --target map target dev id name $(_redirmap_ids TARGET 1)"
 		[[ $command == list ]] || words+=' --since'
 		;;
-	holders) words+=' --map map id name' ;;
+	holders | sockets) words+=' --map map id name' ;;
 	watch) words+=' --count' ;;
 	metrics) words+=' --output' ;;
-	help) words='list watch drops holders metrics state help' ;;
+	help) words='list watch drops holders sockets metrics state help' ;;
 	esac
 	case $command/$earlier/$before in
 	*/--target | */target/id) words=$(_redirmap_ids TARGET) ;;
-	*/--map | [ldh]*/*/id) words=$(_redirmap_ids MAP) ;;
+	*/--map | [ldh]*/*/id | so*/*/id) words=$(_redirmap_ids MAP) ;;
 	[ld]*/*/target) words="id $(_redirmap_ids TARGET)" ;;
-	[ldh]*/*/map) words="id name $(_redirmap_ids MAP)" ;;
-	[ldh]*/*/name) words=$(_redirmap_ids MAP 1) ;;
+	[ldh]*/*/map | so*/*/map) words="id name $(_redirmap_ids MAP)" ;;
+	[ldh]*/*/name | so*/*/name) words=$(_redirmap_ids MAP 1) ;;
 	[ld]*/*/dev) words=$(_redirmap_ids TARGET 1) ;;
 	# These take numbers, for which there are no suggestions.
 	*/--count | */--since) words='' ;;

@@ -109,7 +109,7 @@ def take_maps(words, args):
     """The same, for maps only."""
     take_which(words, args)
     if args.devices or args.targets:
-        raise ValueError("holders takes maps only, no targets or devices")
+        raise ValueError(f"{args.given} takes maps only, no targets or devices")
 
 
 def take_seconds(words, args):

@@ -9,7 +9,7 @@ import errno
 import os
 from struct import Struct, unpack_from
 
-from redirmap_netlink import Refused
+from redirmap_netlink import ATTACH_TYPES, Refused
 
 # The used members of enum bpf_map_type, bpf_prog_type and bpf_link_type
 PROG_ARRAY, ARRAY_OF_MAPS, HASH_OF_MAPS = 3, 12, 13
@@ -28,7 +28,6 @@ LINK_XDP, LINK_TRACING = 6, 2
 LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
 
 # The members of enum bpf_attach_type for programs of socket maps
-SOCK_ATTACH = 4, 5, 7, 38
 
 # The largest number of maps that a program can use.
 MAPS_OF_PROG = 64
@@ -155,16 +154,33 @@ def instructions(one):
         return code.raw if not result else b""
 
 
-def attached(number):
-    """The programs that are attached to a socket map."""
-    found = set()
+def socket_programs(number):
+    """The ids of the programs that are attached to the socket map with an id,
+    by attach type; None if the map cannot be opened."""
+    found = {}
     with Opened("map", number) as fd:
-        for kind in SOCK_ATTACH if fd is not None else ():
-            one, count, flags = (ctypes.c_uint32(value) for value in (0, 1, 0))
-            if not libbpf.bpf_prog_query(fd, kind, 0, ctypes.byref(flags), ctypes.byref(one),
-                                         ctypes.byref(count)) and count.value:
-                found.add(one.value)
+        if fd is None:
+            return None
+        for attach_type, name in ATTACH_TYPES.items():
+            one, count = ctypes.c_uint32(0), ctypes.c_uint32(1)
+            # EBUSY: the map has a verdict of the other type.
+            result = libbpf.bpf_prog_query(fd, attach_type, 0, None, ctypes.byref(one),
+                                           ctypes.byref(count))
+            if not result and count.value and one.value:
+                found[name] = one.value
     return found
+
+
+def attached(number):
+    """The ids of the programs that are attached to a socket map."""
+    return set((socket_programs(number) or {}).values())
+
+
+def describe(kind, number):
+    """The kernel's description of the object with an id; None if it cannot be
+    opened."""
+    with Opened(kind, number) as fd:
+        return None if fd is None else info(kind, fd)
 
 
 def kind_of_pin(path, proc):

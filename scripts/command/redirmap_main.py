@@ -237,6 +237,12 @@ def metrics_command(args, family, out):
     redirmap_metrics.run(args, family, out)
 
 
+def sockets_command(args, family, out):
+    import redirmap_sockets
+
+    redirmap_sockets.run(args, family, out)
+
+
 def watch_command(args, family, out):
     import redirmap_watch
 
@@ -285,6 +291,10 @@ COMMANDS = {
         ),
         Command(
             "holders", holders_command, "list the holders of maps and of the module",
+            "[[map] ID | map name NAME]...", cli.take_maps, (ONE_MAP,),
+        ),
+        Command(
+            "sockets", sockets_command, "list the sockets of socket maps",
             "[[map] ID | map name NAME]...", cli.take_maps, (ONE_MAP,),
         ),
         Command(

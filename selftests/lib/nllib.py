@@ -13,13 +13,14 @@ HEADERS = 16 + 4
 NLA_TYPE_MASK = 0x3fff
 
 
-def answer(command, dump=True, size=1 << 16):
-    """For each part of an answer: the types, flags and bytes of its
-    messages."""
+def answer(command, dump=True, size=1 << 16, asked=b""):
+    """For each part of an answer to a request with encoded attributes: the
+    types, flags and bytes of its messages."""
     with Family() as family:
         number = family.number
-    request = struct.pack("IHHIIBBH", HEADERS, number, NLM_F_REQUEST | (NLM_F_DUMP if dump else 0),
-                          1, 0, command, VERSION, 0)
+    request = struct.pack("IHHIIBBH", HEADERS + len(asked), number,
+                          NLM_F_REQUEST | (NLM_F_DUMP if dump else 0),
+                          1, 0, command, VERSION, 0) + asked
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as sock:
         sock.send(request)
         done = False

@@ -156,7 +156,7 @@ def redirmap(command, *args):
 
 # --- maps -------------------------------------------------------------------
 
-DEVMAP, DEVMAP_HASH = 14, 25
+DEVMAP, SOCKMAP, SOCKHASH, DEVMAP_HASH = 14, 15, 18, 25
 libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
 
 
