@@ -22,8 +22,9 @@ import redirmap_netlink as netlink  # noqa: E402
 import redirmap_watch  # noqa: E402
 from commandlib import columns, said, while_it_waits  # noqa: E402
 from redirmap_reasons import FAILURES  # noqa: E402
-from socklib import (INGRESS, PIN, UNKNOWN_FLAG, answer, counters, loaded, pair,  # noqa: E402
-                     put, read_all)
+from socketlib import pair, put  # noqa: E402
+from socklib import (INGRESS, PIN, UNKNOWN_FLAG, answer, counters, loaded,  # noqa: E402
+                     read_all)
 
 
 def redirects(sock):

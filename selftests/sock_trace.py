@@ -14,7 +14,8 @@ from testlib import becomes, equal, in_a_net, map_id, run, sh, test
 in_a_net()
 
 from redirmap_netlink import REASON_NAMES, REFUSAL_NAMES  # noqa: E402
-from socklib import INGRESS, PIN, UNKNOWN_FLAG, counters, loaded, pair, put, read_all  # noqa: E402
+from socketlib import pair, put  # noqa: E402
+from socklib import INGRESS, PIN, UNKNOWN_FLAG, counters, loaded, read_all  # noqa: E402
 
 SO_COOKIE = 57
 TRACING = Path("/sys/kernel/tracing")

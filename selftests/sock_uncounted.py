@@ -17,7 +17,8 @@ from testlib import (COMMAND, OUTPUT, becomes, checked, equal, in_a_net, libbpf,
 in_a_net()
 
 from commandlib import said  # noqa: E402
-from socklib import PIN, counters, loaded, pair, put  # noqa: E402
+from socketlib import pair, put  # noqa: E402
+from socklib import PIN, counters, loaded  # noqa: E402
 
 SOCKMAP = 15
 KPROBES = Path("/sys/kernel/debug/kprobes/enabled")

@@ -27,8 +27,6 @@ PROG_TYPES = {
 LINK_XDP, LINK_TRACING = 6, 2
 LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
 
-# The members of enum bpf_attach_type for programs of socket maps
-
 # The largest number of maps that a program can use.
 MAPS_OF_PROG = 64
 

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Shared by tests of socket maps in Python: programs and maps, sockets,
-counters. A test imports this in a network namespace of its own.
+"""Shared by tests of socket maps in Python: programs and maps, counters. A test
+imports this in a network namespace of its own.
 
 PIN/p has the programs, and PIN/m the maps.
 """
 import contextlib
-import ctypes
 import os
-import socket
-import struct
 
 import redirmap_netlink as netlink
-from testlib import OUTPUT, becomes, equal, libbpf, map_id, open_pinned, refcnt, sh
+from testlib import OUTPUT, becomes, equal, map_id, open_pinned, refcnt, sh
 
 PIN = "/sys/fs/bpf/redirmap-sock"
 INGRESS, UNKNOWN_FLAG = 1, 2
@@ -32,24 +29,6 @@ def loaded(programs="sock_counters", more=""):
             os.close(fd)
         sh(f"rm -rf {PIN}/*")
         equal(becomes(lambda: refcnt() == 0), True)
-
-
-def put(fd, key, sock, flags=0):
-    """0, or the errno of an insert."""
-    number = sock if isinstance(sock, int) else sock.fileno()
-    return -libbpf.bpf_map_update_elem(fd, struct.pack("I", key), struct.pack("Q", number),
-                                       ctypes.c_uint64(flags))
-
-
-def pair():
-    """Two connected TCP sockets."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        one = socket.create_connection(server.getsockname())
-        other, _ = server.accept()
-    for sock in (one, other):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(20)
-    return one, other
 
 
 def answer(fd):
