@@ -86,16 +86,6 @@ static const struct row {
 
 #define TEXT "once upon a time"
 
-/* Waits until the program has seen so many redirects. */
-static bool calls_become(struct bpf_object *obj, __u64 calls)
-{
-	int i;
-
-	for (i = 0; i < 20000 && sock_vars(obj).calls != calls; i++)
-		usleep(1000);
-	return sock_vars(obj).calls == calls;
-}
-
 /*
  * A receive that blocks may return EAGAIN: the kernel wakes a receiver of a
  * unix socket for data that are not there yet.
@@ -152,7 +142,7 @@ static void run_rows(struct __test_metadata *_metadata, FIXTURE_DATA(redirect) *
 				TH_LOG("%s, row %u: %s", name, i, strerror(errno));
 			}
 		}
-		EXPECT_TRUE(calls_become(self->obj, 1)) {
+		EXPECT_TRUE(sock_calls_become(self->obj, 1)) {
 			TH_LOG("%s, row %u: %llu calls", name, i, sock_vars(self->obj).calls);
 		}
 		vars = sock_vars(self->obj);

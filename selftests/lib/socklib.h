@@ -206,6 +206,16 @@ static inline struct sock_vars sock_vars(struct bpf_object *obj)
 	return vars;
 }
 
+/* Waits until the programs have seen so many redirects. */
+static inline bool sock_calls_become(struct bpf_object *obj, __u64 calls)
+{
+	int i;
+
+	for (i = 0; i < 20000 && sock_vars(obj).calls != calls; i++)
+		usleep(1000);
+	return sock_vars(obj).calls == calls;
+}
+
 /* sock.bpf.c over maps of a test; NULL if it cannot be loaded. */
 static inline struct bpf_object *sock_load(int array, int hash, int from)
 {
