@@ -133,6 +133,7 @@ NEWER = (
     (redirmap_netlink.state_msg, "lost"), (redirmap_netlink.state_msg, "copy_memory"),
     (redirmap_netlink.state_msg, "gone_count"), (redirmap_netlink.state_msg, "gone"),
     (redirmap_netlink.state_msg, "packets"), (redirmap_netlink.state_msg, "qdisc"),
+    (redirmap_netlink.state_msg, "early"),
     (redirmap_netlink.stats, "as_packets"), (redirmap_netlink.map_msg, "packets"),
     (redirmap_netlink.target_msg, "packets"),
 )

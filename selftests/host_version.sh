@@ -57,6 +57,7 @@ fields_are()
 		description: BPF redirect maps (DEVMAP, DEVMAP_HASH, SOCKMAP, SOCKHASH) as a module
 		license: GPL
 		parm: claim:comma-separated globs of the names of maps to claim; empty claims none (default: *) (string)
+		parm: early:globs of the names of socket maps whose inserts run the verdict programs on bytes that were received before (default: none) (string)
 		parm: packets:globs of the names of maps whose frames may leave as packets, where a device cannot transmit XDP frames (default: *) (string)
 		parm: qdisc:globs of the names of maps whose frames always leave as packets, through the device's queueing discipline (default: none) (string)
 	END

@@ -125,6 +125,7 @@ int rmap_nl_put_state(struct sk_buff *skb, struct net *net)
 	    nl_put_policy(skb, REDIRMAP_A_STATE_CLAIM, &rmap_policy_claim) ||
 	    nl_put_policy(skb, REDIRMAP_A_STATE_PACKETS, &rmap_policy_packets) ||
 	    nl_put_policy(skb, REDIRMAP_A_STATE_QDISC, &rmap_policy_qdisc) ||
+	    nl_put_policy(skb, REDIRMAP_A_STATE_EARLY, &rmap_policy_early) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_STATE_LOADED,
 			      rmap_hook_armed_at(), REDIRMAP_A_STATE_PAD))
 		return -EMSGSIZE;

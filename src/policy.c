@@ -6,11 +6,13 @@
  *  packets	the maps whose frames may leave as packets, if a device cannot
  *		transmit them as XDP frames
  *  qdisc	the maps whose frames always leave as packets
+ *  early	the socket maps whose inserts run the programs on early data
  *
  * This file owns the lists of globs. insmod and writes to sysfs replace a list
  * as a whole, under the lock of the module's parameters. The creation of a map
  * reads the lists under RCU, "claim" with preemption off; later changes of a
- * list do not affect the map.
+ * list do not affect the map. "early" is read per insert instead, because it
+ * needs no preparation of the map.
  */
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -73,6 +75,11 @@ struct policy rmap_policy_packets = {
 };
 
 struct policy rmap_policy_qdisc = {
+	.globs = RCU_INITIALIZER(&policy_none),
+	.initial = &policy_none,
+};
+
+struct policy rmap_policy_early = {
 	.globs = RCU_INITIALIZER(&policy_none),
 	.initial = &policy_none,
 };
@@ -256,6 +263,9 @@ MODULE_PARM_DESC(packets, "globs of the names of maps whose frames may leave as 
 module_param_cb(qdisc, &policy_ops, &rmap_policy_qdisc, 0644);
 __MODULE_PARM_TYPE(qdisc, "string");
 MODULE_PARM_DESC(qdisc, "globs of the names of maps whose frames always leave as packets, through the device's queueing discipline (default: none)");
+module_param_cb(early, &policy_ops, &rmap_policy_early, 0644);
+__MODULE_PARM_TYPE(early, "string");
+MODULE_PARM_DESC(early, "globs of the names of socket maps whose inserts run the verdict programs on bytes that were received before (default: none)");
 
 /**
  * rmap_policy_matches() - does a policy match the name of a map?

@@ -16,6 +16,7 @@ extern struct policy rmap_policy_claim;
 extern struct policy rmap_policy_packets;
 /* The maps whose frames always leave as packets. */
 extern struct policy rmap_policy_qdisc;
+extern struct policy rmap_policy_early;
 
 size_t rmap_policy_text(const struct policy *policy, char *buf, size_t size);
 bool rmap_policy_matches(const struct policy *policy, const char *name);

@@ -194,7 +194,11 @@ def state_command(args, family, out):
     print(f"redirmap {state['version']}, claims {claims}\n", file=out)
     if state["packets"] is not None:
         print(f"Frames may leave as packets: {named(state['packets'])}.", file=out)
-        print(f"Frames always leave as packets: {named(state['qdisc'])}.\n", file=out)
+        print(f"Frames always leave as packets: {named(state['qdisc'])}.", file=out)
+    if state["early"] is not None:
+        print(f"Inserts run programs on early data: {named(state['early'])}.", file=out)
+    if state["packets"] is not None:
+        print(file=out)
     table(
         [Text("FUNCTION"), Text("HOOK")],
         [[one["name"], one["kind"]] for one in state["hooks"]],

@@ -163,7 +163,7 @@ def add_target(samples, one):
 def add_all(samples, maps, targets, state):
     # A module that was loaded before an upgrade may not report all of them.
     samples.add("redirmap_module_info", 1, {
-        name: state[name] for name in ("version", "claim", "packets", "qdisc")
+        name: state[name] for name in ("version", "claim", "packets", "qdisc", "early")
         if state[name] is not None})
     samples.add("redirmap_copy_memory_bytes", state["copy_memory"])
     for one in maps:

@@ -285,6 +285,7 @@ state_msg = Attributes(
     packets=string,
     qdisc=string,
     loaded=u64,
+    early=string,
 )
 
 
@@ -454,6 +455,7 @@ def state_of(data, at, end):
         "packets": found.get("packets"),
         "qdisc": found.get("qdisc"),
         "loaded": found.get("loaded"),
+        "early": found.get("early"),
     }
 
 

@@ -32,7 +32,7 @@ struct {
 /* As in socklib.h. */
 struct sock_vars {
 	__u32 key;	/* of the next redirects and updates */
-	__u32 port;	/* insert sockets that connect from this port */
+	__u32 port;	/* insert connected sockets with this local port */
 	__u64 flags;
 	__u64 calls;	/* redirects */
 	__u64 passed;	/* those that the helper has accepted */
@@ -97,13 +97,19 @@ int parser(struct __sk_buff *skb)
 	return skb->len;
 }
 
+static int established(struct bpf_sock_ops *ops)
+{
+	return (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ||
+		ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) &&
+	       ops->local_port == vars.port;
+}
+
 SEC("sockops")
 int ops_array(struct bpf_sock_ops *ops)
 {
 	__u32 k = vars.key;
 
-	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-	    ops->local_port == vars.port)
+	if (established(ops))
 		vars.result = bpf_sock_map_update(ops, &socks, &k, vars.flags);
 	return 0;
 }
@@ -113,8 +119,7 @@ int ops_hash(struct bpf_sock_ops *ops)
 {
 	__u32 k = vars.key;
 
-	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-	    ops->local_port == vars.port)
+	if (established(ops))
 		vars.result = bpf_sock_hash_update(ops, &hash, &k, vars.flags);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #include <net/af_unix.h>
 #include <net/inet_sock.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 #include "compat.h"
 #include "kind.h"
@@ -78,6 +79,7 @@ static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
 	LAYOUT_ROW(bpf_map, bpf_map, key_size),
 	LAYOUT_ROW(bpf_map, bpf_map, value_size),
 	LAYOUT_ROW(bpf_map, bpf_map, max_entries),
+	LAYOUT_ROW(bpf_map, bpf_map, name),
 
 	/* sock_helper.c: descriptions are copied whole; insnsi is at the end */
 	LAYOUT_SIZE(bpf_func_proto, bpf_func_proto),
@@ -146,6 +148,12 @@ static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
 	LAYOUT_ROW(sk_msg_sg, sk_msg_sg, size),
 	LAYOUT_ROW(sk_buff_head, sk_buff_head, qlen),
 	LAYOUT_ROW(bpf_prog_aux, bpf_prog_aux, id),
+
+	/* early data */
+	LAYOUT_ROW(sock, sock, sk_data_ready),
+	LAYOUT_ROW(sock, sock, sk_receive_queue),
+	LAYOUT_ROW(tcp_sock, tcp_sock, copied_seq),
+	LAYOUT_ROW(tcp_skb_cb, tcp_skb_cb, seq),
 	{ }
 };
 

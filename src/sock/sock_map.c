@@ -33,6 +33,7 @@
 
 #include "compat.h"
 #include "kind.h"
+#include "sock_early.h"
 #include "sock_map.h"
 #include "sock_stats.h"
 
@@ -60,6 +61,8 @@ static compat_map_ret_t sock_map_update(struct bpf_map *map, void *key,
 
 	err = sock_map_stock(map)->map_update_elem(map, key, value, flags);
 	rmap_sock_stats_updated(map, err);
+	if (!err)
+		rmap_sock_early_queue(map, value);
 	return err;
 }
 
@@ -93,6 +96,8 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
 	err = sock_map_stock(map)->map_update_elem(map, key, sk, flags);
 	rcu_read_unlock();
 	migrate_enable();
+	if (!err)
+		rmap_sock_early_run(map, sk);
 	release_sock(sk);
 	return err;
 }

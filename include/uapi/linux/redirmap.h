@@ -428,6 +428,7 @@ enum {
 	REDIRMAP_A_STATE_QDISC,		/* string, the parameter qdisc */
 	/* u64, ns from boot to insmod, the clock of bpf_prog_info.load_time */
 	REDIRMAP_A_STATE_LOADED,
+	REDIRMAP_A_STATE_EARLY,		/* string, the parameter early */
 
 	__REDIRMAP_A_STATE_MAX,
 	REDIRMAP_A_STATE_MAX = (__REDIRMAP_A_STATE_MAX - 1)

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Early data: bytes that lie in the receive queue of a TCP socket when it is
+ * inserted into a map. The kernel runs the socket's verdict program on them
+ * only when more bytes arrive, or when user space reads. For maps that the
+ * parameter "early" selects, the insert does what the kernel does then: it
+ * calls sk->sk_data_ready() of the locked socket, in process context, as
+ * tcp_bpf_recvmsg_parser() and the processing of the socket's backlog do. The
+ * kernel's function runs the program, or, with a parser, queues the parser's
+ * work item.
+ *
+ * An update by bpf(2) has locked the socket (sock_map.c). Programs cannot lock
+ * it, so their updates queue a work item. In a program of type sock_ops, the
+ * receive queue is still empty: see design.rst.
+ *
+ * This file owns the work items. early_lock guards the table of the items that
+ * have not locked their socket yet; a socket has at most one of them. An item
+ * has a reference to its socket, and one to the module: a task may keep the
+ * socket locked for as long as it likes, and rmmod fails meanwhile.
+ */
+#include <linux/bpf.h>
+#include <linux/hashtable.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/skbuff.h>
+#include <linux/skmsg.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "policy.h"
+#include "sock_early.h"
+
+/**
+ * struct early_item - a socket that was inserted by a program
+ * @node: in early_items, until @work has locked the socket
+ * @work: runs the socket's verdict program
+ * @sk: the socket, with a reference
+ */
+struct early_item {
+	struct hlist_node node;
+	struct work_struct work;
+	struct sock *sk;
+};
+
+static DEFINE_SPINLOCK(early_lock);
+static DEFINE_HASHTABLE(early_items, 6);
+
+/*
+ * Has the kernel replaced sk_data_ready of this socket, in order to run a
+ * verdict program?
+ */
+static bool early_has_program(const struct sock *sk)
+{
+	const struct sk_psock *psock;
+	bool has;
+
+	rcu_read_lock();
+	psock = sk_psock(sk);
+	has = psock && READ_ONCE(psock->saved_data_ready);
+	rcu_read_unlock();
+	return has;
+}
+
+/* Without the lock of the socket, the answer may be out of date. */
+static bool early_has_data(const struct sock *sk)
+{
+	return sk_is_tcp(sk) && READ_ONCE(sk->sk_state) == TCP_ESTABLISHED &&
+	       !skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	       early_has_program(sk);
+}
+
+/*
+ * Without a parser, the kernel hands each packet to the program as a whole, and
+ * then adds its whole length to copied_seq (tcp_read_skb(), tcp_eat_skb()). If
+ * the user has read a part of the first packet, the program would get these
+ * bytes again, and copied_seq would pass bytes that are still to come. So the
+ * packet stays in the queue.
+ */
+static bool early_partly_read(const struct sock *sk)
+{
+	const struct sk_buff *first = skb_peek(&sk->sk_receive_queue);
+
+	return before(TCP_SKB_CB(first)->seq, tcp_sk(sk)->copied_seq);
+}
+
+/*
+ * Let the kernel process the receive queue of a locked socket. Another task may
+ * delete the socket from the map meanwhile, without its lock, and so restore
+ * sk_data_ready: then this function wakes the readers, which is harmless.
+ */
+static void early_data_ready(struct sock *sk)
+{
+	void (*data_ready)(struct sock *sk);
+
+	sock_owned_by_me(sk);
+	if (!early_has_data(sk) || early_partly_read(sk))
+		return;
+	data_ready = READ_ONCE(sk->sk_data_ready);
+	data_ready(sk);
+}
+
+static bool early_selects(const struct bpf_map *map, const struct sock *sk)
+{
+	return early_has_data(sk) &&
+	       rmap_policy_matches(&rmap_policy_early, map->name);
+}
+
+/**
+ * rmap_sock_early_run() - run the program of an inserted socket on early data
+ * @map: the claimed map that the socket was inserted into
+ * @sk: the socket, locked by lock_sock()
+ *
+ * Context: bpf(2), outside of an RCU read section. Does not sleep.
+ */
+void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk)
+{
+	if (early_selects(map, sk))
+		early_data_ready(sk);
+}
+
+/* Runs in a kworker; sleeps. */
+static void early_work(struct work_struct *work)
+{
+	struct early_item *item = container_of(work, struct early_item, work);
+	struct sock *sk = item->sk;
+
+	lock_sock(sk);
+	/* From now on, an insert of the socket queues another item. */
+	spin_lock_bh(&early_lock);
+	hash_del(&item->node);
+	spin_unlock_bh(&early_lock);
+	early_data_ready(sk);
+	release_sock(sk);
+
+	sock_put(sk);
+	kfree(item);
+	/* rmmod waits for tasks in the module's text: see main_wait(). */
+	module_put(THIS_MODULE);
+}
+
+static bool early_is_queued(const struct sock *sk)
+{
+	const struct early_item *item;
+
+	lockdep_assert_held(&early_lock);
+	hash_for_each_possible(early_items, item, node, (unsigned long)sk)
+		if (item->sk == sk)
+			return true;
+	return false;
+}
+
+/* Make the work item of a socket; NULL if that fails. */
+static struct early_item *early_item_alloc(struct sock *sk)
+{
+	struct early_item *item;
+
+	item = kmalloc(sizeof(*item), GFP_ATOMIC | __GFP_NOWARN);
+	if (!item)
+		return NULL;
+	/* The socket may be closed at this moment. */
+	if (!refcount_inc_not_zero(&sk->sk_refcnt)) {
+		kfree(item);
+		return NULL;
+	}
+	/* The caller keeps the map, which has a reference to the module. */
+	__module_get(THIS_MODULE);
+	INIT_WORK(&item->work, early_work);
+	item->sk = sk;
+	return item;
+}
+
+/**
+ * rmap_sock_early_queue() - queue a work item to do the same
+ * @map: the claimed map that the socket was inserted into
+ * @sk: the socket, which is not locked, or locked by any task
+ *
+ * Without memory for the work item, the bytes wait until more bytes arrive, as
+ * in a stock map: the insert has succeeded already.
+ *
+ * Context: a BPF program that updates the map, in process context or in a
+ * softirq; the program keeps @map and @sk.
+ */
+void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
+{
+	struct early_item *item = NULL;
+
+	if (!early_selects(map, sk))
+		return;
+	spin_lock_bh(&early_lock);
+	if (!early_is_queued(sk))
+		item = early_item_alloc(sk);
+	if (item)
+		hash_add(early_items, &item->node, (unsigned long)sk);
+	spin_unlock_bh(&early_lock);
+	/* The work item may wait for the lock of the socket for long. */
+	if (item)
+		queue_work(system_unbound_wq, &item->work);
+}
