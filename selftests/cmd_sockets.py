@@ -47,6 +47,16 @@ def loaded(name="rm_map"):
         equal(becomes(lambda: refcnt() == 0), True)
 
 
+@contextlib.contextmanager
+def opened(name):
+    """The descriptor of another map of loaded()."""
+    fd = open_pinned(f"{PIN}/m/{name}")
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def program_id(name):
     fd = open_pinned(f"{PIN}/p/{name}")
     number = int(testlib.fdinfo(fd, "prog_id"))
@@ -286,8 +296,7 @@ def _():
 
 @test("a socket in two maps runs the programs of both")
 def _():
-    with loaded() as fd:
-        more = open_pinned(f"{PIN}/m/rm_more")
+    with loaded() as fd, opened("rm_more") as more:
         one, other = pair()
         with one, other:
             message, verdict = (attach(fd, "msg_act", "msg_verdict"),
@@ -299,13 +308,11 @@ def _():
                 equal((sock["programs"], flags(sock)),
                       ({"msg_verdict": message, "stream_verdict": verdict}, ["program_kept"]))
                 assert kept in sock["flags"][0]["text"], sock
-        os.close(more)
 
 
 @test("a verdict that the kernel has stopped, because the socket left a map with a parser")
 def _():
-    with loaded() as fd:
-        more = open_pinned(f"{PIN}/m/rm_more")
+    with loaded() as fd, opened("rm_more") as more:
         one, other = pair()
         with one, other:
             verdict = attach(more, "skb_act", "stream_verdict")
@@ -317,7 +324,6 @@ def _():
             # The kernel's structure still has the program.
             sock = at(more, 0)
             equal((sock["programs"], flags(sock)), ({}, ["program_missing"]))
-        os.close(more)
 
 
 # --- data that waits --------------------------------------------------------
