@@ -201,15 +201,25 @@ TEST_F(early, replaced)
 	redirect(_metadata, self);
 }
 
-/* A socket that gets no program has no use for early data. */
-TEST_F(early, no_program)
+/*
+ * The program is attached too late. A delete and another insert give it to the
+ * socket; an update of the same key does not, because the kernel stops the
+ * program when it removes the former entry.
+ */
+TEST_F(early, inserted_again)
 {
+	ASSERT_EQ(0, sock_put(self->map, TARGET, self->target[0], BPF_ANY));
 	ASSERT_TRUE(send_early(self->source, "abcde"));
 	ASSERT_EQ(0, sock_put(self->map, SOURCE, self->source[1], BPF_ANY));
-	/* Attached too late. */
 	ASSERT_TRUE(attach(self, TO_TARGET));
 	EXPECT_EQ(0, sock_vars(self->obj).calls);
-	EXPECT_TRUE(gets(self->source[1], "abcde"));
+	ASSERT_EQ(0, sock_put(self->map, SOURCE, self->source[1], BPF_EXIST));
+	EXPECT_EQ(0, sock_vars(self->obj).calls);
+	ASSERT_EQ(0, sock_del(self->map, SOURCE));
+	ASSERT_EQ(0, sock_put(self->map, SOURCE, self->source[1], BPF_NOEXIST));
+	EXPECT_EQ(self->runs, sock_vars(self->obj).calls);
+	ASSERT_TRUE(send_text(self->source[0], "fghi"));
+	EXPECT_TRUE(gets(self->target[0], "abcdefghi"));
 }
 
 /* An insert that fails does nothing. */
@@ -511,7 +521,8 @@ static bool page_make(struct page *page)
 	page->size = sysconf(_SC_PAGESIZE);
 	page->at = mmap(NULL, page->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			-1, 0);
-	page->fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	/* Without O_NONBLOCK, poll() does not wait. */
+	page->fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	reg.range.start = (unsigned long)page->at;
 	reg.range.len = page->size;
 	return page->at != MAP_FAILED && page->fd >= 0 && !ioctl(page->fd, UFFDIO_API, &api) &&
@@ -522,7 +533,7 @@ static bool page_is_awaited(const struct page *page)
 {
 	struct pollfd event = { .fd = page->fd, .events = POLLIN };
 
-	return poll(&event, 1, 20000) == 1;
+	return poll(&event, 1, 20000) == 1 && event.revents == POLLIN;
 }
 
 static bool page_give(const struct page *page)
