@@ -196,13 +196,13 @@ bool rmap_sock_look(struct bpf_map *map, void *key, struct sock_look *look)
 {
 	struct sk_psock *psock = NULL;
 	struct sock *sk;
+	bool counted;
 
 	memset(look, 0, sizeof(*look));
 	rcu_read_lock();
 	/* Without migration: see sock_map.c. */
 	migrate_disable();
-	/* Takes a reference, except to sockets that RCU keeps. */
-	sk = sock_map_stock(map)->map_lookup_elem(map, key);
+	sk = sock_map_lookup(map, key, &counted);
 	migrate_enable();
 	if (!sk)
 		goto unlock;
@@ -211,7 +211,7 @@ bool rmap_sock_look(struct bpf_map *map, void *key, struct sock_look *look)
 		look_sock(look, sk);
 		look_psock(look, sk, psock);
 	}
-	if (sk_is_refcounted(sk))
+	if (counted)
 		sock_put(sk);
 unlock:
 	rcu_read_unlock();

@@ -50,11 +50,12 @@ static bool sock_takes(const struct sock *sk, enum sock_data data, u64 flags)
 
 /*
  * The reason for a refusal. @key points to the key. If the socket at the key
- * was looked up, it is stored in @target, to be released by the caller.
+ * was looked up, it is stored in @target; with @counted, the caller releases
+ * it.
  */
 static enum redirmap_sock_refusal
 sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data,
-	     struct sock **target)
+	     struct sock **target, bool *counted)
 {
 	struct sock *sk;
 
@@ -63,8 +64,7 @@ sock_refusal(struct bpf_map *map, void *key, u64 flags, enum sock_data data,
 	if (map->map_type == BPF_MAP_TYPE_SOCKMAP &&
 	    *(u32 *)key >= map->max_entries)
 		return REDIRMAP_SOCK_REFUSAL_KEY;
-	/* Takes a reference, except to sockets that RCU keeps. */
-	sk = sock_map_stock(map)->map_lookup_elem(map, key);
+	sk = sock_map_lookup(map, key, counted);
 	*target = sk;
 	if (!sk)
 		return REDIRMAP_SOCK_REFUSAL_NO_SOCKET;
@@ -91,13 +91,14 @@ static noinline void sock_refused(struct record *record, void *key, u64 flags,
 	struct sock_stats *stats = record->counters;
 	enum redirmap_sock_refusal reason;
 	struct sock *target = NULL;
+	bool counted = false;
 
-	reason = sock_refusal(record->map, key, flags, data, &target);
+	reason = sock_refusal(record->map, key, flags, data, &target, &counted);
 	stats += smp_processor_id();
 	rmap_sock_stats_refused(stats, reason);
 	trace_redirmap_sock_refused(record->map, data == SOCK_SKB, flags,
 				    sock_source(ctx, data), target, reason);
-	if (target && sk_is_refcounted(target))
+	if (counted)
 		sock_put(target);
 }
 

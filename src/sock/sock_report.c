@@ -48,20 +48,18 @@
 /* Count the sockets of an array. */
 static int sock_count_array(struct bpf_map *map, u32 *present)
 {
-	const struct bpf_map_ops *stock = sock_map_stock(map);
 	struct sock *sk;
+	bool counted;
 	u32 slot;
 
 	if (map->max_entries > SOCK_REPORT_MAX)
 		return -E2BIG;
 	for (slot = 0; slot < map->max_entries; slot++) {
 		migrate_disable();
-		sk = stock->map_lookup_elem(map, &slot);
+		sk = sock_map_lookup(map, &slot, &counted);
 		migrate_enable();
-		if (!sk)
-			continue;
-		(*present)++;
-		if (sk_is_refcounted(sk))
+		*present += sk != NULL;
+		if (counted)
 			sock_put(sk);
 	}
 	return 0;

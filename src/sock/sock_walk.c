@@ -67,14 +67,13 @@ static bool walks_array(const struct sock_walk *walk)
  */
 static int walk_test(const struct sock_walk *walk, void *key)
 {
-	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
-	struct sock *sk = stock->map_lookup_elem(walk->map, key);
+	struct sock *sk;
+	bool counted;
 
-	if (!sk)
-		return -ENOENT;
-	if (sk_is_refcounted(sk))
+	sk = sock_map_lookup(walk->map, key, &counted);
+	if (counted)
 		sock_put(sk);
-	return 0;
+	return sk ? 0 : -ENOENT;
 }
 
 /*
