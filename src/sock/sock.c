@@ -26,6 +26,7 @@
 #include "part.h"
 #include "sock_batch.h"
 #include "sock_dump.h"
+#include "sock_early.h"
 #include "sock_helper.h"
 #include "sock_map.h"
 #include "sock_report.h"
@@ -57,6 +58,7 @@ static struct kind sock_kinds[] = {
 };
 
 static const struct part sock_parts[] __refconst = {
+	{ rmap_sock_early_init, rmap_sock_early_exit },
 	{ rmap_sock_helper_init, rmap_sock_helper_exit },
 };
 

@@ -16,7 +16,9 @@
  * This file owns the work items. early_lock guards the table of the items that
  * have not locked their socket yet; a socket has at most one of them. An item
  * has a reference to its socket, and one to the module: a task may keep the
- * socket locked for as long as it likes, and rmmod fails meanwhile.
+ * socket locked for as long as it likes, and rmmod fails meanwhile. Items have
+ * a workqueue of their own, because items that wait would block the work of
+ * others, such as the kernel's frees of maps.
  */
 #include <linux/bpf.h>
 #include <linux/hashtable.h>
@@ -45,6 +47,8 @@ struct early_item {
 	struct work_struct work;
 	struct sock *sk;
 };
+
+static struct workqueue_struct *early_queue __ro_after_init;
 
 static DEFINE_SPINLOCK(early_lock);
 static DEFINE_HASHTABLE(early_items, 6);
@@ -90,7 +94,10 @@ static bool early_partly_read(const struct sock *sk)
 /*
  * Let the kernel process the receive queue of a locked socket. Another task may
  * delete the socket from the map meanwhile, without its lock, and so restore
- * sk_data_ready: then this function wakes the readers, which is harmless.
+ * sk_data_ready. If that happens before this function reads the pointer, it
+ * wakes the readers, which is harmless. If it happens later, the kernel's
+ * function finds no psock, and drops the packets, as it does with packets that
+ * arrive at such a moment.
  */
 static void early_data_ready(struct sock *sk)
 {
@@ -138,7 +145,7 @@ static void early_work(struct work_struct *work)
 
 	sock_put(sk);
 	kfree(item);
-	/* rmmod waits for tasks in the module's text: see main_wait(). */
+	/* rmmod waits for the end of this function: rmap_sock_early_exit(). */
 	module_put(THIS_MODULE);
 }
 
@@ -196,7 +203,28 @@ void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
 	if (item)
 		hash_add(early_items, &item->node, (unsigned long)sk);
 	spin_unlock_bh(&early_lock);
-	/* The work item may wait for the lock of the socket for long. */
 	if (item)
-		queue_work(system_unbound_wq, &item->work);
+		queue_work(early_queue, &item->work);
+}
+
+/**
+ * rmap_sock_early_init() - make the workqueue
+ *
+ * Context: insmod, sleeps.
+ * Return: 0 or -ENOMEM.
+ */
+int __init rmap_sock_early_init(void)
+{
+	early_queue = alloc_workqueue("redirmap_early", WQ_UNBOUND, 0);
+	return early_queue ? 0 : -ENOMEM;
+}
+
+/**
+ * rmap_sock_early_exit() - free the workqueue
+ *
+ * Context: rmmod, sleeps; no map is left, and no item is queued.
+ */
+void rmap_sock_early_exit(void)
+{
+	destroy_workqueue(early_queue);
 }

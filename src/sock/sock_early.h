@@ -8,4 +8,7 @@ struct sock;
 void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk);
 void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk);
 
+int rmap_sock_early_init(void);
+void rmap_sock_early_exit(void);
+
 #endif /* REDIRMAP_SOCK_EARLY_H */
