@@ -111,7 +111,7 @@ static int sock_batch_read(struct bpf_map *map, const union bpf_attr *attr,
 	if (map->value_size != sizeof(u64))
 		return -ENOSPC;
 
-	err = rmap_sock_walk_alloc(&walk);
+	err = rmap_sock_walk_alloc(&walk, GFP_USER);
 	if (err)
 		return err;
 	err = batch_resume(&walk, attr);

@@ -117,7 +117,7 @@ static int dump_start(struct netlink_callback *cb)
 		NL_SET_ERR_MSG(cb->extack, NO_CAP_BPF);
 		return -EPERM;
 	}
-	dump = kzalloc(sizeof(*dump), GFP_KERNEL);
+	dump = kzalloc(sizeof(*dump), GFP_KERNEL_ACCOUNT);
 	if (!dump)
 		return -ENOMEM;
 	dump->all = all;
@@ -364,6 +364,9 @@ static int dump_part(struct sk_buff *skb, struct netlink_callback *cb)
 		if (err)
 			return err;
 	}
+	/* Core calls once more after the last part. */
+	if (dump->ended && dump->at == dump->walk.n)
+		return 0;
 	dump->walk.map = dump_hold(dump);
 	if (!dump->walk.map) {
 		/* Sets NLM_F_DUMP_INTR in the last message. */
@@ -372,7 +375,7 @@ static int dump_part(struct sk_buff *skb, struct netlink_callback *cb)
 		return 0;
 	}
 	if (first) {
-		err = rmap_sock_walk_alloc(&dump->walk);
+		err = rmap_sock_walk_alloc(&dump->walk, GFP_KERNEL_ACCOUNT);
 		if (err)
 			goto put_map;
 		cb->seq = dump_generation(dump);
@@ -389,7 +392,7 @@ const struct genl_ops rmap_sock_dump_requests[] = {
 		.cmd = REDIRMAP_CMD_SOCKET_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.policy = socket_policy,
-		.maxattr = ARRAY_SIZE(socket_policy) - 1,
+		.maxattr = REDIRMAP_A_SOCKET_ALL_NETNS,
 		.start = dump_start,
 		.dumpit = dump_part,
 		.done = dump_done,

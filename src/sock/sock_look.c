@@ -54,7 +54,8 @@ static void look_inet(struct sock_look *look, const struct sock *sk)
 	u16 remote = ntohs(READ_ONCE(sk->sk_dport));
 
 #if IS_ENABLED(CONFIG_IPV6)
-	if (sk->sk_family == AF_INET6) {
+	/* IPV6_ADDRFORM may change the family of the socket meanwhile. */
+	if (look->family == AF_INET6) {
 		look_ip(&look->local, &sk->sk_v6_rcv_saddr,
 			sizeof(struct in6_addr), local);
 		if (remote)

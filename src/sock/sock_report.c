@@ -58,7 +58,8 @@ static int sock_count_array(struct bpf_map *map, u32 *present)
 		migrate_disable();
 		sk = sock_map_lookup(map, &slot, &counted);
 		migrate_enable();
-		*present += sk != NULL;
+		if (sk)
+			(*present)++;
 		if (counted)
 			sock_put(sk);
 	}

@@ -385,18 +385,19 @@ int rmap_sock_walk_resume(struct sock_walk *walk)
 /**
  * rmap_sock_walk_alloc() - allocate the memory of a walk
  * @walk: the walk, with a map
+ * @gfp: GFP_USER, or GFP_KERNEL_ACCOUNT for a walk that outlives its call
  *
  * Context: process context, sleeps.
  * Return: 0 or -ENOMEM.
  */
-int rmap_sock_walk_alloc(struct sock_walk *walk)
+int rmap_sock_walk_alloc(struct sock_walk *walk, gfp_t gfp)
 {
 	u32 size = walk->map->key_size;
 
 	/* The values come first, because they need an alignment to 8 bytes. */
 	walk->values = kvmalloc(SOCK_CHUNK * sizeof(u64) +
 				(2 * SOCK_CHUNK + 3) * size,
-				GFP_USER | __GFP_NOWARN);
+				gfp | __GFP_NOWARN);
 	if (!walk->values)
 		return -ENOMEM;
 	walk->keys = walk->values + SOCK_CHUNK;

@@ -59,7 +59,7 @@ struct sock_walk {
 	void *keys;
 };
 
-int rmap_sock_walk_alloc(struct sock_walk *walk);
+int rmap_sock_walk_alloc(struct sock_walk *walk, gfp_t gfp);
 void rmap_sock_walk_free(struct sock_walk *walk);
 int rmap_sock_walk_resume(struct sock_walk *walk);
 int rmap_sock_walk_read(struct sock_walk *walk);
