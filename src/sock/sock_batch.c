@@ -143,14 +143,14 @@ struct batch_chunk {
 	void *values;
 };
 
-/* Returns 0 or -ENOMEM. */
+/* Make a chunk for up to @n entries. Returns 0 or -ENOMEM. */
 static int batch_chunk_alloc(struct batch_chunk *chunk,
-			     const struct bpf_map *map, bool has_values)
+			     const struct bpf_map *map, u32 n, bool has_values)
 {
-	size_t values = has_values ? SOCK_CHUNK * sizeof(u64) : 0;
+	size_t values = has_values ? n * sizeof(u64) : 0;
 
 	/* The values come first, because they need an alignment to 8 bytes. */
-	chunk->values = kvmalloc(values + (size_t)SOCK_CHUNK * map->key_size,
+	chunk->values = kvmalloc(values + (size_t)n * map->key_size,
 				 GFP_USER | __GFP_NOWARN);
 	if (!chunk->values)
 		return -ENOMEM;
@@ -165,14 +165,19 @@ static void batch_chunk_free(struct batch_chunk *chunk)
 
 /*
  * Copy elements of a user's array, from number @at on. Returns the number of
- * elements before a bad address.
+ * elements before a bad address. A copy that fails may have copied fewer bytes
+ * than it could, or none, if the array would end beyond user space.
  */
 static u32 batch_copy_in(void *to, u64 array, u32 at, u32 n, u32 size)
 {
-	size_t left = copy_from_user(to, u64_to_user_ptr(array) +
-					 (size_t)at * size, (size_t)n * size);
+	const void __user *from = u64_to_user_ptr(array) + (size_t)at * size;
+	size_t left = copy_from_user(to, from, (size_t)n * size);
+	u32 there = n - DIV_ROUND_UP(left, size);
 
-	return n - DIV_ROUND_UP(left, size);
+	while (there < n && !copy_from_user(to + (size_t)there * size,
+					    from + (size_t)there * size, size))
+		there++;
+	return there;
 }
 
 /* Read up to @n entries, from number @at on; returns their number. */
@@ -233,7 +238,8 @@ static int sock_batch_write(struct bpf_map *map, const union bpf_attr *attr,
 	err = batch_call_begin(attr, uattr);
 	if (err <= 0)
 		return err;
-	err = batch_chunk_alloc(&chunk, map, update);
+	err = batch_chunk_alloc(&chunk, map, min_t(u32, attr->batch.count,
+						   SOCK_CHUNK), update);
 	if (err)
 		return err;
 	while (!err && done < attr->batch.count)
