@@ -342,6 +342,39 @@ static void *change(void *arg)
 }
 
 /*
+ * The only entry of a map is replaced by one with another key: the cursor is
+ * gone, and the walk visits as many keys as the map may have. Memory of the
+ * walk that has no key yet, and is zeroed by many kernels, must not count.
+ */
+TEST(only_entry)
+{
+	__u32 first = 0, second = 2, at, key, count;
+	int map, udp, i, err = 0;
+	__u64 value;
+
+	map = sock_map(true, BPF_MAP_TYPE_SOCKHASH, 8, 1);
+	ASSERT_LE(0, map);
+	udp = sock_server(AF_INET, SOCK_DGRAM);
+	ASSERT_LE(0, udp);
+	for (i = 0; i < 100 && !err; i++) {
+		ASSERT_EQ(0, sock_put(map, first, udp, BPF_NOEXIST));
+		count = 4;
+		ASSERT_EQ(-ENOENT, look(map, false, NULL, &at, &key, &value, &count));
+		ASSERT_EQ(1, count);
+		ASSERT_EQ(0, sock_del(map, first));
+		ASSERT_EQ(0, sock_put(map, second, udp, BPF_NOEXIST));
+		count = 4;
+		/* Finds the key, or has passed its bucket; but ends. */
+		err = look(map, i % 2, &at, &at, &key, &value, &count) != -ENOENT || count > 1;
+		if (sock_del(map, second))
+			EXPECT_TRUE(i % 2);
+	}
+	EXPECT_EQ(0, err);
+	close(udp);
+	close(map);
+}
+
+/*
  * Some entries come, go and are replaced all the time: a walk delivers all
  * others; and once if it is one call, or if the map is an array.
  */

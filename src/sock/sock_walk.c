@@ -323,13 +323,16 @@ static int walk_is_in_loop(struct sock_walk *walk)
 	const struct bpf_map_ops *stock = sock_map_stock(walk->map);
 	void *from = walk->cursor, *to = walk->next, *other = walk->mark;
 	u32 visits, size = walk->map->key_size;
+	bool back = false;
 	int err = 0;
 
 	rcu_read_lock();
 	for (visits = 1; visits <= walk->map->max_entries; visits++) {
 		err = stock->map_get_next_key(walk->map, from, to);
-		if (err || !walk_goes_on(walk, to))
+		if (err || !walk_goes_on(walk, to)) {
+			back = !err && !memcmp(to, walk->cursor, size);
 			break;
+		}
 		from = to;
 		swap(to, other);
 		if (visits % SOCK_CHUNK)
@@ -341,7 +344,7 @@ static int walk_is_in_loop(struct sock_walk *walk)
 		rcu_read_lock();
 	}
 	rcu_read_unlock();
-	return !err && !memcmp(to, walk->cursor, size);
+	return back;
 }
 
 /*
