@@ -228,11 +228,15 @@ def _():
             text = said(fd)
             assert f"programs: msg_verdict {first} (msg_pass)\n" in text, text
             assert f"Key 0: It does not run program {first}, the msg_verdict of the map." in text
+            assert "0, or insert the socket into a second map without programs; then" in text, text
 
             second = attach(fd, "msg_act", "msg_verdict")
             old, new = told(fd)["sockets"]
             equal((new["programs"], flags(new)), ({"msg_verdict": first}, ["program_missing"]))
-            assert f"It runs program {first}, not program {second}, " in said(fd), said(fd)
+            text = said(fd)
+            assert f"It runs program {first}, not program {second}, " in text, text
+            # A second map would keep the first program.
+            assert "0; then delete the socket from all maps, and insert it again." in text, text
             # The cure.
             for key, sock in enumerate((one, other)):
                 testlib.delete(fd, key)

@@ -167,7 +167,9 @@ FAILURES = {
     ),
     "EBUSY": (
         "The socket already had a program of a kind for which the map has a program, or other "
-        "code of the kernel used the socket. Insert it in one map with such a program only."
+        "code of the kernel used the socket. Insert it in one map with such a program only. If it "
+        "is in this map already, and the program of the map was replaced, wait until redirmap "
+        "sockets shows 0 for INGRESS, BACKLOG and CORK, and delete it from all maps first."
     ),
     "EOPNOTSUPP": (
         "The family or the state of the socket does not allow the update. Insert TCP sockets that "

@@ -17,7 +17,12 @@ LISTED = 5
 
 NO_PROGRAMS = ("The programs of the map are unknown, so they are not compared: a map is opened by "
                "its id with CAP_SYS_ADMIN only.")
-AGAIN = "Delete the entry, and insert the socket again."
+# A socket that leaves its only map loses its data. One that stays in another
+# map keeps its program of messages, and is refused by a map that has one.
+DRAINED = "First wait until INGRESS, BACKLOG and CORK are 0"
+AGAIN = (f"{DRAINED}, or insert the socket into a second map without programs; then delete the "
+         "entry, and insert the socket again.")
+AGAIN_MSG = f"{DRAINED}; then delete the socket from all maps, and insert it again."
 
 
 # --- flags ------------------------------------------------------------------
@@ -38,8 +43,9 @@ def text_of_missing(sock, kind, number, attached):
         return "A stream_parser runs only if the map has a stream_verdict as well."
     running = sock["programs"].get(kind)
     what = f"It runs program {running}, not" if running else "It does not run"
+    again = AGAIN_MSG if running and kind == "msg_verdict" else AGAIN
     return (f"{what} program {number}, the {kind} of the map. A program has no effect on sockets "
-            f"that are in the map when it is attached. {AGAIN}")
+            f"that are in the map when it is attached. {again}")
 
 
 def program_flags(sock, attached):
