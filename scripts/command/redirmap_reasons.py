@@ -173,8 +173,9 @@ FAILURES = {
     ),
     "EOPNOTSUPP": (
         "The family or the state of the socket does not allow the update. Insert TCP sockets that "
-        "are connected or listening, and UDP sockets that have an address; programs of type "
-        "sock_ops insert sockets in the callbacks for these states."
+        "are connected or listening, UDP sockets that have an address, connected streams of "
+        "AF_UNIX (and on 6.12 of vsock), or datagram sockets of AF_UNIX; no MPTCP. Programs of "
+        "type sock_ops insert TCP sockets in the callbacks for these states."
     ),
     "ENOMEM": (
         "There was no memory for the entry or its socket. Free memory, or raise the limit of the "
