@@ -40,7 +40,10 @@ MISSED = (
     "The program calls the kernel's helper, because the module missed that it was loaded: kprobes "
     "were switched off, or too many programs were loaded at once. Load it again."
 )
-HIDDEN = "The kernel hides the addresses of helpers: see kernel.kptr_restrict."
+HIDDEN = (
+    "The kernel hides the addresses of helpers. It shows them with CAP_SYSLOG, and with "
+    "kernel.kptr_restrict below 2."
+)
 BEFORE = "It was loaded before the module: load it again, with claimed maps."
 AFTER = "Let it use a claimed map; the module's parameter claim selects them by name."
 
