@@ -140,6 +140,11 @@ class Traffic(threading.Thread):
         with self.lock:
             self.flows.append(flow)
 
+    def stop(self, flow):
+        """No more bytes are sent on the flow."""
+        with self.lock:
+            flow.stopped = True
+
     def is_complete(self, flow):
         """Has every byte arrived that was sent?"""
         with self.lock:
