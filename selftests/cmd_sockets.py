@@ -75,6 +75,7 @@ def told(fd, *args):
     status, out, err = redirmap(command, "-j", "sockets", str(map_id(fd)), *args)
     equal((status, err), (0, ""))
     one, = json.loads(out)["maps"]
+    equal(one["consistent"], True)
     return one
 
 

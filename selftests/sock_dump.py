@@ -4,6 +4,8 @@
 changes, errors and permissions. For the content see cmd_sockets.py."""
 import ctypes
 import errno
+import itertools
+import json
 import os
 import re
 import socket
@@ -14,10 +16,11 @@ import threading
 
 import testlib
 from testlib import (DEVMAP, SOCKHASH, SOCKMAP, becomes, checked, equal, in_a_net, libbpf, longer,
-                     make_map, map_id, refcnt, run, sh, test)
+                     make_map, map_id, redirmap, refcnt, run, sh, test)
 
 in_a_net()
 
+import redirmap_main as command  # noqa: E402
 import redirmap_netlink as netlink  # noqa: E402
 from nllib import answer  # noqa: E402
 from socketlib import datagram, put  # noqa: E402
@@ -151,7 +154,45 @@ def _():
                 equal(len(family.sockets(map_id(fd))), 1001)
             finally:
                 netlink.socket_of = read
-            equal(family.interrupted, 1)
+            equal((family.interrupted, family.consistent), (1, True))
+    os.close(fd)
+
+
+@test("the command reports that all dumps were marked")
+def _():
+    fd = make_map("rm_many", SOCKHASH, 2000)
+    words = "Sockets came or went during all 5 attempts: entries may be missing or doubled.\n"
+
+    def told():
+        status, out, err = redirmap(command, "-j", "sockets", str(map_id(fd)))
+        equal((status, err), (0, ""))
+        one, = json.loads(out)["maps"]
+        return one["consistent"]
+
+    def said():
+        status, out, err = redirmap(command, "sockets", str(map_id(fd)))
+        equal((status, err), (0, ""))
+        return out
+
+    with datagram() as sock:
+        put_many(fd, 0, 1000, sock)
+        equal((told(), words in said()), (True, False))
+        read, calls = netlink.socket_of, itertools.count()
+
+        def replace_often(*args):
+            # Two of 1000 calls, so at least one of them before the last part.
+            if not next(calls) % 500:
+                put(fd, 0, sock)
+            return read(*args)
+
+        netlink.socket_of = replace_often
+        try:
+            equal(told(), False)
+            text = said()
+        finally:
+            netlink.socket_of = read
+        assert text.endswith(words), text
+        equal(told(), True)
     os.close(fd)
 
 

@@ -469,6 +469,8 @@ class Netlink:
     def __init__(self, protocol, fileno=None):
         # The number of dumps that were interrupted by changes.
         self.interrupted = 0
+        # Was the last dump of ask() not interrupted?
+        self.consistent = True
         self._seq = 0
         self._sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol, fileno)
         # Request error texts, and no copy of the request in errors.
@@ -532,8 +534,8 @@ class Netlink:
         """The results of read() for each message that answers a request."""
         for _ in range(TRIES):
             self.send(kind, payload, dump)
-            answer, consistent = self._answer(read)
-            if consistent:
+            answer, self.consistent = self._answer(read)
+            if self.consistent:
                 break
             self.interrupted += 1
         # After the last attempt the answer still has all objects that have

@@ -8,7 +8,7 @@ kernel by bpf(2).
 import errno
 
 import redirmap_bpf as bpf
-from redirmap_netlink import Refused
+from redirmap_netlink import TRIES, Refused
 from redirmap_table import Text, netns_column, print_json, table
 from redirmap_which import NotFound, chosen_maps, here
 
@@ -17,6 +17,8 @@ LISTED = 5
 
 NO_PROGRAMS = ("The programs of the map are unknown, so they are not compared: a map is opened by "
                "its id with CAP_SYS_ADMIN only.")
+INCONSISTENT = (f"Sockets came or went during all {TRIES} attempts: entries may be missing or "
+                "doubled.")
 # A socket that leaves its only map loses its data. One that stays in another
 # map keeps its program of messages, and is refused by a map that has one.
 DRAINED = "First wait until INGRESS, BACKLOG and CORK are 0"
@@ -176,15 +178,18 @@ def show(args, one, out):
     attached = one["programs"]
     print(f"Map {one['id']} ({one['name'] or '-'}), {one['type']}, programs: "
           f"{'unknown' if attached is None else programs_text(attached, names)}", file=out)
-    if not one["sockets"]:
+    texts = []
+    if one["sockets"]:
+        show_identities(args, one["sockets"], out)
+        print(file=out)
+        show_work(one["sockets"], names, out)
+        texts += sentences(one["sockets"])
+        if attached is None:
+            texts.append(NO_PROGRAMS)
+    else:
         print("No sockets.", file=out)
-        return
-    show_identities(args, one["sockets"], out)
-    print(file=out)
-    show_work(one["sockets"], names, out)
-    texts = list(sentences(one["sockets"]))
-    if attached is None:
-        texts.append(NO_PROGRAMS)
+    if not one["consistent"]:
+        texts.append(INCONSISTENT)
     if texts:
         print("", *texts, sep="\n", file=out)
 
@@ -223,10 +228,12 @@ def maps_of(args, family):
 def look(one, args, family):
     """A map with its sockets, its programs, and the flags of the sockets."""
     sockets = family.sockets(one["id"], args.all_netns)
+    consistent = family.consistent
     attached = bpf.socket_programs(one["id"])
     return {
         **{name: one[name] for name in ("id", "name", "type", "netns")},
         "programs": attached,
+        "consistent": consistent,
         "sockets": [
             {
                 "index": int.from_bytes(bytes.fromhex(sock["key"]), "little")
