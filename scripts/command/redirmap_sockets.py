@@ -6,6 +6,7 @@ The module reports the sockets. The programs of the map itself are asked of the
 kernel by bpf(2).
 """
 import errno
+import sys
 
 import redirmap_bpf as bpf
 from redirmap_netlink import TRIES, Refused
@@ -236,7 +237,7 @@ def look(one, args, family):
         "consistent": consistent,
         "sockets": [
             {
-                "index": int.from_bytes(bytes.fromhex(sock["key"]), "little")
+                "index": int.from_bytes(bytes.fromhex(sock["key"]), sys.byteorder)
                 if one["type"] == "sockmap" else None,
                 **sock,
                 "flags": [{"flag": name, "text": text} for name, text in flags_of(sock, attached)],
