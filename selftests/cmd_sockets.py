@@ -24,6 +24,7 @@ from testlib import (DEVMAP, OUTPUT, SOCKHASH, SOCKMAP, becomes, checked, equal,
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
+import redirmap_netlink as netlink  # noqa: E402
 from socketlib import datagram, pair, put  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-sockets"
@@ -514,6 +515,19 @@ def _():
           (1, "", "redirmap: The map is no socket map (EOPNOTSUPP)\n"))
     os.close(stock)
     os.close(devices)
+
+
+@test("the loaded module is too old to know the request")
+def _():
+    fd = make_map("rm_sock", SOCKMAP)
+    number, netlink.SOCKET_GET = netlink.SOCKET_GET, 99
+    try:
+        equal(redirmap(command, "sockets", str(map_id(fd))),
+              (1, "", "redirmap: The loaded module is too old for this request; redirmap "
+                      "--version shows its version (EOPNOTSUPP)\n"))
+    finally:
+        netlink.SOCKET_GET = number
+    os.close(fd)
 
 
 @test("without a map, the command lists all claimed socket maps")

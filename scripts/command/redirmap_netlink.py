@@ -25,6 +25,8 @@ VERSION = 1
 
 STATE_GET, MAP_GET, TARGET_GET, SOCKET_GET = 1, 2, 3, 4
 
+TOO_OLD = "The loaded module is too old for this request; redirmap --version shows its version"
+
 # The number of attempts at a dump during which nothing is added or removed.
 TRIES = 5
 
@@ -593,6 +595,9 @@ class Family(Netlink):
             # An ENOENT without an error text means that the family is missing.
             if refused.code == errno.ENOENT and not refused.told:
                 raise NotLoaded() from refused
+            # So answers generic netlink for a command that the family lacks.
+            if refused.code == errno.EOPNOTSUPP and not refused.told:
+                raise Refused(refused.code, TOO_OLD) from refused
             raise
 
     def state(self):
