@@ -530,6 +530,28 @@ def _():
     os.close(fd)
 
 
+@test("a program that is being freed, whose id is 0, is left out")
+def _():
+    with loaded() as fd:
+        one, other = pair()
+        with one, other:
+            number = attach(fd, "msg_act", "msg_verdict")
+            equal(put(fd, 0, one), 0)
+            equal(at(fd, 0)["programs"], {"msg_verdict": number})
+            read = netlink.socket_msg.read
+
+            def freed(*args):
+                found = read(*args)
+                found["program"].append({"type": 5, "id": 0})
+                return found
+
+            netlink.socket_msg.read = freed
+            try:
+                equal(at(fd, 0)["programs"], {"msg_verdict": number})
+            finally:
+                del netlink.socket_msg.read
+
+
 @test("without a map, the command lists all claimed socket maps")
 def _():
     equal(redirmap(command, "sockets"),

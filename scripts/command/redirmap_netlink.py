@@ -425,8 +425,9 @@ def socket_of(data, at, end):
         "shutdown": name_of(SHUTDOWNS, get("shutdown")),
         "local": address_of(get("local")),
         "remote": address_of(get("remote")),
+        # A program that is being freed has the id 0.
         "programs": {ATTACH_TYPES.get(one["type"]) or str(one["type"]): one["id"]
-                     for one in found["program"]},
+                     for one in found["program"] if one["id"]},
         "error": errno_name(found["error"]) if "error" in found else None,
     }
 
