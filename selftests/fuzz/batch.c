@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Commands in batches. The stock map has none. So the claimed map must behave
- * as Documentation/map_devmap.rst says, and the stock map gets single
- * operations that lead to the same contents.
+ * as map_devmap.rst and map_sockmap.rst in Documentation say, and the stock map
+ * gets single operations that lead to the same contents.
  */
 #include <stddef.h>
 #include <sys/mman.h>
@@ -22,6 +22,8 @@
 /* Elements by which a lookup may stop too early at a bad address. */
 #define CHUNK 64
 #define MAX_WALK 8192
+/* Of an update; the kernel looks at the socket first. */
+#define UNKNOWN_FLAG 8
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
@@ -77,8 +79,11 @@ static __u32 key_at(const struct op *op, __u32 i)
 	return i + 1 == op->at ? op->key2 : op->key + i * op->step;
 }
 
-static __u32 ifindex_at(const struct op *op, __u32 i)
+/* The device or the socket of an element. */
+static __u32 what_at(const struct op *op, const struct pair *pair, __u32 i)
 {
+	if (is_sock(pair))
+		return i + 1 == op->at ? op->sock3 : i % 2 && op->sock2 ? op->sock2 : op->sock;
 	if (i + 1 == op->at)
 		return op->ifindex3;
 	return i % 2 && op->ifindex2 ? op->ifindex2 : op->ifindex;
@@ -111,7 +116,7 @@ static void make_batch(struct batch *b, const struct op *op, struct pair *pair, 
 
 	for (i = 0; !b->reads && i < MIN(b->count, room); i++) {
 		key = key_at(op, i);
-		value = value_of(op, pair, side, ifindex_at(op, i));
+		value = value_of(op, pair, side, what_at(op, pair, i));
 		if (i < b->have_keys)
 			memcpy(b->keys + i * sizeof(key), &key, sizeof(key));
 		if (i < b->have_values)
@@ -164,16 +169,19 @@ static void call_batch(struct batch *b, enum side side)
 
 /* --- updates and deletes -------------------------------------------------- */
 
-static int update_one(const struct batch *b, __u32 key, __u32 ifindex)
+static int update_one(const struct batch *b, __u32 key, __u32 what)
 {
 	const struct op *op = b->op;
-	__u64 old, value = value_of(op, b->pair, STOCK, ifindex);
+	__u64 old, value = value_of(op, b->pair, STOCK, what), flags = op->eflags;
 
 	/* See "exist" in diffs.c. */
-	if (op->eflags == BPF_EXIST && is_hash(b->pair) && ifindex &&
+	if (op->eflags == BPF_EXIST && is_devmap(b->pair) && is_hash(b->pair) && what &&
 	    peek(b->pair, STOCK, key, &old) == -ENOENT)
 		return -ENOENT;
-	return bpf_map_update_elem(b->pair->peek[STOCK], &key, &value, op->eflags);
+	/* bpf(2) refuses this flag before it looks at the socket. */
+	if (is_sock(b->pair) && flags & BPF_F_LOCK)
+		flags = UNKNOWN_FLAG;
+	return bpf_map_update_elem(b->pair->peek[STOCK], &key, &value, flags);
 }
 
 /* Element by element, up to the first error. */
@@ -184,7 +192,8 @@ static int expect_write(struct batch *b, __u32 *n)
 	int err;
 
 	*n = b->count;
-	if (op->flags || op->eflags > (op->cmd == UPDATE_BATCH ? BPF_EXIST : 0))
+	if (op->flags || (op->cmd == DELETE_BATCH && op->eflags) ||
+	    (!is_sock(b->pair) && op->eflags > BPF_EXIST))
 		return -EINVAL;
 	for (i = 0; i < b->count; i++) {
 		*n = i;
@@ -193,7 +202,7 @@ static int expect_write(struct batch *b, __u32 *n)
 		key = key_at(op, i);
 		touch(key);
 		err = op->cmd == UPDATE_BATCH ?
-			update_one(b, key, ifindex_at(op, i)) :
+			update_one(b, key, what_at(op, b->pair, i)) :
 			bpf_map_delete_elem(b->pair->peek[STOCK], &key);
 		if (err)
 			return err;
@@ -267,6 +276,7 @@ static bool check_element(const struct batch *b, __u32 i, __u32 key)
 		return failed("%s: element %u is of key %u, and should be of %u",
 			      cmd_name(b->op->cmd), i, delivered(b, i), key);
 	memcpy(&value, written, b->pair->attr.value_size);
+	read_value(b->pair, CLAIMED, &value);
 	if (b->size > sizeof(value) && !counters_are_right(written))
 		return failed("%s: key %u: counters that cannot be", cmd_name(b->op->cmd), key);
 	if (peek(b->pair, STOCK, key, &want) || value != want)
@@ -311,6 +321,9 @@ static bool check_read(struct batch *b, const __u32 *keys, int len)
 		return (b->ret == -EINVAL && b->n == b->count) || wrong(b, -EINVAL, b->count);
 	if (!b->count)
 		return (!b->ret && !b->n) || wrong(b, 0, 0);
+	/* As a single lookup: a cookie has 8 bytes. */
+	if (is_sock(b->pair) && b->size != sizeof(__u64))
+		return (b->ret == -ENOSPC && !b->n) || wrong(b, -ENOSPC, 0);
 	if (op->token == TOKEN_BAD)
 		return (b->ret == -EFAULT && !b->n) || wrong(b, -EFAULT, 0);
 	if (b->n > b->count || b->n > memory)
@@ -321,6 +334,9 @@ static bool check_read(struct batch *b, const __u32 *keys, int len)
 		start = guess_start(b, keys, len);
 	n = MIN(b->count, (__u32)(len - start));
 	ret = n < b->count ? -ENOENT : 0;
+	/* A socket map may report its end with the last element. */
+	if (is_sock(b->pair) && start + n == (__u32)len && b->ret == -ENOENT)
+		ret = -ENOENT;
 	if (op->ptr == PTR_TOKEN_BAD)
 		memory = 0;
 	if (n > memory) {

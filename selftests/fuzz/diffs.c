@@ -2,7 +2,8 @@
 /*
  * The documented differences of claimed maps, which are all that the fuzzer
  * allows. The table at the end of this file lists each once;
- * Documentation/map_devmap.rst describes each, most in its column "stock".
+ * Documentation/map_devmap.rst describes each, most in its column "stock", and
+ * map_sockmap.rst those of socket maps.
  *
  * Each difference recognises the operations that it applies to, and replaces
  * their normal execution: it still compares everything that can be compared,
@@ -73,7 +74,7 @@ static bool exist_step(const struct op *op, struct pair *pair)
 static bool order_applies(const struct op *op, const struct pair *pair)
 {
 	return op->cmd == NEXT && pair->made && told(op, offsetof(union bpf_attr, key) + 6) &&
-	       (is_hash(pair) || pair->attr.type == BPF_MAP_TYPE_HASH_OF_MAPS);
+	       ((is_devmap(pair) && is_hash(pair)) || pair->attr.type == BPF_MAP_TYPE_HASH_OF_MAPS);
 }
 
 static bool order_step(const struct op *op, struct pair *pair)
@@ -116,18 +117,21 @@ static bool order_step(const struct op *op, struct pair *pair)
 }
 
 /*
- * map_devmap.rst, "Batches". The expected results, in batch.c, are those of
- * single operations on the stock map.
+ * map_devmap.rst and map_sockmap.rst, "Batches". The expected results, in
+ * batch.c, are those of single operations on the stock map.
  */
 static bool batch_applies(const struct op *op, const struct pair *pair)
 {
 	return op->cmd >= LOOKUP_BATCH && op->cmd <= DELETE_BATCH && !is_outer(pair);
 }
 
-/* map_devmap.rst, "Memory"; the lines of fdinfo that differ. */
+/*
+ * map_devmap.rst, "Memory"; the lines of fdinfo that differ. Claimed socket
+ * maps have a record with counters in addition.
+ */
 static bool memlock_applies(const struct op *op, const struct pair *pair)
 {
-	return op->cmd == FDINFO && is_devmap(pair) && have_mem_usage();
+	return op->cmd == FDINFO && pair->made && !is_outer(pair) && have_mem_usage();
 }
 
 static void drop_line(struct result *r, const char *head)
@@ -198,8 +202,10 @@ static bool counters_step(const struct op *op, struct pair *pair)
 /* map_devmap.rst, "Maps of maps". */
 static bool mix_applies(const struct op *op, const struct pair *pair)
 {
-	return op->cmd == NEST && op->mix && pair->made && is_outer(pair) &&
-	       is_devmap(&state.pairs[op->inner % NR_PAIRS]);
+	const struct pair *inner = &state.pairs[op->inner % NR_PAIRS];
+
+	return op->cmd == NEST && op->mix && pair->made && is_outer(pair) && inner->made &&
+	       !is_outer(inner);
 }
 
 static bool mix_step(const struct op *op, struct pair *pair)

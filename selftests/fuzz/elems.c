@@ -7,6 +7,7 @@
 #include "elems.h"
 #include "fds.h"
 #include "peek.h"
+#include "socks.h"
 
 static const int bpf_cmds[NR_CMDS] = {
 	[LOOKUP] = BPF_MAP_LOOKUP_ELEM,
@@ -17,12 +18,14 @@ static const int bpf_cmds[NR_CMDS] = {
 	[TAKE] = BPF_MAP_LOOKUP_AND_DELETE_ELEM,
 };
 
-__u64 value_of(const struct op *op, const struct pair *pair, enum side side, __u64 ifindex)
+__u64 value_of(const struct op *op, const struct pair *pair, enum side side, __u64 what)
 {
-	struct bpf_devmap_val val = { .ifindex = ifindex };
+	struct bpf_devmap_val val = { .ifindex = what };
 	const struct pair *inner;
 	__u64 value = 0;
 
+	if (is_sock(pair))
+		return sock_value(what, side);
 	if (op->cmd == NEST) {
 		inner = &state.pairs[op->inner % NR_PAIRS];
 		val.ifindex = pair_fd(inner, op->mix ? !side : side, FD_FIRST);
@@ -52,7 +55,7 @@ void elem_run(const struct op *op, struct pair *pair, enum side side, struct res
 	if (op->cmd == NEST && !is_outer(pair))
 		return;
 	if (writes)
-		value = value_of(op, pair, side, op->ifindex);
+		value = value_of(op, pair, side, is_sock(pair) ? op->sock : op->ifindex);
 	attr.map_fd = pair_fd(pair, side, op->fd);
 	attr.key = (unsigned long)place_key(op, op->key);
 	/*

@@ -4,9 +4,6 @@
 
 #include "fds.h"
 
-#define FILE_FD 790
-#define GARBAGE_FD 777
-
 bool fds_init(void)
 {
 	int fd = open("/dev/null", O_RDWR);

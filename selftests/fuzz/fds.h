@@ -10,6 +10,11 @@
  * reused.
  */
 #define FIRST_PROG_FD 800
+/* The same holds for sockets, those of both sides. */
+#define FIRST_SOCK_FD 820
+/* No map, no program and no socket; and no descriptor. */
+#define FILE_FD 790
+#define GARBAGE_FD 777
 
 bool fds_init(void);
 int pair_fd(const struct pair *pair, enum side side, __u64 fd);

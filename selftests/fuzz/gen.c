@@ -29,10 +29,11 @@ static const unsigned int weights[NR_CMDS] = {
 	[PIN] = 15, [GET] = 15, [UNPIN] = 4,
 	[LOOKUP] = 900, [UPDATE] = 4000, [DELETE] = 1600, [NEXT] = 900, [TAKE] = 60, [NEST] = 15,
 	[LOOKUP_BATCH] = 500, [TAKE_BATCH] = 250, [UPDATE_BATCH] = 500, [DELETE_BATCH] = 350,
-	[BIND] = 4, [ATTACH] = 4, [DETACH] = 4, [QUERY] = 4, [LINK] = 6, [MMAP] = 4,
+	[BIND] = 4, [ATTACH] = 20, [DETACH] = 12, [QUERY] = 12, [LINK] = 6, [MMAP] = 4,
 	[LOAD] = 8, [UNLOAD] = 3, [RUN] = 100,
 	[DEV_ADD] = 5, [DEV_DEL] = 3, [DEV_RENAME] = 2, [DEV_MOVE] = 4, [DEV_UP] = 2,
 	[DEV_MTU] = 2, [ENTER] = 4, [NET_DIE] = 1,
+	[SOCK_RENEW] = 25, [SOCK_SHUT] = 10,
 };
 
 static enum cmd draw_cmd(void)
@@ -78,7 +79,7 @@ static __u64 draw_key(const struct pair *pair)
 	 * Hashes are filled, and often searched for missing keys; an array
 	 * seldom is.
 	 */
-	return below(pair->attr.type == BPF_MAP_TYPE_DEVMAP ? max + 1 : 2 * max);
+	return below(is_array(pair) ? max + 1 : 2 * max);
 }
 
 static __u64 draw_ifindex(void)
@@ -91,6 +92,12 @@ static __u64 draw_ifindex(void)
 	if (one_in(5))
 		return dev_ifindex(below(NR_DEVS), one_in(2));
 	return dev_ifindex(dev, !(dev % 2) && one_in(2));
+}
+
+/* Mostly one that a map may take. */
+static __u64 draw_sock(void)
+{
+	return one_in(8) ? below(NR_SOCK_KINDS) : below(SOCK_UDP + 1);
 }
 
 static __u64 draw_prog(const struct pair *pair)
@@ -163,7 +170,8 @@ static void draw_create(struct op *op)
 	static const __u64 types[] = {
 		BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_DEVMAP,
 		BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH,
-		BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS,
+		BPF_MAP_TYPE_SOCKMAP, BPF_MAP_TYPE_SOCKHASH, BPF_MAP_TYPE_SOCKMAP,
+		BPF_MAP_TYPE_SOCKHASH, BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS,
 	};
 	static const __u64 max[] = { 1, 2, 3, 4, 4, 5, 7, 8, 8, 8, 12, 16, 16, 16 };
 	static const __u64 large[] = { 17, 64, 70, 130, 200, 300, 1500, 5000 };
@@ -255,18 +263,25 @@ static void draw_batch(struct op *op, const struct pair *pair)
 	op->flags = draw_odd_flags();
 	op->eflags = draw_odd_flags();
 	if (op->cmd == UPDATE_BATCH || op->cmd == DELETE_BATCH) {
-		op->step = pair->attr.type == BPF_MAP_TYPE_DEVMAP ? 1 : PICK(steps);
+		op->step = is_array(pair) ? 1 : PICK(steps);
 		if (one_in(2))
 			op->key = below(4);
 		if (one_in(4)) {
 			op->at = 1 + below(op->count < 100 ? op->count + 1 : 100);
 			op->key2 = draw_key(pair);
-			op->ifindex3 = draw_ifindex();
+			if (is_sock(pair))
+				op->sock3 = draw_sock();
+			else
+				op->ifindex3 = draw_ifindex();
 		}
 	} else {
 		op->token = one_in(50) ? TOKEN_BAD : PICK(tokens);
 	}
-	if (op->cmd == UPDATE_BATCH) {
+	if (op->cmd == UPDATE_BATCH && is_sock(pair)) {
+		op->sock = draw_sock();
+		op->sock2 = draw_sock();
+		op->eflags = draw_update_flags();
+	} else if (op->cmd == UPDATE_BATCH) {
 		op->ifindex = draw_ifindex();
 		op->ifindex2 = one_in(2) ? draw_ifindex() : 0;
 		op->prog = draw_prog(pair);
@@ -283,7 +298,10 @@ static void draw_elem(struct op *op, const struct pair *pair)
 {
 	op->key = draw_key(pair);
 	op->flags = draw_odd_flags();
-	if (op->cmd == UPDATE) {
+	if (op->cmd == UPDATE && is_sock(pair)) {
+		op->sock = draw_sock();
+		op->flags = draw_update_flags();
+	} else if (op->cmd == UPDATE) {
 		op->ifindex = draw_ifindex();
 		op->prog = draw_prog(pair);
 		op->flags = draw_update_flags();
@@ -299,12 +317,22 @@ static void draw_elem(struct op *op, const struct pair *pair)
 		op->ptr = PTR_KEY_NULL;
 }
 
-static void draw_other(struct op *op)
+static void draw_other(struct op *op, const struct pair *pair)
 {
-	op->mode = below(4);
+	op->mode = below(is_sock(pair) ? 8 : 4);
 	op->flags = draw_odd_flags();
 	op->prog = one_in(10) ? below(NR_PROG_KINDS) : PROG_NONE;
 	draw_wrong(op, 20);
+}
+
+static void draw_sock_run(struct op *op, const struct pair *pair)
+{
+	op->mode = below(3);
+	op->key = draw_key(pair);
+	if (op->mode == 2) {
+		op->key2 = draw_key(pair);
+		op->flags = draw_update_flags();
+	}
 }
 
 static void draw_map(struct op *op, const struct pair *pair)
@@ -331,6 +359,10 @@ static void draw_map(struct op *op, const struct pair *pair)
 		op->flags = draw_odd_flags();
 		break;
 	case RUN:
+		if (is_sock(pair)) {
+			draw_sock_run(op, pair);
+			return;
+		}
 		op->mode = one_in(2) ? 2 : below(2);
 		op->count = one_in(2) ? 0 : below(64);
 		op->step = one_in(2) ? 0 : below(400);
@@ -343,7 +375,7 @@ static void draw_map(struct op *op, const struct pair *pair)
 		return;
 	}
 	if (op->cmd >= BIND && op->cmd <= MMAP)
-		draw_other(op);
+		draw_other(op, pair);
 	else if (op->cmd != FDINFO && op->cmd != CLOSE && op->cmd != UNPIN && op->cmd != INFO)
 		draw_wrong(op, 16);
 }
@@ -409,6 +441,10 @@ void generate(struct op *op, __u64 *from)
 		break;
 	case DEV_ADD ... NET_DIE:
 		draw_event(op);
+		break;
+	case SOCK_RENEW:
+	case SOCK_SHUT:
+		op->sock = below(op->cmd == SOCK_SHUT ? SOCK_TCP6_PEER + 1 : NR_SOCKS);
 		break;
 	default:
 		draw_map(op, pair);

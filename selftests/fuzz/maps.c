@@ -9,7 +9,9 @@
 #include "netlib.h"
 #include "outcome.h"
 #include "peek.h"
+#include "sockprogs.h"
 
+#define MAX_WALK 8192
 #define PINS "/sys/fs/bpf/redirmap_fuzz"
 
 static int base_refs;
@@ -39,11 +41,34 @@ static void set_fd(int *fd, int new)
 	*fd = new;
 }
 
+/*
+ * A socket map is freed some time after it was closed. Until then its sockets
+ * run its programs, which refuse other inserts. Only programs can change a
+ * frozen map.
+ */
+static void empty(struct pair *pair, enum side side)
+{
+	static __u32 keys[MAX_WALK];
+	struct result r = {};
+	int n, i;
+
+	n = walk_keys(pair, side, keys, MAX_WALK);
+	for (i = 0; i < n; i++) {
+		struct op op = { .cmd = RUN, .mode = 1, .key = keys[i],
+				 .fd = pair->fd[side][FD_FIRST] < 0 ? FD_OTHER : FD_FIRST };
+
+		if (bpf_map_delete_elem(pair->peek[side], &keys[i]) == -EPERM)
+			sock_prog_run(&op, pair, side, &r);
+	}
+}
+
 void map_close_all(struct pair *pair)
 {
 	int side, i;
 
 	for (side = 0; side < NR_SIDES; side++) {
+		if (pair->made && is_sock(pair))
+			empty(pair, side);
 		for (i = 0; i < NR_FDS; i++)
 			set_fd(&pair->fd[side][i], -1);
 		set_fd(&pair->peek[side], -1);

@@ -16,6 +16,8 @@ struct word {
 static const struct word types[] = {
 	{ "devmap", BPF_MAP_TYPE_DEVMAP },
 	{ "devmap_hash", BPF_MAP_TYPE_DEVMAP_HASH },
+	{ "sockmap", BPF_MAP_TYPE_SOCKMAP },
+	{ "sockhash", BPF_MAP_TYPE_SOCKHASH },
 	{ "array_of_maps", BPF_MAP_TYPE_ARRAY_OF_MAPS },
 	{ "hash_of_maps", BPF_MAP_TYPE_HASH_OF_MAPS },
 	{ }
@@ -58,6 +60,14 @@ static const struct word ways[] = {
 	{ "never", PACKETS_NEVER }, { "always", PACKETS_ALWAYS }, { }
 };
 
+static const struct word socks[] = {
+	{ "tcp_peer", SOCK_TCP_PEER }, { "tcp6", SOCK_TCP6 }, { "tcp6_peer", SOCK_TCP6_PEER },
+	{ "unix", SOCK_UNIX }, { "unix_peer", SOCK_UNIX_PEER }, { "listener", SOCK_LISTENER },
+	{ "udp", SOCK_UDP }, { "udp_unbound", SOCK_UDP_UNBOUND }, { "closed", SOCK_CLOSED },
+	{ "packet", SOCK_AF_PACKET }, { "file", SOCK_FILE }, { "garbage", SOCK_GARBAGE },
+	{ "-1", SOCK_MINUS_1 }, { "large", SOCK_LARGE }, { }
+};
+
 static const struct word tokens[] = {
 	{ "last", TOKEN_LAST }, { "key", TOKEN_KEY }, { "bad", TOKEN_BAD }, { }
 };
@@ -84,10 +94,10 @@ static const struct field all_fields[] = {
 	FIELD(mix), FIELD(count), FIELD(step), WORDS(ifindex2, devices), FIELD(at), FIELD(key2),
 	WORDS(ifindex3, devices), WORDS(eflags, flags), WORDS(token, tokens), FIELD(keys),
 	FIELD(values), FIELD(mode), FIELD(frags), FIELD(dev), FIELD(end), FIELD(kind), FIELD(net),
-	FIELD(on), FIELD(mtu),
+	FIELD(on), FIELD(mtu), WORDS(sock, socks), WORDS(sock2, socks), WORDS(sock3, socks),
 };
 
-#define MAX_FIELDS 20
+#define MAX_FIELDS 24
 
 static const struct {
 	const char *name;
@@ -105,8 +115,8 @@ static const struct {
 	[GET] = { "get", { "map", "flags", "size", "poke" } },
 	[UNPIN] = { "unpin", { "map" } },
 	[LOOKUP] = { "lookup", { "map", "fd", "key", "flags", "ptr", "size", "poke" } },
-	[UPDATE] = { "update", { "map", "fd", "key", "ifindex", "prog", "flags", "ptr", "size",
-				 "poke" } },
+	[UPDATE] = { "update", { "map", "fd", "key", "ifindex", "prog", "sock", "flags", "ptr",
+				 "size", "poke" } },
 	[DELETE] = { "delete", { "map", "fd", "key", "flags", "ptr", "size", "poke" } },
 	[NEXT] = { "next", { "map", "fd", "key", "flags", "ptr", "size", "poke" } },
 	[TAKE] = { "take", { "map", "fd", "key", "flags", "ptr", "size", "poke" } },
@@ -116,8 +126,9 @@ static const struct {
 	[TAKE_BATCH] = { "take_batch", { "map", "fd", "token", "key", "count", "keys", "values",
 					 "flags", "eflags", "ptr", "size", "poke" } },
 	[UPDATE_BATCH] = { "update_batch", { "map", "fd", "count", "key", "step", "ifindex",
-					     "ifindex2", "prog", "at", "key2", "ifindex3", "keys",
-					     "values", "flags", "eflags", "ptr", "size", "poke" } },
+					     "ifindex2", "prog", "sock", "sock2", "at", "key2",
+					     "ifindex3", "sock3", "keys", "values", "flags",
+					     "eflags", "ptr", "size", "poke" } },
 	[DELETE_BATCH] = { "delete_batch", { "map", "fd", "count", "key", "step", "at", "key2",
 					     "keys", "flags", "eflags", "ptr", "size", "poke" } },
 	[BIND] = { "bind", { "map", "fd", "prog", "flags", "size", "poke" } },
@@ -128,7 +139,8 @@ static const struct {
 	[MMAP] = { "mmap", { "map", "fd", "mode" } },
 	[LOAD] = { "load", { "prog" } },
 	[UNLOAD] = { "unload", { "prog" } },
-	[RUN] = { "run", { "map", "fd", "mode", "key", "flags", "frags", "count", "step" } },
+	[RUN] = { "run", { "map", "fd", "mode", "key", "key2", "flags", "frags", "count",
+			   "step" } },
 	[DEV_ADD] = { "dev_add", { "dev", "kind" } },
 	[DEV_DEL] = { "dev_del", { "dev", "end" } },
 	[DEV_RENAME] = { "dev_rename", { "dev", "end" } },
@@ -137,6 +149,8 @@ static const struct {
 	[DEV_MTU] = { "dev_mtu", { "dev", "end", "mtu" } },
 	[ENTER] = { "enter", { "net" } },
 	[NET_DIE] = { "net_die", { } },
+	[SOCK_RENEW] = { "sock_renew", { "sock" } },
+	[SOCK_SHUT] = { "sock_shut", { "sock" } },
 };
 
 static void name_devices(void)

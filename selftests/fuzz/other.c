@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Commands that take the descriptor of any map, also those for maps of other
- * types: claimed maps must refuse them like stock maps. And mmap().
+ * types: claimed maps must refuse them like stock maps. To socket maps programs
+ * are attached indeed. And mmap().
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -9,6 +10,7 @@
 #include "call.h"
 #include "fds.h"
 #include "other.h"
+#include "sockprogs.h"
 
 /* Newer than some headers: BPF_STRUCT_OPS. */
 #define STRUCT_OPS ((enum bpf_attach_type)44)
@@ -25,6 +27,12 @@ static const int bpf_cmds[NR_CMDS] = {
 static const enum bpf_attach_type attach_types[] = {
 	BPF_SK_SKB_STREAM_VERDICT, BPF_SK_MSG_VERDICT, STRUCT_OPS, BPF_TRACE_ITER,
 };
+
+static enum bpf_attach_type type_for(const struct op *op, const struct pair *pair)
+{
+	return is_sock(pair) ? sock_attach_type(op->mode) :
+			       attach_types[op->mode % ARRAY_SIZE(attach_types)];
+}
 
 static int load(enum bpf_prog_type type, enum bpf_attach_type attach)
 {
@@ -48,8 +56,10 @@ static int load(enum bpf_prog_type type, enum bpf_attach_type attach)
 /*
  * A program of the type that is attached in this way; for binding, of any type.
  */
-static int load_for(const struct op *op, enum bpf_attach_type attach)
+static int load_for(const struct op *op, const struct pair *pair, enum bpf_attach_type attach)
 {
+	if (is_sock(pair) && op->cmd != BIND)
+		return dup(sock_prog(op->mode));
 	if (op->cmd == BIND || attach == STRUCT_OPS)
 		return load(BPF_PROG_TYPE_XDP, 0);
 	if (attach == BPF_TRACE_ITER)
@@ -71,7 +81,7 @@ static int map_pages(int fd, const struct op *op)
 
 void other_run(const struct op *op, struct pair *pair, enum side side, struct result *r)
 {
-	enum bpf_attach_type type = attach_types[op->mode % ARRAY_SIZE(attach_types)];
+	enum bpf_attach_type type = type_for(op, pair);
 	union bpf_iter_link_info iter = {};
 	/*
 	 * A map exists as long as the program that it is bound to, so the
@@ -86,7 +96,7 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 		r->ret = map_pages(fd, op);
 		return;
 	}
-	prog = other ? prog_fd(op, pair, side) : load_for(op, type);
+	prog = other ? prog_fd(op, pair, side) : load_for(op, pair, type);
 	switch (op->cmd) {
 	case BIND:
 		attr.prog_bind_map.prog_fd = prog;

@@ -5,6 +5,7 @@
 
 #include "outcome.h"
 #include "peek.h"
+#include "socks.h"
 
 #define MAX_SERIALS 4096
 
@@ -35,11 +36,17 @@ static __u32 serial_of(enum side side, __u32 id)
 	return -1;
 }
 
-/* The value of an outer map is the id of a map. */
+/* An outer map has ids of maps, a socket map has cookies. */
 void read_value(const struct pair *pair, enum side side, void *value)
 {
+	__u64 cookie;
 	__u32 id;
 
+	if (is_sock(pair)) {
+		memcpy(&cookie, value, sizeof(cookie));
+		cookie = sock_number(cookie, side);
+		memcpy(value, &cookie, sizeof(cookie));
+	}
 	if (!is_outer(pair))
 		return;
 	memcpy(&id, value, sizeof(id));

@@ -11,7 +11,10 @@
  */
 void serials_reset(void);
 bool add_serial(struct pair *pair);
-/* Replaces an id in an outer map's value by the serial number. */
+/*
+ * Replaces an id in an outer map's value by the serial number, and a cookie in
+ * a socket map's value by the number of the socket.
+ */
 void read_value(const struct pair *pair, enum side side, void *value);
 
 /* Reads a value by the unlimited descriptor; 0 or -errno. */

@@ -16,6 +16,7 @@
 #include "progs.h"
 #include "run.h"
 #include "sides.h"
+#include "socks.h"
 
 enum after { NOTHING, THE_PAIR, ALL_PAIRS };
 
@@ -66,6 +67,8 @@ static const struct handler handlers[NR_CMDS] = {
 	[DEV_MTU] = { .event = dev_step, .after = ALL_PAIRS },
 	[ENTER] = { .event = dev_step },
 	[NET_DIE] = { .event = dev_step, .after = ALL_PAIRS },
+	[SOCK_RENEW] = { .event = sock_step, .after = ALL_PAIRS },
+	[SOCK_SHUT] = { .event = sock_step, .after = ALL_PAIRS },
 };
 
 static bool run_pair(const struct op *op, struct pair *pair)
@@ -82,7 +85,7 @@ static bool run_pair(const struct op *op, struct pair *pair)
 	return compare_results(op, r) && !*state.failure;
 }
 
-/* Events may change device maps only; at the end all maps are compared. */
+/* Events do not change outer maps; at the end all maps are compared. */
 static bool compare_all(bool outer)
 {
 	int i;
@@ -116,7 +119,7 @@ bool run_op(const struct op *op)
 
 bool fuzz_init(void)
 {
-	return fds_init() && call_init() && batch_init() && frames_init() &&
+	return fds_init() && socks_init() && call_init() && batch_init() && frames_init() &&
 	       create_init() && devs_init();
 }
 
@@ -130,6 +133,8 @@ bool begin_episode(void)
 		return failed("cannot load programs");
 	if (!devs_reset())
 		return failed("cannot make devices");
+	if (!socks_reset())
+		return failed("cannot open sockets: %s", strerror(errno));
 	return true;
 }
 

@@ -7,6 +7,7 @@
 #include "other.h"
 #include "progs.h"
 #include "sides.h"
+#include "sockprogs.h"
 
 typedef void (*run_fn)(const struct op *op, struct pair *pair, enum side side,
 		       struct result *r);
@@ -36,7 +37,10 @@ static const run_fn runs[NR_CMDS] = {
 void run_side(const struct op *op, struct pair *pair, enum side side, struct result *r)
 {
 	memset(r, 0, offsetof(struct result, out));
-	runs[op->cmd](op, pair, side, r);
+	if (op->cmd == RUN && is_sock(pair))
+		sock_prog_run(op, pair, side, r);
+	else
+		runs[op->cmd](op, pair, side, r);
 }
 
 void run_both(const struct op *op, struct pair *pair, struct result *r)

@@ -40,6 +40,7 @@ enum cmd {
 	BIND, ATTACH, DETACH, QUERY, LINK, MMAP,
 	LOAD, UNLOAD, RUN,
 	DEV_ADD, DEV_DEL, DEV_RENAME, DEV_MOVE, DEV_UP, DEV_MTU, ENTER, NET_DIE,
+	SOCK_RENEW, SOCK_SHUT,
 	NR_CMDS
 };
 
@@ -64,21 +65,23 @@ enum cmd {
  * @key: key of an element; the first one of a batch
  * @ifindex: device in a value; also that of a device event
  * @prog: program in a value: enum prog
+ * @sock: socket in a value of a socket map: enum sock; also that of an event
  * @flags: flags of the command
  * @inner: number of the pair that is put into an outer map
  * @mix: use the map of the other side
  *
  * @count: size of a batch
  * @step: distance of the keys of a batch
- * @ifindex2: device in every other value of a batch
- * @at: this element, + 1, differs: it has @key2 and @ifindex3
+ * @ifindex2: device in every other value of a batch; @sock2: socket
+ * @at: this element, + 1, differs: it has @key2, and @ifindex3 or @sock3
  * @eflags: elem_flags
  * @token: place at which a lookup continues: enum token
  * @keys: number of keys that there is memory for, + 1
  * @values: the same for values
  *
  * @mode: RUN: 1 redirects instead of looking up; 2 redirects @count + 1 frames
- *	of 64 + @step bytes. Other commands: see other.c
+ *	of 64 + @step bytes; socket maps: see sockprogs.c. Other commands: see
+ *	other.c
  * @frags: RUN: the program supports fragments
  * @dev: number of the device
  * @end: end of a veth
@@ -95,6 +98,7 @@ struct op {
 	__u64 key, ifindex, prog, flags, inner, mix;
 	__u64 count, step, ifindex2, at, key2, ifindex3, eflags, token, keys, values;
 	__u64 mode, frags, dev, end, kind, net, on, mtu;
+	__u64 sock, sock2, sock3;
 };
 
 enum fd { FD_FIRST, FD_OTHER, FD_CLOSED, FD_PROG, FD_FILE, FD_GARBAGE, NR_FD_KINDS };
@@ -117,6 +121,16 @@ enum prog {
 	PROG_BOUND, NR_PROGS,
 	PROG_CLOSED = NR_PROGS, PROG_MINUS_1, PROG_MIN, PROG_GARBAGE, PROG_MAP, PROG_FILE,
 	NR_PROG_KINDS
+};
+
+/*
+ * Sockets that values of socket maps name, and descriptors of none. The two
+ * ends of a connection follow each other.
+ */
+enum sock {
+	SOCK_TCP, SOCK_TCP_PEER, SOCK_TCP6, SOCK_TCP6_PEER, SOCK_UNIX, SOCK_UNIX_PEER,
+	SOCK_LISTENER, SOCK_UDP, SOCK_UDP_UNBOUND, SOCK_CLOSED, SOCK_AF_PACKET, NR_SOCKS,
+	SOCK_FILE = NR_SOCKS, SOCK_GARBAGE, SOCK_MINUS_1, SOCK_LARGE, NR_SOCK_KINDS
 };
 
 /**
@@ -183,7 +197,20 @@ extern struct state state;
 
 static inline bool is_hash(const struct pair *pair)
 {
-	return pair->attr.type == BPF_MAP_TYPE_DEVMAP_HASH;
+	return pair->attr.type == BPF_MAP_TYPE_DEVMAP_HASH ||
+	       pair->attr.type == BPF_MAP_TYPE_SOCKHASH;
+}
+
+static inline bool is_array(const struct pair *pair)
+{
+	return pair->attr.type == BPF_MAP_TYPE_DEVMAP ||
+	       pair->attr.type == BPF_MAP_TYPE_SOCKMAP;
+}
+
+static inline bool is_sock(const struct pair *pair)
+{
+	return pair->attr.type == BPF_MAP_TYPE_SOCKMAP ||
+	       pair->attr.type == BPF_MAP_TYPE_SOCKHASH;
 }
 
 static inline bool is_outer(const struct pair *pair)
@@ -194,7 +221,7 @@ static inline bool is_outer(const struct pair *pair)
 
 static inline bool is_devmap(const struct pair *pair)
 {
-	return pair->made && !is_outer(pair);
+	return pair->made && !is_outer(pair) && !is_sock(pair);
 }
 
 static inline __u32 value_size(const struct pair *pair, enum side side)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Programs that are attached to socket maps, and that use such maps. */
+#ifndef REDIRMAP_FUZZ_SOCKPROGS_H
+#define REDIRMAP_FUZZ_SOCKPROGS_H
+
+#include "state.h"
+
+/*
+ * Ways of attaching, and for each of them two programs, the same for both
+ * sides.
+ */
+#define NR_SOCK_MODES 8
+enum bpf_attach_type sock_attach_type(__u64 mode);
+int sock_prog(__u64 mode);
+
+/* RUN: a program looks a socket up, deletes it, or inserts it elsewhere. */
+void sock_prog_run(const struct op *op, struct pair *pair, enum side side, struct result *r);
+
+#endif /* REDIRMAP_FUZZ_SOCKPROGS_H */
