@@ -3,16 +3,16 @@
  * Ports transmit the frames of native XDP.
  *
  * A flush hands its frames to the real device's ndo_xdp_xmit. If the device
- * cannot transmit XDP frames, or its driver has refused all of them with an
- * error, the whole batch leaves as packets instead (port_packet.c). No batch
- * leaves partly as frames and partly as packets (but see port_refused.c for
- * bonds, and port_frags.c), so that within a batch no frame overtakes another
- * one of its flow. Packets need no flush. Frames that the driver has not taken
- * are moved to the end of the array, and the caller frees the frames behind the
- * number that is returned. If there is an egress program, it runs first. The
- * frames that it drops are freed at once and returned as taken; but the kernel
- * traces the return value, so while the tracepoint is enabled these frames are
- * moved to the end as well.
+ * cannot transmit XDP frames, or its driver has refused all of them because it
+ * is not ready, the whole batch leaves as packets instead (port_packet.c). No
+ * batch leaves partly as frames and partly as packets (but see port_refused.c
+ * for bonds, and port_frags.c), so that within a batch no frame overtakes
+ * another one of its flow. Packets need no flush. Frames that the driver has
+ * not taken are moved to the end of the array, and the caller frees the frames
+ * behind the number that is returned. If there is an egress program, it runs
+ * first. The frames that it drops are freed at once and returned as taken; but
+ * the kernel traces the return value, so while the tracepoint is enabled these
+ * frames are moved to the end as well.
  *
  * XDP_XMIT_FLUSH makes a driver ring its NIC's doorbell, which is expensive. So
  * a port passes the flag on once per poll, with the kernel's last call, which

@@ -10,11 +10,12 @@
  * A walk (sock_walk.c) reads the keys in chunks. For each key, sock_look.c
  * looks at the socket when its message is written, so numbers are not older
  * than their message. The walk goes on behind the last key: an entry that stays
- * in the map during the whole dump is reported once. If entries are inserted,
- * deleted or replaced meanwhile, NLM_F_DUMP_INTR is set, because the reported
- * entries may never have been in the map at the same time. The kernel does not
- * tell the module when it removes a closed socket; such a socket sets the flag
- * only if the walk finds that its cursor is gone.
+ * in the map during the whole dump is reported once (more often only if its
+ * bucket has more than SOCK_CHUNK keys). If entries are inserted, deleted or
+ * replaced meanwhile, NLM_F_DUMP_INTR is set, because the reported entries may
+ * never have been in the map at the same time. The kernel does not tell the
+ * module when it removes a closed socket; such a socket sets the flag only if
+ * the walk finds that its cursor is gone.
  *
  * A dump keeps the map only inside of dump_part(), not while the reader of the
  * netlink socket rests. If the map is closed in between, the dump ends, with
@@ -244,7 +245,7 @@ static int sock_put_programs(struct sk_buff *skb, const struct sock_look *look)
 	return 0;
 }
 
-/* What a socket is. */
+/* Identity: cookie, family, state, addresses. */
 static int sock_put_identity(struct sk_buff *skb, const struct sock_look *look,
 			     bool addresses)
 {
@@ -265,7 +266,7 @@ static int sock_put_identity(struct sk_buff *skb, const struct sock_look *look,
 				&look->remote);
 }
 
-/* What a socket does: its programs, and the data that waits. */
+/* Programs, and the data that waits. */
 static int sock_put_work(struct sk_buff *skb, const struct sock_look *look)
 {
 	if (sock_put_programs(skb, look) ||
