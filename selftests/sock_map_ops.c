@@ -196,7 +196,7 @@ TEST_F(ops, close)
 TEST_F(ops, programs)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET };
-	int map, cgroup, client, server;
+	int map, cgroup, link, client, server;
 	socklen_t len = sizeof(at);
 	struct sock_maps maps;
 	struct bpf_object *obj;
@@ -219,8 +219,10 @@ TEST_F(ops, programs)
 		ASSERT_TRUE(sh("mount -t cgroup2 none /sys/fs/cgroup"));
 	cgroup = open("/sys/fs/cgroup", O_RDONLY);
 	ASSERT_LE(0, cgroup);
-	ASSERT_EQ(0, bpf_prog_attach(sock_prog(obj, "ops", self->hash), cgroup,
-				     BPF_CGROUP_SOCK_OPS, 0));
+	/* Ends with the process. */
+	link = bpf_link_create(sock_prog(obj, "ops", self->hash), cgroup,
+			       BPF_CGROUP_SOCK_OPS, NULL);
+	ASSERT_LE(0, link);
 	client = socket(AF_INET, SOCK_STREAM, 0);
 	ASSERT_EQ(0, bind(client, (struct sockaddr *)&at, len));
 	ASSERT_EQ(0, getsockname(client, (struct sockaddr *)&at, &len));
@@ -231,7 +233,7 @@ TEST_F(ops, programs)
 	EXPECT_EQ(0, sock_vars(obj).result);
 	EXPECT_TRUE(sock_is_at(map, 5, client));
 
-	bpf_prog_detach2(sock_prog(obj, "ops", self->hash), cgroup, BPF_CGROUP_SOCK_OPS);
+	close(link);
 	close(cgroup);
 	close(client);
 	close(server);
