@@ -65,9 +65,18 @@ make()
 	[ "$after" -gt "$before" ]
 }
 
+# Remove all pinned maps. The kernel frees them later: wait for that, because
+# make() compares the references to the module.
 drop()
 {
+	local i
+
 	rm -f $bpffs/*
+	for ((i = 0; i < 200; i++)); do
+		[ "$(cat /sys/module/redirmap/refcnt 2>/dev/null || echo 0)" = 0 ] && return
+		pause 0.1
+	done
+	return 1
 }
 
 # Maps are claimed by name; an update and a lookup succeed.
