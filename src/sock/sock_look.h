@@ -36,10 +36,10 @@ struct sock_look_address {
  * @net: the socket's network namespace, only to compare it: the socket may be
  *	gone
  * @netns_ino: inode of @net
- * @family: AF_...
- * @type: SOCK_...
- * @protocol: IPPROTO_...
- * @state: TCP_..., of all families
+ * @family: the address family, as AF_INET
+ * @type: the type, as SOCK_STREAM
+ * @protocol: the protocol, as IPPROTO_TCP
+ * @state: the state, as TCP_ESTABLISHED, in all families
  * @shutdown: RCV_SHUTDOWN and SEND_SHUTDOWN
  * @local: the own address
  * @remote: the peer's address
