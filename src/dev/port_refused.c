@@ -75,8 +75,8 @@ static bool refused_when_full(int error)
 /*
  * Have the frames together the same length as before the driver has refused
  * them? A driver may put a header of its own in front of a frame, and such a
- * frame must not leave as a packet. (No driver of the kernel changes a frame
- * and then returns an error.)
+ * frame must not leave as a packet. (Documentation/drivers.rst lists no driver
+ * that changes a frame and then returns an error.)
  */
 static bool refused_unchanged(struct xdp_frame **frames, int n, u32 bytes)
 {

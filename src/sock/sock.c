@@ -127,6 +127,8 @@ static const struct layout_row sock_layout[] LAYOUT_SECTION __aligned(4) = {
 	LAYOUT_ROW(sock_common, sock_common, skc_v6_rcv_saddr),
 	LAYOUT_ROW(inet_sock, inet_sock, inet_sport),
 	LAYOUT_ROW(unix_sock, unix_sock, addr),
+	LAYOUT_ROW(unix_sock, unix_sock, lock),
+	LAYOUT_ROW(unix_sock, unix_sock, peer),
 	LAYOUT_ROW(unix_address, unix_address, len),
 	LAYOUT_ROW(unix_address, unix_address, name),
 	LAYOUT_ROW(sk_psock, sk_psock, apply_bytes),

@@ -85,13 +85,15 @@ static void look_name(struct sock_look_address *address, struct sock *sk)
 
 static void look_unix(struct sock_look *look, struct sock *sk)
 {
-	struct sock *peer = unix_peer_get(sk);
+	struct sock *peer;
 
 	look_name(&look->local, sk);
-	if (!peer)
-		return;
-	look_name(&look->remote, peer);
-	sock_put(peer);
+	/* The lock keeps the peer connected, and so its socket. */
+	unix_state_lock(sk);
+	peer = unix_peer(sk);
+	if (peer)
+		look_name(&look->remote, peer);
+	unix_state_unlock(sk);
 }
 
 static void look_sock(struct sock_look *look, struct sock *sk)
