@@ -379,4 +379,20 @@ kernels()
 	return $rc
 }
 result "uninstall lists the modules of other kernels, and how to remove them" kernels
+
+# A failed build for a kernel that has no row in the table of kernels says so. A
+# failed build for one of the table does not.
+unsupported()
+{
+	local rc=0
+
+	KDIR=/nonexistent make -C "$top" modules KVER=0.1.0-1-amd64 >$work/said 2>&1 && rc=1
+	cat $work/said
+	grep -F "0.1.0-1-amd64 is none of the supported kernels: 6." $work/said || rc=1
+	grep -F "How to support another kernel" $work/said || rc=1
+	KDIR=/nonexistent make -C "$top" modules KVER=6.1.0-1-amd64 >$work/said 2>&1 && rc=1
+	! grep -F "none of the supported" $work/said || rc=1
+	return $rc
+}
+result "a failed build for an unsupported kernel names the supported ones" unsupported
 finish
