@@ -322,12 +322,16 @@ def add_faulty(device):
     sh(f"ip link add {device} type faulty; ip link set {device} up")
 
 
+def in_sysfs(command):
+    """A shell command that sees the devices of the test's namespace. The
+    mounted sysfs is that of another one."""
+    return sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && {command}'")
+
+
 def knob(device, name, value=None):
-    """Write a file of faulty_knobs.c, or read it. The mounted sysfs is that of
-    another namespace."""
+    """Write a file of faulty_knobs.c, or read it."""
     file = f"/sys/class/net/{device}/faulty/{name}"
-    act = f"cat {file}" if value is None else f"echo {value} >{file}"
-    return sh(f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && {act}'").strip()
+    return in_sysfs(f"cat {file}" if value is None else f"echo {value} >{file}").strip()
 
 
 @contextlib.contextmanager
