@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 # machine: -c 1 --nic-pair vmxnet3 --nic-pair vmxnet3
+# machine: --nic-pair e1000e --nic-pair e1000e
+# machine: --nic-pair rtl8139 --nic-pair rtl8139
 """NICs with descriptor rings change while frames come from one of them and from
 a veth, and leave by another one: link, MTU, rings, channels, programs, address,
 namespace; the driver is unbound, and removed. After each change frames flow
@@ -22,7 +24,7 @@ in_a_net()
 from hostlib import FAR, ip  # noqa: E402
 from loadlib import counted  # noqa: E402
 from memlib import in_use  # noqa: E402
-from pairlib import VMXNET3, channels, is_loaded, loaded  # noqa: E402
+from pairlib import CP, E1000E, VMXNET3, channels, is_loaded, loaded  # noqa: E402
 from placelib import may_fail  # noqa: E402
 from ringlib import (BURST, NATIVE, PIN, SOURCE, Rings, attach, frame, offered,  # noqa: E402
                      remove)
@@ -202,7 +204,7 @@ def prog_id(name):
         os.close(fd)
 
 
-for driver in (VMXNET3,):
+for driver in (VMXNET3, E1000E, CP):
     memory = {}
 
     for kind in ("st_array", "rm_array"):

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 # machine: -c 1 --nic-pair vmxnet3 --nic-pair vmxnet3
+# machine: --nic-pair e1000e --nic-pair e1000e
 # machine: --nic-pair rtl8139 --nic-pair rtl8139
 # machine: --nic-pair virtio-net-pci,queues=4
 # machine: --nic-pair virtio-net-pci,queues=4
@@ -17,13 +18,13 @@ from testlib import in_a_net, run, test
 
 in_a_net()
 
-from pairlib import CP, VIRTIO, VMXNET3  # noqa: E402
+from pairlib import DRIVERS  # noqa: E402
 from ringlib import KINDS, LONGEST, NATIVE, Stage, cases, some  # noqa: E402
 
 stage = Stage()
 
 
-for driver in (VMXNET3, CP, VIRTIO):
+for driver in DRIVERS:
     for source, to in (("near0", "near1"), ("near0", "near0"), ("near0", "t0"), ("in0", "near1")):
         @test(f"{driver}: {source} to {to}")
         def _(driver=driver, source=source, to=to):
