@@ -47,6 +47,14 @@ static inline int sock_map(bool claimed, enum bpf_map_type type, __u32 value_siz
 	return fd < 0 ? -errno : fd;
 }
 
+static inline __u32 sock_map_id(int map)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(map, &info, &len) ? 0 : info.id;
+}
+
 /* 0 or -errno, as all functions below. */
 static inline int sock_put(int map, __u32 key, int fd, __u64 flags)
 {
@@ -172,6 +180,33 @@ static inline void close_pair(int fds[2])
 	close(fds[1]);
 }
 
+/* The sockets of this network namespace that are not freed. */
+static inline int sockets_used(void)
+{
+	FILE *f = fopen("/proc/net/sockstat", "r");
+	int n = -1;
+
+	if (!f || fscanf(f, "sockets: used %d", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* Work items free sockets, some time after the last close. */
+static inline bool sockets_become(int most)
+{
+	int i, n = 0;
+
+	for (i = 0; i < 60000; i++) {
+		n = sockets_used();
+		if (n >= 0 && n <= most)
+			return true;
+		usleep(1000);
+	}
+	printf("# %d sockets, not %d\n", n, most);
+	return false;
+}
 
 /* As in sock.bpf.c. */
 struct sock_vars {

@@ -59,15 +59,18 @@ static inline int fewer(int rounds)
 	return factor > 1 ? rounds / factor : rounds;
 }
 
-/*
- * The number of rounds of random operations: @most with LONG=1
- * (scripts/lab/check).
- */
+/* With LONG=1 (scripts/lab/check) random operations and races last longer. */
+static inline bool is_long(void)
+{
+	const char *value = getenv("REDIRMAP_LONG");
+
+	return value && atoi(value);
+}
+
+/* The number of rounds of random operations: @most with LONG=1. */
 static inline int longer(int rounds, int most)
 {
-	const char *is_long = getenv("REDIRMAP_LONG");
-
-	return fewer(is_long && atoi(is_long) ? most : rounds);
+	return fewer(is_long() ? most : rounds);
 }
 
 static inline int read_int(const char *path)
