@@ -5,11 +5,9 @@
  * them. A stock map, and a claimed map that the parameter does not select,
  * leaves them in the receive queue until more bytes arrive, or the user reads.
  */
-#include <linux/sockios.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -65,48 +63,6 @@ FIXTURE_TEARDOWN(early)
 	sock_unload(&self->obj, &self->maps);
 	EXPECT_TRUE(set_policy("early", ""));
 	EXPECT_TRUE(module_refs_become(base_refs));
-}
-
-/* Sends bytes to a socket that is in no map, and waits until they are there. */
-static bool send_early(int pair[2], const char *text)
-{
-	int i, queued = 0, len = strlen(text);
-
-	if (send(pair[0], text, len, 0) != len)
-		return false;
-	for (i = 0; i < 20000 && queued != len; i++) {
-		if (ioctl(pair[1], FIONREAD, &queued))
-			return false;
-		if (queued != len)
-			usleep(1000);
-	}
-	return queued == len;
-}
-
-static bool send_text(int fd, const char *text)
-{
-	return send(fd, text, strlen(text), 0) == (ssize_t)strlen(text);
-}
-
-/* Are these the next bytes, and are there no further bytes yet? */
-static bool gets(int fd, const char *text)
-{
-	size_t len = strlen(text), got = 0;
-	char buffer[64];
-	ssize_t n;
-	int i;
-
-	for (i = 0; i < 20000 && got < len; i++) {
-		n = recv(fd, buffer + got, len - got, MSG_DONTWAIT);
-		if (!n || (n < 0 && errno != EAGAIN))
-			return false;
-		if (n > 0)
-			got += n;
-		else
-			usleep(1000);
-	}
-	return got == len && !memcmp(buffer, text, len) &&
-	       recv(fd, buffer, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN;
 }
 
 /* Attaches the program of type sk_skb, and sets its variables. */

@@ -3,9 +3,8 @@
  * Redirects between sockets: to each family and direction the same verdicts,
  * errnos and bytes with stock and claimed maps.
  */
-#include <pthread.h>
-
 #include "socklib.h"
+#include "sockstream.h"
 
 FIXTURE(redirect) {
 	struct sock_maps maps;
@@ -196,62 +195,6 @@ TEST_F(redirect, refused_for_ever)
 /* --- bytes through a proxy ------------------------------------------------ */
 
 #define PROXY_BYTES (512 * 1024)
-
-/* The byte at a place of a stream. */
-static __u8 byte_at(size_t at, __u8 stream)
-{
-	return (at * 2654435761U >> 13) + stream;
-}
-
-struct stream {
-	int from, to;
-	__u8 number;
-	size_t wrong, got, bytes;
-};
-
-static void *write_stream(void *arg)
-{
-	struct stream *stream = arg;
-	__u64 state = stream->number;
-	static __thread __u8 buffer[65536];
-	size_t at = 0, len, i;
-	ssize_t n;
-
-	while (at < stream->bytes) {
-		len = 1 + rnd(&state) % (rnd(&state) % 4 ? 2000 : sizeof(buffer));
-		if (len > stream->bytes - at)
-			len = stream->bytes - at;
-		for (i = 0; i < len; i++)
-			buffer[i] = byte_at(at + i, stream->number);
-		for (i = 0; i < len; i += n) {
-			n = send(stream->from, buffer + i, len - i, MSG_NOSIGNAL);
-			if (n <= 0)
-				return NULL;
-		}
-		at += len;
-	}
-	return NULL;
-}
-
-static void *read_stream(void *arg)
-{
-	struct stream *stream = arg;
-	__u64 state = stream->number + 100;
-	static __thread __u8 buffer[65536];
-	size_t len;
-	ssize_t n, i;
-
-	while (stream->got < stream->bytes) {
-		len = 1 + rnd(&state) % sizeof(buffer);
-		n = recv(stream->to, buffer, len, 0);
-		if (n <= 0)
-			return NULL;
-		for (i = 0; i < n; i++)
-			stream->wrong += buffer[i] != byte_at(stream->got + i, stream->number);
-		stream->got += n;
-	}
-	return NULL;
-}
 
 /* Every byte once, in order, in both directions at once. */
 TEST_F(redirect, proxy)

@@ -7,9 +7,11 @@
 #define REDIRMAP_SOCKLIB_H
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -206,6 +208,48 @@ static inline bool sockets_become(int most)
 	}
 	printf("# %d sockets, not %d\n", n, most);
 	return false;
+}
+
+/* Sends bytes to a socket that is in no map, and waits until they are there. */
+static inline bool send_early(int pair[2], const char *text)
+{
+	int i, queued = 0, len = strlen(text);
+
+	if (send(pair[0], text, len, 0) != len)
+		return false;
+	for (i = 0; i < 20000 && queued != len; i++) {
+		if (ioctl(pair[1], FIONREAD, &queued))
+			return false;
+		if (queued != len)
+			usleep(1000);
+	}
+	return queued == len;
+}
+
+static inline bool send_text(int fd, const char *text)
+{
+	return send(fd, text, strlen(text), 0) == (ssize_t)strlen(text);
+}
+
+/* Are these the next bytes, and are there no further bytes yet? */
+static inline bool gets(int fd, const char *text)
+{
+	size_t len = strlen(text), got = 0;
+	char buffer[64];
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < 20000 && got < len; i++) {
+		n = recv(fd, buffer + got, len - got, MSG_DONTWAIT);
+		if (!n || (n < 0 && errno != EAGAIN))
+			return false;
+		if (n > 0)
+			got += n;
+		else
+			usleep(1000);
+	}
+	return got == len && !memcmp(buffer, text, len) &&
+	       recv(fd, buffer, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN;
 }
 
 /* As in sock.bpf.c. */
