@@ -253,6 +253,8 @@ static inline bool gets(int fd, const char *text)
 }
 
 /* As in sock.bpf.c. */
+#define SOCK_SIZES 8
+
 struct sock_vars {
 	__u32 key;
 	__u32 port;
@@ -261,6 +263,11 @@ struct sock_vars {
 	__u64 passed;
 	__s64 result;
 	__u64 always;
+	__u32 other;
+	__u32 apply;
+	__u32 cork;
+	__u32 parsed;
+	__u32 sizes[SOCK_SIZES];
 };
 
 static inline int sock_vars_fd(struct bpf_object *obj)

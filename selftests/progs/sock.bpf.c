@@ -30,6 +30,8 @@ struct {
 } from SEC(".maps");
 
 /* As in socklib.h. */
+#define SOCK_SIZES 8
+
 struct sock_vars {
 	__u32 key;	/* of the next redirects and updates */
 	__u32 port;	/* insert connected sockets with this local port */
@@ -38,7 +40,25 @@ struct sock_vars {
 	__u64 passed;	/* those that the helper has accepted */
 	__s64 result;	/* of the last update or delete */
 	__u64 always;	/* 1 + a verdict that is returned for all; 0 for none */
+	__u32 other;	/* the key of every second redirect; 0 for none */
+	__u32 apply;	/* bytes of a message that a verdict holds for; 0: all */
+	__u32 cork;	/* bytes of a message that wait for each other */
+	__u32 parsed;	/* the length of messages, for parser_fixed */
+	__u32 sizes[SOCK_SIZES];	/* of the first messages or packets */
 } vars;
+
+static __u32 next_key(void)
+{
+	return vars.other && vars.calls & 1 ? vars.other : vars.key;
+}
+
+static void measured(__u32 size)
+{
+	__u64 n = vars.calls;
+
+	if (n < SOCK_SIZES)
+		vars.sizes[n] = size;
+}
 
 static int counted(long verdict)
 {
@@ -47,31 +67,44 @@ static int counted(long verdict)
 	return vars.always ? vars.always - 1 : verdict;
 }
 
+static void shape(struct sk_msg_md *msg)
+{
+	measured(msg->size);
+	if (vars.apply)
+		bpf_msg_apply_bytes(msg, vars.apply);
+	if (vars.cork)
+		bpf_msg_cork_bytes(msg, vars.cork);
+}
+
 SEC("sk_msg")
 int msg_array(struct sk_msg_md *msg)
 {
-	return counted(bpf_msg_redirect_map(msg, &socks, vars.key, vars.flags));
+	shape(msg);
+	return counted(bpf_msg_redirect_map(msg, &socks, next_key(), vars.flags));
 }
 
 SEC("sk_msg")
 int msg_hash(struct sk_msg_md *msg)
 {
-	__u32 k = vars.key;
+	__u32 k = next_key();
 
+	shape(msg);
 	return counted(bpf_msg_redirect_hash(msg, &hash, &k, vars.flags));
 }
 
 SEC("sk_skb/stream_verdict")
 int skb_array(struct __sk_buff *skb)
 {
-	return counted(bpf_sk_redirect_map(skb, &socks, vars.key, vars.flags));
+	measured(skb->len);
+	return counted(bpf_sk_redirect_map(skb, &socks, next_key(), vars.flags));
 }
 
 SEC("sk_skb/stream_verdict")
 int skb_hash(struct __sk_buff *skb)
 {
-	__u32 k = vars.key;
+	__u32 k = next_key();
 
+	measured(skb->len);
 	return counted(bpf_sk_redirect_hash(skb, &hash, &k, vars.flags));
 }
 
@@ -94,6 +127,25 @@ int proxy_hash(struct __sk_buff *skb)
 SEC("sk_skb/stream_parser")
 int parser(struct __sk_buff *skb)
 {
+	return skb->len;
+}
+
+SEC("sk_skb/stream_parser")
+int parser_fixed(struct __sk_buff *skb)
+{
+	return vars.parsed;
+}
+
+/* Newer kernels do not attach a parser that changes packets. */
+SEC("sk_skb/stream_parser")
+int parser_changes(struct __sk_buff *skb)
+{
+	char *data;
+
+	vars.result = bpf_skb_pull_data(skb, skb->len);
+	data = (char *)(long)skb->data;
+	if (data + 1 <= (char *)(long)skb->data_end)
+		*data = 'X';
 	return skb->len;
 }
 
