@@ -3,7 +3,7 @@
  * Programs of socket maps: attaching and links, inheritance, outer maps; which
  * programs get helpers of the module, and how long they keep the module.
  */
-#include "socklib.h"
+#include "sockprog.h"
 
 FIXTURE(programs) {
 	struct sock_maps maps;
@@ -42,56 +42,27 @@ FIXTURE_TEARDOWN(programs)
 	EXPECT_TRUE(module_refs_become(base_refs));
 }
 
-/* 0 or -errno, as all functions below. */
-static int attach(int prog, int map, enum bpf_attach_type type)
-{
-	return bpf_prog_attach(prog, map, type, 0) ? -errno : 0;
-}
-
-static int detach(int prog, int map, enum bpf_attach_type type)
-{
-	return bpf_prog_detach2(prog, map, type) ? -errno : 0;
-}
-
-static __u32 prog_id(int prog)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(prog, &info, &len) ? 0 : info.id;
-}
-
-/* The id of the attached program, 0 for none. */
-static int query(int map, enum bpf_attach_type type)
-{
-	__u32 id = 0, count = 1, flags = 0;
-
-	if (bpf_prog_query(map, type, 0, &flags, &id, &count))
-		return -errno;
-	return count ? id : 0;
-}
-
 TEST_F(programs, attach)
 {
 	int other = sock_prog(self->obj, "proxy", self->is_hash);
 
-	EXPECT_EQ(0, query(self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(-ENOENT, detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(prog_id(self->msg), query(self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(0, attach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
-	EXPECT_EQ(0, attach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
-	EXPECT_EQ(prog_id(self->skb), query(self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, sock_query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-ENOENT, sock_detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(sock_prog_id(self->msg), sock_query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, sock_attach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
+	EXPECT_EQ(0, sock_attach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(sock_prog_id(self->skb), sock_query(self->map, BPF_SK_SKB_STREAM_VERDICT));
 	/* One verdict program or the other. */
-	EXPECT_EQ(-EBUSY, query(self->map, BPF_SK_SKB_VERDICT));
-	EXPECT_EQ(0, attach(other, self->map, BPF_SK_SKB_STREAM_VERDICT));
-	EXPECT_EQ(prog_id(other), query(self->map, BPF_SK_SKB_STREAM_VERDICT));
-	EXPECT_EQ(-ENOENT, detach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
-	EXPECT_EQ(0, detach(other, self->map, BPF_SK_SKB_STREAM_VERDICT));
-	EXPECT_EQ(0, query(self->map, BPF_SK_SKB_STREAM_VERDICT));
-	EXPECT_EQ(0, detach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
-	EXPECT_EQ(0, detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(-EINVAL, detach(self->msg, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(-EBUSY, sock_query(self->map, BPF_SK_SKB_VERDICT));
+	EXPECT_EQ(0, sock_attach(other, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(sock_prog_id(other), sock_query(self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(-ENOENT, sock_detach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, sock_detach(other, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, sock_query(self->map, BPF_SK_SKB_STREAM_VERDICT));
+	EXPECT_EQ(0, sock_detach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
+	EXPECT_EQ(0, sock_detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EINVAL, sock_detach(self->msg, self->map, BPF_SK_SKB_STREAM_VERDICT));
 }
 
 /* Since 6.12; other kernels refuse. */
@@ -102,13 +73,13 @@ TEST_F(programs, link)
 	if (link == -EINVAL)
 		SKIP(return, "this kernel has no links of socket maps");
 	ASSERT_LE(0, link);
-	EXPECT_EQ(prog_id(self->msg), query(self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(-EBUSY, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(-EBUSY, detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(sock_prog_id(self->msg), sock_query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EBUSY, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(-EBUSY, sock_detach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 	EXPECT_EQ(-EBUSY, bpf_link_create(self->msg, self->map, BPF_SK_MSG_VERDICT, NULL));
 	close(link);
-	EXPECT_EQ(0, query(self->map, BPF_SK_MSG_VERDICT));
-	EXPECT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, sock_query(self->map, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(0, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 }
 
 /* A socket takes the programs of the map when it goes in, and no later ones. */
@@ -118,7 +89,7 @@ TEST_F(programs, inherit)
 
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_EQ(0, sock_put(self->map, 1, self->target[0], BPF_ANY));
-	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1, .flags = BPF_F_INGRESS }));
 	EXPECT_EQ(1, send(self->source[0], "a", 1, 0));
 	EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
@@ -135,34 +106,15 @@ TEST_F(programs, clash)
 {
 	int other = self->is_hash ? self->maps.array : self->maps.hash;
 
-	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
-	ASSERT_EQ(0, attach(self->msg, other, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_attach(self->msg, other, BPF_SK_MSG_VERDICT));
 	EXPECT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	EXPECT_EQ(-EBUSY, sock_put(other, 0, self->source[0], BPF_ANY));
 	/* Also before the flags are looked at. */
 	EXPECT_EQ(-EBUSY, sock_put(other, 0, self->source[0], BPF_EXIST));
 	EXPECT_EQ(-EBUSY, sock_put(self->map, 0, self->source[0], BPF_NOEXIST));
-	ASSERT_EQ(0, detach(self->msg, other, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_detach(self->msg, other, BPF_SK_MSG_VERDICT));
 	EXPECT_EQ(0, sock_put(other, 0, self->source[0], BPF_ANY));
-}
-
-/* The helper that a program calls, as the kernel reports it. */
-static int helper_of(int prog)
-{
-	struct bpf_insn insns[256];
-	struct bpf_prog_info info = {
-		.xlated_prog_insns = (__u64)(unsigned long)insns,
-		.xlated_prog_len = sizeof(insns),
-	};
-	__u32 len = sizeof(info), i;
-	int helper = 0;
-
-	if (bpf_obj_get_info_by_fd(prog, &info, &len))
-		return -errno;
-	for (i = 0; i < info.xlated_prog_len / sizeof(*insns); i++)
-		if (insns[i].code == (BPF_JMP | BPF_CALL) && !insns[i].src_reg)
-			helper = insns[i].imm;
-	return helper;
 }
 
 /* Programs over stock maps keep the kernel's helpers, and only those. */
@@ -177,10 +129,10 @@ TEST_F(programs, helpers)
 
 	ASSERT_NE(NULL, stock);
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		helper = helper_of(sock_prog(stock, names[i], self->is_hash));
+		helper = sock_helper_of(sock_prog(stock, names[i], self->is_hash));
 		EXPECT_NE(0, helper);
 		EXPECT_EQ(variant->kind.claimed,
-			  helper_of(sock_prog(self->obj, names[i], self->is_hash)) != helper) {
+			  sock_helper_of(sock_prog(self->obj, names[i], self->is_hash)) != helper) {
 			TH_LOG("%s", names[i]);
 		}
 	}
@@ -207,7 +159,7 @@ TEST_F(programs, keep_the_module)
 /* So does a socket that runs the program, and goes with the socket. */
 TEST_F(programs, keep_by_socket)
 {
-	ASSERT_EQ(0, attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
 	ASSERT_EQ(0, sock_put(self->map, 0, self->source[0], BPF_ANY));
 	ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){ .key = 1 }));
 	sock_unload(&self->obj, &self->maps);
@@ -235,18 +187,10 @@ TEST_F(programs, free_with_sockets)
 	EXPECT_EQ('a', byte);
 }
 
-static int make_outer(int template)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = template);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 2, &opts);
-
-	return fd < 0 ? -errno : fd;
-}
-
 /* Redirects with an inner map; stock and claimed ones do not mix. */
 TEST_F(programs, outer)
 {
-	int outer = make_outer(self->maps.array), stock, claimed, prog;
+	int outer = sock_outer(BPF_MAP_TYPE_ARRAY_OF_MAPS, self->maps.array), stock, claimed, prog;
 	__u32 zero = 0, one = 1, value;
 	struct bpf_object *obj;
 	char byte;
@@ -266,10 +210,10 @@ TEST_F(programs, outer)
 	ASSERT_EQ(0, bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "outer"), outer));
 	ASSERT_EQ(0, bpf_object__load(obj));
 	prog = bpf_program__fd(bpf_object__find_program_by_name(obj, "msg"));
-	EXPECT_EQ(!self->is_hash, helper_of(prog) == helper_of(self->msg));
-	ASSERT_EQ(0, attach(prog, self->maps.array, BPF_SK_MSG_VERDICT));
+	EXPECT_EQ(!self->is_hash, sock_helper_of(prog) == sock_helper_of(self->msg));
+	ASSERT_EQ(0, sock_attach(prog, self->maps.array, BPF_SK_MSG_VERDICT));
 	ASSERT_EQ(0, sock_put(self->maps.array, 0, self->source[0], BPF_ANY));
-	ASSERT_EQ(0, detach(prog, self->maps.array, BPF_SK_MSG_VERDICT));
+	ASSERT_EQ(0, sock_detach(prog, self->maps.array, BPF_SK_MSG_VERDICT));
 	ASSERT_EQ(0, sock_put(self->maps.array, 1, self->target[0], BPF_ANY));
 	EXPECT_EQ(1, send(self->source[0], "b", 1, 0));
 	EXPECT_EQ(1, recv(self->target[0], &byte, 1, 0));
