@@ -9,15 +9,13 @@ do none of this work. They need a kernel with fault injection: see
 Documentation/testing.rst.
 """
 import os
-from pathlib import Path
 
+from faultlib import Fault, can_fail
 from gsolib import (MSS, UDP, UDP_NOTES, Packet, counts, first, frames_of, lab, nothing_left,
                     run_all, transmitted)
 from loadlib import offer
-from testlib import equal, open_pinned, sh, skip_all, test
+from testlib import equal, open_pinned, sh, test
 
-FAIL_NTH = "/proc/thread-self/fail-nth"
-DEBUG = Path("/sys/kernel/debug")
 PIN = "/sys/fs/bpf/redirmap-gso"
 # More allocations than any way makes
 MANY = 300
@@ -26,19 +24,7 @@ MANY = 300
 SILENT_AT_MOST = 4
 FRAMES = 16
 
-if not os.access(FAIL_NTH, os.W_OK):
-    skip_all("this kernel has no fault injection")
-
-# All allocations may fail, without a line in the kernel log.
-KNOBS = [DEBUG / name for name in (
-    "failslab/ignore-gfp-wait", "failslab/verbose", "fail_page_alloc/ignore-gfp-wait",
-    "fail_page_alloc/min-order", "fail_page_alloc/verbose")]
-try:
-    before_test = [(knob, knob.read_text()) for knob in KNOBS]
-except OSError as reason:
-    skip_all(f"this kernel cannot let allocations fail: {reason}")
-for knob in KNOBS:
-    knob.write_text("0")
+can_fail()
 
 
 def with_faults(act):
@@ -46,24 +32,19 @@ def with_faults(act):
     until none is left. Yields each time after the act whether it met the fault,
     and whether it returned an error. Tap and program run in this task, so all
     is counted when the call returns."""
-    nth = os.open(FAIL_NTH, os.O_RDWR)
     for number in range(1, MANY):
         error = False
-        os.pwrite(nth, b"%d" % number, 0)
-        try:
-            act()
-        except OSError:
-            error = True
-        # 0: the allocation was made, and has failed.
-        left = int(os.pread(nth, 16, 0))
-        os.pwrite(nth, b"0", 0)
-        assert not (left and error)
-        yield not left, error
-        if left:
+        with Fault(number) as fault:
+            try:
+                act()
+            except OSError:
+                error = True
+        assert not (fault.left and error)
+        yield not fault.left, error
+        if fault.left:
             break
     else:
         raise AssertionError(f"more than {MANY} allocations")
-    os.close(nth)
 
 
 def lost(device):
@@ -163,8 +144,4 @@ def _():
         assert short
 
 
-try:
-    run_all()
-finally:
-    for knob, value in before_test:
-        knob.write_text(value)
+run_all()
