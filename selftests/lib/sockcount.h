@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tests of stock and claimed socket maps in which operations fail: have the
+ * counters of a claimed map changed as expected? A stock map has the id 0 here,
+ * and no counters.
+ */
+#ifndef REDIRMAP_SOCKCOUNT_H
+#define REDIRMAP_SOCKCOUNT_H
+
+#include "genlib.h"
+#include "testlib.h"
+
+static inline bool sock_counts_begin(__u32 id, struct sock_counts *counts)
+{
+	return !id || !sock_counts(id, counts);
+}
+
+/*
+ * Have the counters changed in this way, and no others? @failed updates have
+ * failed with ENOMEM.
+ */
+static inline bool sock_counted(__u32 id, const struct sock_counts *before, int inserts,
+				int deletes, int failed)
+{
+	struct sock_counts now;
+
+	if (!id)
+		return true;
+	if (sock_counts(id, &now))
+		return false;
+	now.inserts -= inserts;
+	now.deletes -= deletes;
+	now.failed -= failed;
+	now.failed_by[ENOMEM] -= failed;
+	now.present = before->present;
+	return !memcmp(&now, before, sizeof(now));
+}
+
+#endif /* REDIRMAP_SOCKCOUNT_H */
