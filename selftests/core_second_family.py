@@ -16,6 +16,7 @@ import threading
 import traceback
 
 from memlib import Percpu, in_use, names
+from modlib import hooked
 from testlib import (CLAIM, KO, OUTPUT, becomes, equal, fdinfo, held, in_a_net, load_faulty,
                      make_map, map_id, open_pinned, redirmap, refcnt, run, sh, test, unload)
 
@@ -346,12 +347,6 @@ def many():
 
 
 # --- refused families and failing steps --------------------------------------
-
-
-def hooked():
-    """Functions and probes that are hooked."""
-    return [pathlib.Path(path).read_text() for path in (
-        "/sys/kernel/tracing/enabled_functions", "/sys/kernel/debug/kprobes/list")]
 
 
 @contextlib.contextmanager

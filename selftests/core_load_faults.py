@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""No memory while the module is loaded or unloaded: one allocation of insmod
+fails, in turn. Each time insmod fails with ENOMEM and leaves nothing: no
+module, hooks, probes, netlink family, or notifiers; or it succeeds, because the
+allocation can be done without. rmmod always succeeds.
+
+The allocations before init_module() are those of the kernel's loader, and many
+others read the kernel's BTF, so some of each are tested. Of the rest, all are
+with LONG=1. Needs a kernel with fault injection: see Documentation/testing.rst.
+"""
+import ctypes
+import errno
+import os
+import threading
+from pathlib import Path
+
+from faultlib import Fault, can_fail
+from modlib import hooked
+from testlib import (CLAIM, KO, becomes, equal, expedited, held, in_a_net, load, longer, make_map,
+                     refcnt, run, sh, test, unload)
+
+in_a_net()
+
+import redirmap_netlink as netlink  # noqa: E402
+
+can_fail()
+FINIT_MODULE, DELETE_MODULE = 313, 176
+# No attempt has so many allocations.
+NEVER = 1 << 30
+# The most attempts in each part of insmod, and of rmmod
+FEW, SOME = 6, 30
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(number, *args, nth=NEVER):
+    """A system call whose allocation with this number fails: its errno or 0,
+    and how many allocations were left, 0 if it met the fault."""
+    with Fault(nth) as fault:
+        result = libc.syscall(number, *args)
+    return ctypes.get_errno() if result else 0, fault.left
+
+
+def insmod(nth=NEVER):
+    file = os.open(KO, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return call(FINIT_MODULE, file, f"claim={CLAIM}".encode(), 0, nth=nth)
+    finally:
+        os.close(file)
+
+
+def rmmod(nth=NEVER):
+    return call(DELETE_MODULE, b"redirmap", os.O_NONBLOCK, nth=nth)
+
+
+def allocations_before(function):
+    """The number of allocations of insmod until it calls a function."""
+    threads = []
+
+    def load_it():
+        threads.append(threading.get_native_id())
+        threads.append(insmod())
+
+    with held(function) as is_held:
+        loader = threading.Thread(target=load_it)
+        loader.start()
+        assert is_held(), function
+        left = int(Path(f"/proc/self/task/{threads[0]}/fail-nth").read_text())
+    loader.join()
+    equal(threads[1][0], 0)
+    unload()
+    return NEVER - left
+
+
+def has_family():
+    try:
+        with netlink.Family():
+            return True
+    except netlink.NotLoaded:
+        return False
+
+
+def is_gone(before):
+    """Nothing is left of the module. Whatever calls it is called."""
+    equal(os.path.exists("/sys/module/redirmap"), False)
+    assert "redirmap" not in Path("/proc/modules").read_text()
+    equal(hooked(), before)
+    equal(has_family(), False)
+    sh("ip link add redirmap0 type dummy; ip link del redirmap0; unshare --net true")
+    os.close(make_map("rm_gone"))
+
+
+def works():
+    equal(has_family(), True)
+    fd = make_map("rm_works")
+    equal(refcnt(), 1)
+    os.close(fd)
+    equal(becomes(lambda: refcnt() == 0), True)
+
+
+def sample(first, last, most):
+    """Numbers from first to last, at most so many, at equal distances."""
+    count = last - first + 1
+    if count <= most:
+        return list(range(first, last + 1))
+    return [first + count * i // most for i in range(most)]
+
+
+def fail_each(numbers, before):
+    """Let these allocations of insmod fail. Returns the errnos, each with its
+    allocations."""
+    errnos = {}
+    for nth in numbers:
+        error, left = insmod(nth)
+        if error:
+            equal(left, 0)
+            is_gone(before)
+        else:
+            works()
+            equal(rmmod()[0], 0)
+            equal(hooked(), before)
+        errnos.setdefault(errno.errorcode.get(error, 0), []).append(nth)
+    return errnos
+
+
+@test("insmod: each allocation fails, and nothing is left")
+def _():
+    unload()
+    before = hooked()
+    with expedited():
+        error, left = insmod()
+        equal(error, 0)
+        works()
+        unload()
+        parts = [1, allocations_before("do_init_module"),
+                 allocations_before("register_pernet_subsys"), NEVER - left + 1]
+        print(f"# insmod begins, init_module(), after the BTF, end: {parts}", flush=True)
+        assert parts == sorted(parts), parts
+        for (first, end), most in zip(zip(parts, parts[1:]),
+                                      (FEW, FEW, longer(SOME, NEVER)), strict=True):
+            errnos = fail_each(sample(first, end - 1, most), before)
+            print(f"# {errnos}", flush=True)
+            # Some allocations can be done without.
+            assert "ENOMEM" in errnos and set(errnos) <= {0, "ENOMEM"}, errnos
+        equal(insmod(end)[0], 0)
+    works()
+
+
+@test("rmmod: each allocation fails, and the module goes")
+def _():
+    if not os.path.exists("/sys/module/redirmap"):
+        load()
+    before, loaded = None, hooked()
+    with expedited():
+        error, left = rmmod()
+        equal(error, 0)
+        before, count = hooked(), NEVER - left
+        assert before != loaded
+        print(f"# rmmod: {count} allocations", flush=True)
+        for nth in sample(1, count, longer(FEW, NEVER)):
+            equal(insmod()[0], 0)
+            equal((nth, *rmmod(nth)), (nth, 0, 0))
+            is_gone(before)
+    load()
+
+
+# A failed vmalloc() prints its stack. Reports of faults of the kernel have
+# further lines.
+print("# allow-log: Call Trace", flush=True)
+run()
