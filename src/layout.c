@@ -204,14 +204,27 @@ close_file:
 	return n < 0 ? ERR_PTR(n) : data;
 }
 
+/* Log why the BTF cannot be read. Returns the error of insmod. */
+static int __init layout_unread(int err)
+{
+	if (err == -ENOMEM) {
+		pr_err("no memory to read " KERNEL_BTF "\n");
+		return err;
+	}
+	pr_err("cannot read " KERNEL_BTF
+	       " (%pe): needs CONFIG_DEBUG_INFO_BTF and a mounted /sys\n",
+	       ERR_PTR(err));
+	return -EOPNOTSUPP;
+}
+
 /**
  * rmap_layout_check() - compare private layouts with the running kernel's BTF
  * @rows: table of offsets and sizes, ended by an empty row
  *
  * Context: insmod, sleeps; reads a file of some megabytes.
- * Return: 0 when all rows agree; -EOPNOTSUPP when the BTF cannot be read,
- * -EINVAL when it cannot be parsed, -ENOEXEC when a row differs, each with a
- * line in the log.
+ * Return: 0 when all rows agree; -ENOMEM without memory to read the BTF,
+ * -EOPNOTSUPP when it cannot be read for another reason, -EINVAL when it cannot
+ * be parsed, -ENOEXEC when a row differs, each with a line in the log.
  */
 int __init rmap_layout_check(const struct layout_row *rows)
 {
@@ -221,12 +234,8 @@ int __init rmap_layout_check(const struct layout_row *rows)
 	int err;
 
 	data = layout_read(&len);
-	if (IS_ERR(data)) {
-		pr_err("cannot read " KERNEL_BTF
-		       " (%pe): needs CONFIG_DEBUG_INFO_BTF and a mounted /sys\n",
-		       data);
-		return -EOPNOTSUPP;
-	}
+	if (IS_ERR(data))
+		return layout_unread(PTR_ERR(data));
 
 	err = blob_open(&blob, data, len);
 	if (err)
