@@ -3,6 +3,8 @@
 # machine: -c 1 --nic-pair vmxnet3 --nic-pair vmxnet3
 # machine: --nic-pair e1000e --nic-pair e1000e
 # machine: --nic-pair rtl8139 --nic-pair rtl8139
+# machine: --nic-pair virtio-net-pci,queues=4
+# machine: --nic-pair virtio-net-pci,queues=4
 """NICs with descriptor rings change while frames come from one of them and from
 a veth, and leave by another one: link, MTU, rings, channels, programs, address,
 namespace; the driver is unbound, and removed. After each change frames flow
@@ -24,7 +26,7 @@ in_a_net()
 from hostlib import FAR, ip  # noqa: E402
 from loadlib import counted  # noqa: E402
 from memlib import in_use  # noqa: E402
-from pairlib import CP, E1000E, VMXNET3, channels, is_loaded, loaded  # noqa: E402
+from pairlib import DRIVERS, VIRTIO, VMXNET3, channels, is_loaded, loaded  # noqa: E402
 from placelib import may_fail  # noqa: E402
 from ringlib import (BURST, NATIVE, PIN, SOURCE, Rings, attach, frame, offered,  # noqa: E402
                      remove)
@@ -103,8 +105,9 @@ class Round:
     def change(self, name):
         # vmxnet3 forgets its program when it stops its queues, and keeps a
         # reference to it for ever. virtio_net keeps its number of queues while
-        # it has a program.
-        if self.driver is VMXNET3 or name == "channels":
+        # it has a program, and is held for ever if it leaves with one.
+        if (self.driver is VMXNET3 or name == "channels" or
+                self.driver is VIRTIO and name in ("unbind", "remove")):
             for nic in self.rings.near:
                 attach(nic.name, None, self.rings.mode)
         getattr(self, name)()
@@ -204,7 +207,7 @@ def prog_id(name):
         os.close(fd)
 
 
-for driver in (VMXNET3, E1000E, CP):
+for driver in DRIVERS:
     memory = {}
 
     for kind in ("st_array", "rm_array"):
