@@ -10,7 +10,9 @@ a veth, and leave by another one: link, MTU, rings, channels, programs, address,
 namespace; the driver is unbound, and removed. After each change frames flow
 again, on stock and on claimed maps. On claimed ones the sum of sent, lost and
 missed frames equals what the programs have redirected. In the end the drivers
-can be unloaded, and no memory is in use."""
+can be unloaded, and no memory is in use.
+
+This takes minutes for each kernel, so it runs with LONG=1 only."""
 import contextlib
 import errno
 import os
@@ -18,9 +20,11 @@ import os
 import threading
 import time
 
-from testlib import (Skip, becomes, equal, expedited, fdinfo, frames_of, in_a_net, listen,
-                     open_pinned, run, sh, test)
+from testlib import (Skip, becomes, equal, expedited, fdinfo, frames_of, in_a_net, is_long,
+                     listen, open_pinned, run, sh, skip_all, test)
 
+if not is_long():
+    skip_all("it takes minutes: LONG=1")
 in_a_net()
 
 from hostlib import FAR, ip  # noqa: E402

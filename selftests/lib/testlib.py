@@ -121,10 +121,14 @@ def refcnt():
     return int(pathlib.Path("/sys/module/redirmap/refcnt").read_text())
 
 
+def is_long():
+    """With LONG=1 (scripts/lab/check) random operations last longer."""
+    return bool(int(os.environ.get("REDIRMAP_LONG") or 0))
+
+
 def longer(rounds, most):
-    """The number of rounds of random operations: the most with LONG=1
-    (scripts/lab/check)."""
-    return most if int(os.environ.get("REDIRMAP_LONG") or 0) else rounds
+    """The number of rounds of random operations: the most with LONG=1."""
+    return most if is_long() else rounds
 
 
 def brief(value):
