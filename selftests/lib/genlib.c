@@ -47,7 +47,7 @@ static void each_attr(const void *attrs, int len, attr_func func, void *arg)
 {
 	const struct nlattr *nla = attrs;
 
-	while (len >= (int)sizeof(*nla) && nla->nla_len >= sizeof(*nla)) {
+	while (len >= (int)sizeof(*nla) && nla->nla_len >= sizeof(*nla) && nla->nla_len <= len) {
 		func(nla->nla_type & NLA_TYPE_MASK, (const void *)nla + NLA_HDRLEN,
 		     nla->nla_len - NLA_HDRLEN, arg);
 		len -= NLA_ALIGN(nla->nla_len);
@@ -98,7 +98,7 @@ int genl_open(void)
 					      CTRL_ATTR_FAMILY_NAME, REDIRMAP_FAMILY_NAME,
 					      sizeof(REDIRMAP_FAMILY_NAME));
 	struct timeval limit = { .tv_sec = 60 };
-	__u16 id;
+	__u16 id = 0;
 
 	if (fd < 0)
 		return -errno;
