@@ -16,7 +16,6 @@ This takes minutes for each kernel, so it runs with LONG=1 only."""
 import contextlib
 import errno
 import os
-
 import threading
 import time
 

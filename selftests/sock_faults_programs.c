@@ -5,9 +5,10 @@
  * Each time the operation either fails and leaves nothing, or succeeds. A
  * program over a claimed map that could be loaded calls the module's helper.
  *
- * A failed load returns ENOMEM; or ENOTSUPP, if the kernel has no memory for
- * the machine code, and no interpreter; or EFAULT, if before 6.16 the verifier
- * has none for the state of a branch.
+ * A failed load returns ENOMEM; or EINVAL, if the kernel has no memory for the
+ * program; or ENOTSUPP, if it has none for the machine code, and no
+ * interpreter; or EFAULT, if before 6.16 the verifier has none for the state of
+ * a branch.
  *
  * Needs a kernel with fault injection: see Documentation/testing.rst.
  */
@@ -162,7 +163,6 @@ static void load_each(struct __test_metadata *_metadata,
 		faults_end(&faults, prog < 0);
 		if (prog < 0) {
 			EXPECT_TRUE(faults.hit);
-			/* EINVAL if the kernel cannot allocate the program */
 			EXPECT_TRUE(prog == -ENOMEM || prog == -ENOTSUPP || prog == -EFAULT ||
 				    prog == -EINVAL) {
 				TH_LOG("allocation %d: %d", faults.n, prog);
