@@ -14,6 +14,7 @@
 
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/ftrace.h>
 #include <linux/memcontrol.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -261,11 +262,25 @@ static inline bool compat_takes_frames(const struct net_device *dev)
 }
 
 /**
+ * compat_redirects_frags() - does the kernel redirect frames with fragments to
+ * devices?
+ *
+ * Before 6.3, xdp_do_redirect() refuses them.
+ *
+ * Context: any.
+ * Return: true if so; a constant.
+ */
+static inline bool compat_redirects_frags(void)
+{
+	return HAVE_XDP_FEATURES;
+}
+
+/**
  * compat_takes_frags() - can a device transmit XDP frames with fragments?
  * @dev: a device that can transmit XDP frames, or a pseudo device
  *
  * Before 6.3 the kernel does not know, and redirects no frame with fragments to
- * a device: xdp_do_redirect() refuses it. Drivers without support for fragments
+ * a device: see compat_redirects_frags(). Drivers without support for fragments
  * (virtio_net) would send the linear part only.
  *
  * Runs in NAPI, bottom halves off, per flush and member.
@@ -672,6 +687,72 @@ static inline u32 compat_sk_drops(const struct sock *sk)
 	return sk_drops_read(sk);
 #else
 	return atomic_read(&sk->sk_drops);
+#endif
+}
+
+/*
+ * A handler of ftrace gets the arguments of the hooked function. On older
+ * kernels, and on kernels without CONFIG_DYNAMIC_FTRACE_WITH_ARGS, they are
+ * among all registers, which take longer to save.
+ */
+#if HAVE_FTRACE_ARGUMENTS && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS)
+#define COMPAT_FTRACE_ARGUMENTS 1
+#define COMPAT_FTRACE_FLAGS 0
+#else
+#define COMPAT_FTRACE_ARGUMENTS 0
+#define COMPAT_FTRACE_FLAGS FTRACE_OPS_FL_SAVE_REGS
+#endif
+
+/**
+ * compat_ftrace_has_arguments() - does a handler know the arguments?
+ * @fregs: the handler's registers
+ *
+ * Context: a handler whose ftrace_ops has COMPAT_FTRACE_FLAGS.
+ * Return: whether the other functions here may be called.
+ */
+static __always_inline bool
+compat_ftrace_has_arguments(struct ftrace_regs *fregs)
+{
+#if COMPAT_FTRACE_ARGUMENTS
+	return fregs;
+#else
+	return ftrace_get_regs(fregs);
+#endif
+}
+
+/**
+ * compat_ftrace_argument() - an argument of the hooked function
+ * @fregs: the handler's registers
+ * @n: the argument's number, from 0
+ *
+ * Context: as compat_ftrace_has_arguments().
+ * Return: the argument.
+ */
+static __always_inline unsigned long
+compat_ftrace_argument(struct ftrace_regs *fregs, unsigned int n)
+{
+#if COMPAT_FTRACE_ARGUMENTS
+	return ftrace_regs_get_argument(fregs, n);
+#else
+	return regs_get_kernel_argument(ftrace_get_regs(fregs), n);
+#endif
+}
+
+/**
+ * compat_ftrace_run() - run another function than the hooked one
+ * @fregs: the handler's registers
+ * @instead: the function, with the same arguments
+ *
+ * Context: as compat_ftrace_has_arguments(); the ftrace_ops has
+ * FTRACE_OPS_FL_IPMODIFY.
+ */
+static __always_inline void
+compat_ftrace_run(struct ftrace_regs *fregs, void *instead)
+{
+#if COMPAT_FTRACE_ARGUMENTS
+	ftrace_regs_set_instruction_pointer(fregs, (unsigned long)instead);
+#else
+	instruction_pointer_set(ftrace_get_regs(fregs), (unsigned long)instead);
 #endif
 }
 

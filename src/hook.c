@@ -20,8 +20,10 @@
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/string.h>
 
+#include "compat.h"
 #include "hook.h"
 #include "log.h"
 #include "step.h"
@@ -70,18 +72,18 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 				 struct ftrace_regs *fregs)
 {
 	struct hook *hook = container_of(ops, struct hook, ops);
-	struct pt_regs *regs = ftrace_get_regs(fregs);
 	unsigned long args[2];
 	void *instead;
 
-	if (WARN_ON_ONCE(!regs) || !READ_ONCE(hooks_armed))
+	if (WARN_ON_ONCE(!compat_ftrace_has_arguments(fregs)) ||
+	    !READ_ONCE(hooks_armed))
 		return;
 
-	args[0] = regs_get_kernel_argument(regs, 0);
-	args[1] = regs_get_kernel_argument(regs, 1);
+	args[0] = compat_ftrace_argument(fregs, 0);
+	args[1] = compat_ftrace_argument(fregs, 1);
 	instead = hook->entry(args);
 	if (instead && !WARN_ON_ONCE(!hook->replaces))
-		instruction_pointer_set(regs, (unsigned long)instead);
+		compat_ftrace_run(fregs, instead);
 }
 
 /*
@@ -168,8 +170,8 @@ static int hook_register(struct hook *hook)
  * Return: 0, also when the kernel lacks an optional function; -ENOENT when it
  * lacks another function; -EINVAL when ftrace does not know the function;
  * -EBUSY when ftrace is off, when another ftrace_ops replaces the function, or
- * when its BPF trampoline stays contended. Each failure leaves one line in the
- * log.
+ * when its BPF trampoline stays contended; -ENOMEM. Each failure leaves one
+ * line in the log.
  */
 int rmap_hook_add(struct hook *hook)
 {
@@ -182,22 +184,24 @@ int rmap_hook_add(struct hook *hook)
 	if (hook->missing)
 		return 0;
 	if (err) {
-		pr_err("%s() cannot be hooked: this kernel has no such function (%d)\n",
-		       hook->func, err);
+		pr_err("%s() cannot be hooked: %s (%d)\n", hook->func,
+		       err == -ENOENT ? "this kernel has no such function" :
+					"its address cannot be found", err);
 		return err;
 	}
 
 	memset(&hook->ops, 0, sizeof(hook->ops));
 	hook->ops.func = hook_handler;
-	hook->ops.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_PERMANENT |
+	hook->ops.flags = COMPAT_FTRACE_FLAGS | FTRACE_OPS_FL_PERMANENT |
 			  FTRACE_OPS_FL_RECURSION;
 	if (hook->replaces)
 		hook->ops.flags |= FTRACE_OPS_FL_IPMODIFY;
 
 	err = hook_filter(&hook->ops, hook);
 	if (err) {
-		pr_err("%s() cannot be hooked: ftrace does not know it (%d)\n",
-		       hook->func, err);
+		pr_err("%s() cannot be hooked: %s (%d)\n", hook->func,
+		       err == -EINVAL ? "ftrace does not know it" :
+					"its filter cannot be set", err);
 		goto free_filter;
 	}
 
@@ -397,15 +401,32 @@ int rmap_hook_exit_add(struct hook_exit *hook)
  * When this returns, the handler is not running and is not called again. The
  * returns of running calls are not observed.
  *
- * Context: process context, sleeps.
+ * unregister_kretprobe() does not say whether the kernel could disarm the
+ * probe, which needs memory; if it could not, the kernel would still call the
+ * handler, whose memory rmmod frees. So the probe is disarmed first, with the
+ * memory that is reserved for the kernel. An attempt that fails makes the
+ * kernel's count of probes wrong, so there is only one more.
+ *
+ * Context: process context, sleeps; never returns if the kernel does not disarm
+ * the probe.
  */
 void rmap_hook_exit_remove(struct hook_exit *hook)
 {
+	unsigned int noreclaim;
+	int err;
+
 	rmap_step_down(hook);
 	list_del(&hook->info.node);
 	if (hook->probe.nmissed)
 		pr_warn("%d returns of %s() were missed\n",
 			hook->probe.nmissed, hook->func);
+	noreclaim = memalloc_noreclaim_save();
+	err = disable_kretprobe(&hook->probe);
+	if (err == -ENOMEM)
+		err = disable_kretprobe(&hook->probe);
+	memalloc_noreclaim_restore(noreclaim);
+	if (err)
+		hook_stay(hook->func, err);
 	unregister_kretprobe(&hook->probe);
 }
 
