@@ -92,6 +92,10 @@ PROBES = {
     "PSOCK_MSG_LEN": declares("sk_psock_get_msg_len_nolock"),
     # 6.18: sk_drops may have counters per NUMA node
     "SK_DROPS_READ": declares("sk_drops_read"),
+    # 6.2: the arguments of a hooked function, without all registers
+    "FTRACE_ARGUMENTS": "unsigned long probe_it(struct ftrace_regs *regs) "
+                        "{ ftrace_regs_set_instruction_pointer(regs, 0); "
+                        "return ftrace_regs_get_argument(regs, 0); }",
     # CONFIG_MEMCG_KMEM; since 6.11 CONFIG_MEMCG
     "MAP_OBJCG": has_member("struct bpf_map", "objcg"),
 }

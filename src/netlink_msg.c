@@ -47,6 +47,8 @@ int rmap_nl_put_map(struct sk_buff *skb, const struct record *record, u32 id)
 			      REDIRMAP_A_MAP_PAD) ||
 	    nla_put_u64_64bit(skb, REDIRMAP_A_MAP_MEMORY, rmap_kind_memory(map),
 			      REDIRMAP_A_MAP_PAD) ||
+	    nla_put_u32(skb, REDIRMAP_A_MAP_USERS,
+			min_t(u64, atomic64_read(&map->refcnt), U32_MAX)) ||
 	    (kind->report && kind->report(skb, record)))
 		return -EMSGSIZE;
 	return 0;

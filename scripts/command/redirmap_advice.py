@@ -237,8 +237,15 @@ def bridge(network, link, why):
                  f"{GENERIC}.")
 
 
-def loopback(link):
-    return Whole(f"A packet to {link.name} arrives as one of this machine. So frames leave by "
+def makes_local(link):
+    """Does the device treat what it transmits as packets of this machine? As in
+    port_makes_local()."""
+    return link.type == LOOPBACK or link.kind == "vrf" or (
+        link.kind in ("ipvlan", "ipvtap") and not link.arp)
+
+
+def local(link):
+    return Whole(f"A packet to {link.name} counts as one of this machine. So frames leave by "
                  f"{link.name} only if the module's parameter qdisc has selected the map when it "
                  f"was made: add its name to the list in {QDISC}, and make the map again. Select "
                  "only maps whose frames you trust.")
@@ -348,8 +355,8 @@ def advice(network, link, why):
     packet of generic XDP. None if its kind and state do not explain the
     loss."""
     if why.reason == "no_xmit":
-        if link.type == LOOPBACK:
-            return loopback(link)
+        if makes_local(link):
+            return local(link)
         if link.type in WITHOUT_MAC and why.packets != "never":
             return without_mac(link)
         text = announced(network, link)

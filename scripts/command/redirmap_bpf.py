@@ -24,8 +24,11 @@ PROG_TYPES = {
     SCHED_CLS: "sched_cls", SCHED_ACT: "sched_act", XDP: "xdp", EXT: "ext", SOCK_OPS: "sock_ops",
     SK_SKB: "sk_skb", SK_MSG: "sk_msg",
 }
-LINK_XDP, LINK_TRACING = 6, 2
-LINK_TYPES = {LINK_XDP: "xdp", LINK_TRACING: "tracing", 3: "cgroup", 11: "tcx", 13: "netkit"}
+LINK_TRACING, LINK_ITER, LINK_XDP, LINK_SOCKMAP = 2, 4, 6, 14
+LINK_TYPES = {
+    LINK_TRACING: "tracing", 3: "cgroup", LINK_ITER: "iter", LINK_XDP: "xdp", 11: "tcx",
+    13: "netkit", LINK_SOCKMAP: "sockmap",
+}
 
 # The largest number of maps that a program can use.
 MAPS_OF_PROG = 64
@@ -34,6 +37,8 @@ MAPS_OF_PROG = 64
 MAP_INFO = Struct("=IIIIII16s")
 PROG_INFO = Struct("=II8xIIQQQIIQ16s")
 LINK_INFO = Struct("=IIIxxxxII")
+# The part of struct bpf_link_info for iterators
+LINK_ITER_INFO = Struct("=16xQII")
 INFO_SIZE = 256
 
 # The link names in /proc/PID/fd, and the line of fdinfo that contains the id
@@ -83,11 +88,25 @@ def info(kind, fd):
             "map_ids": used[:min(count, MAPS_OF_PROG)], "load_time": time, "length": length,
         }
     number, one, prog, first, second = LINK_INFO.unpack_from(buffer)
+    of_map = first if number == LINK_SOCKMAP else None
+    if number == LINK_ITER:
+        of_map = map_of_iterator(fd)
     return {
         "id": one, "name": "", "type": number, "prog_id": prog,
         "ifindex": first if number == LINK_XDP else None,
         "target_id": second if number == LINK_TRACING else None,
+        "map_id": of_map,
     }
+
+
+def map_of_iterator(fd):
+    """The id of the socket map that a link of an iterator holds, or None."""
+    buffer = ctypes.create_string_buffer(INFO_SIZE)
+    target = ctypes.create_string_buffer(32)
+    LINK_ITER_INFO.pack_into(buffer, 0, ctypes.addressof(target), len(target), 0)
+    if libbpf.bpf_obj_get_info_by_fd(fd, buffer, ctypes.byref(ctypes.c_uint32(INFO_SIZE))) < 0:
+        return None
+    return LINK_ITER_INFO.unpack_from(buffer)[2] if target.value == b"sockmap" else None
 
 
 def text(name):

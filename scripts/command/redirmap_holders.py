@@ -47,8 +47,15 @@ class World:
             if one["type"] == bpf.PROG_ARRAY:
                 for number in bpf.values(one):
                     self._hold(("program", number), "map", one["id"])
+            # Programs that are attached to a socket map
+            if one["type"] in (bpf.SOCKMAP, bpf.SOCKHASH):
+                for number in bpf.attached(one["id"]):
+                    self._hold(("program", number), "map", one["id"])
         for one in links.values():
             self._hold(("program", one["prog_id"]), "link", one["id"])
+            # A link of a socket map or of its iterator holds the map.
+            if one["map_id"]:
+                self._hold(("map", one["map_id"]), "link", one["id"])
             # A program that replaces a function of another program holds it as
             # well.
             replaces = programs.get(one["prog_id"], {}).get("type") == bpf.EXT

@@ -15,6 +15,7 @@ from redirmap_table import named_netns
 
 # linux/if.h, linux/if_link.h, linux/net_namespace.h
 IFF_UP = 1
+IFF_NOARP = 0x80
 IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO, IFLA_CARRIER, IFLA_LINK_NETNSID = 5, 10, 18, 33, 37
 IFLA_TARGET_NETNSID, IFLA_PARENT_DEV_NAME, IFLA_PARENT_DEV_BUS_NAME = 46, 56, 57
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
@@ -41,6 +42,7 @@ class Link(Device):
         super().__init__(data, at, end)
         _, self.type, _, flags, _ = LINK.unpack_from(data, at)
         self.up, self.carrier, self.kind = bool(flags & IFF_UP), True, None
+        self.arp = not flags & IFF_NOARP
         # The device below a VLAN, or the peer of a veth, and its namespace
         self.other = self.other_netns = None
         # Only for a bond

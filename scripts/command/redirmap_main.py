@@ -29,8 +29,8 @@ EPILOG = """exit status: 0 success, 1 the request failed or the object does not 
 def show_maps(args, maps, out, empty):
     head, netns = netns_column(args, maps)
     table(
-        ["MAP", Text("NAME"), Text("TYPE"), *head, "USED", "CAPACITY", "MEMBERS", "MEMORY",
-         "MISSED", "LOST"],
+        ["MAP", Text("NAME"), Text("TYPE"), *head, "USED", "CAPACITY", "MEMBERS", "USERS",
+         "MEMORY", "MISSED", "LOST"],
         [
             [
                 one["id"],
@@ -40,6 +40,7 @@ def show_maps(args, maps, out, empty):
                 one["used"],
                 one["capacity"],
                 one["members"],
+                one["users"],
                 short(one["memory"], 1024, "B"),
                 missed_of(one["stats"]) if one["stats"] else None,
                 drops_of(one["stats"]) if one["stats"] else None,
@@ -51,11 +52,31 @@ def show_maps(args, maps, out, empty):
     )
 
 
+def add_programs(maps):
+    """Add the programs that are attached to each map: ids by attach type; None
+    for maps without attached programs, or if they are not known."""
+    for one in maps:
+        one["programs"] = None
+    found = [one for one in maps if one["sock"]]
+    if not found:
+        return
+    try:
+        from redirmap_bpf import socket_programs
+    except OSError:
+        # Without libbpf
+        return
+    for one in found:
+        one["programs"] = socket_programs(one["id"])
+
+
 def show_sock(maps, out):
-    """The counters of socket maps."""
+    """The counters of socket maps, and their programs."""
+    if any(one["programs"] is not None for one in maps):
+        from redirmap_sockets import Names, programs_text
+        names = Names()
     table(
         ["MAP", Text("NAME"), "MSG EGRESS", "MSG INGRESS", "SKB EGRESS", "SKB INGRESS", "REFUSED",
-         "CLOSING", "INSERTS", "DELETES", "LEFT", "FAILED"],
+         "CLOSING", "INSERTS", "DELETES", "LEFT", "FAILED", Text("PROGRAMS")],
         [
             [
                 one["id"],
@@ -70,6 +91,7 @@ def show_sock(maps, out):
                 sock["deletes"],
                 sock["left"],
                 sum(sock["failed"].values()),
+                "?" if one["programs"] is None else programs_text(one["programs"], names),
             ]
             for one, sock in ((one, one["sock"]) for one in maps)
         ],
@@ -147,6 +169,7 @@ def list_command(args, family, out):
         maps = chosen_maps(args, family)
     if args.targets or args.devices:
         targets = chosen_targets(args, family)
+    add_programs(maps or ())
 
     if args.json:
         told = {"maps": maps, "targets": targets}

@@ -17,6 +17,7 @@ METRICS = {
     "redirmap_map_capacity_entries": ("gauge", "Entries that the map can have."),
     "redirmap_map_entries": ("gauge", "Entries that the map has."),
     "redirmap_map_members": ("gauge", "Targets of the broadcasts of the map."),
+    "redirmap_map_users": ("gauge", "References to the map."),
     "redirmap_map_memory_bytes": ("gauge", "Memory of the map, without targets."),
     "redirmap_map_missed_lookups_total": (
         "counter", "Lookups of the map that found no entry, by the returned action."),
@@ -133,7 +134,7 @@ def add_map(samples, one):
     labels = {"map": one["id"], "name": one["name"], "type": one["type"], "netns": one["netns"]}
     samples.add("redirmap_map_capacity_entries", one["capacity"], labels)
     samples.add("redirmap_map_memory_bytes", one["memory"], labels)
-    for name, key in (("entries", "used"), ("members", "members")):
+    for name, key in (("entries", "used"), ("members", "members"), ("users", "users")):
         if one[key] is not None:
             samples.add(f"redirmap_map_{name}", one[key], labels)
     if one["stats"]:

@@ -226,6 +226,7 @@ map_msg = Attributes(
     elsewhere=u32,
     sock=sock,
     packets=u32,
+    users=u32,
 )
 target_msg = Attributes(
     "REDIRMAP_A_TARGET_",
@@ -331,6 +332,15 @@ def stats_of(found):
 NO_SOCK = {"refused": [], "failed": []}
 
 
+def left_of(sock, present):
+    """The sockets that have left a map without a delete; None if that is not
+    known. present is the number of sockets in the map, or None."""
+    left = None if present is None else sock["inserts"] - sock["deletes"] - present
+    # The sum is negative if inserts were not counted, or if other tasks have
+    # changed the map while its sockets were counted.
+    return None if left is None or left < 0 else left
+
+
 def sock_of(found):
     """The counters of a socket map, or the sums over removed ones."""
     numbers = {
@@ -339,10 +349,6 @@ def sock_of(found):
             "skb_closing", "inserts", "deletes")
     }
     reasons = {name_of(REFUSAL_NAMES, one["reason"]): one for one in found["refused"]}
-    present = found.get("present")
-    # Other tasks may have changed the map while its sockets were counted.
-    left = None if present is None else max(
-        numbers["inserts"] - numbers["deletes"] - present, 0)
     return {
         **numbers,
         "refused": {name: one["redirects"] for name, one in reasons.items()},
@@ -351,7 +357,7 @@ def sock_of(found):
             errno_name(one["errno"]) if one["errno"] else "other": one["updates"]
             for one in found["failed"]
         },
-        "left": left,
+        "left": left_of(numbers, found.get("present")),
     }
 
 
@@ -376,6 +382,7 @@ def map_of(data, at, end):
         # The module leaves out a 0.
         "elsewhere": get("elsewhere", None if members is None else 0),
         "netns": get("netns"),
+        "users": get("users"),
         "memory": get("memory"),
         "packets": packets_of(found),
         # Some kinds of maps have other counters, or no counters.

@@ -109,9 +109,13 @@ class Machine:
     def _descriptors_of(self, pid):
         self._table_of(pid, f"/proc/{pid}")
         for task in os.listdir(f"/proc/{pid}/task"):
-            # The threads of a process usually share one table.
-            if int(task) != pid and libc.syscall(SYS_KCMP, pid, int(task), KCMP_FILES, 0, 0) > 0:
-                self._table_of(pid, f"/proc/{pid}/task/{task}")
+            # The threads of a process usually share one table. A kernel without
+            # kcmp(2) cannot say so.
+            if int(task) != pid and libc.syscall(SYS_KCMP, pid, int(task), KCMP_FILES, 0, 0):
+                try:
+                    self._table_of(pid, f"/proc/{pid}/task/{task}")
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
 
     def _table_of(self, pid, folder):
         for fd in os.listdir(f"{folder}/fd"):
@@ -131,7 +135,9 @@ class Machine:
         holders = self.files.setdefault((kind, int(number[1])), [])
         for one in holders:
             if one["pid"] == pid:
-                one["fds"].append(fd)
+                # A thread may share its table with the process.
+                if folder == f"/proc/{pid}" or fd not in one["fds"]:
+                    one["fds"].append(fd)
                 return
         holders.append({
             "kind": "process", "pid": pid, "comm": read(f"{folder}/comm").rstrip("\n"),

@@ -58,8 +58,9 @@ REASONS = (
     ),
     Reason(
         "prog_aborted",
-        "The entry's egress program returned XDP_ABORTED. The tracepoint "
-        "xdp:xdp_exception reports each case.",
+        "The entry's egress program returned XDP_ABORTED, which the tracepoint "
+        "xdp:xdp_exception reports; or it could not run on a packet of a broadcast in generic "
+        "XDP, because the entry was new.",
         ("program",),
     ),
     Reason(
@@ -174,8 +175,9 @@ FAILURES = {
     "EOPNOTSUPP": (
         "The family or the state of the socket does not allow the update. Insert TCP sockets that "
         "are connected or listening, UDP sockets that have an address, connected streams of "
-        "AF_UNIX (and on 6.12 of vsock), or datagram sockets of AF_UNIX; no MPTCP. Programs of "
-        "type sock_ops insert TCP sockets in the callbacks for these states."
+        "AF_UNIX (and on 6.12 of vsock), or datagram sockets of AF_UNIX; no MPTCP. A map with a "
+        "stream_parser and a stream_verdict takes TCP sockets only. Programs of type sock_ops "
+        "insert TCP sockets in the callbacks for these states."
     ),
     "ENOMEM": (
         "There was no memory for the entry or its socket. Free memory, or raise the limit of the "

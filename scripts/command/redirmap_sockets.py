@@ -9,7 +9,7 @@ import errno
 import sys
 
 import redirmap_bpf as bpf
-from redirmap_netlink import TRIES, Refused
+from redirmap_netlink import TRIES, Refused, left_of
 from redirmap_table import Text, netns_column, print_json, table
 from redirmap_which import NotFound, chosen_maps, here
 
@@ -177,7 +177,9 @@ def show_work(sockets, names, out):
 def show(args, one, out):
     names = Names()
     attached = one["programs"]
-    print(f"Map {one['id']} ({one['name'] or '-'}), {one['type']}, programs: "
+    gone = "" if one["left"] is None else f", {one['left']:,} left without a delete"
+    print(f"Map {one['id']} ({one['name'] or '-'}), {one['type']}, {one['used']:,} of "
+          f"{one['capacity']:,} sockets{gone}, programs: "
           f"{'unknown' if attached is None else programs_text(attached, names)}", file=out)
     texts = []
     if one["sockets"]:
@@ -226,13 +228,23 @@ def maps_of(args, family):
         raise
 
 
+def left(one, present, args, family):
+    """The sockets that have left a map without a delete; None if the map has
+    changed since it was read. A delete that runs may be included."""
+    after = family.maps(one["id"], args.all_netns)[0]
+    same = all(one["sock"][name] == after["sock"][name] for name in ("inserts", "deletes"))
+    return left_of(one["sock"], present) if same else None
+
+
 def look(one, args, family):
     """A map with its sockets, its programs, and the flags of the sockets."""
     sockets = family.sockets(one["id"], args.all_netns)
     consistent = family.consistent
     attached = bpf.socket_programs(one["id"])
     return {
-        **{name: one[name] for name in ("id", "name", "type", "netns")},
+        **{name: one[name] for name in ("id", "name", "type", "netns", "capacity")},
+        "used": len(sockets),
+        "left": left(one, len(sockets), args, family) if consistent else None,
         "programs": attached,
         "consistent": consistent,
         "sockets": [

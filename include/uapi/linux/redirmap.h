@@ -37,7 +37,9 @@
  * @REDIRMAP_DROP_PROG_DROP: The entry's egress program returned XDP_DROP. If
  *	this is not intended, correct the program.
  * @REDIRMAP_DROP_PROG_ABORTED: The entry's egress program returned
- *	XDP_ABORTED. The tracepoint xdp:xdp_exception reports each case.
+ *	XDP_ABORTED, which the tracepoint xdp:xdp_exception reports; or it could
+ *	not run on a packet of a broadcast in generic XDP, because the entry was
+ *	new.
  * @REDIRMAP_DROP_PROG_INVALID: The entry's egress program returned an action
  *	that egress programs must not return. Let it return XDP_PASS or
  *	XDP_DROP.
@@ -244,8 +246,9 @@ enum {
 /*
  * Counters of a socket map, nested. Redirects are counted when the helper
  * returns: messages (sk_msg) and packets (sk_skb), by direction. An accepted
- * redirect also counts as closing if its target had left all maps, or, for
- * packets, had begun to close: the kernel then drops the message or packet.
+ * redirect also counts as closing if the kernel then drops the message or
+ * packet: its target had left all maps; or could not transmit any more, except
+ * for messages to its egress; or, for packets, had begun to close.
  *
  * The number of sockets that have left the map without a delete, because they
  * were closed or replaced, is inserts - deletes - present.
@@ -285,6 +288,7 @@ enum {
 	REDIRMAP_A_MAP_ELSEWHERE,	/* u32, members in other namespaces */
 	REDIRMAP_A_MAP_SOCK,		/* nest: counters of a socket map */
 	REDIRMAP_A_MAP_PACKETS,		/* u32, enum redirmap_packets */
+	REDIRMAP_A_MAP_USERS,		/* u32, references to the map */
 
 	__REDIRMAP_A_MAP_MAX,
 	REDIRMAP_A_MAP_MAX = (__REDIRMAP_A_MAP_MAX - 1)
