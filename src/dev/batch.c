@@ -70,12 +70,18 @@ static int batch_alloc(struct batch_chunk *chunk, u32 value_size)
 	return 0;
 }
 
+/*
+ * With bottom halves on, softirqs would run after each new port that is
+ * mirrored, while other updates wait for the lock. The lock comes first, as in
+ * a single update: on PREEMPT_RT, bottom halves are a lock as well.
+ */
 static void batch_lock(struct redir_map *rmap)
 	__acquires(RCU)
 	__acquires(&rmap->lock)
 {
 	rcu_read_lock();
 	spin_lock(&rmap->lock);
+	local_bh_disable();
 }
 
 static void batch_unlock(struct redir_map *rmap)
@@ -83,6 +89,7 @@ static void batch_unlock(struct redir_map *rmap)
 	__releases(RCU)
 {
 	spin_unlock(&rmap->lock);
+	local_bh_enable();
 	rcu_read_unlock();
 }
 

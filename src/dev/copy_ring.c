@@ -22,8 +22,8 @@
  *     of the linear part, and rings never exceed their limit. (A fragment with
  *     pages of its own is charged with the copy's frame_sz, which was set
  *     before.) If all blocks are in use, and no new one can be had, the ring
- *     does not look again before the next tick, so these copies cost no more
- *     than the built-in's.
+ *     tests one block per copy until the next tick, so these copies cost hardly
+ *     more than the built-in's.
  *
  * The reference count of a block is its bias (the references that the ring has
  * not given to copies yet) plus one for each copy in use. So it equals the bias
@@ -167,11 +167,15 @@ bool rmap_copy_ring_next(struct copy_ring *ring)
 {
 	unsigned int left = min_t(u32, ring->count, COPY_LOOK);
 	struct copy_block *block;
+	bool rests = false;
 
 	if (ring->busy >= ring->count) {
-		if (ring->full == (u32)jiffies)
-			return false;
-		ring->busy = 0;
+		rests = ring->full == (u32)jiffies;
+		if (rests)
+			/* Receivers may have freed blocks in this tick. */
+			left = min(left, 1U);
+		else
+			ring->busy = 0;
 	}
 	while (left--) {
 		if (ring->look >= ring->count)
@@ -179,12 +183,13 @@ bool rmap_copy_ring_next(struct copy_ring *ring)
 		block = &ring->blocks[ring->look++];
 		if (copy_block_free(block)) {
 			copy_block_renew(block);
-			ring->busy = 0;
+			if (!rests)
+				ring->busy = 0;
 			goto go_on;
 		}
 		ring->busy++;
 	}
-	if (ring->busy < ring->count)
+	if (rests || ring->busy < ring->count)
 		return false;
 	block = copy_ring_grow(ring);
 	if (!block) {

@@ -368,6 +368,8 @@ static void group_xmit_skb_copy(const struct port *port, struct sk_buff *skb,
 	else
 		copy = skb_clone(skb, GFP_ATOMIC);
 	if (likely(copy)) {
+		/* skb_copy() leaves it 0, and core sets headers by it. */
+		copy->mac_len = skb->mac_len;
 		rmap_port_xmit_skb(port, copy, rxq);
 		return;
 	}

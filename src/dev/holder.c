@@ -260,8 +260,8 @@ static void holding_free(struct holding *holding)
  * @target: the target that slots have pointed to until now
  * @uses: number of these slots
  *
- * Context: process context, bottom halves on, inside an RCU read section.
- * Readers may still use the target until a grace period has passed.
+ * Context: process context, inside an RCU read section. Readers may still use
+ * the target until a grace period has passed.
  */
 void rmap_holder_detach(struct holder *holder, struct target *target, int uses)
 {

@@ -40,7 +40,7 @@ struct redir_map {
 	/* hot: read per packet */
 	struct kern_dtab dtab;
 	struct kern_dtab_netdev *group[2];
-	/* its first member is hot: lookups that find no entry read it */
+	/* its hot part is read by lookups that find no entry */
 	struct record record;
 
 	/* cold */

@@ -30,6 +30,7 @@
 #include <linux/percpu.h>
 #include <net/xdp.h>
 
+#include "bond.h"
 #include "bulkq.h"
 #include "compat.h"
 #include "ingress.h"
@@ -100,14 +101,35 @@ const struct port *rmap_port_of_dev(const struct net_device *dev)
 	return NULL;
 }
 
+/*
+ * Does a device treat the packets that it transmits as packets of this machine?
+ * A loopback device and a VRF receive them: the firewall rules for the device
+ * apply to them, and they may be addressed to ::1 and 127.0.0.1. A VRF, and an
+ * ipvlan without layer 2, route them as output: those for an address of this
+ * machine arrive by lo.
+ */
+static bool port_makes_local(const struct net_device *real)
+{
+	unsigned int flags = READ_ONCE(real->flags);
+	const struct rtnl_link_ops *ops = real->rtnl_link_ops;
+
+	if ((flags & IFF_LOOPBACK) || netif_is_l3_master(real))
+		return true;
+	/*
+	 * ipvlan clears this flag in mode l2, and sets it in the others, with
+	 * an event. No other module can read the mode. (The owner of the device
+	 * can change the flag.)
+	 */
+	return (flags & IFF_NOARP) && ops &&
+	       (!strcmp(ops->kind, "ipvlan") || !strcmp(ops->kind, "ipvtap"));
+}
+
 /**
  * rmap_port_may_send_packets() - may frames leave as packets?
  * @port: the port
  *
- * A loopback device receives the packets that it transmits, and they count as
- * local: the firewall rules for lo apply to them, and they may be addressed to
- * ::1 and 127.0.0.1. A frame from the wire must not become such a packet,
- * unless the parameter qdisc names the map.
+ * A frame from the wire must not become a packet of this machine, unless the
+ * parameter qdisc names the map.
  *
  * Context: any.
  * Return: true when they may.
@@ -116,7 +138,7 @@ bool rmap_port_may_send_packets(const struct port *port)
 {
 	if (port->packets == REDIRMAP_PACKETS_NEVER ||
 	    (port->packets != REDIRMAP_PACKETS_ALWAYS &&
-	     (READ_ONCE(port->real->flags) & IFF_LOOPBACK)))
+	     port_makes_local(port->real)))
 		return false;
 	return rmap_port_packet_kind(port->real) != PACKET_UNKNOWN;
 }
@@ -161,31 +183,13 @@ struct port_look {
 	bool larger;
 };
 
-static int port_has_no_ndo(struct net_device *real,
-			   struct netdev_nested_priv *unused)
-{
-	return !READ_ONCE(real->netdev_ops)->ndo_xdp_xmit;
-}
-
-/*
- * Does a device announce that it transmits XDP frames? In kernels without such
- * announcements a bond calls a slave's ndo_xdp_xmit without a test for NULL, so
- * there each slave must have one.
- */
+/* Does a device announce that it transmits XDP frames? */
 static bool port_takes_frames(struct net_device *real)
 {
-	struct netdev_nested_priv unused = {};
-	bool takes;
-
-	if (!READ_ONCE(real->netdev_ops)->ndo_xdp_xmit ||
-	    !compat_takes_frames(real))
-		return false;
-	if (!COMPAT_REDIRECT_ASKS_FOR_NDO || !netif_is_bond_master(real))
-		return true;
-	rcu_read_lock();
-	takes = !netdev_walk_all_lower_dev_rcu(real, port_has_no_ndo, &unused);
-	rcu_read_unlock();
-	return takes;
+	return READ_ONCE(real->netdev_ops)->ndo_xdp_xmit &&
+	       compat_takes_frames(real) &&
+	       (!COMPAT_REDIRECT_ASKS_FOR_NDO || !netif_is_bond_master(real) ||
+		rmap_bond_takes_frames(real));
 }
 
 static void port_look_at(const struct port *port, struct port_look *look)

@@ -154,6 +154,27 @@ static inline struct stats_cpu *port_counters(const struct port *port)
 	return bulkq_stats(port->dev.xdp_bulkq);
 }
 
+bool rmap_port_is_congested(struct net_device *real, int rc, bool queued);
+
+/**
+ * port_was_sent() - does a packet that was consumed count as sent?
+ * @real: the device that got the packet
+ * @rc: the return code
+ * @queued: the packet went through the queue of the device, if it has one
+ *
+ * Other codes mean that the driver, or a queue, has dropped the packet.
+ *
+ * Runs in NAPI or in the receive path, bottom halves off, per packet.
+ *
+ * Return: true when it does.
+ */
+static inline bool port_was_sent(struct net_device *real, int rc, bool queued)
+{
+	/* NET_XMIT_SUCCESS is the same. */
+	return likely(rc == NETDEV_TX_OK) ||
+	       rmap_port_is_congested(real, rc, queued);
+}
+
 int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		       u32 flags);
 int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,

@@ -193,21 +193,44 @@ static struct packet_dest packet_dest_of(struct net_device *real,
 	return to;
 }
 
-/*
- * Give a packet to the device; returns the reason why it was lost, or
- * REDIRMAP_DROP_COUNT. The queue of a device that is down or has no carrier
- * drops each packet and returns NET_XMIT_CN.
- */
-static enum redirmap_drop packet_queue(struct sk_buff *skb,
-				       struct net_device *real)
+static int packet_drops_all(struct net_device *below,
+			    struct netdev_nested_priv *unused)
 {
-	int rc = dev_queue_xmit(skb);
+	return qdisc_tx_is_noop(below);
+}
 
-	if (likely(rc == NET_XMIT_SUCCESS))
-		return REDIRMAP_DROP_COUNT;
-	if (rc == NET_XMIT_CN && !qdisc_tx_is_noop(real))
-		return REDIRMAP_DROP_COUNT;
-	return REDIRMAP_DROP_XMIT_DROP;
+/**
+ * rmap_port_is_congested() - does a return code mean that a queue is congested?
+ * @real: the device that got the packet
+ * @rc: the return code, which is not 0
+ * @queued: the packet went through the queue of the device, if it has one
+ *
+ * A congested queue returns NET_XMIT_CN; most queues have dropped an older
+ * packet then, and taken this one. But the queue of a device that is down or
+ * has no carrier also returns it, and drops each packet. A device without a
+ * queue, such as a bond or a VLAN, returns the code of the device below it. If
+ * one device below drops all packets, and another one has a congested queue,
+ * the packet counts as dropped.
+ *
+ * Runs in NAPI or in the receive path, bottom halves off, per packet that was
+ * not simply sent.
+ *
+ * Return: false when the packet is lost.
+ */
+bool rmap_port_is_congested(struct net_device *real, int rc, bool queued)
+{
+	struct netdev_queue *txq = netdev_get_tx_queue(real, 0);
+	struct netdev_nested_priv unused = {};
+	bool congested;
+
+	if (rc != NET_XMIT_CN || qdisc_tx_is_noop(real))
+		return false;
+	rcu_read_lock();
+	congested = (queued && rcu_dereference(txq->qdisc)->enqueue) ||
+		    !netdev_walk_all_lower_dev_rcu(real, packet_drops_all,
+						   &unused);
+	rcu_read_unlock();
+	return congested;
 }
 
 /* Send a frame as a packet. Runs in NAPI, bottom halves off, per frame. */
@@ -232,9 +255,8 @@ static __always_inline void packet_send_one(struct xdp_frame *frame,
 		return;
 	}
 
-	reason = packet_queue(skb, to->real);
-	if (unlikely(reason != REDIRMAP_DROP_COUNT)) {
-		sum->lost[reason]++;
+	if (unlikely(!port_was_sent(to->real, dev_queue_xmit(skb), true))) {
+		sum->lost[REDIRMAP_DROP_XMIT_DROP]++;
 		return;
 	}
 	sum->sent++;

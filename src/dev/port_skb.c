@@ -42,16 +42,6 @@ static __always_inline u16 port_pick_queue(struct net_device *real,
 }
 
 /*
- * Does the return code of a driver that has consumed a packet count as sent?
- * Other codes mean that the driver, or a queue of a device below it, has
- * dropped the packet.
- */
-static bool port_was_sent(int rc)
-{
-	return likely(rc == NETDEV_TX_OK || rc == NET_XMIT_CN);
-}
-
-/*
  * Hand a packet to the real device, as core does in generic XDP. Returns
  * NETDEV_TX_BUSY when the device has not consumed it.
  */
@@ -123,7 +113,7 @@ static void port_look_at_skb(const struct port *port, const struct sk_buff *skb)
 /* Count a packet that the device has consumed. */
 static void port_count_skb(const struct port *port, int rc, unsigned int len)
 {
-	if (port_was_sent(rc))
+	if (port_was_sent(port->real, rc, false))
 		stats_sent(port_counters(port), 1, len);
 	else
 		rmap_port_drop(port, REDIRMAP_DROP_XMIT_DROP, 1);
@@ -165,7 +155,7 @@ static void port_send_segments(const struct port *port,
 			skb->next = next;
 			break;
 		}
-		if (unlikely(!port_was_sent(rc)))
+		if (unlikely(!port_was_sent(port->real, rc, false)))
 			result = rc;
 	}
 	if (unlikely(skb))
@@ -324,15 +314,17 @@ netdev_tx_t rmap_port_start_xmit_prog(struct sk_buff *skb,
 				      struct net_device *dev)
 {
 	struct port *port = port_of(dev);
+	struct xdp_rxq_info *rxq;
 	bool was_long;
 
+	/* No record may stay for a later packet with the same head. */
+	rxq = rmap_ingress_take(skb, &port->watch);
 	port_look_at_skb(port, skb);
 	was_long = port_is_long(port, skb);
 	if (was_long && port_drop_too_long(port, skb))
 		return NETDEV_TX_OK;
 	rmap_port_restore_rx_queue(skb);
-	if (!port_prog_passes(port, skb,
-			      rmap_ingress_take(skb, &port->watch))) {
+	if (!port_prog_passes(port, skb, rxq)) {
 		kfree_skb(skb);
 		return NETDEV_TX_OK;
 	}

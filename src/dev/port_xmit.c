@@ -240,11 +240,49 @@ static __always_inline void port_add_frame(struct xdp_frame **frames, size_t i,
 					   u32 *bytes, u32 *seen)
 {
 	*bytes += frames[i]->len;
-	*seen |= frames[i]->flags;
 	/* Keep the compiler from loading all frames first. */
 	OPTIMIZER_HIDE_VAR(*bytes);
-	OPTIMIZER_HIDE_VAR(*seen);
+	if (compat_redirects_frags()) {
+		*seen |= frames[i]->flags;
+		OPTIMIZER_HIDE_VAR(*seen);
+	}
 	this_cpu_write(port_bytes_from[i], *bytes);
+}
+
+/* Add the four frames before number @end. */
+static __always_inline void port_add_four(struct xdp_frame **frames, size_t end,
+					  u32 *bytes, u32 *seen)
+{
+	port_add_frame(frames, end - 1, bytes, seen);
+	port_add_frame(frames, end - 2, bytes, seen);
+	port_add_frame(frames, end - 3, bytes, seen);
+	port_add_frame(frames, end - 4, bytes, seen);
+}
+
+/*
+ * Note the lengths of frames as port_note_lengths() does, but for frames
+ * without fragments; returns the sum. @seen gets their flags. The loops are
+ * unrolled, because they do little else per frame; a full queue, as under load,
+ * needs no loop. Runs in NAPI, bottom halves off, per flush.
+ */
+static __always_inline u32 port_add_frames(struct xdp_frame **frames, size_t n,
+					   u32 *seen)
+{
+	u32 bytes = 0;
+
+	BUILD_BUG_ON(DEV_MAP_BULK_SIZE != 16);
+	if (likely(n == DEV_MAP_BULK_SIZE)) {
+		port_add_four(frames, 16, &bytes, seen);
+		port_add_four(frames, 12, &bytes, seen);
+		port_add_four(frames, 8, &bytes, seen);
+		port_add_four(frames, 4, &bytes, seen);
+		return bytes;
+	}
+	for (; n >= 4; n -= 4)
+		port_add_four(frames, n, &bytes, seen);
+	while (n)
+		port_add_frame(frames, --n, &bytes, seen);
+	return bytes;
 }
 
 /* Send a batch of one frame, as at low load: needs no port_bytes_from. */
@@ -274,8 +312,7 @@ static noinline bool port_still_detours(const struct port *port)
 static noinline int port_send_some(const struct port *port,
 				   struct xdp_frame **frames, int n, u32 flags)
 {
-	u32 bytes = 0, seen = 0;
-	size_t i = (u32)n;
+	u32 bytes, seen = 0;
 
 	/*
 	 * No lengths need to be noted of frames that leave as packets. One look
@@ -288,21 +325,9 @@ static noinline int port_send_some(const struct port *port,
 
 	/*
 	 * The lengths are read before the call, because sent frames belong to
-	 * the driver, which will read the same cache lines. The loop is
-	 * unrolled by four, because it does little else per frame.
+	 * the driver, which will read the same cache lines.
 	 */
-	if (i & 1)
-		port_add_frame(frames, --i, &bytes, &seen);
-	if (i & 2) {
-		port_add_frame(frames, --i, &bytes, &seen);
-		port_add_frame(frames, --i, &bytes, &seen);
-	}
-	for (; i; i -= 4) {
-		port_add_frame(frames, i - 1, &bytes, &seen);
-		port_add_frame(frames, i - 2, &bytes, &seen);
-		port_add_frame(frames, i - 3, &bytes, &seen);
-		port_add_frame(frames, i - 4, &bytes, &seen);
-	}
+	bytes = port_add_frames(frames, (u32)n, &seen);
 	if (unlikely(seen & XDP_FLAGS_HAS_FRAGS))
 		return port_send_frags(port, frames, n, flags);
 	return port_hand_on(port, frames, n, bytes, flags);

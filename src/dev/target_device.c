@@ -72,15 +72,19 @@ static int target_device_mirror(struct net_device *dev,
 	struct target_net *tn = rmap_target_table_net(dev_net(dev));
 	struct target *target;
 
-	/* A target in the table is not freed, and the lock keeps it there. */
-	spin_lock(&rmap_target_lock);
+	/*
+	 * A target in the table is not freed, and the lock keeps it there. With
+	 * bottom halves on, softirqs would run after each port, while other
+	 * CPUs wait for the lock.
+	 */
+	spin_lock_bh(&rmap_target_lock);
 	for (target = rmap_target_table_first(tn, dev); target;
 	     target = rmap_target_table_next(target))
 		rmap_port_mirror(&target->port);
 	hlist_for_each_entry(target, target_table_own(tn, dev->ifindex), own_node)
 		if (target->port.real == dev)
 			rmap_port_mirror(&target->port);
-	spin_unlock(&rmap_target_lock);
+	spin_unlock_bh(&rmap_target_lock);
 	return 0;
 }
 
