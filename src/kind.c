@@ -137,7 +137,7 @@ static void kind_unheld(struct bpf_map *map)
 	struct record *record;
 
 	rcu_read_lock();
-	record = kind->record ? kind->record(map) : rmap_record_find(map);
+	record = kind->record ? kind->record(map) : record_find(map);
 	if (record)
 		rmap_record_unheld(record);
 	rcu_read_unlock();

@@ -23,15 +23,8 @@
 #include "record.h"
 #include "trace.h"
 
-/*
- * For maps that the kernel allocates the hash may be read per packet, so it has
- * 1,024 buckets. It does not grow like an rhashtable, because on PREEMPT_RT no
- * memory can be allocated where maps are claimed.
- */
-#define RECORD_HASH_BITS 10
-
 static LIST_HEAD(records);
-static DEFINE_HASHTABLE(records_by_map, RECORD_HASH_BITS);
+DEFINE_HASHTABLE(rmap_records_by_map, RECORD_HASH_BITS);
 /*
  * Guards changes of all lists, the hash, and the two numbers below. The lock is
  * raw, because maps are claimed with preemption off.
@@ -81,7 +74,7 @@ void rmap_record_open(struct record *record, struct bpf_map *map,
 	record->serial = ++record_serial;
 	list_add_tail_rcu(&record->listed, &records);
 	list_add_tail(&record->unheld, &records_unheld);
-	hash_add_rcu(records_by_map, &record->hashed, (unsigned long)map);
+	hash_add_rcu(rmap_records_by_map, &record->hashed, record_key(map));
 	records_changed();
 	raw_spin_unlock_irqrestore(&records_lock, flags);
 	trace_redirmap_claim(map);
@@ -122,25 +115,6 @@ void rmap_record_end(struct record *record)
 {
 	rmap_gone_keep(record->gone, &record->leaver);
 	rmap_gone_put(record->gone);
-}
-
-/**
- * rmap_record_find() - the record of a map
- * @map: any map
- *
- * Context: inside an RCU read section, which keeps the record, and also the
- * records of other maps in the same bucket.
- * Return: the record; NULL for a map that is not claimed, or has no record.
- */
-struct record *rmap_record_find(const struct bpf_map *map)
-{
-	struct record *record;
-
-	hash_for_each_possible_rcu(records_by_map, record, hashed,
-				   (unsigned long)map)
-		if (record->map == map)
-			return record;
-	return NULL;
 }
 
 /**

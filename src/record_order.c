@@ -150,7 +150,7 @@ static void record_make(struct callback_head *work)
  *	creates the map
  *
  * When bpf(2) returns to user space, the map has its record, and
- * rmap_record_find() finds it. If there is no memory at that moment, the map
+ * record_find() finds it. If there is no memory at that moment, the map
  * never gets a record.
  *
  * Context: bpf(2), in the task that creates the map; preemption may be off.
@@ -208,7 +208,7 @@ struct record *rmap_record_return(const struct bpf_map *map)
 
 	mutex_lock(&record_order_mutex);
 	rcu_read_lock();
-	record = rmap_record_find(map);
+	record = record_find(map);
 	rcu_read_unlock();
 	if (!record)
 		record_order_cancel(map);

@@ -25,6 +25,7 @@
 #include "compat.h"
 #include "sock_batch.h"
 #include "sock_map.h"
+#include "sock_stats.h"
 #include "sock_walk.h"
 
 static bool batch_copy_out(const struct sock_walk *walk,
@@ -135,10 +136,12 @@ static int sock_batch_take(struct bpf_map *map, const union bpf_attr *attr,
 
 /**
  * struct batch_chunk - entries that user space has passed
+ * @stats: the counters of the map
  * @keys: the keys
  * @values: the values, for updates; begin of the memory
  */
 struct batch_chunk {
+	struct sock_stats *stats;
 	void *keys;
 	void *values;
 };
@@ -155,6 +158,7 @@ static int batch_chunk_alloc(struct batch_chunk *chunk,
 	if (!chunk->values)
 		return -ENOMEM;
 	chunk->keys = chunk->values + values;
+	chunk->stats = rmap_sock_stats_of(map);
 	return 0;
 }
 
@@ -199,8 +203,8 @@ static int batch_write_one(struct bpf_map *map, const union bpf_attr *attr,
 	void *key = chunk->keys + (size_t)i * map->key_size;
 
 	if (!update)
-		return rmap_sock_map_delete(map, key);
-	return rmap_sock_map_insert(map, key,
+		return rmap_sock_map_delete(map, chunk->stats, key);
+	return rmap_sock_map_insert(map, chunk->stats, key,
 				    chunk->values + i * map->value_size,
 				    attr->batch.elem_flags);
 }

@@ -51,7 +51,8 @@
  * @all: report addresses in all network namespaces
  * @at: next key of the walk's chunk to report
  * @ended: the walk's chunk is the last one
- * @disturbances: number of chunks in which the walk was disturbed
+ * @disturbances: number of chunks in which the walk was disturbed, or an update
+ *	was running
  * @walk: the walk; its map is valid inside of dump_part() only
  * @look: the look at one socket
  */
@@ -183,6 +184,21 @@ static struct bpf_map *dump_hold(const struct sock_dump *dump)
 	return IS_ERR_OR_NULL(map) ? NULL : map;
 }
 
+/*
+ * An update is counted at its end, and changes the map before that: one that
+ * runs at this moment disturbs the dump.
+ */
+static void dump_look_for_updates(struct sock_dump *dump)
+{
+	struct record *record;
+
+	rcu_read_lock();
+	record = record_find(dump->walk.map);
+	if (record && rmap_sock_stats_running(record))
+		dump->disturbances++;
+	rcu_read_unlock();
+}
+
 /* A number for cb->seq; 0 would mean that there is none. */
 static unsigned int dump_generation(const struct sock_dump *dump)
 {
@@ -190,7 +206,7 @@ static unsigned int dump_generation(const struct sock_dump *dump)
 	struct record *record;
 
 	rcu_read_lock();
-	record = rmap_record_find(dump->walk.map);
+	record = record_find(dump->walk.map);
 	if (record)
 		changes += rmap_sock_stats_changes(record);
 	rcu_read_unlock();
@@ -344,6 +360,7 @@ static int dump_fill(struct sk_buff *skb, struct netlink_callback *cb,
 	int err;
 
 	while (dump_chunk(skb, cb, dump)) {
+		dump_look_for_updates(dump);
 		cb->seq = dump_generation(dump);
 		if (dump->ended)
 			return skb->len;
@@ -381,6 +398,7 @@ static int dump_part(struct sk_buff *skb, struct netlink_callback *cb)
 			goto put_map;
 		cb->seq = dump_generation(dump);
 		cb->prev_seq = cb->seq;
+		dump_look_for_updates(dump);
 	}
 	err = dump_fill(skb, cb, dump);
 put_map:

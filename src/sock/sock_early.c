@@ -16,10 +16,13 @@
  * This file owns the work items. early_lock guards the table of the items that
  * have not locked their socket yet; a socket has at most one of them. An item
  * has a reference to its socket, and one to the module: a task may keep the
- * socket locked for as long as it likes, and rmmod fails meanwhile. Items have
- * a workqueue of their own, because items that wait would block the work of
- * others, such as the kernel's frees of maps.
+ * socket locked for as long as it likes, and rmmod fails meanwhile. Items wait
+ * for that lock in kworkers, whose number is limited. So if many items wait,
+ * another one whose socket is locked is queued again instead, after a time that
+ * doubles up to a second. Items have a workqueue of their own, because they
+ * would block the work of others, such as the kernel's frees of maps.
  */
+#include <linux/atomic.h>
 #include <linux/bpf.h>
 #include <linux/hashtable.h>
 #include <linux/module.h>
@@ -41,14 +44,22 @@
  * @node: in early_items, until @work has locked the socket
  * @work: runs the socket's verdict program
  * @sk: the socket, with a reference
+ * @delay: jiffies until the next try, if a task has locked the socket
  */
 struct early_item {
 	struct hlist_node node;
-	struct work_struct work;
+	struct delayed_work work;
 	struct sock *sk;
+	unsigned long delay;
 };
 
+/* Items that may wait for the locks of their sockets at the same time. */
+#define EARLY_WAITS 32
+
 static struct workqueue_struct *early_queue __ro_after_init;
+
+/* Number of items that are about to lock their socket, or wait for the lock. */
+static atomic_t early_waiting = ATOMIC_INIT(0);
 
 static DEFINE_SPINLOCK(early_lock);
 static DEFINE_HASHTABLE(early_items, 6);
@@ -69,11 +80,14 @@ static bool early_has_program(const struct sock *sk)
 	return has;
 }
 
-/* Without the lock of the socket, the answer may be out of date. */
+/*
+ * Without the lock of the socket, the answer may be out of date. The queue is
+ * tested first, because that of most inserted sockets is empty.
+ */
 static bool early_has_data(const struct sock *sk)
 {
-	return sk_is_tcp(sk) && READ_ONCE(sk->sk_state) == TCP_ESTABLISHED &&
-	       !skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	return !skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	       sk_is_tcp(sk) && READ_ONCE(sk->sk_state) == TCP_ESTABLISHED &&
 	       early_has_program(sk);
 }
 
@@ -129,13 +143,32 @@ void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk)
 		early_data_ready(sk);
 }
 
+static bool early_is_locked(struct sock *sk)
+{
+	bool locked;
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	locked = sock_owned_by_user(sk);
+	spin_unlock_bh(&sk->sk_lock.slock);
+	return locked;
+}
+
 /* Runs in a kworker; sleeps. */
 static void early_work(struct work_struct *work)
 {
-	struct early_item *item = container_of(work, struct early_item, work);
+	struct early_item *item = container_of(to_delayed_work(work),
+					       struct early_item, work);
 	struct sock *sk = item->sk;
 
+	if (atomic_read(&early_waiting) >= EARLY_WAITS && early_is_locked(sk)) {
+		item->delay = clamp(2 * item->delay, 1UL, (unsigned long)HZ);
+		queue_delayed_work(early_queue, &item->work, item->delay);
+		return;
+	}
+
+	atomic_inc(&early_waiting);
 	lock_sock(sk);
+	atomic_dec(&early_waiting);
 	/* From now on, an insert of the socket queues another item. */
 	spin_lock_bh(&early_lock);
 	hash_del(&item->node);
@@ -175,8 +208,9 @@ static struct early_item *early_item_alloc(struct sock *sk)
 	}
 	/* The caller keeps the map, which has a reference to the module. */
 	__module_get(THIS_MODULE);
-	INIT_WORK(&item->work, early_work);
+	INIT_DELAYED_WORK(&item->work, early_work);
 	item->sk = sk;
+	item->delay = 0;
 	return item;
 }
 
@@ -204,7 +238,7 @@ void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
 		hash_add(early_items, &item->node, (unsigned long)sk);
 	spin_unlock_bh(&early_lock);
 	if (item)
-		queue_work(early_queue, &item->work);
+		queue_delayed_work(early_queue, &item->work, 0);
 }
 
 /**

@@ -74,8 +74,8 @@ static struct helper_note helper_notes[1 << HELPER_NOTES_BITS];
  * Is this the address of a claimed socket map, or of an outer map whose
  * template is one? The verifier has resolved descriptors to maps before it asks
  * for helpers. If a kernel asked earlier, the address might be any number, so
- * it is read by get_kernel_nofault(). The verifier uses the last answer, and
- * that one is right.
+ * it is read by get_kernel_nofault(). The redirects of the program would then
+ * not be counted, because helper_prog_loads() remembers the first answer.
  */
 static bool helper_map_is_claimed(unsigned long address)
 {

@@ -13,21 +13,23 @@
  * Updates by programs of type sock_ops do not go through bpf_map_ops either:
  * see sock_helper.c.
  *
- * The kernel calls these operations with migration disabled: it disables
- * migration for programs, and bpf(2) calls bpf_disable_instrumentation() before
- * a lookup or a delete. The operations depend on that: a lookup may make a
- * cookie, from a per-CPU reserve of numbers. So this family disables migration
- * for all operations that it calls outside of these callers.
+ * The kernel calls lookups with migration disabled: it disables migration for
+ * programs, and bpf(2) calls bpf_disable_instrumentation() before a lookup or a
+ * delete. Lookups depend on that: they may make a cookie, from a per-CPU
+ * reserve of numbers. So this family disables migration for all lookups.
+ * Inserts and deletes do not depend on it; bpf(2) inserts with migration
+ * enabled.
+ *
  * bpf_disable_instrumentation() also keeps tracing programs from running on the
  * CPU, by a counter that the kernel does not export. This family does not need
- * that: the verifier does not let a tracing program change a socket map, so
- * such a program never waits for a lock that the operation holds.
+ * that: the verifier lets no tracing program but an iterator change a socket
+ * map, and iterators run in read(2), so no program waits for a lock that the
+ * operation holds below it.
  */
 #include <linux/bpf.h>
 #include <linux/jhash.h>
 #include <linux/log2.h>
 #include <linux/net.h>
-#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <net/sock.h>
 
@@ -57,28 +59,46 @@ u32 rmap_sock_map_bucket(const struct bpf_map *map, const void *key)
 static compat_map_ret_t sock_map_update(struct bpf_map *map, void *key,
 					void *value, u64 flags)
 {
+	struct sock_stats *stats = rmap_sock_stats_of(map);
 	compat_map_ret_t err;
 
+	rmap_sock_stats_begin(stats);
 	err = sock_map_stock(map)->map_update_elem(map, key, value, flags);
-	rmap_sock_stats_updated(map, err);
+	rmap_sock_stats_end(stats, err);
 	if (!err)
 		rmap_sock_early_queue(map, value);
 	return err;
 }
 
-/* Runs in bpf(2) and in programs, per delete. */
-static compat_map_ret_t sock_map_delete(struct bpf_map *map, void *key)
+static compat_map_ret_t map_delete(struct bpf_map *map,
+				   struct sock_stats *stats, void *key)
 {
 	compat_map_ret_t err;
 
 	err = sock_map_stock(map)->map_delete_elem(map, key);
-	rmap_sock_stats_deleted(map, err);
+	if (!err)
+		rmap_sock_stats_deleted(stats);
+	return err;
+}
+
+/*
+ * Runs in bpf(2) and in programs, per delete. Sleepable iterators call this
+ * outside of RCU read sections, and the kernel's operation reads the psock of
+ * the socket, which is freed after a grace period.
+ */
+static compat_map_ret_t sock_map_delete(struct bpf_map *map, void *key)
+{
+	compat_map_ret_t err;
+
+	rcu_read_lock();
+	err = map_delete(map, rmap_sock_stats_of(map), key);
+	rcu_read_unlock();
 	return err;
 }
 
 /* Insert a socket as sock_map_update_elem_sys() does. Sleeps. */
-static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
-			      u64 flags)
+static int sock_map_insert_sk(struct bpf_map *map, struct sock_stats *stats,
+			      void *key, struct sock *sk, u64 flags)
 {
 	int err;
 
@@ -88,16 +108,16 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
 	 * may keep the socket locked for long.
 	 */
 	if (!READ_ONCE(sk->sk_prot)->psock_update_sk_prot)
-		return -EOPNOTSUPP;
+		return rmap_sock_stats_failed(stats, -EOPNOTSUPP);
 
 	lock_sock(sk);
-	migrate_disable();
+	rmap_sock_stats_begin(stats);
 	rcu_read_lock();
 	err = sock_map_stock(map)->map_update_elem(map, key, sk, flags);
 	rcu_read_unlock();
-	migrate_enable();
 	if (!err)
 		rmap_sock_early_run(map, sk);
+	rmap_sock_stats_end(stats, err);
 	release_sock(sk);
 	return err;
 }
@@ -105,6 +125,7 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
 /**
  * rmap_sock_map_insert() - insert a socket by its file descriptor
  * @map: a claimed socket map
+ * @stats: its counters: see rmap_sock_stats_of()
  * @key: the key
  * @value: the descriptor, 4 or 8 bytes as the map's values
  * @flags: BPF_ANY, BPF_NOEXIST or BPF_EXIST; others are refused
@@ -113,44 +134,44 @@ static int sock_map_insert_sk(struct bpf_map *map, void *key, struct sock *sk,
  * Return: 0, or the negative errno of the kernel: -EINVAL, -EBADF, -ENOTSOCK,
  * -EOPNOTSUPP, -EBUSY, -EEXIST, -ENOENT, -E2BIG or -ENOMEM.
  */
-int rmap_sock_map_insert(struct bpf_map *map, void *key, const void *value,
-			 u64 flags)
+int rmap_sock_map_insert(struct bpf_map *map, struct sock_stats *stats,
+			 void *key, const void *value, u64 flags)
 {
 	struct socket *sock;
-	int err = -EINVAL;
+	int err;
 	u64 fd;
 
 	fd = map->value_size == sizeof(u64) ? *(const u64 *)value :
 					      *(const u32 *)value;
 	if (fd > S32_MAX)
-		goto count;
+		return rmap_sock_stats_failed(stats, -EINVAL);
 	sock = sockfd_lookup(fd, &err);
 	if (!sock)
-		goto count;
-	err = sock->sk ? sock_map_insert_sk(map, key, sock->sk, flags) : -EINVAL;
+		return rmap_sock_stats_failed(stats, err);
+	err = sock->sk ?
+	      sock_map_insert_sk(map, stats, key, sock->sk, flags) :
+	      rmap_sock_stats_failed(stats, -EINVAL);
 	sockfd_put(sock);
-count:
-	rmap_sock_stats_updated(map, err);
 	return err;
 }
 
 /**
  * rmap_sock_map_delete() - delete an entry
  * @map: a claimed socket map
+ * @stats: its counters: see rmap_sock_stats_of()
  * @key: the key
  *
  * Context: bpf(2).
  * Return: 0, or the negative errno of the kernel: -EINVAL or -ENOENT.
  */
-int rmap_sock_map_delete(struct bpf_map *map, void *key)
+int rmap_sock_map_delete(struct bpf_map *map, struct sock_stats *stats,
+			 void *key)
 {
 	int err;
 
-	migrate_disable();
 	rcu_read_lock();
-	err = sock_map_delete(map, key);
+	err = map_delete(map, stats, key);
 	rcu_read_unlock();
-	migrate_enable();
 	return err;
 }
 
@@ -158,7 +179,8 @@ int rmap_sock_map_delete(struct bpf_map *map, void *key)
 static int sock_map_update_sys(struct bpf_map *map, void *key, void *value,
 			       u64 flags)
 {
-	return rmap_sock_map_insert(map, key, value, flags);
+	return rmap_sock_map_insert(map, rmap_sock_stats_of(map), key, value,
+				    flags);
 }
 
 static void *sock_map_update_sys_entered(const unsigned long *args)

@@ -84,38 +84,36 @@ static const struct sock *sock_source(const void *ctx, enum sock_data data)
 				  ((const struct sk_buff *)ctx)->sk;
 }
 
-/* Runs as sock_redirected(), per refused redirect. */
-static noinline void sock_refused(struct record *record, void *key, u64 flags,
-				  const void *ctx, enum sock_data data)
+/*
+ * Count a redirect that the kernel has refused. @key is the helper's: the slot
+ * of an array, or a pointer to the key of a hash. Runs as sock_redirect().
+ * Returns the verdict.
+ */
+static noinline u64 sock_refused(struct bpf_map *map, u64 key, u64 flags,
+				 u64 verdict, const void *ctx,
+				 enum sock_data data)
 {
-	struct sock_stats *stats = record->counters;
+	struct record *record = record_find(map);
 	enum redirmap_sock_refusal reason;
 	struct sock *target = NULL;
+	struct sock_stats *stats;
 	bool counted = false;
+	u32 slot = key;
 
-	reason = sock_refusal(record->map, key, flags, data, &target, &counted);
+	/* A stock map, or one without a record. */
+	if (!record)
+		return verdict;
+	reason = sock_refusal(map, map->map_type == BPF_MAP_TYPE_SOCKMAP ?
+			      &slot : (void *)key, flags, data, &target,
+			      &counted);
+	stats = record->counters;
 	stats += smp_processor_id();
 	rmap_sock_stats_refused(stats, reason);
-	trace_redirmap_sock_refused(record->map, data == SOCK_SKB, flags,
+	trace_redirmap_sock_refused(map, data == SOCK_SKB, flags,
 				    sock_source(ctx, data), target, reason);
 	if (counted)
 		sock_put(target);
-}
-
-/*
- * Will the kernel drop the message or packet that a program redirects to a
- * socket? The kernel's skmsg.c makes the same test later.
- */
-static __always_inline bool sock_is_closing(const struct sock *sk,
-					    enum sock_data data)
-{
-	struct sk_psock *psock = sk_psock(sk);
-
-	if (unlikely(!psock))
-		return true;
-	return data == SOCK_SKB &&
-	       unlikely(sock_flag(sk, SOCK_DEAD) ||
-			!sk_psock_test_state(psock, SK_PSOCK_TX_ENABLED));
+	return verdict;
 }
 
 /*
@@ -129,112 +127,131 @@ static u64 sock_flags_of(const void *ctx, enum sock_data data)
 	return skb_bpf_ingress(ctx) ? BPF_F_INGRESS : 0;
 }
 
-/* Runs as sock_redirected(), per accepted redirect to a closing socket. */
-static noinline void sock_closing(const struct bpf_map *map,
-				  struct sock_stats *stats,
-				  const struct sock *target, const void *ctx,
-				  enum sock_data data)
+/*
+ * Does the kernel pass on what a program redirects to a socket, in either
+ * direction? If this quick test says no, sock_not_open() decides. The kernel
+ * tests later: sk_psock_skb_redirect() a packet, tcp_bpf_sendmsg_redir() and
+ * sk_psock_queue_msg() a message.
+ */
+static __always_inline bool sock_is_open(const struct sock *sk,
+					 enum sock_data data)
 {
-	u64_stats_inc(&stats->closing[data]);
-	trace_redirmap_sock_closing(map, data == SOCK_SKB,
-				    sock_flags_of(ctx, data),
-				    sock_source(ctx, data), target);
+	const struct sk_psock *psock = sk_psock(sk);
+
+	return likely(psock) &&
+	       likely(sk_psock_test_state(psock, SK_PSOCK_TX_ENABLED)) &&
+	       (data == SOCK_MSG || likely(!sock_flag(sk, SOCK_DEAD)));
 }
 
 /*
- * Count a redirect. Runs in programs, in process context or with bottom halves
- * off, per redirect.
+ * Runs as sock_redirect(), per accepted redirect to a socket that is not open.
+ * A message to the egress of a socket with a psock is not counted: the kernel
+ * does not ask whether that socket may transmit, and TCP sends the message, or
+ * returns the socket's error. The psock is read again, and may have gone or
+ * come since; either answer is right.
  */
-static __always_inline void sock_redirected(struct bpf_map *map, void *key,
-					    u64 flags, u64 verdict,
-					    const void *ctx,
-					    enum sock_data data)
+static noinline void sock_not_open(const struct bpf_map *map,
+				   struct sock_stats *stats,
+				   const struct sock *target, const void *ctx,
+				   enum sock_data data)
 {
-	struct record *record = rmap_record_find(map);
+	u64 flags = sock_flags_of(ctx, data);
+
+	if (data == SOCK_MSG && !(flags & BPF_F_INGRESS) && sk_psock(target))
+		return;
+	u64_stats_inc(&stats->closing[data]);
+	trace_redirmap_sock_closing(map, data == SOCK_SKB, flags,
+				    sock_source(ctx, data), target);
+}
+
+/* Count a redirect that the kernel has accepted. Runs as sock_redirect(). */
+static __always_inline void sock_accepted(const struct bpf_map *map, u64 flags,
+					  const void *ctx, enum sock_data data)
+{
+	const struct record *record = record_find(map);
 	struct sock_stats *stats;
 	const struct sock *sk;
 
 	/* A stock map, or one without a record. */
 	if (!record)
 		return;
-	if (unlikely(verdict != SK_PASS)) {
-		sock_refused(record, key, flags, ctx, data);
-		return;
-	}
 	stats = record->counters;
 	stats += smp_processor_id();
 	u64_stats_inc(&stats->accepted[data][flags & BPF_F_INGRESS]);
 	sk = data == SOCK_MSG ? ((const struct sk_msg *)ctx)->sk_redir :
 				skb_bpf_redirect_fetch(ctx);
-	if (unlikely(sock_is_closing(sk, data)))
-		sock_closing(map, stats, sk, ctx, data);
+	if (unlikely(!sock_is_open(sk, data)))
+		sock_not_open(map, stats, sk, ctx, data);
 }
 
 /*
- * Call the kernel's helper, and count the redirect. For the helper, @key is the
- * slot of an array, or a pointer to the key of a hash; @at points to the slot
- * or to the key. Runs as sock_redirected().
+ * Call the kernel's helper, and count the redirect. @key is the slot of an
+ * array, or a pointer to the key of a hash; a pointer to the slot would cost a
+ * stack canary. Runs in programs, in process context or with bottom halves off,
+ * per redirect.
  */
 static __always_inline u64 sock_redirect(enum sock_helper helper,
-					 enum sock_data data, void *at,
-					 u64 ctx, u64 map, u64 key, u64 flags,
-					 u64 r5)
+					 enum sock_data data, u64 ctx, u64 map,
+					 u64 key, u64 flags, u64 r5)
 {
 	u64 verdict;
 
 	verdict = rmap_sock_redirect_stock[helper](ctx, map, key, flags, r5);
-	sock_redirected((struct bpf_map *)map, at, flags, verdict,
-			(const void *)ctx, data);
-	return verdict;
+	if (unlikely(verdict != SK_PASS))
+		return sock_refused((struct bpf_map *)map, key, flags, verdict,
+				    (const void *)ctx, data);
+	sock_accepted((struct bpf_map *)map, flags, (const void *)ctx, data);
+	/* The constant need not be kept during the call, unlike the verdict. */
+	return SK_PASS;
 }
 
 static u64 sock_msg_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	u32 slot = key;
-
-	return sock_redirect(SOCK_HELPER_MSG_MAP, SOCK_MSG, &slot,
-			     ctx, map, key, flags, r5);
+	return sock_redirect(SOCK_HELPER_MSG_MAP, SOCK_MSG, ctx, map, key, flags,
+			     r5);
 }
 
 static u64 sock_msg_redirect_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	return sock_redirect(SOCK_HELPER_MSG_HASH, SOCK_MSG, (void *)key,
-			     ctx, map, key, flags, r5);
+	return sock_redirect(SOCK_HELPER_MSG_HASH, SOCK_MSG, ctx, map, key, flags,
+			     r5);
 }
 
 static u64 sock_skb_redirect_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	u32 slot = key;
-
-	return sock_redirect(SOCK_HELPER_SKB_MAP, SOCK_SKB, &slot,
-			     ctx, map, key, flags, r5);
+	return sock_redirect(SOCK_HELPER_SKB_MAP, SOCK_SKB, ctx, map, key, flags,
+			     r5);
 }
 
 static u64 sock_skb_redirect_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
-	return sock_redirect(SOCK_HELPER_SKB_HASH, SOCK_SKB, (void *)key,
-			     ctx, map, key, flags, r5);
+	return sock_redirect(SOCK_HELPER_SKB_HASH, SOCK_SKB, ctx, map, key, flags,
+			     r5);
 }
 
 /* These run in programs of type sock_ops, per update. */
 
 static u64 sock_ops_update_map(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
+	struct sock_stats *stats = rmap_sock_stats_of((struct bpf_map *)map);
 	u64 err;
 
+	rmap_sock_stats_begin(stats);
 	err = rmap_sock_redirect_stock[SOCK_HELPER_OPS_MAP](ctx, map, key,
 							    flags, r5);
-	rmap_sock_stats_updated((const struct bpf_map *)map, err);
+	rmap_sock_stats_end(stats, err);
 	return err;
 }
 
 static u64 sock_ops_update_hash(u64 ctx, u64 map, u64 key, u64 flags, u64 r5)
 {
+	struct sock_stats *stats = rmap_sock_stats_of((struct bpf_map *)map);
 	u64 err;
 
+	rmap_sock_stats_begin(stats);
 	err = rmap_sock_redirect_stock[SOCK_HELPER_OPS_HASH](ctx, map, key,
 							     flags, r5);
-	rmap_sock_stats_updated((const struct bpf_map *)map, err);
+	rmap_sock_stats_end(stats, err);
 	return err;
 }
 

@@ -53,69 +53,101 @@ void rmap_sock_stats_refused(struct sock_stats *stats,
 	u64_stats_inc(&stats->refused[reason]);
 }
 
-/*
- * This CPU's counters of a map, with preemption off until put_cpu(); or NULL.
- * Inside an RCU read section, which keeps the counters.
+/**
+ * rmap_sock_stats_of() - the counters of a map
+ * @map: the map
+ *
+ * Context: any in which the map may be changed; that need not be an RCU read
+ * section, as in sleepable iterators. The counters exist as long as the caller
+ * keeps the map.
+ * Return: all CPUs' counters; NULL if the map has none.
  */
-static struct sock_stats *stats_get(const struct bpf_map *map)
+struct sock_stats *rmap_sock_stats_of(const struct bpf_map *map)
 {
-	struct record *record = rmap_record_find(map);
-	struct sock_stats *stats;
+	struct record *record;
 
-	if (!record)
-		return NULL;
-	stats = record->counters;
-	return stats + get_cpu();
+	rcu_read_lock();
+	record = record_find(map);
+	rcu_read_unlock();
+	return record ? record->counters : NULL;
 }
 
 /**
- * rmap_sock_stats_updated() - count an update
- * @map: the map
- * @err: 0, or the negative errno that the update returns
+ * rmap_sock_stats_begin() - note that an update begins
+ * @all: the map's counters, or NULL
  *
- * Context: any in which the map may be updated.
+ * Context: any in which the map may be updated; the caller keeps the map, and
+ * calls rmap_sock_stats_end().
  */
-void rmap_sock_stats_updated(const struct bpf_map *map, long err)
+void rmap_sock_stats_begin(struct sock_stats *all)
 {
-	struct sock_stats *stats;
+	if (!all)
+		return;
+	u64_stats_inc(&all[get_cpu()].running);
+	put_cpu();
+}
+
+/* With preemption off. */
+static void stats_count_error(struct sock_stats *stats, long err)
+{
 	unsigned int i = 0;
 
-	rcu_read_lock();
-	stats = stats_get(map);
-	if (!stats)
-		goto unlock;
-	if (!err) {
+	while (sock_errnos[i] && sock_errnos[i] != -err)
+		i++;
+	u64_stats_inc(&stats->failed[i]);
+}
+
+/**
+ * rmap_sock_stats_end() - count an update that ends
+ * @all: the map's counters, or NULL
+ * @err: 0, or the negative errno that the update returns
+ *
+ * Context: as rmap_sock_stats_begin().
+ */
+void rmap_sock_stats_end(struct sock_stats *all, long err)
+{
+	struct sock_stats *stats;
+
+	if (!all)
+		return;
+	stats = &all[get_cpu()];
+	if (err)
+		stats_count_error(stats, err);
+	else
 		u64_stats_inc(&stats->inserts);
-	} else {
-		while (sock_errnos[i] && sock_errnos[i] != -err)
-			i++;
-		u64_stats_inc(&stats->failed[i]);
-	}
+	u64_stats_add(&stats->running, -1);
 	put_cpu();
-unlock:
-	rcu_read_unlock();
+}
+
+/**
+ * rmap_sock_stats_failed() - count an update that has failed before its begin
+ * @all: the map's counters, or NULL
+ * @err: the negative errno that the update returns
+ *
+ * Context: any in which the map may be updated; the caller keeps the map.
+ * Return: @err.
+ */
+int rmap_sock_stats_failed(struct sock_stats *all, int err)
+{
+	if (all) {
+		stats_count_error(&all[get_cpu()], err);
+		put_cpu();
+	}
+	return err;
 }
 
 /**
  * rmap_sock_stats_deleted() - count a delete
- * @map: the map
- * @err: 0, or the negative errno that the delete returns
+ * @all: the map's counters, or NULL
  *
- * Context: any in which an entry may be deleted.
+ * Context: any in which an entry may be deleted; the caller keeps the map.
  */
-void rmap_sock_stats_deleted(const struct bpf_map *map, long err)
+void rmap_sock_stats_deleted(struct sock_stats *all)
 {
-	struct sock_stats *stats;
-
-	if (err)
+	if (!all)
 		return;
-	rcu_read_lock();
-	stats = stats_get(map);
-	if (stats) {
-		u64_stats_inc(&stats->deletes);
-		put_cpu();
-	}
-	rcu_read_unlock();
+	u64_stats_inc(&all[get_cpu()].deletes);
+	put_cpu();
 }
 
 static void stats_add_refused(const struct sock_stats *one,
@@ -155,6 +187,27 @@ u64 rmap_sock_stats_changes(const struct record *record)
 		changes += u64_stats_read(&all[cpu].inserts) +
 			   u64_stats_read(&all[cpu].deletes);
 	return changes;
+}
+
+/**
+ * rmap_sock_stats_running() - is a task in the middle of an update?
+ * @record: the map's record
+ *
+ * Such an update may have changed the map, or not yet.
+ *
+ * Context: any; the caller keeps the record.
+ * Return: true if so.
+ */
+bool rmap_sock_stats_running(const struct record *record)
+{
+	const struct sock_stats *all = record->counters;
+	unsigned int cpu;
+	u64 running = 0;
+
+	/* An update may end on another CPU than it has begun on. */
+	for_each_possible_cpu(cpu)
+		running += u64_stats_read(&all[cpu].running);
+	return running;
 }
 
 /**

@@ -30,6 +30,7 @@ enum sock_data {
  * @inserts: updates that succeeded
  * @deletes: deletes that succeeded
  * @failed: updates that failed, by index in the table of errnos
+ * @running: updates that have begun on this CPU, less those that have ended
  * @last_refused: stamps of the last redirects of @refused: see stamp_now()
  *
  * One instruction of its CPU increments a counter. So tasks and interrupts that
@@ -45,6 +46,7 @@ struct sock_stats {
 	u64_stats_t inserts;
 	u64_stats_t deletes;
 	u64_stats_t failed[SOCK_ERRNOS];
+	u64_stats_t running;
 	u32 last_refused[REDIRMAP_SOCK_REFUSAL_COUNT];
 } ____cacheline_aligned;
 
@@ -71,9 +73,13 @@ struct sock_sum {
 
 void rmap_sock_stats_refused(struct sock_stats *stats,
 			     enum redirmap_sock_refusal reason);
-void rmap_sock_stats_updated(const struct bpf_map *map, long err);
-void rmap_sock_stats_deleted(const struct bpf_map *map, long err);
+struct sock_stats *rmap_sock_stats_of(const struct bpf_map *map);
+void rmap_sock_stats_begin(struct sock_stats *all);
+void rmap_sock_stats_end(struct sock_stats *all, long err);
+int rmap_sock_stats_failed(struct sock_stats *all, int err);
+void rmap_sock_stats_deleted(struct sock_stats *all);
 u64 rmap_sock_stats_changes(const struct record *record);
+bool rmap_sock_stats_running(const struct record *record);
 void rmap_sock_stats_add(const struct record *record, void *sum);
 u32 rmap_sock_stats_errno(unsigned int i);
 

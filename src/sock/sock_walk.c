@@ -47,6 +47,7 @@
 
 #include "batch_call.h"
 #include "sock_map.h"
+#include "sock_stats.h"
 #include "sock_walk.h"
 
 /*
@@ -62,8 +63,7 @@ static bool walks_array(const struct sock_walk *walk)
 }
 
 /*
- * Is there an entry with a key? Gets no cookie. Inside an RCU read section,
- * without migration.
+ * Is there an entry with a key? Inside an RCU read section, without migration.
  */
 static int walk_test(const struct sock_walk *walk, void *key)
 {
@@ -207,6 +207,9 @@ static int walk_buckets(struct sock_walk *walk)
 
 	for (visits = 0; visits < SOCK_VISITS && walk->n < walk->room;
 	     visits++) {
+		/* Each visit searches a bucket, which may have many keys. */
+		if (visits && need_resched())
+			break;
 		err = walk_next(walk);
 		if (err)
 			return err;
@@ -268,11 +271,13 @@ int rmap_sock_walk_read(struct sock_walk *walk)
  */
 bool rmap_sock_walk_take(struct sock_walk *walk)
 {
+	struct sock_stats *stats = rmap_sock_stats_of(walk->map);
 	u32 i, n = 0, size = walk->map->key_size;
 	int err;
 
 	for (i = 0; i < walk->n; i++) {
-		err = rmap_sock_map_delete(walk->map, walk->keys + i * size);
+		err = rmap_sock_map_delete(walk->map, stats,
+					   walk->keys + i * size);
 		if (err)
 			continue;
 		if (n < i) {
@@ -335,7 +340,7 @@ static int walk_is_in_loop(struct sock_walk *walk)
 		}
 		from = to;
 		swap(to, other);
-		if (visits % SOCK_CHUNK)
+		if (visits % SOCK_CHUNK && !need_resched())
 			continue;
 		rcu_read_unlock();
 		err = batch_call_pause();

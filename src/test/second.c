@@ -77,7 +77,7 @@ static compat_map_ret_t second_redirect(struct bpf_map *map,
 {
 	compat_map_ret_t verdict = second_kinds[0].stock->map_redirect(map, key,
 								       flags);
-	struct record *record = rmap_record_find(map);
+	struct record *record = record_find(map);
 	struct second_cpu *counters;
 
 	/* The record is not made yet, or there was no memory for it. */
