@@ -17,7 +17,8 @@
 # make fuzz       compare random operations on claimed and stock maps (KERNELS,
 #                 SEED, OPS, REPLAY=file)
 # make soak       send traffic while maps, devices, sockets and programs change
-#                 at random (KERNELS, MINUTES, SEED)
+#                 at random, and race changes of socket maps (KERNELS, MINUTES,
+#                 SEED, TESTS)
 # make install    install the module for KVER, and the command redirmap, the
 #                 manual pages and the bash completion below PREFIX (/usr/local)
 # make install-tools

@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import testlib
-from testlib import (DEVMAP_HASH, OUTPUT, becomes, checked, equal, in_a_net, libbpf, make_map,
-                     map_id, netns, open_pinned, redirmap, refcnt, run, sh, test, update)
+from testlib import (DEVMAP_HASH, OUTPUT, Skip, becomes, checked, equal, in_a_net, libbpf,
+                     make_map, map_id, netns, open_pinned, redirmap, refcnt, run, sh, test, update)
 
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
+from socklib import PIN as SOCKS, loaded  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-holders"
 OTHER = "rmhold"
 ARRAY_OF_MAPS, HASH_OF_MAPS, PROG_ARRAY = 12, 13, 3
+# enum bpf_attach_type
+SK_MSG_VERDICT = 7
 ctypes = testlib.ctypes
 
 sh(f"rm -rf {PIN}; mkdir -p {PIN}")
@@ -392,6 +395,43 @@ def _():
         let_go(one)
         assert free()
     sh("ip link del in0")
+
+
+# --- socket maps ------------------------------------------------------------
+
+
+def attached_to(fd, kind):
+    """The ids of the holders of a kind of the program msg_map, which uses the
+    map."""
+    program, = (one for one in holders(map_id(fd))
+                if one["kind"] == "program" and one["name"] == "msg_map")
+    return [one["id"] for one in program["holders"] if one["kind"] == kind]
+
+
+@test("a program that is attached to another socket map")
+def _():
+    with loaded() as fds:
+        other = map_id(fds["rm_hash"])
+        equal(attached_to(fds["rm_map"], "map"), [])
+        sh(f"bpftool prog attach pinned {SOCKS}/p/msg_map msg_verdict id {other}")
+        equal(attached_to(fds["rm_map"], "map"), [other])
+    assert free()
+
+
+@test("a link of a socket map holds the map, and its program")
+def _():
+    with loaded() as fds:
+        fd, program = fds["rm_hash"], open_pinned(f"{SOCKS}/p/msg_map")
+        link = libbpf.bpf_link_create(program, fd, SK_MSG_VERDICT, None)
+        os.close(program)
+        if link < 0:
+            raise Skip("this kernel has no links of socket maps")
+        of_map = [one for one in holders(map_id(fd)) if one["kind"] == "link"]
+        equal([one["type"] for one in of_map], ["sockmap"])
+        equal(attached_to(fds["rm_map"], "link"), [of_map[0]["id"]])
+        assert f"link {of_map[0]['id']}, sockmap" in said(), said()
+        os.close(link)
+    assert free()
 
 
 # --- permissions and large numbers ------------------------------------------

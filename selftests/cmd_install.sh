@@ -42,6 +42,9 @@ mark_system()
 {
 	# The pages and the list of installed files are beside the built files.
 	"$top/scripts/command/install" pages
+	# Python compiles those of its own modules that have changed since they
+	# were compiled.
+	"$top/scripts/command/redirmap" --version >/dev/null
 	mkdir -p "$top/build/installed"
 	touch "$top/build/installed/test"
 	rm "$top/build/installed/test"

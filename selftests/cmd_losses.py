@@ -135,7 +135,7 @@ NEWER = (
     (redirmap_netlink.state_msg, "packets"), (redirmap_netlink.state_msg, "qdisc"),
     (redirmap_netlink.state_msg, "early"),
     (redirmap_netlink.stats, "as_packets"), (redirmap_netlink.map_msg, "packets"),
-    (redirmap_netlink.target_msg, "packets"),
+    (redirmap_netlink.target_msg, "packets"), (redirmap_netlink.map_msg, "users"),
 )
 
 

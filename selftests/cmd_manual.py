@@ -31,7 +31,7 @@ COMPLETION = TOP / "scripts/command/redirmap-completion.bash"
 
 @functools.cache
 def page():
-    return sh(f"rst2man --strict {PAGE} | MANWIDTH=200 man --warnings -l - 2>&1")
+    return sh(f"rst2man --strict {PAGE} | MANWIDTH=200 man --no-hyphenation --warnings -l - 2>&1")
 
 
 @test("the manual page is one, and names all commands, options and reasons")
@@ -84,7 +84,7 @@ def _():
 @test("the module's manual page names its parameters, and its files exist")
 def _():
     text = sh(f"rst2man --strict {TOP}/Documentation/redirmap.4.rst | "
-              "MANWIDTH=200 man --warnings -l - 2>&1")
+              "MANWIDTH=200 man --no-hyphenation --warnings -l - 2>&1")
     assert "warning" not in text, text
     part = text[text.index("\nPARAMETERS\n"):text.index("\nFILES\n")]
     equal(set(re.findall(r"^ +(\w+) \(", part, re.M)), set(os.listdir(

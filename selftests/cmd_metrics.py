@@ -94,7 +94,8 @@ def _():
     for one in listed["maps"]:
         labels = ("map", str(one["id"])), ("name", one["name"]), ("type", one["type"])
         for name, key in (("entries", "used"), ("capacity_entries", "capacity"),
-                          ("members", "members"), ("memory_bytes", "memory")):
+                          ("members", "members"), ("users", "users"),
+                          ("memory_bytes", "memory")):
             equal(now[f"redirmap_map_{name}", *labels], one[key])
 
 
@@ -139,7 +140,8 @@ def _():
     equal(kinds, {(False, 13), (True, 16)})
     in_manual("A target makes 13 series, with an egress program 16")
 
-    own = [(name,) for name in ("map_capacity_entries", "map_entries", "map_memory_bytes")]
+    own = [(name,) for name in ("map_capacity_entries", "map_entries", "map_users",
+                                "map_memory_bytes")]
     found = series(now, ("map", str(map_id(egress))), ("name", "rm_egress"), ("type", "devmap"))
     equal(sorted(found), sorted([
         *own, ("map_members",), *each("map_lost_frames_total", "reason", MAP),

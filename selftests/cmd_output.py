@@ -41,7 +41,7 @@ def _():
     row = rows["rm_table"]
     assert re.fullmatch(r"\d+ (B|KiB)", row.pop("MEMORY")), row
     equal(row, {"MAP": str(map_id(fd)), "NAME": "rm_table", "TYPE": "devmap", "USED": "0",
-                "CAPACITY": "5", "MEMBERS": "0", "MISSED": "0", "LOST": "0"})
+                "CAPACITY": "5", "MEMBERS": "0", "USERS": "1", "MISSED": "0", "LOST": "0"})
     row = rows["rm_hash"]
     equal((row["TYPE"], row["USED"], row["MEMBERS"]), ("devmap_hash", "3", "3"))
 
@@ -55,7 +55,7 @@ def _():
     # Columns are aligned with their titles: numbers at the end, words at the
     # beginning.
     lines = text.splitlines()
-    for column in ("USED", "CAPACITY", "MEMBERS", "MISSED", "LOST"):
+    for column in ("USED", "CAPACITY", "MEMBERS", "USERS", "MISSED", "LOST"):
         end = lines[0].index(column) + len(column)
         for line in lines[1:lines.index("")]:
             assert line[:end].rstrip()[-1].isdigit() and line[end:end + 1] in ("", " "), line
@@ -83,8 +83,8 @@ def _():
                "error": None, "unsegmented": 0}
     equal(one, {"id": number, "name": "rm_json", "type": "devmap_hash", "value_size": 8,
                 "capacity": 6, "used": 0, "members": 0, "elsewhere": 0, "netns": netns(),
-                "packets": "never",
-                "stats": nothing, "sock": None})
+                "packets": "never", "users": 1,
+                "stats": nothing, "sock": None, "programs": None})
     one = target("out1")
     equal(told("list", "--target", str(one["id"])), {"targets": [one]})
     equal({key: one[key] for key in ("ifindex", "prog_id", "refs", "netns", "entry", "packets")},

@@ -84,7 +84,7 @@ def _():
     testlib.send("in1", testlib.frame_to(3, 100), 3)
     assert becomes(lambda: target("lo")["stats"]["drops"] == {"no_xmit": 3}), target("lo")
     parameter = PARAMETERS / "qdisc"
-    equal(lost("lo"), "lo lost 3 of 3 frames. A packet to lo arrives as one of this machine. So "
+    equal(lost("lo"), "lo lost 3 of 3 frames. A packet to lo counts as one of this machine. So "
                       "frames leave by lo only if the module's parameter qdisc has selected the "
                       f"map when it was made: add its name to the list in {parameter}, and make "
                       "the map again. Select only maps whose frames you trust.")

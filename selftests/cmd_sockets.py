@@ -18,8 +18,9 @@ import tempfile
 import threading
 
 import testlib
-from testlib import (DEVMAP, OUTPUT, SOCKHASH, SOCKMAP, becomes, checked, equal, in_a_net,
-                     make_map, map_id, netns, open_pinned, redirmap, refcnt, run, sh, test)
+from testlib import (DEVMAP, OUTPUT, SOCKHASH, SOCKMAP, Skip, becomes, checked, equal,
+                     in_a_net, make_map, map_id, netns, open_pinned, redirmap, refcnt, run, sh,
+                     test)
 
 in_a_net()
 
@@ -175,6 +176,52 @@ def _():
         peer.close()
 
 
+def vsock_pair():
+    """Two connected vsock sockets of this machine."""
+    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as server:
+        # VMADDR_CID_LOCAL
+        server.bind((1, socket.VMADDR_PORT_ANY))
+        server.listen()
+        one = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        one.settimeout(20)
+        one.connect(server.getsockname())
+        other, _ = server.accept()
+    other.settimeout(20)
+    return one, other
+
+
+@test("vsock: without addresses, with its program and the bytes that wait")
+def _():
+    sh("modprobe -q vsock_loopback || :")
+    try:
+        one, other = vsock_pair()
+    except OSError as error:
+        raise Skip(f"no vsock within this machine: {error}") from error
+    with one, other, loaded() as fd:
+        number = attach(fd, "skb_pass", "skb_verdict")
+        result = put(fd, 3, one)
+        if result == errno.EOPNOTSUPP:
+            raise Skip("this kernel has no vsock in socket maps (since 6.4)")
+        equal(result, 0)
+        want = {
+            **IDLE, "key": "03000000", "index": 3,
+            # SO_COOKIE, of 8 bytes as each option of vsock in Python
+            "cookie": one.getsockopt(socket.SOL_SOCKET, 57),
+            "inode": os.fstat(one.fileno()).st_ino, "netns": netns(), "family": "vsock",
+            "type": "stream", "protocol": 0, "state": "established", "shutdown": "none",
+            "local": None, "remote": None, "programs": {"skb_verdict": number}}
+        equal(at(fd, 3), want)
+        assert re.search(r"^3 .* vsock +established +- +-$", said(fd), re.M), said(fd)
+        other.send(b"waits")
+        comes(lambda: at(fd, 3)["ingress"] == 5)
+        equal(one.recv(10), b"waits")
+        equal(at(fd, 3), want)
+        one.shutdown(socket.SHUT_WR)
+        equal(at(fd, 3)["shutdown"], "send")
+        one.close()
+        equal(told(fd)["sockets"], [])
+
+
 @test("a hash, whose values have no cookie")
 def _():
     with loaded("rm_hash") as fd:
@@ -187,6 +234,23 @@ def _():
             assert re.search(r"^ab0100000001 +\d+ ", said(fd), re.M), said(fd)
         equal(told(fd)["sockets"], [])
         assert said(fd).endswith("No sockets.\n"), said(fd)
+        # Both have left when they were closed.
+        equal(some(told(fd), "used", "left"), (0, 2))
+
+
+@test("a large map: the command counts its sockets, and those that have left")
+def _():
+    fd = make_map("rm_large", SOCKMAP, 20000, 8)
+    one, other = pair()
+    with one, other, datagram() as third:
+        equal([put(fd, key, sock) for key, sock in ((0, one), (19999, other), (7, third))],
+              [0, 0, 0])
+        one.close()
+        comes(lambda: some(told(fd), "capacity", "used", "left") == (20000, 2, 1))
+        assert "sockmap, 2 of 20,000 sockets, 1 left without a delete" in said(fd), said(fd)
+        row, = json.loads(redirmap(command, "-j", "list", str(map_id(fd)))[1])["maps"]
+        equal((row["used"], row["sock"]["left"]), (None, None))
+    os.close(fd)
 
 
 @test("shut down, closed by the peer, reset")
@@ -227,6 +291,14 @@ def _():
             old, new = found["sockets"]
             equal((old["programs"], flags(old)), ({}, ["program_missing"]))
             equal((new["programs"], flags(new)), ({"msg_verdict": first}, []))
+            row, = json.loads(redirmap(command, "-j", "list", str(map_id(fd)))[1])["maps"]
+            using = [map_id(fd) in program.get("map_ids", ())
+                     for program in json.loads(sh("bpftool -j prog show"))]
+            assert any(using), using
+            # The descriptor and the pin use the map as well.
+            equal((row["programs"], row["users"]), ({"msg_verdict": first}, 2 + sum(using)))
+            text = redirmap(command, "list", str(map_id(fd)))[1]
+            assert text.endswith(f" 0  msg_verdict {first} (msg_pass)\n"), text
             text = said(fd)
             assert f"programs: msg_verdict {first} (msg_pass)\n" in text, text
             assert f"Key 0: It does not run program {first}, the msg_verdict of the map." in text
@@ -560,7 +632,8 @@ def _():
                                       ("rm_dev", DEVMAP), ("rm_two", SOCKHASH))]
     status, out, err = redirmap(command, "sockets")
     equal((status, err), (0, ""))
-    equal(re.findall(r"^Map \d+ \((\w+)\), (\w+), programs: -$", out, re.M),
+    equal(re.findall(r"^Map \d+ \((\w+)\), (\w+), \d+ of \d+ sockets, 0 left without a delete, "
+                     r"programs: -$", out, re.M),
           [("rm_one", "sockmap"), ("rm_two", "sockhash")])
     equal([one["name"] for one in json.loads(redirmap(command, "-j", "sockets")[1])["maps"]],
           ["rm_one", "rm_two"])
@@ -573,6 +646,8 @@ def _():
     fd = make_map("rm_sock", SOCKMAP)
     with datagram() as sock:
         equal(put(fd, 0, sock), 0)
+        out = sh(f"setpriv --bounding-set -sys_admin {testlib.COMMAND} list {map_id(fd)}")
+        assert out.endswith("  ?\n"), out
         out = sh(f"setpriv --bounding-set -sys_admin {testlib.COMMAND} sockets {map_id(fd)}")
         assert "programs: unknown\n" in out and "not compared: a map is opened" in out, out
     os.close(fd)

@@ -155,7 +155,7 @@ def _():
     want = {
         "id": map_id(fd), "name": "rm_told", "type": DEVMAP_HASH, "value-size": 8,
         "capacity": 300, "used": 0, "members": 0, "netns": netns(), "packets": "never",
-        "stats": {"packets": 0, "bytes": 0},
+        "users": 1, "stats": {"packets": 0, "bytes": 0},
     }
     told = ynl.do("map-get", {"id": map_id(fd)})
     memory = told.pop("memory")

@@ -324,6 +324,7 @@ TEST_F(members, memory_does_not_grow)
 		ASSERT_EQ(cast_send(c, i ? frames : 640, 64), 0);
 		/* not all of them, because rings are sometimes full */
 		EXPECT_GT(settled(&c->e, "p0", 1), 0);
+		ASSERT_TRUE(backlogs_are_empty());
 	}
 	ASSERT_GT(before, 0);
 	if (!kmemleak())

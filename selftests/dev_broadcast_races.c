@@ -146,6 +146,7 @@ TEST_F(races, everything_changes)
 	for (i = 0; i < 16; i++)
 		del(&c->e, i);
 	ASSERT_TRUE(cast_put(c, 3, 4, 0, 2));
+	ASSERT_TRUE(backlogs_are_empty());
 	usleep(20000);
 	ASSERT_EQ(cast_send(c, 50, 64), 0);
 	EXPECT_TRUE(cast_all_got(c, 0, 2, 50, 1));

@@ -328,6 +328,26 @@ TEST_F(refused, offered_is_sent_and_lost)
 		}
 }
 
+/*
+ * In generic XDP, the network header of each copy whose head a program has
+ * moved is behind its MAC header: the device complains otherwise.
+ */
+TEST_F(refused, network_header)
+{
+	struct env *e = &self->e;
+	int n = 40;
+
+	ASSERT_TRUE(sh("ip link set s0 xdpdrv off"));
+	ASSERT_TRUE(attach(e, "s0", "redirect", true));
+	set_var(e, "head_by", -64);
+	ASSERT_EQ(put_entry(e, 0, "t0", "reshape"), 0);
+	ASSERT_EQ(put_entry(e, 1, "t1", "reshape"), 0);
+	ASSERT_EQ(send_on(e->sock, "s0", 0, n, 300), 0);
+	EXPECT_EQ(settled(e, "r0", n), n);
+	EXPECT_EQ(settled(e, "r1", n), n);
+	EXPECT_EQ(get_var(e, "unshaped"), 0);
+}
+
 int main(int argc, char **argv)
 {
 	return with_faulty(test_harness_run, argc, argv);

@@ -195,6 +195,49 @@ TEST_F(packets, lo)
 	EXPECT_TRUE(none_arrives(&self->e, &self->sink, "lo", variant->kind.claimed));
 }
 
+/* A VRF delivers and routes what it transmits as packets of this machine. */
+TEST_F(packets, vrf)
+{
+	if (no_type("vrf table 10"))
+		SKIP(return, "the kernel has no device type vrf");
+	ASSERT_TRUE(ip("link add vrf0 group %d type vrf table 10\nlink set vrf0 up\n"
+		       "addr add 127.0.0.1/8 dev vrf0\n", GROUP));
+	ASSERT_TRUE(sink_open(&self->sink, "vrf0"));
+	EXPECT_TRUE(none_arrives(&self->e, &self->sink, "vrf0", variant->kind.claimed));
+}
+
+/* So does an ipvlan without layer 2, but for the delivery. */
+TEST_F(packets, ipvlan_l3)
+{
+	if (no_type("ipvlan"))
+		SKIP(return, "the kernel has no device type ipvlan");
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link set v0 up\nlink set v1 up\n"
+		       "link add link v0 name iv0 group %d type ipvlan mode l3\n"
+		       "link set iv0 up\n", GROUP, GROUP));
+	ASSERT_TRUE(sink_open(&self->sink, "v1"));
+	EXPECT_TRUE(none_arrives(&self->e, &self->sink, "iv0", variant->kind.claimed));
+}
+
+/*
+ * A bond in this mode selects no slave for XDP frames. On 6.1 it announces
+ * nothing, and would refuse each batch with a line in the log.
+ */
+TEST_F(packets, bond_broadcast)
+{
+	static const char count[] = "dmesg | grep -c 'Unknown bonding mode' >";
+
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link add bond0 group %d type bond mode broadcast\n"
+		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n",
+		       GROUP, GROUP));
+	ASSERT_TRUE(sh("ethtool -K v1 gro on; %s /tmp/before; true", count));
+	EXPECT_ARRIVAL("bond0", "v1", false);
+	if (variant->kind.claimed) {
+		EXPECT_TRUE(sh("%s /tmp/after; cmp /tmp/before /tmp/after", count));
+	}
+}
+
 /*
  * lo receives the packets that it transmits, if the parameter qdisc names the
  * map.

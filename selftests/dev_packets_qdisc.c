@@ -114,6 +114,58 @@ static bool agree(struct env *e, const char *dev)
 		  stats.drops[REDIRMAP_DROP_XMIT_DROP]);
 }
 
+/*
+ * A device without carrier has a queue that drops all packets, but returns the
+ * code of a queue that is congested. A bond that does not watch its slaves
+ * returns this code as well.
+ */
+TEST_F(queues, no_carrier_below)
+{
+	struct env *e = &self->e;
+
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link add bond0 group %d type bond mode active-backup miimon 0\n"
+		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n",
+		       GROUP, GROUP));
+	ASSERT_EQ(put_entry(e, 0, "bond0", NULL), 0);
+	ASSERT_TRUE(ip("link set v1 down\n"));
+	ASSERT_TRUE(sh("until ip link show v0 | grep -qE 'state (LOWERLAYER)?DOWN'; do "
+		       "sleep 0.1; done"));
+	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+	EXPECT_TRUE(entry_counted(e, 0, 0, 0, REDIRMAP_DROP_XMIT_DROP, FRAMES));
+}
+
+/*
+ * A queue of the bond's own takes packets, and its return code is not that of
+ * the slave without carrier.
+ */
+TEST_F(queues, no_carrier_below_a_queue)
+{
+	struct redirmap_stats stats;
+	struct env *e = &self->e;
+	int i;
+
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link add bond0 group %d type bond mode active-backup miimon 0\n"
+		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n",
+		       GROUP, GROUP));
+	ASSERT_TRUE(sh("tc qdisc add dev bond0 root handle 1: tbf rate 80bit burst 1540 "
+		       "latency 1000s && tc qdisc add dev bond0 parent 1:1 fq_codel limit 10 "
+		       "target 1000s interval 1000s"));
+	ASSERT_EQ(put_entry(e, 0, "bond0", NULL), 0);
+	ASSERT_TRUE(ip("link set v1 down\n"));
+	ASSERT_TRUE(sh("until ip link show v0 | grep -qE 'state (LOWERLAYER)?DOWN'; do "
+		       "sleep 0.1; done"));
+	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
+	for (i = 0; i < 1000; i++) {
+		stats = entry_stats(e, 0);
+		if (stats.packets + all_drops(&stats) == FRAMES)
+			break;
+		usleep(5000);
+	}
+	EXPECT_EQ(FRAMES, stats.packets);
+}
+
 /* Each packet that a full queue refuses is counted. */
 TEST_F(queues, tbf_and_pfifo)
 {

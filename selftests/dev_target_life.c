@@ -159,18 +159,13 @@ static bool module_range(__u64 *from, __u64 *to)
 	return at && size;
 }
 
-/*
- * Sets of bulk queues that were allocated since memory.bpf.c was attached, and
- * not freed. No entry is made meanwhile, so the module allocates no other
- * per-CPU memory.
- */
-static int count_sets(struct bpf_object *obj)
+/* Allocations since memory.bpf.c was attached, not freed, by their callers. */
+static int count_sites(struct bpf_object *obj, __u64 from, __u64 to)
 {
-	__u64 from, to, site, ptr, *prev = NULL;
-	int n = 0, map;
+	int n = 0, map = bpf_object__find_map_fd_by_name(obj, "percpu");
+	__u64 site, ptr, *prev = NULL;
 
-	map = bpf_object__find_map_fd_by_name(obj, "percpu");
-	if (map < 0 || !module_range(&from, &to))
+	if (map < 0)
 		return -1;
 	while (!bpf_map_get_next_key(map, prev, &ptr)) {
 		prev = &ptr;
@@ -178,6 +173,38 @@ static int count_sets(struct bpf_object *obj)
 			n += site >= from && site <= to;
 	}
 	return n;
+}
+
+/*
+ * Sets of bulk queues. No entry is made meanwhile, so the module allocates no
+ * other per-CPU memory.
+ */
+static int count_sets(struct bpf_object *obj)
+{
+	__u64 from, to;
+
+	return module_range(&from, &to) ? count_sites(obj, from, to) : -1;
+}
+
+/*
+ * Does the kernel report the function of its own that modules call, instead of
+ * its caller? 6.1 does so if this function does not end in a jump, as with
+ * KASAN.
+ */
+static bool callers_are_hidden(struct bpf_object *obj)
+{
+	unsigned long long at = 0;
+	char line[256], name[128];
+	FILE *f;
+
+	f = fopen("/proc/kallsyms", "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx %*c %127s", &at, name) == 2 &&
+		    !strcmp(name, "__alloc_percpu_gfp"))
+			break;
+	if (f)
+		fclose(f);
+	return count_sites(obj, at, at + 256) > 0;
 }
 
 /*
@@ -203,6 +230,11 @@ TEST_F(life, ifindex_of_one_that_is_leaving)
 	}
 
 	ASSERT_TRUE(sh("ip link add old index %d type dummy", INDEX));
+	if (callers_are_hidden(obj)) {
+		sh("ip link del old");
+		bpf_object__close(obj);
+		SKIP(return, "this kernel does not report the callers of __alloc_percpu_gfp()");
+	}
 	EXPECT_EQ(count_sets(obj), 1);
 	snprintf(text, sizeof(text), "%d", INDEX);
 	ASSERT_TRUE(write_str(HOLDUP "device", text));

@@ -40,6 +40,15 @@ def none(**given):
             "msg_closing": 0, "skb_closing": 0, "refused": {}, **given}
 
 
+def fails(call, *args):
+    """The errno with which a call fails, or 0."""
+    try:
+        call(*args)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
 def redirected(fd, kind, program):
     """Redirect to each kind of target; every message is counted and arrives
     once."""
@@ -138,9 +147,22 @@ def closing():
             for number in (2, 3, 4):
                 send(number)
             equal(redirects(counters(fd)), none(skb_egress=4, skb_closing=3))
+
+            # The kernel frees messages to the ingress of such a socket, and
+            # returns their length. It sends those to its egress, which fails,
+            # because the socket has been shut down.
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_map msg_verdict id {map_id(fd)}")
+            other, rest = pair()
+            with other, rest:
+                equal(put(fd, 2, other), 0)
+                equal(other.send(bytes([1, INGRESS])), 2)
+                sent = {"skb_egress": 4, "skb_closing": 3, "msg_ingress": 1, "msg_closing": 1}
+                equal(redirects(counters(fd)), none(**sent))
+                equal(fails(other.send, bytes([1, 0])), errno.EPIPE)
+                equal(redirects(counters(fd)), none(**sent, msg_egress=1))
             status, out, err = redirmap(command, "drops", "map", str(map_id(fd)))
             equal((status, err), (0, ""))
-            assert "accepted 3 redirects to a closing socket" in out, out
+            assert "accepted 4 redirects to a closing socket" in out, out
 
 
 @test("inserts, deletes, failed updates, and sockets that left otherwise")
@@ -233,7 +255,7 @@ def told():
             equal(len(heads), 2)
             lines = [line.split() for line in out.splitlines() if "rm_map" in line]
             equal(lines[0][1:5], ["rm_map", "sockmap", "1", "8"])
-            equal(lines[1][1:], ["rm_map", "0", "0", "0", "0", "3", "0", "1", "0", "0", "0"])
+            equal(lines[1][1:12], ["rm_map", "0", "0", "0", "0", "3", "0", "1", "0", "0", "0"])
             one = next(one for one in json.loads(redirmap(command, "-j")[1])["maps"]
                        if one["name"] == "rm_map")
             equal((one["sock"]["refused"], one["stats"]), ({"no_socket": 3}, None))

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "genlib.h"
+#include "holdlib.h"
 #include "socklib.h"
 
 #define EARLY MODULE_DIR "/parameters/early"
@@ -557,6 +559,121 @@ TEST_F(early, waits)
 	EXPECT_TRUE(gets(self->source[1], "abcde"));
 	close(sender.page.fd);
 	munmap(sender.page.at, sender.page.size);
+}
+
+/* Kworkers that process early data. */
+static int kworkers(void)
+{
+	FILE *f = popen("grep -hs '+redirmap_early' /proc/[0-9]*/comm | wc -l", "r");
+	int n = -1;
+
+	if (f) {
+		if (fscanf(f, "%d", &n) != 1)
+			n = -1;
+		pclose(f);
+	}
+	return n;
+}
+
+/* More than the module lets wait at the same time. */
+#define MANY 40
+
+/*
+ * Many sockets are locked, by tasks that wait for the same page. Their items
+ * use only some kworkers, so the data of another socket are processed.
+ */
+TEST_F(early, many_wait)
+{
+	int fds[MANY][2], refs, i, n = 0;
+	struct sender senders[MANY] = {};
+	pthread_t threads[MANY];
+	struct page page;
+
+	if (!self->runs)
+		SKIP(return, "stock maps have no work items");
+	refs = module_refs();
+	ASSERT_TRUE(page_make(&page));
+	ASSERT_TRUE(attach(self, (struct sock_vars){}));
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, tcp_pair(AF_INET, fds[i]));
+		ASSERT_TRUE(send_early(fds[i], "abcde"));
+		senders[i] = (struct sender){ .sock = fds[i][1], .page = page };
+		/* Takes the lock of the socket, so it comes first. */
+		ASSERT_EQ(0, sock_put(self->maps.from, 0, fds[i][1], BPF_ANY));
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, send_page, &senders[i]));
+		ASSERT_TRUE(page_is_awaited(&page));
+		/* No other event until the next task waits. */
+		ASSERT_LT(0, read(page.fd, &(struct uffd_msg){}, sizeof(struct uffd_msg)));
+		ASSERT_EQ(0, sock_run(self->obj, "update", self->is_hash, SOURCE, BPF_ANY));
+	}
+	EXPECT_EQ(refs + MANY, module_refs());
+	for (i = 0; i < 2000 && n < 32; i++) {
+		usleep(10000);
+		n = kworkers();
+	}
+	EXPECT_LE(32, n);
+
+	ASSERT_TRUE(send_early(self->source, "abcde"));
+	ASSERT_EQ(0, sock_put(self->maps.from, 0, self->source[1], BPF_ANY));
+	ASSERT_EQ(0, sock_run(self->obj, "update", self->is_hash, SOURCE, BPF_ANY));
+	for (i = 0; i < 2000 && !sock_vars(self->obj).calls; i++)
+		usleep(10000);
+	EXPECT_EQ(1, sock_vars(self->obj).calls);
+	/* Items that are queued again run for a moment. */
+	for (i = 0; i < 2000 && kworkers() > 34; i++)
+		usleep(10000);
+	EXPECT_GE(34, kworkers());
+
+	ASSERT_TRUE(page_give(&page));
+	for (i = 0; i < MANY; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(100, senders[i].sent);
+		close_pair(fds[i]);
+	}
+	EXPECT_TRUE(module_refs_become(refs));
+	close(page.fd);
+	munmap(page.at, page.size);
+}
+
+struct update {
+	int map, fd, err;
+};
+
+static void *update(void *arg)
+{
+	struct update *update = arg;
+
+	update->err = sock_put(update->map, SOURCE, update->fd, BPF_ANY);
+	return NULL;
+}
+
+/*
+ * An update has changed the map, but is not counted yet: a dump of the map is
+ * marked.
+ */
+TEST_F(early, update_is_running)
+{
+	struct update running = { .map = self->map, .fd = self->source[1] };
+	__u32 id = sock_map_id(self->map);
+	pthread_t updates;
+	int netlink;
+
+	if (!variant->kind.claimed)
+		SKIP(return, "stock maps have no such dump");
+	netlink = genl_open();
+	ASSERT_LE(0, netlink);
+	ASSERT_TRUE(load_holdup("func=rmap_sock_early_run"));
+	ASSERT_TRUE(write_str(HOLDUP "hold", "1"));
+	ASSERT_EQ(0, pthread_create(&updates, NULL, update, &running));
+	ASSERT_TRUE(becomes(HOLDUP "held", 1));
+	EXPECT_EQ(-EAGAIN, genl_sock_dump(netlink, id));
+
+	ASSERT_TRUE(write_str(HOLDUP "hold", "0"));
+	pthread_join(updates, NULL);
+	EXPECT_EQ(0, running.err);
+	EXPECT_EQ(1, genl_sock_dump(netlink, id));
+	close(netlink);
+	EXPECT_TRUE(sh("rmmod holdup"));
 }
 
 int main(int argc, char **argv)

@@ -94,8 +94,8 @@ static void stays_out(struct __test_metadata *_metadata, FIXTURE_DATA(faults) *s
 	EXPECT_TRUE(gets(self->source[1], "fghi"));
 }
 
-/* Inserts by bpf(2). */
-static void insert_each(struct __test_metadata *_metadata, FIXTURE_DATA(faults) *self,
+/* Inserts by bpf(2). Returns the number of failures. */
+static int insert_round(struct __test_metadata *_metadata, FIXTURE_DATA(faults) *self,
 			struct sock_vars vars, bool to_target)
 {
 	struct sock_counts counts = {};
@@ -103,10 +103,10 @@ static void insert_each(struct __test_metadata *_metadata, FIXTURE_DATA(faults) 
 	int err;
 
 	while (faults_next(&faults)) {
-		ASSERT_EQ(0, tcp_pair(AF_INET, self->source));
-		ASSERT_TRUE(send_early(self->source, "abcde"));
-		ASSERT_TRUE(sock_set(self->obj, vars));
-		ASSERT_TRUE(sock_counts_begin(self->id, &counts));
+		EXPECT_EQ(0, tcp_pair(AF_INET, self->source));
+		EXPECT_TRUE(send_early(self->source, "abcde"));
+		EXPECT_TRUE(sock_set(self->obj, vars));
+		EXPECT_TRUE(sock_counts_begin(self->id, &counts));
 		faults_begin(&faults);
 		err = sock_put(self->map, SOURCE, self->source[1], BPF_ANY);
 		faults_end(&faults, err);
@@ -123,8 +123,21 @@ static void insert_each(struct __test_metadata *_metadata, FIXTURE_DATA(faults) 
 		}
 		close_pair(self->source);
 	}
+	EXPECT_FAULTS(&faults, 0);
+	return faults.failures;
+}
+
+static void insert_each(struct __test_metadata *_metadata, FIXTURE_DATA(faults) *self,
+			struct sock_vars vars, bool to_target)
+{
 	/* Copies of key and value, the link, the psock, the entry of a hash. */
-	EXPECT_FAULTS(&faults, 4 + self->is_hash);
+	int least = 4 + self->is_hash, failures, round = 0;
+
+	/* Pages for slabs shift the numbers of the other allocations. */
+	do
+		failures = insert_round(_metadata, self, vars, to_target);
+	while (failures < least && ++round < ROUNDS);
+	EXPECT_LE(least, failures);
 }
 
 TEST_F(faults, redirected)
@@ -158,23 +171,28 @@ static int insert_by_program(FIXTURE_DATA(faults) *self, struct faults *faults)
 	return err ?: (int)sock_vars(self->obj).result;
 }
 
-/*
- * The program that inserts and the program that redirects have one key, and
- * BPF_NOEXIST is BPF_F_INGRESS: the socket's bytes are redirected to itself.
- */
-TEST_F(faults, by_program)
+/* Results of insert_by_program(). */
+struct by_program {
+	int failures;
+	int waited;	/* inserts without a work item */
+	int kept;	/* failures after which the socket has a program */
+};
+
+static struct by_program insert_each_by_program(struct __test_metadata *_metadata,
+						FIXTURE_DATA(faults) *self)
 {
-	int err, failures = 0, waited = 0, kept = 0;
 	struct sock_counts counts = {};
+	struct by_program did = {};
 	struct faults faults = {};
 	__u64 cookie;
 	bool waits;
+	int err;
 
 	while (faults_next(&faults)) {
-		ASSERT_EQ(0, tcp_pair(AF_INET, self->source));
-		ASSERT_EQ(0, sock_put(self->maps.from, 0, self->source[1], BPF_ANY));
-		ASSERT_TRUE(send_early(self->source, "abcde"));
-		ASSERT_TRUE(sock_counts_begin(self->id, &counts));
+		EXPECT_EQ(0, tcp_pair(AF_INET, self->source));
+		EXPECT_EQ(0, sock_put(self->maps.from, 0, self->source[1], BPF_ANY));
+		EXPECT_TRUE(send_early(self->source, "abcde"));
+		EXPECT_TRUE(sock_counts_begin(self->id, &counts));
 		err = insert_by_program(self, &faults);
 		/* A work item keeps the module until it has run. */
 		EXPECT_TRUE(module_refs_become(self->refs));
@@ -186,17 +204,17 @@ TEST_F(faults, by_program)
 				    sock_counted(self->id, &counts, 0, 0, 0));
 			EXPECT_EQ(-ENOENT, sock_get(self->map, SOURCE, &cookie));
 			EXPECT_EQ(0, sock_vars(self->obj).calls);
-			failures++;
+			did.failures++;
 			/* The next insert succeeds, by bpf(2). */
 			err = sock_put(self->map, SOURCE, self->source[1], BPF_NOEXIST);
-			kept += err == -EBUSY;
+			did.kept += err == -EBUSY;
 			EXPECT_EQ(0, self->is_hash && err == -EBUSY ? 0 : err);
 			waits = !self->id;
 		} else {
 			EXPECT_TRUE(sock_counted(self->id, &counts, 1, 0, 0));
 			waits = !sock_vars(self->obj).calls;
 			EXPECT_TRUE(waits ? !self->id || faults.hit : self->id);
-			waited += waits;
+			did.waited += waits;
 		}
 		if (!err) {
 			EXPECT_EQ(waits, gets_all(_metadata, self, self->source[1]));
@@ -206,10 +224,26 @@ TEST_F(faults, by_program)
 		close_pair(self->source);
 	}
 	EXPECT_FAULTS(&faults, 0);
+	return did;
+}
+
+/*
+ * The program that inserts and the program that redirects have one key, and
+ * BPF_NOEXIST is BPF_F_INGRESS: the socket's bytes are redirected to itself.
+ */
+TEST_F(faults, by_program)
+{
 	/* The socket has a psock: the link, the entry of a hash; the item. */
-	EXPECT_LE(1 + self->is_hash, failures);
-	EXPECT_LE(1, waited);
-	TH_LOG("%d inserts without a work item, %d programs that are kept", waited, kept);
+	int least = 1 + self->is_hash, round = 0;
+	struct by_program did;
+
+	/* Pages for slabs shift the numbers of the other allocations. */
+	do
+		did = insert_each_by_program(_metadata, self);
+	while ((did.failures < least || !did.waited) && ++round < ROUNDS);
+	EXPECT_LE(least, did.failures);
+	EXPECT_LE(1, did.waited);
+	TH_LOG("%d inserts without a work item, %d programs that are kept", did.waited, did.kept);
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "socklib.h"
@@ -508,6 +509,149 @@ TEST_F(batch, killed)
 	munmap(keys, count * 4UL);
 	munmap(values, count * 8UL);
 	close_pair(pipes);
+}
+
+/* As in sock_map_batch.bpf.c. */
+struct kill_vars {
+	__u32 pid;
+	__u32 call;
+	__u32 killed;
+	__s32 result;
+	__s32 error;
+};
+
+/* Memory that outlives the killed task. */
+struct killed_batch {
+	union bpf_attr attr;
+	__u32 keys[FILLED], cursor;
+	__u64 values[FILLED];
+};
+
+static int attach_raw(struct bpf_object *obj, const char *name, const char *tracepoint)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(obj, name);
+
+	return bpf_raw_tracepoint_open(tracepoint, bpf_program__fd(prog));
+}
+
+/*
+ * Runs a batch in a task that is killed as soon as the call begins. Returns the
+ * result of the call, which the task itself never sees; -ESRCH if it was not
+ * killed.
+ */
+static int killed_call(struct killed_batch *shared, enum bpf_cmd cmd)
+{
+	struct bpf_object *obj = bpf_object__open(beside("sock_map_batch.bpf.o"));
+	struct kill_vars vars = { .call = __NR_bpf, .result = -ESRCH };
+	int pipes[2], enter, leave, map, status = 0;
+	__u32 zero = 0;
+	pid_t pid;
+	char byte;
+
+	if (!obj || bpf_object__load(obj) || pipe(pipes))
+		return -ENODEV;
+	map = bpf_map__fd(bpf_object__find_map_by_name(obj, ".bss"));
+	pid = fork();
+	if (!pid) {
+		if (read(pipes[0], &byte, 1) == 1)
+			syscall(__NR_bpf, cmd, &shared->attr, sizeof(shared->attr));
+		_exit(1);
+	}
+	vars.pid = pid;
+	bpf_map_update_elem(map, &zero, &vars, 0);
+	leave = attach_raw(obj, "leave", "sys_exit");
+	enter = attach_raw(obj, "enter", "sys_enter");
+	if (enter < 0 || leave < 0 || write(pipes[1], "", 1) != 1)
+		kill(pid, SIGTERM);
+	waitpid(pid, &status, 0);
+	bpf_map_lookup_elem(map, &zero, &vars);
+	close(enter);
+	close(leave);
+	close_pair(pipes);
+	bpf_object__close(obj);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && vars.killed == 1 &&
+	       !vars.error ? vars.result : -ESRCH;
+}
+
+static bool has_key(const struct seen *seen, __u32 key)
+{
+	__u32 i;
+
+	for (i = 0; i < seen->n; i++)
+		if (seen->keys[i] == key)
+			return true;
+	return false;
+}
+
+/* A lookup ends between two of its chunks; other batches, between entries. */
+#define LOOKUP_CHUNK 64
+
+static const struct killed {
+	enum bpf_cmd cmd;
+	bool looks;
+	bool gone;	/* the map does not have the counted keys afterwards */
+} killed[] = {
+	{ BPF_MAP_UPDATE_BATCH, false, false },
+	{ BPF_MAP_DELETE_BATCH, false, true },
+	{ BPF_MAP_LOOKUP_BATCH, true, false },
+	{ BPF_MAP_LOOKUP_AND_DELETE_BATCH, true, true },
+};
+
+/*
+ * Each batch of a killed task ends with EINTR, and its count tells how far it
+ * came: from there on, another task continues a lookup.
+ */
+static void run_killed(struct __test_metadata *_metadata, FIXTURE_DATA(batch) *self,
+		       const struct killed *row, struct killed_batch *shared)
+{
+	__u32 i, there, count = FILLED, left = ENTRIES;
+
+	if (row->cmd != BPF_MAP_UPDATE_BATCH)
+		ASSERT_EQ(0, update(self->map, self->keys, self->values, &count, 0));
+	memset(shared, 0, sizeof(*shared));
+	if (!row->looks) {
+		memcpy(shared->keys, self->keys, sizeof(shared->keys));
+		memcpy(shared->values, self->values, sizeof(shared->values));
+	}
+	shared->attr.batch.map_fd = self->map;
+	shared->attr.batch.count = FILLED;
+	shared->attr.batch.keys = (unsigned long)shared->keys;
+	shared->attr.batch.values = (unsigned long)shared->values;
+	shared->attr.batch.out_batch = (unsigned long)&shared->cursor;
+	EXPECT_EQ(-EINTR, killed_call(shared, row->cmd)) {
+		TH_LOG("command %u", row->cmd);
+	}
+	count = shared->attr.batch.count;
+	/* A walk through a hash makes its chunks smaller to reschedule. */
+	EXPECT_LE(row->looks && !self->hash ? LOOKUP_CHUNK : 1, count);
+	EXPECT_GE(row->looks ? LOOKUP_CHUNK : 1, count);
+
+	ASSERT_EQ(0, walk(self->map, false, ENTRIES, &seen, NULL));
+	there = row->gone ? FILLED - count : FILLED;
+	EXPECT_EQ(row->cmd == BPF_MAP_UPDATE_BATCH ? count : there, seen.n);
+	for (i = 0; i < count; i++)
+		EXPECT_EQ(!row->gone, has_key(&seen, shared->keys[i]));
+	if (!row->looks)
+		return;
+	EXPECT_EQ(-ENOENT, look(self->map, row->gone, &shared->cursor, &shared->cursor, seen.keys,
+				seen.values, &left));
+	seen.n = left;
+	EXPECT_EQ(FILLED, count + left);
+	for (i = 0; i < count; i++)
+		EXPECT_FALSE(has_key(&seen, shared->keys[i]));
+}
+
+TEST_F(batch, killed_in_all)
+{
+	struct killed_batch *shared;
+	unsigned int i;
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
+	ASSERT_NE(MAP_FAILED, shared);
+	for (i = 0; i < ARRAY_SIZE(killed); i++)
+		run_killed(_metadata, self, &killed[i], shared);
+	munmap(shared, sizeof(*shared));
 }
 
 int main(int argc, char **argv)

@@ -13,19 +13,26 @@
  * module.
  *
  * The name of a task is that of its pair, so the kernel's log shows it. LONG=1
- * repeats each pair for 30 seconds.
+ * repeats each pair for 30 seconds. For the soak see lib/sockpairs.h.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
 
 #include "sockacts.h"
 #include "sockerrs.h"
+#include "sockpairs.h"
+#include "sockrace.h"
 
 /* Of one action in an episode. */
 #define ROUNDS 8
-/* With LONG=1: seconds for each pair, and for all pairs of a map. */
+/* With LONG=1: seconds for each pair. */
 #define LONG_PAIR 30
-#define LONG_MAP (4 * 3600)
+/* Seconds after which a pair hangs; more than all pairs of a map may take. */
+#define HANGS 120
+#define LONG_MAP (14 * 24 * 3600)
+/* Further episodes of a pair whose actions have not overlapped yet. */
+#define MORE_EPISODES 50
 
 FIXTURE(races) {
 	struct world w;
@@ -33,7 +40,7 @@ FIXTURE(races) {
 	struct bpf_link *iterator;
 	int base_sockets;
 	__u64 results[NR_CALLS][2];
-	unsigned long overlaps;
+	int pairs, apart;	/* all, and those that have not overlapped */
 };
 
 FIXTURE_VARIANT(races) {
@@ -113,7 +120,7 @@ FIXTURE_SETUP(races)
 		w->socks[key] = fds[0];
 		w->peers[key] = fds[1];
 	}
-	self->main = (struct task){ .w = w, .dice = 1, .netlink = genl_open() };
+	self->main = (struct task){ .w = w, .dice = 1 + soak_dice(), .netlink = genl_open() };
 	ASSERT_LE(0, self->main.netlink);
 }
 
@@ -140,86 +147,6 @@ FIXTURE_TEARDOWN(races)
 
 /* --- a pair --------------------------------------------------------------- */
 
-/* Two tasks, and the test. */
-struct race {
-	struct task tasks[2];
-	pthread_t threads[2];
-	pthread_barrier_t barrier;
-	int rounds;
-	bool end;
-	int here;		/* tasks that have come to the meeting point */
-	/* Actions of each task. */
-	unsigned int begun[2], done[2];
-	unsigned long overlaps;
-};
-
-struct runner {
-	struct race *race;
-	int nr;
-};
-
-/*
- * A pause lets the other CPU run at once, if one thread of the host emulates
- * all CPUs.
- */
-static void let_others_run(void)
-{
-	__builtin_ia32_pause();
-	sched_yield();
-}
-
-static void meet(struct race *race, int all)
-{
-	__atomic_add_fetch(&race->here, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&race->here, __ATOMIC_RELAXED) < all)
-		let_others_run();
-}
-
-static unsigned int count_of(const unsigned int *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
-}
-
-/* Does an action. Does it overlap with an action of the other task? */
-static void act(struct race *race, int nr)
-{
-	unsigned int begun = count_of(&race->begun[!nr]);
-	bool overlaps = begun != count_of(&race->done[!nr]);
-
-	__atomic_add_fetch(&race->begun[nr], 1, __ATOMIC_RELAXED);
-	actions[race->tasks[nr].action].act(&race->tasks[nr]);
-	__atomic_add_fetch(&race->done[nr], 1, __ATOMIC_RELAXED);
-	if (overlaps || begun != count_of(&race->begun[!nr]))
-		__atomic_add_fetch(&race->overlaps, 1, __ATOMIC_RELAXED);
-}
-
-static void *run_task(void *arg)
-{
-	struct runner *runner = arg;
-	struct race *race = runner->race;
-	struct task *t = &race->tasks[runner->nr];
-	unsigned int episode;
-	char name[16];
-	int i;
-
-	snprintf(name, sizeof(name), "%s/%s", actions[t->action].name,
-		 actions[race->tasks[!runner->nr].action].name);
-	pthread_setname_np(pthread_self(), name);
-	run_on_cpu(runner->nr);
-	for (episode = 1;; episode++) {
-		pthread_barrier_wait(&race->barrier);
-		if (race->end)
-			return NULL;
-		meet(race, 2 * episode);
-		for (i = 0; i < race->rounds; i++) {
-			act(race, runner->nr);
-			if (!dice(t, 4))
-				let_others_run();
-		}
-		pthread_barrier_wait(&race->barrier);
-	}
-}
-
 /* The kernel's work item may keep a psock, and its programs, for a while. */
 static int fill(struct task *t, __u32 key, int fd)
 {
@@ -244,10 +171,11 @@ static void prepare(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self
 	struct task *t = &self->main;
 	struct world *w = &self->w;
 	__u32 key, shift = dice(t, KEYS);
+	bool keep = must_keep(pair);
 
 	for (key = 0; key < KEYS; key++) {
-		if (w->shut[key] || pair & BIT(CLOSE))
-			ASSERT_EQ(0, renew(t, key, pair & BIT(CLOSE)));
+		if (w->shut[key] || keep)
+			ASSERT_EQ(0, renew(t, key, keep));
 		w->shut[key] = false;
 	}
 	if (pair & BIT(ATTACH)) {
@@ -262,13 +190,17 @@ static void prepare(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self
 		ASSERT_EQ(0, bpf_prog_attach(w->skb, w->map, BPF_SK_SKB_STREAM_VERDICT, 0));
 	if (parser)
 		ASSERT_EQ(0, bpf_prog_attach(w->parser, w->map, BPF_SK_SKB_STREAM_PARSER, 0));
+	w->lasting = 0;
 	for (key = dice(t, 4) ? 0 : KEYS; key < KEYS; key++) {
 		if (parser && key > TCP6)
 			continue;
 		ASSERT_EQ(0, fill(t, (key + shift) % KEYS, w->socks[key])) {
 			TH_LOG("socket %u, before pair %#x", key, pair);
 		}
+		w->lasting++;
 	}
+	if (pair & ~(BIT(REPLACE) | BIT(LOOKUP) | BIT(WALK) | BIT(ITERATE) | BIT(DUMP)))
+		w->lasting = -1;
 	if (pair & BIT(LINK) || dice(t, 2))
 		detach_all(w);
 }
@@ -385,31 +317,61 @@ static void add_results(FIXTURE_DATA(races) *self, const struct race *race)
 			self->results[call][1] += t->results[call][1];
 		}
 	}
-	self->overlaps += race->overlaps;
 }
 
-static void run_pair(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self,
-		     enum action first, enum action second)
+/* The pair that runs, for hangs(). */
+static char pair_name[64];
+
+static void hangs(int sig)
 {
-	struct race race = { .rounds = is_long() ? 10 * ROUNDS : ROUNDS };
+	dprintf(STDERR_FILENO, "# the race of %s hangs\n", pair_name);
+	_exit(KSFT_FAIL);
+}
+
+/*
+ * A fault of the kernel, in stock maps as well: see known_from_stock.rst. Work
+ * items of psocks change the memory that a socket has reserved, without the
+ * socket's lock, and inet_sock_destruct() warns if the sum is wrong at the end.
+ */
+static void accept_warnings(__u32 pair)
+{
+	static bool printed;
+
+	if (printed || !(pair & BIT(SKB)))
+		return;
+	printed = true;
+	printf("# allow-warning: inet_sock_destruct\n");
+	fflush(stdout);
+}
+
+/* @seconds: the time for the pair; 0: a few episodes */
+static void run_pair(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self,
+		     enum action first, enum action second, double seconds)
+{
+	struct race race = { .rounds = seconds ? fewer(10 * ROUNDS) : ROUNDS };
 	struct runner runners[2] = { { &race, 0 }, { &race, 1 } };
 	int i, episode, episodes = fewer(4) ?: 1;
-	double end = now() + LONG_PAIR;
+	double begin = now();
 
+	accept_warnings(BIT(first) | BIT(second));
 	for (i = 0; i < 2; i++) {
 		race.tasks[i] = (struct task){
 			.w = &self->w,
 			.action = i ? second : first,
 			.pair = BIT(first) | BIT(second),
-			.dice = 100 * first + 10 * second + i,
+			.dice = 100 * first + 10 * second + i + soak_dice(),
 			.netlink = genl_open(),
 		};
 		ASSERT_LE(0, race.tasks[i].netlink);
 	}
+	snprintf(pair_name, sizeof(pair_name), "%s and %s", actions[first].name,
+		 actions[second].name);
+	alarm(HANGS + seconds);
 	pthread_barrier_init(&race.barrier, NULL, 3);
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&race.threads[i], NULL, run_task, &runners[i]));
-	for (episode = 0; is_long() ? now() < end : episode < episodes; episode++) {
+	for (episode = 0; seconds ? now() < begin + seconds : episode < episodes ||
+	     (!race.overlaps && episode < MORE_EPISODES); episode++) {
 		prepare(_metadata, self, race.tasks[0].pair);
 		pthread_barrier_wait(&race.barrier);
 		pthread_barrier_wait(&race.barrier);
@@ -425,6 +387,15 @@ static void run_pair(struct __test_metadata *_metadata, FIXTURE_DATA(races) *sel
 	check_task(_metadata, &self->main);
 	self->main.bad = false;
 	pthread_barrier_destroy(&race.barrier);
+	alarm(0);
+	self->pairs++;
+	if (seconds)
+		TH_LOG("%s: %.1f s, %d episodes, %lu overlaps", pair_name, now() - begin, episode,
+		       race.overlaps);
+	if (!race.overlaps) {
+		self->apart++;
+		TH_LOG("%s never overlapped", pair_name);
+	}
 	add_results(self, &race);
 }
 
@@ -455,38 +426,41 @@ static void check_results(struct __test_metadata *_metadata, FIXTURE_DATA(races)
 			TH_LOG("%s", call_names[call]);
 		}
 	}
-	TH_LOG("%lu actions overlapped", self->overlaps);
-	EXPECT_LT(0, self->overlaps);
 }
 
 TEST_F_TIMEOUT(races, all_pairs, LONG_MAP)
 {
+	struct pairs pairs = { .seconds = is_long() ? LONG_PAIR : 0 };
 	__u32 left_out = variant->kind.claimed ? 0 : CLAIMED_ONLY;
-	enum action first, second;
+	const enum action *pair;
+	int failed = 0, i;
 	pthread_t ticker;
-	int failed = 0;
 
 	if (!self->w.links)
 		left_out |= BIT(LINK);
+	list_pairs(&pairs, left_out);
+	select_pairs(&pairs);
+	TH_LOG("%d of %d pairs", pairs.n, pairs.all);
+	signal(SIGALRM, hangs);
 	stop_ticks = false;
 	ASSERT_EQ(0, pthread_create(&ticker, NULL, tick, NULL));
-	for (first = 0; first < NR_ACTIONS; first++) {
-		for (second = first; second < NR_ACTIONS; second++) {
-			if ((BIT(first) | BIT(second)) & left_out)
-				continue;
-			/* Each pair is judged for itself. */
-			_metadata->exit_code = KSFT_PASS;
-			run_pair(_metadata, self, first, second);
-			if (__test_passed(_metadata))
-				continue;
-			TH_LOG("in the race of %s and %s", actions[first].name,
-			       actions[second].name);
-			ASSERT_GT(20, ++failed);
-		}
+	for (i = 0; i < pairs.n; i++) {
+		pair = pairs.actions[i];
+		/* Each pair is judged for itself. */
+		_metadata->exit_code = KSFT_PASS;
+		run_pair(_metadata, self, pair[0], pair[1], pairs.seconds);
+		if (__test_passed(_metadata))
+			continue;
+		TH_LOG("in the race of %s and %s", actions[pair[0]].name, actions[pair[1]].name);
+		ASSERT_GT(20, ++failed);
 	}
 	__atomic_store_n(&stop_ticks, true, __ATOMIC_RELAXED);
 	pthread_join(ticker, NULL);
 	EXPECT_EQ(0, failed);
+	if (pairs.n < pairs.all)
+		return;
+	/* Short actions may never be interrupted. */
+	EXPECT_GT(self->pairs, 10 * self->apart);
 	check_results(_metadata, self);
 }
 

@@ -120,6 +120,7 @@ TEST_F(life, replaced_while_closing)
 	replacer.stop = true;
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, replacer.err);
+	EXPECT_LT(0, replacer.done);
 	put_patiently(c->map, 0, c->target[0]);
 	EXPECT_TRUE(sock_is_at(c->map, 0, c->target[0]));
 	EXPECT_TRUE(delivers(c->target));
@@ -159,30 +160,64 @@ TEST_F(life, map_freed)
 	}
 }
 
-static void *close_it(void *arg)
+/* A map with sockets in it, or -errno. */
+static int full_map(bool claimed, enum bpf_map_type type, int pairs[SOCK_ENTRIES][2])
 {
-	close(*(int *)arg);
-	return NULL;
+	int map = sock_map(claimed, type, 8, SOCK_ENTRIES), err = 0, i;
+
+	for (i = 0; i < SOCK_ENTRIES && map >= 0 && !err; i++) {
+		err = i % 4 ? unix_pair(pairs[i]) : tcp_pair(AF_INET, pairs[i]);
+		err = err ?: sock_put(map, i, pairs[i][0], BPF_ANY);
+	}
+	return err ?: map;
 }
 
+/* Microseconds from the close of a claimed map until it has been freed. */
+static unsigned int time_to_free(enum bpf_map_type type)
+{
+	int refs = module_refs(), pairs[SOCK_ENTRIES][2], i;
+	double begin;
+
+	close(full_map(true, type, pairs));
+	begin = now();
+	module_refs_become(refs);
+	begin = now() - begin;
+	for (i = 0; i < SOCK_ENTRIES; i++)
+		close_pair(pairs[i]);
+	return begin * 1e6 + 1;
+}
+
+/*
+ * The kernel empties a map some grace periods after its close. So in each round
+ * the sockets are closed from another moment on, one after the other.
+ */
 TEST_F(life, map_freed_while_closing)
 {
+	int pairs[SOCK_ENTRIES][2], refs = module_refs(), round, map, i, left, between = 0;
+	unsigned int time = time_to_free(variant->kind.type);
 	struct sock_case *c = &self->c;
-	int round, rounds = longer(100, 2000), pairs[SOCK_ENTRIES][2], map, i;
-	pthread_t thread;
+	__u64 dice = 1;
 
-	for (round = 0; round < rounds; round++) {
-		map = sock_map(c->claimed, variant->kind.type, 8, SOCK_ENTRIES);
+	for (round = 0; round < longer(100, 2000) || (c->claimed && !between && round < 2000);
+	     round++) {
+		map = full_map(c->claimed, variant->kind.type, pairs);
 		ASSERT_LE(0, map);
+		close(map);
+		usleep(rnd(&dice) % time);
+		left = 0;
 		for (i = 0; i < SOCK_ENTRIES; i++) {
-			ASSERT_EQ(0, i % 4 ? unix_pair(pairs[i]) : tcp_pair(AF_INET, pairs[i]));
-			ASSERT_EQ(0, sock_put(map, i, pairs[i][0], BPF_ANY));
-		}
-		ASSERT_EQ(0, pthread_create(&thread, NULL, close_it, &map));
-		for (i = 0; i < SOCK_ENTRIES; i++)
+			left += module_refs() > refs;
 			close_pair(pairs[i]);
-		pthread_join(thread, NULL);
+			usleep(time / 64);
+		}
+		/* The map has gone between the first and the last close. */
+		between += left && left < SOCK_ENTRIES;
+		ASSERT_TRUE(module_refs_become(refs));
 	}
+	TH_LOG("closed in %u us; in %d of %d rounds while sockets were closed", time, between,
+	       round);
+	if (c->claimed)
+		EXPECT_LT(0, between);
 }
 
 /* --- callbacks of the protocol -------------------------------------------- */
@@ -452,7 +487,7 @@ TEST_F(life, iterator_while_closing)
 
 	ASSERT_TRUE(iterator_make(&it, &self->c, "walk", (struct iterate_vars){ .deletes = 1 }));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &task));
-	for (i = 0; i < rounds || !iterated(&it).done; i++)
+	for (i = 0; i < rounds || (!iterated(&it).done && !task.err); i++)
 		ASSERT_EQ(0, iterate(&it));
 	task.stop = true;
 	pthread_join(thread, NULL);
@@ -479,7 +514,7 @@ TEST_F(life, iterator_while_connecting)
 		SKIP(return, "this kernel may crash: it is mended in 6.1.175 and 6.12.91");
 	ASSERT_TRUE(iterator_make(&it, &self->c, "unix_sockets", (struct iterate_vars){}));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, churn, &task));
-	for (i = 0; i < rounds || !iterated(&it).done; i++) {
+	for (i = 0; i < rounds || (!iterated(&it).done && !task.err); i++) {
 		pthread_mutex_lock(&closing);
 		EXPECT_EQ(0, iterate(&it));
 		pthread_mutex_unlock(&closing);

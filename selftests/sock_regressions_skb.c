@@ -212,7 +212,8 @@ TEST_F(packets, parser_changes)
 
 /* --- a target that is full ------------------------------------------------ */
 
-#define MANY_BYTES (192 * 1024)
+#define MANY_BYTES (96 * 1024)
+#define FULL_BYTES (96 * 1024)
 
 /* The bytes that a reader gets until the end; all of them have to be right. */
 static void read_to_end(int fd, struct stream *stream)
@@ -245,7 +246,8 @@ static bool fill_target(struct sock_case *c, struct stream *stream, __u64 flags)
 	*stream = (struct stream){
 		.from = c->source[0],
 		.number = 3,
-		.bytes = fewer(MANY_BYTES),
+		/* On slow kernels too, more than all buffers take. */
+		.bytes = fewer(MANY_BYTES) + FULL_BYTES,
 	};
 	setsockopt(c->target[0], SOL_SOCKET, SO_SNDBUF, &one, sizeof(one));
 	setsockopt(c->target[0], SOL_SOCKET, SO_RCVBUF, &one, sizeof(one));
@@ -307,6 +309,9 @@ TEST_F(packets, closed_with_backlog)
 
 	if (!kernel_mended(142, 34))
 		SKIP(return, "this kernel may crash: it is mended in 6.1.142 and 6.12.34");
+	/* Of a socket that is deleted and closed: see known_from_stock.rst. */
+	printf("# allow-warning: sock_map_destroy\n# allow-warning: sock_map_close\n");
+	fflush(stdout);
 	for (round = 0; round < rounds; round++) {
 		ASSERT_TRUE(fill_target(c, &stream, round & 1 ? BPF_F_INGRESS : 0));
 		/* The reader makes room, or the socket leaves the map. */

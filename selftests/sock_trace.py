@@ -98,10 +98,12 @@ def each_reason(fd, data, program):
             equal(read_all(to, len(message)), message)
 
         with Events() as events:
-            # No socket has a cookie yet, and an event makes none.
+            # No socket has a cookie yet. The event makes one of the target, not
+            # of the socket that runs the program.
             for _ in range(2):
                 send(3, INGRESS)
-            equal(events.take(), 2 * [refused(fd, data, INGRESS, 0, 0, "state")])
+            equal(events.take(), 2 * [
+                refused(fd, data, INGRESS, 0, cookie(listener), "state")])
             runs, listens, local = (cookie(sock) for sock in (runs, listener, local[0]))
             assert runs and listens and local
             send(1, INGRESS, to=target)
@@ -154,6 +156,33 @@ def _():
             for number in (2, 3):
                 send(number)
             equal(events.take(), 2 * [closing(fd, "skb", 0, receives, takes)])
+
+
+@test("an accepted redirect to a closing socket is traced: a message to its ingress")
+def _():
+    with loaded() as fds, Events() as events:
+        fd = fds["rm_map"]
+        source, receiver = pair()
+        target, behind = pair()
+        other, rest = pair()
+        with source, receiver, target, behind, other, rest:
+            sh(f"bpftool prog attach pinned {PIN}/p/skb_map stream_verdict id {map_id(fd)}")
+            equal((put(fd, 0, receiver), put(fd, 1, target)), (0, 0))
+            target.shutdown(socket.SHUT_WR)
+            source.send(bytes([1, 0]))
+            # The kernel finds out in a work item.
+            assert becomes(lambda: target.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            sh(f"bpftool prog attach pinned {PIN}/p/msg_map msg_verdict id {map_id(fd)}")
+            equal(put(fd, 2, other), 0)
+            sends, takes = cookie(other), cookie(target)
+            equal(events.take(), [])
+            for _ in range(2):
+                equal(other.send(bytes([1, INGRESS])), 2)
+            equal(events.take(), 2 * [closing(fd, "msg", INGRESS, sends, takes)])
+            # The kernel does not ask whether the target may transmit.
+            with contextlib.suppress(BrokenPipeError):
+                other.send(bytes([1, 0]))
+            equal(events.take(), [])
 
 
 @test("the socket of a packet is the sender with AF_UNIX")

@@ -57,15 +57,15 @@ suite_sources()
 	[[ -n $main ]] ||
 		die "apt has no mirror of Debian here; name one in REDIRMAP_MIRROR"
 	security=$(mirror Debian-Security)
-	[[ -z ${REDIRMAP_MIRROR-} ]] || security=${main%/}-security
+	# A system that debootstrap made has the main archive only. Some kernels
+	# are in the archive of security updates alone.
+	[[ -n $security && -z ${REDIRMAP_MIRROR-} ]] || security=${main%/}-security
 	keys=/usr/share/keyrings/debian-archive-keyring.gpg
 	[[ $suite == "$base" ]] || more=" $suite"
 	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' \
 		"$main" "$base $base-updates$more" "$keys"
-	if [[ -n $security ]]; then
-		printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
-			"$security" "$base-security" "$keys"
-	fi
+	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+		"$security" "$base-security" "$keys"
 }
 
 # suite_setup SUITE : create apt/SUITE in the cache; print its configuration

@@ -2,6 +2,7 @@
 """Allocations that fail, for tests in Python. The counterpart for C is
 faultlib.h."""
 import atexit
+import ctypes
 import os
 from pathlib import Path
 
@@ -23,6 +24,9 @@ def can_fail():
         before = [(knob, knob.read_text()) for knob in KNOBS]
     except OSError as reason:
         skip_all(f"this kernel cannot let allocations fail: {reason}")
+    # Else a page fault of the interpreter may get the fault.
+    if ctypes.CDLL(None, use_errno=True).mlockall(3):
+        skip_all(f"the memory of the test cannot be locked: {os.strerror(ctypes.get_errno())}")
     for knob, value in before:
         knob.write_text("0")
         atexit.register(knob.write_text, value)

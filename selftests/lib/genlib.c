@@ -59,7 +59,8 @@ static void each_attr(const void *attrs, int len, attr_func func, void *arg)
  * Sends a request, and calls a function for each attribute of each message of
  * the answer. 0 or -errno.
  */
-static int ask(int fd, const struct request *request, attr_func func, void *arg, int *messages)
+static int ask(int fd, const struct request *request, attr_func func, void *arg,
+	       struct genl_answer *answer)
 {
 	struct nlmsghdr room[ROOM / sizeof(struct nlmsghdr)];
 	int n;
@@ -73,10 +74,11 @@ static int ask(int fd, const struct request *request, attr_func func, void *arg,
 		if (n < 0)
 			return -errno;
 		for (; NLMSG_OK(head, n); head = NLMSG_NEXT(head, n)) {
+			answer->interrupted |= head->nlmsg_flags & NLM_F_DUMP_INTR;
 			/* Both begin with an errno. */
 			if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
 				return *(int *)NLMSG_DATA(head);
-			(*messages)++;
+			answer->messages++;
 			each_attr(NLMSG_DATA(head) + GENL_HDRLEN,
 				  NLMSG_PAYLOAD(head, GENL_HDRLEN), func, arg);
 			if (!(head->nlmsg_flags & NLM_F_MULTI))
@@ -93,17 +95,18 @@ static void note_family(int type, const void *data, int len, void *arg)
 
 int genl_open(void)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC), err, n = 0;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC), err;
 	struct request request = make_request(GENL_ID_CTRL, 0, CTRL_CMD_GETFAMILY,
 					      CTRL_ATTR_FAMILY_NAME, REDIRMAP_FAMILY_NAME,
 					      sizeof(REDIRMAP_FAMILY_NAME));
 	struct timeval limit = { .tv_sec = 60 };
+	struct genl_answer answer = {};
 	__u16 id = 0;
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	err = ask(fd, &request, note_family, &id, &n);
+	err = ask(fd, &request, note_family, &id, &answer);
 	if (err < 0) {
 		close(fd);
 		return err;
@@ -228,7 +231,7 @@ int genl_ask(int fd, int command, bool dump, __u32 map, struct genl_answer *answ
 					      map ? sizeof(map) : 0);
 
 	memset(answer, 0, sizeof(*answer));
-	return ask(fd, &request, func_of(command), answer, &answer->messages);
+	return ask(fd, &request, func_of(command), answer, answer);
 }
 
 int genl_sock_counts(int fd, __u32 map, struct sock_counts *counts)
@@ -244,7 +247,8 @@ int genl_sock_dump(int fd, __u32 map)
 {
 	struct genl_answer answer;
 
-	return genl_ask(fd, REDIRMAP_CMD_SOCKET_GET, true, map, &answer) ?: answer.messages;
+	return genl_ask(fd, REDIRMAP_CMD_SOCKET_GET, true, map, &answer) ?:
+	       answer.interrupted ? -EAGAIN : answer.messages;
 }
 
 int sock_counts(__u32 map, struct sock_counts *counts)

@@ -29,6 +29,7 @@ struct sock_counts {
 struct genl_answer {
 	struct sock_counts counts;	/* of the last message about a map */
 	int messages;
+	bool interrupted;		/* NLM_F_DUMP_INTR */
 	__u64 keys;			/* their sum, in messages about sockets */
 };
 
@@ -44,7 +45,10 @@ int genl_ask(int fd, int command, bool dump, __u32 map, struct genl_answer *answ
 /* 0 or -errno. */
 int genl_sock_counts(int fd, __u32 map, struct sock_counts *counts);
 
-/* A dump of the sockets of a map: the number of its messages, or -errno. */
+/*
+ * A dump of the sockets of a map: the number of its messages, or -errno. If the
+ * map has changed meanwhile: -EAGAIN.
+ */
 int genl_sock_dump(int fd, __u32 map);
 
 /* The counters, with a descriptor of its own; 0 or -errno. */

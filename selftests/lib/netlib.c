@@ -165,6 +165,13 @@ bool thread_napi(const char *dev, int cpu)
 		  dev, 1 << cpu);
 }
 
+bool backlogs_are_empty(void)
+{
+	return sh("for i in $(seq 1000); do "
+		  "awk '$12 != \"00000000\" { exit 1 }' /proc/net/softnet_stat && exit; "
+		  "sleep 0.02; done; exit 1");
+}
+
 bool hog_cpu(bool hog)
 {
 	const struct sched_param param = { .sched_priority = hog };

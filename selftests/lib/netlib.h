@@ -67,6 +67,12 @@ int drain_tap(int queue);
 bool thread_napi(const char *dev, int cpu);
 
 /*
+ * Waits until no packet is in a CPU's backlog, which packets of generic XDP go
+ * through.
+ */
+bool backlogs_are_empty(void);
+
+/*
  * The caller, on CPU 0, keeps this CPU from all tasks, so that only softirqs
  * run; or ends that. So a device with thread_napi() there gets its frames, but
  * does not process them.

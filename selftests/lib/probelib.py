@@ -17,13 +17,13 @@ def change(text):
 
 
 @contextlib.contextmanager
-def kprobe(name, place, folder=TRACING):
-    """An event at a function, with values: see
+def kprobe(name, place, folder=TRACING, kind="p"):
+    """An event at a function, or with kind "r" at its return, with values: see
     Documentation/trace/kprobetrace.rst of the kernel. Returns the event's
     folder, in this instance of tracing. Afterwards the event is off, and
     removed."""
     event = folder / "events/kprobes" / name
-    change(f"p:kprobes/{name} {place}")
+    change(f"{kind}:kprobes/{name} {place}")
     try:
         yield event
     finally:

@@ -86,14 +86,17 @@ struct world {
 	const struct kind *kind;
 	bool hash;
 	struct bpf_object *obj;
-	int map, second, keep, iterator;
+	int map, second, iterator;
+	int keep;		/* a map without programs: see must_keep() */
 	int msg, skb, parser;
 	__u32 id;
 	bool links;
 	int socks[KEYS];	/* in the map; a descriptor gets other sockets */
 	int peers[KEYS];
 	bool shut[KEYS];	/* needs a new socket before the next episode */
-	__u32 slot[KEYS];	/* in the map "keep" */
+	pthread_mutex_t renewing[KEYS];
+	__u32 slot[KEYS];	/* in the map "keep"; under renewing[] */
+	int lasting;		/* sockets that stay in the map; -1 if unknown */
 };
 
 /* A task, and what it has done to the map. */
@@ -176,10 +179,7 @@ static int open_pair(enum family family, int fds[2])
  * The descriptors of a socket and its peer get new sockets, and the former ones
  * are closed: by a reset, or in the order that TCP has for it.
  *
- * A task that deletes the last entry of a socket frees its psock without the
- * socket's lock. If the socket is closed at this moment, the kernel warns in
- * sock_map_destroy() or sock_map_close(), also on stock maps. So sockets that
- * tasks close are in one more map, @keep, until then.
+ * With @keep the socket is in one more map until it is closed: see must_keep().
  */
 static int renew(struct task *t, __u32 key, bool keep)
 {
@@ -191,6 +191,8 @@ static int renew(struct task *t, __u32 key, bool keep)
 	err = open_pair(key, fds);
 	if (err)
 		return err;
+	/* Two tasks at once would take the present socket out of @keep. */
+	pthread_mutex_lock(&w->renewing[key]);
 	if (keep) {
 		w->slot[key] ^= 1;
 		err = sock_put(w->keep, 2 * key + w->slot[key], fds[0], BPF_ANY);
@@ -202,6 +204,7 @@ static int renew(struct task *t, __u32 key, bool keep)
 	dup2(fds[0], w->socks[key]);
 	if (!peer_first)
 		dup2(fds[1], w->peers[key]);
+	pthread_mutex_unlock(&w->renewing[key]);
 	close_pair(fds);
 	return err;
 }
@@ -443,11 +446,16 @@ static void act_btake(struct task *t)
 	note(t, C_TAKE_BATCH, err);
 }
 
+/* A dump that is not marked has each socket that stays in the map. */
 static void act_dump(struct task *t)
 {
-	int n = genl_sock_dump(t->netlink, t->w->id);
+	int n = genl_sock_dump(t->netlink, t->w->id), lasting = t->w->lasting;
 
-	note(t, C_DUMP, n < 0 ? n : n > KEYS ? -ERANGE : 0);
+	if (n == -EAGAIN)
+		n = 0;
+	else if (n > KEYS || (n >= 0 && lasting >= 0 && n != lasting))
+		n = -ERANGE;
+	note(t, C_DUMP, n < 0 ? n : 0);
 }
 
 static void act_rmmod(struct task *t)

@@ -16,8 +16,8 @@ static inline bool sock_counts_begin(__u32 id, struct sock_counts *counts)
 }
 
 /*
- * Have the counters changed in this way, and no others? @failed updates have
- * failed with ENOMEM.
+ * Have the counters of updates changed in this way, and no others? @failed
+ * updates have failed with ENOMEM. Redirects are not looked at.
  */
 static inline bool sock_counted(__u32 id, const struct sock_counts *before, int inserts,
 				int deletes, int failed)
@@ -26,14 +26,10 @@ static inline bool sock_counted(__u32 id, const struct sock_counts *before, int 
 
 	if (!id)
 		return true;
-	if (sock_counts(id, &now))
-		return false;
-	now.inserts -= inserts;
-	now.deletes -= deletes;
-	now.failed -= failed;
-	now.failed_by[ENOMEM] -= failed;
-	now.present = before->present;
-	return !memcmp(&now, before, sizeof(now));
+	return !sock_counts(id, &now) && now.inserts - before->inserts == inserts &&
+	       now.deletes - before->deletes == deletes &&
+	       now.failed - before->failed == failed &&
+	       now.failed_by[ENOMEM] - before->failed_by[ENOMEM] == failed;
 }
 
 #endif /* REDIRMAP_SOCKCOUNT_H */

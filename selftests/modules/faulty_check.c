@@ -28,6 +28,8 @@
  * shared	no two frames of a call share memory
  * flush	a flush follows in the same poll if frames were taken without
  *		one
+ * network	the network header of a packet that a module passes on lies
+ *		behind the Ethernet header
  *
  * A tasklet looks for the flush. Frames are redirected with bottom halves off,
  * on the CPU that receives them, until they are flushed, and softirqs do not
@@ -299,6 +301,25 @@ static void check_shared(const char *name, struct xdp_frame *frame,
 	}
 	if (shares)
 		complain(name, "shared", "two frames share memory");
+}
+
+/**
+ * faulty_check_skb() - assert what devices assume of a packet of generic XDP
+ * @dev: the device
+ * @skb: the packet
+ * @caller: an address in the caller of ndo_start_xmit
+ *
+ * Devices above others, such as bonds, find the IP header by it.
+ *
+ * Context: bottom halves off.
+ */
+void faulty_check_skb(const struct net_device *dev, const struct sk_buff *skb,
+		      unsigned long caller)
+{
+	if (caller_is_module(caller) &&
+	    skb_network_offset(skb) < ETH_HLEN)
+		complain(dev->name, "network", "offset %d",
+			 skb_network_offset(skb));
 }
 
 /**

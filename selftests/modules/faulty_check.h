@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 struct net_device;
+struct sk_buff;
 struct xdp_frame;
 struct faulty_check;
 
@@ -17,6 +18,8 @@ void faulty_check_call(const struct faulty_check *check, int n,
 		       unsigned long caller);
 void faulty_check_taken(struct faulty_check *check, int taken, bool flushed,
 			unsigned long caller);
+void faulty_check_skb(const struct net_device *dev, const struct sk_buff *skb,
+		      unsigned long caller);
 void faulty_spoil(struct xdp_frame **frames, int n, bool over);
 
 /* faulty_provoke.c */

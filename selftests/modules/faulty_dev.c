@@ -163,6 +163,7 @@ static netdev_tx_t faulty_start_xmit(struct sk_buff *skb,
 	struct faulty *f = netdev_priv(dev);
 	bool room;
 
+	faulty_check_skb(dev, skb, (unsigned long)__builtin_return_address(0));
 	spin_lock(&f->lock);
 	room = faulty_has_room(f);
 	if (room)
