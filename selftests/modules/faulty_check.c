@@ -17,7 +17,7 @@
  * meta		metadata lie in the headroom, and are whole words
  * headroom	it is at least as large as any driver needs
  * page		headroom and data lie in one page of 4 KiB, unless they are
- *		longer
+ *		longer, or tun has made the frame
  * memory	the memory is of a type that a driver can return, and in use
  * frame_sz	struct skb_shared_info fits behind the data, and all fit in the
  *		pages
@@ -50,6 +50,7 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
@@ -151,12 +152,23 @@ static void check_ends(const char *name, const struct xdp_frame *frame,
 			 headroom);
 }
 
+/*
+ * tun cuts frames from the page fragment of the task that writes them, without
+ * a look at the limits of pages, and redirects and flushes them in that task.
+ */
+static bool frame_is_from_tun(const struct xdp_frame *frame)
+{
+	return current->task_frag.page == virt_to_head_page(frame->data);
+}
+
 /* The most bytes that a driver may map at once, for any page size. */
 static void check_page(const char *name, const struct xdp_frame *frame)
 {
 	unsigned long from = (unsigned long)frame_start(frame);
 	unsigned long to = (unsigned long)frame->data + frame->len - 1;
 
+	if (frame_is_from_tun(frame))
+		return;
 	if (to - from < SZ_4K && (from ^ to) & ~(SZ_4K - 1UL))
 		complain(name, "page", "%lu bytes at %lu", to - from + 1,
 			 from % SZ_4K);
