@@ -250,7 +250,7 @@ static void insert_each(struct __test_metadata *_metadata, FIXTURE_DATA(faults) 
 		uncounted = insert_with(_metadata, self, insert, programs, &faults);
 	} while ((faults.failures < least + COPIES ||
 		  (self->id && (uncounted < COPIES || faults.failures - uncounted < least))) &&
-		 ++round < ROUNDS);
+		 ++round < FAULTS_ROUNDS);
 	EXPECT_FAULTS(&faults, least + COPIES);
 	if (self->id) {
 		EXPECT_LE(COPIES, uncounted);

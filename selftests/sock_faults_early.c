@@ -136,7 +136,7 @@ static void insert_each(struct __test_metadata *_metadata, FIXTURE_DATA(faults) 
 	/* Pages for slabs shift the numbers of the other allocations. */
 	do
 		failures = insert_round(_metadata, self, vars, to_target);
-	while (failures < least && ++round < ROUNDS);
+	while (failures < least && ++round < FAULTS_ROUNDS);
 	EXPECT_LE(least, failures);
 }
 
@@ -240,7 +240,7 @@ TEST_F(faults, by_program)
 	/* Pages for slabs shift the numbers of the other allocations. */
 	do
 		did = insert_each_by_program(_metadata, self);
-	while ((did.failures < least || !did.waited) && ++round < ROUNDS);
+	while ((did.failures < least || !did.waited) && ++round < FAULTS_ROUNDS);
 	EXPECT_LE(least, did.failures);
 	EXPECT_LE(1, did.waited);
 	TH_LOG("%d inserts without a work item, %d programs that are kept", did.waited, did.kept);

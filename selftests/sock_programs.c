@@ -3,6 +3,7 @@
  * Programs of socket maps: attaching and links, inheritance, outer maps; which
  * programs get helpers of the module, and how long they keep the module.
  */
+#include "genlib.h"
 #include "sockprog.h"
 
 FIXTURE(programs) {
@@ -235,6 +236,7 @@ TEST_F(programs, sleepable)
 	int outer = sock_outer(BPF_MAP_TYPE_ARRAY_OF_MAPS, self->map), iterator;
 	/* As in sock_sleepable.bpf.c. */
 	struct { __u64 done, failed; } vars;
+	struct sock_counts counts;
 	struct bpf_object *obj;
 	struct bpf_link *link;
 	__u32 zero = 0;
@@ -259,6 +261,10 @@ TEST_F(programs, sleepable)
 	/* The second delete finds no entry. */
 	EXPECT_EQ(1, vars.done);
 	EXPECT_EQ(1, vars.failed);
+	if (variant->kind.claimed) {
+		ASSERT_EQ(0, sock_counts(sock_map_id(self->map), &counts));
+		EXPECT_EQ(1, counts.deletes);
+	}
 	EXPECT_FALSE(sock_is_at(self->map, 1, self->source[0]));
 	close(iterator);
 	bpf_link__destroy(link);

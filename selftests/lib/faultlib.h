@@ -27,7 +27,7 @@
 /* More allocations than any operation of a test makes. */
 #define FAULTS_MOST 20000
 /* The most repetitions of all attempts, while an allocation was not met. */
-#define ROUNDS 20
+#define FAULTS_ROUNDS 20
 
 /**
  * struct faults - an operation that is repeated

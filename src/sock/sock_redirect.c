@@ -164,7 +164,11 @@ static noinline void sock_not_open(const struct bpf_map *map,
 				    sock_source(ctx, data), target);
 }
 
-/* Count a redirect that the kernel has accepted. Runs as sock_redirect(). */
+/*
+ * Count a redirect that the kernel has accepted. The lines of the record, of
+ * the counters and of the target's psock are read besides the kernel's. Runs as
+ * sock_redirect().
+ */
 static __always_inline void sock_accepted(const struct bpf_map *map, u64 flags,
 					  const void *ctx, enum sock_data data)
 {
@@ -188,7 +192,7 @@ static __always_inline void sock_accepted(const struct bpf_map *map, u64 flags,
  * Call the kernel's helper, and count the redirect. @key is the slot of an
  * array, or a pointer to the key of a hash; a pointer to the slot would cost a
  * stack canary. Runs in programs, in process context or with bottom halves off,
- * per redirect.
+ * inside an RCU read section and without migration, per redirect.
  */
 static __always_inline u64 sock_redirect(enum sock_helper helper,
 					 enum sock_data data, u64 ctx, u64 map,
