@@ -217,7 +217,14 @@ TEST_F(packets, ipvlan_l3)
 		       "link set iv0 up\n", GROUP, GROUP));
 	ASSERT_TRUE(sink_open(&self->sink, "v1"));
 	EXPECT_TRUE(none_arrives(&self->e, &self->sink, "iv0", variant->kind.claimed));
+	/* Neither does a device above. */
+	ASSERT_TRUE(ip("link add br0 group %d type bridge\nlink set iv0 master br0\n"
+		       "link set br0 up\n", GROUP));
+	EXPECT_TRUE(none_arrives(&self->e, &self->sink, "br0", variant->kind.claimed));
 }
+
+/* Lines in the log of a bond whose mode selects no slave for XDP frames. */
+#define COUNT_COMPLAINTS "dmesg | grep -c 'Unknown bonding mode' >"
 
 /*
  * A bond in this mode selects no slave for XDP frames. On 6.1 it announces
@@ -225,16 +232,30 @@ TEST_F(packets, ipvlan_l3)
  */
 TEST_F(packets, bond_broadcast)
 {
-	static const char count[] = "dmesg | grep -c 'Unknown bonding mode' >";
-
 	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
 		       "link add bond0 group %d type bond mode broadcast\n"
 		       "link set v0 master bond0\nlink set v1 up\nlink set bond0 up\n",
 		       GROUP, GROUP));
-	ASSERT_TRUE(sh("ethtool -K v1 gro on; %s /tmp/before; true", count));
+	ASSERT_TRUE(sh("ethtool -K v1 gro on; " COUNT_COMPLAINTS " /tmp/before; true"));
 	EXPECT_ARRIVAL("bond0", "v1", false);
 	if (variant->kind.claimed) {
-		EXPECT_TRUE(sh("%s /tmp/after; cmp /tmp/before /tmp/after", count));
+		EXPECT_TRUE(sh(COUNT_COMPLAINTS " /tmp/after; cmp /tmp/before /tmp/after"));
+	}
+}
+
+/* The same bond is a slave of one that would select it. */
+TEST_F(packets, bond_of_bond_broadcast)
+{
+	ASSERT_TRUE(ip("link add v0 group %d type veth peer name v1\n"
+		       "link add bond1 group %d type bond mode broadcast\n"
+		       "link set v0 master bond1\n"
+		       "link add bond0 group %d type bond mode active-backup\n"
+		       "link set bond1 master bond0\n"
+		       "link set v1 up\nlink set bond0 up\n", GROUP, GROUP, GROUP));
+	ASSERT_TRUE(sh("ethtool -K v1 gro on; " COUNT_COMPLAINTS " /tmp/before; true"));
+	EXPECT_ARRIVAL("bond0", "v1", false);
+	if (variant->kind.claimed) {
+		EXPECT_TRUE(sh(COUNT_COMPLAINTS " /tmp/after; cmp /tmp/before /tmp/after"));
 	}
 }
 
@@ -269,6 +290,21 @@ TEST_F(packets, bond_of_dummies)
 	ASSERT_TRUE(ip("link add d0 group %d type dummy\n"
 		       "link add bond0 group %d type bond mode active-backup\n"
 		       "link set d0 master bond0\nlink set bond0 up\n", GROUP, GROUP));
+	ASSERT_TRUE(sink_open_outgoing(&self->sink, "d0"));
+	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "bond0", true, true));
+}
+
+/* So does the bond below a bond. */
+TEST_F(packets, bond_of_bond_of_dummies)
+{
+	if (!variant->kind.claimed)
+		SKIP(return, "6.1 would oops");
+	ASSERT_TRUE(ip("link add d0 group %d type dummy\n"
+		       "link add bond1 group %d type bond mode active-backup\n"
+		       "link set d0 master bond1\n"
+		       "link add bond0 group %d type bond mode active-backup\n"
+		       "link set bond1 master bond0\nlink set bond0 up\n",
+		       GROUP, GROUP, GROUP));
 	ASSERT_TRUE(sink_open_outgoing(&self->sink, "d0"));
 	EXPECT_TRUE(all_arrive(&self->e, &self->sink, "bond0", true, true));
 }

@@ -25,10 +25,14 @@ static bool bond_selects_slaves(const struct bonding *bond)
 	}
 }
 
-static int bond_lacks_ndo(struct net_device *below,
-			  struct netdev_nested_priv *unused)
+/* Is a device below a bond one that cannot transmit XDP frames? */
+static int bond_below_refuses(struct net_device *below,
+			      struct netdev_nested_priv *unused)
 {
-	return !READ_ONCE(below->netdev_ops)->ndo_xdp_xmit;
+	if (!READ_ONCE(below->netdev_ops)->ndo_xdp_xmit)
+		return 1;
+	return netif_is_bond_master(below) &&
+	       !bond_selects_slaves(netdev_priv(below));
 }
 
 /**
@@ -36,10 +40,11 @@ static int bond_lacks_ndo(struct net_device *below,
  * @bond: the bond
  *
  * It calls the ndo_xdp_xmit of a slave without a test for NULL, so each slave
- * must have one.
+ * must have one. A slave may be a bond as well.
  *
  * Context: any but hard interrupts.
- * Return: true when its mode selects slaves for frames, and all take them.
+ * Return: true when its mode, and the modes of the bonds below it, select
+ * slaves for frames, and all take them.
  */
 bool rmap_bond_takes_frames(struct net_device *bond)
 {
@@ -49,7 +54,8 @@ bool rmap_bond_takes_frames(struct net_device *bond)
 	if (!bond_selects_slaves(netdev_priv(bond)))
 		return false;
 	rcu_read_lock();
-	takes = !netdev_walk_all_lower_dev_rcu(bond, bond_lacks_ndo, &unused);
+	takes = !netdev_walk_all_lower_dev_rcu(bond, bond_below_refuses,
+					       &unused);
 	rcu_read_unlock();
 	return takes;
 }
