@@ -106,7 +106,8 @@ const struct port *rmap_port_of_dev(const struct net_device *dev)
  * A loopback device and a VRF receive them: the firewall rules for the device
  * apply to them, and they may be addressed to ::1 and 127.0.0.1. A VRF, and an
  * ipvlan without layer 2, route them as output: those for an address of this
- * machine arrive by lo.
+ * machine arrive by lo. No device above one of these sends it IP packets: none
+ * of them can be a slave or a port of another device.
  */
 static bool port_makes_local(const struct net_device *real)
 {
