@@ -396,6 +396,7 @@ struct target *rmap_target_get(struct target_want *want, struct target *found,
 	}
 
 	/* The notifier has not found the port before: fetch missed changes. */
+	smp_mb(); /* pairs with target_device_mirror(): device, then list */
 	rmap_port_mirror(&target->port);
 	return target;
 }

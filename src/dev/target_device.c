@@ -12,7 +12,8 @@
  *  2. rmap_target_device_left(), under RTNL, takes the device's targets out of
  *     the table and marks them dead. Every lookup tests the mark, so from then
  *     on no lookup finds the target in a map. Nothing else is done under RTNL,
- *     so the time under RTNL does not depend on the number of maps and slots.
+ *     so the time under RTNL does not depend on the number of maps and slots,
+ *     except for entries with counters, which have targets of their own.
  *  3. A grace period later no poll uses the device through the port, and no
  *     update that has found the target live can still publish it. target_died()
  *     drops the reference to the device and queues the sweep.
@@ -65,7 +66,12 @@ void rmap_target_device_came(struct net_device *dev)
 	rmap_bulkq_spare_bring(&tn->spares, dev, gfp);
 }
 
-/* Copy a device's state to its ports. */
+/*
+ * Copy a device's state to its ports. Maps with counters may have a million
+ * entries for a device, so these are visited without the lock. A target that is
+ * not in the list yet is mirrored later, by rmap_target_get(). One that has
+ * just left the list is mirrored in vain, and RCU keeps it meanwhile.
+ */
 static int target_device_mirror(struct net_device *dev,
 				struct netdev_nested_priv *unused)
 {
@@ -81,10 +87,15 @@ static int target_device_mirror(struct net_device *dev,
 	for (target = rmap_target_table_first(tn, dev); target;
 	     target = rmap_target_table_next(target))
 		rmap_port_mirror(&target->port);
-	hlist_for_each_entry(target, target_table_own(tn, dev->ifindex), own_node)
+	spin_unlock_bh(&rmap_target_lock);
+
+	smp_mb(); /* pairs with rmap_target_get(): list, then device */
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(target, target_table_own(tn, dev->ifindex),
+				 own_node)
 		if (target->port.real == dev)
 			rmap_port_mirror(&target->port);
-	spin_unlock_bh(&rmap_target_lock);
+	rcu_read_unlock();
 	return 0;
 }
 
@@ -164,7 +175,7 @@ void rmap_target_device_left(struct net_device *dev)
 				  target_table_own(tn, dev->ifindex), own_node) {
 		if (target->port.real != dev)
 			continue;
-		hlist_del_init(&target->own_node);
+		hlist_del_init_rcu(&target->own_node);
 		target_die(target, moved);
 	}
 	spin_unlock(&rmap_target_lock);

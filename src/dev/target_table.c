@@ -169,8 +169,9 @@ int rmap_target_table_add(struct target_net *tn, struct target *target,
 	lockdep_assert_held(&rmap_target_lock);
 
 	if (target->shown) {
-		hlist_add_head(&target->own_node,
-			       target_table_own(tn, target->entry.val.ifindex));
+		hlist_add_head_rcu(&target->own_node,
+				   target_table_own(tn,
+						    target->entry.val.ifindex));
 	} else {
 		err = target_table_link(tn, target, gfp);
 		if (err)
@@ -216,7 +217,7 @@ void rmap_target_table_remove(struct target *target)
 	if (!target_is_live(target))
 		return;
 	if (target->shown)
-		hlist_del_init(&target->own_node);
+		hlist_del_init_rcu(&target->own_node);
 	else
 		target_table_unlink(&target->tn->targets, target);
 	rmap_target_table_changed();

@@ -52,7 +52,7 @@ enum target_free_state {
  * @shown: the value that lookups return, with counters, for a target that only
  *	one entry uses; NULL for others. Such a target is in the list
  *	target_net.own instead of target_net.targets
- * @own_node: node in that list; under rmap_target_lock
+ * @own_node: node in that list; changed under rmap_target_lock
  * @spare: the bulk queues are the device's spare ones: see bulkq.c
  * @moved: the device has left for another namespace
  * @gone: the namespace's sums, which keep the counters when the target goes
@@ -166,7 +166,8 @@ extern spinlock_t rmap_target_lock;
  * @tn: the namespace's targets
  * @ifindex: the device
  *
- * Context: under rmap_target_lock, as long as the caller uses the list.
+ * Context: under rmap_target_lock, or inside an RCU read section, as long as the
+ * caller uses the list. Only holders of the lock change it.
  * Return: a list of targets, linked by own_node. Targets of other devices with
  * the same hash are in it as well.
  */
