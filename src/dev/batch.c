@@ -70,18 +70,12 @@ static int batch_alloc(struct batch_chunk *chunk, u32 value_size)
 	return 0;
 }
 
-/*
- * With bottom halves on, softirqs would run after each new port that is
- * mirrored, while other updates wait for the lock. The lock comes first, as in
- * a single update: on PREEMPT_RT, bottom halves are a lock as well.
- */
 static void batch_lock(struct redir_map *rmap)
 	__acquires(RCU)
 	__acquires(&rmap->lock)
 {
 	rcu_read_lock();
 	spin_lock(&rmap->lock);
-	local_bh_disable();
 }
 
 static void batch_unlock(struct redir_map *rmap)
@@ -89,7 +83,6 @@ static void batch_unlock(struct redir_map *rmap)
 	__releases(RCU)
 {
 	spin_unlock(&rmap->lock);
-	local_bh_enable();
 	rcu_read_unlock();
 }
 
@@ -214,23 +207,48 @@ static u32 batch_copy_in(void *to, u64 from, u32 done, u32 want, u32 size)
 	return want - DIV_ROUND_UP(copy_from_user(to, user, want * size), size);
 }
 
-/* Update or delete up to the first error; sets chunk->n to the entries done. */
-static int batch_apply(struct redir_map *rmap, struct batch_chunk *chunk,
-		       u64 flags)
+/* Delete up to the first error; sets chunk->n to the entries done. */
+static int batch_apply_deletes(struct redir_map *rmap,
+			       struct batch_chunk *chunk)
 {
 	int err = 0;
 	u32 i;
 
 	batch_lock(rmap);
 	for (i = 0; i < chunk->n; i++) {
-		err = chunk->values ?
-			rmap->batch->update(rmap, chunk->keys[i],
-					    batch_value(chunk, i), flags) :
-			rmap->batch->delete(rmap, chunk->keys[i]);
+		err = rmap->batch->delete(rmap, chunk->keys[i]);
 		if (err)
 			break;
 	}
 	batch_unlock(rmap);
+	chunk->n = i;
+	return err;
+}
+
+/*
+ * Update up to the first error; sets chunk->n to the entries done. With bottom
+ * halves on, softirqs would run after each new port that is mirrored, while
+ * other updates wait for the lock. The lock comes first, as in a single update:
+ * on PREEMPT_RT, bottom halves are a lock as well.
+ */
+static int batch_apply_updates(struct redir_map *rmap,
+			       struct batch_chunk *chunk, u64 flags)
+{
+	int err = 0;
+	u32 i;
+
+	batch_lock(rmap);
+	local_bh_disable();
+	for (i = 0; i < chunk->n; i++) {
+		err = rmap->batch->update(rmap, chunk->keys[i],
+					  batch_value(chunk, i), flags);
+		if (err)
+			break;
+	}
+	/* Softirqs run when the lock has been released. */
+	spin_unlock(&rmap->lock);
+	local_bh_enable();
+	rcu_read_unlock();
 	chunk->n = i;
 	return err;
 }
@@ -241,6 +259,7 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 {
 	u32 want, done = 0, count = attr->batch.count;
 	struct redir_map *rmap = to_redir_map(map);
+	u64 flags = attr->batch.elem_flags;
 	struct batch_chunk chunk;
 	bool fault;
 	int err;
@@ -267,7 +286,9 @@ static int batch_write(struct bpf_map *map, const union bpf_attr *attr,
 		if (value_size)
 			rmap_map_prepare(rmap, chunk.n);
 		/* Entries in front of a bad address are processed. */
-		err = batch_apply(rmap, &chunk, attr->batch.elem_flags);
+		err = chunk.values ?
+		      batch_apply_updates(rmap, &chunk, flags) :
+		      batch_apply_deletes(rmap, &chunk);
 		if (!err && fault)
 			err = -EFAULT;
 		done += chunk.n;

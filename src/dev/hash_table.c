@@ -413,7 +413,7 @@ int rmap_hash_table_alloc(struct redir_map *rmap)
 	u32 max_entries = rmap->dtab.map.max_entries;
 	struct hash_table *table = hash_table_of(&rmap->dtab.map);
 	struct hash_node *nowhere;
-	u64 multiplier, buckets;
+	u64 buckets;
 	void *memory;
 
 	BUILD_BUG_ON(sizeof(struct hash_node) != 2 * sizeof(*table->nodes));
@@ -437,8 +437,8 @@ int rmap_hash_table_alloc(struct redir_map *rmap)
 	nowhere = memory + hash_nodes_offset(buckets) - sizeof(*nowhere);
 	RCU_INIT_POINTER(nowhere->target, &rmap_target_none);
 
-	get_random_bytes(&multiplier, sizeof(multiplier));
-	table->multiplier = multiplier | 1;
+	/* From a buffer; get_random_bytes() would run the cipher each time. */
+	table->multiplier = get_random_u64() | 1;
 	table->first = -(s64)buckets;
 	table->nodes = (u64 *)nowhere;
 
