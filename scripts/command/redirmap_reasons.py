@@ -39,7 +39,8 @@ REASONS = (
     Reason(
         "ring_full",
         "The driver took fewer frames than it was offered, mostly because its ring "
-        "was full. Enlarge the ring, or make the receiver faster.",
+        "was full. Enlarge the ring, or make the receiver faster. A veth also "
+        "refuses frames that are longer than the MTU of its peer.",
     ),
     Reason(
         "driver_error",

@@ -26,7 +26,8 @@
  *	takes those. Generic XDP works with all devices.
  * @REDIRMAP_DROP_RING_FULL: The driver took fewer frames than it was offered,
  *	mostly because its ring was full. Enlarge the ring, or make the receiver
- *	faster.
+ *	faster. A veth also refuses frames that are longer than the MTU of its
+ *	peer.
  * @REDIRMAP_DROP_DRIVER_ERROR: The driver refused the frame with an error; the
  *	last error is kept. ENXIO, EINVAL: the device was not ready for XDP; it
  *	needs an XDP program, or a queue for each CPU; the peer of a veth needs
