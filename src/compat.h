@@ -15,6 +15,8 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/ftrace.h>
+#include <linux/kconfig.h>
+#include <linux/local_lock.h>
 #include <linux/memcontrol.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -43,6 +45,16 @@
 #if HAVE_NETDEV_RX_QUEUE_H
 #include <net/netdev_rx_queue.h>
 #endif
+
+/*
+ * On PREEMPT_RT, tasks are preempted with bottom halves off. On older kernels,
+ * and with CONFIG_PREEMPT_RT_NEEDS_BH_LOCK, local_bh_disable() is a lock of the
+ * CPU, which keeps other tasks from doing the same. Without it (6.18), polls
+ * that run on one CPU preempt each other, and data of the CPU needs a lock: see
+ * flush.h. The bulk queues of such a kernel have one (7.0).
+ */
+#define COMPAT_POLLS_PREEMPT (IS_ENABLED(CONFIG_PREEMPT_RT) && HAVE_BQ_LOCK && \
+			      !IS_ENABLED(CONFIG_PREEMPT_RT_NEEDS_BH_LOCK))
 
 /* Return type of the map operations, and type of map_redirect's key. */
 #if HAVE_MAP_OPS_LONG
@@ -433,6 +445,34 @@ static inline void compat_set_frags_truesize(struct skb_shared_info *info,
 #else
 #define COMPAT_TEST_FRAMES_IN_FRONT 0
 #endif
+
+/**
+ * compat_lock_cpu() - lock this CPU's data where polls preempt each other
+ * @lock: the lock, for each CPU
+ *
+ * On other kernels this is nothing, because the callers have bottom halves off.
+ *
+ * Context: bottom halves off; sleeps on PREEMPT_RT as a spinlock_t does.
+ */
+static __always_inline void compat_lock_cpu(local_lock_t __percpu *lock)
+{
+#if COMPAT_POLLS_PREEMPT
+	local_lock_nested_bh(lock);
+#endif
+}
+
+/**
+ * compat_unlock_cpu() - undo compat_lock_cpu()
+ * @lock: the lock, for each CPU
+ *
+ * Context: as compat_lock_cpu(), on the same CPU.
+ */
+static __always_inline void compat_unlock_cpu(local_lock_t __percpu *lock)
+{
+#if COMPAT_POLLS_PREEMPT
+	local_unlock_nested_bh(lock);
+#endif
+}
 
 /**
  * compat_frame_is_second() - is dev_rx valid in an older struct of this frame?

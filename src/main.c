@@ -13,7 +13,6 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
-#include "compat.h"
 #include "hook.h"
 #include "kind.h"
 #include "layout.h"
@@ -35,13 +34,6 @@ static const struct {
 	{ "CONFIG_KRETPROBES", IS_ENABLED(CONFIG_KRETPROBES) },
 	{ "CONFIG_SECURITY", IS_ENABLED(CONFIG_SECURITY) },
 	{ "CONFIG_DEBUG_INFO_BTF", IS_ENABLED(CONFIG_DEBUG_INFO_BTF) },
-	/*
-	 * Without this option, several tasks may run on one CPU with bottom
-	 * halves off.
-	 */
-	{ "CONFIG_PREEMPT_RT_NEEDS_BH_LOCK",
-	  !IS_ENABLED(CONFIG_PREEMPT_RT) || !HAVE_BQ_LOCK ||
-	  IS_ENABLED(CONFIG_PREEMPT_RT_NEEDS_BH_LOCK) },
 };
 
 static int __init main_check_kernel(void)

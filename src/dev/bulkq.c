@@ -9,10 +9,12 @@
  * calls the port's ndo_xdp_xmit when the queue has 16 frames or the NAPI poll
  * ends. No lock is needed from the enqueue to the flush, because bottom halves
  * are off: only the poll that runs on a CPU touches this CPU's queues (on
- * PREEMPT_RT because local_bh_disable() is a per-CPU lock). A listed queue
- * always holds a frame, so the flush at the end of the same poll empties and
- * unlists it. Hence a queue that no lookup can reach is idle one grace period
- * later, and may be freed then.
+ * PREEMPT_RT because local_bh_disable() is a per-CPU lock; where it is none,
+ * the kernel locks the queue for each enqueue and flush). A listed queue always
+ * holds a frame, so the flush at the end of the same poll empties and unlists
+ * it. Hence a queue that no lookup can reach is idle one grace period later,
+ * and may be freed then. That holds as well if a poll has preempted the one
+ * that will flush the queue, because both are in RCU read sections.
  *
  * Ports are made in bpf(2), inside an RCU read section, where allocations may
  * not sleep, and per-CPU allocations that may not sleep fail easily. So bulk

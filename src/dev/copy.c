@@ -13,8 +13,8 @@
  * each frame. Only the shared info at the end of a copy, which no driver maps,
  * may cross a boundary. The same holds for the copies of fragments.
  *
- * Copies are made in NAPI, bottom halves off. Their memory is from the ring of
- * the CPU: see copy_ring.c.
+ * Copies are made in NAPI, bottom halves off, under flush_lock(). Their memory
+ * is from the ring of the CPU: see copy_ring.c.
  */
 #include <linux/mm.h>
 #include <linux/skbuff.h>

@@ -38,16 +38,17 @@
  * 380. Besides, a receiver that keeps a copy would keep the pool: core would
  * warn about the pool each minute after rmmod has destroyed it.
  *
- * Copies are made in NAPI, bottom halves off, which also protects the rings (on
- * PREEMPT_RT because local_bh_disable() is a per-CPU lock). A ring's timer runs
- * in a softirq on the ring's CPU, so no copy is made at the same time. rmmod
- * frees the rings; copies that are in use keep their blocks.
+ * Copies are made in NAPI, bottom halves off, under flush_lock(), which
+ * protects the rings. A ring's timer runs in a softirq on the ring's CPU, under
+ * the same lock, so no copy is made at the same time. rmmod frees the rings;
+ * copies that are in use keep their blocks.
  */
 #include <linux/cpuhotplug.h>
 #include <linux/gfp.h>
 
 #include "compat.h"
 #include "copy_ring.h"
+#include "flush.h"
 
 /* All rings together take at most 1/COPY_SHARE of the machine's memory. */
 #define COPY_SHARE 256
@@ -149,11 +150,13 @@ static void copy_ring_timer(struct timer_list *timer)
 {
 	struct copy_ring *ring = container_of(timer, struct copy_ring, timer);
 
+	flush_lock();
 	if (!ring->grown)
 		copy_ring_shrink(ring, ring->count / 2);
 	ring->grown = false;
 	if (ring->count)
 		mod_timer(timer, jiffies + COPY_PERIOD);
+	flush_unlock();
 }
 
 /**

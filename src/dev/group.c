@@ -32,6 +32,7 @@
 
 #include "bulkq.h"
 #include "compat.h"
+#include "flush.h"
 #include "group.h"
 #include "port.h"
 
@@ -62,8 +63,15 @@ static struct list_head *group_list(struct net *net)
 	return &here->groups;
 }
 
+static int group_flush(struct net_device *dev, int n, struct xdp_frame **frames,
+		       u32 flags)
+{
+	return flush_locked(dev, n, frames, flags, rmap_group_xdp_xmit);
+}
+
 static const struct net_device_ops group_ops = {
-	.ndo_xdp_xmit = rmap_group_xdp_xmit,
+	.ndo_xdp_xmit = COMPAT_POLLS_PREEMPT ? group_flush :
+					       rmap_group_xdp_xmit,
 	.ndo_start_xmit = rmap_group_start_xmit,
 	.ndo_select_queue = rmap_group_select_queue,
 };

@@ -16,9 +16,9 @@
  * is no memory for copies. Other members are not affected.
  *
  * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
- * bottom halves off, which also protects the bulk queue (see bulkq.c). A group
- * and the ports of its members outlive a grace period after the last lookup
- * that could return them.
+ * bottom halves off, which also protects the bulk queue (see bulkq.c), and in
+ * native XDP under flush_lock(). A group and the ports of its members outlive a
+ * grace period after the last lookup that could return them.
  */
 #include <linux/bitops.h>
 #include <linux/bpf.h>

@@ -15,7 +15,8 @@
  * ports with a program, and of groups that have such members or exclude the
  * ingress, name ingress_prog, whose code is a function of this file. The
  * function records the receive queue in a note of this CPU; ndo_start_xmit
- * takes the note, and then runs the real program.
+ * takes the note, and then runs the real program. Where polls preempt each
+ * other (see flush.h), each task between the two steps has a note of its own.
  *
  * In native XDP core runs the same function, in vain, for each frame of a
  * flush, before it calls ndo_xdp_xmit. Clearing the pointer of the entry is no
@@ -25,7 +26,8 @@
  * with the first frame of a poll, and only the polling CPU reads it, at each
  * flush. So a lookup that finds such an entry clears the copy. The second
  * lookup of a poll does so before the first flush, and core runs the function
- * only in polls of one frame.
+ * only in polls of one frame. Where polls preempt each other, the copy may be
+ * that of a task between the test and the call, so it is not cleared.
  *
  * The ingress of a packet is unknown only in a broadcast, if the map gets its
  * first entry with a program between core's read of the group's pointer and
@@ -36,9 +38,19 @@
  * dev_rx. A pseudo device represents their ingress. It is in the namespace of
  * the device that the frame goes to.
  *
- * This file owns each CPU's note and pseudo device. Its functions run where
+ * Where polls preempt each other, those of two devices may put frames on one
+ * bulk queue. The kernel stores the ingress of the first frame, and it is taken
+ * for that of all frames: egress programs and BPF_F_EXCLUDE_INGRESS may see the
+ * wrong device. A cpumap's kthread may find frames of such polls on its queue,
+ * whose dev_rx was never written: it counts only if it is the address of a
+ * registered device.
+ *
+ * This file owns each CPU's notes and pseudo device. Its functions run where
  * frames are flushed (in NAPI, in a cpumap's kthread, in BPF_PROG_TEST_RUN) or
- * in the receive path; bottom halves are off, which protects the CPU's data.
+ * in the receive path; bottom halves are off, which protects the CPU's note.
+ * flush_lock() protects the pseudo device. Where polls preempt each other, a
+ * task changes only its own note, and takes a free one by an instruction that
+ * is atomic on its CPU.
  */
 #include <linux/bpf.h>
 #include <linux/filter.h>
@@ -47,6 +59,8 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
+#include <net/net_namespace.h>
 #include <net/xdp.h>
 
 #include "compat.h"
@@ -63,6 +77,26 @@ struct ingress_note {
 };
 
 static DEFINE_PER_CPU(struct ingress_note, ingress_note);
+
+/*
+ * Where polls preempt each other: number of tasks of a CPU that may be between
+ * ingress_see() and ndo_start_xmit at the same time. They do not sleep there,
+ * so each has been preempted by the next. One more would find no note: its
+ * packet has an unknown ingress.
+ */
+#define INGRESS_TASKS 8
+
+/**
+ * struct ingress_task - a task's note
+ * @task: the task; NULL for a free note
+ * @note: the note
+ */
+struct ingress_task {
+	struct task_struct *task;
+	struct ingress_note note;
+};
+
+static DEFINE_PER_CPU(struct ingress_task [INGRESS_TASKS], ingress_tasks);
 
 /* Pseudo devices for an unknown ingress: programs read ifindex 0. */
 static struct net_device __percpu *unknown_devs;
@@ -128,18 +162,48 @@ static struct net_device *ingress_unknown(const struct net_device *to)
 	return dev;
 }
 
+/* Is this the address of a device of any namespace? It may be no address. */
+static bool ingress_is_registered(const struct net_device *dev)
+{
+	const struct net_device *one;
+	bool found = false;
+	struct net *net;
+
+	rcu_read_lock();
+	for_each_net_rcu(net) {
+		for_each_netdev_rcu(net, one) {
+			found = one == dev;
+			if (found)
+				goto unlock;
+		}
+	}
+unlock:
+	rcu_read_unlock();
+	return found;
+}
+
 /* Set dev_rx of each frame of a cpumap's kthread; not on the fast path. */
 static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 {
 	struct net_device *to = ((struct kern_bulkq *)frames)->dev;
+	const struct net_device *known = NULL;
 	const struct xdp_frame *noted;
+	struct net_device *dev;
 	int i;
 
 	for (i = 0; i < n; i++) {
 		noted = frames[i];
 		if (compat_frame_is_second(noted))
 			noted--;
-		frames[i]->dev_rx = noted->dev_rx ?: ingress_unknown(to);
+		dev = noted->dev_rx;
+		/* Most frames of a batch have the same device. */
+		if (COMPAT_POLLS_PREEMPT && dev && dev != known) {
+			if (ingress_is_registered(dev))
+				known = dev;
+			else
+				dev = NULL;
+		}
+		frames[i]->dev_rx = dev ?: ingress_unknown(to);
 	}
 }
 
@@ -148,17 +212,21 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
  * @frames: the frames, as the kernel hands them to ndo_xdp_xmit
  * @n: number of frames
  *
- * Runs in a kthread, a cpumap's or another one, bottom halves off, per flush.
+ * Runs in a kthread, a cpumap's or another one, bottom halves off, per flush;
+ * where polls preempt each other, also in other tasks, if the queue has no
+ * ingress.
  *
  * Return: the device; NULL when dev_rx of each frame is valid instead.
  */
 struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n)
 {
-	if (ingress_in_cpumap()) {
+	const struct kern_bulkq *queue = (const struct kern_bulkq *)frames;
+
+	if ((COMPAT_POLLS_PREEMPT && !queue->dev_rx) || ingress_in_cpumap()) {
 		ingress_note_each(frames, n);
 		return NULL;
 	}
-	return ((struct kern_bulkq *)frames)->dev_rx;
+	return queue->dev_rx;
 }
 
 /*
@@ -167,8 +235,57 @@ struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n)
  */
 static bool ingress_is_generic(const struct xdp_rxq_info *rxq)
 {
+	/*
+	 * Native frames come here often where the pointer is not cleared. The
+	 * device of a cpumap's frame may have left.
+	 */
+	if (COMPAT_POLLS_PREEMPT && object_is_on_stack(rxq))
+		return false;
 	return rxq->dev && rxq->dev->_rx &&
 	       rxq == &rxq->dev->_rx[rxq->queue_index].xdp_rxq;
+}
+
+/* The note of a task, or a free one with NULL. */
+static struct ingress_task *ingress_find(const struct task_struct *task)
+{
+	struct ingress_task *own = this_cpu_ptr(ingress_tasks);
+	unsigned int i;
+
+	for (i = 0; i < INGRESS_TASKS; i++)
+		if (READ_ONCE(own[i].task) == task)
+			return &own[i];
+	return NULL;
+}
+
+static void ingress_note_own(const struct xdp_buff *xdp)
+{
+	/* A note that was not taken is used again. */
+	struct ingress_task *own = ingress_find(current);
+
+	/* Each turn, another task has taken the note that was free. */
+	while (!own) {
+		own = ingress_find(NULL);
+		if (!own)
+			return;
+		if (cmpxchg_local(&own->task, NULL, current))
+			own = NULL;
+	}
+	own->note.head = xdp->data_hard_start;
+	own->note.rxq = xdp->rxq;
+}
+
+static struct xdp_rxq_info *ingress_take_own(const struct sk_buff *skb)
+{
+	struct ingress_task *own = ingress_find(current);
+	struct xdp_rxq_info *rxq;
+
+	if (!own)
+		return NULL;
+	rxq = own->note.head == skb->head ? own->note.rxq : NULL;
+	/* From here on the note may belong to another task. */
+	barrier();
+	WRITE_ONCE(own->task, NULL);
+	return rxq;
 }
 
 /*
@@ -180,6 +297,10 @@ static unsigned int ingress_see(const void *ctx, const struct bpf_insn *insn)
 	const struct xdp_buff *xdp = ctx;
 
 	if (likely(ingress_is_generic(xdp->rxq))) {
+		if (COMPAT_POLLS_PREEMPT) {
+			ingress_note_own(xdp);
+			return XDP_PASS;
+		}
 		this_cpu_write(ingress_note.head, xdp->data_hard_start);
 		this_cpu_write(ingress_note.rxq, xdp->rxq);
 	}
@@ -245,6 +366,8 @@ struct xdp_rxq_info *rmap_ingress_take(const struct sk_buff *skb,
 
 	if (!READ_ONCE(watch->wanted))
 		return NULL;
+	if (COMPAT_POLLS_PREEMPT)
+		return ingress_take_own(skb);
 
 	noted = this_cpu_read(ingress_note.head) == skb->head;
 	this_cpu_write(ingress_note.head, NULL);

@@ -9,6 +9,7 @@
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 
+#include "compat.h"
 #include "dev_layout.h"
 
 struct bpf_prog;
@@ -40,13 +41,17 @@ struct ingress_watch {
  * with bottom halves on. Such a run puts no frame on a bulk queue, and the
  * queue whose pointer it clears is idle at that moment, unless bottom halves
  * can be preempted.
+ *
+ * Where polls preempt each other, nothing is cleared: core tests the pointer
+ * and uses it under the lock of the queue, which lookups do not have.
  */
 static __always_inline void ingress_spare(const struct net_device *dev)
 {
 	struct kern_bulkq __percpu *queue;
 
 	/* Core may be preempted between its test and use of the pointer. */
-	if (IS_ENABLED(CONFIG_PREEMPT_RT) && !in_softirq())
+	if (COMPAT_POLLS_PREEMPT ||
+	    (IS_ENABLED(CONFIG_PREEMPT_RT) && !in_softirq()))
 		return;
 	queue = (struct kern_bulkq __percpu *)dev->xdp_bulkq;
 	this_cpu_write(queue->xdp_prog, NULL);
@@ -60,18 +65,23 @@ struct net_device *rmap_ingress_of_kthread(struct xdp_frame **frames, int n);
  * @n: number of frames
  *
  * Runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN), bottom
- * halves off, per flush.
+ * halves off, per flush, under flush_lock().
  *
  * Return: the device; NULL when dev_rx of each frame is valid instead.
  */
 static inline struct net_device *ingress_of_queue(struct xdp_frame **frames,
 						  int n)
 {
+	const struct kern_bulkq *queue = (const struct kern_bulkq *)frames;
+
 	/* The frames are the first member of the kernel's bulk queue. */
 	BUILD_BUG_ON(offsetof(struct kern_bulkq, q));
 
+	/* A cpumap's kthread that was preempted may have filled the queue. */
+	if (COMPAT_POLLS_PREEMPT && unlikely(!queue->dev_rx))
+		return rmap_ingress_of_kthread(frames, n);
 	if (likely(in_serving_softirq() || !(current->flags & PF_KTHREAD)))
-		return ((struct kern_bulkq *)frames)->dev_rx;
+		return queue->dev_rx;
 	return rmap_ingress_of_kthread(frames, n);
 }
 

@@ -33,6 +33,7 @@
 #include "bond.h"
 #include "bulkq.h"
 #include "compat.h"
+#include "flush.h"
 #include "ingress.h"
 #include "port.h"
 #include "stats.h"
@@ -58,14 +59,27 @@ void rmap_port_init_queue(struct net_device *dev, struct netdev_queue *queue)
 	compat_set_lltx(dev);
 }
 
+static int port_flush(struct net_device *dev, int n, struct xdp_frame **frames,
+		      u32 flags)
+{
+	return flush_locked(dev, n, frames, flags, rmap_port_xdp_xmit);
+}
+
+static int port_flush_prog(struct net_device *dev, int n,
+			   struct xdp_frame **frames, u32 flags)
+{
+	return flush_locked(dev, n, frames, flags, rmap_port_xdp_xmit_prog);
+}
+
 static const struct net_device_ops port_ops = {
-	.ndo_xdp_xmit = rmap_port_xdp_xmit,
+	.ndo_xdp_xmit = COMPAT_POLLS_PREEMPT ? port_flush : rmap_port_xdp_xmit,
 	.ndo_start_xmit = rmap_port_start_xmit,
 	.ndo_select_queue = rmap_port_select_queue,
 };
 
 static const struct net_device_ops port_prog_ops = {
-	.ndo_xdp_xmit = rmap_port_xdp_xmit_prog,
+	.ndo_xdp_xmit = COMPAT_POLLS_PREEMPT ? port_flush_prog :
+					       rmap_port_xdp_xmit_prog,
 	.ndo_start_xmit = rmap_port_start_xmit_prog,
 	.ndo_select_queue = rmap_port_select_own_queue,
 };

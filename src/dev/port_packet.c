@@ -18,10 +18,9 @@
  * been removed, and core drops them when the device leaves.
  *
  * This file owns packet_depth. All of it runs in NAPI (or in a cpumap's
- * kthread, or in BPF_PROG_TEST_RUN), bottom halves off, which protects
- * packet_depth and the CPU's counters (on PREEMPT_RT because local_bh_disable()
- * is a per-CPU lock). The callers of ndo_xdp_xmit hold no transmit lock,
- * because drivers take their own lock in this function.
+ * kthread, or in BPF_PROG_TEST_RUN), bottom halves off, under flush_lock(),
+ * which protects packet_depth. The callers of ndo_xdp_xmit hold no transmit
+ * lock, because drivers take their own lock in this function.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>

@@ -70,9 +70,14 @@
  * event reports that.
  *
  * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
- * bottom halves off, per flush. That protects the CPU's counters and kept
- * frames (on PREEMPT_RT because local_bh_disable() is a per-CPU lock). A port
- * outlives a grace period after the last lookup that could return it.
+ * bottom halves off, per flush, under flush_lock(). That protects the CPU's
+ * kept frames, port_keepers and port_bytes_from. A port outlives a grace period
+ * after the last lookup that could return it.
+ *
+ * Where polls preempt each other (see flush.h), "poll" above means the poll
+ * that has put the first frame on the kernel's queue. The queue is on the list
+ * of this poll, which flushes the frames of other polls as well, and is in an
+ * RCU read section until then.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
@@ -90,8 +95,8 @@
  * For each frame of a flush, the number of bytes from this frame to the last
  * one. A driver may change a frame before it refuses it (virtio_net puts a
  * header of its own in front), so the lengths are added up before the call. No
- * function of this module runs inside the driver's call, so one array for each
- * CPU is enough; an array on the stack would need a stack canary.
+ * flush of this CPU runs inside the driver's call, so one array for each CPU is
+ * enough; an array on the stack would need a stack canary.
  */
 static DEFINE_PER_CPU_ALIGNED(u32 [DEV_MAP_BULK_SIZE], port_bytes_from);
 
@@ -487,7 +492,9 @@ static __always_inline int port_xmit_bulk(const struct port *port,
  * Send frames, and trace the growth of the counters. The kernel emits
  * xdp_devmap_xmit for frames of its queues, with the return value; this
  * function emits it for frames of broadcasts, and for kept frames that were
- * lost.
+ * lost. Only a port with a program keeps frames of its queue. Where polls
+ * preempt each other, the growth includes frames that another task has lost
+ * meanwhile in generic XDP, or before the kernel's enqueue.
  */
 static noinline int port_xmit_traced(const struct port *port,
 				     struct xdp_frame **frames,
@@ -526,7 +533,7 @@ static noinline int port_xmit_traced(const struct port *port,
 	if (bulk && (did.packets || lost))
 		rmap_trace_devmap_xmit(from, &port->dev, did.packets, lost,
 				       min(sent, 0));
-	else if (!bulk && lost > n)
+	else if (!bulk && lost > n && (!COMPAT_POLLS_PREEMPT || port->prog))
 		rmap_trace_devmap_xmit(from, &port->dev, 0, lost - n,
 				       min(sent, 0));
 	return sent;

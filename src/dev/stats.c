@@ -6,12 +6,15 @@
  * Each CPU has its own counters of a port, beside the port's bulk queue (see
  * bulkq.c), and of a map, in the map's memory. The CPU writes them with bottom
  * halves off, where frames are redirected, flushed, copied or refused, so they
- * need no lock. netlink, bpf(2) and XDP programs read them at any time: each
- * counter is right, but not all are of the same moment. stats_gone.c adds up
- * the counters of removed maps and targets.
+ * need no lock. (Where tasks preempt each other there, no count is lost either,
+ * because one instruction of the CPU increments a counter.) netlink, bpf(2) and
+ * XDP programs read them at any time: each counter is right, but not all are of
+ * the same moment. stats_gone.c adds up the counters of removed maps and
+ * targets.
  */
 #include <linux/bpf.h>
 #include <linux/netdevice.h>
+#include <linux/preempt.h>
 
 #include "dev_trace.h"
 #include "stamp.h"
@@ -46,10 +49,14 @@ void rmap_stats_drop(struct stats_cpu *stats, const struct net_device *dev,
  */
 void rmap_stats_unsegmented(struct stats_cpu *stats, u32 packets)
 {
-	u32 most = U32_MAX - stats->unsegmented;
+	u32 most;
 
+	/* The sum is more than one instruction. */
+	preempt_disable();
+	most = U32_MAX - stats->unsegmented;
 	WRITE_ONCE(stats->unsegmented,
 		   stats->unsegmented + min(packets, most));
+	preempt_enable();
 }
 
 /**
