@@ -70,7 +70,7 @@ TEST_F(checks, each_one)
 	for (i = 0; i < ARRAY_SIZE(complaints); i++) {
 		lseek(self->log, 0, SEEK_END);
 		ASSERT_TRUE(turn("f0", "provoke", i));
-		/* On PREEMPT_RT the tasklet may be another thread's. */
+		/* On PREEMPT_RT an RCU callback reports a missing flush. */
 		for (tries = 0; tries < 1000; tries++) {
 			found = complains(self->log, complaints[i]);
 			if (found)

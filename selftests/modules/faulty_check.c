@@ -35,7 +35,10 @@
  * on the CPU that receives them, until they are flushed, and softirqs do not
  * nest. So a tasklet of that CPU runs after the poll, wherever the poll runs
  * (in net_rx_action(), in a thread of NAPI or of a cpumap, in
- * BPF_PROG_TEST_RUN).
+ * BPF_PROG_TEST_RUN). On PREEMPT_RT a tasklet may run in the middle of a poll
+ * that another task has preempted, and frames may wait for the poll of another
+ * task. But each poll is in an RCU read section, so the flush comes within a
+ * grace period; an RCU callback looks for it.
  *
  * The kernel's own device maps miss a flush if a program drops the last frames
  * of a poll, and the frames that they pass on are as a driver has made them. So
@@ -50,10 +53,12 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/ratelimit.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <net/xdp.h>
 
 #ifdef HAVE_PAGE_POOL_HELPERS
@@ -72,16 +77,28 @@
 
 #define SHINFO SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 
+#define LOOKS_LATER IS_ENABLED(CONFIG_PREEMPT_RT)
+
 /**
  * struct faulty_cpu - frames that a CPU has passed to a device
  * @name: the device's name
  * @waiting: frames that were taken without a flush
- * @tasklet: looks whether they still wait
+ * @tasklet: looks whether they still wait; not on PREEMPT_RT
+ * @lock: on PREEMPT_RT, protects the other members
+ * @flushes: number of flushes
+ * @seen: @flushes when the grace period of @rcu began
+ * @looks: @rcu waits for a grace period
+ * @rcu: looks whether frames still wait; only on PREEMPT_RT
  */
 struct faulty_cpu {
 	const char *name;
 	unsigned int waiting;
 	struct tasklet_struct tasklet;
+	spinlock_t lock; /* the other members */
+	unsigned int flushes;
+	unsigned int seen;
+	bool looks;
+	struct rcu_head rcu;
 };
 
 /**
@@ -384,6 +401,48 @@ static void faulty_look(struct tasklet_struct *tasklet)
 	cpu->waiting = 0;
 }
 
+static void faulty_look_later(struct rcu_head *rcu);
+
+/* Look after a grace period. The caller holds the lock. */
+static void faulty_wait(struct faulty_cpu *cpu)
+{
+	cpu->looks = true;
+	cpu->seen = cpu->flushes;
+	call_rcu(&cpu->rcu, faulty_look_later);
+}
+
+/* Frames that were taken after the last flush get one more grace period. */
+static void faulty_look_later(struct rcu_head *rcu)
+{
+	struct faulty_cpu *cpu = container_of(rcu, struct faulty_cpu, rcu);
+
+	spin_lock_bh(&cpu->lock);
+	cpu->looks = false;
+	if (cpu->waiting && cpu->flushes == cpu->seen) {
+		complain(cpu->name, "flush", "%u frames wait for one",
+			 cpu->waiting);
+		cpu->waiting = 0;
+	}
+	if (cpu->waiting)
+		faulty_wait(cpu);
+	spin_unlock_bh(&cpu->lock);
+}
+
+/* faulty_check_taken() on PREEMPT_RT */
+static void faulty_taken_later(struct faulty_cpu *cpu, int taken, bool flushed)
+{
+	spin_lock(&cpu->lock);
+	if (flushed) {
+		cpu->waiting = 0;
+		cpu->flushes++;
+	} else if (taken) {
+		cpu->waiting += taken;
+		if (!cpu->looks)
+			faulty_wait(cpu);
+	}
+	spin_unlock(&cpu->lock);
+}
+
 /**
  * faulty_check_taken() - assert that a flush follows
  * @check: the checks of the device
@@ -398,9 +457,13 @@ void faulty_check_taken(struct faulty_check *check, int taken, bool flushed,
 {
 	struct faulty_cpu *cpu = this_cpu_ptr(check->cpu);
 
-	if (flushed) {
+	if (!flushed && !caller_is_module(caller))
+		taken = 0;
+	if (LOOKS_LATER) {
+		faulty_taken_later(cpu, taken, flushed);
+	} else if (flushed) {
 		cpu->waiting = 0;
-	} else if (taken && caller_is_module(caller)) {
+	} else if (taken) {
 		if (!cpu->waiting)
 			tasklet_schedule(&cpu->tasklet);
 		cpu->waiting += taken;
@@ -461,6 +524,7 @@ struct faulty_check *faulty_check_new(const struct net_device *dev)
 	for_each_possible_cpu(i) {
 		cpu = per_cpu_ptr(check->cpu, i);
 		cpu->name = dev->name;
+		spin_lock_init(&cpu->lock);
 		tasklet_setup(&cpu->tasklet, faulty_look);
 	}
 	return check;
@@ -482,6 +546,11 @@ void faulty_check_free(struct faulty_check *check)
 
 	for_each_possible_cpu(i)
 		tasklet_kill(&per_cpu_ptr(check->cpu, i)->tasklet);
+	if (LOOKS_LATER) {
+		/* A callback may look once more: see faulty_look_later(). */
+		rcu_barrier();
+		rcu_barrier();
+	}
 	free_percpu(check->cpu);
 	kfree(check);
 }
