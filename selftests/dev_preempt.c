@@ -7,11 +7,15 @@
  * A bulk queue has no lock: bottom halves are off from the first frame to the
  * flush. On a PREEMPT_RT kernel tasks are preempted there nevertheless, but
  * local_bh_disable() takes a lock of the CPU, which keeps other tasks off the
- * queue. Otherwise frames would be lost, sent twice or freed twice.
+ * queue. Otherwise frames would be lost, sent twice or freed twice. Newer
+ * kernels (7.3) have a lock of each queue instead, and claimed maps a lock of
+ * flushes; see dev_preempt_driver.c.
  *
  * Only PREEMPT_RT shows that threads do meet there: a thread that waits for the
  * lock sleeps more often than its own sleeps. How often depends on the clock,
  * so the number is logged, and only the sum over all threads must not be 0.
+ * (The newer kernels have no /sys/kernel/realtime. There, threads preempt each
+ * other in the middle of polls, and rarely wait.)
  */
 #define _GNU_SOURCE
 #include <linux/if_ether.h>

@@ -19,6 +19,7 @@
 #include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
+#include <linux/percpu.h>
 #include <linux/rtnetlink.h>
 #include <linux/vmalloc.h>
 #include <net/rtnetlink.h>
@@ -115,6 +116,27 @@ static bool faulty_flushes(const struct faulty *f, int taken, u32 flags)
 	return (flags & XDP_XMIT_FLUSH) && (taken || !f->knob[RINGS_IF_TAKEN]);
 }
 
+/* Number of calls that linger on this CPU. */
+static DEFINE_PER_CPU(int, lingering);
+
+/* Wait in the middle of a call, for other tasks of this CPU to act. */
+static void faulty_linger(struct faulty *f)
+{
+	u64 end = ktime_get_ns() + f->knob[LINGER] * NSEC_PER_USEC;
+
+	if (this_cpu_read(lingering)) {
+		spin_lock(&f->lock);
+		f->knob[MET]++;
+		spin_unlock(&f->lock);
+	}
+	if (!f->knob[LINGER])
+		return;
+	this_cpu_inc(lingering);
+	while (ktime_get_ns() < end)
+		cpu_relax();
+	this_cpu_dec(lingering);
+}
+
 static int faulty_xdp_xmit(struct net_device *dev, int n,
 			   struct xdp_frame **frames, u32 flags)
 {
@@ -124,6 +146,7 @@ static int faulty_xdp_xmit(struct net_device *dev, int n,
 	int taken;
 
 	faulty_check_call(f->check, n, frames, flags, f->knob[WANTS], _RET_IP_);
+	faulty_linger(f);
 	spin_lock(&f->lock);
 	for (taken = 0; taken < n; taken++)
 		f->knob[CROSSED] += faulty_crosses(frames[taken]);

@@ -30,6 +30,8 @@ enum faulty_knob {
 	RINGS,
 	RINGS_IF_TAKEN,
 	LONGEST,
+	LINGER,
+	MET,
 	KNOBS,
 };
 

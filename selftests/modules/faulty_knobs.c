@@ -7,6 +7,10 @@
  *		A full device takes no frames, and is busy for packets
  * longest	the device refuses XDP frames that are longer, as veth and mlx5
  *		do; 0: none
+ * linger	microseconds that a call of ndo_xdp_xmit() waits before it takes
+ *		frames; on PREEMPT_RT, tasks may preempt it there
+ * met		calls of ndo_xdp_xmit() so far that another task of the CPU has
+ *		made while a call to any device lingered
  * error	the errno that ndo_xdp_xmit() returns, without taking a frame
  * rings	ndo_xdp_xmit() returns ENXIO on CPUs with this number or a
  *		higher one, like drivers with fewer rings than CPUs; -1: on none
@@ -152,6 +156,8 @@ KNOB(no_ndo, NO_NDO);
 KNOB(rings, RINGS);
 KNOB(rings_if_taken, RINGS_IF_TAKEN);
 KNOB(longest, LONGEST);
+KNOB(linger, LINGER);
+KNOB(met, MET);
 #ifdef HAVE_XDP_FEATURES
 KNOB(feature, FEATURE);
 #endif
@@ -163,6 +169,8 @@ static struct attribute *faulty_attrs[] = {
 	&knob_rings.attr.attr,
 	&knob_rings_if_taken.attr.attr,
 	&knob_longest.attr.attr,
+	&knob_linger.attr.attr,
+	&knob_met.attr.attr,
 	&knob_stopped.attr.attr,
 	&knob_hold.attr.attr,
 	&knob_headroom.attr.attr,

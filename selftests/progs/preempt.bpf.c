@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs for dev_preempt.c: redirect to one target, and to all. */
+/*
+ * Programs for dev_preempt.c and dev_preempt_driver.c: redirect to one target,
+ * and to all.
+ */
 #include "netlib.bpf.h"
 
 struct devmap targets SEC(".maps");
@@ -14,4 +17,22 @@ SEC("xdp")
 int broadcast(struct xdp_md *ctx)
 {
 	return bpf_redirect_map(&targets, 0, BPF_F_BROADCAST);
+}
+
+SEC("xdp")
+int to_first(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, 0, 0);
+}
+
+SEC("xdp")
+int to_second(struct xdp_md *ctx)
+{
+	return bpf_redirect_map(&targets, 1, 0);
+}
+
+SEC("xdp/devmap")
+int pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
 }
