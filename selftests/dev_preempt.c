@@ -31,7 +31,7 @@
 #define THREADS 5
 /* Frames per call, a third of the size of a veth's ring. */
 #define BATCH 80
-#define CALLS 400
+#define CALLS 2000
 
 struct sender {
 	struct env *e;
@@ -51,10 +51,26 @@ static bool preempt_rt(void)
 	return read_int("/sys/kernel/realtime") == 1;
 }
 
-/* The next priority after a thread that was disturbed. */
-static void nap(unsigned int *seed)
+static long used_ns(void)
 {
-	struct timespec ts = { .tv_nsec = 50000 + rand_r(seed) % 2000000 };
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/*
+ * The next priority after a thread that was disturbed. Threads sleep longer on
+ * a slow machine: each of the four uses an eighth of the CPU. Otherwise they
+ * would starve the kernel's threads that free memory.
+ */
+static void nap(unsigned int *seed, long used)
+{
+	long ns = 50000 + rand_r(seed) % 2000000 + 7 * used;
+	struct timespec ts = {
+		.tv_sec = ns / 1000000000,
+		.tv_nsec = ns % 1000000000,
+	};
 
 	nanosleep(&ts, NULL);
 }
@@ -65,7 +81,7 @@ static void *send_frames(void *arg)
 	struct sched_param param = { .sched_priority = s->priority };
 	unsigned int seed = s->priority + 1;
 	struct rusage before, after;
-	long naps = 0;
+	long naps = 0, used = 0;
 	int i;
 
 	run_on_cpu(0);
@@ -75,12 +91,14 @@ static void *send_frames(void *arg)
 	getrusage(RUSAGE_THREAD, &before);
 	for (i = 0; !s->err && (s->priority ? !lowest_done : i < CALLS); i++) {
 		if (s->priority) {
-			nap(&seed);
+			nap(&seed, used);
 			naps++;
 		}
+		used = -used_ns();
 		s->err = send_live(s->e, s->prog, BATCH, 64);
 		if (!s->err)
 			s->sent += BATCH;
+		used += used_ns();
 	}
 	getrusage(RUSAGE_THREAD, &after);
 
