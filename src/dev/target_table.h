@@ -166,8 +166,8 @@ extern spinlock_t rmap_target_lock;
  * @tn: the namespace's targets
  * @ifindex: the device
  *
- * Context: under rmap_target_lock, or inside an RCU read section, as long as the
- * caller uses the list. Only holders of the lock change it.
+ * Context: under rmap_target_lock, or inside an RCU read section, as long as
+ * the caller uses the list. Only holders of the lock change it.
  * Return: a list of targets, linked by own_node. Targets of other devices with
  * the same hash are in it as well.
  */
