@@ -475,6 +475,24 @@ static __always_inline void compat_unlock_cpu(local_lock_t __percpu *lock)
 }
 
 /**
+ * compat_return_indirectly() - return frames through the rings of their pools
+ *
+ * A flush may have frames of another poll, whose page_pool that poll, or its
+ * NAPI on another CPU, may be using at this moment. So neither this module nor
+ * the kernel, which frees the lost frames, may put their pages into the part of
+ * the pool that belongs to its NAPI. The flag ends with the poll.
+ *
+ * Context: bottom halves off, in a flush where polls preempt each other; on
+ * other kernels this is nothing.
+ */
+static __always_inline void compat_return_indirectly(void)
+{
+#if COMPAT_POLLS_PREEMPT
+	xdp_set_return_frame_no_direct();
+#endif
+}
+
+/**
  * compat_frame_is_second() - is dev_rx valid in an older struct of this frame?
  * @frame: a frame in a cpumap's kthread
  *

@@ -66,6 +66,7 @@ flush_locked(struct net_device *dev, int n, struct xdp_frame **frames,
 	int sent;
 
 	flush_lock();
+	compat_return_indirectly();
 	sent = flush(dev, n, frames, flags);
 	flush_unlock();
 	return sent;

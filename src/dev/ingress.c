@@ -186,7 +186,7 @@ unlock:
 static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 {
 	struct net_device *to = ((struct kern_bulkq *)frames)->dev;
-	const struct net_device *known = NULL;
+	const struct net_device *known = ((struct kern_bulkq *)frames)->dev_rx;
 	const struct xdp_frame *noted;
 	struct net_device *dev;
 	int i;
@@ -196,7 +196,7 @@ static noinline void ingress_note_each(struct xdp_frame **frames, int n)
 		if (compat_frame_is_second(noted))
 			noted--;
 		dev = noted->dev_rx;
-		/* Most frames of a batch have the same device. */
+		/* Most frames of a batch have the device of the first one. */
 		if (COMPAT_POLLS_PREEMPT && dev && dev != known) {
 			if (ingress_is_registered(dev))
 				known = dev;

@@ -493,8 +493,8 @@ static __always_inline int port_xmit_bulk(const struct port *port,
  * xdp_devmap_xmit for frames of its queues, with the return value; this
  * function emits it for frames of broadcasts, and for kept frames that were
  * lost. Only a port with a program keeps frames of its queue. Where polls
- * preempt each other, the growth includes frames that another task has lost
- * meanwhile in generic XDP, or before the kernel's enqueue.
+ * preempt each other, the growth includes packets that another task has sent
+ * or lost meanwhile in generic XDP, and frames lost before the enqueue.
  */
 static noinline int port_xmit_traced(const struct port *port,
 				     struct xdp_frame **frames,
