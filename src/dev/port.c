@@ -10,9 +10,9 @@
  * report the real device.
  *
  * This file owns the pseudo device and the fields that mirror the real device.
- * port_xmit.c transmits frames in native XDP, port_skb.c transmits packets in
- * generic XDP, and port_packet.c transmits frames as packets. port_segment.c
- * segments packets of generic XDP.
+ * port_xmit.c transmits frames in native XDP, and port_send.c hands them to the
+ * driver, or to port_packet.c, which transmits them as packets. port_skb.c
+ * transmits packets in generic XDP, and port_segment.c segments them.
  *
  * A port whose frames may leave as packets takes all frames from the kernel,
  * even if the real device cannot transmit XDP frames at that moment.

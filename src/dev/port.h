@@ -14,7 +14,7 @@ struct bpf_prog;
 struct xdp_rxq_info;
 struct stats_sum;
 
-/* Bits of &port.detour, which port_xmit.c tests before it calls the driver. */
+/* Bits of &port.detour, which port_send.c tests before it calls the driver. */
 /*
  * Frames leave as packets, because the device cannot transmit XDP frames, or
  * because the parameter qdisc names the map.
@@ -182,6 +182,11 @@ int rmap_port_xdp_xmit_prog(struct net_device *dev, int n,
 int rmap_port_xmit(const struct port *port, struct port_bulk *bulk, int n,
 		   struct net_device *rx, u32 flags);
 void rmap_port_flush_keepers(struct net_device *rx);
+
+int rmap_port_send_one(const struct port *port, struct xdp_frame **frames,
+		       u32 flags);
+int rmap_port_send_some(const struct port *port, struct xdp_frame **frames,
+			int n, u32 flags);
 
 bool rmap_port_is_flushed(const struct port *port);
 int rmap_port_defragment(struct xdp_frame **frame);

@@ -11,7 +11,7 @@
  * checksum for the device to complete, no hash, no VLAN tag outside the data
  * and no time stamp. Metadata of XDP programs is dropped.
  *
- * port_xmit.c decides which batches leave as packets, each as a whole, so that
+ * port_send.c decides which batches leave as packets, each as a whole, so that
  * the frames of a flow stay in order. This file consumes all frames of a batch,
  * or none. The skbs own the frames' memory, and refer to the real device only.
  * So they may wait in a queueing discipline after map, target and module have
