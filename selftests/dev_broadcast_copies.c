@@ -108,7 +108,7 @@ TEST_F(pages, mixed_lengths)
 }
 
 /*
- * Members hold more copies than rings have memory for, 4 MiB. All copies
+ * Members hold more copies than rings have memory for, 8 MiB. All copies
  * arrive, and those with pages of their own cross no page boundary either.
  */
 TEST_F(pages, more_than_are_kept)

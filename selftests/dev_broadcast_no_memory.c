@@ -20,8 +20,8 @@
 #include "testlib.h"
 
 #define N 5
-/* Copies of these frames need more than the memory that rings keep, 4 MiB. */
-#define ROUNDS 5
+/* Copies of these frames need more than the memory that rings keep, 8 MiB. */
+#define ROUNDS 10
 #define LEN 3000
 /* Frames in one poll of native XDP. */
 #define FRAMES 64
@@ -103,8 +103,14 @@ TEST_F(memory, copies)
 	ASSERT_TRUE(send_without(c));
 	ASSERT_TRUE(all_hold(false));
 	if (variant->kind.claimed) {
-		/* One of them gets the originals. */
-		EXPECT_EQ(lost(c, n), (N - 1) * FRAMES);
+		int all = lost(c, n);
+
+		/*
+		 * One of them gets the originals. A block that is freed
+		 * meanwhile has room for two copies.
+		 */
+		EXPECT_LE(all, (N - 1) * FRAMES);
+		EXPECT_GE(all, (N - 1) * FRAMES - 4);
 	} else {
 		for (i = 0; i < N; i++)
 			EXPECT_TRUE(some_got(c, faulty_name(i), n));
