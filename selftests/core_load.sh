@@ -20,6 +20,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mods=$(dirname "$(dirname "$REDIRMAP_KO")")/$(uname -r)-selftests
 attach=$REDIRMAP_TEST_OUTPUT/attach
 tracing=/sys/kernel/tracing
+kprobes=/sys/kernel/debug/kprobes/list
 bpffs=/sys/fs/bpf/redirmap-load
 functions="dev_map_alloc bpf_map_meta_equal bpf_map_meta_alloc bpf_map_meta_free"
 if grep -qw security_bpf_map_create /proc/kallsyms; then
@@ -103,7 +104,7 @@ nothing_hooked()
 		fi
 	done
 	! grep -q redirmap $tracing/enabled_functions &&
-		! grep -q bpf_map_meta_alloc /sys/kernel/debug/kprobes/list
+		! grep -q bpf_map_meta_alloc $kprobes
 }
 
 # The module's lines in the log since mark_log
@@ -378,6 +379,9 @@ namesakes()
 	grep -E '^dev_map_alloc' $tracing/enabled_functions
 	grep -qE '^dev_map_alloc \(' $tracing/enabled_functions || rc=1
 	! grep -E '\[namesake\]' $tracing/enabled_functions || rc=1
+	grep -E '(bpf_map_meta_alloc|sk_msg_func_proto)' $kprobes
+	[ "$(grep -cE ' r +(bpf_map_meta_alloc|sk_msg_func_proto)\+' $kprobes)" = 2 ] || rc=1
+	! grep -F '[namesake]' $kprobes || rc=1
 	works || rc=1
 	# If it were hooked, the module would read attributes that do not exist.
 	[ $rc = 0 ] && { echo 1 >/sys/module/namesake/parameters/call || rc=1; }

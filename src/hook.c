@@ -86,6 +86,15 @@ static void notrace hook_handler(unsigned long ip, unsigned long parent_ip,
 		compat_ftrace_run(fregs, instead);
 }
 
+/* The symbol of a function in a module reads "name [module]". */
+static bool hook_is_in_module(unsigned long ip)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	sprint_symbol_no_offset(name, ip);
+	return strchr(name, '[');
+}
+
 /*
  * Find the address of a function of the kernel itself. If ftrace got the name,
  * it would hook all functions of that name, including those of modules. kprobes
@@ -99,7 +108,6 @@ static int hook_find(struct hook *hook)
 		.symbol_name = hook->func,
 		.flags = KPROBE_FLAG_DISABLED,
 	};
-	char name[KSYM_SYMBOL_LEN];
 	int err;
 
 	err = register_kprobe(&probe);
@@ -107,10 +115,7 @@ static int hook_find(struct hook *hook)
 		return err;
 	hook->ip = (unsigned long)probe.addr;
 	unregister_kprobe(&probe);
-
-	/* The symbol of a function in a module reads "name [module]". */
-	sprint_symbol_no_offset(name, hook->ip);
-	return strchr(name, '[') ? -ENOENT : 0;
+	return hook_is_in_module(hook->ip) ? -ENOENT : 0;
 }
 
 static int hook_filter(struct ftrace_ops *ops, const struct hook *hook)
@@ -366,7 +371,8 @@ NOKPROBE_SYMBOL(hook_exit_handler);
  * @hook: the hook; the caller sets func and exit, and may set enter and active
  *
  * Context: process context, sleeps.
- * Return: 0, or the error of register_kretprobe(), with a line in the log.
+ * Return: 0, -ENOENT if only a module has such a function, or the error of
+ * register_kretprobe(), with a line in the log.
  */
 int rmap_hook_exit_add(struct hook_exit *hook)
 {
@@ -384,14 +390,21 @@ int rmap_hook_exit_add(struct hook_exit *hook)
 	}
 
 	err = register_kretprobe(&hook->probe);
-	if (err) {
-		pr_err("setting a kretprobe on %s() failed (%d)\n", hook->func,
-		       err);
-		return err;
+	if (err)
+		goto failed;
+	/* A kretprobe finds its function as hook_find() does. */
+	if (hook_is_in_module((unsigned long)hook->probe.kp.addr)) {
+		unregister_kretprobe(&hook->probe);
+		err = -ENOENT;
+		goto failed;
 	}
 	hook_list(&hook->info, hook->func, REDIRMAP_HOOK_RETURN);
 	rmap_step_up(hook);
 	return 0;
+
+failed:
+	pr_err("setting a kretprobe on %s() failed (%d)\n", hook->func, err);
+	return err;
 }
 
 /**

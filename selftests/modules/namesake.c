@@ -23,10 +23,25 @@ static noinline __noclone int dev_map_alloc_check(union bpf_attr *attr)
 	return 0;
 }
 
+/* Functions whose return redirmap observes. */
+static noinline __noclone struct bpf_map *bpf_map_meta_alloc(int inner_map_ufd)
+{
+	barrier();
+	return NULL;
+}
+
+static noinline __noclone const void *sk_msg_func_proto(int func_id)
+{
+	barrier();
+	return NULL;
+}
+
 static int call_set(const char *value, const struct kernel_param *param)
 {
 	/* No code reads the attributes, which do not exist. */
-	return dev_map_alloc(NULL) ? -EBUSY : dev_map_alloc_check(NULL);
+	if (dev_map_alloc(NULL) || bpf_map_meta_alloc(0) || sk_msg_func_proto(0))
+		return -EBUSY;
+	return dev_map_alloc_check(NULL);
 }
 
 static const struct kernel_param_ops call_ops = { .set = call_set };
