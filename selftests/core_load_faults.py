@@ -16,16 +16,13 @@ Needs a kernel with fault injection: see Documentation/testing.rst.
 import ctypes
 import errno
 import os
-from pathlib import Path
 
 from faultlib import Fault, can_fail
-from modlib import hooked, inserted
+from modlib import has_family, hooked, inserted, is_gone
 from testlib import (CLAIM, KO, becomes, equal, expedited, in_a_net, load, longer, make_map,
-                     refcnt, run, sh, test, unload)
+                     refcnt, run, test, unload)
 
 in_a_net()
-
-import redirmap_netlink as netlink  # noqa: E402
 
 can_fail()
 FINIT_MODULE, DELETE_MODULE = 313, 176
@@ -55,24 +52,6 @@ def insmod(nth=NEVER):
 
 def rmmod(nth=NEVER):
     return call(DELETE_MODULE, b"redirmap", os.O_NONBLOCK, nth=nth)
-
-
-def has_family():
-    try:
-        with netlink.Family():
-            return True
-    except netlink.NotLoaded:
-        return False
-
-
-def is_gone(before):
-    """Nothing is left of the module. Whatever calls it is called."""
-    equal(os.path.exists("/sys/module/redirmap"), False)
-    assert "redirmap" not in Path("/proc/modules").read_text()
-    equal(hooked(), before)
-    equal(has_family(), False)
-    sh("ip link add redirmap0 type dummy; ip link del redirmap0; unshare --net true")
-    os.close(make_map("rm_gone"))
 
 
 def works():

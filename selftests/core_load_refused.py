@@ -31,14 +31,13 @@ import os
 import re
 from pathlib import Path
 
-from modlib import hooked, inserted
-from testlib import (CLAIM, DEVMAP, KO, SOCKHASH, SOCKMAP, becomes, equal, expedited,
+from modlib import has_family, hooked, inserted, is_gone
+from testlib import (CLAIM, DEVMAP, KO, SOCKMAP, becomes, equal, expedited,
                      in_a_net, is_long, load, make_map, redirmap, refcnt, run, sh, test, unload)
 
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
-import redirmap_netlink as netlink  # noqa: E402
 
 FINIT_MODULE = 313
 libc = ctypes.CDLL(None, use_errno=True)
@@ -69,25 +68,6 @@ def added(before, after):
     """The new lines of each list."""
     return [sorted(set(new.splitlines()) - set(old.splitlines()))
             for old, new in zip(before, after, strict=True)]
-
-
-def has_family():
-    try:
-        with netlink.Family():
-            return True
-    except netlink.NotLoaded:
-        return False
-
-
-def is_gone(before):
-    """Nothing is left of the module, and whatever would call it is called."""
-    equal(os.path.exists("/sys/module/redirmap"), False)
-    assert "redirmap" not in Path("/proc/modules").read_text()
-    equal(hooked(), before)
-    equal(has_family(), False)
-    sh("ip link add redirmap0 type dummy; ip link del redirmap0")
-    for kind in DEVMAP, SOCKMAP, SOCKHASH:
-        os.close(make_map("rm_gone", kind, value_size=4))
 
 
 def works():
