@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <sched.h>
+#include <sys/prctl.h>
 
 #include "exclude.h"
 
@@ -246,6 +247,76 @@ TEST_F(exclude, two_devices_through_cpumap)
 		EXPECT_TRUE(got_only(c, "g0", 200, false, true));
 		EXPECT_TRUE(got_only(c, "h0", 200, true, false));
 	}
+}
+
+/*
+ * The frames of h1 are redirected by the thread of a cpumap, those of g1 by the
+ * thread of its NAPI.
+ */
+static bool send_by_threads(struct cast *c)
+{
+	cast_forget(c);
+	set_var(&c->e, "want_len", 100);
+	return !send_on(c->e.sock, "h0", 0, FRAMES, 100) &&
+	       cast_all_got(c, 0, 2, FRAMES, 1) && comes_back(c, 0);
+}
+
+/* Makes this thread, under a name, look up the names of functions. */
+static bool look_up_as(const char *name)
+{
+	char buf[4096];
+	bool ok;
+	int fd;
+
+	fd = open("/proc/timer_list", O_RDONLY);
+	ok = fd >= 0 && !prctl(PR_SET_NAME, name);
+	while (ok && read(fd, buf, sizeof(buf)) > 0)
+		;
+	close(fd);
+	return !prctl(PR_SET_NAME, "test") && ok;
+}
+
+/* Threads of both kinds redirect frames: then their functions are known. */
+TEST_F(exclude, threads_are_looked_up_once)
+{
+	struct cast *c = &self->c;
+	struct bpf_cpumap_val val = { .qsize = 512 };
+	struct env count = {};
+	struct bpf_link *link;
+	__u32 cpu = 0;
+
+	if (variant->kind.generic)
+		SKIP(return, "no thread flushes frames");
+	ASSERT_TRUE(open_object(&count, "lookups.bpf.o"));
+	ASSERT_TRUE(load_object(&count));
+	link = bpf_program__attach(bpf_object__find_program_by_name(count.obj, "looked_up"));
+	ASSERT_NE(link, NULL);
+
+	/* The program counts. */
+	ASSERT_TRUE(look_up_as("napi/test"));
+	ASSERT_TRUE(look_up_as("cpumap/test"));
+	EXPECT_GT(get_var(&count, "of_napi"), 0);
+	EXPECT_GT(get_var(&count, "of_cpumap"), 0);
+
+	ASSERT_TRUE(make_veth("h0", "h1", "mtu 3300"));
+	ASSERT_TRUE(cast_look(c, "h0"));
+	ASSERT_TRUE(put(&c->e, 3, "g1"));
+	val.bpf_prog.fd = prog(&c->e, "broadcast_cpu");
+	ASSERT_EQ(bpf_map_update_elem(bpf_object__find_map_fd_by_name(c->e.obj, "cpus"),
+				      &cpu, &val, BPF_ANY), 0);
+	set_var(&c->e, "to_cpu_nr", cpu);
+	ASSERT_TRUE(attach(&c->e, "h1", "to_cpu", false));
+	ASSERT_TRUE(thread_napi("g1", 0));
+	EXPECT_TRUE(send_by_threads(c));
+
+	set_var(&count, "of_napi", 0);
+	set_var(&count, "of_cpumap", 0);
+	EXPECT_TRUE(send_by_threads(c));
+	EXPECT_TRUE(send_by_threads(c));
+	EXPECT_EQ(get_var(&count, "of_napi"), 0);
+	EXPECT_EQ(get_var(&count, "of_cpumap"), 0);
+	bpf_link__destroy(link);
+	unload(&count);
 }
 
 /* The CPUs that process received packets, a mask. */
