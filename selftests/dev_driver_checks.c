@@ -16,7 +16,8 @@
 static const char * const complaints[] = {
 	"", "context", "count", "count", "flags", "place", "align", "len", "meta",
 	"headroom", "page", "memory", "memory", "frame_sz", "frame_sz", "frags", "frags", "frags",
-	"truesize", "pfmemalloc", "shared", "shared", "flush",
+	"truesize", "pfmemalloc", "shared", "shared", "flush", "page",
+	"network",
 };
 
 FIXTURE(checks)

@@ -16,8 +16,9 @@
  * len		there is an Ethernet header
  * meta		metadata lie in the headroom, and are whole words
  * headroom	it is at least as large as any driver needs
- * page		headroom and data lie in one page of 4 KiB, unless they are
- *		longer, or tun has made the frame
+ * page		headroom and data lie in one page of 4 KiB, and so does each
+ *		fragment of a copy, unless they are longer, or tun has made the
+ *		frame
  * memory	the memory is of a type that a driver can return, and in use
  * frame_sz	struct skb_shared_info fits behind the data, and all fit in the
  *		pages
@@ -43,7 +44,8 @@
  * The kernel's own device maps miss a flush if a program drops the last frames
  * of a poll, and the frames that they pass on are as a driver has made them. So
  * the assertions flush, truesize and pfmemalloc apply only to callers in a
- * module.
+ * module. (Fragments of MEM_TYPE_PAGE_SHARED may be those of a copy: the module
+ * makes them, and no driver of the suite.)
  */
 #include <linux/etherdevice.h>
 #include <linux/filter.h>
@@ -179,16 +181,20 @@ static bool frame_is_from_tun(const struct xdp_frame *frame)
 }
 
 /* The most bytes that a driver may map at once, for any page size. */
-static void check_page(const char *name, const struct xdp_frame *frame)
+static void check_boundary(const char *name, const void *start, const void *end)
 {
-	unsigned long from = (unsigned long)frame_start(frame);
-	unsigned long to = (unsigned long)frame->data + frame->len - 1;
+	unsigned long from = (unsigned long)start, to = (unsigned long)end - 1;
 
-	if (frame_is_from_tun(frame))
-		return;
 	if (to - from < SZ_4K && (from ^ to) & ~(SZ_4K - 1UL))
 		complain(name, "page", "%lu bytes at %lu", to - from + 1,
 			 from % SZ_4K);
+}
+
+static void check_page(const char *name, const struct xdp_frame *frame)
+{
+	if (!frame_is_from_tun(frame))
+		check_boundary(name, frame_start(frame),
+			       frame->data + frame->len);
 }
 
 static bool in_page_pool(struct page *page)
@@ -276,14 +282,21 @@ static void check_frags(const char *name, struct xdp_frame *frame)
 static void check_frags_account(const char *name, struct xdp_frame *frame)
 {
 	struct skb_shared_info *info = xdp_get_shared_info_from_frame(frame);
+	const skb_frag_t *frag;
 	bool reserve = false;
 	int i;
 
 	if (info->nr_frags * frame->frame_sz < info->xdp_frags_size)
 		complain(name, "truesize", "%u times %u for %u bytes",
 			 info->nr_frags, frame->frame_sz, info->xdp_frags_size);
-	for (i = 0; i < info->nr_frags && i < MAX_SKB_FRAGS; i++)
-		reserve |= page_is_pfmemalloc(skb_frag_page(&info->frags[i]));
+	for (i = 0; i < info->nr_frags && i < MAX_SKB_FRAGS; i++) {
+		frag = &info->frags[i];
+		reserve |= page_is_pfmemalloc(skb_frag_page(frag));
+		if (frame->FRAME_MEM_TYPE == MEM_TYPE_PAGE_SHARED)
+			check_boundary(name, skb_frag_address(frag),
+				       skb_frag_address(frag) +
+				       skb_frag_size(frag));
+	}
 	if ((frame->flags & XDP_FLAGS_FRAGS_PF_MEMALLOC) && !reserve)
 		complain(name, "pfmemalloc", "of no fragment");
 }

@@ -23,6 +23,7 @@ void faulty_check_skb(const struct net_device *dev, const struct sk_buff *skb,
 void faulty_spoil(struct xdp_frame **frames, int n, bool over);
 
 /* faulty_provoke.c */
-int faulty_provoke(struct faulty_check *check, int fault);
+int faulty_provoke(struct faulty_check *check, const struct net_device *dev,
+		   int fault);
 
 #endif /* FAULTY_CHECK_H */

@@ -119,7 +119,7 @@ static ssize_t knob_store(struct device *dev, struct device_attribute *attr,
 		return len;
 	}
 	if (knob_of(attr) == PROVOKE)
-		return faulty_provoke(f->check, val) ?: len;
+		return faulty_provoke(f->check, to_net_dev(dev), val) ?: len;
 	/* Unregistration waits for this file, under RTNL. */
 	if (!rtnl_trylock())
 		return restart_syscall();

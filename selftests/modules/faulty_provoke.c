@@ -47,6 +47,8 @@ enum faulty_fault {
 	FAULT_SHARED,
 	FAULT_SHARED_FRAG,
 	FAULT_FLUSH,
+	FAULT_FRAG_PAGE,
+	FAULT_NETWORK,
 	FAULTS,
 };
 
@@ -142,6 +144,12 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 		provoke_frag(frame);
 		frame->flags |= XDP_FLAGS_FRAGS_PF_MEMALLOC;
 		break;
+	case FAULT_FRAG_PAGE:
+		provoke_frag(frame);
+		skb_frag_off_set(&xdp_get_shared_info_from_frame(frame)->frags[0],
+				 PAGE_SIZE - LEN + 1);
+		frame->FRAME_MEM_TYPE = MEM_TYPE_PAGE_SHARED;
+		break;
 	case FAULT_SHARED:
 		frames[1] = frame;
 		break;
@@ -154,15 +162,31 @@ static void provoke_spoil(struct xdp_frame **frames, enum faulty_fault fault)
 	}
 }
 
+/* A packet whose network header lies in its Ethernet header. */
+static int provoke_skb(const struct net_device *dev)
+{
+	struct sk_buff *skb = alloc_skb(LEN, GFP_KERNEL);
+
+	if (!skb)
+		return -ENOMEM;
+	skb_put(skb, LEN);
+	skb_set_network_header(skb, ETH_HLEN - 1);
+	faulty_check_skb(dev, skb, _THIS_IP_);
+	kfree_skb(skb);
+	return 0;
+}
+
 /**
  * faulty_provoke() - check a call with a fault
  * @check: the checks of the device
+ * @dev: the device
  * @fault: one of enum faulty_fault
  *
  * Context: process context.
  * Return: 0, -EINVAL or -ENOMEM.
  */
-int faulty_provoke(struct faulty_check *check, int fault)
+int faulty_provoke(struct faulty_check *check, const struct net_device *dev,
+		   int fault)
 {
 	struct page *pages[FRAMES] = {};
 	struct xdp_frame *frames[FRAMES];
@@ -171,6 +195,8 @@ int faulty_provoke(struct faulty_check *check, int fault)
 
 	if (fault < 0 || fault >= FAULTS)
 		return -EINVAL;
+	if (fault == FAULT_NETWORK)
+		return provoke_skb(dev);
 	for (i = 0; i < FRAMES; i++) {
 		pages[i] = alloc_pages(GFP_KERNEL | __GFP_COMP, ORDER);
 		if (!pages[i])
