@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 
 #include "harness.h"
@@ -18,6 +19,9 @@
 
 /* Return values of bpf_fib_lookup(): see the enum in linux/bpf.h. */
 #define TOLD_MAX 16
+
+/* The socket that asks_fib() looks up. */
+static int sock = -1;
 
 FIXTURE(origin)
 {
@@ -46,12 +50,27 @@ FIXTURE_TEARDOWN(origin)
 	close(self->own);
 	if (self->other >= 0)
 		close(self->other);
+	if (sock >= 0)
+		close(sock);
 	EXPECT_TRUE(finish(&self->e));
+}
+
+/* Makes a socket in the namespace, at the address that asks_fib() looks up. */
+static bool listen_there(void)
+{
+	struct sockaddr_in at = {
+		.sin_family = AF_INET,
+		.sin_port = htons(7),
+		.sin_addr.s_addr = htonl(0x0a090002),
+	};
+
+	sock = socket(AF_INET, SOCK_DGRAM, 0);
+	return sock >= 0 && !bind(sock, (struct sockaddr *)&at, sizeof(at));
 }
 
 /*
  * Makes the namespace forward, with a route to the address that asks_fib()
- * looks up.
+ * looks up, and a socket.
  */
 static bool know_way(const char *in, const char *out)
 {
@@ -60,7 +79,8 @@ static bool know_way(const char *in, const char *out)
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", in);
 	return write_str(path, "1") &&
 	       ip("addr add 10.9.0.2/24 dev %s\n"
-		  "neigh add 10.9.0.1 lladdr 02:00:00:00:00:09 dev %s\n", out, out);
+		  "neigh add 10.9.0.1 lladdr 02:00:00:00:00:09 dev %s\n", out, out) &&
+	       listen_there();
 }
 
 /*
@@ -89,7 +109,10 @@ static bool forget_elsewhere(FIXTURE_DATA(origin) *self)
 	       ip("link del far0\nlink del twin\n") && !setns(self->own, CLONE_NEWNET);
 }
 
-/* Have all runs seen a device, and has the FIB returned success to all? */
+/*
+ * Have all runs seen a device, has the FIB returned success to all, and have
+ * all found the socket?
+ */
 static bool all_from(struct env *e, const char *in, int n)
 {
 	__u64 *told = global(e, "fib_told");
@@ -112,6 +135,10 @@ static bool all_from(struct env *e, const char *in, int n)
 		fprintf(stderr, "# the FIB says %d to %llu\n", i, told[i]);
 		odd++;
 	}
+	if (get_var(e, "sockets_found") != (__u64)n) {
+		fprintf(stderr, "# %llu sockets found, not %d\n", get_var(e, "sockets_found"), n);
+		odd++;
+	}
 	return !odd && told[0] == (__u64)n;
 }
 
@@ -120,6 +147,7 @@ static void ask_from(struct env *e, const char *in)
 	forget_logs(e);
 	memset(global(e, "fib_told"), 0, TOLD_MAX * sizeof(__u64));
 	set_var(e, "fib_from", if_nametoindex(in));
+	set_var(e, "sockets_found", 0);
 }
 
 static bool write_frames(struct env *e, int n)

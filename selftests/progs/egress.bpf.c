@@ -262,7 +262,10 @@ int looks_up(struct xdp_md *ctx)
 __u64 fib_from;
 __u64 fib_told[16];
 
-/* Looks up the route of a frame in the frame's namespace. */
+/* Sockets at the address that asks_fib() looks up. */
+__u64 sockets_found;
+
+/* Looks up the route of a frame, and a socket, in the frame's namespace. */
 SEC("xdp/devmap")
 int asks_fib(struct xdp_md *ctx)
 {
@@ -272,6 +275,12 @@ int asks_fib(struct xdp_md *ctx)
 		.ipv4_dst = __builtin_bswap32(0x0a090001),
 	};
 	struct frame *frame = frame_of(ctx);
+	struct bpf_sock_tuple tuple = {
+		.ipv4.saddr = __builtin_bswap32(0x0a090001),
+		.ipv4.daddr = __builtin_bswap32(0x0a090002),
+		.ipv4.dport = __builtin_bswap16(7),
+	};
+	struct bpf_sock *sock;
 	long told;
 
 	if (!frame)
@@ -279,6 +288,11 @@ int asks_fib(struct xdp_md *ctx)
 	note_run(ctx, frame);
 	told = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	__sync_fetch_and_add(&fib_told[told & 15], 1);
+	sock = bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (sock) {
+		__sync_fetch_and_add(&sockets_found, 1);
+		bpf_sk_release(sock);
+	}
 	return XDP_PASS;
 }
 
