@@ -26,7 +26,12 @@
 /* Do maps report their memory? */
 static bool maps_tell;
 
-enum step { BAD_NAME, BAD_BTF, FORBIDDEN, NO_DESCRIPTOR, NO_TABLE, NO_TABLE_OF_NODE, STEPS };
+/* A flag since 6.9, which libbpf's headers may lack. */
+#define TOKEN_FD (1U << 16)
+
+enum step {
+	BAD_NAME, BAD_BTF, BAD_TOKEN, FORBIDDEN, NO_DESCRIPTOR, NO_TABLE, NO_TABLE_OF_NODE, STEPS
+};
 
 static const struct {
 	const char *what;
@@ -34,6 +39,7 @@ static const struct {
 } steps[STEPS] = {
 	[BAD_NAME] = { "a bad name", -EINVAL },
 	[BAD_BTF] = { "no such BTF", -EBADF },
+	[BAD_TOKEN] = { "a file that is no token", -EINVAL },
 	[FORBIDDEN] = { "a security module", -EPERM },
 	[NO_DESCRIPTOR] = { "no descriptor", -EMFILE },
 	[NO_TABLE] = { "no memory for the table", -ENOMEM },
@@ -107,6 +113,10 @@ static int try_step(const struct kind *kind, __u32 value_size, enum step step, i
 		opts.btf_fd = 100000;
 		opts.btf_key_type_id = 1;
 		opts.btf_value_type_id = 2;
+		break;
+	case BAD_TOKEN:
+		/* The token is descriptor 0. */
+		opts.map_flags = TOKEN_FD;
 		break;
 	case FORBIDDEN:
 		name = kind->claimed ? "rm_no" : "st_no";
