@@ -263,6 +263,7 @@ const struct row control_rows[] = {
 	       .many = 4 * ENTRIES, .singles = update),
 	{ "update-first", measure_first },
 	CREATE("create-array-4", ARRAY, .size = 4),
+	CREATE("create-hash-4", HASH, .size = 4),
 	CREATE("create-array-65536", ARRAY, .size = 65536),
 	CREATE("create-hash-65536", HASH, .size = 65536),
 	{}
