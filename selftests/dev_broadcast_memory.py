@@ -20,9 +20,13 @@ DEVICES = ("out1", "out2", "out3")
 FRAME = frame_to(1, 64)
 FRAMES = 20000
 MIB = 1 << 20
-# Limit of a CPU, and of all CPUs; memory that is kept is freed and counted in
-# blocks of 8 KiB.
-LIMIT = min(8 * MIB, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 256)
+# Limits of all CPUs, and of a CPU, in whole blocks. If there are several CPUs,
+# one gets at most three quarters.
+BLOCK = 8192
+BLOCKS = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") // 256 // BLOCK
+SHARE = BLOCKS * BLOCK
+LIMIT = min(8 * MIB, SHARE if os.sysconf("SC_NPROCESSORS_CONF") == 1 else
+            (BLOCKS - BLOCKS // 4) * BLOCK)
 # A socket of the default size keeps this number of short packets.
 SLOW_ROOM, SLOW_PACKETS = 212992 // 2, 208
 SO_RCVBUFFORCE = 33
@@ -72,6 +76,14 @@ class Unread:
             one.close()
 
 
+def offer_unread(unread, frames):
+    """Offer frames, all of which the sockets keep. (On a slow machine, the rings
+    of the veths are often full.)"""
+    offer(broadcast, FRAME, frames)
+    for packets, lost in unread.packets():
+        assert packets and not lost, (packets, lost)
+
+
 def goes_back():
     # Half of it in a second, and only while the CPU is awake.
     assert becomes(lambda: not kept(), 12000), kept()
@@ -81,7 +93,8 @@ def goes_back():
 def _():
     goes_back()
     offer(broadcast, FRAME, FRAMES)
-    assert 0 < kept() <= MIB // 4, kept()
+    # On a slow machine, two veths have up to 256 copies each waiting.
+    assert 0 < kept() <= MIB, kept()
 
 
 @test("memory that is not needed is freed")
@@ -120,10 +133,17 @@ def _():
 @test("memory above the limit is not kept, and not leaked")
 def _():
     with Unread(200 * MIB) as unread:
-        offer(broadcast, FRAME, FRAMES)
-        for packets, lost in unread.packets():
-            assert packets > FRAMES // 2 and not lost, (packets, lost)
-        assert LIMIT - MIB // 8 <= kept() <= LIMIT, (kept(), LIMIT)
+        # A ring grows slowly: it tests all blocks before it adds one.
+        while kept() < LIMIT:
+            offer_unread(unread, FRAMES // 4)
+        offer_unread(unread, FRAMES // 4)
+        assert kept() == LIMIT, (kept(), LIMIT)
+        if len(cpus) > 1:
+            # Another CPU gets memory all the same.
+            os.sched_setaffinity(0, {cpus[-1]})
+            offer_unread(unread, FRAMES // 4)
+            os.sched_setaffinity(0, {cpus[0]})
+            assert LIMIT < kept() <= max(SHARE, LIMIT + 8 * MIB), (kept(), SHARE)
     goes_back()
 
 

@@ -10,10 +10,14 @@
  * are.)
  *
  *   - A ring skips blocks that are in use, because a receiver may keep its
- *     copies for any time. It tests COPY_LOOK blocks at a time.
+ *     copies for any time. It tests COPY_LOOK blocks at a time, and all blocks
+ *     before it grows by one. So a large ring grows slowly; until it is large
+ *     enough, some copies get pages of their own.
  *   - A ring grows when it has found all of its blocks in use, up to
  *     COPY_BLOCKS blocks, and up to a limit for all rings together, which is a
- *     share of the machine's memory.
+ *     share of the machine's memory. The last quarter of this share is for
+ *     rings that have less than the average, so a receiver that keeps the
+ *     copies of one CPU does not leave the other CPUs without blocks.
  *   - A ring that has not grown for a second shrinks to half, and in the end to
  *     nothing. A CPU that goes offline loses its ring's blocks at once.
  *   - While a ring has found no free block, or may not grow, each copy gets
@@ -45,6 +49,7 @@
  */
 #include <linux/cpuhotplug.h>
 #include <linux/gfp.h>
+#include <linux/slab.h>
 
 #include "compat.h"
 #include "copy_ring.h"
@@ -55,6 +60,9 @@
 
 /* Blocks that a ring tests for one copy, in search of a free one. */
 #define COPY_LOOK 16
+
+/* Number of blocks that the list of a ring has room for at first. */
+#define COPY_ROOM 64U
 
 /* The time between two shrinks of a ring, in jiffies. */
 #define COPY_PERIOD HZ
@@ -68,9 +76,10 @@
 /* Not __ro_after_init: kmemleak does not scan that section. */
 struct copy_ring __percpu *rmap_copy_rings __read_mostly;
 
-/* Number of blocks of all rings, and its limit. */
+/* Number of blocks of all rings, its limit, and the average for a CPU. */
 static atomic_t copy_blocks = ATOMIC_INIT(0);
 static unsigned int copy_blocks_max __ro_after_init;
+static unsigned int copy_blocks_fair __ro_after_init;
 
 static enum cpuhp_state copy_cpuhp __ro_after_init;
 
@@ -84,22 +93,63 @@ static bool copy_block_free(const struct copy_block *block)
 /* Make sure that a free block has a reference for each copy that may fit. */
 static void copy_block_renew(struct copy_block *block)
 {
-	if (likely(block->bias >= COPY_BLOCK_SIZE / SMP_CACHE_BYTES))
+	if (likely(block->bias > COPY_BLOCK_SIZE / SMP_CACHE_BYTES))
 		return;
 	page_ref_add(block->page, COPY_BIAS);
 	block->bias += COPY_BIAS;
 }
 
+/* The limit of all rings for one that is to grow. */
+static unsigned int copy_blocks_limit(const struct copy_ring *ring)
+{
+	if (ring->count < copy_blocks_fair)
+		return copy_blocks_max;
+	return copy_blocks_max - copy_blocks_max / 4;
+}
+
+/* Free the list of blocks of a ring that has none. */
+static void copy_ring_end(struct copy_ring *ring)
+{
+	kfree(ring->blocks);
+	ring->blocks = NULL;
+	ring->room = 0;
+}
+
+/*
+ * Make room for one more block in the list of blocks. The list of a ring is
+ * small as long as the ring is, because a large one may be impossible to
+ * allocate in a softirq.
+ */
+static bool copy_ring_extend(struct copy_ring *ring)
+{
+	unsigned int at = ring->block ? ring->block - ring->blocks : 0;
+	unsigned int room = max(2 * ring->room, COPY_ROOM);
+	struct copy_block *blocks;
+
+	if (ring->count < ring->room)
+		return true;
+	blocks = krealloc_array(ring->blocks, room, sizeof(*blocks),
+				COPY_GFP & ~__GFP_COMP);
+	if (!blocks)
+		return false;
+	if (ring->block)
+		ring->block = &blocks[at];
+	ring->blocks = blocks;
+	ring->room = room;
+	return true;
+}
+
 /* Add a block to a ring; NULL at the limits, or without memory. */
 static struct copy_block *copy_ring_grow(struct copy_ring *ring)
 {
-	struct copy_block *block = &ring->blocks[ring->count];
+	struct copy_block *block;
 	struct page *page;
 
 	ring->grown = true;
-	if (ring->count == COPY_BLOCKS)
+	if (ring->count == COPY_BLOCKS || !copy_ring_extend(ring))
 		return NULL;
-	if (atomic_inc_return(&copy_blocks) > copy_blocks_max)
+	block = &ring->blocks[ring->count];
+	if (atomic_inc_return(&copy_blocks) > copy_blocks_limit(ring))
 		goto uncount;
 	page = alloc_pages(COPY_GFP, COPY_ORDER);
 	if (!page)
@@ -115,6 +165,9 @@ static struct copy_block *copy_ring_grow(struct copy_ring *ring)
 
 uncount:
 	atomic_dec(&copy_blocks);
+	/* Without a block there is no timer, which would free the list. */
+	if (!ring->count)
+		copy_ring_end(ring);
 	return NULL;
 }
 
@@ -156,6 +209,8 @@ static void copy_ring_timer(struct timer_list *timer)
 	ring->grown = false;
 	if (ring->count)
 		mod_timer(timer, jiffies + COPY_PERIOD);
+	else
+		copy_ring_end(ring);
 	flush_unlock();
 }
 
@@ -243,6 +298,7 @@ static int copy_cpu_dead(unsigned int cpu)
 	copy_ring_shrink(ring, 0);
 	while (ring->count)
 		copy_ring_drop(ring, 0);
+	copy_ring_end(ring);
 	return 0;
 }
 
@@ -262,6 +318,7 @@ int __init rmap_copy_ring_module_init(void)
 
 	copy_blocks_max = max_t(unsigned long, num_possible_cpus(),
 				(totalram_pages() / COPY_SHARE) >> COPY_ORDER);
+	copy_blocks_fair = copy_blocks_max / num_possible_cpus();
 	rmap_copy_rings = alloc_percpu(struct copy_ring);
 	if (!rmap_copy_rings)
 		return -ENOMEM;

@@ -49,7 +49,8 @@ struct copy_block {
  *	grow
  * @grown: the ring has tried to grow since the timer ran last
  * @timer: shrinks the ring; pending while the ring has blocks
- * @blocks: all blocks, in no order
+ * @room: number of elements of @blocks
+ * @blocks: the blocks, in no order; NULL if there are none
  */
 struct copy_ring {
 	/* hot: per copy */
@@ -63,8 +64,9 @@ struct copy_ring {
 	u32 busy;
 	u32 full;
 	bool grown;
+	u32 room;
 	struct timer_list timer;
-	struct copy_block blocks[COPY_BLOCKS];
+	struct copy_block *blocks;
 };
 
 extern struct copy_ring __percpu *rmap_copy_rings;
