@@ -382,6 +382,8 @@ int rmap_hook_exit_add(struct hook_exit *hook)
 		return err;
 	memset(&hook->probe, 0, sizeof(hook->probe));
 	hook->probe.kp.symbol_name = hook->func;
+	/* Not armed before it is known that no module has the function. */
+	hook->probe.kp.flags = KPROBE_FLAG_DISABLED;
 	hook->probe.handler = hook_exit_handler;
 	hook->probe.maxactive = hook->active ?: HOOK_EXIT_MAXACTIVE;
 	if (hook->enter) {
@@ -391,19 +393,24 @@ int rmap_hook_exit_add(struct hook_exit *hook)
 
 	err = register_kretprobe(&hook->probe);
 	if (err)
-		goto failed;
+		goto report;
 	/* A kretprobe finds its function as hook_find() does. */
-	if (hook_is_in_module((unsigned long)hook->probe.kp.addr)) {
-		unregister_kretprobe(&hook->probe);
+	if (hook_is_in_module((unsigned long)hook->probe.kp.addr))
 		err = -ENOENT;
-		goto failed;
-	}
+	else
+		err = enable_kretprobe(&hook->probe);
+	if (err)
+		goto unregister;
 	hook_list(&hook->info, hook->func, REDIRMAP_HOOK_RETURN);
 	rmap_step_up(hook);
 	return 0;
 
-failed:
-	pr_err("setting a kretprobe on %s() failed (%d)\n", hook->func, err);
+unregister:
+	unregister_kretprobe(&hook->probe);
+report:
+	pr_err("setting a kretprobe on %s() failed: %s (%d)\n", hook->func,
+	       err == -ENOENT ? "this kernel has no such function" :
+				"kprobes fail", err);
 	return err;
 }
 
