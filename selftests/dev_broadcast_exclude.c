@@ -281,8 +281,8 @@ TEST_F(exclude, threads_are_looked_up_once)
 {
 	struct cast *c = &self->c;
 	struct bpf_cpumap_val val = { .qsize = 512 };
+	struct bpf_link *link, *flushes;
 	struct env count = {};
-	struct bpf_link *link;
 	__u32 cpu = 0;
 
 	if (variant->kind.generic)
@@ -291,6 +291,8 @@ TEST_F(exclude, threads_are_looked_up_once)
 	ASSERT_TRUE(load_object(&count));
 	link = bpf_program__attach(bpf_object__find_program_by_name(count.obj, "looked_up"));
 	ASSERT_NE(link, NULL);
+	flushes = bpf_program__attach(bpf_object__find_program_by_name(count.obj, "flushed"));
+	ASSERT_NE(flushes, NULL);
 
 	/* The program counts. */
 	ASSERT_TRUE(look_up_as("napi/test"));
@@ -311,10 +313,15 @@ TEST_F(exclude, threads_are_looked_up_once)
 
 	set_var(&count, "of_napi", 0);
 	set_var(&count, "of_cpumap", 0);
+	set_var(&count, "flushes_of_napi", 0);
+	set_var(&count, "flushes_of_cpumap", 0);
 	EXPECT_TRUE(send_by_threads(c));
 	EXPECT_TRUE(send_by_threads(c));
+	EXPECT_GT(get_var(&count, "flushes_of_napi"), 0);
+	EXPECT_GT(get_var(&count, "flushes_of_cpumap"), 0);
 	EXPECT_EQ(get_var(&count, "of_napi"), 0);
 	EXPECT_EQ(get_var(&count, "of_cpumap"), 0);
+	bpf_link__destroy(flushes);
 	bpf_link__destroy(link);
 	unload(&count);
 }

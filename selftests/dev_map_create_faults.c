@@ -39,7 +39,7 @@ static const struct {
 } steps[STEPS] = {
 	[BAD_NAME] = { "a bad name", -EINVAL },
 	[BAD_BTF] = { "no such BTF", -EBADF },
-	[BAD_TOKEN] = { "a file that is no token", -EINVAL },
+	[BAD_TOKEN] = { "a file that is no token, or an unknown flag", -EINVAL },
 	[FORBIDDEN] = { "a security module", -EPERM },
 	[NO_DESCRIPTOR] = { "no descriptor", -EMFILE },
 	[NO_TABLE] = { "no memory for the table", -ENOMEM },
@@ -115,7 +115,7 @@ static int try_step(const struct kind *kind, __u32 value_size, enum step step, i
 		opts.btf_value_type_id = 2;
 		break;
 	case BAD_TOKEN:
-		/* The token is descriptor 0. */
+		/* The token is descriptor 0, which main() has opened. */
 		opts.map_flags = TOKEN_FD;
 		break;
 	case FORBIDDEN:
@@ -459,6 +459,8 @@ int main(int argc, char **argv)
 		printf("Bail out! the security module cannot be attached\n");
 		return KSFT_FAIL;
 	}
+	if (!freopen("/dev/null", "r", stdin))
+		return KSFT_FAIL;
 	maps_tell = kernel_has_member("bpf_map_ops", "map_mem_usage");
 	return test_harness_run(argc, argv);
 }

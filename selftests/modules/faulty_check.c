@@ -44,8 +44,9 @@
  * The kernel's own device maps miss a flush if a program drops the last frames
  * of a poll, and the frames that they pass on are as a driver has made them. So
  * the assertions flush, truesize and pfmemalloc apply only to callers in a
- * module. (Fragments of MEM_TYPE_PAGE_SHARED may be those of a copy: the module
- * makes them, and no driver of the suite.)
+ * module, and so does the assertion page for fragments. (Fragments of
+ * MEM_TYPE_PAGE_SHARED are those of copies, and of veth's frames, each of which
+ * is in one page.)
  */
 #include <linux/etherdevice.h>
 #include <linux/filter.h>

@@ -171,7 +171,9 @@ static int provoke_skb(const struct net_device *dev)
 		return -ENOMEM;
 	skb_put(skb, LEN);
 	skb_set_network_header(skb, ETH_HLEN - 1);
+	local_bh_disable();
 	faulty_check_skb(dev, skb, _THIS_IP_);
+	local_bh_enable();
 	kfree_skb(skb);
 	return 0;
 }

@@ -34,9 +34,9 @@
  * ndo_start_xmit. Members with a program then lose the packet, because helpers
  * would work in another namespace than the packet's.
  *
- * In a cpumap's kthread, frames that the kernel itself has made may lack
- * dev_rx. A pseudo device represents their ingress. It is in the namespace of
- * the device that the frame goes to.
+ * In a cpumap's kthread, a frame without dev_rx has a pseudo device for its
+ * ingress, in the namespace of the device that the frame goes to; in a
+ * broadcast in that of the group.
  *
  * Where polls preempt each other, those of two devices may put frames on one
  * bulk queue. The kernel stores the ingress of the first frame, and it is taken

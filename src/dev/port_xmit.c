@@ -67,8 +67,8 @@
  *
  * All of this runs in NAPI (or in a cpumap's kthread, or in BPF_PROG_TEST_RUN),
  * bottom halves off, per flush, under flush_lock(). That protects the CPU's
- * kept frames and port_keepers. A port outlives a grace period
- * after the last lookup that could return it.
+ * kept frames and port_keepers. A port outlives a grace period after the last
+ * lookup that could return it.
  *
  * Where polls preempt each other (see flush.h), "poll" above means the poll
  * that has put the first frame on the kernel's queue. The queue is on the list
@@ -87,9 +87,9 @@
 #include "stats.h"
 #include "xdp_trace.h"
 
-static __always_inline int port_send(const struct port *port,
-				     struct xdp_frame **frames, int n,
-				     u32 flags)
+static __always_inline int port_send_batch(const struct port *port,
+					   struct xdp_frame **frames, int n,
+					   u32 flags)
 {
 	if (n == 1)
 		return rmap_port_send_one(port, frames, flags);
@@ -233,7 +233,7 @@ static __always_inline int port_xmit_bulk(const struct port *port,
 		flags |= XDP_XMIT_FLUSH;
 	cpu = bulkq_this_cpu(port->dev.xdp_bulkq);
 	if ((flags & XDP_XMIT_FLUSH) && !cpu->kept)
-		return port_send(port, &bulk->frame[1], n, flags);
+		return port_send_batch(port, &bulk->frame[1], n, flags);
 	return port_send_bulk(port, cpu, bulk, &bulk->frame[1], n, flags);
 }
 
@@ -264,7 +264,7 @@ static noinline int port_xmit_traced(const struct port *port,
 	else if (port->prog)
 		sent = port_run_and_send(port, frames, n, rx, flags, true);
 	else
-		sent = port_send(port, frames, n, flags);
+		sent = port_send_batch(port, frames, n, flags);
 	rmap_stats_read(&cpu->stats, &did);
 
 	did.packets -= before.packets;
@@ -396,7 +396,7 @@ int rmap_port_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 	lockdep_assert_in_softirq();
 	if (trace_redirmap_flush_enabled())
 		return port_xmit_traced(port, frames, NULL, n, NULL, flags);
-	return port_send(port, frames, n, flags);
+	return port_send_batch(port, frames, n, flags);
 }
 
 /**
