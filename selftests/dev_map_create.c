@@ -194,7 +194,7 @@ static bool node_is_there(int node)
 
 /*
  * A table of more than some pages is allocated by vmalloc(), on the requested
- * node. With several nodes: scripts/lab/vm --append numa=fake=2.
+ * node. dev_map_numa.sh runs this on a machine with two nodes.
  */
 TEST_F(create, numa_node_pages)
 {

@@ -53,7 +53,9 @@ static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 
 	if (count > totalram_pages())
 		return NULL;
-	pages = __vmalloc(count * sizeof(*pages), gfp);
+	/* With __GFP_RETRY_MAYFAIL this would insist on contiguous pages. */
+	pages = kvmalloc_node(count * sizeof(*pages),
+			      gfp & ~__GFP_RETRY_MAYFAIL, numa_node);
 	if (!pages)
 		return NULL;
 
@@ -73,7 +75,7 @@ static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 free_pages:
 	while (i--)
 		__free_page(pages[i]);
-	vfree(pages);
+	kvfree(pages);
 	return NULL;
 }
 
