@@ -77,8 +77,8 @@ class Unread:
 
 
 def offer_unread(unread, frames):
-    """Offer frames, all of which the sockets keep. (On a slow machine, the rings
-    of the veths are often full.)"""
+    """Offer frames. The sockets keep all that reach them; on a slow machine,
+    the rings of the veths are often full."""
     offer(broadcast, FRAME, frames)
     for packets, lost in unread.packets():
         assert packets and not lost, (packets, lost)

@@ -20,7 +20,7 @@
 #include "testlib.h"
 
 #define N 5
-/* Members hold the copies of these frames, so that no block of a ring is free. */
+/* Members hold the copies of these frames, so no block of a ring is free. */
 #define ROUNDS 5
 #define LEN 3000
 /* Frames in one poll of native XDP. */
