@@ -3,7 +3,7 @@
 # machine: --append numa=fake=2
 #
 # dev_map_create, on a machine with two NUMA nodes: a map's table is on the node
-# that its creator names, and in no other way than in the kernel's own maps.
+# that its creator names, as with the kernel's own maps.
 
 set -uo pipefail
 

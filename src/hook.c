@@ -371,8 +371,8 @@ NOKPROBE_SYMBOL(hook_exit_handler);
  * @hook: the hook; the caller sets func and exit, and may set enter and active
  *
  * Context: process context, sleeps.
- * Return: 0, -ENOENT if only a module has such a function, or the error of
- * register_kretprobe(), with a line in the log.
+ * Return: 0, -ENOENT if the kernel itself has no such function, or the error of
+ * register_kretprobe() or enable_kretprobe(), with a line in the log.
  */
 int rmap_hook_exit_add(struct hook_exit *hook)
 {

@@ -48,8 +48,8 @@ struct copy_block {
  * @full: the tick (jiffies) in which the ring had no free block, and could not
  *	grow
  * @grown: the ring has tried to grow since the timer ran last
- * @timer: shrinks the ring; pending while the ring has blocks
  * @room: number of elements of @blocks
+ * @timer: shrinks the ring; pending while the ring has blocks
  * @blocks: the blocks, in no order; NULL if there are none
  */
 struct copy_ring {

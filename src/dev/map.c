@@ -53,9 +53,8 @@ static void *map_area_alloc_node(u64 size, gfp_t gfp, int numa_node)
 
 	if (count > totalram_pages())
 		return NULL;
-	/* With __GFP_RETRY_MAYFAIL this would insist on contiguous pages. */
-	pages = kvmalloc_node(count * sizeof(*pages),
-			      gfp & ~__GFP_RETRY_MAYFAIL, numa_node);
+	/* The recursion ends soon: the array is a 512th of the memory. */
+	pages = rmap_map_area_alloc(count * sizeof(*pages), numa_node);
 	if (!pages)
 		return NULL;
 
