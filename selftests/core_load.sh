@@ -349,6 +349,63 @@ for func in dev_map_alloc bpf_map_meta_equal; do
 	result "$func is ours: another owner is refused, later welcome" owns
 done
 
+# A second copy of the module, under another name. Each order; the first one
+# goes on.
+second_copy()
+{
+	local twin=/tmp/redirtwo.ko rc=0 at refs i
+
+	# The name is behind the state and a list.
+	at=$(readelf -SW "$REDIRMAP_KO" | sed -nE \
+		's/.* \.gnu\.linkonce\.this_module +PROGBITS +[0-9a-f]+ ([0-9a-f]+) .*/0x\1/p')
+	at=$((at + 24))
+	cp "$REDIRMAP_KO" $twin
+	[ "$(dd if=$twin bs=1 skip=$at count=8 status=none)" = redirmap ] || return 1
+	printf redirtwo | dd of=$twin bs=1 seek=$at conv=notrunc status=none
+
+	load && make rm_first || rc=1
+	cp "$REDIRMAP_KO" /tmp/other.ko
+	! insmod /tmp/other.ko >/tmp/twin.out 2>&1 || rc=1
+	grep "File exists" /tmp/twin.out || rc=1
+	mark_log
+	! insmod $twin >/tmp/twin.out 2>&1 || rc=1
+	cat /tmp/twin.out
+	said
+	grep -q "Device or resource busy" /tmp/twin.out || rc=1
+	[ "$(said | wc -l)" = 1 ] || rc=1
+	said | grep -q "() is already replaced, by another copy of redirmap" || rc=1
+	[ ! -d /sys/module/redirtwo ] || rc=1
+	bpftool map update pinned $bpffs/rm_first key 1 0 0 0 value 1 0 0 0 || rc=1
+	drop && works && unload || rc=1
+	nothing_hooked || rc=1
+
+	insmod $twin claim='rm_*' || return 1
+	bpftool map create $bpffs/rm_twin type devmap key 4 value 4 entries 4 name rm_twin || rc=1
+	refs=$(cat /sys/module/redirtwo/refcnt)
+	[ "$refs" = 1 ] || rc=1
+	refused_beside_twin || rc=1
+	bpftool map update pinned $bpffs/rm_twin key 1 0 0 0 value 1 0 0 0 || rc=1
+	rm $bpffs/rm_twin
+	for ((i = 0; i < 200; i++)); do
+		rmmod redirtwo 2>/dev/null && break
+		pause 0.1
+	done
+	[ ! -d /sys/module/redirtwo ] || rc=1
+	load && works && unload || rc=1
+	rm -f $twin /tmp/other.ko
+	return $rc
+}
+
+refused_beside_twin()
+{
+	mark_log
+	! insmod "$REDIRMAP_KO" >/tmp/twin.out 2>&1 || return 1
+	said
+	! loaded && grep "Device or resource busy" /tmp/twin.out && [ "$(said | wc -l)" = 1 ] &&
+		said | grep -q "() is already replaced, by another copy of redirmap"
+}
+result "a second copy of the module, under any name: refused" second_copy
+
 no_ftrace_off_meanwhile()
 {
 	local rc=0
