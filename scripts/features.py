@@ -9,10 +9,11 @@ each feature, 0 or 1; src/compat.h reads it. The version of a kernel does not
 determine its features, because distributions add parts of newer kernels to
 older ones. Probes find the features in headers: small functions that compile
 only with the feature. The compiler checks all of them in one run, without
-output. SYMVERS lists the exported functions. BTF is the kernel's raw BTF, for
-structures that are in no header, or "" if there is no BTF: the macro is not
-defined then, and src/compat.h compares the version. insmod compares structures
-in any case.
+output. SYMVERS lists the exported functions, and the file .config beside it the
+options. BTF is the kernel's raw BTF, for structures that are in no header, or
+"" if there is no BTF. Without one of these files the macro is not defined, and
+src/compat.h compares the version, or another feature. insmod compares
+structures in any case.
 """
 import os
 import re
@@ -108,6 +109,11 @@ EXPORTS = {
     # not exported since 6.18
     "INIT_DUMMY_NETDEV": "init_dummy_netdev",
 }
+# Options that a kernel's configuration names, whether they are on or off
+OPTIONS = {
+    # 6.18, of PREEMPT_RT: without it, bottom halves off are no lock of the CPU
+    "RT_BH_LOCK_OPTION": "CONFIG_PREEMPT_RT_NEEDS_BH_LOCK",
+}
 # Members of private structures
 MEMBERS = {
     # 6.4 removed it
@@ -189,6 +195,12 @@ def find(symvers, btf, compiler):
         exported = {line.split("\t")[1] for line in file}
     for name, function in EXPORTS.items():
         have[name] = function in exported
+    config = os.path.join(os.path.dirname(symvers), ".config")
+    if os.path.exists(config):
+        with open(config, encoding="utf-8") as file:
+            known = set(re.findall(r"^(?:# )?(CONFIG_\w+)[ =]", file.read(), re.M))
+        for name, option in OPTIONS.items():
+            have[name] = option in known
     if btf:
         with open(btf, "rb") as file:
             found = structs(file.read(), {of for of, _ in MEMBERS.values()})

@@ -41,6 +41,11 @@
 #define HAVE_BQ_LOCK (LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0))
 #endif
 
+/* The build has no configuration as a file, only its macros. */
+#ifndef HAVE_RT_BH_LOCK_OPTION
+#define HAVE_RT_BH_LOCK_OPTION HAVE_BQ_LOCK
+#endif
+
 #include <net/genetlink.h>
 #if HAVE_NETDEV_RX_QUEUE_H
 #include <net/netdev_rx_queue.h>
@@ -51,9 +56,11 @@
  * and with CONFIG_PREEMPT_RT_NEEDS_BH_LOCK, local_bh_disable() is a lock of the
  * CPU, which keeps other tasks from doing the same. Without it (6.18), polls
  * that run on one CPU preempt each other, and data of the CPU needs a lock: see
- * flush.h. The bulk queues of such a kernel have one (7.0).
+ * flush.h. The bulk queues of such a kernel have one since 7.0; insmod refuses
+ * kernels that have none.
  */
-#define COMPAT_POLLS_PREEMPT (IS_ENABLED(CONFIG_PREEMPT_RT) && HAVE_BQ_LOCK && \
+#define COMPAT_POLLS_PREEMPT (IS_ENABLED(CONFIG_PREEMPT_RT) && \
+			      HAVE_RT_BH_LOCK_OPTION && \
 			      !IS_ENABLED(CONFIG_PREEMPT_RT_NEEDS_BH_LOCK))
 
 /* Return type of the map operations, and type of map_redirect's key. */

@@ -13,6 +13,7 @@
 #include <linux/rcupdate.h>
 
 #include "claim.h"
+#include "compat.h"
 #include "hook.h"
 #include "kind.h"
 #include "layout.h"
@@ -23,17 +24,19 @@
 #include "policy.h"
 #include "version.h"
 
-/* The configuration that the module needs, and whether the kernel has it. */
+/* The options and locks that the module needs, and whether the kernel has them. */
 static const struct {
-	const char *option;
+	const char *what;
 	bool set;
 } needs[] = {
 	{ "CONFIG_BPF_SYSCALL", IS_ENABLED(CONFIG_BPF_SYSCALL) },
 	{ "CONFIG_DYNAMIC_FTRACE_WITH_REGS",
-	  IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS) },
+	  COMPAT_FTRACE_ARGUMENTS || IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_REGS) },
 	{ "CONFIG_KRETPROBES", IS_ENABLED(CONFIG_KRETPROBES) },
 	{ "CONFIG_SECURITY", IS_ENABLED(CONFIG_SECURITY) },
 	{ "CONFIG_DEBUG_INFO_BTF", IS_ENABLED(CONFIG_DEBUG_INFO_BTF) },
+	{ "bq_lock of struct xdp_dev_bulk_queue, or CONFIG_PREEMPT_RT_NEEDS_BH_LOCK",
+	  !COMPAT_POLLS_PREEMPT || HAVE_BQ_LOCK },
 };
 
 static int __init main_check_kernel(void)
@@ -43,7 +46,7 @@ static int __init main_check_kernel(void)
 	for (i = 0; i < ARRAY_SIZE(needs); i++) {
 		if (needs[i].set)
 			continue;
-		pr_err("this kernel lacks %s\n", needs[i].option);
+		pr_err("this kernel lacks %s\n", needs[i].what);
 		return -EOPNOTSUPP;
 	}
 	return 0;
