@@ -3,10 +3,11 @@
  * Tracepoints redirmap:* for redirects to sockets of claimed maps that the
  * kernel refuses, or will not deliver.
  *
- * Cookies are read, not made, because the kernel does not export the function
- * that makes one: a socket without a cookie has 0. A socket gets its cookie
- * from the first request for it: by SO_COOKIE, ss(8), a lookup by bpf(2), or a
- * BPF helper.
+ * The tracepoints read cookies, and do not make them: a socket without a cookie
+ * has 0. A socket gets its cookie from the first request for it: by SO_COOKIE,
+ * ss(8), a lookup by bpf(2), or a BPF helper. The lookup of the target of a
+ * refused redirect is such a request, whether it is traced or not, if the map's
+ * values have 8 bytes: see sock_map_lookup().
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM redirmap
