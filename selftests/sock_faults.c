@@ -4,7 +4,10 @@
  * first allocation fails, then the second one, and so on until none is left.
  * Each time the operation either fails with ENOMEM and changes nothing, or
  * succeeds. After a failure the socket runs no program, passes its bytes, and
- * can be inserted. A claimed map counts each update that has failed.
+ * can be inserted. That holds for sockets that are in no other map, and for
+ * maps without programs: see "A failed insert leaves the programs of the map"
+ * in Documentation/known_from_stock.rst. A claimed map counts each update that
+ * has failed.
  *
  * An insert fails at the kernel's copies of key and value, at the link, at the
  * psock and, in a hash, at the entry: nothing can replace these allocations.

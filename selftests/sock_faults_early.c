@@ -11,7 +11,9 @@
  *
  * A problem of the kernel: if a hash has no memory for the entry, and the
  * socket was in another map before, it keeps the program of the hash, and the
- * next insert returns EBUSY.
+ * next insert returns EBUSY. See "A failed insert leaves the programs of the
+ * map" in Documentation/known_from_stock.rst; sock_programs has it without
+ * faults of memory.
  *
  * Needs a kernel with fault injection: see Documentation/testing.rst.
  */

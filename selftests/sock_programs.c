@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Programs of socket maps: attaching and links, inheritance, outer maps; which
- * programs get helpers of the module, and how long they keep the module.
+ * Programs of socket maps: attaching and links, inheritance, also after an
+ * insert that fails, outer maps; which programs get helpers of the module, and
+ * how long they keep the module.
  */
 #include "genlib.h"
 #include "sockprog.h"
@@ -116,6 +117,83 @@ TEST_F(programs, clash)
 	EXPECT_EQ(-EBUSY, sock_put(self->map, 0, self->source[0], BPF_NOEXIST));
 	ASSERT_EQ(0, sock_detach(self->msg, other, BPF_SK_MSG_VERDICT));
 	EXPECT_EQ(0, sock_put(other, 0, self->source[0], BPF_ANY));
+}
+
+/*
+ * A fault of the kernel (see known_from_stock.rst): it gives the programs of a
+ * map to a socket before it looks at the key. If the insert then fails, and the
+ * socket is in another map, it keeps the programs.
+ */
+TEST_F(programs, failed_insert)
+{
+	int other = self->is_hash ? self->maps.array : self->maps.hash;
+	/* A hash is full; an array has an empty slot at its end. */
+	__u32 filled = self->is_hash ? SOCK_ENTRIES : SOCK_ENTRIES - 1, i;
+	const struct {
+		__u32 key, flags;
+		int err;
+		bool keeps;
+	} rows[] = {
+		{ 0, BPF_NOEXIST, -EEXIST, true },
+		{ filled, BPF_EXIST, -ENOENT, true },
+		/* The kernel compares the slot with the size before. */
+		{ SOCK_ENTRIES, BPF_ANY, -E2BIG, self->is_hash },
+	};
+	char byte;
+
+	for (i = 0; i < filled; i++)
+		ASSERT_EQ(0, sock_put(self->map, i, self->target[0], BPF_ANY));
+	ASSERT_EQ(0, sock_attach(self->msg, self->map, BPF_SK_MSG_VERDICT));
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		ASSERT_TRUE(sock_set(self->obj, (struct sock_vars){
+			.key = SOCK_ENTRIES,
+			.always = 1 + SK_PASS,
+		}));
+		/* A socket that is in no other map keeps nothing. */
+		EXPECT_EQ(rows[i].err, sock_put(self->map, rows[i].key, self->source[0],
+						rows[i].flags));
+		EXPECT_EQ(1, send(self->source[0], "a", 1, 0));
+		EXPECT_EQ(0, sock_vars(self->obj).calls);
+
+		ASSERT_EQ(0, sock_put(other, 0, self->source[0], BPF_ANY));
+		EXPECT_EQ(rows[i].err, sock_put(self->map, rows[i].key, self->source[0],
+						rows[i].flags));
+		EXPECT_EQ(1, send(self->source[0], "b", 1, 0));
+		EXPECT_EQ(rows[i].keeps, sock_vars(self->obj).calls);
+		if (rows[i].keeps)
+			EXPECT_EQ(-EBUSY, sock_put(self->map, 1, self->source[0], BPF_EXIST));
+
+		/* It loses the programs with its last map. */
+		ASSERT_EQ(0, sock_del(other, 0));
+		EXPECT_EQ(0, sock_put(self->map, 1, self->source[0], BPF_EXIST));
+		ASSERT_EQ(0, sock_put(self->map, 1, self->target[1], BPF_EXIST));
+		EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
+		EXPECT_EQ('a', byte);
+		EXPECT_EQ(1, recv(self->source[1], &byte, 1, 0));
+		EXPECT_EQ('b', byte);
+	}
+}
+
+/* The same if the map has a parser, which since 6.12 takes TCP sockets only. */
+TEST_F(programs, failed_insert_parser)
+{
+	int other = self->is_hash ? self->maps.array : self->maps.hash, udp[2], err;
+
+	ASSERT_EQ(0, udp_pair(AF_INET, udp));
+	ASSERT_EQ(0, sock_put(other, 0, udp[0], BPF_ANY));
+	ASSERT_EQ(0, sock_attach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
+	ASSERT_EQ(0, sock_attach(self->skb, self->map, BPF_SK_SKB_STREAM_VERDICT));
+	err = sock_put(self->map, 0, udp[0], BPF_ANY);
+	if (!err) {
+		close_pair(udp);
+		SKIP(return, "this kernel takes other sockets into a map with a parser");
+	}
+	EXPECT_EQ(-EOPNOTSUPP, err);
+	ASSERT_EQ(0, sock_detach(self->parser, self->map, BPF_SK_SKB_STREAM_PARSER));
+	EXPECT_EQ(-EBUSY, sock_put(self->map, 0, udp[0], BPF_ANY));
+	ASSERT_EQ(0, sock_del(other, 0));
+	EXPECT_EQ(0, sock_put(self->map, 0, udp[0], BPF_ANY));
+	close_pair(udp);
 }
 
 /* Programs over stock maps keep the kernel's helpers, and only those. */
