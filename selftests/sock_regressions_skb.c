@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Faults that packets of socket maps (sk_skb) had upstream, on stock and
- * claimed maps: bytes that are looked at, counted, retried, or parsed, and
- * sockets that are closed meanwhile. Documentation/map_sockmap.rst lists the
- * faults and their tests.
+ * Faults that packets of socket maps (sk_skb) have or had upstream, on stock
+ * and claimed maps: bytes that are looked at, counted, retried, parsed, or not
+ * read, ends that are redirected, and sockets that are closed meanwhile.
+ * Documentation/map_sockmap.rst lists the faults and their tests.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -330,6 +330,102 @@ TEST_F(packets, closed_with_backlog)
 		ASSERT_EQ(0, tcp_pair(AF_INET, c->source));
 		ASSERT_EQ(0, tcp_pair(AF_INET6, c->target));
 	}
+}
+
+/* --- bytes that are not read, and ends ------------------------------------ */
+
+/* The next byte, 0 at the end, or -errno. */
+static int next_byte(int fd)
+{
+	char byte = 0;
+
+	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 ? -errno : byte;
+}
+
+/*
+ * A program passes bytes to their own socket, which leaves the map before its
+ * owner has read them. The kernel has taken them from TCP's queue, and frees
+ * them with the psock, unless the socket is in another map. In both cases TCP's
+ * place in the stream (copied_seq) stays in front of them. So each recv() warns
+ * of a gap, and does not return the bytes behind it. The end is received, and
+ * so is the other direction.
+ */
+static void delete_unread(struct __test_metadata *_metadata, struct sock_case *c, bool stays)
+{
+	struct pollfd end = { .fd = c->source[1], .events = POLLRDHUP };
+
+	printf("# allow-warning: tcp_recvmsg_locked\n");
+	fflush(stdout);
+	if (stays)
+		ASSERT_EQ(0, sock_put(c->plain, SOURCE, c->source[1], BPF_ANY));
+	ASSERT_EQ(0, case_attach(c, "skb", BPF_SK_SKB_STREAM_VERDICT));
+	ASSERT_EQ(0, sock_put(c->map, SOURCE, c->source[1], BPF_ANY));
+	ASSERT_TRUE(sock_set(c->obj, (struct sock_vars){ .key = NOBODY, .always = 1 + SK_PASS }));
+	ASSERT_TRUE(send_text(c->source[0], "passed"));
+	ASSERT_TRUE(sock_calls_become(c->obj, 1));
+	ASSERT_TRUE(peeks(c->source[1], "passed"));
+	ASSERT_EQ(0, sock_del(c->map, SOURCE));
+	if (stays)
+		EXPECT_TRUE(gets(c->source[1], "passed"));
+	EXPECT_EQ(-EAGAIN, next_byte(c->source[1]));
+
+	ASSERT_TRUE(send_text(c->source[0], "later"));
+	ASSERT_TRUE(acknowledged(c->source[0]));
+	EXPECT_TRUE(readable(c->source[1]));
+	EXPECT_EQ(-EAGAIN, next_byte(c->source[1]));
+	EXPECT_EQ(-EAGAIN, next_byte(c->source[1]));
+	EXPECT_TRUE(send_text(c->source[1], "back"));
+	EXPECT_TRUE(gets(c->source[0], "back"));
+	ASSERT_EQ(0, shutdown(c->source[0], SHUT_WR));
+	ASSERT_EQ(1, poll(&end, 1, 20000));
+	EXPECT_EQ(0, next_byte(c->source[1]));
+	EXPECT_EQ(1, sock_vars(c->obj).calls);
+	EXPECT_TRUE(case_counted(c, (struct sock_counts){ .refused = 1 }));
+}
+
+TEST_F(packets, passed_and_deleted)
+{
+	delete_unread(_metadata, &self->c, false);
+}
+
+TEST_F(packets, passed_and_stays)
+{
+	delete_unread(_metadata, &self->c, true);
+}
+
+/*
+ * A program redirects also the end of a stream, which is a packet without
+ * bytes, to the ingress of a target. The kernel queues a message of 0 bytes,
+ * and then stops the target. If the target runs no program for packets, recv()
+ * returns EFAULT until the target leaves its maps: also while TCP has bytes for
+ * it.
+ */
+TEST_F(packets, end_redirected)
+{
+	struct sock_case *c = &self->c;
+	socklen_t len = sizeof(int);
+	int i, error = 0;
+
+	ASSERT_TRUE(case_redirects(c, "skb", BPF_SK_SKB_STREAM_VERDICT, c->source[1],
+				   c->target[0],
+				   (struct sock_vars){ .key = TARGET, .flags = BPF_F_INGRESS }));
+	ASSERT_TRUE(send_text(c->source[0], "bytes"));
+	EXPECT_TRUE(gets(c->target[0], "bytes"));
+	ASSERT_EQ(0, shutdown(c->source[0], SHUT_WR));
+	for (i = 0; i < 20000 && !error; i++) {
+		ASSERT_EQ(0, getsockopt(c->target[0], SOL_SOCKET, SO_ERROR, &error, &len));
+		usleep(1000);
+	}
+	EXPECT_EQ(EPIPE, error);
+	EXPECT_EQ(-EFAULT, next_byte(c->target[0]));
+	EXPECT_EQ(-EFAULT, next_byte(c->target[0]));
+	ASSERT_TRUE(send_text(c->target[1], "own"));
+	ASSERT_TRUE(acknowledged(c->target[1]));
+	EXPECT_EQ(-EFAULT, next_byte(c->target[0]));
+	ASSERT_EQ(0, sock_del(c->map, TARGET));
+	EXPECT_TRUE(gets(c->target[0], "own"));
+	EXPECT_EQ(2, sock_vars(c->obj).calls);
+	EXPECT_TRUE(case_counted(c, (struct sock_counts){ .skb_ingress = 2 }));
 }
 
 /* --- splice() ------------------------------------------------------------- */

@@ -338,9 +338,10 @@ static void act_iterate(struct task *t)
 
 /*
  * May the socket at a key be read? Two faults of the kernel, in stock maps as
- * well: udp_bpf_recvmsg() loops for ever if the psock stops while packets wait
- * in its backlog; and if a TCP socket leaves its maps with packets that its
- * owner has not read, the next read finds a gap in the stream, and warns.
+ * well (see Documentation/known_from_stock.rst): udp_bpf_recvmsg() loops for
+ * ever if the psock stops while packets wait in its backlog; and if a TCP
+ * socket leaves its maps with packets that its owner has not read, the next
+ * read finds a gap in the stream, and warns.
  */
 static bool may_read(const struct task *t, __u32 key)
 {

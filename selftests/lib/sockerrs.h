@@ -64,7 +64,7 @@ static const struct rule {
 	{ C_RECV, EPIPE, EPIPE, ENDS | LEAVES },
 	/*
 	 * A fault of the kernel: the end of a stream was redirected, as a
-	 * message of 0 bytes.
+	 * message of 0 bytes. See Documentation/known_from_stock.rst.
 	 */
 	{ C_RECV, EFAULT, EFAULT, ENDS },
 	{ C_RECV, ECONNREFUSED, ECONNREFUSED, BIT(CLOSE) },
