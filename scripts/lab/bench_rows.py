@@ -91,18 +91,24 @@ def most(amount, counted=False):
     return Goal(f"{amount:,}", lambda *_: amount, counted)
 
 
+def of_kernel(values, kernel):
+    """The value for a kernel, by the version in its name. A version without a
+    value is that of a newer kernel, and has the last one."""
+    return values.get(kernel.split("+")[0].split("-")[0], list(values.values())[-1])
+
+
 def ratio_by_kernel(times):
     """At most a multiple of the cost in the first column, by the kernel."""
     def limit(figures, _rows, kernel):
         other = figures.get("stock")
-        return other * (times[kernel] + 0.005) if other and kernel in times else None
+        return other * (of_kernel(times, kernel) + 0.005) if other else None
     return Goal(" / ".join(f"{t:.2f}" for t in times.values()) + " x", limit)
 
 
 def by_kernel(amounts):
     """At most an amount that depends on the kernel."""
     return Goal(" / ".join(f"{a:,}" for a in amounts.values()),
-                lambda _figures, _rows, kernel: amounts.get(kernel), True)
+                lambda _figures, _rows, kernel: of_kernel(amounts, kernel), True)
 
 
 @dataclasses.dataclass(frozen=True)
