@@ -21,10 +21,11 @@ NO_PROGRAMS = ("The programs of the map are unknown, so they are not compared: a
 INCONSISTENT = (f"Sockets came or went during all {TRIES} attempts: entries may be missing or "
                 "doubled.")
 # A socket that leaves its only map loses its data. One that stays in another
-# map keeps its program of messages, and is refused by a map that has one.
+# map keeps its program of messages, and is refused by a map that has one. Bytes
+# that a program has passed leave a gap in the stream of TCP in any case.
 DRAINED = "First wait until INGRESS, BACKLOG and CORK are 0"
-AGAIN = (f"{DRAINED}, or insert the socket into a second map without programs; then delete the "
-         "entry, and insert the socket again.")
+AGAIN = (f"{DRAINED}, or, if no program has passed bytes to the socket itself (SK_PASS), insert it "
+         "into a second map without programs; then delete the entry, and insert the socket again.")
 AGAIN_MSG = f"{DRAINED}; then delete the socket from all maps, and insert it again."
 
 
