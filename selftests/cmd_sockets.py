@@ -183,10 +183,10 @@ def vsock_pair():
         server.bind((1, socket.VMADDR_PORT_ANY))
         server.listen()
         one = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        one.settimeout(20)
+        one.settimeout(60)
         one.connect(server.getsockname())
         other, _ = server.accept()
-    other.settimeout(20)
+    other.settimeout(60)
     return one, other
 
 

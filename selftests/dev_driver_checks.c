@@ -72,7 +72,7 @@ TEST_F(checks, each_one)
 		lseek(self->log, 0, SEEK_END);
 		ASSERT_TRUE(turn("f0", "provoke", i));
 		/* On PREEMPT_RT an RCU callback reports a missing flush. */
-		for (tries = 0; tries < 1000; tries++) {
+		for (tries = 0; tries < 60000; tries++) {
 			found = complains(self->log, complaints[i]);
 			if (found)
 				break;

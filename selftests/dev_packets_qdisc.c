@@ -98,7 +98,7 @@ static bool agree(struct env *e, const char *dev)
 	struct redirmap_stats stats = {};
 	int i;
 
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 12000; i++) {
 		stats = entry_stats(e, 0);
 		if (stats.packets + all_drops(&stats) == FRAMES)
 			break;
@@ -157,7 +157,7 @@ TEST_F(queues, no_carrier_below_a_queue)
 	ASSERT_TRUE(sh("until ip link show v0 | grep -qE 'state (LOWERLAYER)?DOWN'; do "
 		       "sleep 0.1; done"));
 	ASSERT_EQ(send_numbered(e, "g0", 0, FRAMES), 0);
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < 12000; i++) {
 		stats = entry_stats(e, 0);
 		if (stats.packets + all_drops(&stats) == FRAMES)
 			break;

@@ -41,7 +41,7 @@ static void *update_all(void *arg)
 		 * The CPU of the work item that allocates memory may be delayed
 		 * by the host.
 		 */
-		for (tries = 0; tries < 1000; tries++) {
+		for (tries = 0; tries < 60000; tries++) {
 			err = put_value(u->map, i, dev[i], u->prog);
 			if (err != -ENOMEM)
 				break;

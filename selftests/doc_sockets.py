@@ -30,8 +30,8 @@ def talk():
     with one, other:
         for number in range(ROUNDS):
             for sender, receiver in ((one, other), (other, one)):
-                sender.settimeout(20)
-                receiver.settimeout(20)
+                sender.settimeout(60)
+                receiver.settimeout(60)
                 text = bytes([number]) * (number * 100 + 1)
                 sender.sendall(text)
                 got = b""

@@ -122,7 +122,7 @@ static int reached(int type, const int members[GROUP])
 	}
 	for (i = 0; i < GROUP; i++)
 		events[i] = (struct pollfd){ .fd = members[i], .events = POLLIN };
-	poll(events, GROUP, 20000);
+	poll(events, GROUP, 60000);
 	for (i = 0; i < GROUP; i++) {
 		if (type == SOCK_DGRAM) {
 			if (recv(members[i], &byte, 1, 0) != 1)

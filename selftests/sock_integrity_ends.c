@@ -78,7 +78,7 @@ static bool has_ended(int fd)
 {
 	struct pollfd event = { .fd = fd, .events = POLLRDHUP };
 
-	return poll(&event, 1, 20000) == 1;
+	return poll(&event, 1, 60000) == 1;
 }
 
 /* --- messages ------------------------------------------------------------- */
@@ -299,7 +299,7 @@ TEST_F(ends, redirected_end)
 	ASSERT_TRUE(send_text(self->source[0], "bytes"));
 	EXPECT_TRUE(gets(self->target[1], "bytes"));
 	end_connection(&self->source[0], SHUTDOWN);
-	for (i = 0; i < 20000 && !error; i++) {
+	for (i = 0; i < 60000 && !error; i++) {
 		ASSERT_EQ(0, getsockopt(self->target[0], SOL_SOCKET, SO_ERROR, &error, &len));
 		usleep(1000);
 	}

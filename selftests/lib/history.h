@@ -91,7 +91,7 @@ static inline bool all_accounted_for(struct env *e)
 {
 	int i;
 
-	for (i = 0; i < 300 && accounted_for(e) < get_var(e, "seen"); i++)
+	for (i = 0; i < 6000 && accounted_for(e) < get_var(e, "seen"); i++)
 		usleep(10000);
 	usleep(20000);
 	if (accounted_for(e) == get_var(e, "seen"))

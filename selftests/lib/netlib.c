@@ -259,7 +259,7 @@ int send_on(int sock, const char *dev, unsigned int first, int n, int len)
 		make_frame(frame, first + i, len);
 		while (sendto(sock, frame, len, 0, (void *)&to, sizeof(to)) != len) {
 			/* the ring is full, because the peer's CPU is busy */
-			if (errno != ENOBUFS || tries++ == 5000)
+			if (errno != ENOBUFS || tries++ == 60000)
 				return -errno;
 			usleep(1000);
 		}

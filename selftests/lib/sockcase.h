@@ -139,7 +139,7 @@ static inline bool readable(int fd)
 {
 	struct pollfd event = { .fd = fd, .events = POLLIN };
 
-	return poll(&event, 1, 20000) == 1 && event.revents & POLLIN;
+	return poll(&event, 1, 60000) == 1 && event.revents & POLLIN;
 }
 
 /* Waits until a socket has no room for more bytes. */
@@ -148,7 +148,7 @@ static inline bool becomes_full(int fd)
 	struct pollfd event = { .fd = fd, .events = POLLOUT };
 	int i;
 
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 60000; i++) {
 		if (!poll(&event, 1, 0))
 			return true;
 		usleep(1000);
@@ -161,7 +161,7 @@ static inline bool acknowledged(int fd)
 {
 	int i, n = 1;
 
-	for (i = 0; i < 20000; i++) {
+	for (i = 0; i < 60000; i++) {
 		if (ioctl(fd, SIOCOUTQ, &n))
 			return false;
 		if (!n)

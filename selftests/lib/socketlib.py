@@ -22,7 +22,7 @@ def pair(host="127.0.0.1"):
         other, _ = server.accept()
     for sock in (one, other):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(20)
+        sock.settimeout(60)
     return one, other
 
 

@@ -95,7 +95,7 @@ static inline bool sock_is_at(int map, __u32 key, int fd)
 /* No receive of a test waits for ever. */
 static inline int sock_limit(int fd)
 {
-	struct timeval limit = { .tv_sec = 20 };
+	struct timeval limit = { .tv_sec = 60 };
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -217,7 +217,7 @@ static inline bool send_early(int pair[2], const char *text)
 
 	if (send(pair[0], text, len, 0) != len)
 		return false;
-	for (i = 0; i < 20000 && queued != len; i++) {
+	for (i = 0; i < 60000 && queued != len; i++) {
 		if (ioctl(pair[1], FIONREAD, &queued))
 			return false;
 		if (queued != len)
@@ -239,7 +239,7 @@ static inline bool gets(int fd, const char *text)
 	ssize_t n;
 	int i;
 
-	for (i = 0; i < 20000 && got < len; i++) {
+	for (i = 0; i < 60000 && got < len; i++) {
 		n = recv(fd, buffer + got, len - got, MSG_DONTWAIT);
 		if (!n || (n < 0 && errno != EAGAIN))
 			return false;
@@ -297,7 +297,7 @@ static inline bool sock_calls_become(struct bpf_object *obj, __u64 calls)
 {
 	int i;
 
-	for (i = 0; i < 20000 && sock_vars(obj).calls != calls; i++)
+	for (i = 0; i < 60000 && sock_vars(obj).calls != calls; i++)
 		usleep(1000);
 	return sock_vars(obj).calls == calls;
 }

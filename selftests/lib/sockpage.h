@@ -42,7 +42,7 @@ static inline bool page_is_awaited(const struct page *page)
 {
 	struct pollfd event = { .fd = page->fd, .events = POLLIN };
 
-	return poll(&event, 1, 20000) == 1 && event.revents == POLLIN;
+	return poll(&event, 1, 60000) == 1 && event.revents == POLLIN;
 }
 
 static inline bool page_give(const struct page *page)

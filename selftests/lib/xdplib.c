@@ -295,7 +295,7 @@ bool all_seen(struct env *e, __u64 want)
 {
 	int i;
 
-	for (i = 0; i < 20000 && get_var(e, "seen") < want; i++)
+	for (i = 0; i < 120000 && get_var(e, "seen") < want; i++)
 		usleep(500);
 	return get_var(e, "seen") >= want;
 }
