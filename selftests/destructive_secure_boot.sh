@@ -6,7 +6,8 @@
 # the machine's owner (MOK), where mokutil and the firmware put a key. The
 # kernel is locked down. It refuses the module without a signature, and with
 # that of another key. It loads the module with a signature of the owner's key,
-# and lockdown restricts nothing that the module and the command use.
+# and lockdown restricts nothing that the module and the command use, at either
+# of its levels.
 #
 # machine: --secure-boot build/selftests/mok.pem
 # without the module
@@ -132,4 +133,22 @@ commands()
 	return $rc
 }
 result "under lockdown: the command redirmap, and rmmod" commands
+
+# The highest level: no tracefs and perf, and no program reads kernel memory.
+# The module's probes are the kernel's own.
+confidential()
+{
+	local rc=0
+
+	echo confidentiality >/sys/kernel/security/lockdown
+	grep -F '[confidentiality]' /sys/kernel/security/lockdown || rc=1
+	! head -c 1 /sys/kernel/tracing/trace || rc=1
+	insmod redirmap.ko claim='rm_*' packets= || rc=1
+	return $rc
+}
+result "lockdown=confidentiality: insmod" confidential
+for test in dev_map_ops dev_redirect_helper core_claim_policy; do
+	result "lockdown=confidentiality: $test" works $test
+done
+result "lockdown=confidentiality: the command redirmap, and rmmod" commands
 finish
