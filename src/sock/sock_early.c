@@ -6,12 +6,13 @@
  * parameter "early" selects, the insert does what the kernel does then: it
  * calls sk->sk_data_ready() of the locked socket, in process context, as
  * tcp_bpf_recvmsg_parser() and the processing of the socket's backlog do. The
- * kernel's function runs the program, or, with a parser, queues the parser's
- * work item.
+ * kernel's function runs the program.
  *
  * An update by bpf(2) has locked the socket (sock_map.c). Programs cannot lock
  * it, so their updates queue a work item. In a program of type sock_ops, the
  * receive queue is still empty: see design.rst.
+ *
+ * A socket with a parser always gets a work item: see early_parse().
  *
  * This file owns the work items. early_lock guards the table of the items that
  * have not locked their socket yet; a socket has at most one of them. An item
@@ -40,7 +41,7 @@
 #include "sock_early.h"
 
 /**
- * struct early_item - a socket that was inserted by a program
+ * struct early_item - a socket that was inserted by a program, or has a parser
  * @node: in early_items, until @work has locked the socket
  * @work: runs the socket's verdict program
  * @sk: the socket, with a reference
@@ -124,23 +125,44 @@ static void early_data_ready(struct sock *sk)
 	data_ready(sk);
 }
 
+/* Does the kernel run a parser on the bytes that this socket receives? */
+static bool early_has_parser(const struct sock *sk)
+{
+	const struct sk_psock *psock;
+	bool has;
+
+	rcu_read_lock();
+	psock = sk_psock(sk);
+	has = psock && READ_ONCE(psock->progs.stream_parser);
+	rcu_read_unlock();
+	return has;
+}
+
+/*
+ * Let the kernel run the parser as when bytes arrive: under the spin lock,
+ * while no task owns the socket. If a task owned it, the kernel's function
+ * would queue the parser's work item instead. If the socket then left the map,
+ * while another map keeps its psock, and returned, strp_init() would initialize
+ * this item although it is queued, and so corrupt the list of the workqueue.
+ *
+ * If lock_sock_fast() returns true, it has waited, and this task is the owner.
+ */
+static void early_parse(struct sock *sk)
+{
+	bool owned;
+
+	do {
+		owned = lock_sock_fast(sk);
+		if (!owned)
+			early_data_ready(sk);
+		unlock_sock_fast(sk, owned);
+	} while (owned);
+}
+
 static bool early_selects(const struct bpf_map *map, const struct sock *sk)
 {
 	return early_has_data(sk) &&
 	       rmap_policy_matches(&rmap_policy_early, map->name);
-}
-
-/**
- * rmap_sock_early_run() - run the program of an inserted socket on early data
- * @map: the claimed map that the socket was inserted into
- * @sk: the socket, locked by lock_sock()
- *
- * Context: bpf(2), outside of an RCU read section. Does not sleep.
- */
-void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk)
-{
-	if (early_selects(map, sk))
-		early_data_ready(sk);
 }
 
 static bool early_is_locked(struct sock *sk)
@@ -159,6 +181,7 @@ static void early_work(struct work_struct *work)
 	struct early_item *item = container_of(to_delayed_work(work),
 					       struct early_item, work);
 	struct sock *sk = item->sk;
+	bool parse;
 
 	if (atomic_read(&early_waiting) >= EARLY_WAITS && early_is_locked(sk)) {
 		item->delay = clamp(2 * item->delay, 1UL, (unsigned long)HZ);
@@ -173,8 +196,12 @@ static void early_work(struct work_struct *work)
 	spin_lock_bh(&early_lock);
 	hash_del(&item->node);
 	spin_unlock_bh(&early_lock);
-	early_data_ready(sk);
+	parse = early_has_parser(sk);
+	if (!parse)
+		early_data_ready(sk);
 	release_sock(sk);
+	if (parse)
+		early_parse(sk);
 
 	sock_put(sk);
 	kfree(item);
@@ -214,23 +241,14 @@ static struct early_item *early_item_alloc(struct sock *sk)
 	return item;
 }
 
-/**
- * rmap_sock_early_queue() - queue a work item to do the same
- * @map: the claimed map that the socket was inserted into
- * @sk: the socket, which is not locked, or locked by any task
- *
- * Without memory for the work item, the bytes wait until more bytes arrive, as
- * in a stock map: the insert has succeeded already.
- *
- * Context: a BPF program that updates the map, in process context or in a
- * softirq; the program keeps @map and @sk.
+/*
+ * Queue a work item for a socket. Without memory for it, the bytes wait until
+ * more bytes arrive, as in a stock map: the insert has succeeded already.
  */
-void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
+static void early_queue_item(struct sock *sk)
 {
 	struct early_item *item = NULL;
 
-	if (!early_selects(map, sk))
-		return;
 	spin_lock_bh(&early_lock);
 	if (!early_is_queued(sk))
 		item = early_item_alloc(sk);
@@ -239,6 +257,40 @@ void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
 	spin_unlock_bh(&early_lock);
 	if (item)
 		queue_delayed_work(early_queue, &item->work, 0);
+}
+
+/**
+ * rmap_sock_early_run() - run the program of an inserted socket on early data
+ * @map: the claimed map that the socket was inserted into
+ * @sk: the socket, locked by lock_sock()
+ *
+ * With a parser, a work item does that, soon after the caller has released the
+ * socket.
+ *
+ * Context: bpf(2), outside of an RCU read section. Does not sleep.
+ */
+void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk)
+{
+	if (!early_selects(map, sk))
+		return;
+	if (early_has_parser(sk))
+		early_queue_item(sk);
+	else
+		early_data_ready(sk);
+}
+
+/**
+ * rmap_sock_early_queue() - queue a work item to do the same
+ * @map: the claimed map that the socket was inserted into
+ * @sk: the socket, which is not locked, or locked by any task
+ *
+ * Context: a BPF program that updates the map, in process context or in a
+ * softirq; the program keeps @map and @sk.
+ */
+void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
+{
+	if (early_selects(map, sk))
+		early_queue_item(sk);
 }
 
 /**
