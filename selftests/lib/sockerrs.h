@@ -6,7 +6,7 @@
 #ifndef REDIRMAP_SOCKERRS_H
 #define REDIRMAP_SOCKERRS_H
 
-#include "sockacts.h"
+#include "socktask.h"
 
 #define ANY_PAIR (BIT(NR_ACTIONS) - 1)
 

@@ -117,6 +117,37 @@ static inline socklen_t sock_loopback(int family, struct sockaddr_storage *to)
 	return sizeof(*four);
 }
 
+/* The addresses of a packet that the socket would receive. */
+static inline void sock_tuple(int fd, struct bpf_sock_tuple *tuple)
+{
+	struct sockaddr_storage here, there;
+	struct sockaddr_in6 *here6 = (struct sockaddr_in6 *)&here;
+	struct sockaddr_in6 *there6 = (struct sockaddr_in6 *)&there;
+	struct sockaddr_in *here4 = (struct sockaddr_in *)&here;
+	struct sockaddr_in *there4 = (struct sockaddr_in *)&there;
+	socklen_t len = sizeof(here);
+
+	getsockname(fd, (struct sockaddr *)&here, &len);
+	len = sizeof(there);
+	if (getpeername(fd, (struct sockaddr *)&there, &len)) {
+		sock_loopback(here.ss_family, &there);
+		/* In both families, this is the place of the port. */
+		there4->sin_port = htons(9);
+	}
+	memset(tuple, 0, sizeof(*tuple));
+	if (here.ss_family == AF_INET6) {
+		memcpy(tuple->ipv6.saddr, &there6->sin6_addr, sizeof(tuple->ipv6.saddr));
+		memcpy(tuple->ipv6.daddr, &here6->sin6_addr, sizeof(tuple->ipv6.daddr));
+		tuple->ipv6.sport = there6->sin6_port;
+		tuple->ipv6.dport = here6->sin6_port;
+	} else {
+		tuple->ipv4.saddr = there4->sin_addr.s_addr;
+		tuple->ipv4.daddr = here4->sin_addr.s_addr;
+		tuple->ipv4.sport = there4->sin_port;
+		tuple->ipv4.dport = here4->sin_port;
+	}
+}
+
 /* A socket that listens, or, of another type, has an address. */
 static inline int sock_server(int family, int type)
 {

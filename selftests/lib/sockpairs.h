@@ -12,7 +12,7 @@
 #ifndef REDIRMAP_SOCKPAIRS_H
 #define REDIRMAP_SOCKPAIRS_H
 
-#include "sockacts.h"
+#include "socktask.h"
 
 #define SOAK_PAIR 5
 #define SOAK_TYPES 2

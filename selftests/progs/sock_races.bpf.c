@@ -6,7 +6,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* As in sockacts.h. */
+/* As in socktask.h. */
 #define KEYS 4
 
 struct {
@@ -23,7 +23,7 @@ struct {
 	__uint(max_entries, 8);
 } hash SEC(".maps");
 
-/* As in sockacts.h. */
+/* As in socktask.h. */
 struct calls {
 	__u64 all;
 	__u64 accepted;
