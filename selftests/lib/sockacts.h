@@ -19,6 +19,23 @@ static void act_insert(struct task *t)
 		insert(t, C_INSERT_NEW, some_key(t), some_sock(t), BPF_NOEXIST);
 }
 
+/*
+ * In an episode with early data, mostly a socket that has left the map, and has
+ * received bytes since.
+ */
+static void act_prog(struct task *t)
+{
+	__u32 sock = some_key(t), key = dice(t, 2) ? sock : some_key(t);
+	struct world *w = t->w;
+
+	if (t->pair & EARLY && dice(t, 4)) {
+		delete(t, sock);
+		note(t, C_SEND, send(w->peers[sock], "bytes", 1 + dice(t, 5),
+				     MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0);
+	}
+	insert_by_program(t, sock, key, dice(t, 3));
+}
+
 static void act_delete(struct task *t)
 {
 	delete(t, some_key(t));
@@ -140,7 +157,7 @@ static void act_iterate(struct task *t)
  */
 static bool may_read(const struct task *t, __u32 key)
 {
-	return key != UDP && (key == UNIX || !(t->pair & BIT(SKB)) ||
+	return key != UDP && (key == UNIX || !(t->pair & PACKETS) ||
 			      !(t->pair & (LEAVES | ENDS | BIT(ATTACH) | BIT(LINK))));
 }
 
@@ -265,6 +282,7 @@ static const struct {
 	void (*act)(struct task *t);
 } actions[] = {
 	[INSERT] = { "insert", act_insert },
+	[PROG] = { "prog", act_prog },
 	[DELETE] = { "delete", act_delete },
 	[REPLACE] = { "replace", act_replace },
 	[SECOND] = { "second", act_second },

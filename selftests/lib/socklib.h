@@ -241,20 +241,26 @@ static inline bool sockets_become(int most)
 	return false;
 }
 
+/* Waits until a socket that is in no map has received so many bytes. */
+static inline bool queued_become(int fd, int bytes)
+{
+	int i, queued = 0;
+
+	for (i = 0; i < 60000 && queued != bytes; i++) {
+		if (ioctl(fd, FIONREAD, &queued))
+			return false;
+		if (queued != bytes)
+			usleep(1000);
+	}
+	return queued == bytes;
+}
+
 /* Sends bytes to a socket that is in no map, and waits until they are there. */
 static inline bool send_early(int pair[2], const char *text)
 {
-	int i, queued = 0, len = strlen(text);
+	int len = strlen(text);
 
-	if (send(pair[0], text, len, 0) != len)
-		return false;
-	for (i = 0; i < 60000 && queued != len; i++) {
-		if (ioctl(pair[1], FIONREAD, &queued))
-			return false;
-		if (queued != len)
-			usleep(1000);
-	}
-	return queued == len;
+	return send(pair[0], text, len, 0) == len && queued_become(pair[1], len);
 }
 
 static inline bool send_text(int fd, const char *text)

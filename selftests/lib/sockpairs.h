@@ -98,12 +98,13 @@ static void select_pairs(struct pairs *pairs)
  * and both the second psock and the socket are never freed. The work item runs
  * if a program of type sk_skb has been attached, and data is sent: a message is
  * sufficient, because each packet that is freed queues the sender's work item.
+ * Early data are packets as well.
  */
 static bool must_keep(__u32 pair)
 {
-	__u32 back = BIT(INSERT) | BIT(REPLACE) | BIT(LINK) | BIT(BUPDATE);
+	__u32 back = BIT(INSERT) | BIT(PROG) | BIT(REPLACE) | BIT(LINK) | BIT(BUPDATE);
 
-	return pair & BIT(CLOSE) || (pair & BIT(SKB) && pair & back) ||
+	return pair & BIT(CLOSE) || (pair & PACKETS && pair & back) ||
 	       (pair & BIT(MSG) && pair & BIT(LINK));
 }
 

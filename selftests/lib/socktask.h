@@ -24,27 +24,34 @@ struct calls {
 
 /* The actions: see actions[] in sockacts.h. */
 enum action {
-	INSERT, DELETE, REPLACE, SECOND, CLOSE, SHUT, FREE, ATTACH, LINK, LOOKUP, WALK, ITERATE,
-	MSG, SKB, BUPDATE, BDELETE, BLOOKUP, BTAKE, DUMP, RMMOD, NR_ACTIONS,
+	INSERT, PROG, DELETE, REPLACE, SECOND, CLOSE, SHUT, FREE, ATTACH, LINK, LOOKUP, WALK,
+	ITERATE, MSG, SKB, BUPDATE, BDELETE, BLOOKUP, BTAKE, DUMP, RMMOD, NR_ACTIONS,
 };
 
 #define BIT(action) (1U << (action))
+/*
+ * A further bit of a pair, in every second episode: sockets have received bytes
+ * before they are inserted, and claimed maps run their program on these.
+ */
+#define EARLY BIT(NR_ACTIONS)
 /* Actions that only claimed maps support. */
 #define CLAIMED_ONLY (BIT(BUPDATE) | BIT(BDELETE) | BIT(BLOOKUP) | BIT(BTAKE) | BIT(DUMP) | \
 		      BIT(RMMOD))
 
 /* Groups of actions. */
 #define ENDS (BIT(CLOSE) | BIT(SHUT))
-#define PROGRAMS (BIT(ATTACH) | BIT(LINK) | BIT(MSG) | BIT(SKB))
+#define PROGRAMS (BIT(ATTACH) | BIT(LINK) | BIT(MSG) | BIT(SKB) | EARLY)
+/* Packets may be redirected. */
+#define PACKETS (BIT(SKB) | EARLY)
 /* A socket without a map loses its psock, also after a failed insert. */
-#define LEAVES (BIT(INSERT) | BIT(DELETE) | BIT(REPLACE) | BIT(SECOND) | BIT(CLOSE) | \
-		BIT(FREE) | BIT(BUPDATE) | BIT(BDELETE) | BIT(BTAKE))
+#define LEAVES (BIT(INSERT) | BIT(PROG) | BIT(DELETE) | BIT(REPLACE) | BIT(SECOND) | \
+		BIT(CLOSE) | BIT(FREE) | BIT(BUPDATE) | BIT(BDELETE) | BIT(BTAKE))
 
 /* The calls of the actions. */
 enum syscall {
-	C_INSERT, C_INSERT_NEW, C_REPLACE, C_DELETE, C_ASIDE, C_DELETE_ASIDE, C_OPEN, C_SHUTDOWN,
-	C_CREATE, C_INSERT_OWN, C_ATTACH, C_DETACH, C_LINK, C_LOOKUP, C_NEXT, C_ITERATE, C_SEND,
-	C_RECV,
+	C_INSERT, C_INSERT_NEW, C_PROG, C_REPLACE, C_DELETE, C_ASIDE, C_DELETE_ASIDE, C_OPEN,
+	C_SHUTDOWN, C_CREATE, C_INSERT_OWN, C_ATTACH, C_DETACH, C_LINK, C_LOOKUP, C_NEXT,
+	C_ITERATE, C_SEND, C_RECV,
 	/* Of claimed maps only. */
 	C_UPDATE_BATCH, C_DELETE_BATCH, C_LOOKUP_BATCH, C_TAKE_BATCH, C_DUMP, C_RMMOD, NR_CALLS,
 };
@@ -52,6 +59,7 @@ enum syscall {
 static const char *const call_names[] = {
 	[C_INSERT] = "insert",
 	[C_INSERT_NEW] = "insert with BPF_NOEXIST",
+	[C_PROG] = "insert by a program",
 	[C_REPLACE] = "insert with BPF_EXIST",
 	[C_DELETE] = "delete",
 	[C_ASIDE] = "insert into the second map",
@@ -76,8 +84,11 @@ static const char *const call_names[] = {
 	[C_RMMOD] = "rmmod",
 };
 
-/* The families of the sockets. */
+/* As in sock_races.bpf.c: the families of the sockets. */
 enum family { TCP, TCP6, UNIX, UDP };
+
+/* As in sock_races.bpf.c: the program has found no socket to insert. */
+#define NO_SOCKET 1
 
 /* What all tasks of a test share. */
 struct world {
@@ -86,7 +97,8 @@ struct world {
 	struct bpf_object *obj;
 	int map, second, iterator;
 	int keep;		/* a map without programs: see must_keep() */
-	int msg, skb, parser;
+	int msg, skb, parser, program;
+	int addresses;		/* a map of the addresses of the sockets */
 	__u32 id;
 	bool links;
 	int socks[KEYS];	/* in the map; a descriptor gets other sockets */
@@ -101,7 +113,7 @@ struct world {
 struct task {
 	struct world *w;
 	enum action action;
-	__u32 pair;		/* BIT() of both actions */
+	__u32 pair;		/* BIT() of both actions, and EARLY */
 	int cpu, netlink;
 	__u64 dice;
 	__u64 inserts, deletes, failed;
@@ -149,6 +161,24 @@ static int insert(struct task *t, enum syscall call, __u32 key, int fd, __u64 fl
 	return err;
 }
 
+/* A program inserts a socket that it looks up: see sock_races.bpf.c. */
+static int insert_by_program(struct task *t, __u32 sock, __u32 key, __u32 flags)
+{
+	struct __sk_buff ctx = { .cb = { sock, key, flags } };
+	char frame[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx),
+		    .data_in = frame, .data_size_in = sizeof(frame));
+	int err;
+
+	err = bpf_prog_test_run_opts(t->w->program, &opts) ?: (int)opts.retval;
+	if (err == NO_SOCKET)
+		return err;
+	t->inserts += !err;
+	t->failed += !!err;
+	note(t, C_PROG, err);
+	return err;
+}
+
 static int delete(struct task *t, __u32 key)
 {
 	int err = sock_del(t->w->map, key);
@@ -173,6 +203,17 @@ static int open_pair(enum family family, int fds[2])
 	}
 }
 
+/* Lets the program find the socket. It does not look for Unix sockets. */
+static int publish(struct world *w, __u32 key)
+{
+	struct bpf_sock_tuple tuple;
+
+	if (key == UNIX)
+		return 0;
+	sock_tuple(w->socks[key], &tuple);
+	return bpf_map_update_elem(w->addresses, &key, &tuple, BPF_ANY);
+}
+
 /*
  * The descriptors of a socket and its peer get new sockets, and the former ones
  * are closed: by a reset, or in the order that TCP has for it.
@@ -189,6 +230,9 @@ static int renew(struct task *t, __u32 key, bool keep)
 	err = open_pair(key, fds);
 	if (err)
 		return err;
+	/* Before any insert: socket maps have a FIONREAD of their own. */
+	if (t->pair & EARLY && (!send_text(fds[1], "early") || !queued_become(fds[0], 5)))
+		return -ETIME;
 	/* Two tasks at once would take the present socket out of @keep. */
 	pthread_mutex_lock(&w->renewing[key]);
 	if (keep) {
@@ -202,6 +246,7 @@ static int renew(struct task *t, __u32 key, bool keep)
 	dup2(fds[0], w->socks[key]);
 	if (!peer_first)
 		dup2(fds[1], w->peers[key]);
+	err = err ?: publish(w, key);
 	pthread_mutex_unlock(&w->renewing[key]);
 	close_pair(fds);
 	return err;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Programs for sock_races.c: redirects to random keys, in random directions,
- * and an iterator. The test gives them its maps.
+ * Programs for sock_races.c: redirects to random keys, in random directions, an
+ * insert, and an iterator. The test gives them its maps. A further program
+ * counts the work items that the module queues for early data.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -23,7 +24,26 @@ struct {
 	__uint(max_entries, 8);
 } hash SEC(".maps");
 
+/* The addresses of the sockets, as in packets for them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, struct bpf_sock_tuple);
+	__uint(max_entries, KEYS);
+} addresses SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 1);
+} works SEC(".maps");
+
 /* As in socktask.h. */
+enum family { TCP, TCP6, UNIX, UDP };
+
+#define NO_SOCKET 1
+
 struct calls {
 	__u64 all;
 	__u64 accepted;
@@ -80,6 +100,60 @@ SEC("sk_skb/stream_parser")
 int parser(struct __sk_buff *skb)
 {
 	return skb->len;
+}
+
+/*
+ * Inserts a socket, and returns the result. Unix sockets have no such address,
+ * so instead of one the program takes the socket at its key, if there is one.
+ */
+static __always_inline int insert(struct __sk_buff *skb, void *map)
+{
+	__u32 sock = skb->cb[0], key = skb->cb[1], flags = skb->cb[2];
+	struct bpf_sock_tuple *known, tuple;
+	struct bpf_sock *sk;
+	int err;
+
+	known = bpf_map_lookup_elem(&addresses, &sock);
+	if (!known)
+		return NO_SOCKET;
+	tuple = *known;
+	if (sock == TCP)
+		sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	else if (sock == TCP6)
+		sk = bpf_sk_lookup_tcp(skb, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	else if (sock == UDP)
+		sk = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_map_lookup_elem(map, &sock);
+	if (!sk)
+		return NO_SOCKET;
+	err = bpf_map_update_elem(map, &key, sk, flags);
+	bpf_sk_release(sk);
+	return err;
+}
+
+SEC("tc")
+int insert_array(struct __sk_buff *skb)
+{
+	return insert(skb, &array);
+}
+
+SEC("tc")
+int insert_hash(struct __sk_buff *skb)
+{
+	return insert(skb, &hash);
+}
+
+/* A work item for early data, which a program's insert has queued. */
+SEC("kprobe/early_work")
+int count_work(void *ctx)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&works, &zero);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+	return 0;
 }
 
 /* The types of the kernel, with the members that are used here. */
