@@ -7,11 +7,15 @@ closed or deleted from the map, have to be the first ones of the stream; then
 the flow ends.
 """
 import contextlib
+import fcntl
 import random
 import socket
 import struct
+import termios
 import threading
 import time
+
+from testlib import becomes
 
 # As in sock_soak.bpf.c.
 ENTRIES = 64
@@ -88,6 +92,27 @@ class Flow:
             other = second[1]
         self.ports = [sock.getsockname()[1] for sock in self.inserted]
         self.streams = [Stream(one, other, 2 * number), Stream(other, one, 2 * number + 1)]
+
+    def send_early(self, number, times):
+        """Send bytes of a stream before its receiver in the middle is inserted.
+        Return whether all of them have arrived there."""
+        stream, sock = self.streams[number], self.inserted[number]
+        for _ in range(times):
+            stream.send()
+
+        def queued():
+            return struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0]
+        return becomes(lambda: queued() == stream.sent)
+
+    def early_arrives(self, number):
+        """Whether the bytes of a stream arrive although none follows."""
+        stream = self.streams[number]
+
+        def complete():
+            while stream.receive():
+                pass
+            return stream.got == stream.sent
+        return becomes(complete)
 
     def step(self):
         """Send and receive some bytes."""

@@ -72,6 +72,7 @@ class World:
         self.dice = dice
         self.numbers = 0
         self.side = {}
+        (PARAMETERS / "early").write_text("rm_proxy\n", encoding="ascii")
         sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
            f"bpftool prog loadall {OUTPUT}/sock_soak.bpf.o {PIN}/p pinmaps {PIN}/m")
         self.maps = [Claimed("local", MSG_VERDICT), Claimed("proxy", STREAM_VERDICT)]
@@ -143,14 +144,28 @@ class World:
         keys = [self.keys[proxied].pop(self.dice.randrange(len(self.keys[proxied])))
                 for _ in range(2)]
         flow = Flow(self.numbers, proxied, keys)
-        for key, sock in zip(keys, flow.inserted):
-            self.map_of(flow).insert(key, sock)
         for port, key in zip(flow.ports, reversed(keys)):
             checked(libbpf.bpf_map_update_elem(self.routes, key_of(port), key_of(key),
                                                ctypes.c_uint64(ANY)))
+        early = self.dice.choice((0, 1, None)) if proxied else None
+        self.insert_flow(flow, early)
         self.flows.append(flow)
         self.traffic.add(flow)
-        return f"flow {flow.number}, proxied: {proxied}, keys {keys}"
+        return f"flow {flow.number}, proxied: {proxied}, keys {keys}, early: {early}"
+
+    def insert_flow(self, flow, early):
+        """Insert both sockets. @early: the stream whose first bytes are there
+        before; the program has to find the target of its redirects."""
+        order = [*zip(flow.keys, flow.inserted)]
+        if early is not None:
+            assert flow.send_early(early, self.dice.randrange(1, 5)), "early bytes are lost"
+            if early == 0:
+                order.reverse()
+        for key, sock in order:
+            self.map_of(flow).insert(key, sock)
+        if early is not None:
+            assert flow.early_arrives(early), \
+                f"{flow.streams[early].got} of {flow.streams[early].sent} early bytes"
 
     def end_flow(self, flow):
         """The flow's last bytes are checked, and its sockets are closed."""
