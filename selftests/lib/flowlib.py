@@ -170,6 +170,12 @@ class Traffic(threading.Thread):
         with self.lock:
             flow.stopped = True
 
+    @contextlib.contextmanager
+    def paused(self):
+        """Nothing is sent or received."""
+        with self.lock:
+            yield
+
     def is_complete(self, flow):
         """Has every byte arrived that was sent?"""
         with self.lock:

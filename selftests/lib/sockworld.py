@@ -44,6 +44,11 @@ def put(fd, key, sock, flags):
                                        ctypes.c_uint64(flags)))
 
 
+class BatchOptions(ctypes.Structure):
+    _fields_ = [("sz", ctypes.c_size_t), ("elem_flags", ctypes.c_uint64),
+                ("flags", ctypes.c_uint64)]
+
+
 class Claimed:
     """A claimed map, its program, and what was done to it."""
 
@@ -57,6 +62,31 @@ class Claimed:
     def insert(self, key, sock, flags=NOEXIST):
         put(self.fd, key, sock, flags)
         self.inserts += 1
+
+    def insert_batch(self, entries):
+        """@entries: pairs of a key and a socket, inserted in this order"""
+        count = ctypes.c_uint32(len(entries))
+        opts = BatchOptions(sz=ctypes.sizeof(BatchOptions), elem_flags=NOEXIST)
+        checked(libbpf.bpf_map_update_batch(
+            self.fd, b"".join(key_of(key) for key, _ in entries),
+            struct.pack(f"{len(entries)}Q", *(sock.fileno() for _, sock in entries)),
+            ctypes.byref(count), ctypes.byref(opts)))
+        equal(count.value, len(entries))
+        self.inserts += len(entries)
+
+    def first(self, count, take):
+        """The first keys of the map, by a batch that may delete them."""
+        buffers = [ctypes.create_string_buffer(n) for n in (4, 4 * count, VALUE * count)]
+        found = ctypes.c_uint32(count)
+        call = libbpf.bpf_map_lookup_and_delete_batch if take else libbpf.bpf_map_lookup_batch
+        with may_fail(errno.ENOENT):
+            checked(call(self.fd, None, *buffers, ctypes.byref(found), None))
+        self.deletes += found.value if take else 0
+        return list(struct.unpack_from(f"{found.value}I", buffers[1]))
+
+    def sockets(self):
+        with netlink.Family() as family:
+            return family.sockets(map_id(self.fd))
 
     def counters(self):
         with netlink.Family() as family:
@@ -161,8 +191,11 @@ class World:
             assert flow.send_early(early, self.dice.randrange(1, 5)), "early bytes are lost"
             if early == 0:
                 order.reverse()
-        for key, sock in order:
-            self.map_of(flow).insert(key, sock)
+        if self.dice.random() < 0.5:
+            self.map_of(flow).insert_batch(order)
+        else:
+            for key, sock in order:
+                self.map_of(flow).insert(key, sock)
         if early is not None:
             assert flow.early_arrives(early), \
                 f"{flow.streams[early].got} of {flow.streams[early].sent} early bytes"
@@ -236,6 +269,21 @@ class World:
             return f"keys {flow.keys}"
         return self.disturb("delete a batch of", act)
 
+    def take(self):
+        """A batch deletes the first sockets of a map, of one flow or of several,
+        which end. See delete_both() for the bytes that are lost."""
+        one, count = self.dice.choice(self.maps), self.dice.randrange(1, 5)
+        with self.traffic.paused():
+            keys = one.first(count, False)
+            flows = [flow for flow in self.flows
+                     if self.map_of(flow) is one and not {*flow.keys}.isdisjoint(keys)]
+            for flow in flows:
+                flow.stopped = flow.disturbed = True
+            equal(one.first(count, True), keys)
+        for flow in flows:
+            self.end_flow(flow)
+        return f"take {keys} of {one.name}"
+
     def replace_by_itself(self):
         """A socket takes its own place, which needs a map without a program."""
         if not self.flows:
@@ -249,13 +297,13 @@ class World:
 
     # --- reading ---
 
+    def keys_of(self, one):
+        """The keys that a map has to have."""
+        return sorted(key for flow in self.flows if self.map_of(flow) is one for key in flow.keys)
+
     def read(self):
         one = self.dice.choice(self.maps)
-        buffers = [ctypes.create_string_buffer(n) for n in (4, 4 * ENTRIES, VALUE * ENTRIES)]
-        count = ctypes.c_uint32(ENTRIES)
-        with may_fail(errno.ENOENT):
-            checked(libbpf.bpf_map_lookup_batch(one.fd, None, *buffers, ctypes.byref(count), None))
-        equal(count.value, 2 * sum(self.map_of(flow) is one for flow in self.flows))
+        equal(sorted(one.first(ENTRIES, False)), self.keys_of(one))
         return f"read {one.name}"
 
     def walk(self):
@@ -265,7 +313,7 @@ class World:
         while not libbpf.bpf_map_get_next_key(one.fd, last, key):
             last = key.raw
             found += not libbpf.bpf_map_lookup_elem(one.fd, last, value)
-        equal(found, 2 * sum(self.map_of(flow) is one for flow in self.flows))
+        equal(found, len(self.keys_of(one)))
         return f"walk {one.name}"
 
     def dump(self):
@@ -273,6 +321,16 @@ class World:
             names = [one["name"] for one in family.maps()]
         assert {"rm_local", "rm_proxy"} <= {*names}, names
         return "dump"
+
+    def dump_sockets(self):
+        """No map changes meanwhile, but its sockets send and receive."""
+        one = self.dice.choice(self.maps)
+        found = {int.from_bytes(bytes.fromhex(sock["key"]), "little"): sock["inode"]
+                 for sock in one.sockets()}
+        wanted = {key: os.fstat(sock.fileno()).st_ino for flow in self.flows
+                  if self.map_of(flow) is one for key, sock in zip(flow.keys, flow.inserted)}
+        equal(found, wanted)
+        return f"dump the sockets of {one.name}"
 
     # --- further maps ---
 
@@ -338,9 +396,9 @@ class World:
     # The frequencies, in the order of the methods
     ACTIONS = {
         "begin_flow": 12, "finish_flow": 6,
-        "close_sock": 4, "shut_down": 3, "delete_sock": 4, "delete_both": 3,
+        "close_sock": 4, "shut_down": 3, "delete_sock": 4, "delete_both": 3, "take": 3,
         "replace_by_itself": 4,
-        "read": 3, "walk": 3, "dump": 2,
+        "read": 3, "walk": 3, "dump": 2, "dump_sockets": 4,
         "make_map": 5, "free_map": 3, "insert_aside": 10, "delete_aside": 4, "nest_map": 2,
         "switch_cpu": 2, "set_claim": 2, "unload": 1,
     }
