@@ -78,7 +78,8 @@ class Stream:
 
 class Flow:
     """Two connected ends. In a proxied flow a proxy is between them, and its
-    two sockets are in the map; otherwise the ends are."""
+    two sockets are in the map; otherwise the ends are. @proxied: the number of
+    the map in World.maps; 0 is the one without a proxy"""
 
     def __init__(self, number, proxied, keys):
         self.number, self.proxied, self.keys = number, proxied, keys

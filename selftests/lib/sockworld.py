@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The random actions of sock_soak.py: two claimed maps with flows through them,
+"""The random actions of sock_soak.py: claimed maps with flows through them,
 further maps, and everything that can happen to them.
 
     world = World(random.Random(seed))
@@ -25,18 +25,10 @@ PARAMETERS = pathlib.Path("/sys/module/redirmap/parameters")
 PIN = "/sys/fs/bpf/redirmap-sock-soak"
 
 SOCKMAP, SOCKHASH, ARRAY_OF_MAPS = 15, 18, 12
-STREAM_VERDICT, MSG_VERDICT = 5, 7
+STREAM_PARSER, STREAM_VERDICT, MSG_VERDICT = 4, 5, 7
 ANY, NOEXIST, EXIST = 0, 1, 2
 VALUE = 8
 FLOWS, SIDE_MAPS, SIDE_ENTRIES = 10, 4, 16
-
-
-def attach(prog, fd, kind):
-    checked(libbpf.bpf_prog_attach(prog, fd, kind, 0))
-
-
-def detach(prog, fd, kind):
-    checked(libbpf.bpf_prog_detach2(prog, fd, kind))
 
 
 def put(fd, key, sock, flags):
@@ -50,14 +42,24 @@ class BatchOptions(ctypes.Structure):
 
 
 class Claimed:
-    """A claimed map, its program, and what was done to it."""
+    """A claimed map, its programs, and what was done to it."""
 
-    def __init__(self, name, kind):
-        self.name, self.kind = name, kind
+    def __init__(self, name, kind, parser=None):
+        self.name = name
         self.fd = open_pinned(f"{PIN}/m/rm_{name}")
-        self.prog = open_pinned(f"{PIN}/p/{name}")
+        self.programs = [(open_pinned(f"{PIN}/p/{prog}"), one)
+                         for prog, one in ((parser, STREAM_PARSER), (name, kind)) if prog]
         self.inserts = self.deletes = 0
-        attach(self.prog, self.fd, kind)
+        self.attach()
+
+    def attach(self):
+        for prog, kind in self.programs:
+            checked(libbpf.bpf_prog_attach(prog, self.fd, kind, 0))
+
+    def detach(self):
+        """The parser last: see known_from_stock.rst."""
+        for prog, kind in reversed(self.programs):
+            checked(libbpf.bpf_prog_detach2(prog, self.fd, kind))
 
     def insert(self, key, sock, flags=NOEXIST):
         put(self.fd, key, sock, flags)
@@ -93,8 +95,8 @@ class Claimed:
             return family.maps(map_id(self.fd))[0]
 
     def close(self):
-        os.close(self.fd)
-        os.close(self.prog)
+        for fd in (self.fd, *(prog for prog, _ in self.programs)):
+            os.close(fd)
 
 
 class World:
@@ -102,10 +104,11 @@ class World:
         self.dice = dice
         self.numbers = 0
         self.side = {}
-        (PARAMETERS / "early").write_text("rm_proxy\n", encoding="ascii")
+        (PARAMETERS / "early").write_text("rm_proxy,rm_parsed\n", encoding="ascii")
         sh(f"rm -rf {PIN}; mkdir -p {PIN}; "
            f"bpftool prog loadall {OUTPUT}/sock_soak.bpf.o {PIN}/p pinmaps {PIN}/m")
-        self.maps = [Claimed("local", MSG_VERDICT), Claimed("proxy", STREAM_VERDICT)]
+        self.maps = [Claimed("local", MSG_VERDICT), Claimed("proxy", STREAM_VERDICT),
+                     Claimed("parsed", STREAM_VERDICT, "parser")]
         self.routes, self.counts = (open_pinned(f"{PIN}/m/{name}") for name in
                                     ("routes", "counts"))
         sh(f"rm -r {PIN}")
@@ -170,7 +173,7 @@ class World:
         if len(self.flows) == FLOWS:
             return self.finish_flow()
         self.numbers += 1
-        proxied = self.dice.random() < 0.5
+        proxied = self.dice.choice((0, 0, 1, 2))
         keys = [self.keys[proxied].pop(self.dice.randrange(len(self.keys[proxied])))
                 for _ in range(2)]
         flow = Flow(self.numbers, proxied, keys)
@@ -181,7 +184,7 @@ class World:
         self.insert_flow(flow, early)
         self.flows.append(flow)
         self.traffic.add(flow)
-        return f"flow {flow.number}, proxied: {proxied}, keys {keys}, early: {early}"
+        return f"flow {flow.number}, {self.map_of(flow).name}, keys {keys}, early: {early}"
 
     def insert_flow(self, flow, early):
         """Insert both sockets. @early: the stream whose first bytes are there
@@ -290,9 +293,9 @@ class World:
             return "no socket to replace"
         flow = self.flow()
         one, number = self.map_of(flow), self.dice.randrange(2)
-        detach(one.prog, one.fd, one.kind)
+        one.detach()
         one.insert(flow.keys[number], flow.inserted[number], EXIST)
-        attach(one.prog, one.fd, one.kind)
+        one.attach()
         return f"replace the socket at {flow.keys[number]} of {one.name}"
 
     # --- reading ---
@@ -319,7 +322,7 @@ class World:
     def dump(self):
         with netlink.Family() as family:
             names = [one["name"] for one in family.maps()]
-        assert {"rm_local", "rm_proxy"} <= {*names}, names
+        assert {"rm_local", "rm_proxy", "rm_parsed"} <= {*names}, names
         return "dump"
 
     def dump_sockets(self):

@@ -25,15 +25,25 @@ struct {
 	__uint(max_entries, ENTRIES);
 } rm_proxy SEC(".maps");
 
+/* The same, with a stream parser. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u64));
+	__uint(max_entries, ENTRIES);
+} rm_parsed SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__type(key, __u32);
 	__type(value, __u32);
-	__uint(max_entries, 2 * ENTRIES);
+	__uint(max_entries, 4 * ENTRIES);
 } routes SEC(".maps");
 
 /* Redirects, and those that the helper has accepted, by map. */
-enum { LOCAL_CALLS, LOCAL_PASSED, PROXY_CALLS, PROXY_PASSED, COUNTS };
+enum {
+	LOCAL_CALLS, LOCAL_PASSED, PROXY_CALLS, PROXY_PASSED, PARSED_CALLS, PARSED_PASSED, COUNTS
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -81,6 +91,30 @@ int proxy(struct __sk_buff *skb)
 	if (verdict == SK_PASS)
 		count(PROXY_PASSED);
 	return verdict;
+}
+
+SEC("sk_skb/stream_verdict")
+int parsed(struct __sk_buff *skb)
+{
+	__u32 port = skb->local_port, key, *route;
+	long verdict;
+
+	route = bpf_map_lookup_elem(&routes, &port);
+	if (!route)
+		return SK_PASS;
+	key = *route;
+	verdict = bpf_sk_redirect_hash(skb, &rm_parsed, &key, 0);
+	count(PARSED_CALLS);
+	if (verdict == SK_PASS)
+		count(PARSED_PASSED);
+	return verdict;
+}
+
+/* Each packet is a message. */
+SEC("sk_skb/stream_parser")
+int parser(struct __sk_buff *skb)
+{
+	return skb->len;
 }
 
 char _license[] SEC("license") = "GPL";
