@@ -174,9 +174,10 @@ static inline int sock_connect(int fd, int server)
 	       connect(fd, (struct sockaddr *)&at, len) ? -errno : 0;
 }
 
-static inline int tcp_pair(int family, int fds[2])
+/* A connection with a listener, which is closed. */
+static inline int tcp_pair_with(int server, int family, int fds[2])
 {
-	int server = sock_server(family, SOCK_STREAM), err, one = 1;
+	int err, one = 1;
 
 	if (server < 0)
 		return server;
@@ -187,6 +188,11 @@ static inline int tcp_pair(int family, int fds[2])
 	setsockopt(fds[1], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	close(server);
 	return err ?: fds[1] < 0 ? -EIO : 0;
+}
+
+static inline int tcp_pair(int family, int fds[2])
+{
+	return tcp_pair_with(sock_server(family, SOCK_STREAM), family, fds);
 }
 
 static inline int udp_pair(int family, int fds[2])
