@@ -203,6 +203,7 @@ static void prepare(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self
 	if (parser)
 		ASSERT_EQ(0, bpf_prog_attach(w->parser, w->map, BPF_SK_SKB_STREAM_PARSER, 0));
 	w->lasting = 0;
+	w->filled = 0;
 	for (key = dice(t, 4) ? 0 : KEYS; key < KEYS; key++) {
 		if (parser && key > TCP6)
 			continue;
@@ -210,6 +211,7 @@ static void prepare(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self
 			TH_LOG("socket %u, before pair %#x", key, pair);
 		}
 		w->lasting++;
+		w->filled |= BIT((key + shift) % KEYS);
 	}
 	if (pair & ~(BIT(REPLACE) | BIT(LOOKUP) | BIT(WALK) | BIT(ITERATE) | BIT(DUMP) | EARLY))
 		w->lasting = -1;
@@ -271,6 +273,23 @@ static __u32 iterated_keys(struct world *w)
 	return n < 0 ? ~0 : found;
 }
 
+/*
+ * If nothing but batches has changed the map: each entry is there, or one of
+ * the tasks has taken it, once.
+ */
+static void check_taken(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self,
+			const struct race *race, __u32 found)
+{
+	const struct task *a = &race->tasks[0], *b = &race->tasks[1];
+	__u32 key;
+
+	if (a->pair & ~(BIT(BTAKE) | STAYS))
+		return;
+	for (key = 0; key < KEYS; key++)
+		EXPECT_EQ(!!(self->w.filled & BIT(key)),
+			  a->taken[key] + b->taken[key] + !!(found & BIT(key)));
+}
+
 /* The map is consistent. Empties both maps. */
 static void check(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self,
 		  const struct race *race)
@@ -287,6 +306,7 @@ static void check(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self,
 	EXPECT_EQ(0, found >> KEYS);
 	EXPECT_EQ(w->hash ? found : BIT(SOCK_ENTRIES) - 1, walked_keys(w));
 	EXPECT_EQ(found, iterated_keys(w));
+	check_taken(_metadata, self, race, found);
 	if (w->kind->claimed) {
 		EXPECT_EQ(__builtin_popcount(found), genl_sock_dump(main->netlink, w->id));
 		check_counters(_metadata, self, race, __builtin_popcount(found));
@@ -389,8 +409,10 @@ static void run_pair(struct __test_metadata *_metadata, FIXTURE_DATA(races) *sel
 		if ((episode + first + second) & 1)
 			pair |= EARLY;
 		accept_warnings(pair);
-		for (i = 0; i < 2; i++)
+		for (i = 0; i < 2; i++) {
 			race.tasks[i].pair = pair;
+			memset(race.tasks[i].taken, 0, sizeof(race.tasks[i].taken));
+		}
 		prepare(_metadata, self, pair);
 		pthread_barrier_wait(&race.barrier);
 		pthread_barrier_wait(&race.barrier);

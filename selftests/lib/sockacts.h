@@ -239,6 +239,7 @@ static int read_batch(struct task *t, bool take, __u32 *count)
 		if (keys[i] >= KEYS || seen & BIT(keys[i]) || !values[i])
 			return -ERANGE;
 		seen |= BIT(keys[i]);
+		t->taken[keys[i]] += take;
 	}
 	return err;
 }
@@ -250,6 +251,7 @@ static void act_blookup(struct task *t)
 	note(t, C_LOOKUP_BATCH, read_batch(t, false, &count));
 }
 
+/* The test adds up what both tasks have taken. */
 static void act_btake(struct task *t)
 {
 	__u32 count;

@@ -47,6 +47,10 @@ enum action {
 #define LEAVES (BIT(INSERT) | BIT(PROG) | BIT(DELETE) | BIT(REPLACE) | BIT(SECOND) | \
 		BIT(CLOSE) | BIT(FREE) | BIT(BUPDATE) | BIT(BDELETE) | BIT(BTAKE))
 
+/* Actions, and a state, that leave all entries in the map. */
+#define STAYS (BIT(LOOKUP) | BIT(WALK) | BIT(ITERATE) | BIT(MSG) | BIT(SKB) | BIT(BLOOKUP) | \
+	       BIT(DUMP) | BIT(RMMOD) | EARLY)
+
 /* The calls of the actions. */
 enum syscall {
 	C_INSERT, C_INSERT_NEW, C_PROG, C_REPLACE, C_DELETE, C_ASIDE, C_DELETE_ASIDE, C_OPEN,
@@ -107,6 +111,7 @@ struct world {
 	pthread_mutex_t renewing[KEYS];
 	__u32 slot[KEYS];	/* in the map "keep"; under renewing[] */
 	int lasting;		/* sockets that stay in the map; -1 if unknown */
+	__u32 filled;		/* keys at the beginning of the episode, as bits */
 };
 
 /* A task, and what it has done to the map. */
@@ -117,6 +122,7 @@ struct task {
 	int cpu, netlink;
 	__u64 dice;
 	__u64 inserts, deletes, failed;
+	__u32 taken[KEYS];	/* how often, in this episode: see act_btake() */
 	__u64 results[NR_CALLS][2];	/* calls that failed, that succeeded */
 	bool bad;
 	enum syscall bad_call;
