@@ -17,8 +17,8 @@
 # make fuzz       compare random operations on claimed and stock maps (KERNELS,
 #                 SEED, OPS, REPLAY=file)
 # make soak       send traffic while maps, devices, sockets and programs change
-#                 at random, and race changes of socket maps (KERNELS, MINUTES,
-#                 SEED, TESTS)
+#                 at random, race changes of socket maps, and play sequences of
+#                 system calls (KERNELS, MINUTES, SEED, TESTS)
 # make install    install the module for KVER, and the command redirmap, the
 #                 manual pages and the bash completion below PREFIX (/usr/local)
 # make install-tools
