@@ -20,14 +20,15 @@ fuzz=$REDIRMAP_TEST_OUTPUT/fuzz/fuzz
 [ -d /sys/module/redirmap ] || exit 4
 
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"; rmmod faulty 2>/dev/null' EXIT
+trap 'rm -rf "$tmp"; rmmod faulty settle 2>/dev/null' EXIT
 
 short_round()
 {
 	"$fuzz" --seed 1 --ops 4000 >"$tmp/out"
 	local status=$?
 	cat "$tmp/out"
-	[ $status = 0 ] && grep -q '; [1-9][0-9]* frames left as packets$' "$tmp/out"
+	[ $status = 0 ] && grep -q '; [1-9][0-9]* frames left as packets$' "$tmp/out" &&
+		grep -q ' times for packets: .* [1-9][0-9]* to ingress' "$tmp/out"
 }
 
 # A documented difference serves as the fault.

@@ -16,12 +16,15 @@
 #include "run.h"
 #include "shrink.h"
 #include "state.h"
+#include "streams.h"
 
 #define MAX_REPLAY 100000
 /* Memory is compared after so many episodes, when all maps are freed. */
 #define LOOK 32
 /* Memory that they may keep, in units of the limit for one operation. */
 #define EPISODES_KEEP 4
+/* So many operations must have redirected data of sockets in each way. */
+#define MANY 20000
 
 struct options {
 	__u64 seed;
@@ -146,8 +149,13 @@ static bool fuzz(const struct options *opt)
 	}
 	if (ok)
 		ok = look_at_memory(opt, episode - 1);
+	if (ok && done >= MANY && !streams_redirected()) {
+		printf("# no message or packet was redirected to egress, or to ingress\n");
+		ok = false;
+	}
 	if (opt->stats)
 		print_outcomes();
+	streams_print();
 	printf("# %llu operations in %.1f s, %.0f us each; %llu frames left as packets\n", done,
 	       now() - start, (now() - start) * 1e6 / (done ?: 1), state.packets);
 	return ok;

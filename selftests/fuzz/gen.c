@@ -4,21 +4,11 @@
  * the seed unless the kernel's results vary. Most operations are valid; most of
  * the others have one fault.
  */
+#include "draw.h"
 #include "gen.h"
-
-static __u64 *seed;
-
-static __u32 below(__u32 n)
-{
-	return rnd(seed) % n;
-}
-
-static bool one_in(__u32 n)
-{
-	return !below(n);
-}
-
-#define PICK(array) ((array)[below(ARRAY_SIZE(array))])
+#include "gensend.h"
+#include "peek.h"
+#include "sockprogs.h"
 
 /*
  * The weight of each command. Device events take as long as a thousand other
@@ -29,11 +19,11 @@ static const unsigned int weights[NR_CMDS] = {
 	[PIN] = 15, [GET] = 15, [UNPIN] = 4,
 	[LOOKUP] = 900, [UPDATE] = 4000, [DELETE] = 1600, [NEXT] = 900, [TAKE] = 60, [NEST] = 15,
 	[LOOKUP_BATCH] = 500, [TAKE_BATCH] = 250, [UPDATE_BATCH] = 500, [DELETE_BATCH] = 350,
-	[BIND] = 4, [ATTACH] = 20, [DETACH] = 12, [QUERY] = 12, [LINK] = 6, [MMAP] = 4,
+	[BIND] = 4, [ATTACH] = 150, [DETACH] = 12, [QUERY] = 12, [LINK] = 6, [MMAP] = 4,
 	[LOAD] = 8, [UNLOAD] = 3, [RUN] = 100,
 	[DEV_ADD] = 5, [DEV_DEL] = 3, [DEV_RENAME] = 2, [DEV_MOVE] = 4, [DEV_UP] = 2,
 	[DEV_MTU] = 2, [ENTER] = 4, [NET_DIE] = 1,
-	[SOCK_RENEW] = 25, [SOCK_SHUT] = 10,
+	[SOCK_RENEW] = 40, [SOCK_SHUT] = 8, [SEND] = 700,
 };
 
 static enum cmd draw_cmd(void)
@@ -68,20 +58,6 @@ static __u64 draw_fd(const struct pair *pair)
 	return pair->fd[STOCK][FD_OTHER] >= 0 && one_in(4) ? FD_OTHER : FD_FIRST;
 }
 
-static __u64 draw_key(const struct pair *pair)
-{
-	static const __u32 odd[] = { 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 65536 };
-	__u64 max = pair->attr.max_entries ?: 1;
-
-	if (one_in(40))
-		return PICK(odd);
-	/*
-	 * Hashes are filled, and often searched for missing keys; an array
-	 * seldom is.
-	 */
-	return below(is_array(pair) ? max + 1 : 2 * max);
-}
-
 static __u64 draw_ifindex(void)
 {
 	static const __u32 odd[] = { 0, 0, 1, 9999, 0x7fffffff, 0x80000000, 0xffffffff };
@@ -92,12 +68,6 @@ static __u64 draw_ifindex(void)
 	if (one_in(5))
 		return dev_ifindex(below(NR_DEVS), one_in(2));
 	return dev_ifindex(dev, !(dev % 2) && one_in(2));
-}
-
-/* Mostly one that a map may take. */
-static __u64 draw_sock(void)
-{
-	return one_in(8) ? below(NR_SOCK_KINDS) : below(SOCK_UDP + 1);
 }
 
 static __u64 draw_prog(const struct pair *pair)
@@ -189,6 +159,9 @@ static void draw_create(struct op *op)
 		op->max_entries = 1 + below(6);
 		op->template = 1 + draw_pair(true);
 	}
+	/* Only then the sockets of a socket map can be compared. */
+	if ((op->type == BPF_MAP_TYPE_SOCKMAP || op->type == BPF_MAP_TYPE_SOCKHASH) && one_in(2))
+		op->value_size = 8;
 	if (one_in(20))
 		op->flags = one_in(2) ? BPF_F_RDONLY : BPF_F_WRONLY;
 	if (one_in(4))
@@ -319,7 +292,12 @@ static void draw_elem(struct op *op, const struct pair *pair)
 
 static void draw_other(struct op *op, const struct pair *pair)
 {
-	op->mode = below(is_sock(pair) ? 8 : 4);
+	op->mode = below(is_sock(pair) ? NR_SOCK_MODES : 4);
+	/* Mostly acting programs; most of them redirect by their own map. */
+	if (is_sock(pair) && op->cmd == ATTACH && one_in(2))
+		op->mode = FIRST_ACTING_MODE + below(NR_SOCK_MODES - FIRST_ACTING_MODE);
+	if (one_in(6))
+		op->inner = below(NR_PAIRS);
 	op->flags = draw_odd_flags();
 	op->prog = one_in(10) ? below(NR_PROG_KINDS) : PROG_NONE;
 	draw_wrong(op, 20);
@@ -371,7 +349,8 @@ static void draw_map(struct op *op, const struct pair *pair)
 		/*
 		 * Flags of the redirect: an action, broadcast, exclude ingress.
 		 */
-		op->flags = one_in(10) ? rnd(seed) : (below(4) | (one_in(3) ? below(4) << 3 : 0));
+		op->flags = one_in(10) ? draw_number() :
+					 (below(4) | (one_in(3) ? below(4) << 3 : 0));
 		return;
 	}
 	if (op->cmd >= BIND && op->cmd <= MMAP)
@@ -398,9 +377,10 @@ void generate(struct op *op, __u64 *from)
 {
 	const struct pair *pair;
 	unsigned int i, made;
-	bool want_outer;
+	bool want_outer, want_sock;
+	__u32 key;
 
-	seed = from;
+	draw_from(from);
 	memset(op, 0, sizeof(*op));
 	op->cmd = draw_cmd();
 	for (i = 0, made = 0; i < NR_PAIRS; i++)
@@ -421,12 +401,19 @@ void generate(struct op *op, __u64 *from)
 	 * them wait for RCU.
 	 */
 	want_outer = op->cmd == NEST || one_in(100);
-	for (i = 0; !i || (i < 8 && is_outer(pair_of(op)) != want_outer); i++)
+	/* Programs are attached mostly to socket maps. */
+	want_sock = op->cmd == ATTACH && !one_in(4);
+	for (i = 0; !i || (i < 8 && (is_outer(pair_of(op)) != want_outer ||
+				     (want_sock && !is_sock(pair_of(op))))); i++)
 		op->map = draw_pair(true);
 	/* Also maps without another descriptor. */
 	for (i = 0; op->cmd == GET && i < 8 && !pair_of(op)->pinned; i++)
 		op->map = below(NR_PAIRS);
 	pair = pair_of(op);
+	/* Sockets get the programs that a map has when they are inserted. */
+	if (op->cmd == UPDATE && pair->made && is_sock(pair) && one_in(3) &&
+	    peek_next(pair, STOCK, NULL, &key))
+		op->cmd = ATTACH;
 	op->fd = draw_fd(pair);
 	switch (op->cmd) {
 	case LOOKUP ... NEST:
@@ -441,6 +428,9 @@ void generate(struct op *op, __u64 *from)
 		break;
 	case DEV_ADD ... NET_DIE:
 		draw_event(op);
+		break;
+	case SEND:
+		draw_send(op);
 		break;
 	case SOCK_RENEW:
 	case SOCK_SHUT:

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "acts.h"
 #include "call.h"
 #include "fds.h"
 #include "maps.h"
@@ -73,6 +74,7 @@ void map_close_all(struct pair *pair)
 			set_fd(&pair->fd[side][i], -1);
 		set_fd(&pair->peek[side], -1);
 	}
+	acts_close(pair);
 	pair->made = false;
 }
 

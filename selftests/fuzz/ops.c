@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include "ops.h"
 
@@ -68,6 +69,20 @@ static const struct word socks[] = {
 	{ "-1", SOCK_MINUS_1 }, { "large", SOCK_LARGE }, { }
 };
 
+static const struct word acts[] = {
+	{ "drop", ACT_DROP }, { "redirect", ACT_REDIRECT }, { "or_pass", ACT_OR_PASS },
+	{ "and_drop", ACT_AND_DROP }, { }
+};
+
+static const struct word send_flags[] = {
+	{ "oob", MSG_OOB }, { "dontroute", MSG_DONTROUTE }, { "eor", MSG_EOR },
+	{ "more", MSG_MORE }, { }
+};
+
+static const struct word redirects[] = {
+	{ "ingress", BPF_F_INGRESS }, { }
+};
+
 static const struct word tokens[] = {
 	{ "last", TOKEN_LAST }, { "key", TOKEN_KEY }, { "bad", TOKEN_BAD }, { }
 };
@@ -95,6 +110,8 @@ static const struct field all_fields[] = {
 	WORDS(ifindex3, devices), WORDS(eflags, flags), WORDS(token, tokens), FIELD(keys),
 	FIELD(values), FIELD(mode), FIELD(frags), FIELD(dev), FIELD(end), FIELD(kind), FIELD(net),
 	FIELD(on), FIELD(mtu), WORDS(sock, socks), WORDS(sock2, socks), WORDS(sock3, socks),
+	WORDS(send_flags, send_flags), WORDS(msg, acts), WORDS(msg_flags, redirects),
+	WORDS(skb, acts), WORDS(skb_flags, redirects), FIELD(apply), FIELD(cork),
 };
 
 #define MAX_FIELDS 24
@@ -132,10 +149,10 @@ static const struct {
 	[DELETE_BATCH] = { "delete_batch", { "map", "fd", "count", "key", "step", "at", "key2",
 					     "keys", "flags", "eflags", "ptr", "size", "poke" } },
 	[BIND] = { "bind", { "map", "fd", "prog", "flags", "size", "poke" } },
-	[ATTACH] = { "attach", { "map", "fd", "prog", "mode", "flags", "size", "poke" } },
-	[DETACH] = { "detach", { "map", "fd", "prog", "mode", "flags", "size", "poke" } },
+	[ATTACH] = { "attach", { "map", "fd", "prog", "mode", "inner", "flags", "size", "poke" } },
+	[DETACH] = { "detach", { "map", "fd", "prog", "mode", "inner", "flags", "size", "poke" } },
 	[QUERY] = { "query", { "map", "fd", "mode", "flags", "ptr", "size", "poke" } },
-	[LINK] = { "link", { "map", "fd", "prog", "mode", "flags", "size", "poke" } },
+	[LINK] = { "link", { "map", "fd", "prog", "mode", "inner", "flags", "size", "poke" } },
 	[MMAP] = { "mmap", { "map", "fd", "mode" } },
 	[LOAD] = { "load", { "prog" } },
 	[UNLOAD] = { "unload", { "prog" } },
@@ -151,6 +168,8 @@ static const struct {
 	[NET_DIE] = { "net_die", { } },
 	[SOCK_RENEW] = { "sock_renew", { "sock" } },
 	[SOCK_SHUT] = { "sock_shut", { "sock" } },
+	[SEND] = { "send", { "sock", "count", "send_flags", "msg", "key", "msg_flags", "apply",
+			     "cork", "skb", "sock2", "key2", "skb_flags" } },
 };
 
 static void name_devices(void)

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "acts.h"
 #include "call.h"
 #include "fds.h"
 #include "other.h"
@@ -56,10 +57,11 @@ static int load(enum bpf_prog_type type, enum bpf_attach_type attach)
 /*
  * A program of the type that is attached in this way; for binding, of any type.
  */
-static int load_for(const struct op *op, const struct pair *pair, enum bpf_attach_type attach)
+static int load_for(const struct op *op, const struct pair *pair, enum side side,
+		    enum bpf_attach_type attach)
 {
 	if (is_sock(pair) && op->cmd != BIND)
-		return dup(sock_prog(op->mode));
+		return dup(sock_prog(op, side));
 	if (op->cmd == BIND || attach == STRUCT_OPS)
 		return load(BPF_PROG_TYPE_XDP, 0);
 	if (attach == BPF_TRACE_ITER)
@@ -91,12 +93,13 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 	int prog, fd = pair_fd(pair, side, op->fd);
 	__u32 ids[4] = {};
 	union bpf_attr attr = {};
+	unsigned int i;
 
 	if (op->cmd == MMAP) {
 		r->ret = map_pages(fd, op);
 		return;
 	}
-	prog = other ? prog_fd(op, pair, side) : load_for(op, pair, type);
+	prog = other ? prog_fd(op, pair, side) : load_for(op, pair, side, type);
 	switch (op->cmd) {
 	case BIND:
 		attr.prog_bind_map.prog_fd = prog;
@@ -136,6 +139,8 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 		close(r->ret);
 		r->ret = 0;
 	} else if (op->cmd == QUERY) {
+		for (i = 0; i < ARRAY_SIZE(ids); i++)
+			ids[i] = act_number(ids[i], side);
 		memcpy(r->out, &attr.query.prog_cnt, sizeof(__u32));
 		memcpy(r->out + 4, ids, sizeof(ids));
 		r->len = 4 + sizeof(ids);

@@ -2,15 +2,13 @@
 /* Programs: those in values, of all types, and those that use maps. */
 #include "fds.h"
 #include "frames.h"
+#include "insns.h"
 #include "outcome.h"
 #include "progs.h"
 
 #ifndef BPF_F_XDP_DEV_BOUND_ONLY
 #define BPF_F_XDP_DEV_BOUND_ONLY (1U << 6)
 #endif
-
-#define INSN(op, dst, src, offset, immediate) \
-	{ .code = (op), .dst_reg = (dst), .src_reg = (src), .off = (offset), .imm = (immediate) }
 
 static const struct {
 	enum bpf_prog_type type;

@@ -3,6 +3,7 @@
  * Executes operations, one after the other, and compares the results and the
  * contents.
  */
+#include "acts.h"
 #include "batch.h"
 #include "call.h"
 #include "compare.h"
@@ -15,8 +16,10 @@
 #include "ops.h"
 #include "progs.h"
 #include "run.h"
+#include "settle.h"
 #include "sides.h"
 #include "socks.h"
+#include "streams.h"
 
 enum after { NOTHING, THE_PAIR, ALL_PAIRS };
 
@@ -69,6 +72,7 @@ static const struct handler handlers[NR_CMDS] = {
 	[NET_DIE] = { .event = dev_step, .after = ALL_PAIRS },
 	[SOCK_RENEW] = { .event = sock_step, .after = ALL_PAIRS },
 	[SOCK_SHUT] = { .event = sock_step, .after = ALL_PAIRS },
+	[SEND] = { .step = streams_step },
 };
 
 static bool run_pair(const struct op *op, struct pair *pair)
@@ -119,14 +123,15 @@ bool run_op(const struct op *op)
 
 bool fuzz_init(void)
 {
-	return fds_init() && socks_init() && call_init() && batch_init() && frames_init() &&
-	       create_init() && devs_init();
+	return fds_init() && settle_init() && socks_init() && acts_init() && call_init() &&
+	       batch_init() && frames_init() && create_init() && devs_init() && streams_init();
 }
 
 bool begin_episode(void)
 {
 	*state.failure = '\0';
 	state.frames = 0;
+	state.sends = 0;
 	state.nr_touched = 0;
 	maps_reset();
 	if (!progs_reset())

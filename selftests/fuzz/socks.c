@@ -15,6 +15,7 @@
 
 #include "fds.h"
 #include "outcome.h"
+#include "settle.h"
 #include "socks.h"
 
 /* Time for a change of state, in milliseconds. */
@@ -27,18 +28,17 @@ static struct twin {
 
 static int home = -1;
 
-static int sock_fd(unsigned int sock, enum side side)
+int sock_fd(unsigned int sock, enum side side)
 {
 	return FIRST_SOCK_FD + 2 * sock + side;
 }
 
-static bool is_tcp(unsigned int sock)
+bool is_tcp(unsigned int sock)
 {
 	return sock <= SOCK_TCP6_PEER;
 }
 
-/* One end of a connection? */
-static bool is_end(unsigned int sock)
+bool is_end(unsigned int sock)
 {
 	return sock <= SOCK_UNIX_PEER;
 }
@@ -89,7 +89,7 @@ static int bound(int family, int type)
 static bool connection(int family, int fds[2])
 {
 	struct linger at_once = { .l_onoff = 1 };
-	int server = bound(family, SOCK_STREAM), i;
+	int server = bound(family, SOCK_STREAM), on = 1, i;
 	struct sockaddr_storage at;
 	socklen_t len = sizeof(at);
 
@@ -100,10 +100,27 @@ static bool connection(int family, int fds[2])
 		fds[1] = accept(server, NULL, NULL);
 	if (server >= 0)
 		close(server);
-	/* No socket is left that waits. */
-	for (i = 0; i < 2; i++)
+	/* No socket is left that waits, and no byte waits for more. */
+	for (i = 0; i < 2; i++) {
 		setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+		setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
 	return fds[1] >= 0;
+}
+
+/* A socket of UDP that receives what it sends. */
+static int own_peer(void)
+{
+	int fd = bound(AF_INET, SOCK_DGRAM);
+	struct sockaddr_storage at;
+	socklen_t len = sizeof(at);
+
+	if (fd >= 0 && (getsockname(fd, (struct sockaddr *)&at, &len) ||
+			connect(fd, (struct sockaddr *)&at, len))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 /* Opens a socket, or both ends of a connection. */
@@ -119,7 +136,7 @@ static bool open_socks(unsigned int sock, int fds[2])
 		fds[0] = bound(AF_INET, SOCK_STREAM);
 		break;
 	case SOCK_UDP:
-		fds[0] = bound(AF_INET, SOCK_DGRAM);
+		fds[0] = own_peer();
 		break;
 	case SOCK_UDP_UNBOUND:
 		fds[0] = socket(AF_INET, SOCK_DGRAM, 0);
@@ -232,6 +249,12 @@ void sock_step(const struct op *op)
 	} else if (is_tcp(sock)) {
 		shut(sock);
 	}
+	/*
+	 * Twice, because programs handle the end of a stream: the packet, and
+	 * the work item that it leads to.
+	 */
+	settle();
+	settle();
 }
 
 __u64 sock_value(__u64 sock, enum side side)
@@ -247,6 +270,11 @@ __u64 sock_value(__u64 sock, enum side side)
 		return 1ULL << 31;
 	}
 	return sock_fd(sock % NR_SOCKS, side);
+}
+
+__u64 sock_cookie(unsigned int sock, enum side side)
+{
+	return twins[sock][side].cookie;
 }
 
 __u64 sock_number(__u64 cookie, enum side side)

@@ -16,6 +16,13 @@ bool socks_reset(void);
 void sock_step(const struct op *op);
 /* The value that inserts a socket. */
 __u64 sock_value(__u64 sock, enum side side);
+/* The descriptor of an open socket. */
+int sock_fd(unsigned int sock, enum side side);
+/* Is it one end of a connection? The other end has the number sock ^ 1. */
+bool is_end(unsigned int sock);
+bool is_tcp(unsigned int sock);
+/* The kernel's number of an open socket, which differs for both twins. */
+__u64 sock_cookie(unsigned int sock, enum side side);
 /* The number of the socket with a cookie, which is the same for both twins. */
 __u64 sock_number(__u64 cookie, enum side side);
 

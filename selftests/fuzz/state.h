@@ -40,7 +40,7 @@ enum cmd {
 	BIND, ATTACH, DETACH, QUERY, LINK, MMAP,
 	LOAD, UNLOAD, RUN,
 	DEV_ADD, DEV_DEL, DEV_RENAME, DEV_MOVE, DEV_UP, DEV_MTU, ENTER, NET_DIE,
-	SOCK_RENEW, SOCK_SHUT,
+	SOCK_RENEW, SOCK_SHUT, SEND,
 	NR_CMDS
 };
 
@@ -65,12 +65,14 @@ enum cmd {
  * @key: key of an element; the first one of a batch
  * @ifindex: device in a value; also that of a device event
  * @prog: program in a value: enum prog
- * @sock: socket in a value of a socket map: enum sock; also that of an event
+ * @sock: socket in a value of a socket map: enum sock; also that of an event,
+ *	and the one that sends
  * @flags: flags of the command
- * @inner: number of the pair that is put into an outer map
+ * @inner: number of the pair that is put into an outer map; ATTACH: the program
+ *	redirects by the map of the pair that is so many behind @map
  * @mix: use the map of the other side
  *
- * @count: size of a batch
+ * @count: size of a batch, or of a SEND
  * @step: distance of the keys of a batch
  * @ifindex2: device in every other value of a batch; @sock2: socket
  * @at: this element, + 1, differs: it has @key2, and @ifindex3 or @sock3
@@ -88,6 +90,15 @@ enum cmd {
  * @kind: kind of a device
  * @net: number of the network namespace
  * @on: up, not down
+ *
+ * @send_flags: SEND: flags of send()
+ * @msg: what acting programs (sockprogs.h) do with messages: enum act
+ * @msg_flags: flags of their redirects, to @key
+ * @skb: what they do with packets
+ * @skb_flags: flags of their redirects, to @key2; packets are redirected to
+ *	the egress of a socket only if @sock2 has received them
+ * @apply: a verdict on messages holds for so many bytes
+ * @cork: messages wait until there are so many bytes
  */
 struct op {
 	__u64 cmd;
@@ -99,6 +110,7 @@ struct op {
 	__u64 count, step, ifindex2, at, key2, ifindex3, eflags, token, keys, values;
 	__u64 mode, frags, dev, end, kind, net, on, mtu;
 	__u64 sock, sock2, sock3;
+	__u64 send_flags, msg, msg_flags, skb, skb_flags, apply, cork;
 };
 
 enum fd { FD_FIRST, FD_OTHER, FD_CLOSED, FD_PROG, FD_FILE, FD_GARBAGE, NR_FD_KINDS };
@@ -132,6 +144,12 @@ enum sock {
 	SOCK_LISTENER, SOCK_UDP, SOCK_UDP_UNBOUND, SOCK_CLOSED, SOCK_AF_PACKET, NR_SOCKS,
 	SOCK_FILE = NR_SOCKS, SOCK_GARBAGE, SOCK_MINUS_1, SOCK_LARGE, NR_SOCK_KINDS
 };
+
+/*
+ * What a program does with data: redirect it; redirect it, but let it pass if
+ * there is no target; redirect it, and drop it nevertheless.
+ */
+enum act { ACT_PASS, ACT_DROP, ACT_REDIRECT, ACT_OR_PASS, ACT_AND_DROP, NR_ACTS };
 
 /**
  * struct pair - a stock and a claimed map
@@ -178,6 +196,7 @@ struct result {
  * @verbose: print each operation and its results
  * @strict: name of a documented difference that counts as a failure
  * @frames: frames that have run through maps in this episode
+ * @sends: SENDs of this episode
  * @packets: frames of claimed maps that have left as packets, in all episodes
  * @failure: description of the failure, or empty
  * @touched: keys that a step uses
@@ -187,7 +206,7 @@ struct state {
 	unsigned int net;
 	bool thorough, verbose;
 	const char *strict;
-	__u64 frames, packets;
+	__u64 frames, packets, sends;
 	char failure[400];
 	__u32 touched[1024];
 	unsigned int nr_touched;
