@@ -9,8 +9,8 @@
 #include "sockstream.h"
 
 /*
- * Many small pieces: the kernel joins up to 17 of them (MAX_SKB_FRAGS) in a
- * packet of the receive queue.
+ * Many small pieces: the kernel joins up to 17 of them, or 45 in other
+ * configurations (MAX_SKB_FRAGS), in a packet of the receive queue.
  */
 #define PIECE 2500
 #define PIECES 80
@@ -86,7 +86,7 @@ static void redirect(struct __test_metadata *_metadata, FIXTURE_DATA(early) *sel
 	vars = sock_vars(self->obj);
 	EXPECT_EQ(vars.calls, vars.passed);
 	if (self->runs) {
-		EXPECT_LE(PIECES / 17, vars.calls);
+		EXPECT_LE(2, vars.calls);
 		EXPECT_TRUE(arrives(&stream));
 	} else {
 		EXPECT_EQ(0, vars.calls);
@@ -120,7 +120,7 @@ TEST_F(early, passed)
 		stream.to = self->source[1];
 		ASSERT_EQ(0, sock_put(self->map, SOURCE, self->source[1], BPF_ANY));
 		if (self->runs) {
-			EXPECT_LE(PIECES / 17, sock_vars(self->obj).calls);
+			EXPECT_LE(2, sock_vars(self->obj).calls);
 		} else {
 			EXPECT_EQ(0, sock_vars(self->obj).calls);
 		}
@@ -211,19 +211,29 @@ TEST_F(early, parsed_in_messages)
  */
 TEST_F(early, parsed_again)
 {
-	int i, n;
+	int one = 1, i, n;
 
 	ASSERT_EQ(0, sock_put(self->map, TARGET, self->target[0], BPF_ANY));
 	ASSERT_TRUE(attach(self, TO_TARGET));
 	ASSERT_TRUE(attach_parser(self, "parser"));
 	ASSERT_EQ(0, sock_put(self->bell, SOURCE, self->source[1], BPF_ANY));
-	for (i = 0; i < fewer(500); i++) {
+	for (i = 0; i < fewer(200); i++) {
+		/* No bytes arrive while the insert owns the socket. */
+		setsockopt(self->source[1], IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 		ASSERT_TRUE(send_text(self->source[0], "abc"));
+		ASSERT_TRUE(acknowledged(self->source[0]));
 		for (n = 0; n < 3; n++) {
 			ASSERT_EQ(0, sock_put(self->map, SOURCE, self->source[1], BPF_NOEXIST));
 			ASSERT_EQ(0, sock_del(self->map, SOURCE));
 		}
 	}
+	/* The program has run, in one of the rounds or now. */
+	ASSERT_TRUE(send_text(self->source[0], "abc"));
+	ASSERT_TRUE(acknowledged(self->source[0]));
+	ASSERT_EQ(0, sock_put(self->map, SOURCE, self->source[1], BPF_NOEXIST));
+	for (i = 0; i < 60000 && self->runs && !sock_vars(self->obj).calls; i++)
+		usleep(1000);
+	EXPECT_EQ(self->runs, !!sock_vars(self->obj).calls);
 }
 
 /* --- a target that refuses ------------------------------------------------ */
@@ -234,7 +244,7 @@ static bool refuses(int fd)
 	int i, err = 0;
 	socklen_t len = sizeof(err);
 
-	for (i = 0; i < 20000 && !err; i++) {
+	for (i = 0; i < 60000 && !err; i++) {
 		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len))
 			return false;
 		if (!err)

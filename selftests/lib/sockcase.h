@@ -156,19 +156,4 @@ static inline bool becomes_full(int fd)
 	return false;
 }
 
-/* Waits until the peer of a TCP socket has acknowledged all bytes. */
-static inline bool acknowledged(int fd)
-{
-	int i, n = 1;
-
-	for (i = 0; i < 60000; i++) {
-		if (ioctl(fd, SIOCOUTQ, &n))
-			return false;
-		if (!n)
-			return true;
-		usleep(1000);
-	}
-	return false;
-}
-
 #endif /* REDIRMAP_SOCKCASE_H */

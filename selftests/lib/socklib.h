@@ -269,6 +269,21 @@ static inline bool send_early(int pair[2], const char *text)
 	return send(pair[0], text, len, 0) == len && queued_become(pair[1], len);
 }
 
+/* Waits until the peer of a TCP socket has acknowledged all bytes. */
+static inline bool acknowledged(int fd)
+{
+	int i, n = 1;
+
+	for (i = 0; i < 60000; i++) {
+		if (ioctl(fd, SIOCOUTQ, &n))
+			return false;
+		if (!n)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
 static inline bool send_text(int fd, const char *text)
 {
 	return send(fd, text, strlen(text), 0) == (ssize_t)strlen(text);

@@ -12,18 +12,22 @@
  * it, so their updates queue a work item. In a program of type sock_ops, the
  * receive queue is still empty: see design.rst.
  *
- * A socket with a parser always gets a work item: see early_parse().
+ * A socket with a parser always gets a work item. If a task owns the socket,
+ * the kernel's function queues the work item of the parser, which is a part of
+ * the psock. If the socket then left the map, while another map keeps its
+ * psock, and returned, strp_init() would initialize this item although it is
+ * queued, and so corrupt the list of the workqueue. So an item of this file
+ * never owns a socket: it calls the function under the spin lock, while no task
+ * owns the socket, as TCP does when packets arrive. If a task owns it, the item
+ * is queued again, after a time that doubles up to a second.
  *
  * This file owns the work items. early_lock guards the table of the items that
- * have not locked their socket yet; a socket has at most one of them. An item
- * has a reference to its socket, and one to the module: a task may keep the
- * socket locked for as long as it likes, and rmmod fails meanwhile. Items wait
- * for that lock in kworkers, whose number is limited. So if many items wait,
- * another one whose socket is locked is queued again instead, after a time that
- * doubles up to a second. Items have a workqueue of their own, because they
- * would block the work of others, such as the kernel's frees of maps.
+ * have not found their socket without an owner yet; a socket has at most one of
+ * them. An item has a reference to its socket, and one to the module: a task
+ * may own the socket for as long as it likes, and rmmod fails meanwhile.
+ *
+ * Order of locks: that of the socket, early_lock.
  */
-#include <linux/atomic.h>
 #include <linux/bpf.h>
 #include <linux/hashtable.h>
 #include <linux/module.h>
@@ -42,10 +46,10 @@
 
 /**
  * struct early_item - a socket that was inserted by a program, or has a parser
- * @node: in early_items, until @work has locked the socket
+ * @node: in early_items, until @work has found the socket without an owner
  * @work: runs the socket's verdict program
  * @sk: the socket, with a reference
- * @delay: jiffies until the next try, if a task has locked the socket
+ * @delay: jiffies until the next try, if a task owns the socket
  */
 struct early_item {
 	struct hlist_node node;
@@ -54,13 +58,7 @@ struct early_item {
 	unsigned long delay;
 };
 
-/* Items that may wait for the locks of their sockets at the same time. */
-#define EARLY_WAITS 32
-
 static struct workqueue_struct *early_queue __ro_after_init;
-
-/* Number of items that are about to lock their socket, or wait for the lock. */
-static atomic_t early_waiting = ATOMIC_INIT(0);
 
 static DEFINE_SPINLOCK(early_lock);
 static DEFINE_HASHTABLE(early_items, 6);
@@ -138,70 +136,32 @@ static bool early_has_parser(const struct sock *sk)
 	return has;
 }
 
-/*
- * Let the kernel run the parser as when bytes arrive: under the spin lock,
- * while no task owns the socket. If a task owned it, the kernel's function
- * would queue the parser's work item instead. If the socket then left the map,
- * while another map keeps its psock, and returned, strp_init() would initialize
- * this item although it is queued, and so corrupt the list of the workqueue.
- *
- * If lock_sock_fast() returns true, it has waited, and this task is the owner.
- */
-static void early_parse(struct sock *sk)
-{
-	bool owned;
-
-	do {
-		owned = lock_sock_fast(sk);
-		if (!owned)
-			early_data_ready(sk);
-		unlock_sock_fast(sk, owned);
-	} while (owned);
-}
-
 static bool early_selects(const struct bpf_map *map, const struct sock *sk)
 {
 	return early_has_data(sk) &&
 	       rmap_policy_matches(&rmap_policy_early, map->name);
 }
 
-static bool early_is_locked(struct sock *sk)
-{
-	bool locked;
-
-	spin_lock_bh(&sk->sk_lock.slock);
-	locked = sock_owned_by_user(sk);
-	spin_unlock_bh(&sk->sk_lock.slock);
-	return locked;
-}
-
-/* Runs in a kworker; sleeps. */
+/* Runs in a kworker; sleeps only if a spin lock does (PREEMPT_RT). */
 static void early_work(struct work_struct *work)
 {
 	struct early_item *item = container_of(to_delayed_work(work),
 					       struct early_item, work);
 	struct sock *sk = item->sk;
-	bool parse;
 
-	if (atomic_read(&early_waiting) >= EARLY_WAITS && early_is_locked(sk)) {
+	spin_lock_bh(&sk->sk_lock.slock);
+	if (sock_owned_by_user(sk)) {
+		spin_unlock_bh(&sk->sk_lock.slock);
 		item->delay = clamp(2 * item->delay, 1UL, (unsigned long)HZ);
 		queue_delayed_work(early_queue, &item->work, item->delay);
 		return;
 	}
-
-	atomic_inc(&early_waiting);
-	lock_sock(sk);
-	atomic_dec(&early_waiting);
 	/* From now on, an insert of the socket queues another item. */
-	spin_lock_bh(&early_lock);
+	spin_lock(&early_lock);
 	hash_del(&item->node);
-	spin_unlock_bh(&early_lock);
-	parse = early_has_parser(sk);
-	if (!parse)
-		early_data_ready(sk);
-	release_sock(sk);
-	if (parse)
-		early_parse(sk);
+	spin_unlock(&early_lock);
+	early_data_ready(sk);
+	spin_unlock_bh(&sk->sk_lock.slock);
 
 	sock_put(sk);
 	kfree(item);
@@ -220,43 +180,39 @@ static bool early_is_queued(const struct sock *sk)
 	return false;
 }
 
-/* Make the work item of a socket; NULL if that fails. */
-static struct early_item *early_item_alloc(struct sock *sk)
+/* Give an item its references. False if the socket is being freed. */
+static bool early_item_init(struct early_item *item, struct sock *sk)
 {
-	struct early_item *item;
-
-	item = kmalloc(sizeof(*item), GFP_ATOMIC | __GFP_NOWARN);
-	if (!item)
-		return NULL;
-	/* The socket may be closed at this moment. */
-	if (!refcount_inc_not_zero(&sk->sk_refcnt)) {
-		kfree(item);
-		return NULL;
-	}
+	if (!refcount_inc_not_zero(&sk->sk_refcnt))
+		return false;
 	/* The caller keeps the map, which has a reference to the module. */
 	__module_get(THIS_MODULE);
 	INIT_DELAYED_WORK(&item->work, early_work);
 	item->sk = sk;
 	item->delay = 0;
-	return item;
+	return true;
 }
 
 /*
  * Queue a work item for a socket. Without memory for it, the bytes wait until
  * more bytes arrive, as in a stock map: the insert has succeeded already.
  */
-static void early_queue_item(struct sock *sk)
+static void early_queue_item(struct sock *sk, gfp_t gfp)
 {
-	struct early_item *item = NULL;
+	struct early_item *item = kmalloc(sizeof(*item), gfp | __GFP_NOWARN);
+	bool queue;
 
+	if (!item)
+		return;
 	spin_lock_bh(&early_lock);
-	if (!early_is_queued(sk))
-		item = early_item_alloc(sk);
-	if (item)
+	queue = !early_is_queued(sk) && early_item_init(item, sk);
+	if (queue)
 		hash_add(early_items, &item->node, (unsigned long)sk);
 	spin_unlock_bh(&early_lock);
-	if (item)
+	if (queue)
 		queue_delayed_work(early_queue, &item->work, 0);
+	else
+		kfree(item);
 }
 
 /**
@@ -267,14 +223,14 @@ static void early_queue_item(struct sock *sk)
  * With a parser, a work item does that, soon after the caller has released the
  * socket.
  *
- * Context: bpf(2), outside of an RCU read section. Does not sleep.
+ * Context: bpf(2), outside of an RCU read section. May sleep.
  */
 void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk)
 {
 	if (!early_selects(map, sk))
 		return;
 	if (early_has_parser(sk))
-		early_queue_item(sk);
+		early_queue_item(sk, GFP_KERNEL);
 	else
 		early_data_ready(sk);
 }
@@ -290,7 +246,7 @@ void rmap_sock_early_run(const struct bpf_map *map, struct sock *sk)
 void rmap_sock_early_queue(const struct bpf_map *map, struct sock *sk)
 {
 	if (early_selects(map, sk))
-		early_queue_item(sk);
+		early_queue_item(sk, GFP_ATOMIC);
 }
 
 /**
