@@ -41,9 +41,12 @@
 #define HAVE_BQ_LOCK (LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0))
 #endif
 
-/* The build has no configuration as a file, only its macros. */
+/*
+ * The build has no configuration as a file, only its macros: kernels with the
+ * option also have the function.
+ */
 #ifndef HAVE_RT_BH_LOCK_OPTION
-#define HAVE_RT_BH_LOCK_OPTION HAVE_BQ_LOCK
+#define HAVE_RT_BH_LOCK_OPTION HAVE_SK_DROPS_READ
 #endif
 
 #include <net/genetlink.h>
@@ -60,7 +63,7 @@
  * kernels that have none.
  */
 #define COMPAT_POLLS_PREEMPT (IS_ENABLED(CONFIG_PREEMPT_RT) && \
-			      HAVE_RT_BH_LOCK_OPTION && \
+			      (HAVE_RT_BH_LOCK_OPTION || HAVE_BQ_LOCK) && \
 			      !IS_ENABLED(CONFIG_PREEMPT_RT_NEEDS_BH_LOCK))
 
 /* Return type of the map operations, and type of map_redirect's key. */
