@@ -302,7 +302,7 @@ def _():
             text = said(fd)
             assert f"programs: msg_verdict {first} (msg_pass)\n" in text, text
             assert f"Key 0: It does not run program {first}, the msg_verdict of the map." in text
-            assert "0, or insert the socket into a second map without programs; then" in text, text
+            assert "insert it into a second map without programs; then delete" in text, text
 
             second = attach(fd, "msg_act", "msg_verdict")
             old, new = told(fd)["sockets"]

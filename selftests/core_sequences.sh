@@ -29,7 +29,7 @@ trap 'rm -rf "$tmp"; rmmod faulty 2>/dev/null' EXIT
 sequences()
 {
 	if [ "${REDIRMAP_SOAK_MINUTES:-0}" != 0 ]; then
-		"$seq" "${args[@]}" --minutes "$REDIRMAP_SOAK_MINUTES"
+		"$seq" "${args[@]}" --any --minutes "$REDIRMAP_SOAK_MINUTES"
 	else
 		"$seq" "${args[@]}" --count "$(longer 64 1000)"
 	fi

@@ -5,9 +5,9 @@
  * Each time the operation either fails with ENOMEM and changes nothing, or
  * succeeds. After a failure the socket runs no program, passes its bytes, and
  * can be inserted. That holds for sockets that are in no other map, and for
- * maps without programs: see "A failed insert leaves the programs of the map"
- * in Documentation/known_from_stock.rst. A claimed map counts each update that
- * has failed.
+ * maps without programs: see "A socket keeps the programs of a map after a
+ * failed insert" in Documentation/known_from_stock.rst. A claimed map counts
+ * each update that has failed.
  *
  * An insert fails at the kernel's copies of key and value, at the link, at the
  * psock and, in a hash, at the entry: nothing can replace these allocations.

@@ -11,9 +11,9 @@
  *
  * A problem of the kernel: if a hash has no memory for the entry, and the
  * socket was in another map before, it keeps the program of the hash, and the
- * next insert returns EBUSY. See "A failed insert leaves the programs of the
- * map" in Documentation/known_from_stock.rst; sock_programs has it without
- * faults of memory.
+ * next insert returns EBUSY. See "A socket keeps the programs of a map after a
+ * failed insert" in Documentation/known_from_stock.rst; sock_programs has it
+ * without faults of memory.
  *
  * Needs a kernel with fault injection: see Documentation/testing.rst.
  */

@@ -53,7 +53,7 @@ static bool one_waits(void)
 {
 	int i;
 
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 1200; i++) {
 		if (waiting() == 1)
 			return true;
 		usleep(50000);

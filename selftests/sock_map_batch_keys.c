@@ -173,7 +173,7 @@ static int walk(int map, size_t size, bool take, __u32 step, struct seen *to)
 		if ((err ? count > step : count != step) || cursor[size] != GUARD)
 			return -ERANGE;
 		to->n += count;
-		/* A key that another task has taken may be the cursor as well. */
+		/* A key that another task has taken may be the cursor. */
 		if (count && !take && memcmp(cursor, to->keys + (to->n - 1) * size, size))
 			return -ERANGE;
 	}

@@ -377,7 +377,7 @@ static void delete_unread(struct __test_metadata *_metadata, struct sock_case *c
 	EXPECT_TRUE(send_text(c->source[1], "back"));
 	EXPECT_TRUE(gets(c->source[0], "back"));
 	ASSERT_EQ(0, shutdown(c->source[0], SHUT_WR));
-	ASSERT_EQ(1, poll(&end, 1, 20000));
+	ASSERT_EQ(1, poll(&end, 1, 60000));
 	EXPECT_EQ(0, next_byte(c->source[1]));
 	EXPECT_EQ(1, sock_vars(c->obj).calls);
 	EXPECT_TRUE(case_counted(c, (struct sock_counts){ .refused = 1 }));
@@ -412,7 +412,7 @@ TEST_F(packets, end_redirected)
 	ASSERT_TRUE(send_text(c->source[0], "bytes"));
 	EXPECT_TRUE(gets(c->target[0], "bytes"));
 	ASSERT_EQ(0, shutdown(c->source[0], SHUT_WR));
-	for (i = 0; i < 20000 && !error; i++) {
+	for (i = 0; i < 60000 && !error; i++) {
 		ASSERT_EQ(0, getsockopt(c->target[0], SOL_SOCKET, SO_ERROR, &error, &len));
 		usleep(1000);
 	}

@@ -24,7 +24,7 @@
 #include "policy.h"
 #include "version.h"
 
-/* The options and locks that the module needs, and whether the kernel has them. */
+/* What the module needs, and whether the kernel has it. */
 static const struct {
 	const char *what;
 	bool set;
