@@ -420,7 +420,7 @@ TEST_F(broadcast, devices_come_and_go)
 	bool stops = variant->kind.generic && !variant->kind.claimed;
 	struct cast *c = &self->c;
 	struct churn load = { .c = c };
-	int round, rounds = longer(12, 40);
+	int round, rounds = longer(12, 40), came = 0;
 	pthread_t thread;
 
 	BEGIN(CAST_LIVE, 16);
@@ -430,7 +430,9 @@ TEST_F(broadcast, devices_come_and_go)
 	for (round = 0; round < rounds || load.done < rounds / 4; round++) {
 		ASSERT_EQ(cast_send(c, 50, 64), 0);
 		if (stops) {
-			ASSERT_LE(settled(&c->e, "p0", 0), 50);
+			/* On a busy machine, frames of earlier rounds may come late. */
+			came += settled(&c->e, "p0", 0);
+			ASSERT_LE(came, 50 * (round + 1));
 		} else {
 			ASSERT_TRUE(cast_all_got(c, 0, 2, 50, 1));
 		}
