@@ -298,6 +298,10 @@ static void draw_other(struct op *op, const struct pair *pair)
 		op->mode = FIRST_ACTING_MODE + below(NR_SOCK_MODES - FIRST_ACTING_MODE);
 	if (one_in(6))
 		op->inner = below(NR_PAIRS);
+	/* In half of the episodes no parser: see streams.c. */
+	while (is_sock(pair) && op->cmd == ATTACH && !one_in(16) &&
+	       sock_attach_type(op->mode) == BPF_SK_SKB_STREAM_PARSER)
+		op->mode = below(NR_SOCK_MODES);
 	op->flags = draw_odd_flags();
 	op->prog = one_in(10) ? below(NR_PROG_KINDS) : PROG_NONE;
 	draw_wrong(op, 20);

@@ -73,7 +73,7 @@ void draw_send(struct op *op)
 	op->sock2 = op->sock <= SOCK_UNIX_PEER ? op->sock ^ 1 : SOCK_UDP;
 	if (one_in(6))
 		op->sock2 = below(SOCK_UNIX_PEER + 1);
-	op->count = below(one_in(3) ? 20 : one_in(2) ? 600 : 8001);
+	op->count = below(one_in(3) ? 20 : one_in(4) ? 8001 : 600);
 	if (one_in(20))
 		op->send_flags = PICK(flags);
 	op->msg = draw_act(true);

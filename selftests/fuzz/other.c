@@ -135,6 +135,8 @@ void other_run(const struct op *op, struct pair *pair, enum side side, struct re
 		break;
 	}
 	r->ret = bpf_call(bpf_cmds[op->cmd], &attr, op);
+	if (op->cmd == ATTACH && !r->ret && type == BPF_SK_SKB_STREAM_PARSER)
+		state.parser = true;
 	if (op->cmd == LINK && r->ret >= 0) {
 		close(r->ret);
 		r->ret = 0;

@@ -132,6 +132,7 @@ bool begin_episode(void)
 	*state.failure = '\0';
 	state.frames = 0;
 	state.sends = 0;
+	state.parser = false;
 	state.nr_touched = 0;
 	maps_reset();
 	if (!progs_reset())

@@ -23,18 +23,13 @@ enum bpf_attach_type sock_attach_type(__u64 mode)
 }
 
 /*
- * Loaded once. They let everything pass. To parsers each packet is a message:
- * known_from_stock.rst has the fault of others, "Redirected bytes are not
- * counted, not spliced, or lost".
+ * Loaded once. They let everything pass. To parsers each byte is a message, so
+ * none waits for another packet: known_from_stock.rst has the fault of others,
+ * "Redirected bytes are not counted, not spliced, or lost".
  */
 static int plain_prog(__u64 mode)
 {
-	const struct bpf_insn pass[] = { SET(0, SK_PASS), EXIT() };
-	const struct bpf_insn parse[] = {
-		INSN(BPF_LDX | BPF_W | BPF_MEM, 0, 1, offsetof(struct __sk_buff, len), 0),
-		EXIT(),
-	};
-	const bool parses = sock_attach_type(mode) == BPF_SK_SKB_STREAM_PARSER;
+	const struct bpf_insn insns[] = { SET(0, SK_PASS), EXIT() };
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 	static int progs[NR_SOCK_MODES];
 	int *prog = &progs[mode];
@@ -42,7 +37,7 @@ static int plain_prog(__u64 mode)
 	if (!*prog) {
 		opts.expected_attach_type = sock_attach_type(mode);
 		*prog = bpf_prog_load(ways[mode % ARRAY_SIZE(ways)].type, "fuzz_sock", "GPL",
-				      parses ? parse : pass, 2, &opts);
+				      insns, ARRAY_SIZE(insns), &opts);
 		if (*prog < 0)
 			failed("cannot load a program of socket maps: %s", strerror(-*prog));
 	}

@@ -197,6 +197,7 @@ struct result {
  * @strict: name of a documented difference that counts as a failure
  * @frames: frames that have run through maps in this episode
  * @sends: SENDs of this episode
+ * @parser: a stream parser was attached in this episode
  * @packets: frames of claimed maps that have left as packets, in all episodes
  * @failure: description of the failure, or empty
  * @touched: keys that a step uses
@@ -204,7 +205,7 @@ struct result {
 struct state {
 	struct pair pairs[NR_PAIRS];
 	unsigned int net;
-	bool thorough, verbose;
+	bool thorough, verbose, parser;
 	const char *strict;
 	__u64 frames, packets, sends;
 	char failure[400];
