@@ -27,10 +27,8 @@ struct map_attr {
 	__u32 type, key_size, value_size, entries, flags, inner, node;
 	char name[16];
 	__u32 unused[8];
-	__s32 token;
+	__s32 token;		/* at byte 76, as in union bpf_attr */
 };
-
-_Static_assert(offsetof(struct map_attr, token) == 76, "that of union bpf_attr");
 
 #define ENTRIES (1 << 18)
 /* A half of the pointers: CPUs may have charged some bytes before. */

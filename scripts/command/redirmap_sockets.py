@@ -24,8 +24,9 @@ INCONSISTENT = (f"Sockets came or went during all {TRIES} attempts: entries may 
 # map keeps its program of messages, and is refused by a map that has one. Bytes
 # that a program has passed leave a gap in the stream of TCP in any case.
 DRAINED = "First wait until INGRESS, BACKLOG and CORK are 0"
-AGAIN = (f"{DRAINED}, or, if no program has passed bytes to the socket itself (SK_PASS), insert it "
-         "into a second map without programs; then delete the entry, and insert the socket again.")
+AGAIN = (f"{DRAINED}, or, if no program has passed bytes to the socket itself (SK_PASS), insert "
+         "it into a second map without programs; then delete the entry, and insert the socket "
+         "again.")
 AGAIN_MSG = f"{DRAINED}; then delete the socket from all maps, and insert it again."
 
 

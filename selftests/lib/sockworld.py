@@ -273,8 +273,8 @@ class World:
         return self.disturb("delete a batch of", act)
 
     def take(self):
-        """A batch deletes the first sockets of a map, of one flow or of several,
-        which end. See delete_both() for the bytes that are lost."""
+        """A batch deletes the first sockets of a map, of one flow or of
+        several, which end. See delete_both() for the bytes that are lost."""
         one, count = self.dice.choice(self.maps), self.dice.randrange(1, 5)
         with self.traffic.paused():
             keys = one.first(count, False)
