@@ -26,7 +26,7 @@ in_a_net()
 
 import redirmap_main as command  # noqa: E402
 import redirmap_netlink as netlink  # noqa: E402
-from socketlib import datagram, pair, put  # noqa: E402
+from socketlib import datagram, pair, put, vsock_pair  # noqa: E402
 
 PIN = "/sys/fs/bpf/redirmap-sockets"
 NO_MAP = "No claimed map has this id, or its network namespace is another one"
@@ -174,20 +174,6 @@ def _():
         equal(some(socks[7], "type", "state", "local"), ("dgram", "close", f"{folder}/datagrams"))
         assert re.search(rf"\b7 .* unix_dgram +close +{folder}/datagrams +-", said(fd)), said(fd)
         peer.close()
-
-
-def vsock_pair():
-    """Two connected vsock sockets of this machine."""
-    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as server:
-        # VMADDR_CID_LOCAL
-        server.bind((1, socket.VMADDR_PORT_ANY))
-        server.listen()
-        one = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
-        one.settimeout(60)
-        one.connect(server.getsockname())
-        other, _ = server.accept()
-    other.settimeout(60)
-    return one, other
 
 
 @test("vsock: without addresses, with its program and the bytes that wait")

@@ -28,6 +28,8 @@ if grep -qw security_bpf_map_create /proc/kallsyms; then
 else
 	functions+=" security_bpf_map_alloc"
 fi
+others="dev_map_alloc_check sock_map_update_elem_sys"
+probed="bpf_map_meta_alloc sk_msg_func_proto sk_skb_func_proto sock_ops_func_proto"
 
 [ "$(id -u)" = 0 ] || exit 4
 mkdir -p $bpffs
@@ -97,14 +99,24 @@ nothing_hooked()
 {
 	local func
 
-	for func in $functions; do
+	for func in $functions $others $probed; do
 		if grep -qE "^$func \(" $tracing/enabled_functions; then
 			grep -E "^$func \(" $tracing/enabled_functions
 			return 1
 		fi
 	done
 	! grep -q redirmap $tracing/enabled_functions &&
-		! grep -q bpf_map_meta_alloc $kprobes
+		! grep -E " r +(${probed// /|})\+" $kprobes
+}
+
+# The loaded module reports no other function.
+all_known()
+{
+	local names
+
+	load && names=$("$here/../scripts/command/redirmap" --json state | jq -r '.hooks[].name') &&
+		! nothing_hooked >/dev/null && unload || return 1
+	! grep -vxF "$(tr ' ' '\n' <<<"$functions $others $probed")" <<<"$names"
 }
 
 # The module's lines in the log since mark_log
@@ -153,6 +165,7 @@ refused()
 
 result "rmmod" unload
 result "nothing is hooked when unloaded" nothing_hooked
+result "no other function is hooked when loaded" all_known
 
 one_line()
 {

@@ -22,7 +22,7 @@ import redirmap_netlink as netlink  # noqa: E402
 import redirmap_watch  # noqa: E402
 from commandlib import columns, said, while_it_waits  # noqa: E402
 from redirmap_reasons import FAILURES  # noqa: E402
-from socketlib import pair, put  # noqa: E402
+from socketlib import datagram, pair, put, vsock_pair  # noqa: E402
 from socklib import (INGRESS, PIN, UNKNOWN_FLAG, answer, counters, loaded,  # noqa: E402
                      read_all)
 
@@ -49,6 +49,22 @@ def fails(call, *args):
     return 0
 
 
+def vsock_in(fd, key, stack):
+    """Insert a vsock socket; returns its peer, or None if the kernel cannot."""
+    sh("modprobe -q vsock_loopback || :")
+    try:
+        sock, peer = map(stack.enter_context, vsock_pair())
+    except OSError as error:
+        print(f"# no vsock within this machine: {error}")
+        return None
+    failed = put(fd, key, sock)
+    if failed == errno.EOPNOTSUPP:
+        print("# this kernel has no vsock in socket maps (since 6.4)")
+        return None
+    equal(failed, 0)
+    return peer
+
+
 def redirected(fd, kind, program):
     """Redirect to each kind of target; every message is counted and arrives
     once."""
@@ -66,8 +82,12 @@ def redirected(fd, kind, program):
         equal(put(fd, 0, source if kind == "msg" else receiver), 0)
         # Targets have no program.
         sh(f"bpftool prog detach pinned {PIN}/p/{program} {attach} id {map_id(fd)}")
-        for key, sock in ((1, target), (3, listener), (4, local[0])):
+        unconnected = [stack.enter_context(sock) for sock in (
+            datagram(), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))]
+        for key, sock in ((1, target), (3, listener), (4, local[0]), (5, unconnected[0]),
+                          (6, unconnected[1])):
             equal(put(fd, key, sock), 0)
+        behind_vsock = vsock_in(fd, 7, stack)
         before = redirects(counters(fd))
 
         def send(key, flags, times, to=receiver):
@@ -83,19 +103,32 @@ def redirected(fd, kind, program):
         send(9, 0, 1)
         send(1, UNKNOWN_FLAG, 4)
         send(3, INGRESS, 6)
-        reasons = {"no_socket": 2 if array else 3, "state": 6, "flags": 4}
+        send(5, INGRESS, 3)
+        send(6, INGRESS, 2)
+        reasons = {"no_socket": 2 if array else 3, "state": 11, "flags": 4}
+        egress = 3
         if array:
             reasons["key"] = 1
         if kind == "msg":
             send(4, 0, 7)
             reasons["direction"] = 7
+        if behind_vsock:
+            send(7, INGRESS, 3)
+            reasons["direction"] = reasons.get("direction", 0) + 3
+            if kind == "msg":
+                send(7, 0, 2)
+                reasons["direction"] += 2
+            else:
+                send(7, 0, 2, to=behind_vsock)
+                egress += 2
         after = redirects(counters(fd))
         before_reasons = before.pop("refused")
         equal({reason: number - before_reasons.get(reason, 0)
                for reason, number in after.pop("refused").items()
                if number - before_reasons.get(reason, 0)}, reasons)
         equal({name: after[name] - before[name] for name in after},
-              {name: {f"{what}_ingress": 5, f"{what}_egress": 3}.get(name, 0) for name in after})
+              {name: {f"{what}_ingress": 5, f"{what}_egress": egress}.get(name, 0)
+               for name in after})
 
 
 @test("each redirect is counted once, by helper, direction and reason")
@@ -124,6 +157,12 @@ def uncounted():
             equal(redirects(counters(fds["rm_hash"])), none())
 
 
+def drops_at(fd, key):
+    """sk_drops of the socket in a slot, as the command tells."""
+    told, = json.loads(redirmap(command, "-j", "sockets", str(map_id(fd)))[1])["maps"]
+    return next(one["drops"] for one in told["sockets"] if one["index"] == key)
+
+
 @test("redirects to a socket that the kernel has shut down are counted as such")
 def closing():
     with loaded() as fds:
@@ -147,6 +186,9 @@ def closing():
             for number in (2, 3, 4):
                 send(number)
             equal(redirects(counters(fd)), none(skb_egress=4, skb_closing=3))
+            # The kernel counts them as drops of the socket that received them.
+            equal(becomes(lambda: drops_at(fd, 0) == 3), True)
+            equal(drops_at(fd, 1), 0)
 
             # The kernel frees messages to the ingress of such a socket, and
             # returns their length. It sends those to its egress, which fails,

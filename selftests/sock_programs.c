@@ -196,6 +196,49 @@ TEST_F(programs, failed_insert_parser)
 	close_pair(udp);
 }
 
+/* Types of programs of two maps; the result of an insert into the other one. */
+static const struct {
+	enum bpf_attach_type one, other;
+	int err;
+} clashes[] = {
+	{ BPF_SK_MSG_VERDICT, BPF_SK_MSG_VERDICT, -EBUSY },
+	{ BPF_SK_SKB_STREAM_VERDICT, BPF_SK_SKB_STREAM_VERDICT, -EBUSY },
+	{ BPF_SK_SKB_STREAM_VERDICT, BPF_SK_SKB_VERDICT, -EBUSY },
+	{ BPF_SK_SKB_VERDICT, BPF_SK_SKB_STREAM_VERDICT, -EBUSY },
+	{ BPF_SK_SKB_VERDICT, BPF_SK_SKB_VERDICT, -EBUSY },
+	{ BPF_SK_SKB_STREAM_PARSER, BPF_SK_SKB_STREAM_PARSER, -EBUSY },
+	/* A socket takes both. */
+	{ BPF_SK_SKB_STREAM_VERDICT, BPF_SK_MSG_VERDICT, 0 },
+	{ BPF_SK_MSG_VERDICT, BPF_SK_SKB_VERDICT, 0 },
+};
+
+TEST_F(programs, clash_by_type)
+{
+	const int progs[] = {
+		[BPF_SK_MSG_VERDICT] = self->msg, [BPF_SK_SKB_STREAM_VERDICT] = self->skb,
+		[BPF_SK_SKB_VERDICT] = self->skb, [BPF_SK_SKB_STREAM_PARSER] = self->parser,
+	};
+	int other = self->is_hash ? self->maps.array : self->maps.hash, pair[2];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(clashes); i++) {
+		enum bpf_attach_type one = clashes[i].one, two = clashes[i].other;
+
+		ASSERT_EQ(0, tcp_pair(AF_INET, pair));
+		ASSERT_EQ(0, sock_attach(progs[one], self->map, one));
+		ASSERT_EQ(0, sock_attach(progs[two], other, two));
+		EXPECT_EQ(0, sock_put(self->map, 0, pair[0], BPF_ANY));
+		EXPECT_EQ(clashes[i].err, sock_put(other, 0, pair[0], BPF_ANY)) {
+			TH_LOG("row %u", i);
+		}
+		EXPECT_EQ(!clashes[i].err, sock_is_at(other, 0, pair[0]));
+		ASSERT_EQ(0, sock_detach(progs[two], other, two));
+		EXPECT_EQ(0, sock_put(other, 0, pair[0], BPF_ANY));
+		ASSERT_EQ(0, sock_detach(progs[one], self->map, one));
+		close_pair(pair);
+	}
+}
+
 /* Programs over stock maps keep the kernel's helpers, and only those. */
 TEST_F(programs, helpers)
 {

@@ -4,8 +4,6 @@
  * other one, in both directions: the same bytes, and the same refusals, with
  * stock and claimed maps. sock_redirect has TCP as the source, and messages.
  */
-#include <linux/vm_sockets.h>
-
 #include "sockcase.h"
 
 FIXTURE(families) {
@@ -33,31 +31,6 @@ enum family { TCP, UDP4, UDP6, UNIX_STREAM, UNIX_DGRAM, VSOCK, FAMILIES };
 static const char *const names[] = {
 	"TCP", "UDP over IPv4", "UDP over IPv6", "Unix stream", "Unix datagram", "vsock",
 };
-
-static int vsock_pair(int fds[2])
-{
-	struct sockaddr_vm at = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_LOCAL,
-		.svm_port = VMADDR_PORT_ANY,
-	};
-	int server = socket(AF_VSOCK, SOCK_STREAM, 0), err;
-
-	fds[0] = -1;
-	fds[1] = -1;
-	if (server < 0)
-		return -errno;
-	if (bind(server, (struct sockaddr *)&at, sizeof(at)) || listen(server, 1)) {
-		err = -errno;
-	} else {
-		fds[0] = sock_limit(socket(AF_VSOCK, SOCK_STREAM, 0));
-		err = sock_connect(fds[0], server);
-	}
-	if (!err)
-		fds[1] = sock_limit(accept(server, NULL, NULL));
-	close(server);
-	return err;
-}
 
 static int make_pair(enum family family, int fds[2])
 {

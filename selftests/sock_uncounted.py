@@ -17,6 +17,7 @@ from testlib import (COMMAND, OUTPUT, becomes, checked, equal, in_a_net, libbpf,
 in_a_net()
 
 from commandlib import said  # noqa: E402
+from jitlib import address_of, jited, same_code, targets  # noqa: E402
 from socketlib import pair, put  # noqa: E402
 from socklib import PIN, counters, loaded  # noqa: E402
 
@@ -268,6 +269,41 @@ def _():
         assert "does not count the redirects and updates of program " in text, text
         libbpf.bpf_object__close(obj)
         os.close(target)
+
+
+@test("programs over stock maps have the same code before and after insmod")
+def _():
+    helpers = {"msg_stock": "bpf_msg_redirect_map", "skb_stock": "bpf_sk_redirect_map"}
+
+    def compiled():
+        """The code of these programs, and of one over a claimed map."""
+        sh(f"bpftool prog loadall {OUTPUT}/sock_uncounted.bpf.o {PIN}/p pinmaps {PIN}/m")
+        found = {}
+        for name in (*helpers, "msg_func"):
+            fd = open_pinned(f"{PIN}/p/{name}")
+            found[name] = jited(fd)
+            os.close(fd)
+        sh(f"rm -rf {PIN}/*")
+        return found
+
+    with sysctl("net/core/bpf_jit_harden", 0), sysctl("kernel/kptr_restrict", 0):
+        unload()
+        before = compiled()
+        load()
+        after = compiled()
+        for name, helper in helpers.items():
+            # The only other address is that of the map.
+            assert same_code(before[name], after[name]) <= 1
+            for function, in (before[name], after[name]):
+                assert address_of(helper) in targets(function).values(), (name, function)
+        # The comparison finds another helper.
+        try:
+            same_code(before["msg_func"], after["msg_func"])
+        except AssertionError as error:
+            print(f"# {error}")
+        else:
+            raise AssertionError("a program over a claimed map has the same code")
+    assert becomes(lambda: refcnt() == 0)
 
 
 @test("the kernel hides its addresses: it is not known")

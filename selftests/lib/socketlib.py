@@ -31,3 +31,17 @@ def datagram():
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     return sock
+
+
+def vsock_pair():
+    """Two connected vsock sockets of this machine; OSError if it has none."""
+    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as server:
+        # VMADDR_CID_LOCAL
+        server.bind((1, socket.VMADDR_PORT_ANY))
+        server.listen()
+        one = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        one.settimeout(60)
+        one.connect(server.getsockname())
+        other, _ = server.accept()
+    other.settimeout(60)
+    return one, other

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <linux/sockios.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -211,6 +212,32 @@ static inline int unix_pair(int fds[2])
 	sock_limit(fds[0]);
 	sock_limit(fds[1]);
 	return 0;
+}
+
+/* Within this machine; needs vsock_loopback. */
+static inline int vsock_pair(int fds[2])
+{
+	struct sockaddr_vm at = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_LOCAL,
+		.svm_port = VMADDR_PORT_ANY,
+	};
+	int server = socket(AF_VSOCK, SOCK_STREAM, 0), err;
+
+	fds[0] = -1;
+	fds[1] = -1;
+	if (server < 0)
+		return -errno;
+	if (bind(server, (struct sockaddr *)&at, sizeof(at)) || listen(server, 1)) {
+		err = -errno;
+	} else {
+		fds[0] = sock_limit(socket(AF_VSOCK, SOCK_STREAM, 0));
+		err = sock_connect(fds[0], server);
+	}
+	if (!err)
+		fds[1] = sock_limit(accept(server, NULL, NULL));
+	close(server);
+	return err;
 }
 
 static inline void close_pair(int fds[2])

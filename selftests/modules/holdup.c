@@ -11,6 +11,7 @@
  * after	number of calls that pass before one is held, each time
  * spin		1: the call waits without sleeping, for functions that must not
  *		sleep
+ * end		1: the call waits at its end, with its result
  * held		number of calls that have waited
  * fail		1: all calls return 0 at once, instead of running the function
  * device	an ifindex in the writer's network namespace: takes a reference
@@ -36,6 +37,10 @@ MODULE_PARM_DESC(after, "how many calls to let pass before one is held up");
 static bool spin;
 module_param(spin, bool, 0644);
 MODULE_PARM_DESC(spin, "do not sleep while a call is held up");
+
+static bool end;
+module_param(end, bool, 0644);
+MODULE_PARM_DESC(end, "hold a call up at its end");
 
 static bool fail;
 module_param(fail, bool, 0644);
@@ -114,22 +119,34 @@ static const struct kernel_param_ops device_ops = {
 module_param_cb(device, &device_ops, NULL, 0200);
 MODULE_PARM_DESC(device, "the device to hold");
 
-/*
- * Runs instead of the function, which is called afterwards, behind the ftrace
- * call.
- */
-static long held_up(unsigned long a, unsigned long b, unsigned long c)
+static void wait_until_released(void)
 {
-	long (*original)(unsigned long a, unsigned long b, unsigned long c);
-
 	atomic_inc(&held);
 	if (spin)
 		while (READ_ONCE(holding))
 			cpu_relax();
 	else
 		wait_event(released, !READ_ONCE(holding));
+}
+
+/*
+ * Runs instead of the function, which is called from here, behind the ftrace
+ * call, with its arguments in registers.
+ */
+static long held_up(unsigned long a, unsigned long b, unsigned long c,
+		    unsigned long d, unsigned long e, unsigned long f)
+{
+	long (*original)(unsigned long a, unsigned long b, unsigned long c,
+			 unsigned long d, unsigned long e, unsigned long f);
+	long result;
+
 	original = (void *)func_ip;
-	return original(a, b, c);
+	if (!end)
+		wait_until_released();
+	result = original(a, b, c, d, e, f);
+	if (end)
+		wait_until_released();
+	return result;
 }
 
 /* Runs instead of the function. */

@@ -37,6 +37,13 @@ int msg_stock(struct sk_msg_md *msg)
 	return SK_PASS;
 }
 
+SEC("sk_skb/stream_verdict")
+int skb_stock(struct __sk_buff *skb)
+{
+	bpf_sk_redirect_map(skb, &st_map, 5, 0);
+	return SK_PASS;
+}
+
 SEC("sk_msg")
 int msg_jump(struct sk_msg_md *msg)
 {
