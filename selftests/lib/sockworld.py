@@ -167,6 +167,10 @@ class World:
     def map_of(self, flow):
         return self.maps[flow.proxied]
 
+    def used_map(self):
+        """A map with flows, if there is one."""
+        return self.map_of(self.flow()) if self.flows else self.dice.choice(self.maps)
+
     # --- flows ---
 
     def begin_flow(self):
@@ -275,7 +279,7 @@ class World:
     def take(self):
         """A batch deletes the first sockets of a map, of one flow or of
         several, which end. See delete_both() for the bytes that are lost."""
-        one, count = self.dice.choice(self.maps), self.dice.randrange(1, 5)
+        one, count = self.used_map(), self.dice.randrange(1, 5)
         with self.traffic.paused():
             keys = one.first(count, False)
             flows = [flow for flow in self.flows
@@ -327,7 +331,7 @@ class World:
 
     def dump_sockets(self):
         """No map changes meanwhile, but its sockets send and receive."""
-        one = self.dice.choice(self.maps)
+        one = self.used_map()
         found = {int.from_bytes(bytes.fromhex(sock["key"]), "little"): sock["inode"]
                  for sock in one.sockets()}
         wanted = {key: os.fstat(sock.fileno()).st_ino for flow in self.flows
@@ -398,7 +402,7 @@ class World:
 
     # The frequencies, in the order of the methods
     ACTIONS = {
-        "begin_flow": 12, "finish_flow": 6,
+        "begin_flow": 24, "finish_flow": 6,
         "close_sock": 4, "shut_down": 3, "delete_sock": 4, "delete_both": 3, "take": 3,
         "replace_by_itself": 4,
         "read": 3, "walk": 3, "dump": 2, "dump_sockets": 4,
