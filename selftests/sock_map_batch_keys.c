@@ -350,8 +350,9 @@ static void *replace(void *arg)
 
 	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED) && !r->err) {
 		i = rnd(&state) % (CROWD / EACH) * EACH;
+		/* EBUSY: the psock of a taken socket is being freed. */
 		if (bpf_map_update_elem(r->map, r->keys + i * r->size, &r->fds[i], BPF_EXIST) &&
-		    errno != ENOENT)
+		    errno != ENOENT && errno != EBUSY)
 			r->err = -errno;
 	}
 	return NULL;
