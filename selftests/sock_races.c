@@ -194,12 +194,7 @@ static void prepare(struct __test_metadata *_metadata, FIXTURE_DATA(races) *self
 		msg |= !dice(t, 2);
 		skb |= !dice(t, 2);
 	}
-	/*
-	 * See act_attach(). PROG sends bytes while the other task may own the
-	 * socket: see "A parser's socket that returns to a map" in
-	 * known_from_stock.rst.
-	 */
-	parser = skb && !(pair & (BIT(ATTACH) | BIT(LINK) | BIT(PROG))) && !dice(t, 4);
+	parser = skb && may_parse(pair) && !dice(t, 4);
 	if (msg)
 		ASSERT_EQ(0, bpf_prog_attach(w->msg, w->map, BPF_SK_MSG_VERDICT, 0));
 	if (skb)

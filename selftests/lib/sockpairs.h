@@ -108,4 +108,18 @@ static bool must_keep(__u32 pair)
 	       (pair & BIT(MSG) && pair & BIT(LINK));
 }
 
+/*
+ * May the map have a parser? If not: act_attach() does not stop it; or packets
+ * arrive at sockets that leave the map and return, while @keep has them, and
+ * then the kernel initializes a work item of the parser that is queued, in
+ * stock maps as well: see known_from_stock.rst.
+ */
+static bool may_parse(__u32 pair)
+{
+	__u32 back = BIT(INSERT) | BIT(REPLACE) | BIT(BUPDATE);
+
+	return !(pair & (BIT(ATTACH) | BIT(LINK) | BIT(PROG))) &&
+	       !(pair & BIT(SKB) && pair & back);
+}
+
 #endif /* REDIRMAP_SOCKPAIRS_H */
