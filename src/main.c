@@ -24,9 +24,9 @@
 #include "policy.h"
 #include "version.h"
 
-/* What the module needs, and whether the kernel has it. */
+/* The requirements of the module, and whether the kernel meets them. */
 static const struct {
-	const char *what;
+	const char *name;
 	bool set;
 } needs[] = {
 	{ "CONFIG_BPF_SYSCALL", IS_ENABLED(CONFIG_BPF_SYSCALL) },
@@ -47,7 +47,7 @@ static int __init main_check_kernel(void)
 	for (i = 0; i < ARRAY_SIZE(needs); i++) {
 		if (needs[i].set)
 			continue;
-		pr_err("this kernel lacks %s\n", needs[i].what);
+		pr_err("this kernel lacks %s\n", needs[i].name);
 		return -EOPNOTSUPP;
 	}
 	return 0;

@@ -24,7 +24,8 @@
  * This file owns the work items. early_lock guards the table of the items that
  * have not found their socket without an owner yet; a socket has at most one of
  * them. An item has a reference to its socket, and one to the module: a task
- * may own the socket for as long as it likes, and rmmod fails meanwhile.
+ * may own the socket for as long as it likes, and rmmod fails meanwhile. Items
+ * have a workqueue of their own: rmmod waits for the end of their functions.
  *
  * Order of locks: that of the socket, early_lock.
  */
