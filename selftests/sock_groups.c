@@ -48,13 +48,8 @@ FIXTURE_SETUP(groups)
 	self->map = self->is_hash ? self->hash : self->array;
 	ASSERT_LE(0, self->map);
 	ASSERT_EQ(variant->kind.claimed, is_claimed(self->map));
-	self->obj = bpf_object__open(beside("sock_groups.bpf.o"));
+	self->obj = sock_load_file("sock_groups.bpf.o", self->array, self->hash, -1);
 	ASSERT_NE(NULL, self->obj);
-	ASSERT_EQ(0, bpf_map__reuse_fd(bpf_object__find_map_by_name(self->obj, "socks"),
-				       self->array));
-	ASSERT_EQ(0, bpf_map__reuse_fd(bpf_object__find_map_by_name(self->obj, "hash"),
-				       self->hash));
-	ASSERT_EQ(0, bpf_object__load(self->obj));
 }
 
 FIXTURE_TEARDOWN(groups)

@@ -52,13 +52,8 @@ FIXTURE_SETUP(filters)
 	self->map = self->is_hash ? self->hash : self->array;
 	ASSERT_LE(0, self->map);
 	ASSERT_EQ(variant->kind.claimed, is_claimed(self->map));
-	self->obj = bpf_object__open(beside("sock_filters.bpf.o"));
+	self->obj = sock_load_file("sock_filters.bpf.o", self->array, self->hash, -1);
 	ASSERT_NE(NULL, self->obj);
-	ASSERT_EQ(0, bpf_map__reuse_fd(bpf_object__find_map_by_name(self->obj, "socks"),
-				       self->array));
-	ASSERT_EQ(0, bpf_map__reuse_fd(bpf_object__find_map_by_name(self->obj, "hash"),
-				       self->hash));
-	ASSERT_EQ(0, bpf_object__load(self->obj));
 	self->vars = mmap(NULL, sizeof(*self->vars), PROT_READ | PROT_WRITE, MAP_SHARED,
 			  map_of(self->obj, ".bss"), 0);
 	ASSERT_NE(MAP_FAILED, self->vars);

@@ -387,21 +387,31 @@ static inline bool sock_calls_become(struct bpf_object *obj, __u64 calls)
 	return sock_vars(obj).calls == calls;
 }
 
-/* sock.bpf.c over maps of a test; NULL if it cannot be loaded. */
-static inline struct bpf_object *sock_load(int array, int hash, int from)
+/*
+ * Programs over an array and a hash of a test, and over a third map, if @from
+ * is not negative; NULL if they cannot be loaded.
+ */
+static inline struct bpf_object *sock_load_file(const char *file, int array, int hash, int from)
 {
-	struct bpf_object *obj = bpf_object__open(beside("sock.bpf.o"));
+	struct bpf_object *obj = bpf_object__open(beside(file));
 
 	if (!obj)
 		return NULL;
 	if (bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "socks"), array) ||
 	    bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "hash"), hash) ||
-	    bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "from"), from) ||
+	    (from >= 0 &&
+	     bpf_map__reuse_fd(bpf_object__find_map_by_name(obj, "from"), from)) ||
 	    bpf_object__load(obj)) {
 		bpf_object__close(obj);
 		return NULL;
 	}
 	return obj;
+}
+
+/* sock.bpf.c over maps of a test; NULL if it cannot be loaded. */
+static inline struct bpf_object *sock_load(int array, int hash, int from)
+{
+	return sock_load_file("sock.bpf.o", array, hash, from);
 }
 
 /* The maps of sock.bpf.c. */

@@ -7,27 +7,13 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} socks SEC(".maps");
+#include "sockmap.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} hash SEC(".maps");
+SOCK_MAP(socks, SOCKMAP, 8);
+SOCK_MAP(hash, SOCKHASH, 8);
 
 /* The map of the sockets that programs insert. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} from SEC(".maps");
+SOCK_MAP(from, SOCKMAP, 8);
 
 /* As in socklib.h. */
 #define SOCK_SIZES 8

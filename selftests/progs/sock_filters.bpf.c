@@ -7,19 +7,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 16);
-} socks SEC(".maps");
+#include "sockmap.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 16);
-} hash SEC(".maps");
+SOCK_MAP(socks, SOCKMAP, 16);
+SOCK_MAP(hash, SOCKHASH, 16);
 
 /* As in sock_map_filters.c. */
 struct filter_vars {

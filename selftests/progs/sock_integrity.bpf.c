@@ -8,20 +8,11 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* The test gives both maps its own number of entries. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 1);
-} socks SEC(".maps");
+#include "sockmap.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 1);
-} hash SEC(".maps");
+/* The test gives both maps its own number of entries. */
+SOCK_MAP(socks, SOCKMAP, 1);
+SOCK_MAP(hash, SOCKHASH, 1);
 
 /* As in sockroute.h. */
 #define NO_ROUTE -1U

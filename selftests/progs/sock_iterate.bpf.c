@@ -6,6 +6,8 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "sockmap.bpf.h"
+
 #define SOCK_STREAM 1
 
 /* The members that are read; libbpf finds their places. */
@@ -39,20 +41,10 @@ struct bpf_iter__unix {
 } KERNEL;
 
 /* The map that the first iterator deletes from. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} walked SEC(".maps");
+SOCK_MAP(walked, SOCKHASH, 8);
 
 /* The map that both insert into. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} copies SEC(".maps");
+SOCK_MAP(copies, SOCKHASH, 8);
 
 /* As in sock_regressions_life.c. */
 struct iterate_vars {

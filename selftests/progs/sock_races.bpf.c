@@ -7,22 +7,13 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "sockmap.bpf.h"
+
 /* As in socktask.h. */
 #define KEYS 4
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} array SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} hash SEC(".maps");
+SOCK_MAP(array, SOCKMAP, 8);
+SOCK_MAP(hash, SOCKHASH, 8);
 
 /* The addresses of the sockets, as in packets for them. */
 struct {

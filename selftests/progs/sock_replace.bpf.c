@@ -3,12 +3,9 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} rm_map SEC(".maps");
+#include "sockmap.bpf.h"
+
+SOCK_MAP(rm_map, SOCKMAP, 8);
 
 SEC("freplace/replaced")
 int replacement(struct sk_msg_md *msg)

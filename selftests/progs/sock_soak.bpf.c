@@ -6,32 +6,19 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "sockmap.bpf.h"
+
 /* As in flowlib.py. */
 #define ENTRIES 64
 
 /* Both ends of connections; messages go directly to the other end. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, ENTRIES);
-} rm_local SEC(".maps");
+SOCK_MAP(rm_local, SOCKHASH, ENTRIES);
 
 /* Both sockets of proxies; what one of them receives, the other one sends. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, ENTRIES);
-} rm_proxy SEC(".maps");
+SOCK_MAP(rm_proxy, SOCKMAP, ENTRIES);
 
 /* The same, with a stream parser. */
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, ENTRIES);
-} rm_parsed SEC(".maps");
+SOCK_MAP(rm_parsed, SOCKHASH, ENTRIES);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -6,19 +6,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} rm_map SEC(".maps");
+#include "sockmap.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_SOCKHASH);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u64));
-	__uint(max_entries, 8);
-} rm_hash SEC(".maps");
+SOCK_MAP(rm_map, SOCKMAP, 8);
+SOCK_MAP(rm_hash, SOCKHASH, 8);
 
 SEC("sk_skb/stream_verdict")
 int skb_map(struct __sk_buff *skb)
