@@ -49,12 +49,12 @@ static int waiting(void)
 	return n;
 }
 
-static bool one_waits(void)
+static bool waiting_become(int n)
 {
 	int i;
 
 	for (i = 0; i < 1200; i++) {
-		if (waiting() == 1)
+		if (waiting() == n)
 			return true;
 		usleep(50000);
 	}
@@ -64,7 +64,7 @@ static bool one_waits(void)
 static bool lock(FIXTURE_DATA(locked) *self)
 {
 	return !pthread_create(&self->thread, NULL, send_page, &self->sender) &&
-	       page_is_awaited(&self->sender.page) && !waiting();
+	       page_is_awaited(&self->sender.page) && waiting_become(0);
 }
 
 /* The sender ends, and all of its bytes arrive at the peer. */
@@ -108,7 +108,7 @@ TEST_F(locked, update)
 
 	ASSERT_TRUE(lock(self));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, update, &running));
-	EXPECT_TRUE(one_waits());
+	EXPECT_TRUE(waiting_become(1));
 	EXPECT_TRUE(is_kept(self));
 	EXPECT_EQ(1, waiting());
 	EXPECT_TRUE(unlock(self));
@@ -144,10 +144,10 @@ TEST_F(locked, update_is_killed)
 		pause();
 		_exit(1);
 	}
-	EXPECT_TRUE(one_waits());
+	EXPECT_TRUE(waiting_become(1));
 	kill(child, SIGKILL);
-	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
 	EXPECT_EQ(1, waiting());
+	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
 	EXPECT_EQ(-ENOENT, sock_get(self->c.map, SOURCE, &(__u64){ 0 }));
 	EXPECT_TRUE(unlock(self));
 	EXPECT_EQ(child, waitpid(child, &status, 0));
@@ -162,7 +162,7 @@ TEST_F(locked, free)
 	ASSERT_EQ(0, sock_put(self->c.map, SOURCE, self->c.source[0], BPF_NOEXIST));
 	ASSERT_TRUE(lock(self));
 	EXPECT_TRUE(is_kept(self));
-	EXPECT_TRUE(one_waits());
+	EXPECT_TRUE(waiting_become(1));
 	EXPECT_TRUE(unlock(self));
 	EXPECT_TRUE(module_refs_become(base_refs));
 	/* The socket goes on as a plain one. */
