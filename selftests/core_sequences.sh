@@ -24,7 +24,7 @@ args=(--seed "${REDIRMAP_SOAK_SEED:-1}" --first "${REDIRMAP_SOAK_FIRST:-0}")
 [ -d /sys/module/redirmap ] || exit 4
 
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"; rmmod faulty 2>/dev/null' EXIT
+trap 'rm -rf "$tmp"; echo 0 >/sys/kernel/rcu_expedited; rmmod faulty 2>/dev/null' EXIT
 
 sequences()
 {

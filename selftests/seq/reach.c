@@ -107,6 +107,8 @@ bool reach_begin(void)
 		return false;
 	}
 	pipe_fd = open(INSTANCE "/trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (pipe_fd < 0)
+		rmdir(INSTANCE);
 	return pipe_fd >= 0;
 }
 
@@ -195,7 +197,7 @@ int reach_end(int *reached, int *all)
 		missing++;
 	}
 	if (last)
-		printf("# the last one of the named functions: %s, by sequence number %d\n",
-		       last->name, last->round);
+		printf("# the last one of the named functions: %s, by sequence %u\n",
+		       last->name, opt.first + last->round);
 	return missing;
 }

@@ -200,11 +200,23 @@ static int list_all(void)
 	return 0;
 }
 
-static void usage(void)
+static void usage(int status)
 {
-	fprintf(stderr, "usage: seq [--seed N] [--first N] [--count N | --minutes N] [--verbose]\n"
-		"           [--marks] [--no-trace] [--any] [--list | --wanted] [--symbols FILE]\n");
-	exit(2);
+	fprintf(status ? stderr : stdout,
+		"usage: seq [OPTION]...\n"
+		"  --seed N       the seed of all sequences (1)\n"
+		"  --first N      the number of the first sequence (0)\n"
+		"  --count N      number of sequences (16)\n"
+		"  --minutes N    play for so many minutes, instead of --count\n"
+		"  --round N      after so many sequences everything has to come back (16)\n"
+		"  --verbose      print each call, before it is played and with its result\n"
+		"  --any          succeed although a named function was not reached\n"
+		"  --no-trace     do not trace the functions of the module\n"
+		"  --list         print the calls, and play none\n"
+		"  --wanted       print the named functions\n"
+		"  --marks, --symbols FILE    for scripts/lab/reach\n"
+		"Exit status: 0; 1 after a failure; 2 if the player cannot begin.\n");
+	exit(status);
 }
 
 int main(int argc, char **argv)
@@ -222,6 +234,7 @@ int main(int argc, char **argv)
 		{ "any", no_argument, NULL, 'a' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "wanted", no_argument, NULL, 'w' },
+		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
 	int c, bad, left = 0, reached = 0, all = 0, missing = 0;
@@ -269,15 +282,18 @@ int main(int argc, char **argv)
 			list = true;
 			break;
 		default:
-			usage();
+			usage(c == 'h' ? 0 : 2);
 		}
 	}
+	if (optind < argc)
+		usage(2);
 	printf("# seed %llu, from sequence %u on\n", opt.seed, opt.first);
 	fflush(stdout);
 	if (list)
 		return list_all();
 	if (!prepare() || (trace && !reach_begin())) {
-		fprintf(stderr, "seq: cannot begin\n");
+		fprintf(stderr, "seq: cannot begin without root, redirmap, namespaces, a tracer\n");
+		write_str("/sys/kernel/rcu_expedited", "0");
 		return 2;
 	}
 	if (opt.symbols)
