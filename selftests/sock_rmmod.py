@@ -17,18 +17,11 @@ from testlib import (OUTPUT, becomes, checked, delete, equal, expedited, in_a_ne
 
 in_a_net()
 
-from socketlib import datagram, pair, put  # noqa: E402
+from socketlib import pair, put, udp_pair  # noqa: E402
 from socklib import INGRESS, PIN, counters, read_all  # noqa: E402
 
 STREAM_VERDICT, MSG_VERDICT, SKB_VERDICT = 5, 7, 38
 NOWHERE = 9
-
-
-def udp():
-    one, other = datagram(), datagram()
-    one.connect(other.getsockname())
-    other.connect(one.getsockname())
-    return one, other
 
 
 def unix():
@@ -46,7 +39,7 @@ class Flow:
         self.source, self.receiver, self.target, self.behind = self.socks
         self.runs = (self.source, self.receiver)[runs]
         for sock in self.socks:
-            sock.settimeout(20)
+            sock.settimeout(60)
 
     def send(self, key, to):
         """A message arrives, once. Its first bytes are for the program."""
@@ -75,7 +68,7 @@ def flows():
     return [Flow(key, *one) for key, one in enumerate((
         ("TCP, messages", pair, "msg", MSG_VERDICT, 0),
         ("TCP, packets", pair, "skb", STREAM_VERDICT, 1),
-        ("UDP", udp, "skb", SKB_VERDICT, 1),
+        ("UDP", udp_pair, "skb", SKB_VERDICT, 1),
         ("Unix datagrams", unix, "skb", SKB_VERDICT, 1)))]
 
 

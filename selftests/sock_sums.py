@@ -22,7 +22,7 @@ from testlib import (becomes, checked, delete, equal, held, in_a_net, libbpf, ma
 in_a_net()
 
 import redirmap_main as command  # noqa: E402
-from socketlib import datagram, pair, put  # noqa: E402
+from socketlib import pair, put, udp_pair  # noqa: E402
 from socklib import INGRESS, PIN, UNKNOWN_FLAG, counters, loaded, read_all  # noqa: E402
 
 STREAM_VERDICT, MSG_VERDICT, SKB_VERDICT = 5, 7, 38
@@ -60,13 +60,6 @@ def sock_at(fd, key):
 def calls(fd):
     found = counters(fd)
     return sum(found[name] for name in ACCEPTED) + sum(found["refused"].values())
-
-
-def udp_pair():
-    one, other = datagram(), datagram()
-    one.connect(other.getsockname())
-    other.connect(one.getsockname())
-    return one, other
 
 
 class Targets:

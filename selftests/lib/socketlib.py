@@ -33,6 +33,14 @@ def datagram():
     return sock
 
 
+def udp_pair():
+    """Two UDP sockets, connected to each other."""
+    one, other = datagram(), datagram()
+    one.connect(other.getsockname())
+    other.connect(one.getsockname())
+    return one, other
+
+
 def vsock_pair():
     """Two connected vsock sockets of this machine; OSError if it has none."""
     with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as server:
